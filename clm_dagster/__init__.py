@@ -1,0 +1,1 @@
+"""Customer lifecycle management for e-commerce, as a Dagster project on DuckDB."""

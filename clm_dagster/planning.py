@@ -1,0 +1,77 @@
+"""What a run has to do: the days and snapshots whose stored version is not what it should be.
+
+Belongs here: comparing versions. Does not: running anything (`jobs`, `cli`), or how a version is
+made (`sql_models.versions`, `ingest.source`).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from clm_dagster.ingest.landing import Delivery
+from clm_dagster.ingest.source import UNDATED, ShopSource
+from clm_dagster.partitions import parse_day
+from clm_dagster.sql_models import versions
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Project
+from clm_dagster.sql_models.versions import Builds
+
+# Stale ranges this close are run as one: a run costs more than a few days done again.
+_MERGE_GAP_DAYS = 14
+
+
+def stale_days(
+    project: Project, source: ShopSource, builds: Builds, deliveries: Sequence[Delivery]
+) -> list[str]:
+    """Days whose events are not loaded as landed, or whose roll-ups are of another version."""
+    pending = set(source.pending(builds, deliveries, "events"))
+    days = [day.isoformat() for day in source.days(deliveries)]
+    stale = pending & set(days)
+    for name, model in project.models.items():
+        if model.window == DAILY:
+            expected = builds.expected(project, name, [d for d in days if d not in stale])
+            stale |= {d for d, v in expected.items() if _differs(builds, model.relation, d, v.hash)}
+    return sorted(stale)
+
+
+def tables_are_stale(source: ShopSource, builds: Builds, deliveries: Sequence[Delivery]) -> bool:
+    """Whether something that lies in no daily partition waits to be loaded."""
+    return any(
+        table != "events" or key == UNDATED
+        for table in source.contract
+        for key in source.pending(builds, deliveries, table)
+    )
+
+
+def views_are_stale(project: Project, builds: Builds) -> bool:
+    """Whether a view stands in the warehouse as other code than there is now, or not at all."""
+    views = [m for m in project.models.values() if m.materialized == "view"]
+    return any(_differs(builds, v.relation, versions.WHOLE, v.code_version) for v in views)
+
+
+def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> list[str]:
+    """Snapshots that are missing, or were made from other days or other code than there are now.
+
+    Models are looked at in order; what a stale one feeds is stale too.
+    """
+    stale: set[str] = set()
+    for name, model in project.models.items():
+        if model.window == SNAPSHOT:
+            expected = builds.expected(project, name, [k for k in keys if k not in stale])
+            stale |= {k for k, v in expected.items() if _differs(builds, model.relation, k, v.hash)}
+    return sorted(stale)
+
+
+def ranges(keys: Sequence[str], step_days: int = 1) -> list[tuple[str, str]]:
+    """Sorted keys as (first, last) ranges; ranges with a small gap between them are joined."""
+    result: list[tuple[str, str]] = []
+    for key in keys:
+        gap = parse_day(key) - parse_day(result[-1][1]) if result else None
+        if gap is not None and gap <= timedelta(days=max(_MERGE_GAP_DAYS, step_days)):
+            result[-1] = (result[-1][0], key)
+        else:
+            result.append((key, key))
+    return result
+
+
+def _differs(builds: Builds, relation: str, key: str, wanted: str) -> bool:
+    stored = builds.stored(relation, key)
+    return stored is None or stored.hash != wanted

@@ -1,0 +1,46 @@
+"""Figures as markdown that the Dagster UI shows inline.
+
+Belongs here: one look for every chart. Does not: what is drawn (each room draws its own).
+"""
+
+import base64
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # matplotlib takes a second to import: only where a chart is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#22313f"
+ACCENT = "#2a6f97"
+PALE = "#a9c9dd"
+WARM = "#d1603d"
+
+
+def figure_markdown(
+    draw: Callable[["Figure"], None], alt: str, width: float = 8.0, height: float = 3.4
+) -> str:
+    """Draw on a fresh figure and return it as a markdown image with its bytes inside.
+
+    Sizes are inches. Kept under about 100 KB: it is stored in Dagster's event log.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def style(axes: "Axes", title: str, ylabel: str = "") -> None:
+    """The house's look: a title at the left, no box, a light grid behind."""
+    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
+    axes.set_ylabel(ylabel, fontsize=9, color=INK)
+    axes.tick_params(labelsize=9, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6e9ec", linewidth=0.8)
+    axes.set_axisbelow(True)

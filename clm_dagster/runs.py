@@ -1,0 +1,129 @@
+"""Running jobs in this process as Dagster runs, with progress and errors a person can read.
+
+Belongs here: Dagster's instance and one run. Does not: which runs are needed (`shop_run`).
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from clm_dagster.jobs import range_tags
+from clm_dagster.settings import Settings
+
+# Which process executes a run; tells a run that goes on from one whose process is gone.
+PID_TAG = "clm/pid"
+_DAGSTER_YAML = """\
+# Written once by clm_dagster; yours to change.
+telemetry:
+  enabled: false
+retention:
+  schedule:
+    purge_after_days: 30
+  sensor:
+    purge_after_days:
+      skipped: 3
+      failure: 30
+      success: 30
+"""
+# Called with a step's key and how many of its partitions are done.
+Progress = Callable[[str, int], None]
+
+
+class RunFailedError(RuntimeError):
+    """A Dagster run failed; the message is its steps' own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that ended well, and the partitions it materialized."""
+
+    job: str
+    run_id: str
+    materialized: int
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make Dagster's home in the data folder and point this process at it. No telemetry."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(_DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    return home
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report runs as failed whose process was killed, so that the UI does not show them forever."""
+    closed = []
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(unfinished):
+        pid = run.tags.get(PID_TAG)
+        if pid and not Path(f"/proc/{pid}").exists():
+            instance.report_run_failed(run, f"process {pid} was killed before the run ended")
+            closed.append(run.run_id)
+    return closed
+
+
+def execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    keys: tuple[str, str] | None,
+    progress: Progress,
+) -> Run:
+    """Run a job, over a range of partitions or as a whole. Raises RunFailedError."""
+    run_id = str(uuid4())
+    done: dict[str, int] = {}
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        if event.event_type in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION):
+            if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+                done[event.step_key] = done.get(event.step_key, 0) + 1
+            progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
+
+    instance.add_event_listener(run_id, listen)
+    tags = {PID_TAG: str(os.getpid())} | (range_tags(*keys) if keys else {})
+    result = definitions.resolve_job_def(job).execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        tags=tags,
+        run_id=run_id,
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise RunFailedError(_message(result, job, keys))
+    return Run(job, run_id, sum(done.values()))
+
+
+def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] | None) -> str:
+    lines = []
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                text = data.user_failure_data.description
+            elif data.error:
+                error = data.error
+                while error.cause:
+                    error = error.cause
+                text = error.message.strip()
+            else:
+                text = "no message"
+            lines.append(f"{(event.step_key or '').replace('__', '/')}: {text}")
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            lines.append(
+                f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed: "
+                f"{evaluation.description or ''}"
+            )
+    what = f"{job} {keys[0]} to {keys[1]}" if keys else job
+    return "\n".join(lines) or f"the run of {what} failed; run {result.run_id} in the UI says why"

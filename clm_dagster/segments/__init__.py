@@ -1,0 +1,1 @@
+"""RFM segments: the scores are SQL; here are the check of the map and the chart."""

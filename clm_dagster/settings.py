@@ -1,0 +1,262 @@
+"""The one typed home of every setting, and where each value came from.
+
+Belongs here: what a user may choose. Does not: constants of a model, rules that people edit (those
+are seeds in `dbt_like_sql/seeds`), anything that is derived from data. Nothing else in the package
+reads the environment.
+
+A value comes from the first of: a `CLM_` environment variable, the record of the last `clm run` in
+the data folder (so that the UI shows the shop that was run), the source's own adapter (a historical
+source knows its dates), the default.
+"""
+
+import json
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+LAST_RUN_FILE = "last_run.json"
+# What `clm run` records: the shop it ran, not how it ran it.
+LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names it and says what would do."""
+
+
+class Settings(BaseSettings):
+    """Every choice a user has. Each field is the environment variable `CLM_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="CLM_", frozen=True, extra="ignore")
+
+    source: str = Field(
+        "online_retail_ii",
+        description="The shop's adapter: the name of a folder in dbt_like_sql/adapters.",
+    )
+    input: str = Field("data/inbox", description="Where the shop's files arrive: a file, a folder or a glob.")
+    start_date: date = Field(
+        date(2024, 1, 1), description="First day of the shop's history; earlier rows are rejected."
+    )
+    end_date: date | None = Field(
+        None,
+        description="Exclusive end of a historical source; empty for a shop that is still open.",
+    )
+    timezone: str = Field(
+        "Europe/London", description="The shop's time zone: days begin and schedules tick in it."
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of all state: warehouse, landing area, Dagster's and MLflow's stores.",
+    )
+    sql_dir: Path = Field(
+        PROJECT_DIR / "dbt_like_sql", description="The folder of SQL models, adapters and seeds."
+    )
+    memory_limit: str = Field(
+        "1GB", description="Memory DuckDB may use before it spills to disk, as DuckDB writes it."
+    )
+    threads: int = Field(0, ge=0, description="Threads DuckDB may use; 0 for one for each processor.")
+    lock_timeout: float = Field(
+        600.0, gt=0, description="Seconds a step waits for the warehouse before it gives up."
+    )
+    lookback_days: int = Field(
+        3, ge=0, description="Days before the newest that the daily schedule reads again."
+    )
+    daily_hour: int = Field(
+        3, ge=0, le=23, description="Hour of the day, shop-local, at which the schedules tick."
+    )
+    sensor_seconds: int = Field(
+        60, ge=30, description="Seconds between two looks of the sensor at the input."
+    )
+    webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
+    margin: float = Field(
+        0.3, gt=0, le=1, description="Share of net revenue that is margin where unit_cost is unknown."
+    )
+
+    @field_validator("end_date", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{value!r} is no time zone; expected one like Europe/London") from error
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if self.end_date is not None and self.end_date <= self.start_date:
+            raise ValueError(
+                f"end_date {self.end_date} is not after start_date {self.start_date}; "
+                "end_date is exclusive, the day after the last"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the places a value may come from; the first that has one wins."""
+        return (
+            init_settings,
+            env_settings,
+            _LastRun(settings_cls),
+            _Adapter(settings_cls),
+        )
+
+    # ---------------------------------------------------------------- derived places and times
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file that steps write."""
+        return self.data_dir.resolve() / "clm.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        """The DuckDB file that people read."""
+        return self.data_dir.resolve() / "published" / "clm.duckdb"
+
+    @property
+    def landing_dir(self) -> Path:
+        """The source's files as day-partitioned Parquet."""
+        return self.data_dir.resolve() / "landing" / self.source
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own state."""
+        return self.data_dir.resolve() / "dagster"
+
+    @property
+    def adapter_dir(self) -> Path:
+        """The folder of the source's adapter."""
+        return self.sql_dir.resolve() / "adapters" / self.source
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the shop is still open: no end_date is known."""
+        return self.end_date is None
+
+
+class _LastRun(PydanticBaseSettingsSource):
+    """What the last `clm run` recorded in the data folder; only for the source it was run on."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # __call__ gives all at once
+
+    def __call__(self) -> dict[str, Any]:
+        data_dir = Path(self.current_state.get("data_dir") or Settings.model_fields["data_dir"].default)
+        path = data_dir / LAST_RUN_FILE
+        if not path.exists():
+            return {}
+        try:
+            record = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"{path} is not JSON ({error}); delete it or run `clm run`") from error
+        if self.current_state.get("source", record.get("source")) != record.get("source"):
+            return {}
+        return {key: record[key] for key in LAST_RUN_FIELDS if key in record}
+
+
+class _Adapter(PydanticBaseSettingsSource):
+    """The `settings` of the source's adapter.yml: a historical source knows its own dates."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # __call__ gives all at once
+
+    def __call__(self) -> dict[str, Any]:
+        fields = Settings.model_fields
+        state = self.current_state
+        folder = Path(state.get("sql_dir") or fields["sql_dir"].default) / "adapters"
+        source = state.get("source") or fields["source"].default
+        path = folder / source / "adapter.yml"
+        if not path.exists():
+            known = sorted(p.parent.name for p in folder.glob("*/adapter.yml"))
+            raise SettingsError(
+                f"source {source!r} has no adapter: {path} does not exist. "
+                f"Known sources: {', '.join(known) or 'none'}. "
+                "The README's chapter 'Bring your own shop' says how to write one."
+            )
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{path} is not YAML: {error}") from error
+        return dict(content.get("settings") or {})
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` go before every other place.
+
+    Raises SettingsError with one line for each value that cannot be used.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            where = f"CLM_{name.upper()}" if name else "settings"
+            lines.append(
+                f"{where}: {problem['msg']} (found {problem['input']!r})" if name else problem["msg"]
+            )
+        raise SettingsError("; ".join(lines)) from error
+
+
+def origins(settings: Settings) -> dict[str, str]:
+    """Say for every field where its value came from: a short phrase for a person."""
+    environment = EnvSettingsSource(Settings)()
+    last_run = _source_values(_LastRun, environment)
+    adapter = _source_values(_Adapter, environment | {"source": settings.source})
+    result = {}
+    for name in Settings.model_fields:
+        if name in environment:
+            result[name] = f"environment, CLM_{name.upper()}"
+        elif name in last_run:
+            result[name] = f"last run, {settings.data_dir / LAST_RUN_FILE}"
+        elif name in adapter:
+            result[name] = f"adapter {settings.source}"
+        else:
+            result[name] = "default"
+    return result
+
+
+def _source_values(kind: type[_LastRun] | type[_Adapter], state: dict[str, Any]) -> dict[str, Any]:
+    source = kind(Settings)
+    source._set_current_state(state)
+    return source()
+
+
+def record_last_run(settings: Settings) -> None:
+    """Keep the shop that was run in the data folder, whole or not at all."""
+    record = {
+        name: None if (value := getattr(settings, name)) is None else str(value) for name in LAST_RUN_FIELDS
+    }
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.data_dir / LAST_RUN_FILE
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(record, indent=2) + "\n")
+    scratch.replace(path)

@@ -1,0 +1,1 @@
+"""The shop's own totals: the rows are SQL; here is their chart."""

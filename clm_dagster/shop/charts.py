@@ -1,0 +1,26 @@
+"""The chart of the shop's daily revenue."""
+
+import pandas as pd
+
+from clm_dagster.plots import ACCENT, PALE, figure_markdown, style
+from clm_dagster.warehouse import Connection
+
+
+def revenue_chart(connection: Connection) -> str | None:
+    """Net revenue of each day, and its mean over four weeks."""
+    frame = connection.frame(
+        "select sales_date, net_revenue::double as net from marts.shop_daily order by sales_date"
+    )
+    if frame.empty:
+        return None
+    net = frame.set_index(pd.to_datetime(frame["sales_date"]))["net"]
+
+    def draw(figure) -> None:  # type: ignore[no-untyped-def]
+        axis = figure.subplots()
+        axis.bar(net.index, net.to_numpy() / 1e3, width=1.0, color=PALE, label="day")
+        mean = net.rolling(28, min_periods=7).mean()
+        axis.plot(net.index, mean.to_numpy() / 1e3, color=ACCENT, linewidth=2, label="mean of 28 days")
+        style(axis, "Net revenue by day, thousand")
+        axis.legend(frameon=False, fontsize=9, loc="upper left")
+
+    return figure_markdown(draw, "net revenue by day", width=9)

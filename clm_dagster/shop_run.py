@@ -1,0 +1,139 @@
+"""`clm run`: bring a shop up to date. Lands new files, then runs what is stale and nothing else.
+
+Belongs here: the order of runs. Does not: what is stale (`planning`), one run (`runs`), words and
+colours (`cli`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import dagster as dg
+
+from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
+from clm_dagster.ingest.errors import InputError
+from clm_dagster.ingest.landing import Delivery
+from clm_dagster.ingest.source import ShopSource
+from clm_dagster.jobs import DAILY, LAND, PUBLISH, SNAPSHOTS
+from clm_dagster.partitions import parse_day, snapshot_partitions
+from clm_dagster.planning import (
+    ranges,
+    stale_days,
+    stale_snapshots,
+    tables_are_stale,
+    views_are_stale,
+)
+from clm_dagster.runs import Progress, Run, close_dead_runs, execute, prepare_home
+from clm_dagster.settings import Settings, load_settings, origins, record_last_run
+from clm_dagster.sql_models.project import Project
+from clm_dagster.sql_models.versions import Builds
+
+# A longer history than this is taken for an unreadable date that happened to be readable.
+_LONGEST_HISTORY_DAYS = 3_660
+
+
+@dataclass
+class Report:
+    """What a shop run did."""
+
+    settings: Settings
+    runs: list[Run] = field(default_factory=list)
+    dead_runs: list[str] = field(default_factory=list)
+
+
+# Begins a stretch of work: its title and how many materializations it will have.
+Begin = Callable[[str, int], Progress]
+
+
+def run_shop(settings: Settings, begin: Begin) -> Report:
+    """Land, load, roll up, take snapshots, publish; each a Dagster run that the UI shows.
+
+    Raises InputError, RunFailedError, SettingsError.
+    """
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        report = Report(settings, dead_runs=close_dead_runs(instance))
+        definitions = build_definitions(settings)
+        report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
+        project = load_sql(settings)
+        source = ShopSource.open(settings, project)
+        measured = _measured_dates(settings, source.landing.deliveries())
+        if measured:
+            settings = report.settings = load_settings(**measured)
+            definitions, project = build_definitions(settings), load_sql(settings)
+            source = ShopSource.open(settings, project)
+        record_last_run(settings)
+        for first, last in ranges(_days_to_run(settings, project, source)):
+            report.runs.append(_run(definitions, instance, DAILY, first, last, begin))
+        for first, last in ranges(_snapshots_to_run(settings, project, source)):
+            report.runs.append(_run(definitions, instance, SNAPSHOTS, first, last, begin))
+        if not is_published(settings):
+            report.runs.append(execute(definitions, instance, PUBLISH, None, begin("Publishing", 1)))
+    return report
+
+
+def is_published(settings: Settings) -> bool:
+    """Whether the published copy is as new as the warehouse."""
+    source, target = settings.warehouse_path, settings.published_path
+    return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+def _run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, first: str, last: str, begin: Begin
+) -> Run:
+    job_def = definitions.resolve_job_def(job)
+    partitions = job_def.partitions_def
+    assert partitions is not None
+    keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
+    graph = definitions.resolve_asset_graph()
+    selected = job_def.asset_layer.executable_asset_keys
+    total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
+    title = "Days" if job == DAILY else "Snapshots"
+    return execute(definitions, instance, job, (first, last), begin(f"{title} {first} to {last}", total))
+
+
+def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str, date]:
+    """Dates of a source that neither a person nor its adapter gave: the days that its files hold.
+
+    Raises InputError if they span more than a shop's history can.
+    """
+    said = origins(settings)
+    if said["start_date"] != "default" and said["end_date"] != "default":
+        if not said["end_date"].startswith("last run"):
+            return {}
+    elif said["start_date"] != "default":
+        return {}
+    days = sorted(day for d in deliveries if "events" in d.tables for day in d.tables["events"].days if day)
+    if not days:
+        raise InputError(
+            f"no row of {settings.input} has a readable instant; look at the column that the adapter "
+            f"{settings.source} takes it from"
+        )
+    first, last = parse_day(days[0]), parse_day(days[-1])
+    if (last - first).days > _LONGEST_HISTORY_DAYS:
+        raise InputError(
+            f"the files of {settings.input} span {first} to {last}: are there impossible dates among them? "
+            "Set CLM_START_DATE and CLM_END_DATE to the shop's own; what lies outside is rejected."
+        )
+    return {"start_date": first, "end_date": last + timedelta(days=1)}
+
+
+def _days_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
+    deliveries = source.landing.deliveries()
+    with warehouse_of(settings).connect("plan") as connection:
+        builds = Builds.read(connection)
+    days = stale_days(project, source, builds, deliveries)
+    if days or not (tables_are_stale(source, builds, deliveries) or views_are_stale(project, builds)):
+        return days
+    # What lies in no day comes along with any; the last is the least work.
+    return [day.isoformat() for day in source.days(deliveries)][-1:]
+
+
+def _snapshots_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
+    days = source.days(source.landing.deliveries())
+    ended = set(snapshot_partitions(settings).get_partition_keys())
+    keys = [key for key in (d.isoformat() for d in days if d.weekday() == 0) if key in ended]
+    with warehouse_of(settings).connect("plan") as connection:
+        builds = Builds.read(connection)
+    stale = stale_snapshots(project, builds, keys)
+    return stale or (keys[-1:] if views_are_stale(project, builds) else [])

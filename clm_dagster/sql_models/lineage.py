@@ -1,0 +1,52 @@
+"""Column-level lineage of a compiled model, by sqlglot, kept on disk by content.
+
+Belongs here: which column comes from which. Does not: what the UI makes of it (`assets`).
+sqlglot takes a second to import and a tenth to follow a model, so a result is kept under the hash
+of what it was computed from and computed once for each version of a model.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+Lineage = dict[str, list[tuple[str, str]]]  # column -> (relation, column)
+
+
+def column_lineage(sql: str, schema: Mapping[str, Mapping[str, str]], cache: Path) -> Lineage:
+    """Columns of the tables in `schema` (relation -> column -> type) that each column comes from.
+
+    Constants and generated columns have no entry.
+    """
+    known = json.dumps([sql, schema], sort_keys=True)
+    path = cache / f"{hashlib.sha256(known.encode()).hexdigest()[:32]}.json"
+    if path.exists():
+        return {k: [(a, b) for a, b in v] for k, v in json.loads(path.read_text()).items()}
+    result = _follow(sql, schema)
+    cache.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(result))
+    scratch.replace(path)
+    return result
+
+
+def _follow(sql: str, schema: Mapping[str, Mapping[str, str]]) -> Lineage:
+    from sqlglot import exp
+    from sqlglot.lineage import lineage
+
+    nested: dict[str, dict[str, dict[str, str]]] = {}
+    for relation, columns in schema.items():
+        space, name = relation.split(".")
+        nested.setdefault(space, {})[name] = dict(columns)
+    result: Lineage = {}
+    for column, root in lineage(None, sql, nested, dialect="duckdb", trim_selects=False).items():
+        sources: set[tuple[str, str]] = set()
+        for node in root.walk():
+            table = node.source
+            if isinstance(table, exp.Table) and not node.downstream:
+                relation = f"{table.db}.{table.name}"
+                if relation in schema:
+                    sources.add((relation, node.name.rsplit(".", 1)[-1].strip('"')))
+        if sources:
+            result[column] = sorted(sources)
+    return result

@@ -1,0 +1,159 @@
+"""The ledger of builds: which version of its inputs and code every stored partition was made from.
+
+Belongs here: `raw.builds` and the arithmetic of versions. Does not: deciding what to run (see
+`planning`).
+
+A partition's version is a hash of its code and of the versions of everything it read; the version
+of a day of a raw table is a hash of its rows. So a partition is up to date exactly if the version
+stored with it equals the one computed from its inputs as they stand now. The row is written in
+the transaction that writes the partition: a killed process leaves both or neither.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+
+from clm_dagster.partitions import as_of_of_key
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.warehouse import Connection
+
+WHOLE = ""  # the key of what is built as a whole
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a partition was made from, and the latest known_at in it."""
+
+    hash: str
+    known_at: datetime | None = None
+
+
+ABSENT = Version("absent")
+
+
+class Builds:
+    """All versions that are stored, read once."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, str, datetime | None]]) -> None:
+        self._stored: dict[str, dict[str, Version]] = {}
+        for relation, key, version, known_at in rows:
+            self._stored.setdefault(relation, {})[key] = Version(version, known_at)
+
+    @classmethod
+    def read(cls, connection: Connection) -> "Builds":
+        """Read the ledger."""
+        create_ledger(connection)
+        return cls(connection.execute("select relation, partition_key, version, known_at from raw.builds"))
+
+    def stored(self, relation: str, key: str = WHOLE) -> Version | None:
+        """The version a partition was built at, None where it was not."""
+        return self._stored.get(relation, {}).get(key)
+
+    def keys(self, relation: str) -> list[str]:
+        """Partitions of a relation that are stored, in order."""
+        return sorted(self._stored.get(relation, {}))
+
+    def expected(self, project: Project, name: str, keys: Sequence[str]) -> dict[str, Version]:
+        """The version each partition of a model would have if it were built now."""
+        return {key: self._expected(project, name, key) for key in keys}
+
+    def _expected(self, project: Project, name: str, key: str) -> Version:
+        model = project.models[name]
+        parts = [Version(model.code_version)]
+        parts += [self._input(project, ref, model.window, key) for ref in model.refs]
+        return _combine(parts)
+
+    def _input(self, project: Project, ref: str, window: str | None, key: str) -> Version:
+        """The version of one input as a partition of a reader sees it."""
+        node = project.nodes[ref]
+        if ref in project.seeds:
+            return Version(project.seeds[ref].code_version)
+        if isinstance(node, Model) and node.materialized == "view":
+            parts = [Version(node.code_version)]
+            parts += [self._input(project, inner, window, key) for inner in node.refs]
+            return _combine(parts)
+        kind = node.window if isinstance(node, Model) else self._kind(node.relation)
+        if kind == DAILY and window == DAILY:
+            return self.stored(node.relation, key) or ABSENT
+        if kind == DAILY:
+            end = as_of_of_key(key).date().isoformat() if window == SNAPSHOT else "9999"
+            return self._history(node.relation, end)
+        if kind == SNAPSHOT and window == SNAPSHOT:
+            return self.stored(node.relation, key) or ABSENT
+        if kind == SNAPSHOT:
+            return self._history(node.relation, "9999")
+        return self.stored(node.relation) or ABSENT
+
+    def _kind(self, relation: str) -> str | None:
+        """Raw tables are known by the keys they are stored under."""
+        stored = self._stored.get(relation, {})
+        return DAILY if stored and WHOLE not in stored else None
+
+    def _history(self, relation: str, end: str) -> Version:
+        """The version of everything before a day."""
+        chain = self._chains(relation)
+        position = _count_before(chain[0], end)
+        return chain[1][position]
+
+    def _chains(self, relation: str) -> tuple[list[str], list[Version]]:
+        if not hasattr(self, "_cache"):
+            self._cache: dict[str, tuple[list[str], list[Version]]] = {}
+        if relation not in self._cache:
+            keys = self.keys(relation)
+            chain = [ABSENT]
+            for key in keys:
+                version = self._stored[relation][key]
+                chain.append(_combine([chain[-1], Version(key), version]))
+            self._cache[relation] = (keys, chain)
+        return self._cache[relation]
+
+
+def _count_before(keys: list[str], end: str) -> int:
+    from bisect import bisect_left
+
+    return bisect_left(keys, end)
+
+
+def _combine(parts: Sequence[Version]) -> Version:
+    digest = hashlib.sha256("\n".join(part.hash for part in parts).encode()).hexdigest()[:32]
+    known = [part.known_at for part in parts if part.known_at is not None]
+    return Version(digest, reduce(max, known) if known else None)
+
+
+def create_ledger(connection: Connection) -> None:
+    """Make the table if it is missing."""
+    connection.execute(
+        "create table if not exists raw.builds (relation varchar, partition_key varchar, "
+        "version varchar, known_at timestamp, row_count bigint, run_id varchar)"
+    )
+
+
+def record(
+    connection: Connection,
+    relation: str,
+    rows: Sequence[tuple[str, Version, int]],
+    run_id: str,
+) -> None:
+    """Replace the ledger's rows of some partitions: key, version, number of rows."""
+    create_ledger(connection)
+    if not rows:
+        return
+    keys = [key for key, _, _ in rows]
+    connection.execute(
+        "delete from raw.builds where relation = ? and partition_key in (select unnest(?))",
+        [relation, keys],
+    )
+    connection.execute(
+        "insert into raw.builds select ?, unnest(?), unnest(?), unnest(?::timestamp[]), "
+        "unnest(?::bigint[]), ?",
+        [
+            relation,
+            keys,
+            [version.hash for _, version, _ in rows],
+            [version.known_at for _, version, _ in rows],
+            [count for _, _, count in rows],
+            run_id,
+        ],
+    )

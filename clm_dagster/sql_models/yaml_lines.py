@@ -1,0 +1,88 @@
+"""YAML that remembers where everything stands, so that an error names file and line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ProjectError(ValueError):
+    """Something is wrong with the SQL project; the message names file, line and what would do."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place in a file."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+class LinedDict(dict[str, Any]):
+    """A mapping that knows the line of each of its keys."""
+
+    path: Path
+    lines: dict[Any, int]
+
+    def where(self, key: Any) -> Where:
+        """The place of a key."""
+        return Where(self.path, self.lines.get(key, 0))
+
+
+class LinedList(list[Any]):
+    """A sequence that knows the line of each of its items."""
+
+    path: Path
+    lines: list[int]
+
+    def where(self, index: int) -> Where:
+        """The place of an item."""
+        return Where(self.path, self.lines[index])
+
+
+def load(path: Path) -> LinedDict:
+    """Read a YAML file whose top is a mapping. Raises ProjectError."""
+    if not path.exists():
+        raise ProjectError(f"{path} does not exist")
+    try:
+        node = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ProjectError(f"{path} is not YAML: {error}") from error
+    loader = yaml.SafeLoader("")
+    content = LinedDict() if node is None else _convert(node, path, loader)
+    if not isinstance(content, LinedDict):
+        raise ProjectError(f"{path}:1: expected a mapping at the top")
+    content.path = path
+    if node is None:
+        content.lines = {}
+    return content
+
+
+def plain(value: Any) -> Any:
+    """The same content as ordinary dicts and lists."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def _convert(node: yaml.Node, path: Path, loader: yaml.SafeLoader) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        mapping = LinedDict()
+        mapping.path, mapping.lines = path, {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            mapping[key] = _convert(value_node, path, loader)
+            mapping.lines[key] = key_node.start_mark.line + 1
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        sequence = LinedList(_convert(item, path, loader) for item in node.value)
+        sequence.path = path
+        sequence.lines = [item.start_mark.line + 1 for item in node.value]
+        return sequence
+    return loader.construct_object(node, deep=True)

@@ -1,0 +1,153 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='as_of',
+) }}
+
+-- What is known of every customer strictly before as_of. Whoever is known and has not ordered has
+-- zero orders and no recency.
+
+with days as (
+
+    select * from {{ ref('customer_daily') }}
+    where activity_date < cast('{{ var("as_of") }}' as date)
+
+),
+
+signed_up as (
+
+    select * from {{ ref('stg_customers') }}
+    where signed_up_at < cast('{{ var("as_of") }}' as timestamp)
+
+),
+
+order_days as (
+
+    select
+        customer_id,
+        activity_date,
+        lag(activity_date) over (partition by customer_id order by activity_date) as previous_date
+    from days
+    where orders > 0
+
+),
+
+gaps as (
+
+    select
+        customer_id,
+        count(*) as order_days,
+        min(activity_date) as first_order_date,
+        max(activity_date) as last_order_date,
+        max(previous_date) as previous_order_date,
+        avg(activity_date - previous_date) as mean_gap_days,
+        stddev_samp(activity_date - previous_date) as sd_gap_days
+    from order_days
+    group by customer_id
+
+),
+
+ages as (
+
+    select
+        *,
+        cast('{{ var("as_of") }}' as date) - activity_date as age
+    from days
+
+),
+
+sums as (
+
+    select
+        customer_id,
+        min(activity_date) as first_seen_date,
+        max(activity_date) as last_seen_date,
+        sum(orders) as orders,
+        sum(case when age <= 30 then orders else 0 end) as orders_30d,
+        sum(case when age <= 90 then orders else 0 end) as orders_90d,
+        sum(case when age <= 180 then orders else 0 end) as orders_180d,
+        sum(case when age <= 365 then orders else 0 end) as orders_365d,
+        sum(net_revenue) as net_revenue,
+        sum(case when age <= 30 then net_revenue else 0 end) as net_revenue_30d,
+        sum(case when age <= 90 then net_revenue else 0 end) as net_revenue_90d,
+        sum(case when age <= 180 then net_revenue else 0 end) as net_revenue_180d,
+        sum(case when age <= 365 then net_revenue else 0 end) as net_revenue_365d,
+        sum(gross_revenue) as gross_revenue,
+        sum(returned_revenue) as returned_revenue,
+        sum(units) as units,
+        sum(case when extract(isodow from activity_date) >= 6 then orders else 0 end) as weekend_orders,
+        sum(evening_orders) as evening_orders,
+        sum(visits) as visits,
+        sum(views) as views,
+        sum(carts) as carts,
+        sum(case when age <= 30 then visits else 0 end) as visits_30d,
+        max_by(country, activity_date) as country
+    from ages
+    group by customer_id
+
+),
+
+products as (
+
+    select
+        customer_id,
+        count(distinct product_id) as distinct_products
+    from {{ ref('stg_order_lines') }}
+    where
+        line_type = 'purchase'
+        and customer_id is not null
+        and event_at < cast('{{ var("as_of") }}' as timestamp)
+    group by customer_id
+
+),
+
+final as (
+
+    select
+        cast('{{ var("as_of") }}' as timestamp) as as_of,
+        coalesce(sums.customer_id, signed_up.customer_id) as customer_id,
+        coalesce(signed_up.country, sums.country) as country,
+        cast(signed_up.signed_up_at as date) as signed_up_date,
+        sums.first_seen_date,
+        sums.last_seen_date,
+        ---------- orders
+        gaps.first_order_date,
+        gaps.last_order_date,
+        cast('{{ var("as_of") }}' as date) - gaps.last_order_date as recency_days,
+        cast('{{ var("as_of") }}' as date) - gaps.first_order_date as tenure_days,
+        cast('{{ var("as_of") }}' as date) - gaps.previous_order_date as previous_order_days,
+        coalesce(gaps.order_days, 0) as order_days,
+        cast(coalesce(sums.orders, 0) as bigint) as orders,
+        cast(coalesce(sums.orders_30d, 0) as bigint) as orders_30d,
+        cast(coalesce(sums.orders_90d, 0) as bigint) as orders_90d,
+        cast(coalesce(sums.orders_180d, 0) as bigint) as orders_180d,
+        cast(coalesce(sums.orders_365d, 0) as bigint) as orders_365d,
+        gaps.mean_gap_days,
+        gaps.sd_gap_days,
+        ---------- money
+        cast(coalesce(sums.net_revenue, 0) as decimal(18, 4)) as net_revenue,
+        cast(coalesce(sums.net_revenue_30d, 0) as decimal(18, 4)) as net_revenue_30d,
+        cast(coalesce(sums.net_revenue_90d, 0) as decimal(18, 4)) as net_revenue_90d,
+        cast(coalesce(sums.net_revenue_180d, 0) as decimal(18, 4)) as net_revenue_180d,
+        cast(coalesce(sums.net_revenue_365d, 0) as decimal(18, 4)) as net_revenue_365d,
+        cast(coalesce(sums.gross_revenue, 0) as decimal(18, 4)) as gross_revenue,
+        cast(sums.gross_revenue / nullif(sums.orders, 0) as decimal(18, 4)) as average_order_value,
+        ---------- habits
+        cast(coalesce(sums.units, 0) as bigint) as units,
+        coalesce(products.distinct_products, 0) as distinct_products,
+        cast(sums.returned_revenue / nullif(sums.gross_revenue, 0) as double) as return_rate,
+        cast(sums.weekend_orders / nullif(sums.orders, 0) as double) as weekend_order_share,
+        cast(sums.evening_orders / nullif(sums.orders, 0) as double) as evening_order_share,
+        ---------- looking
+        cast(coalesce(sums.visits, 0) as bigint) as visits,
+        cast(coalesce(sums.visits_30d, 0) as bigint) as visits_30d,
+        cast(coalesce(sums.views, 0) as bigint) as views,
+        cast(coalesce(sums.carts, 0) as bigint) as carts
+    from sums
+    full outer join signed_up on sums.customer_id = signed_up.customer_id
+    left join gaps on sums.customer_id = gaps.customer_id
+    left join products on sums.customer_id = products.customer_id
+
+)
+
+select * from final

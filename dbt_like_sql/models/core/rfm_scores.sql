@@ -1,0 +1,53 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='as_of',
+) }}
+
+-- Exact and free of row order: rank() - 1 is the number of customers that are strictly better (r)
+-- or worse (f, m), and customers that tie score alike. Integers only.
+
+with customers as (
+
+    select
+        as_of,
+        customer_id,
+        recency_days,
+        order_days as frequency,
+        net_revenue as monetary
+    from {{ ref('customer_features') }}
+    where as_of = cast('{{ var("as_of") }}' as timestamp) and order_days > 0
+
+),
+
+scored as (
+
+    select
+        *,
+        cast(1 + (5 * (rank() over (order by recency_days desc) - 1)) // count(*) over () as integer)
+            as r_score,
+        cast(1 + (5 * (rank() over (order by frequency) - 1)) // count(*) over () as integer) as f_score,
+        cast(1 + (5 * (rank() over (order by monetary) - 1)) // count(*) over () as integer) as m_score
+    from customers
+
+),
+
+final as (
+
+    select
+        scored.as_of,
+        scored.customer_id,
+        scored.recency_days,
+        scored.frequency,
+        scored.monetary,
+        scored.r_score,
+        scored.f_score,
+        scored.m_score,
+        cells.segment
+    from scored
+    left join {{ ref('rfm_segment_map') }} as cells
+        on scored.r_score = cells.r_score and scored.f_score = cells.f_score
+
+)
+
+select * from final

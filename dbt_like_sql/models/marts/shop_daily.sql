@@ -1,0 +1,59 @@
+-- A view: a late order can make a customer new on an earlier day than was thought.
+
+with totals as (
+
+    select * from {{ ref('totals_daily') }}
+
+),
+
+calendar as (
+
+    select cast(unnest(generate_series(min(sales_date), max(sales_date), interval 1 day)) as date) as sales_date
+    from totals
+
+),
+
+first_orders as (
+
+    select
+        first_order_date as sales_date,
+        count(*) as new_buyers
+    from (
+        select
+            customer_id,
+            min(activity_date) as first_order_date
+        from {{ ref('customer_daily') }}
+        where orders > 0
+        group by customer_id
+    ) as firsts
+    group by first_order_date
+
+),
+
+final as (
+
+    select
+        calendar.sales_date,
+        ---------- how many
+        coalesce(totals.orders, 0) as orders,
+        coalesce(totals.guest_orders, 0) as guest_orders,
+        coalesce(totals.buyers, 0) as buyers,
+        coalesce(first_orders.new_buyers, 0) as new_buyers,
+        coalesce(totals.units, 0) as units,
+        ---------- money
+        coalesce(totals.gross_revenue, 0) as gross_revenue,
+        coalesce(totals.returned_revenue, 0) as returned_revenue,
+        coalesce(totals.net_revenue, 0) as net_revenue,
+        coalesce(totals.net_charges, 0) as net_charges,
+        cast(totals.gross_revenue / nullif(totals.orders, 0) as decimal(18, 4)) as average_order_value,
+        ---------- visits, where the source has them
+        coalesce(totals.visits, 0) as visits,
+        coalesce(totals.sessions, 0) as sessions,
+        cast(totals.orders / nullif(totals.sessions, 0) as double) as conversion
+    from calendar
+    left join totals on calendar.sales_date = totals.sales_date
+    left join first_orders on calendar.sales_date = first_orders.sales_date
+
+)
+
+select * from final

@@ -1,0 +1,37 @@
+{{ config(event_time='event_at') }}
+
+with source as (
+
+    select * from {{ source('raw', 'events') }}
+    where {{ as_known() }}
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        event_id,
+        customer_id,
+        order_id,
+        product_id,
+        session_id,
+        ---------- when
+        event_at,
+        cast(event_at as date) as event_date,
+        ---------- what
+        event_type,
+        description,
+        channel,
+        country,
+        ---------- how much
+        quantity,
+        unit_price,
+        cast(quantity * unit_price as decimal(18, 4)) as amount,
+        currency
+    from source
+    where not deleted
+
+)
+
+select * from final

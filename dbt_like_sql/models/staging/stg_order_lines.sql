@@ -1,0 +1,45 @@
+{{ config(event_time='event_at') }}
+
+-- The one place that says what an order and its revenue are: net revenue = purchase - return.
+
+with events as (
+
+    select * from {{ ref('stg_events') }}
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        event_id,
+        customer_id,
+        order_id,
+        product_id,
+        ---------- when
+        event_at,
+        event_date,
+        ---------- what
+        event_type as line_type,
+        description,
+        channel,
+        country,
+        ---------- how much
+        case when event_type = 'purchase' then order_id end as purchase_order_id,
+        case when event_type = 'purchase' then quantity else 0 end as units,
+        case when event_type = 'return' then quantity else 0 end as returned_units,
+        cast(case when event_type = 'purchase' then amount else 0 end as decimal(18, 4)) as gross_revenue,
+        cast(case when event_type = 'return' then amount else 0 end as decimal(18, 4))
+            as returned_revenue,
+        cast(
+            case event_type when 'purchase' then amount when 'return' then -amount else 0 end as decimal(18, 4)
+        ) as net_revenue,
+        cast(
+            case event_type when 'charge' then amount when 'charge_refund' then -amount else 0 end as decimal(18, 4)
+        ) as net_charges
+    from events
+    where event_type in ('purchase', 'return', 'gift', 'charge', 'charge_refund')
+
+)
+
+select * from final

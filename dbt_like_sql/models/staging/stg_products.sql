@@ -1,0 +1,66 @@
+-- Products of the source's own table, and those that only events name. A product without a name
+-- of its own takes its most frequent description, up to as_of where there is one.
+
+with source as (
+
+    select * from {{ source('raw', 'products') }}
+    where {{ as_known() }} and not deleted
+
+),
+
+descriptions as (
+
+    select
+        product_id,
+        description,
+        count(*) as times
+    from {{ ref('stg_events') }}
+    where
+        product_id is not null
+        {% if var('as_of') %}
+            and event_at < timestamp '{{ var("as_of") }}'
+        {% endif %}
+    group by product_id, description
+
+),
+
+ranked as (
+
+    select
+        product_id,
+        description,
+        row_number() over (
+            partition by product_id
+            order by case when description is null then 1 else 0 end asc, times desc, description asc
+        ) as place
+    from descriptions
+
+),
+
+named as (
+
+    select
+        product_id,
+        description
+    from ranked
+    where place = 1
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        coalesce(source.product_id, named.product_id) as product_id,
+        ---------- what
+        coalesce(source.name, named.description) as name,
+        source.category,
+        ---------- how much
+        source.list_price,
+        source.unit_cost
+    from source
+    full outer join named on source.product_id = named.product_id
+
+)
+
+select * from final
