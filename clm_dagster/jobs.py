@@ -43,13 +43,11 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
         dg.define_asset_job(
             DAILY,
             dg.AssetSelection.assets(*by_day),
-            partitions_def=daily_partitions(settings),
             description="Land new files, load days of events and roll them up, publish. One run for a range.",
         ),
         dg.define_asset_job(
             SNAPSHOTS,
             dg.AssetSelection.assets(*weekly, *seeds, *staging, *published),
-            partitions_def=snapshot,
             description="The state of every customer at the end of each week, publish. One run for a range.",
         ),
         dg.define_asset_job(

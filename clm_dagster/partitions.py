@@ -10,8 +10,9 @@ import dagster as dg
 from clm_dagster.settings import Settings
 
 WEEK = timedelta(days=7)
-# More days than any shop's history has: "every day before". Dagster clips it at the first partition.
-_ALL_HISTORY_DAYS = 36_500
+# "Every day before" for a shop without an end. Dagster clips it at the first partition, and walks over
+# every day of it at every step: longer costs seconds a run.
+_LIVE_HISTORY_DAYS = 3_660
 
 
 def monday_on_or_before(day: date) -> date:
@@ -51,9 +52,11 @@ def snapshot_partitions(settings: Settings) -> dg.WeeklyPartitionsDefinition:
     )
 
 
-def all_days_before() -> dg.TimeWindowPartitionMapping:
+def all_days_before(settings: Settings) -> dg.TimeWindowPartitionMapping:
     """A snapshot may use every day before its as_of."""
-    return dg.TimeWindowPartitionMapping(start_offset=-_ALL_HISTORY_DAYS)
+    start, end = span(settings)
+    days = (end - start).days if end else _LIVE_HISTORY_DAYS
+    return dg.TimeWindowPartitionMapping(start_offset=-days)
 
 
 def as_of_of_key(key: str) -> datetime:

@@ -229,19 +229,27 @@ def load_settings(**overrides: Any) -> Settings:
 def origins(settings: Settings) -> dict[str, str]:
     """Say for every field where its value came from: a short phrase for a person."""
     environment = EnvSettingsSource(Settings)()
-    last_run = _source_values(_LastRun, environment)
+    last_run = _source_values(_LastRun, environment | {"data_dir": settings.data_dir})
     adapter = _source_values(_Adapter, environment | {"source": settings.source})
     result = {}
-    for name in Settings.model_fields:
-        if name in environment:
-            result[name] = f"environment, CLM_{name.upper()}"
-        elif name in last_run:
-            result[name] = f"last run, {settings.data_dir / LAST_RUN_FILE}"
-        elif name in adapter:
-            result[name] = f"adapter {settings.source}"
-        else:
-            result[name] = "default"
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        places = {
+            f"environment, CLM_{name.upper()}": environment,
+            f"last run, {settings.data_dir / LAST_RUN_FILE}": last_run,
+            f"adapter {settings.source}": adapter,
+            "default": {name: info.default},
+        }
+        result[name] = next(
+            # None is written as nothing at all in the environment.
+            (place for place, values in places.items() if name in values and _same(values[name], value)),
+            "given by the program",
+        )
     return result
+
+
+def _same(written: Any, value: Any) -> bool:
+    return str(written or "") == str(value or "") or written == value
 
 
 def _source_values(kind: type[_LastRun] | type[_Adapter], state: dict[str, Any]) -> dict[str, Any]:

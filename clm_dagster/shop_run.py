@@ -24,7 +24,7 @@ from clm_dagster.planning import (
     views_are_stale,
 )
 from clm_dagster.runs import Progress, Run, close_dead_runs, execute, prepare_home
-from clm_dagster.settings import Settings, load_settings, origins, record_last_run
+from clm_dagster.settings import Settings, origins, record_last_run
 from clm_dagster.sql_models.project import Project
 from clm_dagster.sql_models.versions import Builds
 
@@ -59,7 +59,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         source = ShopSource.open(settings, project)
         measured = _measured_dates(settings, source.landing.deliveries())
         if measured:
-            settings = report.settings = load_settings(**measured)
+            settings = report.settings = settings.model_copy(update=measured)
             definitions, project = build_definitions(settings), load_sql(settings)
             source = ShopSource.open(settings, project)
         record_last_run(settings)

@@ -264,7 +264,7 @@ def _model_asset(project: Project, model: Model, settings: Settings, extras: Ext
 
     @dg.asset(
         key=key,
-        deps=[_dependency(project, model, ref) for ref in model.refs],
+        deps=[_dependency(project, model, ref, settings) for ref in model.refs],
         description=f"{model.description}\n\n```sql\n{model.sql.strip()}\n```",
         group_name=model.dagster.get("group", model.schema),
         owners=model.dagster.get("owners"),
@@ -287,13 +287,13 @@ def _model_asset(project: Project, model: Model, settings: Settings, extras: Ext
     return run
 
 
-def _dependency(project: Project, model: Model, ref: str) -> dg.AssetDep:
+def _dependency(project: Project, model: Model, ref: str, settings: Settings) -> dg.AssetDep:
     upstream = project.nodes[ref]
     calendar = upstream.partitions if isinstance(upstream, Model) else None
     if isinstance(upstream, Source) and ref == "raw.events":
         calendar = DAILY
     if calendar == DAILY and model.partitions == SNAPSHOT:
-        return dg.AssetDep(asset_key(upstream), partition_mapping=all_days_before())
+        return dg.AssetDep(asset_key(upstream), partition_mapping=all_days_before(settings))
     return dg.AssetDep(asset_key(upstream))
 
 

@@ -1,0 +1,143 @@
+"""What tests share: where the reference data is, and a small shop in the contract's shape."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
+from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.sql_models.project import Project
+from clm_dagster.warehouse import Connection, Warehouse
+
+# A test decides its own settings: nothing of the developer's environment or last run comes in.
+for name in [name for name in os.environ if name.startswith("CLM_") and name != "CLM_REFERENCE_DATA"]:
+    del os.environ[name]
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Folder of the real data; the test is skipped where it is absent."""
+    path = Path(os.environ.get("CLM_REFERENCE_DATA", PROJECT_DIR.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no reference data at {path} (CLM_REFERENCE_DATA)")
+    return path
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Callable[..., Settings]:
+    """Make settings of a generic shop with its own data folder; keywords go before the defaults."""
+
+    def make(**overrides: object) -> Settings:
+        defaults: dict[str, object] = {
+            "source": "generic",
+            "input": str(tmp_path / "inbox"),
+            "data_dir": tmp_path / "data",
+            "start_date": "2024-01-01",
+            "end_date": "2024-03-01",
+        }
+        return load_settings(**defaults | overrides)
+
+    return make
+
+
+@pytest.fixture
+def settings(settings_for: Callable[..., Settings]) -> Settings:
+    """Settings of a generic shop, 2024-01-01 to 2024-03-01 (exclusive)."""
+    return settings_for()
+
+
+@pytest.fixture
+def project(settings: Settings) -> Project:
+    """The real SQL project."""
+    return load_sql(settings)
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Warehouse:
+    """The warehouse of `settings`, not made yet."""
+    return warehouse_of(settings)
+
+
+@pytest.fixture
+def connection(warehouse: Warehouse) -> Iterator[Connection]:
+    """An open warehouse."""
+    with warehouse.connect("a test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that keeps nothing."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def definitions(settings: Settings) -> dg.Definitions:
+    """The code location for `settings`."""
+    return build_definitions(settings)
+
+
+def small_shop_events(seed: int = 0, customers: int = 40, orders: int = 150, days: int = 60) -> pd.DataFrame:
+    """Events of a made-up shop from 2024-01-01, as text, in the contract's shape; same seed, same rows."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    start = pd.Timestamp("2024-01-01")
+    for order in range(orders):
+        at = start + pd.Timedelta(minutes=int(rng.integers(0, days * 24 * 60)))
+        guest = rng.random() < 0.15
+        customer = "" if guest else f"c{int(rng.integers(customers)):03d}"
+        for line in range(int(rng.integers(1, 5))):
+            kind = rng.choice(["purchase", "return", "gift", "charge"], p=[0.85, 0.07, 0.03, 0.05])
+            rows.append(
+                {
+                    "event_id": f"o{order:04d}-{line}",
+                    "event_at": str(at),
+                    "customer_id": customer,
+                    "event_type": kind,
+                    "order_id": f"o{order:04d}",
+                    "product_id": f"p{int(rng.integers(25)):02d}",
+                    "quantity": str(int(rng.integers(1, 9))),
+                    "unit_price": "0" if kind == "gift" else f"{rng.integers(100, 5000) / 100:.2f}",
+                    "currency": "EUR",
+                    "country": str(rng.choice(["DE", "FR", "NL"])),
+                }
+            )
+        if rng.random() < 0.5:
+            rows.append(
+                {
+                    "event_id": f"v{order:04d}", "event_at": str(at), "customer_id": customer,
+                    "event_type": "visit", "session_id": f"s{order:04d}",
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows).fillna("")
+
+
+@pytest.fixture
+def shop_events() -> pd.DataFrame:
+    """The small shop's events."""
+    return small_shop_events()
+
+
+@pytest.fixture
+def write_inbox(settings: Settings) -> Callable[..., Path]:
+    """Write a frame of text into the inbox as CSV, Parquet or JSON lines, by the name's ending."""
+
+    def write(frame: pd.DataFrame, name: str = "events.csv") -> Path:
+        path = Path(settings.input) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".parquet"):
+            frame.to_parquet(path, index=False)
+        elif ".jsonl" in name:
+            frame.to_json(path, orient="records", lines=True)
+        else:
+            frame.to_csv(path, index=False)
+        return path
+
+    return write
