@@ -161,13 +161,22 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
         value = materialization.metadata[TOUCHED].value if materialization else []
         days: list[str] = list(value) if isinstance(value, list) else []
         known = set(daily_partitions(settings).get_partition_keys())
-        wanted = [day for day in days if day in known]
+        run = context.instance.get_run_by_id(event.run_id)
+        wanted = [day for day in days if day in known and not _covers(run, day)]
         if not wanted:
-            yield dg.SkipReason("the landing run brought no day that has a partition")
+            yield dg.SkipReason("the landing run brought no day that waits to be loaded")
         for first, last in ranges(wanted):
             yield dg.RunRequest(run_key=f"{event.run_id} {first}", tags=range_tags(first, last))
 
     return touched_days
+
+
+def _covers(run: dg.DagsterRun | None, day: str) -> bool:
+    """Whether the run that landed a day goes on to load it: a daily run does, for its own range."""
+    if run is None or run.job_name != DAILY:
+        return False
+    first = run.tags.get(RANGE_START, run.tags.get("dagster/partition", ""))
+    return first <= day <= run.tags.get(RANGE_END, first)
 
 
 def _failures(settings: Settings) -> dg.SensorDefinition:

@@ -80,9 +80,6 @@ class Settings(BaseSettings):
         60, ge=30, description="Seconds between two looks of the sensor at the input."
     )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
-    margin: float = Field(
-        0.3, gt=0, le=1, description="Share of net revenue that is margin where unit_cost is unknown."
-    )
 
     @field_validator("end_date", mode="before")
     @classmethod

@@ -1,9 +1,14 @@
 """The chart of segment sizes and revenue."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from clm_dagster.plots import ACCENT, INK, WARM, figure_markdown, style
 from clm_dagster.warehouse import Connection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def segment_chart(connection: Connection) -> str | None:
@@ -20,12 +25,12 @@ def segment_chart(connection: Connection) -> str | None:
         return None
     as_of = pd.Timestamp(frame["as_of"].max())
 
-    def draw(figure) -> None:  # type: ignore[no-untyped-def]
+    def draw(figure: "Figure") -> None:
         axes = figure.subplots(1, 2, sharey=True)
         places = range(len(frame))
         for axis, column, unit, color in (
             (axes[0], "customers", "Customers", ACCENT),
-            (axes[1], "revenue", "Net revenue, million", WARM),
+            (axes[1], "revenue", "Net revenue in million", WARM),
         ):
             values = frame[column].fillna(0) / (1e6 if column == "revenue" else 1)
             axis.barh(places, values, color=color)
@@ -36,6 +41,7 @@ def segment_chart(connection: Connection) -> str | None:
                 text = f" {value:,.2f}" if column == "revenue" else f" {value:,.0f}"
                 axis.text(value, place, text, va="center", fontsize=8, color=INK)
             axis.margins(x=0.18)
+            axis.locator_params(axis="x", nbins=5)
         axes[0].set_yticks(list(places), [name.replace("_", " ") for name in frame["segment"]])
         axes[0].invert_yaxis()
 

@@ -13,7 +13,7 @@ def segment_map_check(settings: Settings) -> SeedCheck:
     def check(connection: Connection, relation: str) -> list[str]:
         """The map names each of the 25 cells exactly once, with known names, all of them reachable."""
         cells = connection.frame(f"select * from {relation}")
-        names = connection.frame(f"select segment from read_csv('{path}', header = true)")
+        names = connection.frame("select segment from read_csv(?, header = true, delim = ',')", [str(path)])
         return segment_map_problems(cells, names["segment"])
 
     return check

@@ -14,16 +14,19 @@ def segment_map_problems(cells: pd.DataFrame, names: pd.Series) -> list[str]:
     `names`, and every name is reachable, that is, stands in some cell.
     """
     problems = []
-    seen = cells.groupby(["r_score", "f_score"]).size()
+    whole = cells.dropna(subset=["r_score", "f_score"])
+    if len(whole) < len(cells):
+        problems.append("a row has no r_score or no f_score")
+    times = {(int(r), int(f)): int(n) for (r, f), n in whole.value_counts(["r_score", "f_score"]).items()}
     wanted = set(product(SCORES, SCORES))
-    for r, f in sorted(wanted - set(seen.index)):
+    for r, f in sorted(wanted - set(times)):
         problems.append(f"no segment for r_score {r}, f_score {f}")
-    for (r, f), times in zip(seen.index.to_list(), seen.to_list(), strict=True):
+    for (r, f), count in sorted(times.items()):
         if (r, f) not in wanted:
             problems.append(f"r_score {r}, f_score {f} is no cell: scores are 1 to 5")
-        elif times > 1:
-            problems.append(f"r_score {r}, f_score {f} is named {times} times")
-    used, known = set(cells["segment"].dropna()), set(names)
+        elif count > 1:
+            problems.append(f"r_score {r}, f_score {f} is named {count} times")
+    used, known = set(cells["segment"].dropna()), set(names.dropna())
     if cells["segment"].isna().any():
         problems.append("a cell has an empty segment")
     problems += [f"{name!r} is not in rfm_segment_names.csv" for name in sorted(used - known)]

@@ -1,9 +1,14 @@
 """The chart of the shop's daily revenue."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from clm_dagster.plots import ACCENT, PALE, figure_markdown, style
 from clm_dagster.warehouse import Connection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def revenue_chart(connection: Connection) -> str | None:
@@ -15,12 +20,12 @@ def revenue_chart(connection: Connection) -> str | None:
         return None
     net = frame.set_index(pd.to_datetime(frame["sales_date"]))["net"]
 
-    def draw(figure) -> None:  # type: ignore[no-untyped-def]
+    def draw(figure: "Figure") -> None:
         axis = figure.subplots()
         axis.bar(net.index, net.to_numpy() / 1e3, width=1.0, color=PALE, label="day")
         mean = net.rolling(28, min_periods=7).mean()
         axis.plot(net.index, mean.to_numpy() / 1e3, color=ACCENT, linewidth=2, label="mean of 28 days")
         style(axis, "Net revenue by day, thousand")
-        axis.legend(frameon=False, fontsize=9, loc="upper left")
+        axis.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
 
     return figure_markdown(draw, "net revenue by day", width=9)

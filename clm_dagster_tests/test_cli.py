@@ -1,0 +1,49 @@
+"""The command line: options are settings, and errors are for people."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clm_dagster.cli import cli
+from clm_dagster.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    before = dict(os.environ)
+    monkeypatch.setenv("CLM_DATA_DIR", str(tmp_path / "data"))
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+def test_settings_prints_each_with_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLM_LOOKBACK_DAYS", "9")
+    monkeypatch.setenv("COLUMNS", "220")
+    result = CliRunner().invoke(cli, ["settings"])
+    assert result.exit_code == 0, result.output
+    lines = {line.split()[0]: line for line in result.output.splitlines() if line.startswith("CLM_")}
+    assert set(lines) == {f"CLM_{name.upper()}" for name in Settings.model_fields}
+    assert "environment, CLM_LOOKBACK_DAYS" in lines["CLM_LOOKBACK_DAYS"]
+    assert "adapter online_retail_ii" in lines["CLM_START_DATE"]
+    assert "default" in lines["CLM_MEMORY_LIMIT"]
+
+
+def test_summary_before_any_run_says_what_to_do() -> None:
+    result = CliRunner().invoke(cli, ["summary"])
+    assert result.exit_code != 0
+    assert "nothing has been published yet" in str(result.exception)
+
+
+def test_run_takes_dates_as_settings(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["run", "--start-date", "2024-02-01", "--end-date", "2024-01-01"])
+    assert "is not after start_date" in str(result.exception)
+
+
+def test_a_wrong_date_is_named() -> None:
+    result = CliRunner().invoke(cli, ["run", "--start-date", "soon"])
+    assert result.exit_code == 2
+    assert "soon" in result.output
