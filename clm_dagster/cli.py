@@ -135,7 +135,7 @@ def _choose(source: str | None, given: str | None, start: datetime | None, end: 
     options: dict[str, Any] = {
         "CLM_SOURCE": source,
         # Kept for later runs, which may be started elsewhere.
-        "CLM_INPUT": os.path.abspath(Path(given).expanduser()) if given else None,
+        "CLM_INPUT": str(Path(given).expanduser().resolve()) if given else None,
         "CLM_START_DATE": _day(start),
         "CLM_END_DATE": _day(end),
     }

@@ -15,7 +15,8 @@ from clm_dagster.segments.charts import segment_chart
 from clm_dagster.segments.checks import segment_map_check
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop.charts import revenue_chart
-from clm_dagster.sql_models.assets import Extras, asset_key, sql_assets
+from clm_dagster.sql_models.assets import Extras, sql_assets
+from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project, load_project
 from clm_dagster.warehouse import Warehouse
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from clm_dagster.failures import step_errors
 from clm_dagster.ingest.assets import LANDING, TOUCHED
 from clm_dagster.ingest.errors import InputError
 from clm_dagster.ingest.files import find_paths
@@ -199,13 +200,7 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
     """What is posted: `text` as chat programs show it, and its parts."""
     run, event = context.dagster_run, context.failure_event
     partition = run.tags.get("dagster/partition", run.tags.get(RANGE_START, ""))
-    steps = [s for s in context.get_step_failure_events() if s.step_key]
-    causes = [
-        f"{step.step_key}: {step.step_failure_data.error.message.strip()}"
-        for step in steps
-        if step.step_failure_data.error
-    ]
-    error = "; ".join(causes) or (event.message or "no message")
+    error = "; ".join(step_errors(context.get_step_failure_events())) or event.message or "no message"
     return {
         "text": f"clm_dagster: {run.job_name} {partition} failed: {error}",
         "job": run.job_name,

@@ -11,7 +11,7 @@ from clm_dagster.ingest.landing import Delivery
 from clm_dagster.ingest.source import UNDATED, ShopSource
 from clm_dagster.partitions import parse_day
 from clm_dagster.sql_models import versions
-from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Project
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project, Seed
 from clm_dagster.sql_models.versions import Builds
 
 # Stale ranges this close are run as one: a run costs more than a few days done again.
@@ -42,9 +42,10 @@ def tables_are_stale(source: ShopSource, builds: Builds, deliveries: Sequence[De
 
 
 def views_are_stale(project: Project, builds: Builds) -> bool:
-    """Whether a view stands in the warehouse as other code than there is now, or not at all."""
+    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all."""
     views = [m for m in project.models.values() if m.materialized == "view"]
-    return any(_differs(builds, v.relation, versions.WHOLE, v.code_version) for v in views)
+    files: list[Model | Seed] = [*views, *project.seeds.values()]
+    return any(_differs(builds, f.relation, versions.WHOLE, f.code_version) for f in files)
 
 
 def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from clm_dagster.failures import step_errors
 from clm_dagster.jobs import range_tags
 from clm_dagster.settings import Settings
 
@@ -30,7 +31,6 @@ retention:
       failure: 30
       success: 30
 """
-_FOR_PEOPLE = {"InputError", "ProjectError", "SettingsError", "WarehouseBusyError"}
 # Called with a step's key and how many of its partitions are done.
 Progress = Callable[[str, int], None]
 
@@ -137,23 +137,7 @@ class _OpenStores:
 
 
 def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] | None) -> str:
-    lines = []
-    for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                text = data.user_failure_data.description
-            elif data.error:
-                error = data.error
-                while error.cause:
-                    error = error.cause
-                text = error.message.strip()
-                # `package.module.InputError: what is wrong` -> what is wrong: ours are for people.
-                if (error.cls_name or "") in _FOR_PEOPLE:
-                    text = text.split(": ", 1)[-1]
-            else:
-                text = "no message"
-            lines.append(f"{(event.step_key or '').replace('__', '/')}: {text}")
+    lines = step_errors(result.all_events)
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             lines.append(

@@ -15,7 +15,8 @@ from clm_dagster.sql_models.project import Project
 from clm_dagster.warehouse import Connection, Warehouse
 
 # A test decides its own settings: nothing of the developer's environment or last run comes in.
-for name in [name for name in os.environ if name.startswith("CLM_") and name != "CLM_REFERENCE_DATA"]:
+KEPT = ("CLM_REFERENCE_DATA", "CLM_DBT")  # where to find what tests need
+for name in [name for name in os.environ if name.startswith("CLM_") and name not in KEPT]:
     del os.environ[name]
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 

@@ -102,7 +102,10 @@ def test_two_processes_backfill_different_days_while_a_reader_reads(
         [sys.executable, "-c", READER, str(published), str(lines)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    both = [launch(tmp_path, inbox, "2024-01-01...2024-01-10"), launch(tmp_path, inbox, "2024-01-11...2024-01-21")]
+    both = [
+        launch(tmp_path, inbox, "2024-01-01...2024-01-10"),
+        launch(tmp_path, inbox, "2024-01-11...2024-01-21"),
+    ]
     outputs = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     for _ in range(3):
@@ -149,5 +152,3 @@ def test_clm_says_who_is_wrong_without_a_traceback(tmp_path: Path) -> None:
     assert "nothing is there" in said() and "CLM_INPUT" in said()
     assert "has no adapter" in said(CLM_SOURCE="amazon")
     assert "CLM_END_DATE" in said(CLM_END_DATE="soon")
-
-

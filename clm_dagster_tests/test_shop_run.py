@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from clm_dagster.definitions import warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import Report, run_shop
 from clm_dagster.summary import read_summary
 from clm_dagster.warehouse import Warehouse
+from clm_dagster_tests.conftest import small_shop_events
 
 TABLES = [
     "raw.events", "raw.rejects", "raw.deliveries", "core.customer_daily", "core.product_daily",
@@ -26,8 +28,10 @@ def tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
 
 
 def test_runs_from_files_to_segments_and_then_has_nothing_to_do(
-    settings: Settings, warehouse: Warehouse, shop_events: pd.DataFrame, write_inbox: Callable[..., Path]
+    settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
+    settings = settings_for(end_date="2024-01-15")  # short: each day costs Dagster its events
+    warehouse, shop_events = warehouse_of(settings), small_shop_events(orders=60, days=14)
     write_inbox(shop_events)
     first: Report = run_shop(settings, quiet)
     assert [run.job for run in first.runs] == ["land", "daily", "snapshots"]

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from clm_dagster.ingest import quoting
 from clm_dagster.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.ingest.errors import InputError
 from clm_dagster.sql_models import yaml_lines
@@ -19,6 +20,11 @@ from clm_dagster.sql_models.rendering import Renderer
 
 # What travels with each row from the landing area to the raw tables.
 PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
+# Instants that a calendar has: Python knows no others, nor has a shop.
+CALENDAR = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
+# An offset or the name of a zone behind the time of day.
+_ZONED = "([zZ]|[+-][0-9]{2}(:?[0-9]{2})?|[0-9] *[A-Za-z][A-Za-z_/+-]+[0-9]*)$"
+_ENCODINGS = ("utf-8", "utf-16", "latin-1")
 _TABLE_KEYS = {"files", "time", "columns", "required", "rules", "rejects"}
 _ADAPTER_KEYS = {"name", "description", "settings", "csv", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
@@ -87,6 +93,7 @@ class Adapter:
                 "time": lambda: f"({spec.time})",
                 "row_id": _row_id,
                 "instant": lambda column: instant(column, self.zone),
+                "whole": lambda column: whole(quoting.name(column)),
                 "seed_column": self._seed_column,
                 "contract_columns": lambda: self._contract_columns(spec.contract, columns),
             },
@@ -106,25 +113,37 @@ class Adapter:
         for name, kind in wanted.items():
             if name not in present:
                 continue
-            value = instant(name, self.zone) if kind == "TIMESTAMP" else f"nullif(trim(\"{name}\"), '')"
-            parts.append(f"{value} as {name}")
+            text = f"nullif(trim({quoting.name(name)}), '')"
+            parts.append(f"{instant(name, self.zone) if kind == 'TIMESTAMP' else text} as {name}")
             if kind == "TIMESTAMP" and name != contract.time:
-                parts.append(f"nullif(trim(\"{name}\"), '') as {name}__text")
+                parts.append(f"{text} as {name}__text")
         return ", ".join(parts)
 
 
 def instant(column: str, zone: str) -> str:
-    """SQL that reads text as a shop-local instant; one with an offset is moved to the shop's zone.
+    """SQL that reads text as a shop-local instant; one with an offset or a zone is moved to the shop's zone.
 
-    What cannot be read, and the infinite instants DuckDB knows, become null.
+    What cannot be read, lies outside the calendar's four-digit years, or is infinite becomes null.
     """
-    text = f'trim("{column}")'
+    text = f"trim({quoting.name(column)})"
+    # Most instants are `2011-06-01 12:34:56`: they are spared the regular expression.
+    zoned = (
+        f"not (length({text}) = 19 and {text}[17] = ':') and contains({text}, ':') "
+        f"and regexp_matches({text}, '{_ZONED}')"
+    )
     value = (
-        f"case when regexp_matches({text}, '([zZ]|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$') and contains({text}, ':') "
-        f"then try_cast({text} as timestamptz) at time zone '{zone}' "
+        f"case when {zoned} then try_cast({text} as timestamptz) at time zone {quoting.text(zone)} "
         f"else try_cast({text} as timestamp) end"
     )
-    return f"case when isfinite({value}) then {value} end"
+    return f"case when {value} between {CALENDAR} then {value} end"
+
+
+def whole(value: str, kind: str = "BIGINT") -> str:
+    """SQL that reads a whole number; one with a fraction becomes null, where DuckDB would round it."""
+    return (
+        f"case when try_cast({value} as decimal(38, 9)) = try_cast({value} as {kind}) "
+        f"then try_cast({value} as {kind}) end"
+    )
 
 
 def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
@@ -134,6 +153,19 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
     _known(content, _ADAPTER_KEYS, path)
     options = yaml_lines.plain(content.get("csv") or {})
     _known(content.get("csv") or {}, _CSV_KEYS, path)
+    encoding = options.get("encoding", _ENCODINGS[0])
+    if encoding not in _ENCODINGS:
+        raise InputError(
+            f"{content['csv'].where('encoding')}: {encoding!r} is no encoding that is read; "
+            f"expected one of {', '.join(_ENCODINGS)}"
+        )
+    for option in ("delimiter", "quote"):
+        if len(str(options.get(option, "x"))) != 1:
+            raise InputError(
+                f"{content['csv'].where(option)}: csv.{option} is {options[option]!r}; expected one character"
+            )
+    if "tables" not in content:
+        raise InputError(f"{path}: expected `tables`, what the source feeds")
     tables: dict[str, AdapterTable] = {}
     for name, entry in content["tables"].items():
         if name not in contract:
@@ -150,7 +182,7 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         path=folder,
         description=" ".join(str(content.get("description", "")).split()),
         zone=zone,
-        csv={"delimiter": ",", "quote": '"', "encoding": "utf-8"} | options,
+        csv={"delimiter": ",", "quote": '"', "encoding": encoding} | options,
         tables=tables,
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
@@ -186,7 +218,7 @@ def _table(
 
 def _row_id(*columns: str) -> str:
     """SQL for a hash of whole columns in which a missing value differs from an empty one."""
-    parts = ", ".join(f'coalesce("{column}", chr(30))' for column in columns)
+    parts = ", ".join(f"coalesce({quoting.name(column)}, chr(30))" for column in columns)
     return f"md5(concat_ws(chr(31), {parts}))"
 
 

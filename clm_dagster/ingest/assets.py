@@ -5,18 +5,18 @@ Belongs here: what Dagster sees of ingestion. Does not: reading files or merging
 
 import time
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from clm_dagster.ingest.checks import ledger_problems, ledger_result, raw_checks, share_result
 from clm_dagster.ingest.landing import Delivery
-from clm_dagster.ingest.loading import Days, create_tables, load
+from clm_dagster.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
 from clm_dagster.ingest.source import UNDATED, ShopSource, landed_relation
 from clm_dagster.partitions import daily_partitions, parse_day
 from clm_dagster.sql_models import versions
-from clm_dagster.sql_models.assets import (
+from clm_dagster.sql_models.parts import (
     add_partition_metadata,
     asset_key,
     batch_of,
@@ -28,7 +28,7 @@ from clm_dagster.sql_models.assets import (
     table_schema,
 )
 from clm_dagster.sql_models.project import DAILY, Project
-from clm_dagster.sql_models.versions import Builds, Version
+from clm_dagster.sql_models.versions import Builds
 from clm_dagster.warehouse import Connection, Warehouse
 
 LANDING = dg.AssetKey(["landing", "files"])
@@ -62,19 +62,28 @@ def load_days(
 ) -> None:
     """Replace some keys (consecutive days, or `undated`) of a table. Call it inside a transaction."""
     expected = source.input_versions(deliveries, table)
-    if keys == [UNDATED]:
-        days = source.outside(deliveries)
-        if not source.contract[table].time:
-            days = Days(date.min, date.min, undated=True)
-    else:
+    contract = source.contract[table]
+    if keys != [UNDATED]:
         batch = batch_of(keys)
         days = Days(batch.start, batch.end)
+    else:
+        days = source.outside(deliveries) if contract.time else EVERYTHING
     if table in source.adapter.tables:
         load(connection, source.adapter, source.landing, deliveries, table, days, source.dates, run_id)
+        if contract.time and days.undated:
+            _forget_outside(connection, table, days)
     else:
-        versions.record(connection, f"raw.{table}", [(versions.WHOLE, Version("empty"), 0)], run_id)
+        load_absent(connection, contract, run_id)
     rows = [(key, expected[key], 0) for key in keys if key in expected]
     versions.record(connection, landed_relation(table), rows, run_id)
+
+
+def _forget_outside(connection: Connection, table: str, days: Days) -> None:
+    """Days that were loaded before the shop's dates changed, and now are no days of it, are not loaded."""
+    connection.execute(
+        "delete from raw.builds where relation in (?, ?) and not (partition_key >= ? and partition_key < ?)",
+        [f"raw.{table}", landed_relation(table), days.start.isoformat(), days.end.isoformat()],
+    )
 
 
 # ------------------------------------------------------------------------------------- assets
@@ -154,7 +163,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 load_days(connection, source, deliveries, "events", keys, context.run.run_id)
             results = run_checks(connection, project, node, batch.where("event_at"))
             days = Days(batch.start, batch.end)
-            results.append(ledger_result(connection, EVENTS, deliveries, "events", days))
+            results.append(ledger_result(connection, EVENTS, deliveries, source.contract["events"], days))
             results.append(share_result(connection, EVENTS, days))
             counts = count_by_day(connection, node.relation, "event_at", batch)
             ledger = connection.execute(
@@ -300,7 +309,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
     )
     def ledger(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect("raw.deliveries") as connection:
-            problems = [p for t in source.contract for p in ledger_problems(connection, t)]
+            problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(
                 "select contract_table, count(distinct delivery_id), sum(delivered)::bigint, "

@@ -8,6 +8,7 @@ from datetime import date
 
 import dagster as dg
 
+from clm_dagster.ingest.contract import ContractTable
 from clm_dagster.ingest.landing import Delivery
 from clm_dagster.ingest.loading import Days
 from clm_dagster.warehouse import Connection
@@ -40,11 +41,12 @@ def ledger_result(
     connection: Connection,
     asset: dg.AssetKey,
     deliveries: Sequence[Delivery],
-    table: str,
+    contract: ContractTable,
     days: Days,
 ) -> dg.AssetCheckResult:
     """Balance some days against what the landing area counted when it wrote them."""
-    problems = ledger_problems(connection, table, days.where("event_date"))
+    table = contract.name
+    problems = ledger_problems(connection, contract, days)
     found = dict(
         connection.execute(
             "select delivery_id, sum(delivered)::bigint from raw.deliveries "
@@ -70,8 +72,11 @@ def ledger_result(
     )
 
 
-def ledger_problems(connection: Connection, table: str, where: str = "true") -> list[str]:
-    """Where the ledger does not add up, or counts other rows than are stored."""
+def ledger_problems(connection: Connection, contract: ContractTable, days: Days | None = None) -> list[str]:
+    """Where the ledger of some days, or of all, does not add up, or counts other rows than are stored."""
+    table = contract.name
+    where = days.where("event_date") if days else "true"
+    stored_where = days.where(contract.time) if days and contract.time else "true"
     rows = connection.execute(f"""
         with ledger as (
             select delivery_id, sum(delivered) as delivered, sum(accepted) as accepted, sum(rejected) as rejected,
@@ -88,13 +93,12 @@ def ledger_problems(connection: Connection, table: str, where: str = "true") -> 
         f"{table}: delivery {d}: {n} delivered, {a} accepted, {r} rejected ({k} kept), {u} duplicate"
         for d, n, a, r, u, _, k in rows
     ]
-    if where == "true":
-        accepted, stored = connection.execute(
-            f"select (select coalesce(sum(accepted), 0) from raw.deliveries where contract_table = '{table}'), "
-            f"(select count(*) from raw.{table})"
-        )[0]
-        if accepted != stored:
-            problems.append(f"{table}: {accepted} rows accepted by the ledger, {stored} in the table")
+    accepted, stored = connection.execute(
+        f"select (select coalesce(sum(accepted), 0) from raw.deliveries where contract_table = '{table}' "
+        f"and {where}), (select count(*) from {contract.relation} where {stored_where})"
+    )[0]
+    if accepted != stored:
+        problems.append(f"{table}: {accepted} rows accepted by the ledger, {stored} in the table")
     return problems
 
 

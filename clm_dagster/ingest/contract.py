@@ -66,9 +66,10 @@ def _table(source: Source) -> ContractTable:
         Reject(entry["reason"], " ".join(entry["when"].split()), entry["description"])
         for entry in contract["rejects"]
     ]
-    spoken_of = " ".join(reject.when for reject in rejects)
-    for name, kind in columns.items():
-        if kind != "VARCHAR" and name not in spoken_of:
+    # A condition may let a missing value pass; one that is there and cannot be read never does.
+    named = {reject.reason for reject in rejects}
+    for name, kind in (columns | OPTIONAL).items():
+        if kind != "VARCHAR" and f"unreadable_{name}" not in named:
             rejects.append(
                 Reject(f"unreadable_{name}", f"unreadable.{name}", f"{name} cannot be read as {kind}")
             )

@@ -5,8 +5,8 @@ Belongs here: files and blocks. Does not: what is in them.
 A DuckDB file is a row of blocks, and one more day changes few of them. The publication before last
 is kept as a standby: the blocks in which it differs from the warehouse are written to it, then it
 takes the published file's place by rename, and the file it replaced becomes the standby. Who reads
-the old file goes on reading it, unchanged: a standby that is still being read is left alone (its
-reader holds a lock on it) and a whole new copy is made.
+the old file goes on reading it, unchanged: a standby that anyone still has open is left to him, and a
+whole new copy is made.
 """
 
 import fcntl
@@ -33,8 +33,7 @@ def publish(source: Path, target: Path) -> Copied:
     target.parent.mkdir(parents=True, exist_ok=True)
     standby = target.with_name(f".{target.name}.standby")
     retired = target.with_name(f".{target.name}.retired")
-    if retired.exists():  # a publication was killed between its two renames
-        retired.replace(standby)
+    _recover(target, standby, retired)
     copied = _update(source, standby)
     if target.exists():
         os.link(target, retired)
@@ -44,17 +43,22 @@ def publish(source: Path, target: Path) -> Copied:
     return copied
 
 
+def _recover(target: Path, standby: Path, retired: Path) -> None:
+    """Finish what a publication that was killed between its renames had begun."""
+    if retired.exists():
+        if target.exists() and retired.samefile(target):  # killed before the rename: still the published file
+            retired.unlink()
+        else:
+            retired.replace(standby)
+
+
 def _update(source: Path, standby: Path) -> Copied:
     """Make the standby equal to the source, in place where nobody reads it."""
-    flags = os.O_RDWR | os.O_CREAT
-    descriptor = os.open(standby, flags, 0o644)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        # A reader opened it while it was the published file: leave it to him, begin a new one.
+    descriptor = _open(standby)
+    if _is_open_elsewhere(descriptor):
         os.close(descriptor)
         standby.unlink()
-        descriptor = os.open(standby, flags, 0o644)
+        descriptor = _open(standby)
     with os.fdopen(descriptor, "r+b") as old, source.open("rb") as new:
         size, written, offset = os.fstat(new.fileno()).st_size, 0, 0
         while block := new.read(_BLOCK):
@@ -65,5 +69,26 @@ def _update(source: Path, standby: Path) -> Copied:
             offset += len(block)
         old.truncate(size)
         old.flush()
+        os.utime(old.fileno())  # as new as the warehouse, also where not one block differs
         os.fsync(old.fileno())
     return Copied(size, written)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _is_open_elsewhere(descriptor: int) -> bool:
+    """Whether anyone else has the file open, in this process or another; if in doubt, yes.
+
+    Linux grants a write lease only to a file's sole opener. A lock would not do: a reader that has
+    opened the file and not locked it yet would be refused it.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return True
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return True
+    return False

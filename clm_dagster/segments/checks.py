@@ -2,7 +2,7 @@
 
 from clm_dagster.segments.model import segment_map_problems
 from clm_dagster.settings import Settings
-from clm_dagster.sql_models.assets import SeedCheck
+from clm_dagster.sql_models.seed_assets import SeedCheck
 from clm_dagster.warehouse import Connection
 
 

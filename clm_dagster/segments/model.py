@@ -17,7 +17,8 @@ def segment_map_problems(cells: pd.DataFrame, names: pd.Series) -> list[str]:
     whole = cells.dropna(subset=["r_score", "f_score"])
     if len(whole) < len(cells):
         problems.append("a row has no r_score or no f_score")
-    times = {(int(r), int(f)): int(n) for (r, f), n in whole.value_counts(["r_score", "f_score"]).items()}
+    counts = whole.astype({"r_score": int, "f_score": int}).value_counts(["r_score", "f_score"])
+    times = dict(zip(counts.index.to_list(), counts.to_list(), strict=True))
     wanted = set(product(SCORES, SCORES))
     for r, f in sorted(wanted - set(times)):
         problems.append(f"no segment for r_score {r}, f_score {f}")

@@ -26,6 +26,8 @@ def revenue_chart(connection: Connection) -> str | None:
         mean = net.rolling(28, min_periods=7).mean()
         axis.plot(net.index, mean.to_numpy() / 1e3, color=ACCENT, linewidth=2, label="mean of 28 days")
         style(axis, "Net revenue by day, thousand")
-        axis.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+        axis.legend(
+            frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2
+        )
 
     return figure_markdown(draw, "net revenue by day", width=9)

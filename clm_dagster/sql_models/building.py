@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from clm_dagster.sql_models.project import DAILY, DataTest, Model, Node, Project, related
+from clm_dagster.sql_models.project import Model, Node, Project
+from clm_dagster.sql_models.properties import DataTest
 from clm_dagster.sql_models.yaml_lines import ProjectError
 from clm_dagster.warehouse import Connection
 
@@ -87,25 +88,31 @@ def materialize(connection: Connection, model: Model, target: str, sql: str, pie
         connection.replace_rows(target, sql, piece.where(time_column(model)))
 
 
-def time_column(model: Node) -> str:
+def time_column(model: Model) -> str:
     """The column that says which partition a row belongs to."""
     return str(model.config.get("unique_key") or model.event_time)
 
 
 def load_seed(connection: Connection, seed: Node, target: str) -> None:
     """Replace a seed's table with its file's rows. Call it inside a transaction."""
-    columns = connection.columns(f"select * from read_csv('{seed.path}', header = true)")
+    path = literal(seed.path)
+    columns = connection.columns(f"select * from read_csv({path}, header = true, delim = ',')")
     documented = {column.name: column.data_type for column in seed.columns}
     if documented and set(columns) != set(documented):
         raise ProjectError(
             f"{seed.path}: expected the columns {', '.join(documented)}, found {', '.join(columns)}"
         )
     types = {name: documented.get(name) or kind for name, kind in columns.items()}
-    listed = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
+    listed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
     connection.execute(
         f"create or replace table {target} as "
-        f"select * from read_csv('{seed.path}', header = true, columns = {{{listed}}})"
+        f"select * from read_csv({path}, header = true, delim = ',', columns = {{{listed}}})"
     )
+
+
+def literal(value: object) -> str:
+    """Text as SQL writes it."""
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def failing_rows(test: DataTest, relation: str, relations: Callable[[str], str]) -> str:
@@ -119,10 +126,10 @@ def failing_rows(test: DataTest, relation: str, relations: Callable[[str], str])
             f"where {column} is not null group by {column} having count(*) > 1)"
         )
     if test.kind == "accepted_values":
-        quote = "'" if test.arguments.get("quote", True) else ""
-        values = ", ".join(f"{quote}{value}{quote}" for value in test.arguments["values"])
+        write = literal if test.arguments.get("quote", True) else str
+        values = ", ".join(write(value) for value in test.arguments["values"])
         return f"select count(*) from {relation} where {column} not in ({values})"
-    other, key = relations(related(test)), test.arguments["field"]
+    other, key = relations(str(test.related)), test.arguments["field"]
     return (
         f"select count(*) from {relation} as child where child.{column} is not null "
         f"and not exists (select 1 from {other} as parent where parent.{key} = child.{column})"
@@ -146,8 +153,10 @@ def build(
     relation or a frame of its own; a source that is not named is read where it stands.
     Microbatches are built over [start, end); start is the variable `start_date` and end is `as_of`
     unless they are given. `known_at` restricts every raw table to what was known then.
-    Returns the relation of every model built. Raises ProjectError for an unknown name.
+    Returns the relation of every model built. Raises ProjectError for an unknown name, ValueError
+    for an as_of that is no midnight.
     """
+    snapshot = Snapshot(as_of) if as_of else None
     for name in (*models, *sources):
         if name not in project.nodes:
             raise ProjectError(f"there is no model, seed or source {name!r}")
@@ -176,8 +185,8 @@ def build(
         piece: Slice = None
         if node.materialized == "microbatch":
             piece = batch
-        elif node.materialized == "snapshot" and as_of:
-            piece = Snapshot(as_of)
+        elif node.materialized == "snapshot":
+            piece = snapshot
         relations[name] = built[name] = f"{schema}.{name}"
         sql = compile_model(project, node, piece, relations.__getitem__, variables)
         with connection.transaction():
@@ -204,8 +213,3 @@ def _batch(project: Project, as_of: datetime | None, start: date | None, end: da
     first = start or date.fromisoformat(str(project.variables["start_date"]))
     last = end or (as_of.date() if as_of else None)
     return Batch(first, last) if last else None
-
-
-def is_daily(node: Node) -> bool:
-    """Whether a node's versions are kept by day."""
-    return isinstance(node, Model) and node.window == DAILY

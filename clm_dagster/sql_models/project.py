@@ -5,61 +5,28 @@ Dagster (`assets`). Whatever is wrong with the folder is an error here, with fil
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clm_dagster.sql_models import yaml_lines
+from clm_dagster.sql_models.properties import Column, Config, DataTest, Entry, Properties, read_properties
 from clm_dagster.sql_models.rendering import Capture, Renderer
-from clm_dagster.sql_models.yaml_lines import ProjectError, Where
+from clm_dagster.sql_models.yaml_lines import LinedDict, ProjectError, Where
 
 MATERIALIZATIONS = ("view", "table", "incremental")
-CONFIG_KEYS = {
-    "materialized", "incremental_strategy", "unique_key", "event_time", "batch_size", "begin",
-    "schema", "tags", "meta",
+_SHARED_CONFIG = {"schema", "event_time", "tags", "meta"}
+_MODEL_CONFIG = _SHARED_CONFIG | {
+    "materialized", "incremental_strategy", "unique_key", "batch_size", "begin",
 }  # fmt: skip
-DAGSTER_KEYS = {"group", "owners", "kinds", "partitions"}
-TEST_KINDS = {
-    "not_null": set(),
-    "unique": set(),
-    "accepted_values": {"values", "quote"},
-    "relationships": {"to", "field"},
-}  # fmt: skip
+# Configuration that decides no row of a model, and so no version of it.
+_ROWLESS_CONFIG = {"begin", "tags", "meta"}
 # Two names of the calendar that a model is materialized by; None is "as a whole".
 DAILY, SNAPSHOT = "daily", "snapshot"
-
-
-@dataclass(frozen=True)
-class DataTest:
-    """One data test, dbt's own four kinds; `column` may be any expression, as in dbt."""
-
-    kind: str
-    column: str
-    arguments: dict[str, Any]
-    severity: str
-    where: Where
-
-    @property
-    def name(self) -> str:
-        """A name for the asset check: kind and column in letters, digits and underscores."""
-        column = "".join(c if c.isalnum() else "_" for c in self.column).strip("_")
-        while "__" in column:
-            column = column.replace("__", "_")
-        return f"{self.kind}_{column}"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A documented column."""
-
-    name: str
-    description: str
-    data_type: str | None = None
-    tests: tuple[DataTest, ...] = ()
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,10 +79,10 @@ class Source(Node):
 
 @dataclass(frozen=True)
 class Model(Node):
-    """A SQL file."""
+    """A SQL file; `refs` are the nodes it reads, each with the place that says so."""
 
     sql: str = ""
-    refs: tuple[str, ...] = ()
+    refs: Mapping[str, Where] = field(default_factory=dict)
     code_version: str = ""
 
     @property
@@ -135,6 +102,12 @@ class Model(Node):
         """The calendar of its Dagster asset: the window, unless `meta.dagster.partitions` says else."""
         stated = self.dagster.get("partitions", self.window)
         return None if stated == "none" else stated
+
+    @property
+    def needs(self) -> dict[str, Where]:
+        """What must be there before it: all it reads, and all that its data tests look into."""
+        related = {test.related: test.where for test in self.all_tests if test.related}
+        return related | dict(self.refs)
 
 
 @dataclass(frozen=True)
@@ -175,196 +148,128 @@ def load_project(path: Path, **variables: Any) -> Project:
     Raises ProjectError, with file and line, for unknown refs, cycles, unknown configuration or
     property keys, undefined variables or macros, docs of a model that is not there.
     """
-    settings = yaml_lines.load(path / "dbt_project.yml")
-    defaults = yaml_lines.plain(settings.get("vars", {}))
+    file = path / "dbt_project.yml"
+    settings = yaml_lines.load(file)
+    if "name" not in settings:
+        raise ProjectError(f"{file}:1: 'name' is missing")
+    defaults = yaml_lines.plain(settings.get("vars") or {})
     unknown = set(variables) - set(defaults)
     if unknown:
         raise ProjectError(
-            f"{path / 'dbt_project.yml'}: vars lacks {', '.join(sorted(unknown))}; dbt needs a default"
+            f"{settings.where('vars')}: vars lacks {', '.join(sorted(unknown))}; dbt needs a default"
         )
-    values = defaults | variables
-    renderer = Renderer.load(path, values)
-    properties = _read_properties(path)
+    renderer = Renderer.load(path, defaults | variables)
+    properties = read_properties(path)
     nodes: dict[str, Node] = {}
-    for kind in (_read_sources(path, properties), _read_seeds(path, settings, properties)):
-        nodes |= kind
-    models = _read_models(path, settings, properties, renderer)
-    clash = set(nodes) & set(models)
-    if clash:
-        raise ProjectError(f"{models[clash.pop()].path}: a seed has the same name")
-    nodes |= models
-    for name, entry in properties["models"].items():
-        if name not in models:
-            raise ProjectError(f"{entry.where}: there is no model {name!r} in {path / 'models'}")
-    return _resolve(Project(path, values, nodes, renderer))
+    nodes |= _sources(properties)
+    nodes |= _seeds(path, settings, properties)
+    nodes |= _models(path, settings, properties, renderer, nodes)
+    return _ordered(Project(path, renderer.variables, nodes, renderer))
 
 
 # ------------------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True)
-class _Entry:
-    content: dict[str, Any]
-    where: Where
+def _sources(properties: Properties) -> dict[str, Source]:
+    nodes = {}
+    for full_name, entry in properties.sources.items():
+        name = full_name.split(".", 1)[1]
+        source = Source(name, entry.config.values["schema"], entry.where.path)
+        nodes[full_name] = _documented(source, entry, entry.config, _SHARED_CONFIG)
+    return nodes
 
 
-def _read_properties(path: Path) -> dict[str, dict[str, _Entry]]:
-    """Every `models:`, `seeds:` and `sources:` entry of the YAML files, by name."""
-    found: dict[str, dict[str, _Entry]] = {"models": {}, "seeds": {}, "sources": {}}
-    files = sorted([*path.glob("models/**/*.yml"), *path.glob("seeds/**/*.yml")])
-    for file in files:
-        content = yaml_lines.load(file)
-        for section, entries in content.items():
-            if section == "version":
-                continue
-            if section not in found:
-                raise ProjectError(f"{content.where(section)}: unknown section {section!r}")
-            for entry in entries:
-                if entry["name"] in found[section]:
-                    raise ProjectError(f"{entry.where('name')}: {entry['name']!r} stands twice")
-                found[section][entry["name"]] = _Entry(entry, entry.where("name"))
+def _seeds(path: Path, settings: LinedDict, properties: Properties) -> dict[str, Seed]:
+    nodes: dict[str, Seed] = {}
+    for name, file in _files(path, "seeds", "csv", {}).items():
+        entry = properties.seeds.get(name, Entry(Where(file, 1)))
+        config = _folder_config(settings, "seeds", file.relative_to(path / "seeds").parent)
+        config = config.under(entry.config)
+        seed = Seed(name, str(config.values.get("schema", "staging")), file)
+        nodes[name] = _documented(seed, entry, config, _SHARED_CONFIG)
+    _all_there(properties.seeds, nodes, path / "seeds")
+    return nodes
+
+
+def _models(
+    path: Path, settings: LinedDict, properties: Properties, renderer: Renderer, others: Mapping[str, Node]
+) -> dict[str, Model]:
+    nodes: dict[str, Model] = {}
+    for name, file in _files(path, "models", "sql", others).items():
+        capture = renderer.capture(file)
+        entry = properties.models.get(name, Entry(Where(file, 1)))
+        stated = Config(capture.config, dict.fromkeys(capture.config, Where(file, capture.config_line)))
+        config = _folder_config(settings, "models", file.relative_to(path / "models").parent)
+        config = config.under(entry.config).under(stated)
+        config.values.setdefault("materialized", "view")
+        model = Model(name, str(config.values.get("schema", "main")), file, sql=file.read_text())
+        model = _documented(model, entry, config, _MODEL_CONFIG)
+        _check_materialization(config, Where(file, capture.config_line))
+        refs = {ref: Where(file, line) for ref, line in reversed(capture.refs)}
+        nodes[name] = replace(
+            model,
+            refs={ref: refs[ref] for ref, _ in capture.refs},
+            code_version=_code_version(capture, config),
+        )
+    _all_there(properties.models, nodes, path / "models")
+    return nodes
+
+
+def _files(path: Path, folder: str, ending: str, others: Mapping[str, Node]) -> dict[str, Path]:
+    """Files of a folder by the name that a `ref` calls them, which must be theirs alone."""
+    found: dict[str, Path] = {}
+    for file in sorted(path.glob(f"{folder}/**/*.{ending}")):
+        other = found.get(file.stem) or (others[file.stem].path if file.stem in others else None)
+        if other:
+            raise ProjectError(f"{file}:1: the name {file.stem!r} is taken by {other}")
+        found[file.stem] = file
     return found
 
 
-def _read_sources(path: Path, properties: dict[str, dict[str, _Entry]]) -> dict[str, Node]:
-    nodes: dict[str, Node] = {}
-    for entry in properties["sources"].values():
-        _known_keys(entry.content, {"name", "schema", "description", "config", "tables"})
-        schema = entry.content.get("schema", entry.content["name"])
-        shared = yaml_lines.plain(entry.content.get("config", {}))
-        for table in entry.content["tables"]:
-            node = _documented(Source(table["name"], schema, table.where("name").path), table, shared)
-            nodes[f"{entry.content['name']}.{table['name']}"] = node
-    return nodes
-
-
-def _read_seeds(
-    path: Path, settings: dict[str, Any], properties: dict[str, dict[str, _Entry]]
-) -> dict[str, Node]:
-    nodes: dict[str, Node] = {}
-    for file in sorted(path.glob("seeds/**/*.csv")):
-        config = _folder_config(settings, "seeds", file.relative_to(path / "seeds").parent)
-        node: Node = Seed(file.stem, str(config.get("schema", "staging")), file)
-        if file.stem in properties["seeds"]:
-            node = _documented(node, properties["seeds"][file.stem].content, config)
-        nodes[file.stem] = node
-    for name, entry in properties["seeds"].items():
+def _all_there(entries: Mapping[str, Entry], nodes: Mapping[str, Node], folder: Path) -> None:
+    for name, entry in entries.items():
         if name not in nodes:
-            raise ProjectError(f"{entry.where}: there is no seed {name!r} in {path / 'seeds'}")
-    return nodes
+            raise ProjectError(f"{entry.where}: there is no {folder.name[:-1]} {name!r} in {folder}")
 
 
-def _read_models(
-    path: Path,
-    settings: dict[str, Any],
-    properties: dict[str, dict[str, _Entry]],
-    renderer: Renderer,
-) -> dict[str, Node]:
-    nodes: dict[str, Node] = {}
-    for file in sorted(path.glob("models/**/*.sql")):
-        if file.stem in nodes:
-            raise ProjectError(f"{file}: there is another model of this name, {nodes[file.stem].path}")
-        capture = renderer.capture(file)
-        config = _folder_config(settings, "models", file.relative_to(path / "models").parent)
-        config |= capture.config
-        model = Model(file.stem, str(config.get("schema", "main")), file, sql=file.read_text())
-        entry = properties["models"].get(file.stem)
-        node = _documented(model, entry.content if entry else {}, config)
-        _check_config(node, capture)
-        nodes[file.stem] = replace(
-            node,
-            refs=tuple(dict.fromkeys(capture.refs)),
-            code_version=hashlib.sha256(
-                (capture.sql + repr(sorted(node.config.items(), key=str))).encode()
-            ).hexdigest()[:16],
-        )
-    return nodes
-
-
-def _folder_config(settings: dict[str, Any], section: str, folder: Path) -> dict[str, Any]:
+def _folder_config(settings: LinedDict, section: str, folder: Path) -> Config:
     """`+key` settings of dbt_project.yml that hold for a folder, the nearest last."""
-    tree = settings.get(section, {}).get(settings["name"], {})
-    config: dict[str, Any] = {}
+    tree = (settings.get(section) or {}).get(settings["name"]) or LinedDict()
+    config = Config()
     for part in ("", *folder.parts):
-        tree = tree.get(part, {}) if part else tree
-        config |= {k[1:]: yaml_lines.plain(v) for k, v in tree.items() if k.startswith("+")}
+        tree = (tree.get(part) or LinedDict()) if part else tree
+        keys = [key for key in tree if key.startswith("+")]
+        config = config.under(
+            Config({k[1:]: yaml_lines.plain(tree[k]) for k in keys}, {k[1:]: tree.where(k) for k in keys})
+        )
     return config
 
 
-def _documented(node: Any, content: dict[str, Any], config: dict[str, Any]) -> Any:
-    """Add description, columns, tests and configuration of a YAML entry to a node."""
-    if content:
-        _known_keys(content, {"name", "description", "config", "columns", "data_tests"})
-    own = yaml_lines.plain(content.get("config", {}))
-    meta = {**config.get("meta", {}), **own.get("meta", {})}
-    merged = {**config, **own} | ({"meta": meta} if meta else {})
-    columns = []
-    for column in content.get("columns", []):
-        _known_keys(column, {"name", "description", "data_type", "data_tests", "config"})
-        columns.append(
-            Column(
-                name=column["name"],
-                description=" ".join(str(column.get("description", "")).split()),
-                data_type=column.get("data_type"),
-                tests=_tests(column.get("data_tests", []), column["name"]),
-                meta=yaml_lines.plain(column.get("config", {})).get("meta", {}),
-            )
-        )
-    node = replace(
+_AnyNode = TypeVar("_AnyNode", bound=Node)
+
+
+def _documented(node: _AnyNode, entry: Entry, config: Config, known: set[str]) -> _AnyNode:
+    """The node with what is said of it. Raises ProjectError for an unknown word."""
+    config.check(known)
+    return replace(
         node,
-        description=str(content.get("description", "")).strip(),
-        columns=tuple(columns),
-        tests=_tests(content.get("data_tests", []), None),
-        config=merged,
+        description=entry.description,
+        columns=entry.columns,
+        tests=entry.tests,
+        config=config.values,
     )
-    for key in node.dagster:
-        if key not in DAGSTER_KEYS:
-            raise ProjectError(
-                f"{node.path}: meta.dagster has no key {key!r}; known are {', '.join(sorted(DAGSTER_KEYS))}"
-            )
-    return node
 
 
-def _tests(entries: list[Any], column: str | None) -> tuple[DataTest, ...]:
-    tests = []
-    for entry in entries:
-        kind, body = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-        where = entries.where(entries.index(entry)) if hasattr(entries, "where") else Where(Path(), 0)
-        if kind not in TEST_KINDS:
-            raise ProjectError(f"{where}: unknown data test {kind!r}; known are {', '.join(TEST_KINDS)}")
-        body = yaml_lines.plain(body or {})
-        arguments = dict(body.get("arguments", {}))
-        target = arguments.pop("column_name", column)
-        extra = set(arguments) - TEST_KINDS[kind] | set(body) - {"arguments", "config", "column_name"}
-        target = body.get("column_name", target)
-        if extra or target is None:
-            what = f"unknown argument {extra.pop()!r}" if extra else "a test of a model needs column_name"
-            raise ProjectError(f"{where}: {kind}: {what}")
-        severity = body.get("config", {}).get("severity", "error")
-        tests.append(DataTest(kind, target, arguments, severity, where))
-    return tuple(tests)
-
-
-def _known_keys(entry: Any, known: set[str]) -> None:
-    for key in entry:
-        if key not in known:
-            raise ProjectError(
-                f"{entry.where(key)}: unknown key {key!r}; known are {', '.join(sorted(known))}"
-            )
-
-
-def _check_config(model: Model, capture: Capture) -> None:
-    where = Where(model.path, capture.config_line)
-    for key in model.config:
-        if key not in CONFIG_KEYS:
-            raise ProjectError(f"{where}: unknown config {key!r}; known are {', '.join(sorted(CONFIG_KEYS))}")
-    config = model.config
-    materialized = config.setdefault("materialized", "view")
-    if materialized not in MATERIALIZATIONS:
-        raise ProjectError(f"{where}: materialized={materialized!r}; known are {', '.join(MATERIALIZATIONS)}")
-    if materialized != "incremental":
+def _check_materialization(config: Config, where: Where) -> None:
+    values = config.values
+    if values["materialized"] not in MATERIALIZATIONS:
+        raise ProjectError(
+            f"{config.places['materialized']}: materialized={values['materialized']!r}; "
+            f"known are {', '.join(MATERIALIZATIONS)}"
+        )
+    if values["materialized"] != "incremental":
         return
-    strategy = config.get("incremental_strategy")
+    strategy = values.get("incremental_strategy")
     if strategy == "microbatch":
         needed: dict[str, Any] = {"event_time": None, "batch_size": "day", "begin": None}
     elif strategy == "delete+insert":
@@ -374,45 +279,40 @@ def _check_config(model: Model, capture: Capture) -> None:
             f"{where}: incremental_strategy={strategy!r}; known are microbatch and delete+insert"
         )
     for key, value in needed.items():
-        if key not in config or (value is not None and config[key] != value):
-            found = f"found {config[key]!r}" if key in config else "found nothing"
+        if key not in values or (value is not None and values[key] != value):
+            found = f"found {values[key]!r}" if key in values else "found nothing"
             raise ProjectError(f"{where}: {strategy} needs {key}={value or '...'!r}, {found}")
+
+
+def _code_version(capture: Capture, config: Config) -> str:
+    """Hash of all that decides a model's rows, beside its inputs."""
+    decisive = sorted((k, str(v)) for k, v in config.values.items() if k not in _ROWLESS_CONFIG)
+    return hashlib.sha256(f"{capture.sql}\n{decisive}".encode()).hexdigest()[:16]
 
 
 # ------------------------------------------------------------------------------- resolving
 
 
-def _resolve(project: Project) -> Project:
-    """Check every ref and put the models in order."""
-    graph: dict[str, set[str]] = {}
-    lines: dict[tuple[str, str], Where] = {}
-    for name, model in project.models.items():
-        capture = project.renderer.capture(model.path)
-        graph[name] = set(model.refs)
-        for ref, line in zip(capture.refs, capture.ref_lines, strict=True):
-            lines.setdefault((name, ref), Where(model.path, line))
-            if ref not in project.nodes:
-                kind = "source" if "." in ref else "model or seed"
-                raise ProjectError(f"{lines[name, ref]}: there is no {kind} {ref!r}")
+def _ordered(project: Project) -> Project:
+    """Check every name that is referred to, and put models after what they need."""
+    for node in project.nodes.values():
+        for test in node.all_tests:
+            _exists(project, test.related, test.where)
+    for model in project.models.values():
+        for ref, where in model.refs.items():
+            _exists(project, ref, where)
+    graph = {name: model.needs for name, model in project.models.items()}
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = list(reversed(error.args[1]))
-        steps = [f"{a} -> {b} ({lines[a, b]})" for a, b in pairwise(circle)]
+        steps = [f"{a} -> {b} ({graph[a][b]})" for a, b in pairwise(circle)]
         raise ProjectError(f"models refer to each other in a circle: {'; '.join(steps)}") from error
-    for test_owner in project.nodes.values():
-        for test in test_owner.all_tests:
-            if test.kind == "relationships" and related(test) not in project.nodes:
-                raise ProjectError(f"{test.where}: there is no model, seed or source {related(test)!r}")
-    return replace(project, nodes={name: project.nodes[name] for name in _stable(order, project)})
+    alone = [name for name in project.nodes if name not in order]
+    return replace(project, nodes={name: project.nodes[name] for name in alone + order})
 
 
-def _stable(order: list[str], project: Project) -> list[str]:
-    """Sources and seeds that no model refers to keep their place before the models."""
-    return [name for name in project.nodes if name not in order] + order
-
-
-def related(test: DataTest) -> str:
-    """The node that a relationships test points at: `ref('x')` or `source('a', 'b')`."""
-    inner = test.arguments["to"].split("(", 1)[1].rstrip(")")
-    return ".".join(part.strip().strip("'\"") for part in inner.split(","))
+def _exists(project: Project, name: str | None, where: Where) -> None:
+    if name is not None and name not in project.nodes:
+        kind = "source" if "." in name else "model or seed"
+        raise ProjectError(f"{where}: there is no {kind} {name!r}")

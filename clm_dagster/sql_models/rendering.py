@@ -24,8 +24,7 @@ class Capture:
     sql: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     config_line: int = 1
-    refs: list[str] = field(default_factory=list)
-    ref_lines: list[int] = field(default_factory=list)
+    refs: list[tuple[str, int]] = field(default_factory=list)  # name, line
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,14 @@ class Renderer:
         return cls(environment, tuple(sorted(folder.glob("macros/**/*.sql"))), variables)
 
     def capture(self, path: Path) -> Capture:
-        """Render with placeholders, to learn what a template refers to and how it is configured."""
+        """Render with placeholders, to learn what a template refers to and how it is configured.
+
+        A variable that is null by default is decided by a run: its SQL without it and with it counts.
+        """
         found = Capture()
 
         def note(name: str) -> str:
-            found.refs.append(name)
-            found.ref_lines.append(_line(path))
+            found.refs.append((name, _line(path)))
             return name
 
         def config(**values: Any) -> str:
@@ -62,7 +63,9 @@ class Renderer:
             found.config_line = _line(path)
             return ""
 
-        found.sql = self.render(path, relation=note, extra={"config": config})
+        open_variables = {name: f"<{name}>" for name, value in self.variables.items() if value is None}
+        for variables in ({}, open_variables) if open_variables else ({},):
+            found.sql += self.render(path, note, variables, extra={"config": config}) + "\n"
         return found
 
     def render(

@@ -10,10 +10,10 @@ the transaction that writes the partition: a killed process leaves both or neith
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project
@@ -38,6 +38,7 @@ class Builds:
 
     def __init__(self, rows: Iterable[tuple[str, str, str, datetime | None]]) -> None:
         self._stored: dict[str, dict[str, Version]] = {}
+        self._chains: dict[str, tuple[list[str], list[Version]]] = {}
         for relation, key, version, known_at in rows:
             self._stored.setdefault(relation, {})[key] = Version(version, known_at)
 
@@ -93,33 +94,22 @@ class Builds:
 
     def _history(self, relation: str, end: str) -> Version:
         """The version of everything before a day."""
-        chain = self._chains(relation)
-        position = _count_before(chain[0], end)
-        return chain[1][position]
+        if relation not in self._chains:
+            self._chains[relation] = self._chain(relation)
+        keys, chain = self._chains[relation]
+        return chain[bisect_left(keys, end)]
 
-    def _chains(self, relation: str) -> tuple[list[str], list[Version]]:
-        if not hasattr(self, "_cache"):
-            self._cache: dict[str, tuple[list[str], list[Version]]] = {}
-        if relation not in self._cache:
-            keys = self.keys(relation)
-            chain = [ABSENT]
-            for key in keys:
-                version = self._stored[relation][key]
-                chain.append(_combine([chain[-1], Version(key), version]))
-            self._cache[relation] = (keys, chain)
-        return self._cache[relation]
-
-
-def _count_before(keys: list[str], end: str) -> int:
-    from bisect import bisect_left
-
-    return bisect_left(keys, end)
+    def _chain(self, relation: str) -> tuple[list[str], list[Version]]:
+        """Keys in order, and the version of everything before each and, last, of everything."""
+        keys, chain = self.keys(relation), [ABSENT]
+        for key in keys:
+            chain.append(_combine([chain[-1], Version(key), self._stored[relation][key]]))
+        return keys, chain
 
 
 def _combine(parts: Sequence[Version]) -> Version:
     digest = hashlib.sha256("\n".join(part.hash for part in parts).encode()).hexdigest()[:32]
-    known = [part.known_at for part in parts if part.known_at is not None]
-    return Version(digest, reduce(max, known) if known else None)
+    return Version(digest, max((part.known_at for part in parts if part.known_at), default=None))
 
 
 def create_ledger(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """YAML that remembers where everything stands, so that an error names file and line."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,31 @@ def load(path: Path) -> LinedDict:
     return content
 
 
+def mapping(value: Any, where: Where, known: Collection[str], required: Collection[str] = ()) -> LinedDict:
+    """The value, if it is a mapping with known keys. Raises ProjectError with the place of what is not."""
+    if not isinstance(value, LinedDict):
+        raise ProjectError(f"{where}: expected a mapping with {', '.join(sorted(known))}, found {value!r}")
+    for key in value:
+        if key not in known:
+            raise ProjectError(
+                f"{value.where(key)}: unknown key {key!r}; known are {', '.join(sorted(known))}"
+            )
+    for key in required:
+        if key not in value:
+            raise ProjectError(f"{where}: {key!r} is missing")
+    return value
+
+
+def sequence(content: LinedDict, key: str) -> list[tuple[Any, Where]]:
+    """Items of the list at a key, each with its place; none where the key is absent or empty."""
+    value = content.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, LinedList):
+        raise ProjectError(f"{content.where(key)}: expected a list, found {value!r}")
+    return [(item, value.where(index)) for index, item in enumerate(value)]
+
+
 def plain(value: Any) -> Any:
     """The same content as ordinary dicts and lists."""
     if isinstance(value, dict):
@@ -73,16 +99,16 @@ def plain(value: Any) -> Any:
 
 def _convert(node: yaml.Node, path: Path, loader: yaml.SafeLoader) -> Any:
     if isinstance(node, yaml.MappingNode):
-        mapping = LinedDict()
-        mapping.path, mapping.lines = path, {}
+        pairs = LinedDict()
+        pairs.path, pairs.lines = path, {}
         for key_node, value_node in node.value:
             key = loader.construct_object(key_node, deep=True)
-            mapping[key] = _convert(value_node, path, loader)
-            mapping.lines[key] = key_node.start_mark.line + 1
-        return mapping
+            pairs[key] = _convert(value_node, path, loader)
+            pairs.lines[key] = key_node.start_mark.line + 1
+        return pairs
     if isinstance(node, yaml.SequenceNode):
-        sequence = LinedList(_convert(item, path, loader) for item in node.value)
-        sequence.path = path
-        sequence.lines = [item.start_mark.line + 1 for item in node.value]
-        return sequence
+        items = LinedList(_convert(item, path, loader) for item in node.value)
+        items.path = path
+        items.lines = [item.start_mark.line + 1 for item in node.value]
+        return items
     return loader.construct_object(node, deep=True)

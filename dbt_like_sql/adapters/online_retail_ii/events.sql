@@ -7,9 +7,9 @@ with source as (
         nullif(trim("Invoice"), '') as invoice,
         nullif(upper(trim("StockCode")), '') as stock_code,
         nullif(trim("Description"), '') as description,
-        try_cast("Quantity" as bigint) as quantity,
+        {{ whole('Quantity') }} as quantity,
         try_cast("Price" as decimal(18, 4)) as price,
-        cast(try_cast("Customer ID" as double) as bigint) as customer_number,
+        nullif(regexp_replace(trim("Customer ID"), '\.0+$', ''), '') as customer_id,
         nullif(trim("Country"), '') as country
     from {{ landed() }}
 
@@ -29,7 +29,7 @@ select
     {{ provenance() }},
     event_id,
     event_at,
-    cast(customer_number as varchar) as customer_id,
+    customer_id,
     case
         when is_cancellation and is_product then 'return'
         when is_cancellation then 'charge_refund'

@@ -14,10 +14,12 @@ with days as (
 
 ),
 
+-- Who signs up at or after as_of is not known yet; where the shop does not say when, the first
+-- event tells.
 signed_up as (
 
     select * from {{ ref('stg_customers') }}
-    where signed_up_at < cast('{{ var("as_of") }}' as timestamp)
+    where signed_up_at is null or signed_up_at < cast('{{ var("as_of") }}' as timestamp)
 
 ),
 
@@ -147,6 +149,7 @@ final as (
     full outer join signed_up on sums.customer_id = signed_up.customer_id
     left join gaps on sums.customer_id = gaps.customer_id
     left join products on sums.customer_id = products.customer_id
+    where sums.customer_id is not null or signed_up.signed_up_at is not null
 
 )
 

@@ -1,0 +1,203 @@
+"""Models as assets: dependencies, partitions, and what a build says of itself.
+
+Belongs here: a build inside a Dagster step, from the lock to the metadata. Does not: SQL (`building`),
+what is stale (`versions`, `planning`), pictures (each room draws its own).
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from clm_dagster.partitions import all_days_before, as_of_of_key, parse_day
+from clm_dagster.settings import Settings
+from clm_dagster.sql_models import versions
+from clm_dagster.sql_models.building import Slice, Snapshot, compile_model, materialize, time_column
+from clm_dagster.sql_models.lineage import column_lineage
+from clm_dagster.sql_models.parts import (
+    add_partition_metadata,
+    asset_key,
+    batch_of,
+    check_specs,
+    day_keys,
+    freshness_of,
+    keys_of_run,
+    partitions_of,
+    run_checks,
+    table_schema,
+)
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.sql_models.versions import Builds, Version
+from clm_dagster.warehouse import Connection, Warehouse
+
+# Reads its relation (all of it) and returns markdown with a picture, or None for nothing to show.
+Chart = Callable[[Connection], str | None]
+# The one source that is partitioned: by day.
+EVENTS = "raw.events"
+
+
+def model_asset(
+    project: Project, model: Model, settings: Settings, chart: Chart | None
+) -> dg.AssetsDefinition:
+    """The asset of a model."""
+
+    @dg.asset(
+        key=asset_key(model),
+        deps=[_dependency(project, model, name, settings) for name in model.needs],
+        description=model.description,
+        group_name=model.dagster.get("group", model.schema),
+        owners=model.dagster.get("owners"),
+        kinds={"duckdb", "sql", *model.dagster.get("kinds", ())},
+        tags={"layer": model.schema, "materialized": model.materialized},
+        code_version=model.code_version,
+        check_specs=check_specs(model),
+        partitions_def=partitions_of(model.partitions, settings),
+        backfill_policy=dg.BackfillPolicy.single_run() if model.partitions else None,
+        freshness_policy=freshness_of(_calendar(model), settings),
+        metadata={
+            "dagster/column_schema": table_schema(model),
+            "dagster/table_name": model.relation,
+            "file": str(model.path.relative_to(project.path)),
+        },
+    )
+    def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+        return _run(context, warehouse, project, model, settings, chart)
+
+    return run
+
+
+def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
+    upstream = project.nodes[name]
+    daily = name == EVENTS or (isinstance(upstream, Model) and upstream.partitions == DAILY)
+    if daily and model.partitions == SNAPSHOT:
+        return dg.AssetDep(asset_key(upstream), partition_mapping=all_days_before(settings))
+    return dg.AssetDep(asset_key(upstream))
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    project: Project,
+    model: Model,
+    settings: Settings,
+    chart: Chart | None,
+) -> dg.MaterializeResult:
+    """Build a model's partitions of this run, check them, and say what happened."""
+    start = time.perf_counter()
+    with warehouse.connect(model.relation) as connection:
+        keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
+        sql = ""
+        with connection.transaction():
+            connection.execute(f"create schema if not exists {model.schema}")
+            for piece in _pieces(model, keys):
+                sql = compile_model(project, model, piece)
+                materialize(connection, model, model.relation, sql, piece)
+            counts = _count(connection, model, keys)
+            rows = connection.scalar(f"select count(*) from {model.relation}")
+            known_at = _record(connection, project, model, counts, rows, context.run.run_id)
+        results = run_checks(connection, project, model, _where(model, keys))
+        picture = chart(connection) if chart else None
+    # The picture first: people look for it, and the SQL is long.
+    heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(picture)} if picture else {}
+    heavy |= {
+        "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
+        "dagster/column_lineage": _lineage(project, model, sql, settings.data_dir / "cache" / "lineage"),
+    }
+    rest = add_partition_metadata(context, asset_key(model), counts, heavy)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "rows_of_this_run": sum(counts.values()) if counts else rows,
+            "seconds": round(time.perf_counter() - start, 3),
+            **({"known_at": str(known_at)} if known_at else {}),
+            **rest,
+        },
+        check_results=results,
+    )
+
+
+def _all_days(connection: Connection) -> list[str]:
+    """Every day that is loaded: what a daily model without partitions is built over as a whole."""
+    stored = Builds.read(connection).keys(EVENTS)
+    if not stored:
+        raise dg.Failure("raw.events has no day yet; materialize raw/events first, or `clm run`")
+    return day_keys(batch_of(stored))
+
+
+def _pieces(model: Model, keys: Sequence[str]) -> Sequence[Slice]:
+    """What is built one after the other: a range of days, each snapshot, or the whole."""
+    if model.window == DAILY:
+        return [batch_of(keys)]
+    if model.window == SNAPSHOT:
+        return [Snapshot(as_of_of_key(key)) for key in keys]
+    return [None]
+
+
+def _calendar(model: Model) -> str | None:
+    """What its rows go by, also where it is built as a whole (a view over snapshots)."""
+    return model.window or model.partitions
+
+
+def _where(model: Model, keys: Sequence[str]) -> str | None:
+    """The rows of this run; None for all there are."""
+    if not keys or not _calendar(model):
+        return None
+    if _calendar(model) == DAILY:
+        return batch_of(keys).where(time_column(model))
+    first, last = as_of_of_key(keys[0]), as_of_of_key(keys[-1])
+    return f"{time_column(model)} between timestamp '{first}' and timestamp '{last}'"
+
+
+def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[str, int]:
+    """Rows of each partition of this run, zero where there is none; nothing for a model without."""
+    where = _where(model, keys)
+    if where is None:
+        return {}
+    found = dict(
+        connection.execute(
+            f"select cast({time_column(model)} as date), count(*) from {model.relation} "
+            f"where {where} group by all"
+        )
+    )
+    if _calendar(model) == DAILY:
+        return {key: found.get(parse_day(key), 0) for key in keys}
+    return {key: found.get(as_of_of_key(key).date(), 0) for key in keys}
+
+
+def _record(
+    connection: Connection,
+    project: Project,
+    model: Model,
+    counts: Mapping[str, int],
+    rows: int,
+    run_id: str,
+) -> datetime | None:
+    """Write the ledger of builds, in the transaction of the build; returns what was known by then.
+
+    A view's rows are as new as what it reads: its code is all that is stored of it.
+    """
+    built = counts if model.window else {versions.WHOLE: rows}
+    if model.materialized == "view":
+        expected = {versions.WHOLE: Version(model.code_version)}
+    else:
+        expected = Builds.read(connection).expected(project, model.name, list(built))
+    stored = [(key, version, built[key]) for key, version in expected.items()]
+    versions.record(connection, model.relation, stored, run_id)
+    return max((v.known_at for v in expected.values() if v.known_at), default=None)
+
+
+def _lineage(project: Project, model: Model, sql: str, cache: Path) -> dg.TableColumnLineage:
+    upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
+    schema = {
+        relation: {column.name: column.data_type or "VARCHAR" for column in node.columns}
+        for relation, node in upstream.items()
+    }
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key(upstream[relation]), source) for relation, source in sources]
+            for column, sources in column_lineage(sql, schema, cache).items()
+        }
+    )

@@ -1,0 +1,109 @@
+"""The folder is a valid dbt project: dbt itself builds the same rows from the same raw tables.
+
+dbt is no dependency. These tests use the one that CLM_DBT names, or `.dbt-venv/bin/dbt` in the
+project's folder; the README's chapter on development says how to install it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from clm_dagster.settings import PROJECT_DIR, load_settings
+from clm_dagster.shop_run import run_shop
+from clm_dagster_tests.conftest import small_shop_events
+
+pytestmark = pytest.mark.slow
+
+FOLDER = PROJECT_DIR / "dbt_like_sql"
+START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
+TABLES = (
+    "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
+    "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
+    "core.totals_daily", "core.customer_features", "core.rfm_scores", "marts.shop_daily", "marts.rfm_segments",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dbt() -> str:
+    """The dbt executable."""
+    path = Path(os.environ.get("CLM_DBT", PROJECT_DIR / ".dbt-venv" / "bin" / "dbt"))
+    if not path.exists():
+        pytest.skip(f"no dbt at {path} (CLM_DBT)")
+    return str(path)
+
+
+def run_dbt(dbt: str, tmp_path: Path, warehouse: Path, *arguments: str) -> str:
+    target = {"type": "duckdb", "path": str(warehouse), "schema": "main", "threads": 1}
+    (tmp_path / "profiles.yml").write_text(json.dumps({"clm": {"target": "a", "outputs": {"a": target}}}))
+    done = subprocess.run(
+        [dbt, "--no-use-colors", *arguments, "--project-dir", str(FOLDER), "--profiles-dir", str(tmp_path),
+         "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_dbt_parses_the_folder_without_a_warning(dbt: str, tmp_path: Path) -> None:
+    said = run_dbt(dbt, tmp_path, tmp_path / "none.duckdb", "parse")
+    assert "WARNING" not in said and "Deprecat" not in said, said
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse of a shop of forty days that our own run made."""
+    root = tmp_path_factory.mktemp("ours")
+    small_shop_events(customers=30, orders=150, days=40).to_csv(root / "events.csv", index=False)
+    pd.DataFrame(
+        {
+            "customer_id": ["c001", "c099"],
+            "signed_up_at": ["2024-01-03 12:00", "2024-01-20"],
+            "country": ["BE", "NL"],
+        }
+    ).to_csv(root / "customers.csv", index=False)
+    pd.DataFrame({"product_id": ["p01"], "name": ["Mug"], "unit_cost": ["1.20"]}).to_csv(
+        root / "products.csv", index=False
+    )
+    settings = load_settings(
+        source="generic", input=str(root), data_dir=root / "data", start_date=START, end_date=AS_OF
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(root))
+        run_shop(settings, lambda title, total: lambda step, done: None)
+    return settings.warehouse_path
+
+
+def rows(path: Path, table: str) -> pd.DataFrame:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
+        where = f"where as_of >= timestamp '{EARLIER}'" if "as_of" in names else ""
+        return connection.execute(f"select * from {table} {where} order by all").df()
+
+
+def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.duckdb"
+    shutil.copy(ours, theirs)
+    with duckdb.connect(str(theirs)) as connection:
+        for schema in ("staging", "core", "marts"):
+            connection.execute(f"drop schema {schema} cascade")
+    for as_of in (EARLIER, AS_OF):
+        variables = {"as_of": f"{as_of} 00:00:00", "start_date": START}
+        run_dbt(
+            dbt, tmp_path, theirs, "build", "--vars", json.dumps(variables),
+            "--event-time-start", START, "--event-time-end", as_of,
+        )  # fmt: skip
+    for table in TABLES:
+        expected, found = rows(ours, table), rows(theirs, table)
+        if table.endswith("rfm_segments"):  # the first snapshot that dbt built has none before it
+            for frame in (expected, found):
+                frame.loc[frame.as_of == EARLIER, "previous_segment"] = None
+            assert expected.previous_segment.notna().any()
+        assert len(expected) > 0, table
+        pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)

@@ -1,0 +1,121 @@
+"""Which value a setting takes, where it says it came from, and what it refuses."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from clm_dagster.settings import Settings, SettingsError, load_settings, origins, record_last_run
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_setting_has_a_default_that_works_and_a_sentence() -> None:
+    settings = load_settings()
+    assert settings.source == "online_retail_ii"
+    for name, field in Settings.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+        assert not field.is_required(), name
+
+
+def test_the_first_place_that_has_a_value_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start() -> tuple[date, str]:
+        settings = load_settings(data_dir=tmp_path)
+        return settings.start_date, origins(settings)["start_date"]
+
+    # The historical source knows its own dates.
+    assert start() == (date(2009, 12, 1), "adapter online_retail_ii")
+    record = {
+        "source": "online_retail_ii",
+        "input": "x",
+        "start_date": "2010-01-01",
+        "end_date": "2011-12-10",
+    }
+    (tmp_path / "last_run.json").write_text(json.dumps(record))
+    assert start() == (date(2010, 1, 1), f"last run, {tmp_path / 'last_run.json'}")
+    monkeypatch.setenv("CLM_START_DATE", "2010-06-01")
+    assert start() == (date(2010, 6, 1), "environment, CLM_START_DATE")
+    settings = load_settings(data_dir=tmp_path, start_date="2011-01-01")
+    assert (settings.start_date, origins(settings)["start_date"]) == (
+        date(2011, 1, 1),
+        "given by the program",
+    )
+    assert origins(settings)["threads"] == "default"
+
+
+def test_the_last_run_counts_for_its_own_source_only(tmp_path: Path) -> None:
+    record_last_run(load_settings(source="generic", data_dir=tmp_path, input="here", start_date="2020-01-01"))
+    again = load_settings(data_dir=tmp_path)
+    assert (again.source, again.input, again.start_date) == ("generic", "here", date(2020, 1, 1))
+    other = load_settings(data_dir=tmp_path, source="online_retail_ii")
+    assert (other.input, other.start_date) == ("data/inbox", date(2009, 12, 1))
+
+
+def test_what_is_recorded_comes_back_the_same(tmp_path: Path) -> None:
+    for end in (None, date(2021, 1, 1)):
+        made = load_settings(source="generic", data_dir=tmp_path, start_date="2020-01-01", end_date=end)
+        record_last_run(made)
+        again = load_settings(data_dir=tmp_path)
+        assert (again.start_date, again.end_date, again.is_live) == (made.start_date, end, end is None)
+
+
+def test_an_empty_end_is_a_shop_that_is_still_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLM_END_DATE", "")
+    settings = load_settings(source="generic")
+    assert settings.end_date is None and settings.is_live
+    assert origins(settings)["end_date"] == "environment, CLM_END_DATE"
+
+
+def test_places_are_derived_from_the_data_folder(tmp_path: Path) -> None:
+    settings = load_settings(source="generic", data_dir="here")
+    root = tmp_path / "here"
+    assert settings.warehouse_path == root / "clm.duckdb"
+    assert settings.published_path == root / "published" / "clm.duckdb"
+    assert settings.landing_dir == root / "landing" / "generic"
+    assert settings.dagster_home == root / "dagster"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("CLM_START_DATE", "yesterday", r"CLM_START_DATE: .*\(found 'yesterday'\)"),
+        (
+            "CLM_TIMEZONE",
+            "Mars/Olympus",
+            r"CLM_TIMEZONE: .*'Mars/Olympus' is no time zone; expected one like",
+        ),
+        ("CLM_LOOKBACK_DAYS", "-1", r"CLM_LOOKBACK_DAYS: .*greater than or equal to 0"),
+        ("CLM_DAILY_HOUR", "24", r"CLM_DAILY_HOUR: .*less than or equal to 23"),
+        ("CLM_LOCK_TIMEOUT", "0", r"CLM_LOCK_TIMEOUT: .*greater than 0"),
+        ("CLM_END_DATE", "2009-12-01", r"end_date 2009-12-01 is not after start_date 2009-12-01"),
+        ("CLM_SOURCE", "amazn", r"source 'amazn' has no adapter.*Known sources: generic, online_retail_ii"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message):
+        load_settings()
+
+
+def test_several_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLM_THREADS", "many")
+    monkeypatch.setenv("CLM_DAILY_HOUR", "99")
+    with pytest.raises(SettingsError, match=r"CLM_THREADS.*; CLM_DAILY_HOUR|CLM_DAILY_HOUR.*; CLM_THREADS"):
+        load_settings()
+
+
+def test_a_broken_record_of_the_last_run_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "last_run.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"last_run\.json is not JSON .*; delete it or run `clm run`"):
+        load_settings(data_dir=tmp_path)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings(source="generic").source = "other"
