@@ -1,0 +1,104 @@
+"""`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
+
+Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from clm_dagster_tests.benchmarks import children, growth, report
+from clm_dagster_tests.benchmarks.children import PROJECT_DIR
+
+PARTS = ("first", "pandas", "day", "growth")
+
+
+def main() -> None:
+    """Measure, print the tables, write the JSON."""
+    options = _options()
+    console = Console(stderr=options.json == "-")
+    real = _real_file()
+    work = Path(options.work or tempfile.mkdtemp(prefix="clm-bench-")).absolute()
+    made = work / "run"
+    made.mkdir(parents=True)
+    try:
+        results = _measure(options, str(real), str(made), console)
+    finally:
+        shutil.rmtree(made)
+        if not options.work:
+            work.rmdir()
+    text = json.dumps(report.as_json(results), indent=1, default=str)
+    if options.json == "-":
+        print(text)
+    elif options.json:
+        Path(options.json).write_text(text + "\n")
+    report.show(results, console)
+
+
+def _measure(options: argparse.Namespace, real: str, work: str, console: Console) -> dict[str, Any]:
+    wanted = options.only or PARTS
+    results: dict[str, Any] = {"environment": children.run("environment:describe")}
+    if "first" in wanted or "pandas" in wanted:
+        console.print("First load of the two years, and its statements in bare DuckDB ...")
+        replays = options.repeats if "first" in wanted else 1
+        results["first"] = _first(real, work, options.loads, replays)
+    if "pandas" in wanted:
+        console.print("The pandas script ...")
+        results["pandas"] = _pandas(real, work, results["first"]["ours"], options.repeats)
+    shutil.rmtree(f"{work}/first", ignore_errors=True)
+    if "day" in wanted:
+        console.print("One more day after the two years ...")
+        results["day"] = growth.real_day(real, work, options.repeats)
+    if "growth" in wanted:
+        console.print(f"One more day after {', '.join(map(str, options.sizes))} million events ...")
+        results["growth"] = growth.by_size(real, work, options.sizes, options.repeats)
+    return results
+
+
+def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import first_load
+
+    return first_load.compare(real, work, loads, replays)
+
+
+def _pandas(real: str, work: str, ours: dict[str, Any], repeats: int) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import pandas_side
+
+    return pandas_side.compare(real, work, ours, repeats)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m clm_dagster_tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; may be repeated")
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[1, 4, 16],
+        help="histories, in million events, as times the real one (default 1,4,16)",
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="how often a day and a replay are run")
+    parser.add_argument("--loads", type=int, default=1, help="how often the first load is run")
+    parser.add_argument("--work", help="folder for the work, kept empty afterwards (default: temporary)")
+    parser.add_argument(
+        "--json", nargs="?", const="-", help="write the figures as JSON to a file, or to stdout"
+    )
+    return parser.parse_args()
+
+
+def _real_file() -> Path:
+    folder = Path(os.environ.get("CLM_REFERENCE_DATA", PROJECT_DIR.parent / "shared" / "data"))
+    path = folder.absolute() / "online_retail_ii" / "online_retail_II.csv.gz"
+    if not path.exists():
+        sys.exit(f"{path} is not there; CLM_REFERENCE_DATA names the folder of the reference data")
+    return path
+
+
+if __name__ == "__main__":
+    main()

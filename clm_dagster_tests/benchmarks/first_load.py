@@ -1,0 +1,106 @@
+"""The first load of the real two years, and its statements run again in bare DuckDB.
+
+Belongs here: both measurements. Does not: what the figures should be (`report`).
+"""
+
+import pickle
+import shutil
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import duckdb
+
+from clm_dagster_tests.benchmarks import children
+
+
+def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
+    """What `clm run` does on an empty folder; keeps every statement in a file."""
+    begun = time.perf_counter()
+    from clm_dagster.settings import load_settings
+    from clm_dagster.shop_run import run_shop
+    from clm_dagster_tests.benchmarks.stopwatch import install
+
+    imported = time.perf_counter() - begun
+    watch = install(keep_statements=True)
+    settings = load_settings(source="online_retail_ii", input=real, data_dir=data_dir)
+    report = run_shop(settings, lambda title, total: lambda step, done: None)
+    split = watch.take()
+    Path(statements).write_bytes(
+        pickle.dumps([(s.step, s.database, s.sql, s.parameters, s.seconds) for s in watch.statements])
+    )
+    return {
+        "import": imported,
+        **split.as_dict(),
+        "statements": len(watch.statements),
+        "materialized": sum(run.materialized for run in report.runs),
+        "steps": split.by_step(),
+    }
+
+
+def replay(statements: str, data_dir: str, bare_dir: str) -> dict[str, Any]:
+    """Run the kept statements in the same order in new databases: no Dagster, no lock, one connection.
+
+    What lies on disk beside the database (the landing area) is written anew under `bare_dir`.
+    """
+    kept = pickle.loads(Path(statements).read_bytes())
+    open_files: dict[str, duckdb.DuckDBPyConnection] = {}
+    by_step: dict[str, list[float]] = {}
+    Path(bare_dir, "landing").mkdir(parents=True)
+    file_seconds = 0.0
+    total = 0.0
+
+    def moved(value: Any) -> Any:
+        return value.replace(data_dir, bare_dir) if isinstance(value, str) else value
+
+    for step, database, sql, parameters, seconds in kept:
+        if database not in open_files:
+            start = time.perf_counter()
+            path = moved(database) or ":memory:"
+            open_files[database] = duckdb.connect(path, config={"memory_limit": "1GB"})
+            file_seconds += time.perf_counter() - start
+        _make_folder(moved(sql))
+        start = time.perf_counter()
+        open_files[database].execute(moved(sql), parameters).fetchall()
+        taken = time.perf_counter() - start
+        total += taken
+        both = by_step.setdefault(step or "outside", [0.0, 0.0])
+        both[0] += seconds
+        both[1] += taken
+    start = time.perf_counter()
+    for connection in open_files.values():
+        connection.close()
+    file_seconds += time.perf_counter() - start
+    return {"sql": total, "file": file_seconds, "statements": len(kept), "steps": by_step}
+
+
+def _make_folder(sql: str) -> None:
+    """Python made the folder of a part before the statement that writes it."""
+    if sql.lstrip().startswith("copy (") and " to '" in sql:
+        Path(sql.rsplit(" to '", 1)[1].split("'")[0]).mkdir(parents=True, exist_ok=True)
+
+
+def compare(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:
+    """Both, in processes of their own, and how they compare. Leaves the last load's data at `work`/first."""
+    data_dir, statements = f"{work}/first", f"{work}/statements.pickle"
+    runs = []
+    for _ in range(loads):
+        shutil.rmtree(data_dir, ignore_errors=True)
+        runs.append(children.run("first_load:load", real=real, data_dir=data_dir, statements=statements))
+    bare = []
+    for number in range(replays):
+        bare_dir = f"{work}/bare{number}"
+        bare.append(
+            children.run("first_load:replay", statements=statements, data_dir=data_dir, bare_dir=bare_dir)
+        )
+        shutil.rmtree(bare_dir)
+    ours = sorted(runs, key=lambda run: run["own"])[len(runs) // 2]
+    sql, file = (median(run[kind] for run in bare) for kind in ("sql", "file"))
+    return {
+        "ours": ours,
+        "bare": {"sql": sql, "file": file, "runs": bare},
+        "size_mb": Path(data_dir, "clm.duckdb").stat().st_size / 1e6,
+        "sql_ratio": ours["sql"] / sql,
+        "sql_and_file_ratio": (ours["sql"] + ours["file"]) / (sql + file),
+    }

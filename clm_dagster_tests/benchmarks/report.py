@@ -1,0 +1,150 @@
+"""The figures as tables, and the goals they are held against.
+
+Belongs here: words, rounding, goals. Does not: measuring.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+MAX_SQL_RATIO = 1.1
+MIN_PANDAS_RATIO = 5.0
+MAX_GROWTH = 1.2
+MAX_PEAK_MB = 2_000.0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal of the issue and what was measured."""
+
+    name: str
+    measured: float
+    limit: str
+    met: bool
+
+
+def goals(results: dict[str, Any]) -> list[Goal]:
+    """Every goal that the measured parts speak of."""
+    found = []
+    if "first" in results:
+        ratio = results["first"]["sql_ratio"]
+        found.append(
+            Goal("SQL of the first load / bare DuckDB", ratio, f"<= {MAX_SQL_RATIO}", ratio <= MAX_SQL_RATIO)
+        )
+    if "pandas" in results:
+        ratio = results["pandas"]["ratio"]
+        found.append(
+            Goal(
+                "pandas script / first load without bookkeeping",
+                ratio, f">= {MIN_PANDAS_RATIO}", ratio >= MIN_PANDAS_RATIO,
+            )
+        )  # fmt: skip
+    if len(results.get("growth", {})) > 1:
+        smallest, largest = _ends(results["growth"])
+        for what, key in (("without", "own"), ("with", "wall")):
+            ratio = _cost(largest, key) / _cost(smallest, key)
+            name = f"one more day, ingestion and roll-ups {what} bookkeeping: largest / smallest history"
+            found.append(Goal(name, ratio, f"<= {MAX_GROWTH}", ratio <= MAX_GROWTH))
+    peak = max(_peaks(results), default=None)
+    if peak is not None:
+        found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
+    return found
+
+
+def as_json(results: dict[str, Any]) -> dict[str, Any]:
+    """The results with their goals."""
+    return {**results, "goals": [asdict(goal) for goal in goals(results)]}
+
+
+def show(results: dict[str, Any], console: Console) -> None:
+    """Print everything that was measured."""
+    costs = Table(
+        "seconds", "wall", "SQL", "file", "Python", "Dagster", "peak MB", title="Where the time goes"
+    )
+    if "first" in results:
+        ours, bare = results["first"]["ours"], results["first"]["bare"]
+        costs.add_row("first load, two years", *_split(ours), f"{ours['peak_mb']:,.0f}")
+        peak = max(run["peak_mb"] for run in bare["runs"])
+        costs.add_row(
+            "  the same SQL in bare DuckDB",
+            *_numbers(bare["sql"] + bare["file"], bare["sql"], bare["file"]), "", "", f"{peak:,.0f}",
+        )  # fmt: skip
+    if "pandas" in results:
+        theirs = results["pandas"]
+        costs.add_row(
+            "  the pandas script", *_numbers(theirs["wall"]), "", "", "", "", f"{theirs['peak_mb']:,.0f}"
+        )
+    if "day" in results:
+        _add_day(costs, "one more day, real history", results["day"])
+    console.print(costs)
+    if "growth" in results:
+        _show_growth(results["growth"], console)
+    if "pandas" in results:
+        rows = ", ".join(f"{name} {count:,}" for name, count in results["pandas"]["rows"].items())
+        console.print(f"The pandas script yields the same rows: {rows}.\n")
+    table = Table("goal", "measured", "limit", "met", title="Goals")
+    for goal in goals(results):
+        table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
+    console.print(table)
+
+
+def _add_day(table: Table, name: str, found: dict[str, Any]) -> None:
+    middle = found["extra"]["median"]
+    table.add_row(name, *_split(middle["whole"]), f"{found['extra']['peak_mb']:,.0f}")
+    for group in ("ingestion", "roll-ups", "views and seeds", "publication"):
+        table.add_row(f"  {group}", *_split(middle[group])[:-1], "", "")
+    table.add_row("  its week's snapshot, apart", *_split(middle["snapshot"]), "")
+
+
+def _show_growth(growth: dict[str, Any], console: Console) -> None:
+    """One row for each size of history."""
+    table = Table(
+        "history, events", "ingestion\nSQL", "ingestion\nfile + Python", "roll-ups\nSQL",
+        "roll-ups\nfile + Python", "both", "ratio", "book-\nkeeping", "views,\nseeds", "snapshot",
+        "publi-\ncation", "written /\nsize MB", "peak MB\nload / day",
+        title="One more day on a growing history, seconds",
+    )  # fmt: skip
+    smallest, _ = _ends(growth)
+    for found in sorted(growth.values(), key=lambda size: size["events"]):
+        middle = found["extra"]["median"]
+        cells = []
+        for group in ("ingestion", "roll-ups"):
+            cells += _numbers(middle[group]["sql"], middle[group]["file"] + middle[group]["python"])
+        table.add_row(
+            f"{found['events']:,}",
+            *cells,
+            *_numbers(middle["day"]["own"], _cost(found, "own") / _cost(smallest, "own")),
+            *_numbers(middle["bookkeeping"], middle["views and seeds"]["own"], middle["snapshot"]["own"]),
+            *_numbers(middle["publication"]["own"]),
+            f"{middle['written_mb']:,.1f} / {middle['size_mb']:,.0f}",
+            f"{found['history']['peak_mb']:,.0f} / {found['extra']['peak_mb']:,.0f}",
+        )
+    console.print(table)
+
+
+def _cost(found: dict[str, Any], kind: str) -> float:
+    """Ingestion and roll-ups of one more day; `wall` adds all of Dagster's bookkeeping."""
+    middle = found["extra"]["median"]
+    return float(middle["day"]["own"] + (middle["bookkeeping"] if kind == "wall" else 0.0))
+
+
+def _ends(growth: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    sizes = sorted(growth.values(), key=lambda size: size["events"])
+    return sizes[0], sizes[-1]
+
+
+def _peaks(results: dict[str, Any]) -> list[float]:
+    found = [results["first"]["ours"]["peak_mb"]] if "first" in results else []
+    for size in [*results.get("growth", {}).values(), *([results["day"]] if "day" in results else [])]:
+        found += [size["history"]["peak_mb"], size["extra"]["peak_mb"]]
+    return found
+
+
+def _split(seconds: dict[str, float]) -> list[str]:
+    return _numbers(*(seconds[kind] for kind in ("wall", "sql", "file", "python", "dagster")))
+
+
+def _numbers(*values: float) -> list[str]:
+    return [f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}" for value in values]
