@@ -112,7 +112,7 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     look = Text.assemble(
         ("\nWhere to look next\n", "bold"),
         "  make dev                      the Dagster UI: assets, checks, charts, history\n",
-        f"  {_short(settings)}   every table, for DuckDB, pandas or a dashboard (read-only)\n",
+        f"  {_short(settings):<30}every table, read-only\n",
         "  marts.rfm_segments            who is in which segment, and where from\n",
         "  raw.rejects                   every rejected row, whole, with its reason\n",
     )
