@@ -3,6 +3,7 @@
 Belongs here: what runs together and when. Does not: what an asset does.
 """
 
+import hashlib
 import json
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -134,7 +135,7 @@ def _new_files(settings: Settings) -> dg.SensorDefinition:
             found = {str(path): _stamp(path) for path, _ in find_paths(settings.input)}
         except InputError as error:
             return dg.SkipReason(str(error))
-        cursor = json.dumps(found, sort_keys=True)
+        cursor = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
         if cursor == context.cursor:
             return dg.SkipReason(f"nothing new at {settings.input}")
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)

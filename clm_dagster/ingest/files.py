@@ -131,6 +131,16 @@ def head_of(file: InputFile, encoding: str) -> bytes:
     return head
 
 
+def check_gzip(file: InputFile) -> None:
+    """Unpack a whole gzip file. Raises InputError if it is cut off or damaged."""
+    try:
+        with _opening(file.path), gzip.open(file.path) as unpacked:
+            while unpacked.read(1 << 20):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged_gzip(file) from error
+
+
 def damaged_gzip(file: InputFile) -> InputError:
     """What to say of a compressed file that cannot be unpacked."""
     return InputError(
@@ -166,6 +176,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _opening(path: Path) -> Iterator[None]:
     try:
         yield
+    except gzip.BadGzipFile:
+        raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -72,12 +72,19 @@ class Landing:
 
     def deliveries(self) -> list[Delivery]:
         """Every delivery that is wholly landed, by id, as it was landed last."""
-        found = {}
-        for path in self._manifests():
-            for content in json.loads(path.read_text())["deliveries"]:
-                tables = {name: LandedTable(**table) for name, table in content.pop("tables").items()}
-                found[content["delivery_id"]] = Delivery(**content, tables=tables)
+        found = {delivery.delivery_id: delivery for delivery in self._landed()}
         return [found[name] for name in sorted(found)]
+
+    def superseded(self, table: str) -> set[tuple[str, str]]:
+        """Parts that still hold rows of a delivery that was landed anew since: (part, delivery_id).
+
+        Files of one shape share a part, so its other rows may still be needed.
+        """
+        ever, now = (
+            {(d.tables[table].part, d.delivery_id) for d in found if table in d.tables}
+            for found in (self._landed(), self.deliveries())
+        )
+        return ever - now
 
     def files(self, table: str, part: str, day: date | None) -> list[Path]:
         """Parquet files that hold a day's rows of a part."""
@@ -119,6 +126,13 @@ class Landing:
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):
             yield
+
+    def _landed(self) -> Iterator[Delivery]:
+        """Every delivery of every landing run, the oldest first."""
+        for path in self._manifests():
+            for content in json.loads(path.read_text())["deliveries"]:
+                tables = {name: LandedTable(**table) for name, table in content.pop("tables").items()}
+                yield Delivery(**content, tables=tables)
 
     def _manifests(self) -> list[Path]:
         return sorted((self.folder / "manifests").glob("*.json"))

@@ -98,12 +98,13 @@ def load(
         "create or replace temp table _versions (partition_key varchar, version varchar, "
         "known_at timestamp, row_count bigint)"
     )
-    merging.read_deliveries(connection, landed, table)
+    merging.read_deliveries(connection, landed)
+    superseded = landing.superseded(table)
     for chunk in _chunks(rows):
-        shapes = _shapes(landing, landed, table, chunk)
-        merging.type_rows(connection, adapter, contract, shapes, f"timestamp '{dates.start}'", end)
+        files = merging.LandedFiles(_shapes(landing, landed, table, chunk), superseded)
+        merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
         merging.accept(connection, contract)
-        merging.reject(connection, contract, shapes)
+        merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)
         merging.note_versions(connection, contract)
         merging.drop_scratch(connection)

@@ -7,7 +7,8 @@ Versions of a key (event_id and day) are ordered by (known_at, hash of the row),
 loading; one that equals its predecessor is a duplicate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from clm_dagster.ingest import quoting
@@ -17,41 +18,57 @@ from clm_dagster.ingest.errors import InputError
 from clm_dagster.ingest.landing import Delivery
 from clm_dagster.warehouse import Connection
 
-# Landed files of some days, by the columns they have.
-Shapes = Mapping[tuple[str, ...], Sequence[Path]]
+
+@dataclass(frozen=True)
+class LandedFiles:
+    """Parquet files of some days by the columns they have, and rows in them that do not count any more."""
+
+    shapes: Mapping[tuple[str, ...], Sequence[Path]]
+    superseded: Collection[tuple[str, str]]
+
+    def rows(self, paths: Sequence[Path]) -> str:
+        """Rows of some of the files."""
+        gone = ", ".join(f"({quoting.text(part)}, {quoting.text(name)})" for part, name in self.superseded)
+        where = f" where (_part, _delivery_id) not in (values {gone})" if gone else ""
+        read = f"read_parquet({quoting.paths(paths)}, hive_partitioning = false)"
+        return f"(select * exclude (_part) from {read}{where})"
+
+
 _WHOLE_NUMBERS = ("BIGINT", "INTEGER")
 
 
-def read_deliveries(connection: Connection, deliveries: Sequence[Delivery], table: str) -> None:
-    """Make `_deliveries`: the part that holds each delivery's rows now, and when it came."""
-    landed = [d for d in deliveries if table in d.tables]
+def read_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Make `_deliveries`: when each came."""
     connection.execute(
-        "create or replace temp table _deliveries "
-        "(delivery_id varchar, part varchar, landed_at timestamp, history boolean)"
+        "create or replace temp table _deliveries (delivery_id varchar, landed_at timestamp, history boolean)"
     )
     connection.execute(
-        "insert into _deliveries select unnest(?), unnest(?), unnest(?::timestamp[]), unnest(?)",
+        "insert into _deliveries select unnest(?), unnest(?::timestamp[]), unnest(?)",
         [
-            [d.delivery_id for d in landed],
-            [d.tables[table].part for d in landed],
-            [d.landed_at for d in landed],
-            [d.history for d in landed],
+            [d.delivery_id for d in deliveries],
+            [d.landed_at for d in deliveries],
+            [d.history for d in deliveries],
         ],
     )
 
 
 def type_rows(
-    connection: Connection, adapter: Adapter, contract: ContractTable, shapes: Shapes, start: str, end: str
+    connection: Connection,
+    adapter: Adapter,
+    contract: ContractTable,
+    landed: LandedFiles,
+    start: str,
+    end: str,
 ) -> None:
     """Make `_typed`: every landed row in the contract's types, known_at, and why it is rejected, if so.
 
     Raises InputError if the adapter gives an undescribed reason, or another instant than its `time`.
     """
     selects = []
-    for columns, paths in shapes.items():
-        given = connection.columns(adapter.sql(contract.name, columns, _landed(paths[:1])))
+    for columns, paths in landed.shapes.items():
+        given = connection.columns(adapter.sql(contract.name, columns, landed.rows(paths[:1])))
         selects.append(
-            _typed(contract, adapter.sql(contract.name, columns, _landed(paths)), given, start, end)
+            _typed(contract, adapter.sql(contract.name, columns, landed.rows(paths)), given, start, end)
         )
     connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
     described = adapter.tables[contract.name].reasons
@@ -116,7 +133,7 @@ def accept(connection: Connection, contract: ContractTable) -> None:
     )
 
 
-def reject(connection: Connection, contract: ContractTable, shapes: Shapes) -> None:
+def reject(connection: Connection, contract: ContractTable, landed: LandedFiles) -> None:
     """Keep rejected rows whole in `_rejected` and raw.rejects; those that say the same, known_at apart, once."""
     connection.execute(
         "create or replace temp table _rejected (delivery_id varchar, event_date date, source_file varchar, "
@@ -124,13 +141,13 @@ def reject(connection: Connection, contract: ContractTable, shapes: Shapes) -> N
     )
     if connection.scalar("select count(*) from _typed where reject_reason is not null") == 0:
         return
-    for columns, paths in shapes.items():
+    for columns, paths in landed.shapes.items():
         same = sorted(column for column in columns if column != "known_at")
         connection.execute(f"""
             insert into _rejected
             select t._delivery_id, t._event_date, t._source_file, t._source_row, t.reject_reason,
                 {_json(columns)}, json_merge_patch('{{}}', {_json(same)})
-            from {_landed(paths)} as l join _typed as t
+            from {landed.rows(paths)} as l join _typed as t
                 on l._delivery_id = t._delivery_id and l._source_row = t._source_row
                 and l._event_date is not distinct from t._event_date
             where t.reject_reason is not null
@@ -189,14 +206,6 @@ def drop_scratch(connection: Connection) -> None:
     connection.execute("drop view _accepted")
     for scratch in ("_typed", "_repeated", "_chained", "_rejected"):
         connection.execute(f"drop table {scratch}")
-
-
-def _landed(paths: Sequence[Path]) -> str:
-    """Landed rows of some files, without those that their delivery has in a newer part."""
-    return (
-        f"(select l.* exclude (_part) from read_parquet({quoting.paths(paths)}, hive_partitioning = false) as l "
-        "semi join _deliveries as d on l._delivery_id = d.delivery_id and l._part = d.part)"
-    )
 
 
 def _typed(contract: ContractTable, sql: str, given: dict[str, str], start: str, end: str) -> str:

@@ -21,17 +21,22 @@ import duckdb
 from clm_dagster.ingest import quoting
 from clm_dagster.ingest.adapter import PROVENANCE, Adapter, AdapterTable
 from clm_dagster.ingest.errors import InputError
-from clm_dagster.ingest.files import InputFile, damaged_gzip, head_of
+from clm_dagster.ingest.files import InputFile, check_gzip, damaged_gzip, head_of
 from clm_dagster.warehouse import Connection
 
 # Columns that landing adds; a file cannot have them.
 RESERVED = (*PROVENANCE, "_part", "_file", "file_row_number")
+
+# DuckDB 1 takes the end of a gzip file that is cut off for the end of its rows.
+_CUT_GZIP_IS_SILENT = duckdb.__version__.startswith("1.")
 
 
 def columns_of(connection: Connection, file: InputFile, adapter: Adapter) -> tuple[str, ...]:
     """Names of a file's columns. Raises InputError for a file that is not what its name says."""
     encoding = adapter.csv["encoding"] if file.format == "csv" else "utf-8"
     head_of(file, encoding)
+    if file.is_gzip and _CUT_GZIP_IS_SILENT:
+        check_gzip(file)
     try:
         if file.format == "csv":
             columns = _header(file, adapter)

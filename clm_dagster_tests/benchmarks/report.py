@@ -78,7 +78,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         )
     if "day" in results:
         _add_day(costs, "one more day, real history", results["day"])
-    console.print(costs)
+    if costs.row_count:
+        console.print(costs)
     if "growth" in results:
         _show_growth(results["growth"], console)
     if "pandas" in results:
@@ -122,6 +123,12 @@ def _show_growth(growth: dict[str, Any], console: Console) -> None:
             f"{found['history']['peak_mb']:,.0f} / {found['extra']['peak_mb']:,.0f}",
         )
     console.print(table)
+    _, largest = _ends(growth)
+    control = largest["extra"]["median"]["bookkeeping"] / smallest["extra"]["median"]["bookkeeping"]
+    console.print(
+        f"Bookkeeping, which knows nothing of the history, took {control:,.2f} times as long beside the "
+        "largest as beside the smallest: so far apart are two measurements of the same on this machine.\n"
+    )
 
 
 def _cost(found: dict[str, Any], kind: str) -> float:
