@@ -68,7 +68,11 @@ class Connection:
 
     def load_frame(self, relation: str, frame: pd.DataFrame) -> None:
         """Replace a table with the rows of a frame."""
-        self._connection.execute(f"create or replace table {relation} as select * from frame").fetchall()
+        sql = f"create or replace table {relation} as select * from frame"
+        start = time.perf_counter()
+        self._connection.execute(sql).fetchall()
+        for listener in statement_listeners:
+            listener(sql, time.perf_counter() - start)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -101,16 +105,23 @@ class Connection:
         if found not in (None, kind):
             self.execute(f"drop {'view' if found == 'VIEW' else 'table'} {relation}")
 
-    def replace_rows(self, relation: str, query: str, where: str) -> None:
+    def replace_rows(self, relation: str, query: str, where: str, same_columns: bool = False) -> None:
         """Replace the rows of a table for which `where` holds by those of a query.
 
         The table is made if it is missing; columns that the query has and the table lacks are
-        added. Call it inside a transaction.
+        added, unless the caller knows that they are the `same_columns`. Call it inside a transaction.
         """
+        if not same_columns and not self._made_to_fit(relation, query):
+            return
+        self.execute(f"delete from {relation} where {where}")
+        self.execute(f"insert into {relation} by name {query}")
+
+    def _made_to_fit(self, relation: str, query: str) -> bool:
+        """Give a table the columns of a query; False if it was made from it, rows and all."""
         if self.relation_kind(relation) != "BASE TABLE":
             self.drop_unless(relation, "BASE TABLE")
             self.execute(f"create table {relation} as {query}")
-            return
+            return False
         stored = self.columns(f"select * from {relation}")
         for name, kind in self.columns(query).items():
             if name not in stored:
@@ -120,8 +131,7 @@ class Connection:
                     f"{relation}.{name} is stored as {stored[name]} and now comes as {kind}. "
                     f"Drop {relation} and run its partitions again."
                 )
-        self.execute(f"delete from {relation} where {where}")
-        self.execute(f"insert into {relation} by name {query}")
+        return True
 
 
 class Warehouse(dg.ConfigurableResource):

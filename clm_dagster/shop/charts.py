@@ -22,7 +22,8 @@ def revenue_chart(connection: Connection) -> str | None:
 
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
-        axis.bar(net.index, net.to_numpy() / 1e3, width=1.0, color=PALE, label="day")
+        # One filled step line: a thousand bars take ten times as long to draw.
+        axis.fill_between(net.index, net.to_numpy() / 1e3, step="mid", color=PALE, linewidth=0, label="day")
         mean = net.rolling(28, min_periods=7).mean()
         axis.plot(net.index, mean.to_numpy() / 1e3, color=ACCENT, linewidth=2, label="mean of 28 days")
         style(axis, "Net revenue by day, thousand")

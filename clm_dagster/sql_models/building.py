@@ -76,8 +76,13 @@ def compile_model(
     return project.renderer.render(model.path, relation, values, this=model.relation)
 
 
-def materialize(connection: Connection, model: Model, target: str, sql: str, piece: Slice = None) -> None:
-    """Put a model's rows in place of those it had. Call it inside a transaction."""
+def materialize(
+    connection: Connection, model: Model, target: str, sql: str, piece: Slice = None, first: bool = True
+) -> None:
+    """Put a model's rows in place of those it had. Call it inside a transaction.
+
+    `first` is false for a further piece of a step: the table has its columns by then.
+    """
     if model.materialized == "view":
         connection.drop_unless(target, "VIEW")
         connection.execute(f"create or replace view {target} as {sql}")
@@ -85,7 +90,7 @@ def materialize(connection: Connection, model: Model, target: str, sql: str, pie
         connection.drop_unless(target, "BASE TABLE")
         connection.execute(f"create or replace table {target} as {sql}")
     else:
-        connection.replace_rows(target, sql, piece.where(time_column(model)))
+        connection.replace_rows(target, sql, piece.where(time_column(model)), same_columns=not first)
 
 
 def time_column(model: Model) -> str:

@@ -92,9 +92,9 @@ def _run(
         sql = ""
         with connection.transaction():
             connection.execute(f"create schema if not exists {model.schema}")
-            for piece in _pieces(model, keys):
+            for number, piece in enumerate(_pieces(model, keys)):
                 sql = compile_model(project, model, piece)
-                materialize(connection, model, model.relation, sql, piece)
+                materialize(connection, model, model.relation, sql, piece, first=number == 0)
             counts = _count(connection, model, keys)
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)

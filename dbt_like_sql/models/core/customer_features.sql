@@ -28,7 +28,8 @@ order_days as (
     select
         customer_id,
         activity_date,
-        lag(activity_date) over (partition by customer_id order by activity_date) as previous_date
+        lag(activity_date) over (partition by customer_id order by activity_date) as previous_date,
+        activity_date - lag(activity_date) over (partition by customer_id order by activity_date) as gap
     from days
     where orders > 0
 
@@ -42,8 +43,11 @@ gaps as (
         min(activity_date) as first_order_date,
         max(activity_date) as last_order_date,
         max(previous_date) as previous_order_date,
-        avg(activity_date - previous_date) as mean_gap_days,
-        stddev_samp(activity_date - previous_date) as sd_gap_days
+        sum(gap) / count(gap) as mean_gap_days,
+        -- From sums of integers, which are exact: the same in whatever order rows come.
+        sqrt(
+            (count(gap) * sum(gap * gap) - sum(gap) * sum(gap)) / nullif(count(gap) * (count(gap) - 1), 0)
+        ) as sd_gap_days
     from order_days
     group by customer_id
 
