@@ -10,6 +10,7 @@ source knows its dates), the default.
 """
 
 import json
+from collections.abc import Collection
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -249,17 +250,34 @@ def _same(written: Any, value: Any) -> bool:
     return str(written or "") == str(value or "") or written == value
 
 
+def unsaid_dates(settings: Settings) -> list[str]:
+    """Those of start_date and end_date that no person and no adapter gave."""
+    path = settings.data_dir / LAST_RUN_FILE
+    measured = json.loads(path.read_text()).get("measured", []) if path.exists() else []
+    said = origins(settings)
+    return [
+        name
+        for name in ("start_date", "end_date")
+        if said[name] == "default" or (said[name].startswith("last run") and name in measured)
+    ]
+
+
 def _source_values(kind: type[_LastRun] | type[_Adapter], state: dict[str, Any]) -> dict[str, Any]:
     source = kind(Settings)
     source._set_current_state(state)
     return source()
 
 
-def record_last_run(settings: Settings) -> None:
-    """Keep the shop that was run in the data folder, whole or not at all."""
-    record = {
+def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
+    """Keep the shop that was run in the data folder, whole or not at all.
+
+    `measured` names the dates that nobody gave and that were taken from the files: the next run
+    takes them from the files again.
+    """
+    record: dict[str, Any] = {
         name: None if (value := getattr(settings, name)) is None else str(value) for name in LAST_RUN_FIELDS
     }
+    record["measured"] = sorted(measured)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     path = settings.data_dir / LAST_RUN_FILE
     scratch = path.with_suffix(".tmp")

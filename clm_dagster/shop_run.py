@@ -24,7 +24,7 @@ from clm_dagster.planning import (
     views_are_stale,
 )
 from clm_dagster.runs import Progress, Run, close_dead_runs, execute, prepare_home
-from clm_dagster.settings import Settings, origins, record_last_run
+from clm_dagster.settings import Settings, record_last_run, unsaid_dates
 from clm_dagster.sql_models.project import Project
 from clm_dagster.sql_models.versions import Builds
 
@@ -62,7 +62,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
             settings = report.settings = settings.model_copy(update=measured)
             definitions, project = build_definitions(settings), load_sql(settings)
             source = ShopSource.open(settings, project)
-        record_last_run(settings)
+        record_last_run(settings, measured)
         for first, last in ranges(_days_to_run(settings, project, source)):
             report.runs.append(_run(definitions, instance, DAILY, first, last, begin))
         for first, last in ranges(_snapshots_to_run(settings, project, source)):
@@ -97,12 +97,9 @@ def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str,
 
     Raises InputError if they span more than a shop's history can.
     """
-    said = origins(settings)
-    if said["start_date"] != "default" and said["end_date"] != "default":
-        if not said["end_date"].startswith("last run"):
-            return {}
-    elif said["start_date"] != "default":
-        return {}
+    unsaid = unsaid_dates(settings)
+    if "start_date" not in unsaid:
+        return {}  # a start without an end is that of a shop that is still open
     days = sorted(day for d in deliveries if "events" in d.tables for day in d.tables["events"].days if day)
     if not days:
         raise InputError(
@@ -115,7 +112,8 @@ def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str,
             f"the files of {settings.input} span {first} to {last}: are there impossible dates among them? "
             "Set CLM_START_DATE and CLM_END_DATE to the shop's own; what lies outside is rejected."
         )
-    return {"start_date": first, "end_date": last + timedelta(days=1)}
+    found = {"start_date": first, "end_date": last + timedelta(days=1)}
+    return {name: day for name, day in found.items() if name in unsaid}
 
 
 def _days_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:

@@ -1,12 +1,14 @@
 """A whole run of a small shop: what a person gets, twice the same."""
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from clm_dagster.definitions import warehouse_of
-from clm_dagster.settings import Settings
+from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import Report, run_shop
 from clm_dagster.summary import read_summary
 from clm_dagster.warehouse import Warehouse
@@ -43,3 +45,55 @@ def test_runs_from_files_to_segments_and_then_has_nothing_to_do(
     assert [run.job for run in second.runs] == ["land"]
     for name, frame in tables(warehouse).items():
         pd.testing.assert_frame_equal(frame, before[name])
+
+
+def test_a_shop_whose_dates_were_narrowed_forgets_what_lies_outside(
+    settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
+) -> None:
+    write_inbox(small_shop_events(orders=40, days=14))
+    run_shop(settings_for(end_date="2024-01-15"), quiet)
+    narrow = settings_for(start_date="2024-01-08", end_date="2024-01-15")
+    run_shop(narrow, quiet)
+    with warehouse_of(narrow).connect("a test") as connection:
+        for relation, column in [
+            ("raw.events", "event_at"), ("core.customer_daily", "activity_date"),
+            ("core.product_daily", "sales_date"), ("core.totals_daily", "sales_date"),
+        ]:  # fmt: skip
+            first, rows = connection.execute(
+                f"select min({column})::date::varchar, count(*) from {relation}"
+            )[0]
+            assert rows > 0 and first >= "2024-01-08", relation
+        features = connection.execute(
+            "select min(first_order_date)::varchar from core.customer_features where as_of = '2024-01-15'"
+        )
+        assert features[0][0] >= "2024-01-08"
+        outside = connection.scalar("select count(*) from raw.rejects where reason = 'outside_dates'")
+        assert outside == connection.scalar("select sum(rejected) from raw.deliveries") > 0
+
+
+def test_dates_that_nobody_gives_are_those_of_the_files_again_at_every_run(
+    settings_for: Callable[..., Settings], write_inbox: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = settings_for()
+    monkeypatch.setenv("CLM_SOURCE", made.source)
+    monkeypatch.setenv("CLM_INPUT", made.input)
+    monkeypatch.setenv("CLM_DATA_DIR", str(made.data_dir))
+    events = small_shop_events(orders=30, days=8).sort_values("event_at")
+    early = events[events.event_at < "2024-01-05"]
+    write_inbox(early, "events1.csv")
+    report = run_shop(load_settings(), quiet)
+    assert (report.settings.start_date, report.settings.end_date) == (date(2024, 1, 1), date(2024, 1, 5))
+    write_inbox(events[events.event_at >= "2024-01-05"], "events2.csv")
+    report = run_shop(load_settings(), quiet)
+    assert report.settings.end_date == date.fromisoformat(events.event_at.max()[:10]) + timedelta(days=1)
+    with warehouse_of(report.settings).connect("a test") as connection:
+        assert connection.scalar("select count(*) from raw.events") == len(events)
+    # Dates that a person gives are kept, also by the next run without any.
+    monkeypatch.setenv("CLM_START_DATE", "2024-01-01")
+    monkeypatch.setenv("CLM_END_DATE", "2024-01-05")
+    run_shop(load_settings(), quiet)
+    monkeypatch.delenv("CLM_START_DATE")
+    monkeypatch.delenv("CLM_END_DATE")
+    assert run_shop(load_settings(), quiet).settings.end_date == date(2024, 1, 5)
+    with warehouse_of(report.settings).connect("a test") as connection:
+        assert connection.scalar("select count(*) from raw.events") == len(early)

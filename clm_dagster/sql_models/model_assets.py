@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from clm_dagster.partitions import all_days_before, as_of_of_key, parse_day
+from clm_dagster.partitions import all_days_before, as_of_of_key, parse_day, span
 from clm_dagster.settings import Settings
 from clm_dagster.sql_models import versions
 from clm_dagster.sql_models.building import Slice, Snapshot, compile_model, materialize, time_column
@@ -95,6 +95,8 @@ def _run(
             for number, piece in enumerate(_pieces(model, keys)):
                 sql = compile_model(project, model, piece)
                 materialize(connection, model, model.relation, sql, piece, first=number == 0)
+            if model.window == DAILY:
+                _forget_outside(connection, model, settings)
             counts = _count(connection, model, keys)
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
@@ -117,6 +119,15 @@ def _run(
         },
         check_results=results,
     )
+
+
+def _forget_outside(connection: Connection, model: Model, settings: Settings) -> None:
+    """Remove days that no partition stands for: the shop's dates were others when they were built."""
+    start, end = span(settings)
+    column = time_column(model)
+    beyond = f" or {column} >= timestamp '{end} 00:00:00'" if end else ""
+    connection.execute(f"delete from {model.relation} where {column} < timestamp '{start} 00:00:00'{beyond}")
+    versions.forget(connection, model.relation, str(start), str(end) if end else None)
 
 
 def _all_days(connection: Connection) -> list[str]:

@@ -147,3 +147,13 @@ def record(
             run_id,
         ],
     )
+
+
+def forget(connection: Connection, relation: str, start: str, end: str | None) -> None:
+    """Drop the ledger's rows of days outside [start, end)."""
+    create_ledger(connection)
+    connection.execute(
+        "delete from raw.builds where relation = ? and partition_key <> '' "
+        "and (partition_key < ? or partition_key >= ?)",
+        [relation, start, end or "9999"],
+    )
