@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from clm_dagster.cli import cli
 from clm_dagster.settings import Settings
@@ -22,7 +23,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 
 def test_settings_prints_each_with_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLM_LOOKBACK_DAYS", "9")
-    monkeypatch.setenv("COLUMNS", "220")
+    monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
     result = CliRunner().invoke(cli, ["settings"])
     assert result.exit_code == 0, result.output
     lines = {line.split()[0]: line for line in result.output.splitlines() if line.startswith("CLM_")}
