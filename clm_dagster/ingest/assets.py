@@ -71,19 +71,13 @@ def load_days(
     if table in source.adapter.tables:
         load(connection, source.adapter, source.landing, deliveries, table, days, source.dates, run_id)
         if contract.time and days.undated:
-            _forget_outside(connection, table, days)
+            # Days that were loaded before the shop's dates changed, and now are no days of it.
+            for relation in (contract.relation, landed_relation(table)):
+                versions.forget(connection, relation, days.start.isoformat(), days.end.isoformat())
     else:
         load_absent(connection, contract, run_id)
     rows = [(key, expected[key], 0) for key in keys if key in expected]
     versions.record(connection, landed_relation(table), rows, run_id)
-
-
-def _forget_outside(connection: Connection, table: str, days: Days) -> None:
-    """Days that were loaded before the shop's dates changed, and now are no days of it, are not loaded."""
-    connection.execute(
-        "delete from raw.builds where relation in (?, ?) and not (partition_key >= ? and partition_key < ?)",
-        [f"raw.{table}", landed_relation(table), days.start.isoformat(), days.end.isoformat()],
-    )
 
 
 # ------------------------------------------------------------------------------------- assets

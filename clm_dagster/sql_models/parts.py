@@ -3,7 +3,7 @@
 Belongs here: the words of Dagster for a node of the project. Does not: running anything but checks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -135,7 +135,7 @@ def count_by_day(connection: Connection, relation: str, column: str, batch: Batc
 
 
 def add_partition_metadata(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, counts: Mapping[str, int], last: dict[str, Any]
+    context: dg.AssetExecutionContext, key: dg.AssetKey, counts: dict[str, int], last: dict[str, Any]
 ) -> dict[str, Any]:
     """Row counts go to each partition's event, the heavy rest only to the last one's.
 
@@ -144,8 +144,9 @@ def add_partition_metadata(
     """
     if context.assets_def.partitions_def is None:
         return last
+    newest = next(reversed(counts), None)
     for partition, count in counts.items():
-        extra = last if partition == list(counts)[-1] else {}
+        extra = last if partition == newest else {}
         context.add_asset_metadata(
             {"dagster/partition_row_count": count, **extra}, asset_key=key, partition_key=partition
         )

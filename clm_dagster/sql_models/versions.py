@@ -150,10 +150,9 @@ def record(
 
 
 def forget(connection: Connection, relation: str, start: str, end: str | None) -> None:
-    """Drop the ledger's rows of days outside [start, end)."""
+    """Drop the ledger's rows of a daily relation for all but the days of [start, end)."""
     create_ledger(connection)
     connection.execute(
-        "delete from raw.builds where relation = ? and partition_key <> '' "
-        "and (partition_key < ? or partition_key >= ?)",
+        "delete from raw.builds where relation = ? and (partition_key < ? or partition_key >= ?)",
         [relation, start, end or "9999"],
     )
