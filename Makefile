@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLM := $(BIN)/clm
 export DAGSTER_DISABLE_TELEMETRY := true
 
-.PHONY: setup run dev test test-all lint bench clean
+.PHONY: setup run demo dev test test-all lint bench clean
 
 setup: .venv/.done
 
@@ -18,6 +18,10 @@ setup: .venv/.done
 run: setup
 	$(CLM) run $(if $(SOURCE),--source $(SOURCE)) $(if $(INPUT),--input $(INPUT)) \
 	  $(if $(START_DATE),--start-date $(START_DATE)) $(if $(END_DATE),--end-date $(END_DATE))
+
+# A shop that is made up, loaded and shown: nothing but this is needed.
+demo: setup
+	$(CLM) demo
 
 dev: setup
 	$(CLM) dev

@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -24,9 +24,15 @@ from rich.table import Table
 
 from clm_dagster.settings import PROJECT_DIR, Settings, SettingsError, load_settings, origins
 
+if TYPE_CHECKING:  # a command imports what it needs: --help shall not wait
+    from clm_dagster.simulate.parameters import Parameters
+    from clm_dagster.simulate.shop import Simulated
+
 console = Console()
 errors = Console(stderr=True)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_POSITIVE = click.IntRange(min=1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,12 +45,15 @@ def main() -> None:
     """Run the command line; an error that a person can mend is a message, not a traceback."""
     from clm_dagster.ingest.errors import InputError
     from clm_dagster.runs import RunFailedError
+    from clm_dagster.simulate.shop import SimulationError
     from clm_dagster.sql_models.yaml_lines import ProjectError
     from clm_dagster.warehouse import WarehouseBusyError
 
     try:
         cli()
-    except (SettingsError, InputError, ProjectError, RunFailedError, WarehouseBusyError) as error:
+    except (
+        SettingsError, InputError, ProjectError, RunFailedError, SimulationError, WarehouseBusyError
+    ) as error:  # fmt: skip
         errors.print(Panel(str(error), title="[bold red]clm cannot go on", border_style="red"), markup=False)
         sys.exit(1)
 
@@ -58,16 +67,17 @@ def run(
     source: str | None, given: str | None, start_date: datetime | None, end_date: datetime | None
 ) -> None:
     """Bring the shop up to date: land new files, run what is stale, publish, sum up."""
-    _choose(source, given, start_date, end_date)
+    _choose(source, given, _day(start_date), _day(end_date))
+    _run_shop()
+
+
+def _run_shop() -> None:
     settings = load_settings()
     from clm_dagster.runs import Progress as Step
     from clm_dagster.shop_run import run_shop
     from clm_dagster.summary import read_summary, render
 
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description:<38}"), BarColumn(30), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("[dim]{task.fields[step]}"), console=console,
-    ) as progress:  # fmt: skip
+    with _progress() as progress:
 
         def begin(title: str, total: int) -> Step:
             for task in progress.tasks:
@@ -89,6 +99,72 @@ def run(
     if len(report.runs) == 1:
         console.print("Nothing new: everything is up to date.")
     console.print(render(read_summary(report.settings), report.settings))
+
+
+@cli.command()
+@click.option("--out", required=True, type=_FOLDER, help="Folder for the shop; a new one, or an empty one.")
+@click.option("--customers", default=20_000, show_default=True, type=_POSITIVE)
+@click.option("--days", default=548, show_default=True, type=_POSITIVE)
+@click.option("--products", default=400, show_default=True, type=_POSITIVE)
+@click.option(
+    "--start-date", type=_DATE, default="2024-01-01", show_default=True, help="The shop's first day."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same bytes."
+)
+@click.option(
+    "--world", type=click.Choice(["believable", "stationary"]), default="believable", show_default=True,
+    help="stationary: BG/NBD and Gamma-Gamma are the truth; no season, promotion or effect of mails.",
+)  # fmt: skip
+@click.option("--threads", default=2, show_default=True, type=_POSITIVE, help="Files written at once.")
+@click.option(
+    "--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the shop to this PNG."
+)
+def simulate(out: Path, start_date: datetime, threads: int, figure: Path | None, **size: Any) -> None:
+    """Simulate a shop whose truth is known: deliveries to OUT/inbox, the truth to OUT/truth."""
+    from clm_dagster.simulate.parameters import Parameters
+
+    parameters = Parameters(start=start_date.date(), **size)
+    _simulate(parameters, out, threads)
+    if figure:
+        from clm_dagster.simulate.figure import draw_shop
+
+        figure.write_bytes(draw_shop(out))
+        console.print(f"Drawn to {figure}")
+    console.print(
+        f"Load it with\n  clm run --source generic --input {out / 'inbox'} "
+        f"--start-date {parameters.start} --end-date {parameters.end}",
+        soft_wrap=True,
+    )
+
+
+@cli.command()
+@click.option("--customers", default=20_000, show_default=True, type=_POSITIVE)
+@click.option("--days", default=548, show_default=True, type=_POSITIVE)
+@click.option("--products", default=400, show_default=True, type=_POSITIVE)
+def demo(customers: int, days: int, products: int) -> None:
+    """Simulate a shop and run everything over it, in a folder of its own (data/demo)."""
+    from clm_dagster.simulate.parameters import Parameters
+
+    home = load_settings().data_dir / "demo"
+    parameters = Parameters(customers=customers, days=days, products=products)
+    os.environ["CLM_DATA_DIR"] = str(home)
+    simulated = _simulate(parameters, home / "shop", threads=2)
+    _choose("generic", str(simulated.inbox), parameters.start, parameters.end)
+    _run_shop()
+
+
+def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
+    """Simulate a shop with a progress bar, and say what was written."""
+    from clm_dagster.simulate.shop import simulate
+
+    with _progress() as progress:
+        task = progress.add_task("Simulating a shop", total=parameters.days, step="")
+        simulated = simulate(parameters, out, threads, lambda done: progress.update(task, completed=done))
+        progress.update(task, completed=parameters.days)
+    rows = ", ".join(f"{count:,} {table}" for table, count in simulated.rows.items())
+    console.print(f"{simulated.inbox}: rows of {rows}", soft_wrap=True)
+    return simulated
 
 
 @cli.command()
@@ -130,18 +206,24 @@ def settings() -> None:
     console.print(table)
 
 
-def _choose(source: str | None, given: str | None, start: datetime | None, end: datetime | None) -> None:
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description:<38}"), BarColumn(30), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("[dim]{task.fields[step]}"), console=console,
+    )  # fmt: skip
+
+
+def _choose(source: str | None, given: str | None, start: date | None, end: date | None) -> None:
     """Options are settings: put them where every part of the program, and its children, read them."""
     options: dict[str, Any] = {
         "CLM_SOURCE": source,
         # Kept for later runs, which may be started elsewhere.
         "CLM_INPUT": str(Path(given).expanduser().resolve()) if given else None,
-        "CLM_START_DATE": _day(start),
-        "CLM_END_DATE": _day(end),
+        "CLM_START_DATE": start.isoformat() if start else None,
+        "CLM_END_DATE": end.isoformat() if end else None,
     }
     os.environ.update({name: value for name, value in options.items() if value is not None})
 
 
-def _day(value: datetime | None) -> str | None:
-    day: date | None = value.date() if value else None
-    return day.isoformat() if day else None
+def _day(value: datetime | None) -> date | None:
+    return value.date() if value else None

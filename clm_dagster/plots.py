@@ -25,6 +25,11 @@ def figure_markdown(
 
     Sizes are inches. Kept under about 100 KB: it is stored in Dagster's event log.
     """
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(figure_png(draw, width, height)).decode()})"
+
+
+def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> bytes:
+    """Draw on a fresh figure and return it as a PNG; sizes are inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,7 +38,7 @@ def figure_markdown(
     draw(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return buffer.getvalue()
 
 
 def style(axes: "Axes", title: str, ylabel: str = "") -> None:

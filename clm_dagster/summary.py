@@ -5,6 +5,7 @@ Belongs here: the figures a newcomer wants first, and how the terminal shows the
 
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 from rich.console import Group, RenderableType
@@ -13,6 +14,9 @@ from rich.text import Text
 
 from clm_dagster.settings import Settings, SettingsError
 from clm_dagster.warehouse import Connection
+
+# More reasons for rejection than this are summed up in one line.
+_MOST_REASONS = 6
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,14 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers))
     for column in rows.columns[1:]:
         column.justify = "right"
-    rejects = [Text(f"  rejected {n:>9,}  {reason} ({table})") for table, reason, n in summary.reasons]
+    rejects = [
+        Text(f"  rejected {n:>9,}  {reason} ({table})")
+        for table, reason, n in summary.reasons[:_MOST_REASONS]
+    ]
+    others = summary.reasons[_MOST_REASONS:]
+    if others:
+        rows_left = sum(n for _, _, n in others)
+        rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"), f"{settings.source}, {first} to {last}, {days:,} days with events\n",
@@ -111,12 +122,18 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         column.justify = "right"
     look = Text.assemble(
         ("\nWhere to look next\n", "bold"),
-        "  make dev                      the Dagster UI: assets, checks, charts, history\n",
-        f"  {_short(settings):<30}every table, read-only\n",
+        f"  {_ui(settings):<28}  the Dagster UI: assets, checks, charts, history\n",
+        f"  {_short(settings):<28}  every table, read-only\n",
         "  marts.rfm_segments            who is in which segment, and where from\n",
         "  raw.rejects                   every rejected row, whole, with its reason\n",
     )
     return Group(rows, *rejects, facts, segments, look)
+
+
+def _ui(settings: Settings) -> str:
+    """The command that shows this shop: a folder of its own has to be named."""
+    folder = settings.data_dir
+    return "make dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} make dev"
 
 
 def _short(settings: Settings) -> str:
