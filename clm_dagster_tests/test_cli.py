@@ -48,3 +48,33 @@ def test_a_wrong_date_is_named() -> None:
     result = CliRunner().invoke(cli, ["run", "--start-date", "soon"])
     assert result.exit_code == 2
     assert "soon" in result.output
+
+
+def test_simulate_writes_a_shop_and_prints_the_command_that_loads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
+    out, picture = tmp_path / "shop", tmp_path / "shop.png"
+    size = ["--customers", "200", "--days", "30", "--products", "12", "--start-date", "2023-05-01"]
+    result = CliRunner().invoke(cli, ["simulate", "--out", str(out), *size, "--figure", str(picture)])
+    assert result.exit_code == 0, result.output
+    assert (out / "inbox" / "events").is_dir() and (out / "truth" / "customers.parquet").exists()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    command = result.output.splitlines()[-1]
+    assert command.strip() == (
+        f"clm run --source generic --input {out}/inbox --start-date 2023-05-01 --end-date 2023-05-31"
+    )
+    again = CliRunner().invoke(cli, ["simulate", "--out", str(out), *size, "--seed", "1"])
+    assert "other parameters" in str(again.exception)
+
+
+def test_the_demo_runs_to_the_end_in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
+    result = CliRunner().invoke(cli, ["demo", "--customers", "150", "--days", "24", "--products", "12"])
+    assert result.exit_code == 0, result.output
+    home = tmp_path / "data" / "demo"
+    assert (home / "published" / "clm.duckdb").exists() and (home / "shop" / "truth").is_dir()
+    assert f"CLM_DATA_DIR={home} make dev" in result.output
+    assert not (tmp_path / "data" / "clm.duckdb").exists()

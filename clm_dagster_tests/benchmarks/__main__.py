@@ -1,6 +1,6 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
-Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`).
+Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`).
 """
 
 import argparse
@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.console import Console
 
-from clm_dagster_tests.benchmarks import children, growth, report
+from clm_dagster_tests.benchmarks import children, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth")
+PARTS = ("first", "pandas", "day", "growth", "simulated")
 
 
 def main() -> None:
@@ -59,6 +59,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "growth" in wanted:
         console.print(f"One more day after {', '.join(map(str, options.sizes))} million events ...")
         results["growth"] = growth.by_size(real, work, options.sizes, options.repeats)
+    if "simulated" in wanted:
+        console.print("Shops of a million customers ...")
+        results["simulated"] = simulated.measure(work)
     return results
 
 

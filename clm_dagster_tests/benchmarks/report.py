@@ -13,6 +13,8 @@ MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
+MIN_EVENTS_A_SECOND = 500_000.0
+MAX_SIMULATION_MB = 4_000.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ def goals(results: dict[str, Any]) -> list[Goal]:
     peak = max(_peaks(results), default=None)
     if peak is not None:
         found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
+    for shop in results.get("simulated", [])[-1:]:
+        rate, memory = shop["rate"], shop["peak_mb"]
+        limit = f">= {MIN_EVENTS_A_SECOND:,.0f}"
+        found.append(Goal("events simulated a second", rate, limit, rate >= MIN_EVENTS_A_SECOND))
+        limit = f"< {MAX_SIMULATION_MB:,.0f}"
+        found.append(Goal("peak memory of simulating, MB", memory, limit, memory < MAX_SIMULATION_MB))
     return found
 
 
@@ -82,6 +90,14 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(costs)
     if "growth" in results:
         _show_growth(results["growth"], console)
+    if "simulated" in results:
+        shops = Table(
+            "customers", "days", "events", "seconds", "events / s", "peak MB", title="Simulated shops"
+        )
+        for shop in results["simulated"]:
+            sizes = [f"{shop[name]:,}" for name in ("customers", "days", "events")]
+            shops.add_row(*sizes, *(f"{shop[name]:,.0f}" for name in ("wall", "rate", "peak_mb")))
+        console.print(shops)
     if "pandas" in results:
         rows = ", ".join(f"{name} {count:,}" for name, count in results["pandas"]["rows"].items())
         console.print(f"The pandas script yields the same rows: {rows}.\n")
