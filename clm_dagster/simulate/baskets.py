@@ -107,39 +107,41 @@ class Baskets:
     def expected(self, day: Day, shelf: Shelf) -> np.ndarray:
         """Expected units of each product, given all that happened before the day; shape (products,)."""
         parameters, population = self._parameters, self._population
-        orders = np.append(day.expected, day.expected_guests)
-        who = np.append(np.arange(day.known), population.guest)
+        alive = np.flatnonzero(day.expected > 0)
+        who = np.append(alive, population.guest)
+        orders = np.append(day.expected[alive], day.expected_guests)
         worth = parameters.spend_p / population.spend_rate[who] / parameters.mean_spend
-        plain, by_worth = (self._expected_lines(who, orders * weight, shelf) for weight in (1.0, worth))
+        plain, by_worth = self._expected_lines(who, np.stack([orders, orders * worth]), shelf)
         return plain + self._catalogue.appetite * by_worth
 
-    def _expected_lines(self, who: np.ndarray, weight: np.ndarray, shelf: Shelf) -> np.ndarray:
-        """Expected lines by product of orders that count with a weight: the mixture of `pick`, summed."""
-        population = self._population
+    def _expected_lines(self, who: np.ndarray, weights: np.ndarray, shelf: Shelf) -> np.ndarray:
+        """Expected lines by product of orders that count with weights: the mixture of `pick`, summed.
+
+        Weights have the shape (kinds, who), the result (kinds, products).
+        """
+        population, products = self._population, len(shelf.available)
         favourites = population.favourites[who]
         there = shelf.available[favourites]
         sides = favourites.shape[1]
-        loyalty = population.loyalty[who]
-        chosen = np.bincount(
-            favourites.ravel(),
-            (there * (weight * loyalty / sides)[:, None]).ravel(),
-            minlength=len(shelf.available),
-        )
-        rest = weight * (1 - loyalty * there.mean(axis=1))
+        loyal = weights * population.loyalty[who]
+        chosen = [
+            np.bincount(favourites.ravel(), (there * (kind / sides)[:, None]).ravel(), minlength=products)
+            for kind in loyal
+        ]
+        rest = weights - loyal * there.mean(axis=1)
         offered = rest * population.sensitivity[who] if shelf.on_sale else np.zeros_like(rest)
-        rest = rest - offered
-        category = (1 - self._season_share) * (rest @ population.tastes[who].astype(float))
-        category = category + self._season_share * rest.sum() * shelf.seasonal
-        base = (
-            chosen + offered.sum() * shelf.promoted + category[self._catalogue.category] * shelf.picker.share
-        )
+        # Not by BLAS, whose sums depend on its threads.
+        own = np.einsum("kn,nc->kc", rest - offered, population.tastes[who])
+        season = own.sum(axis=1, keepdims=True) * shelf.seasonal
+        category = (1 - self._season_share) * own + self._season_share * season
+        base = chosen + offered.sum(axis=1, keepdims=True) * shelf.promoted
+        base = base + category[:, self._catalogue.category] * shelf.picker.share
         lines, line = base.copy(), base
         probability, at_least = np.exp(-self._parameters.extra_lines), 1.0
         for place in range(1, 40):
             at_least -= probability  # P(an order has more lines than this one's place)
             probability *= self._parameters.extra_lines / place
-            follow = np.zeros_like(line)
-            np.add.at(follow, self._catalogue.partner, line)
+            follow = line[:, self._catalogue.partner]  # each is its partner's partner
             line = self._parameters.complement * follow + (1 - self._parameters.complement) * base
             lines += at_least * line
         return lines

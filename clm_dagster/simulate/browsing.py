@@ -21,17 +21,20 @@ VISIT, VIEW, CART, PURCHASE, RETURN, GIFT, CHARGE, REFUND, OPEN, CLICK = range(l
 NONE, POSTAGE = -1, -2  # no product; the charge for sending it
 POSTAGE_PRICE, FREE_FROM, GIFT_FROM = 3.95, 40.0, 120.0
 _LAST_SECOND = 86_399
-COLUMNS = ("second", "customer", "type", "order", "product", "quantity", "price", "session")
+# As small as they can be: most of a large day's time goes into moving them.
+COLUMNS = {
+    "second": np.int32, "customer": np.int32, "type": np.int8, "order": np.int64, "product": np.int32,
+    "quantity": np.int32, "price": np.float64, "session": np.int32,
+}  # fmt: skip
 
 
 def event_rows(**columns: np.ndarray | float) -> Rows:
     """Events of a day; what is not given of them is -1: no customer, order, product, session or amount."""
     length = len(np.atleast_1d(columns["second"]))
-    rows = {}
-    for name in COLUMNS:
-        kind = float if name == "price" else np.int64
-        rows[name] = np.broadcast_to(np.asarray(columns.get(name, -1), kind), length)
-    return rows
+    return {
+        name: np.broadcast_to(np.asarray(columns.get(name, -1), kind), length)
+        for name, kind in COLUMNS.items()
+    }
 
 
 class Browsing:

@@ -39,7 +39,7 @@ def deliver(parameters: Parameters, day: int, events: Rows) -> Delivered:
     corrected = is_line & (chance > 0.5) & (chance < 0.5 + parameters.corrected)
     repeated = chance >= 1 - parameters.repeated
     late_day = min(day + int(rng.integers(1, parameters.longest_delay + 1)), parameters.days - 1)
-    events = events | {"known": np.full(count, -1), "deleted": np.zeros(count, bool)}
+    events = events | {"known": np.full(count, -1, np.int32), "deleted": np.zeros(count, bool)}
     phantom = take(events, is_line & (rng.random(count) < parameters.phantom))
     phantom |= {"row": count + np.arange(size(phantom))}
     first = take(events, ~late)
@@ -60,7 +60,7 @@ def deliver(parameters: Parameters, day: int, events: Rows) -> Delivered:
 
 def _learnt(rows: Rows, day: int) -> Rows:
     """The rows, learnt as a day begins."""
-    return rows | {"known": np.full(size(rows), day)}
+    return rows | {"known": np.full(size(rows), day, np.int32)}
 
 
 # ------------------------------------------------------------------------------------ dirt

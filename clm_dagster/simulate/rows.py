@@ -24,4 +24,4 @@ def stack(parts: Sequence[Rows]) -> Rows:
 
 def numbered(rows: Rows) -> Rows:
     """The rows with their number, from 0, as the column `row`."""
-    return rows | {"row": np.arange(size(rows))}
+    return rows | {"row": np.arange(size(rows), dtype=np.int32)}

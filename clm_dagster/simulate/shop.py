@@ -139,8 +139,8 @@ class _Shop:
         in_app = rng.random(int(session.max(initial=-1)) + 2) < 0.3
         mails = (events["type"] == OPEN) | (events["type"] == CLICK)
         events |= {
-            "channel": np.where(mails, 2, in_app[session].astype(int)),
-            "country": np.where(customer >= 0, self.population.country[customer], 0),
+            "channel": np.where(mails, np.int8(2), in_app[session].astype(np.int8)),
+            "country": np.where(customer >= 0, self.population.country[customer], np.int8(0)),
         }
         found = deliver(self.parameters, number, events)
         self._table(writer, "events", number, found.on_time)
@@ -227,6 +227,9 @@ class _Shop:
             "price_sensitivity": population.sensitivity[:count],
         }
         truth |= {f"effect_{arm}": population.effects[:count, n] for n, arm in enumerate(ARMS) if n}
+        products = identity("p", np.arange(len(self.catalogue.price)), 5)
+        for n in range(self.parameters.favourites):
+            truth[f"favourite_{n + 1}"] = products[population.favourites[:count, n]]
         return truth | {
             f"taste_{name}": population.tastes[:count, n] for n, name in enumerate(self.parameters.categories)
         }

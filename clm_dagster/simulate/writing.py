@@ -147,7 +147,7 @@ class Writer:
             texts = ", ".join(f"cast({column} as varchar) as {column}" for column in columns(table))
             sql = f"select {texts} from ({sql}) union all select {texts} from dirt"
         Connection(connection).execute(
-            f"copy ({sql}) to {quoting.text(path)} (format parquet, compression zstd)"
+            f"copy ({sql}) to {quoting.text(path)} (format parquet, compression snappy)"
         )
         connection.unregister("rows")
 
