@@ -25,15 +25,21 @@ def figure_markdown(
 
     Sizes are inches. Kept under about 100 KB: it is stored in Dagster's event log.
     """
+    figure = make_figure(draw, width, height)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def make_figure(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> "Figure":
+    """Draw on a fresh figure; sizes are inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return figure
 
 
 def style(axes: "Axes", title: str, ylabel: str = "") -> None:
