@@ -122,8 +122,13 @@ def fit_scaling(frame: pd.DataFrame) -> tuple[Scaling, list[str]]:
     spread = values.std(axis=0)
     kept = spread > 1e-12 * np.maximum(np.abs(values).mean(axis=0), 1e-300)
     left_out = [name for name, keep in zip(frame.columns, kept, strict=True) if not keep]
+    if not kept.any():  # nobody differs: one persona in the middle of all habits
+        alike = np.zeros(len(kept), dtype=bool)
+        return Scaling(
+            list(frame.columns), alike.tolist(), values.mean(axis=0).tolist(), [1.0] * len(kept)
+        ), left_out
     values = values[:, kept]
-    logged = skew(values, axis=0) > _SKEWED if values.size else np.zeros(0, dtype=bool)
+    logged = skew(values, axis=0) > _SKEWED
     values = np.where(logged, np.log1p(np.maximum(values, 0)), values)
     low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     deviation = values.std(axis=0)

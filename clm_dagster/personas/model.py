@@ -129,8 +129,8 @@ def train(customers: pd.DataFrame, categories: pd.DataFrame, before: Before | No
     """Find the personas of the customers with an order, as rows of core.customer_features and _categories.
 
     A persona that mostly holds the customers of one `before` keeps its id and name; only customers of
-    both snapshots are compared, so newcomers of a new kind cannot carry an old name away. Rows may come in any order. Without a customer there is no model; with customers who
-    are all alike there is one persona.
+    both snapshots are compared, so newcomers of a new kind cannot carry an old name away. Rows may come in
+    any order. Without a customer there is no model; customers who are all alike are one persona.
     """
     frame = habits(customers, categories)
     if frame.empty:
@@ -159,7 +159,7 @@ def _identified(
     centres: np.ndarray,
     frame: pd.DataFrame,
     labels: np.ndarray,
-    before: PersonaModel | None,
+    given: Before | None,
 ) -> tuple[PersonaModel, list[str], list[str]]:
     """Give clusters their ids and names; returns the names of new and of vanished personas too."""
     k = len(centres)
