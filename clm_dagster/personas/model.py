@@ -94,7 +94,7 @@ class PersonaModel:
                 ("personas", KMeans(len(self.ids), n_init=1, init="random", random_state=0)),
             ]
         )
-        centres = np.array(self.centres)[:, order]
+        centres = np.ascontiguousarray(np.array(self.centres)[:, order])
         pipeline[:-1].fit(frame[scaling.habits])
         scaler.mean_, scaler.scale_ = np.array(scaling.centre)[order], np.array(scaling.scale)[order]
         scaler.var_ = scaler.scale_**2
