@@ -10,14 +10,17 @@ import dagster as dg
 from clm_dagster.ingest.assets import ingest_assets
 from clm_dagster.ingest.source import ShopSource
 from clm_dagster.jobs import build_jobs, build_schedules, build_sensors
+from clm_dagster.personas.assets import persona_assets, persona_tables
 from clm_dagster.publish.assets import publish_asset
 from clm_dagster.segments.charts import segment_chart
 from clm_dagster.segments.checks import segment_map_check
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop.charts import revenue_chart
 from clm_dagster.sql_models.assets import Extras, sql_assets
+from clm_dagster.sql_models.frame_tables import FrameTable
 from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project, load_project
+from clm_dagster.tracking import Tracking
 from clm_dagster.warehouse import Warehouse
 
 # Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
@@ -39,6 +42,16 @@ def warehouse_of(settings: Settings) -> Warehouse:
     )
 
 
+def tracking_of(settings: Settings) -> Tracking:
+    """MLflow's store as the settings name it."""
+    return Tracking(uri=settings.tracking_uri, artifact_dir=str(settings.artifact_dir))
+
+
+def python_tables(project: Project) -> list[FrameTable]:
+    """Every table that a room's Python writes; each comes after those it reads."""
+    return persona_tables(project)
+
+
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything Dagster is to know, for these settings."""
     project = load_sql(settings)
@@ -53,14 +66,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     tables = sql_assets(project, settings, extras)
     raw = ingest_assets(source, project)
+    python = persona_assets(project, settings)
+    written = python_tables(project)
     read_by_people = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
-    assets = [*raw, *tables, publish_asset(settings, read_by_people)]
+    read_by_people += [asset_key(table.node) for table in written if not table.is_trained]
+    assets = [*raw, *tables, *python, publish_asset(settings, read_by_people)]
     return dg.Definitions(
         assets=assets,
         jobs=build_jobs(settings, assets),
-        schedules=build_schedules(settings),
+        schedules=build_schedules(settings, written),
         sensors=build_sensors(settings),
-        resources={"warehouse": warehouse_of(settings)},
+        resources={"warehouse": warehouse_of(settings), "tracking": tracking_of(settings)},
         executor=dg.in_process_executor,
     )
 

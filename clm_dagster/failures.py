@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 # Errors whose message says all there is to say; the others keep the name of their class.
-_FOR_PEOPLE = {"InputError", "ProjectError", "SettingsError", "WarehouseBusyError"}
+_FOR_PEOPLE = {"InputError", "ProjectError", "SettingsError", "TrackingError", "WarehouseBusyError"}
 
 
 def step_errors(events: Sequence[dg.DagsterEvent]) -> list[str]:

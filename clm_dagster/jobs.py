@@ -17,11 +17,13 @@ from clm_dagster.failures import step_errors
 from clm_dagster.ingest.assets import LANDING, TOUCHED
 from clm_dagster.ingest.errors import InputError
 from clm_dagster.ingest.files import find_paths
-from clm_dagster.partitions import daily_partitions, snapshot_partitions
-from clm_dagster.planning import ranges
+from clm_dagster.partitions import as_of_of_key, daily_partitions, snapshot_partitions
+from clm_dagster.planning import ranges, training_keys
 from clm_dagster.settings import Settings
+from clm_dagster.sql_models.frame_tables import FrameTable
 
 LAND, DAILY, SNAPSHOTS, PUBLISH = "land", "daily", "snapshots", "publish"
+MODELS, SCORES = "models", "scores"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -31,13 +33,19 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
-    """`land` new files, `daily` loads and rolls up days, `snapshots` builds states of customers."""
+    """`land` new files, `daily` loads and rolls up days, `snapshots` builds states of customers.
+
+    `models` trains, `scores` says what the models say; both of what Python writes.
+    """
     snapshot = snapshot_partitions(settings)
-    weekly = [a.key for a in assets if a.partitions_def == snapshot]
+    by_week = [a for a in assets if a.partitions_def == snapshot]
+    python = [a.key for a in by_week if a.tags_by_key[a.key].get("materialized") == "python"]
+    trained = [key for key in python if key.path[0] == "models"]
+    weekly = [a.key for a in by_week if a.key not in python]
     seeds = [a.key for a in assets if a.tags_by_key[a.key].get("layer") == "seed"]
     staging = [a.key for a in assets if a.key.path[0] == "staging" and a.key not in seeds]
     published = [a.key for a in assets if a.key.path[0] == "published"]
-    by_day = [a.key for a in assets if a.key not in weekly]
+    by_day = [a.key for a in assets if a.key not in weekly and a.key not in python]
     return [
         dg.define_asset_job(
             LAND, dg.AssetSelection.assets(LANDING), description="Parse new files into the landing area."
@@ -53,6 +61,16 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
             description="The state of every customer at the end of each week, publish. One run for a range.",
         ),
         dg.define_asset_job(
+            MODELS,
+            dg.AssetSelection.assets(*trained),
+            description="Train models on the state of every customer at a snapshot; each is a run in MLflow.",
+        ),
+        dg.define_asset_job(
+            SCORES,
+            dg.AssetSelection.assets(*(key for key in python if key not in trained), *published),
+            description="What the models say of every customer at a snapshot, publish. One run for a range.",
+        ),
+        dg.define_asset_job(
             PUBLISH,
             dg.AssetSelection.assets(*published),
             description="Copy the warehouse to where people read it.",
@@ -63,8 +81,8 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
 # ---------------------------------------------------------------------------------- schedules
 
 
-def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """A daily and a weekly schedule, stopped until someone starts them."""
+def build_schedules(settings: Settings, tables: Sequence[FrameTable] = ()) -> list[dg.ScheduleDefinition]:
+    """Daily and weekly schedules, stopped until someone starts them; `tables` are those Python writes."""
     days, weeks = daily_partitions(settings), snapshot_partitions(settings)
 
     @dg.schedule(
@@ -99,7 +117,53 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"snapshot {keys[-1]}", partition_key=keys[-1])
 
-    return [daily, weekly]
+    @dg.schedule(
+        name="train_schedule",
+        job_name=MODELS,
+        cron_schedule=f"40 {settings.daily_hour} * * 1",
+        execution_timezone=settings.timezone,
+        description="Trains the models that are due; in most weeks none is, and it says so.",
+    )
+    def train(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
+        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
+        due = {} if reason else {t.relation: _newly_due(t, keys, settings) for t in tables if t.is_trained}
+        requests = [
+            dg.RunRequest(
+                run_key=f"train {relation} {key}",
+                partition_key=key,
+                asset_selection=[dg.AssetKey(relation.split("."))],
+            )
+            for relation, key in due.items()
+            if key
+        ]
+        return requests or dg.SkipReason(
+            reason or f"no model is due after {keys[-1]}: every {settings.train_every_weeks} weeks one is"
+        )
+
+    @dg.schedule(
+        name="score_schedule",
+        job_name=SCORES,
+        cron_schedule=f"50 {settings.daily_hour} * * 1",
+        execution_timezone=settings.timezone,
+        description="Scores the snapshot of the week that has just ended.",
+    )
+    def score(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
+        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
+        if reason:
+            return dg.SkipReason(reason)
+        return dg.RunRequest(run_key=f"scores {keys[-1]}", partition_key=keys[-1])
+
+    return [daily, weekly, train, score]
+
+
+def _newly_due(table: FrameTable, keys: Sequence[str], settings: Settings) -> str | None:
+    """The snapshot a model is to be trained at since the last week ended, if there is one."""
+    end = as_of_of_key(keys[-1]).date()
+    now = training_keys(keys, end, settings, table.horizon_days)
+    before = training_keys(keys[:-1], end - timedelta(days=7), settings, table.horizon_days)
+    return now[-1] if now and now[-1:] != before[-1:] else None
 
 
 def _nothing_newer(keys: Sequence[str], tick: datetime, length: timedelta, settings: Settings) -> str | None:

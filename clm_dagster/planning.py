@@ -5,12 +5,14 @@ made (`sql_models.versions`, `ingest.source`).
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from clm_dagster.ingest.landing import Delivery
 from clm_dagster.ingest.source import UNDATED, ShopSource
-from clm_dagster.partitions import parse_day
+from clm_dagster.partitions import as_of_of_key, parse_day
+from clm_dagster.settings import Settings
 from clm_dagster.sql_models import versions
+from clm_dagster.sql_models.frame_tables import FrameTable
 from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project, Seed
 from clm_dagster.sql_models.versions import Builds
 
@@ -59,6 +61,44 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
             expected = builds.expected(project, name, [k for k in keys if k not in stale])
             stale |= {k for k, v in expected.items() if _differs(builds, model.relation, k, v.hash)}
     return sorted(stale)
+
+
+def training_keys(
+    keys: Sequence[str], data_end: date, settings: Settings, horizon_days: int = 0
+) -> list[str]:
+    """The snapshots that models are trained at: the newest `train_count` mature ones of a fixed calendar.
+
+    The calendar takes every `train_every_weeks`-th Monday since year 1, so that it does not move as time
+    passes. A shop too young to have met one of it trains at its newest mature snapshot. Without a horizon every
+    snapshot is mature; with one, those with as_of + horizon <= `data_end`, the day after the last.
+    """
+    horizon = timedelta(days=horizon_days)
+    mature = [k for k in keys if not horizon_days or as_of_of_key(k).date() + horizon <= data_end]
+    chosen = [k for k in mature if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
+    return (chosen or mature[-1:])[-settings.train_count :] if settings.train_count else []
+
+
+def stale_trainings(project: Project, table: FrameTable, builds: Builds, keys: Sequence[str]) -> list[str]:
+    """Of the snapshots that a model is trained at, those to train: stale, or after one that is.
+
+    The latter only where the model carries something over from the one before it.
+    """
+    stale = [key for key in keys if table.is_stale(project, builds, key)]
+    if table.model is not None and stale:
+        return [key for key in keys if key >= stale[0]]
+    return stale
+
+
+def stale_scores(
+    project: Project, tables: Sequence[FrameTable], builds: Builds, keys: Sequence[str]
+) -> list[str]:
+    """Of the snapshots that are scored, those where a score is stale and a model was trained by then."""
+    scores = [table for table in tables if not table.is_trained]
+    return [
+        key
+        for key in keys
+        if any(t.model_key(builds, key) is not None and t.is_stale(project, builds, key) for t in scores)
+    ]
 
 
 def ranges(keys: Sequence[str], step_days: int = 1) -> list[tuple[str, str]]:

@@ -25,20 +25,26 @@ def figure_markdown(
 
     Sizes are inches. Kept under about 100 KB: it is stored in Dagster's event log.
     """
-    return f"![{alt}](data:image/png;base64,{base64.b64encode(figure_png(draw, width, height)).decode()})"
+    png = figure_png(draw, width, height)
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> bytes:
     """Draw on a fresh figure and return it as a PNG; sizes are inches."""
+    buffer = io.BytesIO()
+    make_figure(draw, width, height).savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def make_figure(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> "Figure":
+    """Draw on a fresh figure; sizes are inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return figure
 
 
 def style(axes: "Axes", title: str, ylabel: str = "") -> None:

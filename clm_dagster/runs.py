@@ -5,7 +5,7 @@ Belongs here: Dagster's instance and one run. Does not: which runs are needed (`
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -78,8 +78,9 @@ def execute(
     job: str,
     keys: tuple[str, str] | None,
     progress: Progress,
+    only: Sequence[dg.AssetKey] = (),
 ) -> Run:
-    """Run a job, over a range of partitions or as a whole. Raises RunFailedError."""
+    """Run a job, over a range of partitions or as a whole; `only` some of its assets. Raises RunFailedError."""
     run_id = str(uuid4())
     done: dict[str, int] = {}
     stores = _OpenStores(Path(os.environ["DAGSTER_HOME"]) / "history")
@@ -103,6 +104,7 @@ def execute(
             tags=tags,
             run_id=run_id,
             raise_on_error=False,
+            asset_selection=list(only) or None,
         )
     finally:
         stores.close()

@@ -10,6 +10,7 @@ source knows its dates), the default.
 """
 
 import json
+import os
 from collections.abc import Collection
 from datetime import date
 from functools import cached_property
@@ -80,6 +81,15 @@ class Settings(BaseSettings):
     sensor_seconds: int = Field(
         60, ge=30, description="Seconds between two looks of the sensor at the input."
     )
+    train_count: int = Field(
+        3, ge=0, description="How many of the newest mature training snapshots `clm run` trains models at."
+    )
+    train_every_weeks: int = Field(
+        13, ge=1, description="Weeks from one training snapshot to the next; 13 is quarterly."
+    )
+    score_count: int = Field(
+        8, ge=0, description="How many of the newest snapshots `clm run` scores with the models."
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")
@@ -143,6 +153,17 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Dagster's own state."""
         return self.data_dir.resolve() / "dagster"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's store: MLflow's own variable where it is set, else a file in the data folder."""
+        own = os.environ.get("MLFLOW_TRACKING_URI", "")
+        return own or f"sqlite:///{self.data_dir.resolve() / 'mlflow.db'}"
+
+    @property
+    def artifact_dir(self) -> Path:
+        """Models and pictures of an MLflow store that is a file."""
+        return self.data_dir.resolve() / "mlartifacts"
 
     @property
     def adapter_dir(self) -> Path:

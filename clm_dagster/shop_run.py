@@ -4,27 +4,31 @@ Belongs here: the order of runs. Does not: what is stale (`planning`), one run (
 colours (`cli`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import dagster as dg
 
-from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
+from clm_dagster.definitions import build_definitions, load_sql, python_tables, warehouse_of
 from clm_dagster.ingest.errors import InputError
 from clm_dagster.ingest.landing import Delivery
 from clm_dagster.ingest.source import ShopSource
-from clm_dagster.jobs import DAILY, LAND, PUBLISH, SNAPSHOTS
+from clm_dagster.jobs import DAILY, LAND, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.partitions import parse_day, snapshot_partitions
 from clm_dagster.planning import (
     ranges,
     stale_days,
+    stale_scores,
     stale_snapshots,
+    stale_trainings,
     tables_are_stale,
+    training_keys,
     views_are_stale,
 )
 from clm_dagster.runs import Progress, Run, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unsaid_dates
+from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project
 from clm_dagster.sql_models.versions import Builds
 
@@ -67,6 +71,10 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
             report.runs.append(_run(definitions, instance, DAILY, first, last, begin))
         for first, last in ranges(_snapshots_to_run(settings, project, source)):
             report.runs.append(_run(definitions, instance, SNAPSHOTS, first, last, begin))
+        for key, tables in _trainings_to_run(settings, project, source).items():
+            report.runs.append(_run(definitions, instance, MODELS, key, key, begin, tables))
+        for first, last in ranges(_scores_to_run(settings, project, source)):
+            report.runs.append(_run(definitions, instance, SCORES, first, last, begin))
         if not is_published(settings):
             report.runs.append(execute(definitions, instance, PUBLISH, None, begin("Publishing", 1)))
     return report
@@ -78,18 +86,27 @@ def is_published(settings: Settings) -> bool:
     return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
+_TITLES = {DAILY: "Days", SNAPSHOTS: "Snapshots", MODELS: "Models", SCORES: "Scores"}
+
+
 def _run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, first: str, last: str, begin: Begin
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    first: str,
+    last: str,
+    begin: Begin,
+    only: Sequence[dg.AssetKey] = (),
 ) -> Run:
     job_def = definitions.resolve_job_def(job)
     partitions = job_def.partitions_def
     assert partitions is not None
     keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
     graph = definitions.resolve_asset_graph()
-    selected = job_def.asset_layer.executable_asset_keys
+    selected = only or job_def.asset_layer.executable_asset_keys
     total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
-    title = "Days" if job == DAILY else "Snapshots"
-    return execute(definitions, instance, job, (first, last), begin(f"{title} {first} to {last}", total))
+    title = f"{_TITLES[job]} {first}" + ("" if first == last else f" to {last}")
+    return execute(definitions, instance, job, (first, last), begin(title, total), only)
 
 
 def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str, date]:
@@ -128,10 +145,40 @@ def _days_to_run(settings: Settings, project: Project, source: ShopSource) -> li
 
 
 def _snapshots_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
-    days = source.days(source.landing.deliveries())
-    ended = set(snapshot_partitions(settings).get_partition_keys())
-    keys = [key for key in (d.isoformat() for d in days if d.weekday() == 0) if key in ended]
+    keys = _snapshots(settings, source)
     with warehouse_of(settings).connect("plan") as connection:
         builds = Builds.read(connection)
     stale = stale_snapshots(project, builds, keys)
     return stale or (keys[-1:] if views_are_stale(project, builds) else [])
+
+
+def _snapshots(settings: Settings, source: ShopSource) -> list[str]:
+    """Snapshots whose weeks have data and have ended."""
+    days = source.days(source.landing.deliveries())
+    ended = set(snapshot_partitions(settings).get_partition_keys())
+    return [key for key in (d.isoformat() for d in days if d.weekday() == 0) if key in ended]
+
+
+def _trainings_to_run(
+    settings: Settings, project: Project, source: ShopSource
+) -> dict[str, list[dg.AssetKey]]:
+    """The models to train at each snapshot, in the order of as_of."""
+    keys = _snapshots(settings, source)
+    data_end = max(source.days(source.landing.deliveries()), default=settings.start_date) + timedelta(days=1)
+    with warehouse_of(settings).connect("plan") as connection:
+        builds = Builds.read(connection)
+    wanted: dict[str, list[dg.AssetKey]] = {}
+    for table in python_tables(project):
+        if table.is_trained:
+            due = training_keys(keys, data_end, settings, table.horizon_days)
+            for key in stale_trainings(project, table, builds, due):
+                wanted.setdefault(key, []).append(asset_key(table.node))
+    return dict(sorted(wanted.items()))
+
+
+def _scores_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
+    keys = _snapshots(settings, source)
+    newest = keys[-settings.score_count :] if settings.score_count else []
+    with warehouse_of(settings).connect("plan") as connection:
+        builds = Builds.read(connection)
+    return stale_scores(project, python_tables(project), builds, newest)

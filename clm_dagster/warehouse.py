@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -115,6 +115,23 @@ class Connection:
             return
         self.execute(f"delete from {relation} where {where}")
         self.execute(f"insert into {relation} by name {query}")
+
+    def replace_with_frame(
+        self, relation: str, frame: pd.DataFrame, types: Mapping[str, str], where: str
+    ) -> None:
+        """Replace the rows of a table for which `where` holds by those of a frame, by name.
+
+        `types` gives the table's columns and what each is stored as. Call it inside a transaction. Raises
+        ValueError where the frame has other columns.
+        """
+        if set(frame.columns) != set(types):
+            raise ValueError(
+                f"{relation}: expected the columns {', '.join(types)}, found {', '.join(frame.columns)}"
+            )
+        self.load_frame("temp.incoming", frame)
+        listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
+        self.replace_rows(relation, f"select {listed} from temp.incoming", where)
+        self.execute("drop table temp.incoming")
 
     def _made_to_fit(self, relation: str, query: str) -> bool:
         """Give a table the columns of a query; False if it was made from it, rows and all."""

@@ -18,7 +18,10 @@ from clm_dagster.warehouse import Connection, Warehouse
 KEPT = ("CLM_REFERENCE_DATA", "CLM_DBT")  # where to find what tests need
 for name in [name for name in os.environ if name.startswith("CLM_") and name not in KEPT]:
     del os.environ[name]
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
+# A whole run trains no model unless a test asks for it: MLflow alone takes ten seconds to begin.
+os.environ["CLM_TRAIN_COUNT"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,9 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
 
 def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
-        "core/customer_daily", "core/customer_features", "core/product_daily", "core/rfm_scores",
-        "core/totals_daily", "landing/files", "marts/rfm_segments", "marts/shop_daily", "published/warehouse",
+        "core/customer_categories", "core/customer_daily", "core/customer_features", "core/product_daily",
+        "core/rfm_scores", "core/totals_daily", "landing/files", "marts/persona_profiles", "marts/personas",
+        "marts/rfm_segments", "marts/shop_daily", "models/persona_model", "published/warehouse",
         "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
         "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes", "staging/rfm_segment_map",
         "staging/rfm_segment_names", "staging/stg_customers", "staging/stg_events", "staging/stg_order_lines",
@@ -175,7 +176,9 @@ def test_the_ui_comes_up_with_the_same_code_location(
     assert sorted("/".join(node["assetKey"]["path"]) for node in repository["assetNodes"]) == keys(settings)
     assert {schedule["name"] for schedule in repository["schedules"]} == {
         "daily_schedule",
+        "score_schedule",
         "snapshot_schedule",
+        "train_schedule",
     }
     assert {sensor["name"] for sensor in repository["sensors"]} >= {
         "new_files",

@@ -15,7 +15,17 @@ import pytest
 
 from clm_dagster.definitions import build_definitions
 from clm_dagster.ingest.assets import LANDING, TOUCHED
-from clm_dagster.jobs import DAILY, LAND, PUBLISH, SNAPSHOTS, build_schedules, build_sensors, range_tags
+from clm_dagster.jobs import (
+    DAILY,
+    LAND,
+    MODELS,
+    PUBLISH,
+    SCORES,
+    SNAPSHOTS,
+    build_schedules,
+    build_sensors,
+    range_tags,
+)  # fmt: skip
 from clm_dagster.settings import Settings
 
 LONDON = ZoneInfo("Europe/London")
@@ -38,9 +48,14 @@ def selected(definitions: dg.Definitions, job: str) -> set[str]:
 
 def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
     everything = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
-    weekly = {"core/customer_features", "core/rfm_scores", "marts/rfm_segments"}
+    weekly = {
+        "core/customer_categories", "core/customer_features", "core/rfm_scores", "marts/rfm_segments",
+    }  # fmt: skip
+    models, scores = {"models/persona_model"}, {"marts/personas", "marts/persona_profiles"}
+    assert selected(definitions, MODELS) == models
+    assert selected(definitions, SCORES) == scores | {"published/warehouse"}
     assert selected(definitions, LAND) == {"landing/files"}
-    assert selected(definitions, DAILY) == everything - weekly
+    assert selected(definitions, DAILY) == everything - weekly - models - scores
     assert weekly | {"published/warehouse", "staging/rfm_segment_map"} <= selected(definitions, SNAPSHOTS)
     assert not {"raw/events", "core/customer_daily", "landing/files"} & selected(definitions, SNAPSHOTS)
     assert selected(definitions, PUBLISH) == {"published/warehouse"}
@@ -49,7 +64,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
-    assert len(partitioned) == 6
+    assert len(partitioned) == 10
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

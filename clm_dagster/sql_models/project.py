@@ -74,7 +74,12 @@ class Seed(Node):
 
 @dataclass(frozen=True)
 class Source(Node):
-    """A table that something else writes."""
+    """A table that something else writes: the loader, or a room's Python."""
+
+    @property
+    def partitions(self) -> str | None:
+        """The calendar it is written by, where `meta.dagster.partitions` says so."""
+        return self.dagster.get("partitions")
 
 
 @dataclass(frozen=True)

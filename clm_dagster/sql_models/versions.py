@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clm_dagster.partitions import as_of_of_key
-from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Node, Project, Source
 from clm_dagster.warehouse import Connection
 
 WHOLE = ""  # the key of what is built as a whole
@@ -63,19 +63,19 @@ class Builds:
     def _expected(self, project: Project, name: str, key: str) -> Version:
         model = project.models[name]
         parts = [Version(model.code_version)]
-        parts += [self._input(project, ref, model.window, key) for ref in model.refs]
-        return _combine(parts)
+        parts += [self.input_version(project, ref, model.window, key) for ref in model.refs]
+        return combine(parts)
 
-    def _input(self, project: Project, ref: str, window: str | None, key: str) -> Version:
+    def input_version(self, project: Project, ref: str, window: str | None, key: str) -> Version:
         """The version of one input as a partition of a reader sees it."""
         node = project.nodes[ref]
         if ref in project.seeds:
             return Version(project.seeds[ref].code_version)
         if isinstance(node, Model) and node.materialized == "view":
             parts = [Version(node.code_version)]
-            parts += [self._input(project, inner, window, key) for inner in node.refs]
-            return _combine(parts)
-        kind = node.window if isinstance(node, Model) else self._kind(node.relation)
+            parts += [self.input_version(project, inner, window, key) for inner in node.refs]
+            return combine(parts)
+        kind = node.window if isinstance(node, Model) else self._kind(node)
         if kind == DAILY and window == DAILY:
             return self.stored(node.relation, key) or ABSENT
         if kind == DAILY:
@@ -87,9 +87,11 @@ class Builds:
             return self._history(node.relation, "9999")
         return self.stored(node.relation) or ABSENT
 
-    def _kind(self, relation: str) -> str | None:
-        """Raw tables are known by the keys they are stored under."""
-        stored = self._stored.get(relation, {})
+    def _kind(self, node: Node) -> str | None:
+        """What Python writes says its calendar; raw tables are known by the keys they are stored under."""
+        if isinstance(node, Source) and node.partitions:
+            return node.partitions
+        stored = self._stored.get(node.relation, {})
         return DAILY if stored and WHOLE not in stored else None
 
     def _history(self, relation: str, end: str) -> Version:
@@ -103,11 +105,12 @@ class Builds:
         """Keys in order, and the version of everything before each and, last, of everything."""
         keys, chain = self.keys(relation), [ABSENT]
         for key in keys:
-            chain.append(_combine([chain[-1], Version(key), self._stored[relation][key]]))
+            chain.append(combine([chain[-1], Version(key), self._stored[relation][key]]))
         return keys, chain
 
 
-def _combine(parts: Sequence[Version]) -> Version:
+def combine(parts: Sequence[Version]) -> Version:
+    """The version of something made from all of these."""
     digest = hashlib.sha256("\n".join(part.hash for part in parts).encode()).hexdigest()[:32]
     return Version(digest, max((part.known_at for part in parts if part.known_at), default=None))
 

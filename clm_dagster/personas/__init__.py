@@ -1,0 +1,1 @@
+"""Personas: groups of customers with like habits, named, kept over retrainings, and profiled."""

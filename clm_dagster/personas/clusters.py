@@ -1,0 +1,179 @@
+"""How many personas there are, who belongs together, and what other methods say. Pure: arrays in and out.
+
+Everything here runs in one thread: sums over threads differ in their last digits from run to run.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+SEED = 20_260_101
+MAX_FIT = 50_000  # customers that k-means is fitted on; the rest is assigned
+MAX_SAMPLE = 5_000  # customers that curves and comparisons are computed on (the silhouette is quadratic)
+KS = range(2, 10)
+FEWEST_PERSONAS = 3  # two groups are "more" and "less": no personas, if more are as stable
+STABLE = 0.8
+_REFITS = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The curves over k, and the k that the rule takes."""
+
+    k: int
+    ks: list[int]
+    silhouette: list[float]
+    stability: list[float]
+    rule: str
+
+    def at(self, curve: list[float]) -> float | None:
+        """A curve's value at the chosen k."""
+        return curve[self.ks.index(self.k)] if self.k in self.ks else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What another method makes of the sample."""
+
+    method: str
+    clusters: int
+    noise_share: float
+    silhouette: float | None
+    agreement: float  # adjusted Rand index with the personas
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    with threadpool_limits(limits=1):
+        yield
+
+
+def sample(count: int, most: int) -> np.ndarray:
+    """Row numbers of a sample without replacement, in order; all where there are no more."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(SEED).choice(count, most, replace=False))
+
+
+def fit_kmeans(points: np.ndarray, k: int, seed: int = SEED, starts: int = 10) -> np.ndarray:
+    """Centres of k-means (k-means++, Lloyd), shape (k, habits), ordered by size, the largest first."""
+    from sklearn.cluster import KMeans
+
+    with _one_thread():
+        found = KMeans(k, n_init=starts, random_state=seed).fit(points)
+    sizes = np.bincount(found.labels_, minlength=k)
+    return found.cluster_centers_[np.lexsort((np.arange(k), -sizes))]
+
+
+def nearest(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the nearest centre and the distances to all, shapes (n,) and (n, k)."""
+    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares, 0))
+    return distances.argmin(axis=1), distances
+
+
+def choose_k(points: np.ndarray) -> Choice:
+    """The number of personas of a sample, and the two curves that decide it.
+
+    Silhouette: Rousseeuw 1987. Stability: mean adjusted Rand index between the clusters of the sample and those
+    of k-means refitted on bootstrap resamples, both over the whole sample (Hennig 2007). The rule: of the k
+    from 3 on whose stability is at least 0.8 (of none, the most stable k), the one with the best silhouette.
+    """
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+    different = len(np.unique(points, axis=0))
+    ks = [k for k in KS if k < min(different, len(points))]
+    if not ks:
+        return Choice(min(different, 1), [], [], [], f"{different} different customer(s): no choice of k")
+    draws = np.random.default_rng(SEED).integers(len(points), size=(_REFITS, len(points)))
+    silhouettes, stabilities = [], []
+    with _one_thread():
+        for k in ks:
+            labels, _ = nearest(points, fit_kmeans(points, k, starts=5))
+            several = len(np.unique(labels)) > 1
+            silhouettes.append(float(silhouette_score(points, labels)) if several else -1.0)
+            again = []
+            for draw in draws:
+                resample = points[draw]
+                if len(np.unique(resample, axis=0)) < k:
+                    again.append(0.0)  # the resample does not even hold k different customers
+                    continue
+                other, _ = nearest(points, fit_kmeans(resample, k, starts=3))
+                again.append(float(adjusted_rand_score(labels, other)))
+            stabilities.append(float(np.mean(again)))
+    allowed = [i for i, k in enumerate(ks) if k >= FEWEST_PERSONAS] or list(range(len(ks)))
+    stable = [i for i in allowed if stabilities[i] >= STABLE]
+    best = max(stable, key=lambda i: silhouettes[i]) if stable else max(allowed, key=lambda i: stabilities[i])
+    why = (
+        f"the best silhouette of the k whose stability is at least {STABLE:g}"
+        if stable
+        else f"no k is {STABLE:g} stable: the most stable"
+    )
+    rule = f"k = {ks[best]}: {why} (silhouette {silhouettes[best]:.2f}, stability {stabilities[best]:.2f})"
+    return Choice(ks[best], ks, silhouettes, stabilities, rule)
+
+
+def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:
+    """DBSCAN, HDBSCAN and Ward's hierarchy on the sample, beside the personas `labels`.
+
+    DBSCAN's radius is the 90th percentile of the distance to the 10th neighbour; HDBSCAN's smallest cluster is 2 %
+    of the sample; Ward's tree is cut at as many clusters as there are personas.
+    """
+    from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
+    from sklearn.neighbors import NearestNeighbors
+
+    count, k = len(points), len(np.unique(labels))
+    if count < 20 or k < 2:
+        return []
+    with _one_thread():
+        reach = NearestNeighbors(n_neighbors=10).fit(points).kneighbors(points)[0][:, -1]
+        radius = max(float(np.quantile(reach, 0.9)), 1e-6)
+        methods = {
+            "DBSCAN": DBSCAN(eps=radius, min_samples=10),
+            "HDBSCAN": HDBSCAN(min_cluster_size=max(count // 50, 5), copy=True),
+            "hierarchical (Ward)": AgglomerativeClustering(n_clusters=k),
+        }
+        return [
+            _compared(name, points, labels, method.fit_predict(points)) for name, method in methods.items()
+        ]
+
+
+def _compared(name: str, points: np.ndarray, labels: np.ndarray, found: np.ndarray) -> Comparison:
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+    inside = found >= 0
+    clusters = len(np.unique(found[inside]))
+    good = clusters > 1 and inside.sum() > clusters
+    return Comparison(
+        name,
+        clusters,
+        float(1 - inside.mean()),
+        float(silhouette_score(points[inside], found[inside])) if good else None,
+        float(adjusted_rand_score(labels, found)),
+    )
+
+
+def factor_loadings(points: np.ndarray) -> np.ndarray:
+    """Loadings of a maximum-likelihood factor analysis, rotated by varimax; shape (habits, factors).
+
+    As many factors as the correlation matrix has eigenvalues above 1 (Kaiser 1960), from 1 to 4. A factor's sign is
+    that of its greatest loading. Empty with fewer than three habits or ten customers.
+    """
+    from sklearn.decomposition import FactorAnalysis
+
+    count, width = points.shape
+    if width < 3 or count < 10:
+        return np.zeros((width, 0))
+    deviation = points.std(axis=0)
+    standard = (points - points.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    with _one_thread():
+        eigenvalues = np.linalg.eigvalsh(standard.T @ standard / count)
+        factors = int(np.clip((eigenvalues > 1).sum(), 1, min(4, width - 1)))
+        rotation = "varimax" if factors > 1 else None
+        fitted = FactorAnalysis(factors, rotation=rotation, svd_method="lapack", max_iter=5_000).fit(standard)
+    loadings = fitted.components_.T
+    strongest = np.abs(loadings).argmax(axis=0)
+    return loadings * np.where(loadings[strongest, np.arange(factors)] < 0, -1.0, 1.0)

@@ -1,0 +1,201 @@
+"""MLflow: one run for one materialization of a trained model; the registry; the champion.
+
+Belongs here: everything that speaks to MLflow. Does not: what is trained, or which model wins. MLflow
+takes seconds to import, so that happens where it is first used. A store that cannot be reached is an
+error at once, before anything is trained.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+# MLflow's defaults are seven retries of two minutes each. What a person set stays.
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class TrackingError(RuntimeError):
+    """MLflow's store cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model in MLflow: where it is, and its version in the registry."""
+
+    name: str
+    version: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """An MLflow run that is open; everything logged goes to it."""
+
+    run_id: str
+    client: "MlflowClient"
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters. MLflow keeps the first value of each."""
+        for name, value in values.items():
+            self.client.log_param(self.run_id, name, value)
+
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Log metrics; None, a metric that has no value here, is passed over."""
+        for name, value in values.items():
+            if value is not None:
+                self.client.log_metric(self.run_id, name, float(value), step=step)
+
+    def figure(self, figure: "Figure", file: str) -> None:
+        """Log a picture under a name such as `silhouette.png`."""
+        self.client.log_figure(self.run_id, figure, file)
+
+    def document(self, content: Mapping[str, Any], file: str) -> None:
+        """Log a JSON document."""
+        self.client.log_dict(self.run_id, dict(content), file)
+
+    @contextmanager
+    def child(self, name: str) -> Iterator["TrackedRun"]:
+        """A run under this one, for one contestant; a retry finds it again by its name."""
+        import mlflow
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        found = _find(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.contestant": name})
+        with mlflow.start_run(
+            run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.contestant": name}
+        ) as run:
+            yield TrackedRun(run.info.run_id, self.client)
+
+    def sklearn_model(
+        self,
+        name: str,
+        model: Any,
+        example: pd.DataFrame,
+        packages: Sequence[str],
+        trusted: Sequence[str] = (),
+    ) -> LoggedModel:
+        """Log a fitted scikit-learn estimator with its signature and register it as `name`.
+
+        It is written in the skops format, which runs no code when it is read; `trusted` names the types in
+        it beyond scikit-learn's own. `packages` are what it needs to be loaded; they are pinned as they
+        are installed here (asked to find out by itself, MLflow takes 20 s). A retry finds its version.
+        """
+        import mlflow
+
+        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{self.run_id}'")
+        if known:
+            return LoggedModel(name, str(known[0].version), f"models:/{name}/{known[0].version}")
+        info = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=list(trusted),
+            signature=mlflow.models.infer_signature(example, model.predict(example)),
+            pip_requirements=[f"{package}=={installed_version(package)}" for package in packages],
+        )
+        if not self.client.search_registered_models(f"name = '{name}'"):
+            self.client.create_registered_model(name)
+        logged = self.client.get_logged_model(info.model_id)
+        made = self.client.create_model_version(
+            name, logged.artifact_location, run_id=self.run_id, model_id=info.model_id
+        )
+        return LoggedModel(name, str(made.version), f"models:/{name}/{made.version}")
+
+
+class Tracking(dg.ConfigurableResource):
+    """MLflow's store: `uri` as MLflow writes it, `artifact_dir` for a store without a server."""
+
+    uri: str
+    artifact_dir: str
+    experiment: str = "clm_dagster"
+
+    @contextmanager
+    def run(
+        self, context: dg.AssetExecutionContext, partition: str, tags: Mapping[str, str]
+    ) -> Iterator[TrackedRun]:
+        """The MLflow run of one partition's materialization, open for the length of the block.
+
+        `tags` say what was trained on what: code version, hash and as_of of the training data. A retry
+        of the same Dagster step on the same code and data goes on with its run; an exception marks it
+        failed. Raises TrackingError.
+        """
+        client, experiment = self.open()
+        import mlflow
+
+        asset = context.asset_key.to_user_string()
+        identity = {
+            "dagster.run_id": context.run.root_run_id or context.run.run_id,
+            "dagster.asset_key": asset,
+            "dagster.partition": partition,
+            **tags,
+        }
+        found = _find(client, experiment, identity)
+        with mlflow.start_run(
+            run_id=found, experiment_id=experiment, run_name=f"{asset} {partition}".strip(), tags=identity
+        ) as run:
+            yield TrackedRun(run.info.run_id, client)
+
+    def promote(self, name: str, version: str) -> None:
+        """Point the alias `champion` of a registered model at a version. Nothing else moves it."""
+        client, _ = self.open()
+        client.set_registered_model_alias(name, CHAMPION, version)
+
+    def open(self) -> tuple["MlflowClient", str]:
+        """A client and the id of the experiment, made if it is missing. Raises TrackingError."""
+        for name, value in _MLFLOW_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        import mlflow
+        import sqlalchemy
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets it back
+        remote = not self.uri.startswith(("sqlite:", "file:"))
+        if not remote:
+            Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
+        try:
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            client = mlflow.MlflowClient(self.uri, self.uri)
+            found = client.get_experiment_by_name(self.experiment)
+            if found:
+                return client, found.experiment_id
+            location = None if remote else Path(self.artifact_dir).as_uri()
+            return client, client.create_experiment(self.experiment, location)
+        except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+            raise TrackingError(
+                f"MLflow's store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start it, or "
+                "correct MLFLOW_TRACKING_URI; without that variable the store is a file in the data folder."
+            ) from error
+
+
+def _find(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> str | None:
+    query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    found = client.search_runs([experiment], query, max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def data_hash(frame: pd.DataFrame) -> str:
+    """Hash of a frame's rows, free of their order: what `training data` means in a run's tags."""
+    rows = np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy())
+    columns = pd.util.hash_pandas_object(pd.Series(list(frame.columns), dtype=object), index=False).to_numpy()
+    return hashlib.sha256(columns.tobytes() + rows.tobytes()).hexdigest()[:16]

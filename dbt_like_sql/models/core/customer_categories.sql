@@ -1,0 +1,48 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='as_of',
+) }}
+
+-- What share of a customer's purchases strictly before as_of went to which category. Where the shop
+-- has no table of products, or it names no category, there is no row.
+
+with categories as (
+
+    select
+        product_id,
+        category
+    from {{ source('raw', 'products') }}
+    where {{ as_known() }} and not deleted and category is not null
+
+),
+
+bought as (
+
+    select
+        lines.customer_id,
+        categories.category,
+        sum(lines.gross_revenue) as gross_revenue
+    from {{ ref('stg_order_lines') }} as lines
+    inner join categories on lines.product_id = categories.product_id
+    where
+        lines.line_type = 'purchase'
+        and lines.customer_id is not null
+        and lines.event_at < cast('{{ var("as_of") }}' as timestamp)
+    group by lines.customer_id, categories.category
+
+),
+
+final as (
+
+    select
+        cast('{{ var("as_of") }}' as timestamp) as as_of,
+        customer_id,
+        category,
+        cast(gross_revenue as decimal(18, 4)) as gross_revenue,
+        cast(gross_revenue / nullif(sum(gross_revenue) over (partition by customer_id), 0) as double) as share
+    from bought
+
+)
+
+select * from final
