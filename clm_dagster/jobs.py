@@ -33,7 +33,10 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
     """`land` new files, `daily` loads and rolls up days, `snapshots` builds states of customers."""
     snapshot = snapshot_partitions(settings)
-    weekly = [a.key for a in assets if a.partitions_def == snapshot]
+    # Views over all snapshots have no partitions of their own and follow the weeks all the same.
+    weekly = [
+        a.key for a in assets if a.partitions_def == snapshot or a.tags_by_key[a.key].get("job") == SNAPSHOTS
+    ]
     seeds = [a.key for a in assets if a.tags_by_key[a.key].get("layer") == "seed"]
     staging = [a.key for a in assets if a.key.path[0] == "staging" and a.key not in seeds]
     published = [a.key for a in assets if a.key.path[0] == "published"]
