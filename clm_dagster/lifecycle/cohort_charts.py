@@ -8,12 +8,12 @@ from clm_dagster.warehouse import Connection
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COHORTS_SHOWN = 25
+_COHORTS_SHOWN = 17
 CHANNEL_COLORS = (ACCENT, PALE, WARM, "#7fb8a4", "#eeb98a", "#c9d3da")
 
 
 def cohort_chart(connection: Connection) -> str | None:
-    """Heat map of retention: cohorts by months since, the newest two years."""
+    """Heat map of retention: cohorts by months since, the newest cohorts."""
     frame = connection.frame(
         """
         select strftime(cohort_month, '%Y-%m') as cohort, months_since, retention, customers
@@ -46,6 +46,7 @@ def cohort_chart(connection: Connection) -> str | None:
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, labelsize=8)
         axis.set_xticks(range(len(shown.columns)), list(shown.columns))
+        axis.set_xlabel("months since; the last of each row may not be over", fontsize=9, color=INK)
         axis.set_yticks(range(len(table.index)), [f"{name}  ({sizes[name]:,})" for name in table.index])
 
     return figure_markdown(draw, "retention of cohorts", width=9, height=1.2 + 0.18 * len(table))

@@ -30,6 +30,6 @@ def stage_map_problems(rows: pd.DataFrame) -> list[str]:
         wrong = rows[~rows[column].isin(words)]
         problems += [
             f"{column} of {stage!r} is {word!r}; expected one of {', '.join(words)}"
-            for stage, word in zip(wrong["stage"], wrong[column], strict=True)
+            for stage, word in zip(wrong["stage"], wrong[column].fillna(""), strict=True)
         ]
     return problems

@@ -188,6 +188,11 @@ models:
 }
 
 
+def few_rows(connection: Connection) -> list[str]:
+    """Whether there are ten rows."""
+    return [f"{connection.scalar('select count(*) from core.a')} rows are few", "so be careful"]
+
+
 def materialize(
     files: dict[str, str],
     folder: Folder,
@@ -196,7 +201,12 @@ def materialize(
     instance: dg.DagsterInstance,
 ) -> dg.ExecuteInProcessResult:
     project = load_project(folder(files))
-    assets = sql_assets(project, settings, Extras(charts={"core.a": lambda connection: "![a](data:,)"}))
+    extras = Extras(
+        charts={"core.a": lambda connection: "![a](data:,)"},
+        facts={"core.a": lambda connection: {"rests_on": "numbers"}},
+        checks={"core.a": {"has_enough": few_rows, "is_there": lambda connection: []}},
+    )
+    assets = sql_assets(project, settings, extras)
     return dg.materialize(assets, instance=instance, resources={"warehouse": warehouse}, raise_on_error=False)
 
 
@@ -210,12 +220,18 @@ def test_an_event_tells_rows_sql_checks_lineage_and_chart(
     assert event.metadata["dagster/row_count"].value == 3
     assert "unnest([1, 1, 2])" in event.metadata["compiled_sql"].value
     assert event.metadata["chart"].value == "![a](data:,)"
+    assert event.metadata["rests_on"].value == "numbers"
     (b,) = result.asset_materializations_for_node("core__b")
     assert b.metadata["compiled_sql"].value == "```sql\nselect * from core.a\n```"
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert checks["not_null_k"].passed
     assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
     assert checks["unique_k"].metadata["failing_rows"].value == 1
+    # What a room's check finds is said, and stops nothing.
+    said = checks["has_enough"]
+    assert (said.passed, said.severity, said.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert said.description == "3 rows are few; so be careful"
+    assert checks["is_there"].passed
 
 
 def test_a_failed_test_of_severity_error_stops_what_comes_after(
