@@ -20,7 +20,9 @@ with looks as (
         count(*) as events
     from {{ ref('stg_events') }}
     where event_type in ('visit', 'view', 'add_to_cart')
-    group by 1, 2, 3
+    group by
+        event_date, event_type,
+        case when event_type = 'visit' then coalesce(session_id, event_id) else event_id end
 
 ),
 

@@ -24,7 +24,8 @@ final as (
         cast(orders as double) / nullif(carts, 0) as orders_per_cart,
         cast(orders as double) / nullif(sessions, 0) as conversion
     from days
-    where exists (select 1 from days as any_day where any_day.visits > 0)
+    cross join (select max(all_days.visits) as most_visits from days as all_days) as known
+    where known.most_visits > 0
 
 )
 

@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {#
     The causes are swapped one at a time, from the snapshot before to this one:
       late       the customer's own orders before the snapshot before that it did not know

@@ -24,7 +24,7 @@ with
             snapshots.as_of,
             states.customer_id,
             states.{{ state }} as state,
-            states.{{ money }} as net_revenue
+            states.{{ money }} as worth
         from {{ ref(model) }} as states
         inner join {{ kind }}_snapshots as snapshots on states.as_of = snapshots.previous_as_of
         where snapshots.as_of is not null
@@ -39,7 +39,7 @@ with
             coalesce(before.state, 'absent') as from_state,
             coalesce(states.{{ state }}, 'absent') as to_state,
             count(*) as customers,
-            sum(before.net_revenue) as previous_net_revenue,
+            sum(before.worth) as previous_net_revenue,
             sum(states.{{ money }}) as net_revenue
         from {{ ref(model) }} as states
         full outer join {{ kind }}_before as before
