@@ -10,6 +10,10 @@ import dagster as dg
 from clm_dagster.ingest.assets import ingest_assets
 from clm_dagster.ingest.source import ShopSource
 from clm_dagster.jobs import build_jobs, build_schedules, build_sensors
+from clm_dagster.lifecycle.charts import move_chart, stage_chart, survival_chart, transition_chart
+from clm_dagster.lifecycle.checks import stage_map_check, visits_check
+from clm_dagster.lifecycle.cohort_charts import cohort_chart, funnel_chart
+from clm_dagster.lifecycle.facts import cutoff_facts
 from clm_dagster.personas.assets import persona_assets, persona_tables
 from clm_dagster.publish.assets import publish_asset
 from clm_dagster.segments.charts import segment_chart
@@ -29,7 +33,12 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 def load_sql(settings: Settings) -> Project:
     """The SQL project, with the variables that settings decide."""
-    return load_project(settings.sql_dir, start_date=str(settings.start_date))
+    return load_project(
+        settings.sql_dir,
+        start_date=str(settings.start_date),
+        active_quantile=settings.active_quantile,
+        lost_quantile=settings.lost_quantile,
+    )
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -58,11 +67,25 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     source = ShopSource.open(settings, project)
     extras = Extras(
         charts={
+            "core.repurchase_survival": survival_chart,
             "core.rfm_scores": segment_chart,
+            "core.stage_states": stage_chart,
+            "marts.cohort_retention": cohort_chart,
+            "marts.funnel_daily": funnel_chart,
+            "marts.lifecycle_stages": stage_chart,
+            "marts.segment_moves": move_chart,
+            "marts.stage_transitions": transition_chart,
             "marts.rfm_segments": segment_chart,
             "marts.shop_daily": revenue_chart,
         },
-        seed_checks={"rfm_segment_map": {"map_is_a_partition": segment_map_check(settings)}},
+        checks={"marts.funnel_daily": {"source_has_visits": visits_check}},
+        facts=dict.fromkeys(
+            ("core.lifecycle_cutoffs", "core.stage_states", "marts.lifecycle_stages"), cutoff_facts
+        ),
+        seed_checks={
+            "rfm_segment_map": {"map_is_a_partition": segment_map_check(settings)},
+            "stage_map": {"map_names_every_stage": stage_map_check},
+        },
     )
     tables = sql_assets(project, settings, extras)
     raw = ingest_assets(source, project)

@@ -41,6 +41,8 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
     by_week = [a for a in assets if a.partitions_def == snapshot]
     python = [a.key for a in by_week if a.tags_by_key[a.key].get("materialized") == "python"]
     trained = [key for key in python if key.path[0] == "models"]
+    # Views over all snapshots have no partitions of their own and follow the weeks all the same.
+    by_week += [a for a in assets if a.tags_by_key[a.key].get("job") == SNAPSHOTS]
     weekly = [a.key for a in by_week if a.key not in python]
     seeds = [a.key for a in assets if a.tags_by_key[a.key].get("layer") == "seed"]
     staging = [a.key for a in assets if a.key.path[0] == "staging" and a.key not in seeds]

@@ -90,6 +90,18 @@ class Settings(BaseSettings):
     score_count: int = Field(
         8, ge=0, description="How many of the newest snapshots `clm run` scores with the models."
     )
+    active_quantile: float = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="A customer is at risk once this share of those who come back within a year have done so.",
+    )
+    lost_quantile: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="A customer is lost once this share of those who come back within a year have done so.",
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")
@@ -112,6 +124,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"end_date {self.end_date} is not after start_date {self.start_date}; "
                 "end_date is exclusive, the day after the last"
+            )
+        if self.active_quantile >= self.lost_quantile:
+            raise ValueError(
+                f"active_quantile {self.active_quantile} is not below lost_quantile {self.lost_quantile}; "
+                "a customer is at risk before he is lost"
             )
         return self
 

@@ -43,12 +43,16 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
 
 def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
-        "core/customer_categories", "core/customer_daily", "core/customer_features", "core/product_daily",
-        "core/rfm_scores", "core/totals_daily", "landing/files", "marts/persona_profiles", "marts/personas",
-        "marts/rfm_segments", "marts/shop_daily", "models/persona_model", "published/warehouse",
+        "core/channel_daily", "core/customer_categories", "core/customer_daily", "core/customer_features",
+        "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival", "core/rfm_scores",
+        "core/stage_states", "core/totals_daily", "landing/files", "marts/cohort_retention",
+        "marts/funnel_daily", "marts/lifecycle_stages", "marts/persona_profiles", "marts/personas",
+        "marts/rfm_segments", "marts/segment_moves", "marts/shop_daily", "marts/stage_transitions",
+        "models/persona_model", "published/warehouse",
         "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
         "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes", "staging/rfm_segment_map",
-        "staging/rfm_segment_names", "staging/stg_customers", "staging/stg_events", "staging/stg_order_lines",
+        "staging/rfm_segment_names", "staging/stage_map", "staging/stg_customers", "staging/stg_events",
+        "staging/stg_order_lines",
         "staging/stg_products",
     ]  # fmt: skip
 
@@ -61,7 +65,10 @@ def test_every_source_has_the_same_assets(settings: Settings, tmp_path: Path) ->
 def test_everything_comes_from_the_landing_area_or_from_a_seed(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     roots = {key.to_user_string() for key in graph.root_materializable_asset_keys}
-    seeds = {"staging/online_retail_ii_product_codes", "staging/rfm_segment_map", "staging/rfm_segment_names"}
+    seeds = {
+        "staging/online_retail_ii_product_codes", "staging/rfm_segment_map", "staging/rfm_segment_names",
+        "staging/stage_map",
+    }  # fmt: skip
     assert roots == {"landing/files"} | seeds
     read = graph.get(dg.AssetKey(["published", "warehouse"])).parent_keys
     assert {key.path[0] for key in read} == {"core", "marts"}

@@ -50,6 +50,8 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
     everything = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
     weekly = {
         "core/customer_categories", "core/customer_features", "core/rfm_scores", "marts/rfm_segments",
+        "core/repurchase_survival", "core/lifecycle_cutoffs", "core/stage_states", "marts/lifecycle_stages",
+        "marts/stage_transitions", "marts/segment_moves",
     }  # fmt: skip
     models, scores = {"models/persona_model"}, {"marts/personas", "marts/persona_profiles"}
     assert selected(definitions, MODELS) == models

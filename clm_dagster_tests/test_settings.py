@@ -92,6 +92,11 @@ def test_places_are_derived_from_the_data_folder(tmp_path: Path) -> None:
         ("CLM_DAILY_HOUR", "24", r"CLM_DAILY_HOUR: .*less than or equal to 23"),
         ("CLM_LOCK_TIMEOUT", "0", r"CLM_LOCK_TIMEOUT: .*greater than 0"),
         ("CLM_END_DATE", "2009-12-01", r"end_date 2009-12-01 is not after start_date 2009-12-01"),
+        (
+            "CLM_LOST_QUANTILE",
+            "0.8",
+            r"active_quantile 0.8 is not below lost_quantile 0.8; a customer is at risk",
+        ),
         ("CLM_SOURCE", "amazn", r"source 'amazn' has no adapter.*Known sources: generic, online_retail_ii"),
     ],
 )

@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from clm_dagster.settings import Settings
-from clm_dagster.sql_models.model_assets import Chart, model_asset
+from clm_dagster.sql_models.model_assets import Additions, Chart, Facts, ModelCheck, model_asset
 from clm_dagster.sql_models.project import Project
 from clm_dagster.sql_models.seed_assets import SeedCheck, seed_asset
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What rooms add to the assets of models: charts by relation, checks of seeds by name."""
+    """What rooms add to assets: charts, facts and checks of models by relation, checks of seeds by name."""
 
     charts: Mapping[str, Chart] = field(default_factory=dict)
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    checks: Mapping[str, Mapping[str, ModelCheck]] = field(default_factory=dict)
     seed_checks: Mapping[str, Mapping[str, SeedCheck]] = field(default_factory=dict)
+
+    def of_model(self, relation: str) -> Additions:
+        """What is added to one model."""
+        return Additions(self.charts.get(relation), self.facts.get(relation), self.checks.get(relation, {}))
 
 
 def sql_assets(project: Project, settings: Settings, extras: Extras) -> list[dg.AssetsDefinition]:
@@ -29,7 +35,7 @@ def sql_assets(project: Project, settings: Settings, extras: Extras) -> list[dg.
         seed_asset(project, seed, extras.seed_checks.get(seed.name, {})) for seed in project.seeds.values()
     ]
     models = [
-        model_asset(project, model, settings, extras.charts.get(model.relation))
+        model_asset(project, model, settings, extras.of_model(model.relation))
         for model in project.models.values()
     ]
     return seeds + models

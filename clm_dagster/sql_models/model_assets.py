@@ -6,6 +6,7 @@ what is stale (`versions`, `planning`), pictures (each room draws its own).
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,45 @@ from clm_dagster.warehouse import Connection, Warehouse
 
 # Reads its relation (all of it) and returns markdown with a picture, or None for nothing to show.
 Chart = Callable[[Connection], str | None]
+# Reads what it likes and returns further metadata: what a person should know beside the rows.
+Facts = Callable[[Connection], Mapping[str, Any]]
+# Looks at a model (all of it) and says what a person should know; only ever a warning.
+ModelCheck = Callable[[Connection], list[str]]
 # The one source that is partitioned: by day.
 EVENTS = "raw.events"
 
 
-def model_asset(
-    project: Project, model: Model, settings: Settings, chart: Chart | None
-) -> dg.AssetsDefinition:
+@dataclass(frozen=True)
+class Additions:
+    """What a room adds to the asset of one model."""
+
+    chart: Chart | None = None
+    facts: Facts | None = None
+    checks: Mapping[str, ModelCheck] = field(default_factory=dict)
+
+    def specs(self, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+        """Its checks, as Dagster is told of them."""
+        return [
+            dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip())
+            for name, check in self.checks.items()
+        ]
+
+    def run_checks(self, connection: Connection, key: dg.AssetKey) -> list[dg.AssetCheckResult]:
+        """Run its checks."""
+        found = {name: check(connection) for name, check in self.checks.items()}
+        return [
+            dg.AssetCheckResult(
+                check_name=name,
+                asset_key=key,
+                passed=not problems,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="; ".join(problems) or None,
+            )
+            for name, problems in found.items()
+        ]
+
+
+def model_asset(project: Project, model: Model, settings: Settings, added: Additions) -> dg.AssetsDefinition:
     """The asset of a model."""
 
     @dg.asset(
@@ -51,9 +84,13 @@ def model_asset(
         group_name=model.dagster.get("group", model.schema),
         owners=model.dagster.get("owners"),
         kinds={"duckdb", "sql", *model.dagster.get("kinds", ())},
-        tags={"layer": model.schema, "materialized": model.materialized},
+        tags={
+            "layer": model.schema,
+            "materialized": model.materialized,
+            **({"job": "snapshots"} if project.looks_at_snapshots(model.name) else {}),
+        },
         code_version=model.code_version,
-        check_specs=check_specs(model),
+        check_specs=check_specs(model) + added.specs(asset_key(model)),
         partitions_def=partitions_of(model.partitions, settings),
         backfill_policy=dg.BackfillPolicy.single_run() if model.partitions else None,
         freshness_policy=freshness_of(_calendar(model), settings),
@@ -64,7 +101,7 @@ def model_asset(
         },
     )
     def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
-        return _run(context, warehouse, project, model, settings, chart)
+        return _run(context, warehouse, project, model, settings, added)
 
     return run
 
@@ -83,7 +120,7 @@ def _run(
     project: Project,
     model: Model,
     settings: Settings,
-    chart: Chart | None,
+    added: Additions,
 ) -> dg.MaterializeResult:
     """Build a model's partitions of this run, check them, and say what happened."""
     start = time.perf_counter()
@@ -101,9 +138,12 @@ def _run(
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
         results = run_checks(connection, project, model, _where(model, keys))
-        picture = chart(connection) if chart else None
+        results += added.run_checks(connection, asset_key(model))
+        facts = dict(added.facts(connection)) if added.facts else {}
+        picture = added.chart(connection) if added.chart else None
     # The picture first: people look for it, and the SQL is long.
     heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(picture)} if picture else {}
+    heavy |= facts
     heavy |= {
         "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
         "dagster/column_lineage": _lineage(project, model, sql, settings.data_dir / "cache" / "lineage"),

@@ -139,6 +139,13 @@ class Project:
         """Source tables by `source.table`."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Source)}
 
+    def looks_at_snapshots(self, name: str) -> bool:
+        """Whether a model is a snapshot, or reads one, directly or not."""
+        node = self.nodes[name]
+        return isinstance(node, Model) and (
+            node.window == SNAPSHOT or any(self.looks_at_snapshots(ref) for ref in node.refs)
+        )
+
     def model(self, name: str) -> Model:
         """A model by name. Raises ProjectError that lists those there are."""
         found = self.nodes.get(name)

@@ -12,7 +12,7 @@ from clm_dagster.settings import Settings
 from clm_dagster.sql_models.assets import Extras, sql_assets
 from clm_dagster.sql_models.building import Batch, Slice, Snapshot, compile_model
 from clm_dagster.sql_models.lineage import Lineage, column_lineage
-from clm_dagster.sql_models.model_assets import model_asset
+from clm_dagster.sql_models.model_assets import Additions, model_asset
 from clm_dagster.sql_models.parts import keys_of_run
 from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project, load_project
 from clm_dagster.warehouse import Connection, Warehouse
@@ -21,7 +21,9 @@ from clm_dagster_tests.sql_models.conftest import DBT_PROJECT
 Folder = Callable[[dict[str, str]], Path]
 MODELS = [
     "stg_events", "stg_order_lines", "stg_customers", "stg_products", "customer_daily", "product_daily",
-    "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments",
+    "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
+    "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
+    "cohort_retention", "channel_daily", "funnel_daily",
 ]  # fmt: skip
 
 
@@ -33,7 +35,7 @@ def test_the_models_are_these(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*MODELS, "rfm_segment_map", "rfm_segment_names", "online_retail_ii_product_codes"]
+    "name", [*MODELS, "rfm_segment_map", "rfm_segment_names", "stage_map", "online_retail_ii_product_codes"]
 )
 def test_documented_columns_are_those_there_are_with_their_types(
     name: str, project: Project, built: Connection
@@ -125,7 +127,7 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
         assert set(found) <= columns, model.name
         assert {source for sources in found.values() for source in sources} <= known, model.name
         # as_of is a constant where it is not passed on, and `count(*)` comes from no column.
-        missing = columns - set(found) - {"as_of", "orders", "order_days", "new_buyers"}
+        missing = columns - set(found) - {"as_of", "orders", "order_days", "new_buyers", "customers"}
         assert not missing, (model.name, missing)
 
 
@@ -186,6 +188,11 @@ models:
 }
 
 
+def few_rows(connection: Connection) -> list[str]:
+    """Whether there are ten rows."""
+    return [f"{connection.scalar('select count(*) from core.a')} rows are few", "so be careful"]
+
+
 def materialize(
     files: dict[str, str],
     folder: Folder,
@@ -194,7 +201,12 @@ def materialize(
     instance: dg.DagsterInstance,
 ) -> dg.ExecuteInProcessResult:
     project = load_project(folder(files))
-    assets = sql_assets(project, settings, Extras(charts={"core.a": lambda connection: "![a](data:,)"}))
+    extras = Extras(
+        charts={"core.a": lambda connection: "![a](data:,)"},
+        facts={"core.a": lambda connection: {"rests_on": "numbers"}},
+        checks={"core.a": {"has_enough": few_rows, "is_there": lambda connection: []}},
+    )
+    assets = sql_assets(project, settings, extras)
     return dg.materialize(assets, instance=instance, resources={"warehouse": warehouse}, raise_on_error=False)
 
 
@@ -208,12 +220,18 @@ def test_an_event_tells_rows_sql_checks_lineage_and_chart(
     assert event.metadata["dagster/row_count"].value == 3
     assert "unnest([1, 1, 2])" in event.metadata["compiled_sql"].value
     assert event.metadata["chart"].value == "![a](data:,)"
+    assert event.metadata["rests_on"].value == "numbers"
     (b,) = result.asset_materializations_for_node("core__b")
     assert b.metadata["compiled_sql"].value == "```sql\nselect * from core.a\n```"
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert checks["not_null_k"].passed
     assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
     assert checks["unique_k"].metadata["failing_rows"].value == 1
+    # What a room's check finds is said, and stops nothing.
+    said = checks["has_enough"]
+    assert (said.passed, said.severity, said.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert said.description == "3 rows are few; so be careful"
+    assert checks["is_there"].passed
 
 
 def test_a_failed_test_of_severity_error_stops_what_comes_after(
@@ -230,7 +248,7 @@ def test_rows_of_each_partition_are_on_its_event_and_pictures_on_the_last(
 ) -> None:
     settings, warehouse, _ = built_shop
     model = project.model("product_daily")
-    asset = model_asset(project, model, settings, lambda connection: "![a](data:,)")
+    asset = model_asset(project, model, settings, Additions(chart=lambda connection: "![a](data:,)"))
     with dg.DagsterInstance.ephemeral() as instance:
         tags = {
             "dagster/asset_partition_range_start": "2024-01-03",

@@ -1,0 +1,60 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='as_of',
+) }}
+
+-- Kaplan-Meier (1958): how long customers stay away between two days with an order. The last gap of
+-- each customer is still open and is censored after the last day that was seen whole, the one before
+-- as_of; at equal length a return comes before a censoring. Products are sums of logarithms, which
+-- ANSI SQL has.
+
+with order_days as (
+
+    select
+        customer_id,
+        activity_date,
+        lead(activity_date) over (partition by customer_id order by activity_date) as next_date
+    from {{ ref('customer_daily') }}
+    where orders > 0 and activity_date < cast('{{ var("as_of") }}' as date)
+
+),
+
+gaps as (
+
+    select
+        coalesce(next_date, cast('{{ var("as_of") }}' as date) - 1) - activity_date as gap_days,
+        count(next_date) as returns,
+        count(*) - count(next_date) as censored
+    from order_days
+    group by gap_days
+
+),
+
+at_risk as (
+
+    select
+        *,
+        cast(sum(returns + censored) over (order by gap_days desc) as bigint) as at_risk
+    from gaps
+
+),
+
+final as (
+
+    select
+        cast('{{ var("as_of") }}' as timestamp) as as_of,
+        gap_days,
+        at_risk,
+        returns,
+        censored,
+        -- Once everybody at risk has come back, nobody is left to stay away.
+        case
+            when min(at_risk - returns) over (order by gap_days) = 0 then 0
+            else exp(sum(ln(greatest(at_risk - returns, 0.5) / at_risk)) over (order by gap_days))
+        end as survival
+    from at_risk
+
+)
+
+select * from final

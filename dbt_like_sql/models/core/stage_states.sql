@@ -1,0 +1,93 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='as_of',
+) }}
+
+-- The stage of every known customer, from what was known at as_of alone. A run is an unbroken row of
+-- orders: it begins with the first order, and anew with an order that comes later than lost_days.
+
+with customers as (
+
+    select * from {{ ref('customer_features') }}
+    where as_of = cast('{{ var("as_of") }}' as timestamp)
+
+),
+
+cutoffs as (
+
+    select * from {{ ref('lifecycle_cutoffs') }}
+    where as_of = cast('{{ var("as_of") }}' as timestamp)
+
+),
+
+order_days as (
+
+    select
+        customer_id,
+        activity_date,
+        activity_date - lag(activity_date) over (partition by customer_id order by activity_date) as gap_days
+    from {{ ref('customer_daily') }}
+    where orders > 0 and activity_date < cast('{{ var("as_of") }}' as date)
+
+),
+
+starts as (
+
+    select
+        order_days.customer_id,
+        max(order_days.activity_date) as run_start_date,
+        max_by(order_days.gap_days, order_days.activity_date) as away_days
+    from order_days
+    cross join cutoffs
+    where order_days.gap_days is null or order_days.gap_days > cutoffs.lost_days
+    group by order_days.customer_id
+
+),
+
+measured as (
+
+    select
+        customers.as_of,
+        customers.customer_id,
+        cast(customers.as_of as date)
+        - least(customers.signed_up_date, customers.first_seen_date) as known_days,
+        customers.order_days,
+        customers.recency_days,
+        customers.last_order_date - starts.run_start_date as run_days,
+        starts.away_days,
+        customers.net_revenue,
+        cutoffs.active_days,
+        cutoffs.lost_days
+    from customers
+    left join starts on customers.customer_id = starts.customer_id
+    left join cutoffs on customers.as_of = cutoffs.as_of
+
+),
+
+final as (
+
+    select
+        as_of,
+        customer_id,
+        case
+            when order_days = 0 then 'prospect'
+            when recency_days > lost_days then 'lost'
+            when recency_days > active_days then 'at_risk'
+            when order_days = 1 then 'new'
+            when run_days = 0 then 'reactivated'
+            when run_days <= lost_days then 'growing'
+            else 'loyal'
+        end as stage,
+        ---------- what decided it
+        known_days,
+        order_days,
+        recency_days,
+        run_days,
+        away_days,
+        net_revenue
+    from measured
+
+)
+
+select * from final

@@ -1,0 +1,204 @@
+-- noqa: disable=LT02
+{#
+    The causes are swapped one at a time, from the snapshot before to this one:
+      late       the customer's own orders before the snapshot before that it did not know
+      time       the days between the two snapshots pass
+      purchases  the customer's own order days between the two
+      others     the cut-offs of the scores, which all customers make together
+    What is swapped in first matters, so every one of the 24 orders is tried. In each, the move is put
+    down to the swap after which the segment is the new one for good; a share is the part of the 24.
+    So shares are never below zero and add up to 1. Late orders of others are in `others`.
+
+    A state is the sum of the numbers of the causes that are swapped in: state 15 is the new snapshot.
+#}
+{% set number = {'late': 1, 'time': 2, 'purchases': 4, 'others': 8} %}
+{% set causes = ['late', 'time', 'purchases', 'others'] %}
+-- For every customer whose segment is another than in the stored snapshot before: why. A view: what looks
+-- back cannot depend on the order of building.
+
+with scores as (
+
+    select
+        as_of,
+        customer_id,
+        recency_days,
+        frequency,
+        r_score,
+        f_score,
+        segment
+    from {{ ref('rfm_scores') }}
+
+),
+
+-- A score is at least s below the shortest recency, or above the greatest frequency, that scores less.
+snapshots as (
+
+    select
+        as_of,
+        lag(as_of) over (order by as_of) as previous_as_of,
+        {% for s in range(2, 6) %}
+            min(case when r_score < {{ s }} then recency_days end) as r{{ s }},
+            max(case when f_score < {{ s }} then frequency end) as f{{ s }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from scores
+    group by as_of
+
+),
+
+-- The cells of each segment as the bits of a number.
+cells as (
+
+    select
+        segment,
+        cast(sum(power(2, 5 * (r_score - 1) + f_score - 1)) as bigint) as cell_bits
+    from {{ ref('rfm_segment_map') }}
+    group by segment
+
+),
+
+order_days as (
+
+    select
+        customer_id,
+        activity_date,
+        lag(activity_date) over (partition by customer_id order by activity_date) as previous_date
+    from {{ ref('customer_daily') }}
+    where orders > 0
+
+),
+
+-- Own order days between two snapshots, and the last one before them as it is known today.
+bought as (
+
+    select
+        snapshots.as_of,
+        order_days.customer_id,
+        count(*) as order_days,
+        min_by(order_days.previous_date, order_days.activity_date) as last_date_before
+    from order_days
+    inner join snapshots
+        on order_days.activity_date < snapshots.as_of and order_days.activity_date >= snapshots.previous_as_of
+    group by snapshots.as_of, order_days.customer_id
+
+),
+
+moved as (
+
+    select
+        now.as_of,
+        snapshots.previous_as_of,
+        now.customer_id,
+        before.segment as previous_segment,
+        now.segment,
+        cast(snapshots.as_of as date) - cast(snapshots.previous_as_of as date) as days_between,
+        before.recency_days as recency_before,
+        before.frequency as frequency_before,
+        now.recency_days as recency_now,
+        now.frequency as frequency_now,
+        coalesce(bought.order_days, 0) as order_days_between,
+        now.frequency - coalesce(bought.order_days, 0) as frequency_known,
+        case
+            when bought.order_days is null
+                then now.recency_days - (cast(snapshots.as_of as date) - cast(snapshots.previous_as_of as date))
+            else coalesce(cast(snapshots.previous_as_of as date) - bought.last_date_before, before.recency_days)
+        end as recency_known,
+        {% for s in range(2, 6) %}
+            earlier.r{{ s }} as before_r{{ s }},
+            earlier.f{{ s }} as before_f{{ s }},
+            snapshots.r{{ s }} as now_r{{ s }},
+            snapshots.f{{ s }} as now_f{{ s }},
+        {% endfor %}
+        cells.cell_bits
+    from scores as now
+    inner join snapshots on now.as_of = snapshots.as_of
+    inner join snapshots as earlier on snapshots.previous_as_of = earlier.as_of
+    inner join scores as before
+        on snapshots.previous_as_of = before.as_of and now.customer_id = before.customer_id
+    left join bought on now.as_of = bought.as_of and now.customer_id = bought.customer_id
+    inner join cells on now.segment = cells.segment
+    where now.segment <> before.segment
+
+),
+
+-- Is the segment the new one in each of the 16 states? Who has bought, and no time has passed, has
+-- bought just now.
+states as (
+
+    select
+        as_of,
+        previous_as_of,
+        customer_id,
+        previous_segment,
+        segment,
+        order_days_between,
+        {% for state in range(16) %}
+            {% set recency = 'recency_known' if state % 2 else 'recency_before' %}
+            {% set frequency = 'frequency_known' if state % 2 else 'frequency_before' %}
+            {% set days = ' + days_between' if state // 2 % 2 else '' %}
+            {% if state // 4 % 2 %}
+                {% set just = 'recency_now' if state // 2 % 2 else '0' %}
+                {% set recency = 'case when order_days_between > 0 then ' ~ just ~ ' else ' ~ recency ~ days ~ ' end' %}
+                {% set frequency = '(' ~ frequency ~ ' + order_days_between)' %}
+            {% else %}
+                {% set recency = '(' ~ recency ~ days ~ ')' %}
+            {% endif %}
+            {% set cutoffs = 'now' if state // 8 else 'before' %}
+            (cell_bits >> ({{ rfm_cell(recency, frequency, cutoffs) }})) & 1 as is_new_{{ state }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from moved
+
+),
+
+shares as (
+
+    select
+        as_of,
+        previous_as_of,
+        customer_id,
+        previous_segment,
+        segment,
+        order_days_between,
+        {% for cause in causes %}
+            {% set i = number[cause] %}
+            {% set others = [1, 2, 4, 8] | reject('equalto', i) | list %}
+            (
+                -- swapped in last, third, second, first
+                6 * (1 - is_new_{{ 15 - i }})
+                {% for last in others %}
+                    + 2 * is_new_{{ 15 - last }} * (1 - is_new_{{ 15 - last - i }})
+                    {% for first in others if first != last %}
+                        + is_new_{{ 15 - last }} * is_new_{{ first + i }} * (1 - is_new_{{ first }})
+                        + is_new_{{ 15 - last }} * is_new_{{ i + first }} * is_new_{{ i }}
+                    {% endfor %}
+                {% endfor %}
+            ) / cast(24 as double) as {{ cause }}_share{{ ',' if not loop.last }}
+        {% endfor %}
+    from states
+
+),
+
+final as (
+
+    select
+        as_of,
+        previous_as_of,
+        customer_id,
+        previous_segment,
+        segment,
+        ---------- why
+        case greatest(purchases_share, time_share, others_share, late_share)
+            when purchases_share then 'purchases'
+            when time_share then 'time'
+            when others_share then 'others'
+            else 'late'
+        end as main_cause,
+        purchases_share,
+        time_share,
+        others_share,
+        late_share,
+        order_days_between
+    from shares
+
+)
+
+select * from final
