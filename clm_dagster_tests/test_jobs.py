@@ -66,7 +66,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
-    assert len(partitioned) == 10
+    assert len(partitioned) == 13
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

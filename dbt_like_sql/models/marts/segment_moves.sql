@@ -1,4 +1,4 @@
--- noqa: disable=LT02
+-- noqa: disable=LT02,LT05
 {#
     The causes are swapped one at a time, from the snapshot before to this one:
       late       the customer's own orders before the snapshot before that it did not know
@@ -73,7 +73,7 @@ bought as (
     select
         snapshots.as_of,
         order_days.customer_id,
-        count(*) as order_days,
+        count(order_days.activity_date) as order_days,
         min_by(order_days.previous_date, order_days.activity_date) as last_date_before
     from order_days
     inner join snapshots
@@ -137,7 +137,8 @@ states as (
             {% set days = ' + days_between' if state // 2 % 2 else '' %}
             {% if state // 4 % 2 %}
                 {% set just = 'recency_now' if state // 2 % 2 else '0' %}
-                {% set recency = 'case when order_days_between > 0 then ' ~ just ~ ' else ' ~ recency ~ days ~ ' end' %}
+                {% set recency = recency ~ days %}
+                {% set recency = 'case when order_days_between > 0 then ' ~ just ~ ' else ' ~ recency ~ ' end' %}
                 {% set frequency = '(' ~ frequency ~ ' + order_days_between)' %}
             {% else %}
                 {% set recency = '(' ~ recency ~ days ~ ')' %}
