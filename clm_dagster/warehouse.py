@@ -66,9 +66,9 @@ class Connection:
         """Names and types of a query's columns, in order."""
         return {row[0]: row[1] for row in self.execute(f"describe {query}")}
 
-    def load_frame(self, relation: str, frame: pd.DataFrame) -> None:
+    def load_frame(self, relation: str, frame: pd.DataFrame, temporary: bool = False) -> None:
         """Replace a table with the rows of a frame."""
-        sql = f"create or replace table {relation} as select * from frame"
+        sql = f"create or replace {'temporary ' if temporary else ''}table {relation} as select * from frame"
         start = time.perf_counter()
         self._connection.execute(sql).fetchall()
         for listener in statement_listeners:
@@ -128,10 +128,10 @@ class Connection:
             raise ValueError(
                 f"{relation}: expected the columns {', '.join(types)}, found {', '.join(frame.columns)}"
             )
-        self.load_frame("temp.incoming", frame)
+        self.load_frame("incoming", frame, temporary=True)
         listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
-        self.replace_rows(relation, f"select {listed} from temp.incoming", where)
-        self.execute("drop table temp.incoming")
+        self.replace_rows(relation, f"select {listed} from incoming", where)
+        self.execute("drop table incoming")
 
     def _made_to_fit(self, relation: str, query: str) -> bool:
         """Give a table the columns of a query; False if it was made from it, rows and all."""

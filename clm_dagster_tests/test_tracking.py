@@ -50,7 +50,7 @@ def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
 
     loaded = mlflow.sklearn.load_model("models:/models.test@champion")
     assert loaded.predict(frame) == pytest.approx([0, 2, 4])
-    assert client.get_registered_model("models.test").aliases == {"champion": "1"}
+    assert client.get_registered_model("models.test").aliases.keys() == {"champion"}
 
 
 def test_a_store_that_is_away_is_named_with_what_to_do(tmp_path: Path) -> None:
