@@ -19,8 +19,9 @@ from clm_dagster.btyd.durations import Duration, Floats
 from clm_dagster.btyd.histories import Histories
 from clm_dagster.btyd.purchases import PurchaseModel
 
-ROOTS, SHARES = np.polynomial.legendre.leggauss(24)
+ROOTS, SHARES = np.polynomial.legendre.leggauss(20)
 NODES, LOG_SHARES = (1 + ROOTS) / 2, np.log(SHARES / 2)
+FALL = 36.0
 CHUNK = 20_000
 
 
@@ -120,8 +121,8 @@ class ParetoNBD(PurchaseModel):
 class _Silence:
     """The two stories of the silence from t_x to T: still alive, or left at y, y at the nodes.
 
-    Nodes are even in w = 1 - ((m+t_x)/(m+y))^(k+s), m = min(alpha, beta): where the integrand falls
-    steeply they stand densely, so that few of them do for any number of purchases.
+    Nodes are even in ln(m+y), m = min(alpha, beta), where the integrand is nearly an exponential; they
+    end at T or where it has fallen by e^-FALL, so that few of them do for any number of purchases.
     """
 
     k: Floats
@@ -139,14 +140,16 @@ class _Silence:
         cls, k: Floats, alpha: float | Floats, s: float, beta: float | Floats, t_x: Floats, t: Floats
     ) -> "_Silence":
         alpha, beta = np.broadcast_to(alpha, t.shape), np.broadcast_to(beta, t.shape)
-        m, steep = np.minimum(alpha, beta), k + s
-        width = -np.expm1(steep * np.log((m + t_x) / (m + t)))
-        stretch = -np.log1p(-width[:, None] * NODES) / steep[:, None]  # ln((m+y)/(m+t_x))
+        m = np.minimum(alpha, beta)
+        with np.errstate(over="ignore"):  # never falls so far
+            fallen = np.minimum((alpha + t_x) * np.expm1(FALL / k), (beta + t_x) * np.expm1(FALL / s))
+        width = np.log1p(np.minimum(t - t_x, fallen) / (m + t_x))
+        stretch = width[:, None] * NODES  # ln((m+y)/(m+t_x))
         y = t_x[:, None] + (m + t_x)[:, None] * np.expm1(stretch)
         with np.errstate(divide="ignore"):  # no silence, no width
-            log_width = np.log(s * width / steep)
+            log_width = np.log(s * width * (m + t_x))
         log_left = (
-            (log_width + np.log(m + t_x))[:, None] + LOG_SHARES + (steep + 1)[:, None] * stretch
+            log_width[:, None] + stretch + LOG_SHARES
             - k[:, None] * np.log(alpha[:, None] + y) - (s + 1) * np.log(beta[:, None] + y)
         )  # fmt: skip
         log_alive = -k * np.log(alpha + t) - s * np.log(beta + t)
