@@ -19,6 +19,7 @@ Objective = Callable[[Floats], tuple[float, Floats]]
 
 # Log-parameters end here: beyond e^10 or e^-10 a likelihood is flat in its parameter.
 BOUND = 10.0
+NEAR = 0.1
 STEP = 1e-4
 
 
@@ -80,13 +81,17 @@ def maximise(objective: Objective, start: Floats, weight: float) -> tuple[Floats
         return -value / weight, -gradient / weight
 
     low, high = np.minimum(start, 0) - BOUND, np.maximum(start, 0) + BOUND
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
-        options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
-    )  # fmt: skip
-    theta = found.x
+    theta = start
+    for _ in range(5):  # on a long flat ridge the search may give up; it goes on from there, afresh
+        theta = minimize(
+            loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
+        ).x  # fmt: skip
+        free = (theta > low + NEAR) & (theta < high - NEAR)
+        if not np.any(np.abs(loss(theta)[1][free]) > 1e-4):
+            break
     for _ in range(5):  # L-BFGS-B stops a little early; a few Newton steps end at the top itself
-        free = (theta > low + 0.1) & (theta < high - 0.1)
+        free = (theta > low + NEAR) & (theta < high - NEAR)
         slope, hessian = loss(theta)[1][free], _hessian(loss, theta, free)
         if not free.any() or np.max(np.abs(slope)) < 1e-10 or not _is_sound(hessian):
             break
@@ -95,10 +100,13 @@ def maximise(objective: Objective, start: Floats, weight: float) -> tuple[Floats
         if np.max(np.abs(step)) > 1 or loss(theta + step)[0] > loss(theta)[0] + 1e-12:
             break
         theta = np.clip(theta + step, low, high)
-    free = (theta > low + 0.1) & (theta < high - 0.1)
+    free = (theta > low + NEAR) & (theta < high - NEAR)
     slope = loss(theta)[1]
     if np.any(np.abs(slope[free]) > 1e-4):
-        raise FitError(f"the likelihood has no top that the search could find (slope {slope}, at {theta})")
+        raise FitError(
+            f"the likelihood of {weight:g} customers has no top that the search could find (its slope is"
+            f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
+        )
     return theta, _covariance(_hessian(loss, theta, free) * weight, free), list(np.flatnonzero(~free))
 
 

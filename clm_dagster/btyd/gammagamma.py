@@ -50,7 +50,7 @@ class GammaGamma:
 
         Raises:
             HistoryError: shapes differ, or a repeat buyer's mean spend is not above 0.
-            FitError: fewer than two customers bought twice.
+            FitError: fewer than two customers bought twice, or all of them spend the same.
         """
         x, z = _spends(repeats, mean_spend)
         w = np.ones_like(x) if weights is None else np.atleast_1d(finite(weights, "a weight"))
@@ -67,6 +67,11 @@ class GammaGamma:
             raise FitError(
                 f"{w.sum():g} customers bought twice, so nothing tells how spend differs between customers;"
                 " observe them longer, or use a model fitted on another period"
+            )
+        if np.ptp(z) <= 1e-9 * z.max():
+            raise FitError(
+                f"all {w.sum():g} customers who bought twice spend {z[0]:g} a purchase, so there is nothing"
+                " to estimate; take that as everybody's spend"
             )
         order = np.lexsort((w, z, x))  # the same sums for any order of rows
         x, z, w = x[order], z[order], w[order]

@@ -6,7 +6,7 @@ from scipy.linalg import eigh_tridiagonal
 from clm_dagster.btyd.durations import Floats
 
 CHUNK = 1_000_000
-FEWEST, MOST = 16, 2048
+FEWEST, MOST = 16, 1024
 
 
 def purchases_while_alive(r: Floats, a: float, b: Floats, ahead: Floats) -> Floats:
