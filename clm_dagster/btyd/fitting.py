@@ -85,29 +85,33 @@ def maximise(objective: Objective, start: Floats, weight: float) -> tuple[Floats
     for _ in range(5):  # on a long flat ridge the search may give up; it goes on from there, afresh
         theta = minimize(
             loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
         ).x  # fmt: skip
         free = (theta > low + NEAR) & (theta < high - NEAR)
         if not np.any(np.abs(loss(theta)[1][free]) > 1e-4):
             break
-    for _ in range(5):  # L-BFGS-B stops a little early; a few Newton steps end at the top itself
-        free = (theta > low + NEAR) & (theta < high - NEAR)
-        slope, hessian = loss(theta)[1][free], _hessian(loss, theta, free)
-        if not free.any() or np.max(np.abs(slope)) < 1e-10 or not _is_sound(hessian):
+    # L-BFGS-B stops a little early; Newton steps with one Hessian end at the top itself.
+    hessian = _hessian(loss, theta, free)
+    before = theta
+    for _ in range(10):
+        value, slope = loss(theta)
+        if np.max(np.abs(slope[free]), initial=0) < 1e-10 or not _is_sound(hessian):
             break
         step = np.zeros_like(theta)
-        step[free] = -np.linalg.solve(hessian, slope)
-        if np.max(np.abs(step)) > 1 or loss(theta + step)[0] > loss(theta)[0] + 1e-12:
+        step[free] = -np.linalg.solve(hessian, slope[free])
+        if np.max(np.abs(step)) > 1 or loss(theta + step)[0] > value + 1e-12:
             break
         theta = np.clip(theta + step, low, high)
     free = (theta > low + NEAR) & (theta < high - NEAR)
+    if np.max(np.abs(theta - before)) > 1e-3 or len(hessian) != free.sum():
+        hessian = _hessian(loss, theta, free)
     slope = loss(theta)[1]
     if np.any(np.abs(slope[free]) > 1e-4):
         raise FitError(
             f"the likelihood of {weight:g} customers has no top that the search could find (its slope is"
             f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
         )
-    return theta, _covariance(_hessian(loss, theta, free) * weight, free), list(np.flatnonzero(~free))
+    return theta, _covariance(hessian * weight, free), list(np.flatnonzero(~free))
 
 
 def _hessian(loss: Objective, theta: Floats, free: np.ndarray) -> Floats:

@@ -9,6 +9,7 @@ leaving; here it is that integral, by quadrature, so that its gradient is analyt
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +23,8 @@ from clm_dagster.btyd.purchases import PurchaseModel
 ROOTS, SHARES = np.polynomial.legendre.leggauss(20)
 NODES, LOG_SHARES = (1 + ROOTS) / 2, np.log(SHARES / 2)
 FALL = 36.0
-CHUNK = 20_000
+CHUNK = 5_000
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,15 @@ class ParetoNBD(PurchaseModel):
                     total * s / beta,
                 ]
             )
-            for rows in _chunks(x.size):
+
+            def silence(rows: slice) -> tuple[float, Floats]:
                 part = _Silence.of(r + x[rows], alpha, s, beta, t_x[rows], t[rows])
-                value += weights[rows] @ part.log_total
-                gradient += part.gradient(weights[rows])
+                return float(weights[rows] @ part.log_total), part.gradient(weights[rows])
+
+            with ThreadPoolExecutor(THREADS) as pool:  # numpy computes outside the interpreter's lock
+                for part_value, part_gradient in pool.map(silence, _chunks(x.size)):
+                    value += part_value
+                    gradient += part_gradient
             return float(value), gradient * np.exp(theta)
 
         return objective
@@ -131,6 +138,8 @@ class _Silence:
     beta: Floats
     t: Floats
     y: Floats
+    log_a: Floats
+    log_b: Floats
     log_total: Floats
     alive: Floats
     left: Floats
@@ -146,17 +155,18 @@ class _Silence:
         width = np.log1p(np.minimum(t - t_x, fallen) / (m + t_x))
         stretch = width[:, None] * NODES  # ln((m+y)/(m+t_x))
         y = t_x[:, None] + (m + t_x)[:, None] * np.expm1(stretch)
+        log_a, log_b = np.log(alpha[:, None] + y), np.log(beta[:, None] + y)
         with np.errstate(divide="ignore"):  # no silence, no width
             log_width = np.log(s * width * (m + t_x))
         log_left = (
             log_width[:, None] + stretch + LOG_SHARES
-            - k[:, None] * np.log(alpha[:, None] + y) - (s + 1) * np.log(beta[:, None] + y)
+            - k[:, None] * log_a - (s + 1) * log_b
         )  # fmt: skip
         log_alive = -k * np.log(alpha + t) - s * np.log(beta + t)
         top = np.maximum(log_alive, log_left.max(axis=1))
         log_total = top + np.log(np.exp(log_alive - top) + np.exp(log_left - top[:, None]).sum(axis=1))
         alive, left = np.exp(log_alive - log_total), np.exp(log_left - log_total[:, None])
-        return cls(k, alpha, s, beta, t, y, log_total, alive, left)
+        return cls(k, alpha, s, beta, t, y, log_a, log_b, log_total, alive, left)
 
     def gradient(self, weights: Floats) -> Floats:
         """Of the weighted sum of `log_total` in r, alpha, s, beta: the integrand's own, averaged."""
@@ -166,9 +176,9 @@ class _Silence:
         gone = left.sum()
         return np.array(
             [
-                -alive @ np.log(a_now) - np.sum(left * np.log(a_then)),
+                -alive @ np.log(a_now) - np.sum(left * self.log_a),
                 -alive @ (self.k / a_now) - np.sum(left * self.k[:, None] / a_then),
-                -alive @ np.log(b_now) - np.sum(left * np.log(b_then)) + gone / self.s,
+                -alive @ np.log(b_now) - np.sum(left * self.log_b) + gone / self.s,
                 -alive @ (self.s / b_now) - np.sum(left * (self.s + 1) / b_then),
             ]
         )

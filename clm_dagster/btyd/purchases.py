@@ -20,6 +20,8 @@ from clm_dagster.btyd.errors import FitError, HistoryError
 from clm_dagster.btyd.fitting import Fit, maximise
 from clm_dagster.btyd.histories import Histories
 
+SAMPLE = 20_000
+
 
 @dataclass(frozen=True)
 class PurchaseModel(ABC):
@@ -69,9 +71,12 @@ class PurchaseModel(ABC):
         scaled = _scaled(grouped, scale)
         names = [field.name for field in fields(cls) if field.name != "unit"]
         total_log_likelihood = cls._objective(*scaled)
-        theta, covariance, bound = maximise(
-            total_log_likelihood, np.log([cls.START[name] for name in names]), grouped.customers
-        )
+        start = np.log([cls.START[name] for name in names])
+        if len(grouped) > 2 * SAMPLE:  # find the neighbourhood on some of the sorted histories
+            some = tuple(column[:: len(grouped) // SAMPLE] for column in scaled)
+            if np.any(some[0]):
+                start = maximise(cls._objective(*some), start, float(some[3].sum()))[0]
+        theta, covariance, bound = maximise(total_log_likelihood, start, grouped.customers)
         values = {
             name: float(value * (scale if name in cls.RATES else 1))
             for name, value in zip(names, np.exp(theta), strict=True)
