@@ -72,11 +72,15 @@ class PurchaseModel(ABC):
         names = [field.name for field in fields(cls) if field.name != "unit"]
         total_log_likelihood = cls._objective(*scaled)
         start = np.log([cls.START[name] for name in names])
+        curvature: Floats | None = None
         if len(grouped) > 2 * SAMPLE:  # find the neighbourhood on some of the sorted histories
             some = tuple(column[:: len(grouped) // SAMPLE] for column in scaled)
             if np.any(some[0]):
-                start = maximise(cls._objective(*some), start, float(some[3].sum()))[0]
-        theta, covariance, bound = maximise(total_log_likelihood, start, grouped.customers)
+                weight = float(some[3].sum())
+                start, near, bound = maximise(cls._objective(*some), start, weight)
+                if not bound and np.isfinite(near).all():
+                    curvature = np.asarray(np.linalg.inv(near * weight), dtype=np.float64)
+        theta, covariance, bound = maximise(total_log_likelihood, start, grouped.customers, curvature)
         values = {
             name: float(value * (scale if name in cls.RATES else 1))
             for name, value in zip(names, np.exp(theta), strict=True)
