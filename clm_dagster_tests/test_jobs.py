@@ -298,7 +298,9 @@ def test_failures_are_watched_from_the_start_and_nothing_else_is(definitions: dg
     repository = definitions.get_repository_def()
     running = {s.name for s in repository.sensor_defs if s.default_status == dg.DefaultSensorStatus.RUNNING}
     assert running == {"failed_runs"}
-    assert {s.name for s in repository.schedule_defs} == {"daily_schedule", "snapshot_schedule"}
+    assert {s.name for s in repository.schedule_defs} == {
+        "daily_schedule", "snapshot_schedule", "train_schedule", "score_schedule",
+    }  # fmt: skip
     assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in repository.schedule_defs)
 
 

@@ -23,7 +23,7 @@ MODELS = [
     "stg_events", "stg_order_lines", "stg_customers", "stg_products", "customer_daily", "product_daily",
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
-    "cohort_retention", "channel_daily", "funnel_daily",
+    "cohort_retention", "channel_daily", "funnel_daily", "customer_categories",
 ]  # fmt: skip
 
 
