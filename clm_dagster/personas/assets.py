@@ -54,7 +54,7 @@ def persona_assets(project: Project, settings: Settings) -> list[dg.AssetsDefini
     trained, assigned, profiled = persona_tables(project)
     return [
         frame_asset(
-            project, settings, trained, _read, _train, checks.specs_of_model(asset_key(trained.node))
+            project, settings, trained, _read_before, _train, checks.specs_of_model(asset_key(trained.node))
         ),
         frame_asset(
             project, settings, assigned, _read, _assign, checks.specs_of_scores(asset_key(assigned.node))
