@@ -26,7 +26,12 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 def load_sql(settings: Settings) -> Project:
     """The SQL project, with the variables that settings decide."""
-    return load_project(settings.sql_dir, start_date=str(settings.start_date))
+    return load_project(
+        settings.sql_dir,
+        start_date=str(settings.start_date),
+        churn_horizon_days=settings.churn_horizon_days,
+        churn_active_days=settings.churn_active_days,
+    )
 
 
 def warehouse_of(settings: Settings) -> Warehouse:

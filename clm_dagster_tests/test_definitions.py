@@ -43,7 +43,7 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
 
 def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
-        "core/customer_daily", "core/customer_features", "core/product_daily", "core/rfm_scores",
+        "core/churn_labels", "core/customer_daily", "core/customer_features", "core/product_daily", "core/rfm_scores",
         "core/totals_daily", "landing/files", "marts/rfm_segments", "marts/shop_daily", "published/warehouse",
         "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
         "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes", "staging/rfm_segment_map",
