@@ -10,6 +10,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
 from clm_dagster.contest import ContestError
 
@@ -20,6 +21,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "frequency": (
         "order_days", "orders", "orders_30d", "orders_90d", "orders_180d", "orders_365d", "order_rate",
     ),
+    "season": ("orders_year_ago_90d",),
     "gaps": ("mean_gap_days", "sd_gap_days"),
     "tenure": ("tenure_days",),
     "money": (
@@ -57,13 +59,15 @@ def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataF
         )
     repeated = features.duplicated(["as_of", "customer_id"]).sum()
     if repeated:
-        raise ContestError(f"the features have {repeated} rows twice; one row for each as_of and customer is expected")
+        raise ContestError(
+            f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
+        )
     chosen = active(features, active_days)
     days = pd.to_datetime(chosen["as_of"]).dt.date
     return {day: part.reset_index(drop=True) for day, part in chosen.groupby(days, sort=True)}
 
 
-def derive(frame: pd.DataFrame, parameters: rhythm.Parameters, horizon_days: int) -> pd.DataFrame:
+def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.DataFrame:
     """The model's columns, in the order of FEATURES: numbers as float, categories as text.
 
     frame: rows of core.customer_features. Ratios are undefined, hence missing, for who ordered on one day.

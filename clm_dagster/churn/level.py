@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
 
 YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
@@ -51,7 +52,7 @@ class Levels:
         self,
         frames: Mapping[date, pd.DataFrame],
         labels: Mapping[date, np.ndarray],
-        parameters: Mapping[date, rhythm.Parameters],
+        parameters: Mapping[date, BGNBD],
         horizon_days: int,
         spacing_days: int,
     ) -> None:
@@ -68,7 +69,9 @@ class Levels:
         """Residual of the horizon's label, if it was mature at `known`."""
         if day not in self.labels or day + self.horizon > known:
             return None
-        return self._once("label", day, lambda: _log_odds(self.labels[day]) - self.expected(day, self.horizon))
+        return self._once(
+            "label", day, lambda: _log_odds(self.labels[day]) - self.expected(day, self.horizon)
+        )
 
     def of_step(self, day: date, known: date) -> float | None:
         """Residual of one step of the grid, if the next snapshot is not after `known`."""
@@ -115,7 +118,9 @@ class Levels:
             if actual is not None:
                 for way, value in self.candidates(past, history).items():
                     squares.setdefault(way, []).append((value - actual) ** 2)
-        errors = {w: float(np.sqrt((sum(squares[w]) + UNTRIED_ERROR**2) / (len(squares[w]) + 1))) for w in said}
+        errors = {
+            w: float(np.sqrt((sum(squares[w]) + UNTRIED_ERROR**2) / (len(squares[w]) + 1))) for w in said
+        }
         method = min(errors, key=lambda way: errors[way])
         base = self.expected(day, self.horizon)
         rates = {way: float(expit(base + value)) for way, value in said.items()}

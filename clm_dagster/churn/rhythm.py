@@ -1,42 +1,37 @@
 """BG/NBD's probability of no purchase in the horizon, as one column: the customer's own rhythm.
 
-Belongs here: from customer_features to the model's inputs and back. Does not: the model (`btyd`).
+Belongs here: from core.customer_features to the model's inputs and back. Does not: the model (`btyd`).
+
+Never 1 - P(alive), which is 0 for all who ordered on one day only (REFERENCE: AUC .316 on CDNOW).
 """
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
-from scipy.special import betaln, gammaln
+from numpy.typing import NDArray
 
+from clm_dagster.btyd import BGNBD, Histories, days
 from clm_dagster.contest import safe_logit
 
-Parameters = tuple[float, float, float, float]
+Floats = NDArray[np.float64]
 
 
-def _inputs(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x = frame["order_days"].to_numpy(float) - 1
+def histories(frame: pd.DataFrame) -> Histories:
+    """x, t_x and T of n customers: x = order_days - 1, all in days from the first order on."""
     tenure = frame["tenure_days"].to_numpy(float)
-    return x, tenure - frame["recency_days"].to_numpy(float), tenure
+    recency = frame["recency_days"].to_numpy(float)
+    return Histories(frame["order_days"].to_numpy(float) - 1, days(tenure - recency), days(tenure))
 
 
-def fit(frame: pd.DataFrame) -> Parameters:
-    def loss(p, x, tx, T, w):
-        r, al, a, b = np.exp(p)
-        A = gammaln(r + x) - gammaln(r) + r * np.log(al)
-        l1 = betaln(a, b + x) - betaln(a, b) - (r + x) * np.log(al + T)
-        l2 = np.where(x > 0, betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(al + tx), -np.inf)
-        return -np.sum(w * (A + np.logaddexp(l1, l2))) / w.sum()
-
-    u, c = np.unique(np.column_stack(_inputs(frame)), axis=0, return_counts=True)
-    return tuple(np.exp(minimize(loss, np.log([0.5, 30, 0.5, 2]), args=(*u.T, c), method="L-BFGS-B").x))
+def fit(frame: pd.DataFrame) -> BGNBD:
+    """The pace of the customers of one snapshot, by maximum likelihood. It sees no label."""
+    return BGNBD.fit(histories(frame)).model
 
 
-def no_purchase(parameters: Parameters, frame: pd.DataFrame, days: float) -> np.ndarray:
-    r, al, a, b = parameters
-    x, tx, T = _inputs(frame)
-    od = np.where(x > 0, a / (b + np.maximum(x, 1) - 1) * np.exp((r + x) * (np.log(al + T) - np.log(al + tx))), 0)
-    return 1 - (1 - np.exp((r + x) * (np.log(al + T) - np.log(al + T + days)))) / (1 + od)
+def no_purchase(model: BGNBD, frame: pd.DataFrame, horizon_days: float) -> Floats:
+    """P(no order in the horizon), shape (n,)."""
+    return model.probability_of_no_purchase(histories(frame), days(horizon_days))
 
 
-def log_odds(parameters: Parameters, frame: pd.DataFrame, days: float) -> np.ndarray:
-    return safe_logit(no_purchase(parameters, frame, days))
+def log_odds(model: BGNBD, frame: pd.DataFrame, horizon_days: float) -> Floats:
+    """Log-odds of `no_purchase`, shape (n,)."""
+    return safe_logit(no_purchase(model, frame, horizon_days))

@@ -7,6 +7,7 @@ sentences out. Does not: any model, anything that knows what is being predicted,
 from clm_dagster.contest.calibration import (
     Calibration,
     Shape,
+    ShapeFit,
     at_level,
     fit_shape,
     safe_logit,
@@ -14,7 +15,13 @@ from clm_dagster.contest.calibration import (
 )
 from clm_dagster.contest.drift import missing_rate_change, population_stability
 from clm_dagster.contest.gates import Verdict, judge, suspected_leak
-from clm_dagster.contest.intervals import Difference, metric_interval, paired_differences
+from clm_dagster.contest.intervals import (
+    Difference,
+    fast_auc,
+    fast_log_loss,
+    metric_interval,
+    paired_differences,
+)
 from clm_dagster.contest.metrics import (
     best_f1_threshold,
     calibration_error,
@@ -29,12 +36,15 @@ __all__ = [
     "ContestError",
     "Difference",
     "Shape",
+    "ShapeFit",
     "TimeSplit",
     "Verdict",
     "at_level",
     "best_f1_threshold",
     "calibration_error",
     "classification_metrics",
+    "fast_auc",
+    "fast_log_loss",
     "fit_shape",
     "judge",
     "latest_mature",

@@ -79,31 +79,45 @@ def at_level(log_odds: ArrayLike, shape: Shape, rate: float) -> Calibration:
     return Calibration(shape, before, level_shift(shape(z + before), rate))
 
 
-def fit_shape(log_odds: Sequence[Floats], labels: Sequence[Floats]) -> tuple[Shape, dict[str, float]]:
+@dataclass(frozen=True)
+class ShapeFit:
+    """A chosen shape, and what it was chosen by.
+
+    losses: log loss of each kind on snapshots it was not fitted on. probabilities: of the chosen kind, for each
+    validation snapshot, from the shape fitted on the others, at the snapshot's own level.
+    """
+
+    shape: Shape
+    losses: dict[str, float]
+    probabilities: list[Floats]
+
+
+def fit_shape(log_odds: Sequence[Floats], labels: Sequence[Floats]) -> ShapeFit:
     """Choose and fit the shape on validation snapshots: arrays of log-odds and of labels, one each.
 
     Each kind is fitted on all snapshots but one and judged by log loss on that one, every snapshot at its
     own level, so that only the shape is judged; the smallest mean wins, the simpler of two that tie, and
     is fitted on all. With one snapshot only, every second customer in order of score judges the other.
-    Returns the shape and the log loss of each kind.
     """
     kinds: tuple[Kind, ...] = ("none", "sigmoid", "isotonic")
     z, y = list(log_odds), list(labels)
+    parts = [(i, np.arange(len(scores))) for i, scores in enumerate(z)]
     if len(z) == 1:
         order = np.argsort(z[0], kind="stable")
-        halves = (np.sort(order[::2]), np.sort(order[1::2]))
-        z, y = [z[0][half] for half in halves], [y[0][half] for half in halves]
+        parts = [(0, np.sort(order[::2])), (0, np.sort(order[1::2]))]
+    out: dict[Kind, list[Floats]] = {kind: [np.empty(len(scores)) for scores in z] for kind in kinds}
     losses: dict[str, float] = {}
     for kind in kinds:
-        parts = []
-        for out in range(len(z)):
-            shape = _fit(
-                kind, [a for i, a in enumerate(z) if i != out], [a for i, a in enumerate(y) if i != out]
-            )
-            parts.append(log_loss(y[out], at_level(z[out], shape, _rate(y[out]))(z[out]), labels=[0, 1]))
-        losses[kind] = float(np.mean(parts))
+        found = []
+        for i, rows in parts:
+            others = [(z[k][r], y[k][r]) for k, r in parts if r is not rows]
+            shape = _fit(kind, [score for score, _ in others], [label for _, label in others])
+            said = at_level(z[i][rows], shape, _rate(y[i][rows]))(z[i][rows])
+            out[kind][i][rows] = said
+            found.append(log_loss(y[i][rows], said, labels=[0, 1]))
+        losses[kind] = float(np.mean(found))
     best = min(kinds, key=lambda kind: round(losses[kind], 6))
-    return _fit(best, list(log_odds), list(labels)), losses
+    return ShapeFit(_fit(best, z, y), losses, out[best])
 
 
 def _fit(kind: Kind, log_odds: Sequence[Floats], labels: Sequence[Floats]) -> Shape:

@@ -130,6 +130,7 @@ def test_customer_features_of_one_history(raw: Raw) -> None:
         "first_order_date": date(2024, 1, 6), "last_order_date": date(2024, 1, 20),
         "recency_days": 12, "tenure_days": 26, "previous_order_days": 22, "order_days": 3,
         "orders": 4, "orders_30d": 4, "orders_90d": 4, "orders_180d": 4, "orders_365d": 4,
+        "orders_year_ago_90d": 0,
         "mean_gap_days": 7.0, "sd_gap_days": pytest.approx(18**0.5),
         **{name: Decimal(45) for name in ("net_revenue", "net_revenue_30d", "net_revenue_90d",
                                           "net_revenue_180d", "net_revenue_365d")},
@@ -150,6 +151,13 @@ def test_a_window_holds_its_oldest_day_and_not_the_one_before(days: int, raw: Ra
     assert (row["orders"], row["net_revenue"]) == (2, 3)
     assert (row[f"orders_{days}d"], row[f"net_revenue_{days}d"]) == (1, 2)
     assert (row["recency_days"], row["tenure_days"]) == (days, days + 1)
+
+
+def test_orders_of_the_season_ahead_a_year_ago(raw: Raw) -> None:
+    # 2025-04-01 less 366, 365, 276 and 275 days.
+    for day in ("2024-03-31", "2024-04-01", "2024-06-29", "2024-06-30"):
+        raw.event("purchase", f"{day} 12:00")
+    assert features(raw, "2025-04-01")["orders_year_ago_90d"] == 2
 
 
 def test_as_of_itself_is_not_before_as_of(raw: Raw) -> None:

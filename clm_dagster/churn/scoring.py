@@ -1,0 +1,82 @@
+"""The model a contest ends with, and how it scores customers. Pure: frames in, frames out."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.btyd import BGNBD
+from clm_dagster.churn import rhythm
+from clm_dagster.churn.attribution import attribute
+from clm_dagster.churn.contestants import log_odds
+from clm_dagster.churn.features import derive
+from clm_dagster.churn.reasons import strongest_reasons
+from clm_dagster.contest import Calibration, Shape, at_level
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """A fitted estimator with all it needs to score rows of core.customer_features.
+
+    columns: what the estimator takes, of `features.derive`. pace: BG/NBD of the test snapshot; calibration: at the
+    level of the test snapshot; both are for single customers, a whole snapshot has its own. threshold: of the
+    calibrated probability, for a yes or no. background: rows of training that reasons are measured from.
+    """
+
+    name: str
+    estimator: Any
+    columns: tuple[str, ...]
+    pace: BGNBD
+    shape: Shape
+    calibration: Calibration
+    threshold: float
+    background: pd.DataFrame
+    trained_as_of: date
+    tested_as_of: date
+    horizon_days: int
+
+    def inputs(self, frame: pd.DataFrame, pace: BGNBD | None = None) -> pd.DataFrame:
+        """The estimator's columns for rows of core.customer_features, n x len(columns)."""
+        return derive(frame, pace or self.pace, self.horizon_days)[list(self.columns)]
+
+    def probabilities(self, frame: pd.DataFrame) -> Floats:
+        """Churn probabilities of any customers, shape (n,), at the pace and level of the test snapshot.
+
+        For single customers, as a served model gets them; each has ordered at least once.
+        """
+        return self.calibration(log_odds(self.estimator, self.inputs(frame)))
+
+    def log_odds_parts(self, frame: pd.DataFrame, pace: BGNBD | None = None) -> tuple[float, pd.DataFrame]:
+        """Base and parts by column, which add up to the log-odds before calibration (`attribution`)."""
+        return attribute(self.estimator, self.inputs(frame, pace), self.background)
+
+    def scores(self, frame: pd.DataFrame, rate: float | None = None, reasons: int = 3) -> pd.DataFrame:
+        """Score one whole snapshot: the active customers of one as_of, n rows, none of them without an order.
+
+        rate: the forecast level of the snapshot (`Levels.forecast`), at which the mean probability is put;
+        None for the level of the test snapshot. Columns: as_of, customer_id, horizon_days, churn_probability,
+        predicted_churn (0 or 1, at the threshold), and for each of the strongest reasons its sentence
+        (reason_1 ...) and its part of the log-odds (reason_1_effect ...).
+        """
+        pace = rhythm.fit(frame)
+        x = self.inputs(frame, pace)
+        base, parts = attribute(self.estimator, x, self.background)
+        raw = base + parts.to_numpy().sum(axis=1)
+        calibration = self.calibration if rate is None else at_level(raw, self.shape, rate)
+        probability = calibration(raw)
+        out = pd.DataFrame(
+            {
+                "as_of": frame["as_of"].to_numpy(),
+                "customer_id": frame["customer_id"].to_numpy(),
+                "horizon_days": self.horizon_days,
+                "churn_probability": probability,
+                "predicted_churn": (probability >= self.threshold).astype(int),
+            }
+        )
+        said = strongest_reasons(x, parts, self.horizon_days, reasons)
+        return pd.concat([out, said.reset_index(drop=True)], axis=1)
