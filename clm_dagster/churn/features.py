@@ -132,3 +132,10 @@ def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
             f"the features {', '.join(empty)} are missing for all {len(frame)} training rows; "
             "fill them in core.customer_features or leave them out of the contest's features"
         )
+
+
+def known_labels(frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date) -> np.ndarray | None:
+    """Labels of a snapshot of the history, None where not everybody has one."""
+    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")["churned"]
+    found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
+    return found if len(found) and not np.isnan(found).any() else None

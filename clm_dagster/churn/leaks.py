@@ -26,7 +26,8 @@ def leaky_columns(features: pd.DataFrame, labels: NDArray[np.float64], limit: fl
                 auc = fast_auc(y, value)
                 if max(auc, 1 - auc) > limit:
                     found.append(
-                        f"Suspected leak: {what} alone ranks the labels with an AUC of {max(auc, 1 - auc):.3f}, above "
-                        f"the limit {limit:g}. The label must come from the days after as_of, features from those before."
+                        f"Suspected leak: {what} alone ranks the labels with an AUC of {max(auc, 1 - auc):.3f}, "
+                        f"above the limit {limit:g}. A label must come from the days after as_of, a feature from "
+                        "those before."
                     )
     return tuple(found)

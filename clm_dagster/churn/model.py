@@ -9,10 +9,10 @@ Does not: who takes part (`contestants`), the base rate (`level`), reasons (`rea
     result = hold_contest(features, labels, plan, settings)
     result.table, result.verdict(), result.model.scores(snapshot, rate)
 
-The order, and what each step may see: candidates are fitted on the fit part and searched on the
-validation snapshots, each at its own level; there the shape of calibration, the threshold and the winner are chosen. All
-are fitted again on the whole training part. The level at the test as_of is forecast from what was known then. The
-labels of the test snapshot come in last, to judge.
+The order, and what each step may see: candidates are fitted on the fit part and searched on the validation
+snapshots, each at its own level; there the shape of calibration, the threshold and the winner are chosen. All
+are fitted again on the whole training part. The level at the test as_of is forecast from what was known
+then. The labels of the test snapshot come in last, to judge.
 """
 
 import time
@@ -37,7 +37,14 @@ from clm_dagster.churn.contestants import (
     fitted,
     log_odds,
 )
-from clm_dagster.churn.features import FEATURES, by_snapshot, check_not_empty, checked_labels, derive
+from clm_dagster.churn.features import (
+    FEATURES,
+    by_snapshot,
+    check_not_empty,
+    checked_labels,
+    derive,
+    known_labels,
+)
 from clm_dagster.churn.leaks import leaky_columns
 from clm_dagster.churn.level import LevelForecast, Levels, year_on_grid
 from clm_dagster.churn.scoring import ChurnModel
@@ -218,7 +225,7 @@ def hold_contest(
     runs += _blends({run.name: run for run in runs})
     winner = min((run for run in runs if run.exact), key=lambda run: (run.validation["log_loss"], run.name))
 
-    known = {day: _known_labels(frames, labels, day) for day in plan.history if day in frames}
+    known = {day: known_labels(frames, labels, day) for day in plan.history if day in frames}
     levels = Levels(
         frames, {day: found for day, found in known.items() if found is not None}, models,
         settings.horizon_days, settings.spacing_days,
@@ -256,7 +263,7 @@ def _run(
 ) -> _Run:
     """Search on validation, choose the shape there, fit again on all of training."""
     start = time.perf_counter()
-    tries = []
+    tries: list[tuple[float, int, Mapping[str, Any], _Run]] = []
     for parameters in entry.search:
         early = _fit(entry, columns, parameters, x, y, split.fit)
         scores = [log_odds(early, x[day]) for day in split.validation]
@@ -308,13 +315,6 @@ def _blends(runs: Mapping[str, _Run]) -> list[_Run]:
 
 
 # ------------------------------------------------------------------------------------------ the test
-
-
-def _known_labels(frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date) -> Floats | None:
-    """Labels of a snapshot of the history, None where not everybody has one."""
-    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")["churned"]
-    found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
-    return found if len(found) and not np.isnan(found).any() else None
 
 
 def _judged(

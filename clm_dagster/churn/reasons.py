@@ -18,23 +18,24 @@ Words = Callable[[pd.DataFrame, int], pd.Series]
 
 
 def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, count: int) -> pd.DataFrame:
-    """The `count` topics with the largest part of each of n customers, strongest first.
+    """The `count` topics that set each of n customers apart most, strongest first.
 
     x: `features.derive`'s columns of a whole snapshot, whose medians are the shop's; parts: of the same shape,
-    in log-odds. Columns reason_k ("raises risk: ..." or "lowers risk: ...") and reason_k_effect. A topic without
-    any part gives no reason: then both are missing.
+    in log-odds. Columns reason_k ("raises risk: ..." or "lowers risk: ...") and reason_k_effect, the topic's
+    part less its median over the snapshot, so that a reason says how a customer differs from the shop's
+    middle, as its words do. A topic that does not differ is no reason: then both are missing.
     """
     topics = parts.T.groupby(lambda column: TOPIC_OF[column], sort=True).sum().T
     names = list(topics.columns)
-    effects = topics.to_numpy()
+    effects = (topics - topics.median()).to_numpy()
     # Ties go by the topic's name, so that the order of columns decides nothing.
     order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :count]
     sentences = np.column_stack([WORDS[name](x, horizon_days).to_numpy(dtype=object) for name in names])
-    rows = np.arange(len(x))
-    out = {}
+    rows: np.ndarray = np.arange(len(x))
+    out: dict[str, np.ndarray] = {}
     for place in range(min(count, len(names))):
         chosen = order[:, place]
-        effect = effects[rows, chosen]
+        effect: np.ndarray = effects[rows, chosen]
         text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + sentences[rows, chosen]
         out[f"reason_{place + 1}"] = np.where(effect == 0, None, text)
         out[f"reason_{place + 1}_effect"] = np.where(effect == 0, np.nan, effect)
@@ -125,16 +126,16 @@ WORDS: dict[str, Words] = {
     "rhythm": _rhythm,
     "frequency": _first_of(
         (
-            ("orders_365d", "{} orders in the last 365 days", 0),
-            ("order_days", "{} days with an order so far", 0),
-            ("orders", "{} orders so far", 0),
-            ("orders_180d", "{} orders in the last 180 days", 0),
-            ("orders_90d", "{} orders in the last 90 days", 0),
-            ("orders_30d", "{} orders in the last 30 days", 0),
-            ("order_rate", "{} order days for each day since the first", 3),
+            ("orders_365d", "orders in the last 365 days: {}", 0),
+            ("order_days", "days with an order so far: {}", 0),
+            ("orders", "orders so far: {}", 0),
+            ("orders_180d", "orders in the last 180 days: {}", 0),
+            ("orders_90d", "orders in the last 90 days: {}", 0),
+            ("orders_30d", "orders in the last 30 days: {}", 0),
+            ("order_rate", "order days for each day since the first: {}", 3),
         )
     ),
-    "season": _first_of((("orders_year_ago_90d", "{} orders in the same 90 days of last year", 0),)),
+    "season": _first_of((("orders_year_ago_90d", "orders in the same 90 days of last year: {}", 0),)),
     "gaps": _gaps,
     "tenure": _first_of((("tenure_days", "first order {} days ago", 0),)),
     "money": _first_of(
@@ -148,16 +149,16 @@ WORDS: dict[str, Words] = {
         )
     ),
     "products": _first_of(
-        (("distinct_products", "{} different products so far", 0), ("units", "{} units so far", 0))
+        (("distinct_products", "different products so far: {}", 0), ("units", "units so far: {}", 0))
     ),
     "returns": _share("return_rate", "{} of purchases returned"),
     "hours": _hours,
     "visits": _first_of(
         (
-            ("visits_30d", "{} visits in the last 30 days", 0),
-            ("visits", "{} visits so far", 0),
-            ("views", "{} products looked at so far", 0),
-            ("carts", "{} times something put into the cart so far", 0),
+            ("visits_30d", "visits in the last 30 days: {}", 0),
+            ("visits", "visits so far: {}", 0),
+            ("views", "products looked at so far: {}", 0),
+            ("carts", "products put into the cart so far: {}", 0),
         )
     ),
     "country": lambda x, horizon_days: "country is " + x["country"].astype(object),

@@ -1,7 +1,7 @@
 """The model a contest ends with, and how it scores customers. Pure: frames in, frames out."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
 from clm_dagster.churn.attribution import attribute
 from clm_dagster.churn.contestants import log_odds
-from clm_dagster.churn.features import derive
+from clm_dagster.churn.features import by_snapshot, derive, known_labels
+from clm_dagster.churn.level import LevelForecast, Levels
 from clm_dagster.churn.reasons import strongest_reasons
-from clm_dagster.contest import Calibration, Shape, at_level
+from clm_dagster.contest import Calibration, ContestError, Shape, at_level
 
 Floats = NDArray[np.float64]
 
@@ -80,3 +81,42 @@ class ChurnModel:
         )
         said = strongest_reasons(x, parts, self.horizon_days, reasons)
         return pd.concat([out, said.reset_index(drop=True)], axis=1)
+
+
+def level_snapshots(as_of: date, first_day: date, spacing_days: int, steps: int) -> tuple[date, ...]:
+    """The snapshots whose features the level at `as_of` is forecast from: so many steps of the grid back.
+
+    None is before `first_day` and two steps, when there is enough history to be asked about.
+    """
+    grid = (as_of - timedelta(days=spacing_days * k) for k in range(steps + 1))
+    return tuple(
+        sorted(day for day in grid if day >= first_day + timedelta(days=2 * spacing_days) or day == as_of)
+    )
+
+
+def snapshot_level(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    as_of: date,
+    horizon_days: int = 90,
+    active_days: int = 365,
+    spacing_days: int = 28,
+) -> LevelForecast:
+    """Forecast the churn rate at any `as_of`, to score it with; no label that matures later is looked at.
+
+    features: rows of core.customer_features at `level_snapshots`; labels: those of core.churn_labels there
+    are for them.
+    """
+    frames = by_snapshot(features, active_days)
+    if as_of not in frames:
+        raise ContestError(f"no customers to score at as_of {as_of}: build core.customer_features for it")
+    mature = [day for day in frames if day + timedelta(days=horizon_days) <= as_of]
+    known = {day: known_labels(frames, labels, day) for day in mature}
+    levels = Levels(
+        frames,
+        {day: found for day, found in known.items() if found is not None},
+        {day: rhythm.fit(frame) for day, frame in frames.items()},
+        horizon_days,
+        spacing_days,
+    )
+    return levels.forecast(as_of, mature)

@@ -20,6 +20,8 @@ from sklearn.metrics import log_loss
 Floats = NDArray[np.float64]
 Kind = Literal["none", "sigmoid", "isotonic"]
 
+# The slope of a step of an isotonic map: a flat one would make ties of customers that differ.
+FLAT_SLOPE = 1e-3
 EDGE = 1e-4  # probabilities are kept this far from 0 and 1 before their log-odds are taken
 
 
@@ -36,7 +38,7 @@ class Shape:
         """Log-odds to log-odds."""
         z = np.asarray(log_odds, dtype=float)
         if self.kind == "isotonic":
-            return np.interp(z, self.knots, self.values)
+            return np.interp(z, self.knots, self.values) + FLAT_SLOPE * z
         return self.slope * z
 
 
@@ -137,9 +139,7 @@ def _fit(kind: Kind, log_odds: Sequence[Floats], labels: Sequence[Floats]) -> Sh
         return Shape("sigmoid", slope) if slope > 0 else Shape("none")
     model = IsotonicRegression(y_min=EDGE, y_max=1 - EDGE, out_of_bounds="clip").fit(centred, ones)
     values = safe_logit(model.y_thresholds_)
-    # A step of equal values would make ties of different customers: a small slope keeps their order.
-    knots = np.asarray(model.X_thresholds_, dtype=float)
-    values = values + 1e-3 * (knots - knots.mean())
+    knots = model.X_thresholds_
     return Shape("isotonic", 1.0, tuple(map(float, knots)), tuple(map(float, values)))
 
 
