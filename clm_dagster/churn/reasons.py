@@ -31,12 +31,12 @@ def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, c
     # Ties go by the topic's name, so that the order of columns decides nothing.
     order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :count]
     sentences = np.column_stack([WORDS[name](x, horizon_days).to_numpy(dtype=object) for name in names])
-    rows: np.ndarray = np.arange(len(x))
+    strongest = np.take_along_axis(effects, order, axis=1)
+    said = np.take_along_axis(sentences, order, axis=1)
     out: dict[str, np.ndarray] = {}
-    for place in range(min(count, len(names))):
-        chosen = order[:, place]
-        effect: np.ndarray = effects[rows, chosen]
-        text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + sentences[rows, chosen]
+    for place in range(order.shape[1]):
+        effect = strongest[:, place]
+        text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + said[:, place]
         out[f"reason_{place + 1}"] = np.where(effect == 0, None, text)
         out[f"reason_{place + 1}_effect"] = np.where(effect == 0, np.nan, effect)
     return pd.DataFrame(out, index=x.index)
