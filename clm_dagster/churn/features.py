@@ -86,12 +86,19 @@ def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.Data
 
 
 def checked_labels(
-    frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: Iterable[date]
+    frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: Iterable[date], horizon_days: int
 ) -> dict[date, np.ndarray]:
     """Labels (0 or 1) of each snapshot in `days`, in the order of its frame's customers.
 
-    Raises ContestError where a snapshot has no or not all labels, too few customers or a single class.
+    Raises ContestError where labels are of another horizon, a snapshot has no or not all labels, too few
+    customers or a single class.
     """
+    others = set(labels["horizon_days"]) - {horizon_days}
+    if others:
+        raise ContestError(
+            f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
+            "core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
+        )
     at = pd.to_datetime(labels["as_of"]).dt.date
     found = {day: part.set_index("customer_id")["churned"] for day, part in labels.groupby(at)}
     result = {}

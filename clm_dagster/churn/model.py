@@ -195,7 +195,7 @@ def hold_contest(
     """Hold the contest of a plan.
 
     features: rows of core.customer_features at every snapshot of the plan, any order of rows. labels: rows
-    of core.churn_labels (as_of, customer_id, churned) at its training snapshots, its test, and as many of
+    of core.churn_labels (as_of, customer_id, horizon_days, churned) at its training snapshots, its test, and as many of
     its history as there are. Same input, same numbers.
 
     Raises ContestError for what makes a contest impossible; the message says what is missing.
@@ -208,7 +208,7 @@ def hold_contest(
             f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
             "give a later first day"
         )
-    y = checked_labels(frames, labels, (*split.training, split.test))
+    y = checked_labels(frames, labels, (*split.training, split.test), settings.horizon_days)
     models = {day: rhythm.fit(frame) for day, frame in frames.items()}
     columns = [name for name in FEATURES if name in settings.features]
     x = {

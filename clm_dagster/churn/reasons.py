@@ -37,7 +37,8 @@ def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, c
     for place in range(order.shape[1]):
         effect = strongest[:, place]
         text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + said[:, place]
-        out[f"reason_{place + 1}"] = np.where(effect == 0, None, text)
+        text[effect == 0] = None
+        out[f"reason_{place + 1}"] = text
         out[f"reason_{place + 1}_effect"] = np.where(effect == 0, np.nan, effect)
     return pd.DataFrame(out, index=x.index)
 
