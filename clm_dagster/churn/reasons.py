@@ -57,7 +57,7 @@ def _median(values: pd.Series, digits: int = 0) -> str:
 
 
 def _percent(values: pd.Series) -> pd.Series:
-    return _number(values * 100) + "%"
+    return _either(values.notna(), _number(values * 100) + "%", "unknown")
 
 
 def _either(condition: pd.Series, yes: pd.Series | str, no: pd.Series | str) -> pd.Series:
@@ -85,7 +85,7 @@ def _rhythm(x: pd.DataFrame, horizon_days: int) -> pd.Series:
     chance = 1 / (1 + np.exp(-x["rhythm"]))
     return (
         f"by the rhythm of orders so far, {horizon_days} days without one have a chance of "
-        + _percent(chance) + f" (shop {_median(chance * 100)}%)"
+        + _percent(chance) + f" (shop {_percent_of_median(chance)})"
     )  # fmt: skip
 
 
@@ -108,17 +108,20 @@ def _gaps(x: pd.DataFrame, horizon_days: int) -> pd.Series:
     )
 
 
-def _share(column: str, text: str) -> Words:
+def _share(column: str, what: str) -> Words:
     def words(x: pd.DataFrame, horizon_days: int) -> pd.Series:
-        before, after = text.split("{}")
-        return before + _percent(x[column]) + after + f" (shop {_median(x[column] * 100)}%)"
+        return f"{what} " + _percent(x[column]) + f" (shop {_percent_of_median(x[column])})"
 
     return words
 
 
+def _percent_of_median(values: pd.Series) -> str:
+    return _percent(pd.Series([values.median()]))[0]
+
+
 def _hours(x: pd.DataFrame, horizon_days: int) -> pd.Series:
-    named = {"weekend_order_share": "on weekends", "evening_order_share": "in the evening"}
-    parts = [_share(column, f"{{}} of orders {when}")(x, 0) for column, when in named.items() if column in x]
+    named = {"weekend_order_share": "orders on weekends", "evening_order_share": "orders in the evening"}
+    parts = [_share(column, what)(x, horizon_days) for column, what in named.items() if column in x]
     return parts[0] if len(parts) == 1 else parts[0] + ", " + parts[1]
 
 
@@ -152,7 +155,7 @@ WORDS: dict[str, Words] = {
     "products": _first_of(
         (("distinct_products", "different products so far: {}", 0), ("units", "units so far: {}", 0))
     ),
-    "returns": _share("return_rate", "{} of purchases returned"),
+    "returns": _share("return_rate", "share of purchases returned"),
     "hours": _hours,
     "visits": _first_of(
         (

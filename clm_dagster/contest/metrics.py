@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -46,15 +47,12 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     One row for each bin, in order: `customers`, `predicted` (mean probability), `observed` (share of
     ones). Equal probabilities share a bin, so the table is free of row order; bins may then be fewer.
     """
-    frame = pd.DataFrame(
-        {"observed": np.asarray(labels, float), "predicted": np.asarray(probabilities, float)}
-    )
-    rank = frame.predicted.rank(method="min") - 1
-    groups = frame.groupby((rank * bins // max(len(frame), 1)).astype(int))
-    return (
-        groups.agg(customers=("observed", "size"), predicted=("predicted", "mean"), observed=("observed", "mean"))
-        .reset_index(drop=True)
-    )  # fmt: skip
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    places = ((rankdata(p, method="min") - 1) * bins // max(len(p), 1)).astype(int)
+    counts = np.bincount(places, minlength=bins)
+    filled = counts > 0
+    sums = [np.bincount(places, values, minlength=bins)[filled] / counts[filled] for values in (p, y)]
+    return pd.DataFrame({"customers": counts[filled], "predicted": sums[0], "observed": sums[1]})
 
 
 def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
