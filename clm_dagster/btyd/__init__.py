@@ -15,8 +15,11 @@ from clm_dagster.btyd.bgnbd import BGNBD, MBGNBD
 from clm_dagster.btyd.durations import DiscountRate, Duration, Unit, days, weeks
 from clm_dagster.btyd.errors import FitError, HistoryError
 from clm_dagster.btyd.fitting import Fit
+from clm_dagster.btyd.gammagamma import GammaGamma
 from clm_dagster.btyd.histories import Histories, Summary, summarise
+from clm_dagster.btyd.paretonbd import ParetoNBD
 from clm_dagster.btyd.purchases import PurchaseModel
+from clm_dagster.btyd.value import discounted_purchases, discounted_value
 
 __all__ = [
     "BGNBD",
@@ -25,12 +28,16 @@ __all__ = [
     "Duration",
     "Fit",
     "FitError",
+    "GammaGamma",
     "Histories",
     "HistoryError",
+    "ParetoNBD",
     "PurchaseModel",
     "Summary",
     "Unit",
     "days",
+    "discounted_purchases",
+    "discounted_value",
     "summarise",
     "weeks",
 ]

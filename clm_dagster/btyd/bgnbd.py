@@ -15,11 +15,12 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaln, digamma, gammaln, hyp2f1
+from scipy.special import betainc, betaln, digamma, gammaln
 
 from clm_dagster.btyd.durations import Duration, Floats, duration, finite, refuse
 from clm_dagster.btyd.histories import Histories
 from clm_dagster.btyd.purchases import PurchaseModel
+from clm_dagster.btyd.quadrature import purchases_while_alive
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,12 @@ class BGNBD(PurchaseModel):
     def expected_purchases(self, histories: Histories, horizon: Duration) -> Floats:
         """Expected purchases in the horizon after as_of, shape (n,).
 
-        P(alive) (a+b+n-1)/(a-1) [1 - ((alpha+T)/(alpha+T+t))^(r+x) 2F1(r+x, b+n; a+b+n-1; t/(alpha+T+t))].
+        P(alive) (a+b+n-1)/(a-1) [1 - ((alpha+T)/(alpha+T+t))^(r+x) 2F1(r+x, b+n; a+b+n-1; t/(alpha+T+t))],
+        n the occasions to leave; computed as the integral that this solves (`quadrature`).
         """
         x, _, t = self._read(histories)
         ahead = self._horizon(histories, horizon) / (self.alpha + t)
-        while_alive = _expected_from_now(self.r + x, self.a, self.b + self._occasions(x), ahead)
+        while_alive = purchases_while_alive(self.r + x, self.a, self.b + self._occasions(x), ahead)
         return self.probability_alive(histories) * while_alive
 
     def probability_of_purchases(self, count: ArrayLike, horizon: Duration) -> Floats:
@@ -153,10 +155,3 @@ def _log_odds_dead(a: float, b: float, n: Floats) -> Floats:
 
 def _logistic(log_odds: Floats) -> Floats:
     return np.exp(-np.logaddexp(0, -log_odds))
-
-
-def _expected_from_now(r: Floats, a: float, b: Floats, ahead: Floats) -> Floats:
-    """Expected purchases of a living customer, whose rate is Gamma(r, 1) and p is Beta(a, b)."""
-    z = ahead / (1 + ahead)
-    c = a + b - 1
-    return np.asarray(c / (a - 1) * (1 - (1 - z) ** r * hyp2f1(r, b, c, z)))

@@ -31,7 +31,8 @@ class Unit(Enum):
 class Duration:
     """One length of time, or an array of them, none negative, all in one unit.
 
-    Made by `days(90)` or `weeks(recency_in_weeks)`. Equal if the lengths are: `weeks(1) == days(7)`.
+    Made by `days(90)` or `weeks(recency_in_weeks)`. Equal if the lengths are,
+    up to the rounding of a conversion: `weeks(1) == days(7)`.
 
     Raises:
         HistoryError: an amount is negative, infinite or not a number.
@@ -56,7 +57,9 @@ class Duration:
         return self.amount if unit is self.unit else self.amount * (self.unit.value / unit.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Duration) and np.array_equal(self.into(Unit.DAY), other.into(Unit.DAY))
+        if not isinstance(other, Duration) or self.amount.shape != other.amount.shape:
+            return False
+        return np.allclose(self.into(Unit.DAY), other.into(Unit.DAY), rtol=1e-12, atol=0)
 
     __hash__ = None  # type: ignore[assignment]  # it holds an array
 

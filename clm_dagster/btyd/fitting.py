@@ -19,6 +19,7 @@ Objective = Callable[[Floats], tuple[float, Floats]]
 
 # Log-parameters end here: beyond e^10 or e^-10 a likelihood is flat in its parameter.
 BOUND = 10.0
+NEAR = 0.1
 STEP = 1e-4
 
 
@@ -60,13 +61,17 @@ class Fit(Generic[Model]):
             }
 
 
-def maximise(objective: Objective, start: Floats, weight: float) -> tuple[Floats, Floats, list[int]]:
+def maximise(
+    objective: Objective, start: Floats, weight: float, curvature: Floats | None = None
+) -> tuple[Floats, Floats, list[int]]:
     """Find the log-parameters of the largest likelihood.
 
     Args:
         objective: log-parameters (k,) to the log-likelihood and its gradient (k,).
         start: log-parameters to start from, shape (k,).
         weight: the number of customers; the search looks at the mean, so that steps do not depend on it.
+        curvature: minus the Hessian of the mean log-likelihood near the start, if a sample has told it;
+            a few steps with it may then do for the whole search. Shape (k, k).
 
     Returns:
         The maximum (k,), the covariance of the log-parameters (k, k), and the indices at their bound.
@@ -75,31 +80,57 @@ def maximise(objective: Objective, start: Floats, weight: float) -> tuple[Floats
         FitError: the search ended where the slope is not flat.
     """
 
+    seen: dict[bytes, tuple[float, Floats]] = {}  # the steps below ask again where they have been
+
     def loss(theta: Floats) -> tuple[float, Floats]:
-        value, gradient = objective(theta)
-        return -value / weight, -gradient / weight
+        place = theta.tobytes()
+        if place not in seen:
+            value, gradient = objective(theta)
+            seen[place] = -value / weight, -gradient / weight
+        return seen[place]
 
     low, high = np.minimum(start, 0) - BOUND, np.maximum(start, 0) + BOUND
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
-        options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
-    )  # fmt: skip
-    theta = found.x
-    for _ in range(5):  # L-BFGS-B stops a little early; a few Newton steps end at the top itself
-        free = (theta > low + 0.1) & (theta < high - 0.1)
-        slope, hessian = loss(theta)[1][free], _hessian(loss, theta, free)
-        if not free.any() or np.max(np.abs(slope)) < 1e-10 or not _is_sound(hessian):
+
+    def is_free(theta: Floats) -> np.ndarray:
+        return (theta > low + NEAR) & (theta < high - NEAR)
+
+    theta = start if curvature is None else _newton(loss, start, curvature)
+    for _ in range(5):  # on a long flat ridge the search may give up; it goes on from there, afresh
+        if curvature is not None and np.all(np.abs(loss(theta)[1]) < 1e-7):
             break
-        step = np.zeros_like(theta)
-        step[free] = -np.linalg.solve(hessian, slope)
-        if np.max(np.abs(step)) > 1 or loss(theta + step)[0] > loss(theta)[0] + 1e-12:
+        theta = minimize(
+            loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
+        ).x  # fmt: skip
+        if not np.any(np.abs(loss(theta)[1][is_free(theta)]) > 1e-4):
             break
-        theta = np.clip(theta + step, low, high)
-    free = (theta > low + 0.1) & (theta < high - 0.1)
+    free = is_free(theta)
+    hessian = _hessian(loss, theta, free)
+    if free.all() and _is_sound(hessian):  # L-BFGS-B stops a little early: end at the top itself
+        before, theta = theta, np.clip(_newton(loss, theta, hessian), low, high)
+        if np.max(np.abs(theta - before)) > 1e-3:
+            hessian = _hessian(loss, theta, free)
     slope = loss(theta)[1]
     if np.any(np.abs(slope[free]) > 1e-4):
-        raise FitError(f"the likelihood has no top that the search could find (slope {slope}, at {theta})")
-    return theta, _covariance(_hessian(loss, theta, free) * weight, free), list(np.flatnonzero(~free))
+        raise FitError(
+            f"the likelihood of {weight:g} customers has no top that the search could find (its slope is"
+            f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
+        )
+    return theta, _covariance(hessian * weight, free), list(np.flatnonzero(~free))
+
+
+def _newton(loss: Objective, theta: Floats, hessian: Floats) -> Floats:
+    """Newton steps with one Hessian, as long as they are small and go down."""
+    value, slope = loss(theta)
+    for _ in range(10):
+        step = -np.linalg.solve(hessian, slope)
+        if np.max(np.abs(slope)) < 1e-10 or np.max(np.abs(step)) > 1:
+            break
+        next_value, next_slope = loss(theta + step)
+        if next_value > value + 1e-12:
+            break
+        theta, value, slope = theta + step, next_value, next_slope
+    return theta
 
 
 def _hessian(loss: Objective, theta: Floats, free: np.ndarray) -> Floats:

@@ -20,6 +20,8 @@ from clm_dagster.btyd.errors import FitError, HistoryError
 from clm_dagster.btyd.fitting import Fit, maximise
 from clm_dagster.btyd.histories import Histories
 
+SAMPLE = 20_000
+
 
 @dataclass(frozen=True)
 class PurchaseModel(ABC):
@@ -69,9 +71,16 @@ class PurchaseModel(ABC):
         scaled = _scaled(grouped, scale)
         names = [field.name for field in fields(cls) if field.name != "unit"]
         total_log_likelihood = cls._objective(*scaled)
-        theta, covariance, bound = maximise(
-            total_log_likelihood, np.log([cls.START[name] for name in names]), grouped.customers
-        )
+        start = np.log([cls.START[name] for name in names])
+        curvature: Floats | None = None
+        if len(grouped) > 2 * SAMPLE:  # find the neighbourhood on some of the sorted histories
+            some = tuple(column[:: len(grouped) // SAMPLE] for column in scaled)
+            if np.any(some[0]):
+                weight = float(some[3].sum())
+                start, near, bound = maximise(cls._objective(*some), start, weight)
+                if not bound and np.isfinite(near).all():
+                    curvature = np.asarray(np.linalg.inv(near * weight), dtype=np.float64)
+        theta, covariance, bound = maximise(total_log_likelihood, start, grouped.customers, curvature)
         values = {
             name: float(value * (scale if name in cls.RATES else 1))
             for name, value in zip(names, np.exp(theta), strict=True)

@@ -1,6 +1,6 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
-Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`).
+Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `btyd_fit`).
 """
 
 import argparse
@@ -17,14 +17,14 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, growth, report
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth")
+PARTS = ("first", "pandas", "day", "growth", "btyd")
 
 
 def main() -> None:
     """Measure, print the tables, write the JSON."""
     options = _options()
     console = Console(stderr=options.json == "-")
-    real = _real_file()
+    real = _reference("online_retail_ii/online_retail_II.csv.gz")
     work = Path(options.work or tempfile.mkdtemp(prefix="clm-bench-")).absolute()
     made = work / "run"
     made.mkdir(parents=True)
@@ -59,7 +59,17 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "growth" in wanted:
         console.print(f"One more day after {', '.join(map(str, options.sizes))} million events ...")
         results["growth"] = growth.by_size(real, work, options.sizes, options.repeats)
+    if "btyd" in wanted:
+        console.print("Fits of purchase models, on CDNOW and a million customers ...")
+        results["btyd"] = _btyd(work, options.repeats, dict(options.peer))
     return results
+
+
+def _btyd(work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import btyd_fit
+
+    cdnow = _reference("cdnow/cdnow_sample.parquet")
+    return btyd_fit.compare(str(cdnow), work, repeats, peers)
 
 
 def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:
@@ -85,6 +95,14 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=3, help="how often a day and a replay are run")
     parser.add_argument("--loads", type=int, default=1, help="how often the first load is run")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        type=lambda text: text.split("=", 1),
+        default=[],
+        metavar="PACKAGE=PYTHON",
+        help="fit with lifetimes or pymc-marketing too, by the Python of an environment that has it",
+    )
     parser.add_argument("--work", help="folder for the work, kept empty afterwards (default: temporary)")
     parser.add_argument(
         "--json", nargs="?", const="-", help="write the figures as JSON to a file, or to stdout"
@@ -92,9 +110,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _real_file() -> Path:
+def _reference(name: str) -> Path:
     folder = Path(os.environ.get("CLM_REFERENCE_DATA", PROJECT_DIR.parent / "shared" / "data"))
-    path = folder.absolute() / "online_retail_ii" / "online_retail_II.csv.gz"
+    path = folder.absolute() / name
     if not path.exists():
         sys.exit(f"{path} is not there; CLM_REFERENCE_DATA names the folder of the reference data")
     return path

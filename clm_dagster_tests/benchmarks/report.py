@@ -13,6 +13,8 @@ MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
+MIN_FIT_RATIO = 10.0
+MAX_MILLION_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,26 @@ def goals(results: dict[str, Any]) -> list[Goal]:
             ratio = _cost(largest, key) / _cost(smallest, key)
             name = f"one more day, ingestion and roll-ups {what} bookkeeping: largest / smallest history"
             found.append(Goal(name, ratio, f"<= {MAX_GROWTH}", ratio <= MAX_GROWTH))
+    if "btyd" in results:
+        found += _fit_goals(results["btyd"])
     peak = max(_peaks(results), default=None)
     if peak is not None:
         found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
+    return found
+
+
+def _fit_goals(btyd: dict[str, Any]) -> list[Goal]:
+    small = btyd["cdnow"]
+    found = []
+    for name, theirs in small.items():
+        if name.startswith(("plain", "lifetimes")):
+            ratio = theirs["seconds"] / small["bgnbd"]["seconds"]
+            goal = f"CDNOW: {name} / ours"
+            found.append(Goal(goal, ratio, f">= {MIN_FIT_RATIO}", ratio >= MIN_FIT_RATIO))
+    for model in ("bgnbd", "mbgnbd", "paretonbd"):
+        seconds = btyd["million"][model]["seconds"]
+        goal = f"{model} on a million customers, s"
+        found.append(Goal(goal, seconds, f"< {MAX_MILLION_SECONDS:.0f}", seconds < MAX_MILLION_SECONDS))
     return found
 
 
@@ -85,10 +104,26 @@ def show(results: dict[str, Any], console: Console) -> None:
     if "pandas" in results:
         rows = ", ".join(f"{name} {count:,}" for name, count in results["pandas"]["rows"].items())
         console.print(f"The pandas script yields the same rows: {rows}.\n")
+    if "btyd" in results:
+        console.print(_fits(results["btyd"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
     console.print(table)
+
+
+def _fits(btyd: dict[str, Any]) -> Table:
+    table = Table(
+        "customers", "fit", "seconds", "/ our BG/NBD", "parameters", title="Fits of purchase models"
+    )
+    for crowd, fits in btyd.items():
+        for name, found in fits.items():
+            ratio = found["seconds"] / fits["bgnbd"]["seconds"]
+            parameters = " ".join(
+                f"{key} {value:.4g}" for key, value in found["fit"].items() if key != "log_likelihood"
+            )
+            table.add_row(crowd, name, f"{found['seconds']:.3f}", f"{ratio:,.1f}", parameters)
+    return table
 
 
 def _add_day(table: Table, name: str, found: dict[str, Any]) -> None:
