@@ -18,7 +18,7 @@ then. The labels of the test snapshot come in last, to judge.
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clm_dagster.btyd import BGNBD
-from clm_dagster.churn import rhythm
 from clm_dagster.churn.contestants import (
     BLENDS,
     RECENCY,
@@ -38,18 +37,13 @@ from clm_dagster.churn.contestants import (
     log_odds,
 )
 from clm_dagster.churn.features import (
-    FEATURES,
-    by_snapshot,
-    check_not_empty,
-    checked_labels,
-    derive,
     known_labels,
 )
 from clm_dagster.churn.leaks import leaky_columns
-from clm_dagster.churn.level import LevelForecast, Levels, year_on_grid
+from clm_dagster.churn.level import LevelForecast, Levels
+from clm_dagster.churn.plan import ContestPlan, ContestSettings, prepare
 from clm_dagster.churn.scoring import ChurnModel
 from clm_dagster.contest import (
-    ContestError,
     Difference,
     Shape,
     TimeSplit,
@@ -61,58 +55,12 @@ from clm_dagster.contest import (
     fast_log_loss,
     fit_shape,
     judge,
-    missing_snapshots,
     paired_differences,
     suspected_leak,
-    time_split,
 )
 
 Floats = NDArray[np.float64]
 BACKGROUND_ROWS = 2000
-
-
-@dataclass(frozen=True)
-class ContestSettings:
-    """What a user may choose of a contest; the defaults are those of the package's settings."""
-
-    horizon_days: int = 90
-    active_days: int = 365
-    spacing_days: int = 28
-    snapshots: int = 13
-    validations: int = 3
-    leak_auc: float = 0.97
-    calibration_limit: float = 0.08
-    features: tuple[str, ...] = FEATURES
-
-
-@dataclass(frozen=True)
-class ContestPlan:
-    """The split of a contest, and every snapshot whose features it reads; those before `first` do not exist.
-
-    history: mature snapshots before the test at which the level's forecast is tried.
-    """
-
-    split: TimeSplit
-    history: tuple[date, ...]
-    snapshots: tuple[date, ...]
-
-
-def contest_plan(test: date, first_day: date, settings: ContestSettings) -> ContestPlan:
-    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
-
-    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
-    """
-    step = timedelta(days=settings.spacing_days)
-    first = first_day + 2 * step
-    split = time_split(
-        test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
-    )
-    reach = split.training[0] - timedelta(days=year_on_grid(settings.spacing_days)) - step
-    earliest = max(reach, first)
-    steps = (test - earliest).days // settings.spacing_days
-    grid = tuple(sorted(split.before(k) for k in range(steps + 1)))
-    history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
-    return ContestPlan(split, history, grid)
 
 
 @dataclass(frozen=True)
@@ -195,43 +143,33 @@ def hold_contest(
     """Hold the contest of a plan.
 
     features: rows of core.customer_features at every snapshot of the plan, any order of rows. labels: rows
-    of core.churn_labels (as_of, customer_id, horizon_days, churned) at its training snapshots, its test, and as many of
-    its history as there are. Same input, same numbers.
+    of core.churn_labels (as_of, customer_id, horizon_days, churned) at its training snapshots, its test, and
+    as many of its history as there are. Same input, same numbers.
 
     Raises ContestError for what makes a contest impossible; the message says what is missing.
     """
-    split = plan.split
-    frames = by_snapshot(features, settings.active_days)
-    lacking = missing_snapshots((*split.training, split.test), frames)
-    if lacking:
-        raise ContestError(
-            f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
-            "give a later first day"
-        )
-    y = checked_labels(frames, labels, (*split.training, split.test), settings.horizon_days)
-    models = {day: rhythm.fit(frame) for day, frame in frames.items()}
-    columns = [name for name in FEATURES if name in settings.features]
-    x = {
-        day: derive(frames[day], models[day], settings.horizon_days)[columns]
-        for day in (*split.training, split.test)
-    }
-    check_not_empty(pd.concat([x[day] for day in split.training]), columns)
+    split, given = plan.split, prepare(features, labels, plan, settings)
+    frames, x, y = given.frames, given.x, given.y
     leaks = leaky_columns(
         pd.concat([frames[day] for day in split.training]),
         np.concatenate([y[day] for day in split.training]),
         settings.leak_auc,
     )
-    runs = [_run(entry, columns, x, y, split) for entry in (contestants() if entries is None else entries)]
+    runs = [
+        _run(entry, given.columns, x, y, split) for entry in (contestants() if entries is None else entries)
+    ]
     runs += _blends({run.name: run for run in runs})
     winner = min((run for run in runs if run.exact), key=lambda run: (run.validation["log_loss"], run.name))
 
     known = {day: known_labels(frames, labels, day) for day in plan.history if day in frames}
     levels = Levels(
-        frames, {day: found for day, found in known.items() if found is not None}, models,
+        frames, {day: found for day, found in known.items() if found is not None}, given.paces,
         settings.horizon_days, settings.spacing_days,
     )  # fmt: skip
     level = levels.forecast(split.test, [day for day in plan.history if day in frames])
-    return _judged(runs, winner, level, leaks, frames[split.test], x, y, models[split.test], split, settings)
+    return _judged(
+        runs, winner, level, leaks, frames[split.test], x, y, given.paces[split.test], split, settings
+    )
 
 
 # ------------------------------------------------------------------------------------- one contestant

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from clm_dagster.churn.contestants import Contestant, contestants, rebalanced
+from clm_dagster.churn.diagnostics import importance, learning_curve
 from clm_dagster.churn.features import FEATURES, active, derive
 from clm_dagster.churn.leaks import leaky_columns
-from clm_dagster.churn.model import ContestPlan, ContestResult, contest_plan, hold_contest
+from clm_dagster.churn.model import ContestResult, hold_contest
+from clm_dagster.churn.plan import ContestPlan, contest_plan, prepare
 from clm_dagster.churn.scoring import snapshot_level
 from clm_dagster.contest import ContestError
 from clm_dagster_tests.churn.conftest import FIRST_DAY, SETTINGS, TEST
@@ -206,3 +208,17 @@ def test_derived_columns_by_hand(simulated: Simulated) -> None:
     assert x.overdue[frame.order_days < 3].isna().all()
     assert (x.order_rate > 0).all() and (x.order_rate <= 1).all()
     assert x.rhythm.notna().all() and set(x.country) == {"DE", "FR"}
+
+
+def test_importance_and_learning_curve(simulated: Simulated) -> None:
+    features, labels, plan = simulated
+    given = prepare(features, labels, plan, SETTINGS)
+    (entry,) = entries("frequency_recency")
+    day = plan.split.training[-1]
+    model = hold(simulated, "frequency_recency", "recency").fitted["frequency_recency"]
+    table = importance(model, given.x[day], given.y[day], repeats=5).set_index("feature")
+    assert set(table.index[:2]) == {"recency_days", "order_days"} and (table.low[:2] > 0).all()
+    assert (table.importance[2:] == 0).all()  # the model does not look at them
+    curve = learning_curve(entry, {}, given, plan.split)
+    assert curve.snapshots.to_list() == list(range(1, len(plan.split.fit) + 1))
+    assert curve.rows.is_monotonic_increasing and curve.roc_auc.between(0.5, 1).all()

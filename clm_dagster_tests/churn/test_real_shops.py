@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from clm_dagster.churn.contestants import Contestant, contestants
-from clm_dagster.churn.model import ContestResult, ContestSettings, hold_contest
+from clm_dagster.churn.model import ContestResult, hold_contest
+from clm_dagster.churn.plan import ContestSettings
 from clm_dagster_tests.churn.conftest import Shop
 
 pytestmark = pytest.mark.slow
