@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.btyd import BGNBD
 from clm_dagster.churn.contestants import (
@@ -148,6 +149,16 @@ def hold_contest(
 
     Raises ContestError for what makes a contest impossible; the message says what is missing.
     """
+    # One thread in each library: boosting on a busy machine waits at every tree for the slowest of its threads
+    # (measured: 20 times as long with two), and sums are added up in one order whatever the machine.
+    with threadpool_limits(limits=1):
+        return _hold(features, labels, plan, settings, contestants() if entries is None else entries)
+
+
+def _hold(
+    features: pd.DataFrame, labels: pd.DataFrame, plan: ContestPlan, settings: ContestSettings,
+    entries: Iterable[Contestant],
+) -> ContestResult:  # fmt: skip
     split, given = plan.split, prepare(features, labels, plan, settings)
     frames, x, y = given.frames, given.x, given.y
     leaks = leaky_columns(
