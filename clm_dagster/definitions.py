@@ -38,6 +38,8 @@ def load_sql(settings: Settings) -> Project:
         start_date=str(settings.start_date),
         active_quantile=settings.active_quantile,
         lost_quantile=settings.lost_quantile,
+        churn_horizon_days=settings.churn_horizon_days,
+        churn_active_days=settings.churn_active_days,
     )
 
 

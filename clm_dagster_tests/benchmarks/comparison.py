@@ -46,7 +46,8 @@ KEYED: dict[str, tuple[str, dict[str, str], list[str]]] = {
             "country", "first_seen_date", "last_seen_date", "first_order_date", "last_order_date",
             "recency_days", "tenure_days", "previous_order_days", "order_days", "orders", "mean_gap_days",
             "sd_gap_days", "net_revenue", "gross_revenue", "average_order_value", "units",
-            "distinct_products", "return_rate", "weekend_order_share", "evening_order_share", *WINDOWS,
+            "distinct_products", "return_rate", "weekend_order_share", "evening_order_share",
+            "orders_year_ago_90d", *WINDOWS,
         ],
     ),
     "rfm_segments": (

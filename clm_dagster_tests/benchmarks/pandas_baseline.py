@@ -135,6 +135,7 @@ def customer_features(as_of: pd.Timestamp, daily: pd.DataFrame, lines: pd.DataFr
     for column in ("orders", "net_revenue"):
         for window in (30, 90, 180, 365):
             wide[f"{column}_{window}d"] = days[column].where(age <= window, 0)
+    wide["orders_year_ago_90d"] = days["orders"].where(age.between(276, 365), 0)
     wide["weekend_orders"] = days["orders"].where(days["day"].dt.weekday >= 5, 0)
     days = days.assign(**wide)
     sums = ["orders", "net_revenue", "gross_revenue", "returned_revenue", "units", "evening_orders"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from clm_dagster_tests.sql_models.conftest import Raw, only
+from clm_dagster.sql_models.building import build
+from clm_dagster_tests.sql_models.conftest import Raw, only, read_rows
 
 JAN_1, JAN_2 = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -129,6 +130,7 @@ def test_customer_features_of_one_history(raw: Raw) -> None:
         "first_order_date": date(2024, 1, 6), "last_order_date": date(2024, 1, 20),
         "recency_days": 12, "tenure_days": 26, "previous_order_days": 22, "order_days": 3,
         "orders": 4, "orders_30d": 4, "orders_90d": 4, "orders_180d": 4, "orders_365d": 4,
+        "orders_year_ago_90d": 0,
         "mean_gap_days": 7.0, "sd_gap_days": pytest.approx(18**0.5),
         **{name: Decimal(45) for name in ("net_revenue", "net_revenue_30d", "net_revenue_90d",
                                           "net_revenue_180d", "net_revenue_365d")},
@@ -149,6 +151,13 @@ def test_a_window_holds_its_oldest_day_and_not_the_one_before(days: int, raw: Ra
     assert (row["orders"], row["net_revenue"]) == (2, 3)
     assert (row[f"orders_{days}d"], row[f"net_revenue_{days}d"]) == (1, 2)
     assert (row["recency_days"], row["tenure_days"]) == (days, days + 1)
+
+
+def test_orders_of_the_season_ahead_a_year_ago(raw: Raw) -> None:
+    # 2025-04-01 less 366, 365, 276 and 275 days.
+    for day in ("2024-03-31", "2024-04-01", "2024-06-29", "2024-06-30"):
+        raw.event("purchase", f"{day} 12:00")
+    assert features(raw, "2025-04-01")["orders_year_ago_90d"] == 2
 
 
 def test_as_of_itself_is_not_before_as_of(raw: Raw) -> None:
@@ -299,3 +308,57 @@ def test_deleted_and_superseded_rows_are_not_there(raw: Raw) -> None:
     raw.add("products", product_id="gone", deleted=True)
     for model in ("stg_events", "stg_order_lines", "stg_customers", "stg_products"):
         assert raw.rows(model) == []
+
+
+# ---------------------------------------------------------------------------- churn_labels
+
+
+def labels(raw: Raw, as_of: str, end: str) -> list[dict[str, Any]]:
+    """Labels at an as_of once the days before `end` are loaded; the roll-ups are built for those alone."""
+    raw.built += 1
+    schema = f"labels_{raw.built}"
+    relation = build(
+        raw.connection, raw.project, ["churn_labels"], schema, {}, as_of=datetime.fromisoformat(as_of),
+        start=date(2023, 1, 1),
+        end=date.fromisoformat(end),
+    )["churn_labels"]  # fmt: skip
+    return read_rows(raw.connection, relation)
+
+
+@pytest.fixture
+def around_a_horizon(raw: Raw) -> Raw:
+    """Orders at every edge of the year before 2024-06-01 and of the 90 days after it."""
+    raw.event("purchase", "2023-06-02 09:00", customer="a year ago")
+    raw.event("purchase", "2023-06-01 23:00", customer="too long ago")
+    raw.event("purchase", "2024-05-31 23:59", customer="first day")
+    raw.event("purchase", "2024-06-01 00:00", customer="first day")
+    raw.event("purchase", "2024-05-01 09:00", customer="last day")
+    raw.event("purchase", "2024-08-29 23:59", customer="last day")
+    raw.event("purchase", "2024-05-01 09:00", customer="too late")
+    raw.event("purchase", "2024-08-30 00:00", customer="too late")
+    raw.event("visit", "2024-05-01 09:00", customer="never ordered")
+    raw.event("purchase", "2024-05-01 09:00", customer="only visits")
+    raw.event("visit", "2024-07-01 09:00", customer="only visits")
+    raw.event("purchase", "2024-06-02 09:00", customer="new")
+    return raw
+
+
+def test_a_churn_label_counts_the_horizon_exactly(around_a_horizon: Raw) -> None:
+    rows = labels(around_a_horizon, "2024-06-01", "2024-08-31")
+    assert only(rows, "customer_id", "churned", "next_order_date") == [
+        ("a year ago", 1, None),
+        ("first day", 0, date(2024, 6, 1)),
+        ("last day", 0, date(2024, 8, 29)),
+        ("only visits", 1, None),
+        ("too late", 1, None),
+    ]
+    assert {(r["horizon_days"], r["matures_on"], r["data_end"]) for r in rows} == {
+        (90, date(2024, 8, 30), date(2024, 8, 31))
+    }
+
+
+def test_a_churn_label_is_there_when_the_last_day_of_its_horizon_is_loaded(around_a_horizon: Raw) -> None:
+    # The last day with an event is 2024-08-29, the last of the horizon; a day later is a guest's.
+    assert labels(around_a_horizon, "2024-06-01", "2024-08-29") == []
+    assert len(labels(around_a_horizon, "2024-06-01", "2024-08-30")) == 5
+    assert labels(around_a_horizon, "2024-06-02", "2024-08-30") == []

@@ -73,6 +73,7 @@ sums as (
         sum(case when age <= 90 then orders else 0 end) as orders_90d,
         sum(case when age <= 180 then orders else 0 end) as orders_180d,
         sum(case when age <= 365 then orders else 0 end) as orders_365d,
+        sum(case when age between 276 and 365 then orders else 0 end) as orders_year_ago_90d,
         sum(net_revenue) as net_revenue,
         sum(case when age <= 30 then net_revenue else 0 end) as net_revenue_30d,
         sum(case when age <= 90 then net_revenue else 0 end) as net_revenue_90d,
@@ -128,6 +129,7 @@ final as (
         cast(coalesce(sums.orders_90d, 0) as bigint) as orders_90d,
         cast(coalesce(sums.orders_180d, 0) as bigint) as orders_180d,
         cast(coalesce(sums.orders_365d, 0) as bigint) as orders_365d,
+        cast(coalesce(sums.orders_year_ago_90d, 0) as bigint) as orders_year_ago_90d,
         gaps.mean_gap_days,
         gaps.sd_gap_days,
         ---------- money

@@ -1,0 +1,99 @@
+"""What a contest is asked and what it reads: settings, snapshots, frames in the shape that models take.
+
+Belongs here: everything before the first fit. Does not: fitting and judging (`model`).
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.btyd import BGNBD
+from clm_dagster.churn import rhythm
+from clm_dagster.churn.features import FEATURES, by_snapshot, check_not_empty, checked_labels, derive
+from clm_dagster.churn.level import year_on_grid
+from clm_dagster.contest import ContestError, TimeSplit, missing_snapshots, time_split
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ContestSettings:
+    """What a user may choose of a contest; the defaults are those of the package's settings."""
+
+    horizon_days: int = 90
+    active_days: int = 365
+    spacing_days: int = 28
+    snapshots: int = 13
+    validations: int = 3
+    leak_auc: float = 0.97
+    calibration_limit: float = 0.08
+    features: tuple[str, ...] = FEATURES
+
+
+@dataclass(frozen=True)
+class ContestPlan:
+    """The split of a contest, and every snapshot whose features it reads; those before `first` do not exist.
+
+    history: mature snapshots before the test at which the level's forecast is tried.
+    """
+
+    split: TimeSplit
+    history: tuple[date, ...]
+    snapshots: tuple[date, ...]
+
+
+def contest_plan(test: date, first_day: date, settings: ContestSettings) -> ContestPlan:
+    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
+
+    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
+    """
+    step = timedelta(days=settings.spacing_days)
+    first = first_day + 2 * step
+    split = time_split(
+        test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
+    )
+    reach = split.training[0] - timedelta(days=year_on_grid(settings.spacing_days)) - step
+    earliest = max(reach, first)
+    steps = (test - earliest).days // settings.spacing_days
+    grid = tuple(sorted(split.before(k) for k in range(steps + 1)))
+    history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
+    return ContestPlan(split, history, grid)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked inputs of a contest, by snapshot.
+
+    frames: active customers, rows of core.customer_features; paces: BG/NBD of each. x: the models' columns, and y:
+    labels (0 or 1), of the training snapshots and the test, in the order of the frame.
+    """
+
+    frames: dict[date, pd.DataFrame]
+    paces: dict[date, BGNBD]
+    columns: list[str]
+    x: dict[date, pd.DataFrame]
+    y: dict[date, Floats]
+
+
+def prepare(
+    features: pd.DataFrame, labels: pd.DataFrame, plan: ContestPlan, settings: ContestSettings
+) -> Prepared:
+    """Check and shape the inputs of a contest. Raises ContestError for what makes it impossible."""
+    split = plan.split
+    frames = by_snapshot(features, settings.active_days)
+    lacking = missing_snapshots((*split.training, split.test), frames)
+    if lacking:
+        raise ContestError(
+            f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
+            "give a later first day"
+        )
+    days = (*split.training, split.test)
+    y = checked_labels(frames, labels, days, settings.horizon_days)
+    paces = {day: rhythm.fit(frame) for day, frame in frames.items()}
+    columns = [name for name in FEATURES if name in settings.features]
+    x = {day: derive(frames[day], paces[day], settings.horizon_days)[columns] for day in days}
+    check_not_empty(pd.concat([x[day] for day in split.training]), columns)
+    return Prepared(frames, paces, columns, x, y)
