@@ -32,7 +32,7 @@ def choice_chart(choice: Choice) -> Draw:
             axis.set_xticks(choice.ks)
             axis.set_ylim(0, max(1.0 if axis is right else 0.0, max(curve) * 1.15, 0.05))
         right.axhline(STABLE, color=INK, linewidth=0.8, alpha=0.5)
-        right.text(choice.ks[0], STABLE + 0.01, f"enough: {STABLE:g}", fontsize=8, color=INK, va="bottom")
+        right.text(choice.ks[-1], 1.0, f"line: enough, {STABLE:g}", fontsize=8, color=INK, ha="right")
 
     return draw
 
@@ -83,7 +83,7 @@ def _heat(
     for row, column in np.ndindex(values.shape):
         strong = abs(values[row, column]) > 0.65 * most
         axis.text(
-            column, row, f"{values[row, column]:+.1f}", ha="center", va="center", fontsize=8,
+            column, row, f"{values[row, column].round(1) + 0.0:+.1f}", ha="center", va="center", fontsize=8,
             color="white" if strong else INK,
         )  # fmt: skip
     axis.set_yticks(range(len(rows)) if rows else [], rows or [])

@@ -25,7 +25,8 @@ START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
 TABLES = (
     "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
     "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
-    "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels", "marts.shop_daily", "marts.rfm_segments",
+    "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels",
+    "marts.shop_daily", "marts.rfm_segments",
     "staging.stage_map", "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
     "core.channel_daily", "marts.lifecycle_stages", "marts.stage_transitions", "marts.segment_moves",
     "marts.cohort_retention", "marts.funnel_daily",
