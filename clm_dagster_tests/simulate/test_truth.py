@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from clm_dagster.btyd import BGNBD, GammaGamma, Histories, days
 from clm_dagster.simulate.parameters import (
     ARMS,
     CATEGORIES,
@@ -222,3 +223,27 @@ def test_stars_follow_quality_and_texts_the_language(believable: Shop) -> None:
     chinese = reviews["text"].str.contains("[\u4e00-\u9fff]")
     assert (chinese == (people.loc[reviews["customer_id"], "country"].to_numpy() == "CN")).all()
     assert chinese.mean() == pytest.approx(COUNTRY_SHARES[COUNTRIES.index("CN")], abs=0.05)
+
+
+def test_in_the_stationary_world_bg_nbd_and_gamma_gamma_find_the_planted_parameters(stationary: Shop) -> None:
+    planted = stationary.parameters
+    orders = orders_of(stationary).dropna(subset=["customer_id"])
+    # Instants, not days: two orders of a day are two.
+    at = (orders["at"] - pd.Timestamp(planted.start)) / pd.Timedelta(days=1)
+    lives = at.groupby(orders["customer_id"]).agg(["count", "min", "max"])
+    histories = Histories(
+        (lives["count"] - 1).to_numpy(float),
+        last=days((lives["max"] - lives["min"]).to_numpy()),
+        observed=days((planted.days - lives["min"]).to_numpy()),
+    )
+    fit = BGNBD.fit(histories)
+    truth = {
+        "r": planted.rate_shape, "alpha": planted.rate_days, "a": planted.dropout_a, "b": planted.dropout_b,
+    }  # fmt: skip
+    for name, (low, high) in fit.intervals(0.999).items():
+        assert low < truth[name] < high, (name, low, high)
+    spend = orders.merge(lives.query("count > 1"), left_on="customer_id", right_index=True)
+    means = spend.groupby("customer_id")["worth"].agg(["mean", "count"])
+    worth = GammaGamma.fit(means["count"].to_numpy(float), means["mean"].to_numpy())
+    for name, (low, high) in worth.intervals(0.999).items():
+        assert low < {"p": planted.spend_p, "q": planted.spend_q, "gamma": planted.spend_gamma}[name] < high

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 FOLDER = PROJECT_DIR / "dbt_like_sql"
 START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
+# Short enough to be over within the shop's forty days.
+HORIZON_DAYS = 5
 TABLES = (
     "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
     "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
@@ -76,7 +78,12 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / "products.csv", index=False
     )
     settings = load_settings(
-        source="generic", input=str(root), data_dir=root / "data", start_date=START, end_date=AS_OF
+        source="generic",
+        input=str(root),
+        data_dir=root / "data",
+        start_date=START,
+        end_date=AS_OF,
+        churn_horizon_days=HORIZON_DAYS,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
@@ -86,28 +93,37 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(path: Path, table: str) -> pd.DataFrame:
     with duckdb.connect(str(path), read_only=True) as connection:
-        names = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
-        where = f"where as_of >= timestamp '{EARLIER}'" if "as_of" in names else ""
-        return connection.execute(f"select * from {table} {where} order by all").df()
+        return connection.execute(f"select * from {table} order by all").df()
+
+
+def forget_snapshots_before(path: Path, as_of: str) -> None:
+    """Views that look back see the stored snapshots: leave those that dbt builds."""
+    with duckdb.connect(str(path)) as connection:
+        stored = connection.execute(
+            "select columns.table_name from information_schema.columns join information_schema.tables "
+            "using (table_schema, table_name) where table_schema = 'core' and column_name = 'as_of' "
+            "and table_type = 'BASE TABLE'"
+        ).fetchall()
+        for (name,) in stored:
+            connection.execute(f"delete from core.{name} where as_of < timestamp '{as_of}'")
 
 
 def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
+    forget_snapshots_before(ours, EARLIER)
     theirs = tmp_path / "theirs.duckdb"
     shutil.copy(ours, theirs)
     with duckdb.connect(str(theirs)) as connection:
         for schema in ("staging", "core", "marts"):
             connection.execute(f"drop schema {schema} cascade")
     for as_of in (EARLIER, AS_OF):
-        variables = {"as_of": f"{as_of} 00:00:00", "start_date": START}
+        variables = {"as_of": f"{as_of} 00:00:00", "start_date": START, "churn_horizon_days": HORIZON_DAYS}
         run_dbt(
             dbt, tmp_path, theirs, "build", "--vars", json.dumps(variables),
             "--event-time-start", START, "--event-time-end", as_of,
+            # What Python writes is not dbt's to make, and not there in this shop.
+            "--exclude", "source:models", "source:marts",
         )  # fmt: skip
     for table in TABLES:
         expected, found = rows(ours, table), rows(theirs, table)
-        if table.endswith("rfm_segments"):  # the first snapshot that dbt built has none before it
-            for frame in (expected, found):
-                frame.loc[frame.as_of == EARLIER, "previous_segment"] = None
-            assert expected.previous_segment.notna().any()
         assert len(expected) > 0, table
         pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)
