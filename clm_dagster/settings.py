@@ -108,21 +108,6 @@ class Settings(BaseSettings):
     churn_active_days: int = Field(
         365, ge=1, description="Days before as_of in which a customer must have ordered to be asked about."
     )
-    churn_spacing_days: int = Field(
-        28, ge=1, description="Days between two training snapshots of the churn contest."
-    )
-    churn_snapshots: int = Field(
-        13, ge=2, description="Training snapshots of the churn contest, at most; 13 times 28 days are a year."
-    )
-    churn_leak_auc: float = Field(
-        0.97, gt=0.5, le=1, description="AUC above which a churn model is suspected of knowing its label."
-    )
-    churn_calibration_limit: float = Field(
-        0.08,
-        gt=0,
-        le=1,
-        description="Expected calibration error above which no churn model becomes champion.",
-    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")
