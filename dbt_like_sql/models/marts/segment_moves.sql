@@ -38,7 +38,7 @@ snapshots as (
         lag(as_of) over (order by as_of) as previous_as_of,
         {% for s in range(2, 6) %}
             min(case when r_score < {{ s }} then recency_days end) as r{{ s }},
-            max(case when f_score < {{ s }} then frequency end) as f{{ s }}{{ ',' if not loop.last }}
+            max(case when f_score < {{ s }} then frequency end) as f{{ s }}{{ ',' if not loop.last else '' }}
         {% endfor %}
     from scores
     group by as_of
@@ -144,7 +144,7 @@ states as (
                 {% set recency = '(' ~ recency ~ days ~ ')' %}
             {% endif %}
             {% set cutoffs = 'now' if state // 8 else 'before' %}
-            (cell_bits >> ({{ rfm_cell(recency, frequency, cutoffs) }})) & 1 as is_new_{{ state }}{{ ',' if not loop.last }}
+            (cell_bits >> ({{ rfm_cell(recency, frequency, cutoffs) }})) & 1 as is_new_{{ state }}{{ ',' if not loop.last else '' }}
         {% endfor %}
     from moved
 
@@ -172,7 +172,7 @@ shares as (
                         + is_new_{{ 15 - last }} * is_new_{{ i + first }} * is_new_{{ i }}
                     {% endfor %}
                 {% endfor %}
-            ) / cast(24 as double) as {{ cause }}_share{{ ',' if not loop.last }}
+            ) / cast(24 as double) as {{ cause }}_share{{ ',' if not loop.last else '' }}
         {% endfor %}
     from states
 

@@ -71,7 +71,7 @@ final as (
 
     {% for kind in kinds %}
         select * from {{ kind }}_transitions
-        {{ 'union all' if not loop.last }}
+        {{ 'union all' if not loop.last else '' }}
     {% endfor %}
 
 )
