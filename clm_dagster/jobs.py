@@ -106,20 +106,6 @@ def build_schedules(settings: Settings, tables: Sequence[FrameTable] = ()) -> li
         return dg.RunRequest(run_key=f"daily {keys[-1]}", tags=range_tags(first, keys[-1]))
 
     @dg.schedule(
-        name="snapshot_schedule",
-        job_name=SNAPSHOTS,
-        cron_schedule=f"30 {settings.daily_hour} * * 1",
-        execution_timezone=settings.timezone,
-        description="Builds the snapshot of the week that has just ended.",
-    )
-    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
-        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
-        if reason:
-            return dg.SkipReason(reason)
-        return dg.RunRequest(run_key=f"snapshot {keys[-1]}", partition_key=keys[-1])
-
-    @dg.schedule(
         name="train_schedule",
         job_name=MODELS,
         cron_schedule=f"40 {settings.daily_hour} * * 1",
@@ -143,21 +129,46 @@ def build_schedules(settings: Settings, tables: Sequence[FrameTable] = ()) -> li
             reason or f"no model is due after {keys[-1]}: every {settings.train_every_weeks} weeks one is"
         )
 
-    @dg.schedule(
-        name="score_schedule",
-        job_name=SCORES,
-        cron_schedule=f"50 {settings.daily_hour} * * 1",
-        execution_timezone=settings.timezone,
-        description="Scores the snapshot of the week that has just ended.",
+    snapshot = _of_last_week(
+        settings,
+        "snapshot_schedule",
+        SNAPSHOTS,
+        30,
+        "Builds the snapshot of the week that has just ended.",
+        "snapshot",
     )
-    def score(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    score = _of_last_week(
+        settings,
+        "score_schedule",
+        SCORES,
+        50,
+        "Scores the snapshot of the week that has just ended.",
+        "scores",
+    )
+    return [daily, snapshot, train, score]
+
+
+def _of_last_week(
+    settings: Settings, name: str, job: str, minute: int, description: str, run_key: str
+) -> dg.ScheduleDefinition:
+    """A schedule that runs a job on Mondays for the week that has just ended."""
+    weeks = snapshot_partitions(settings)
+
+    @dg.schedule(
+        name=name,
+        job_name=job,
+        cron_schedule=f"{minute} {settings.daily_hour} * * 1",
+        execution_timezone=settings.timezone,
+        description=description,
+    )
+    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
         reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
         if reason:
             return dg.SkipReason(reason)
-        return dg.RunRequest(run_key=f"scores {keys[-1]}", partition_key=keys[-1])
+        return dg.RunRequest(run_key=f"{run_key} {keys[-1]}", partition_key=keys[-1])
 
-    return [daily, weekly, train, score]
+    return weekly
 
 
 def _newly_due(table: FrameTable, keys: Sequence[str], settings: Settings) -> str | None:
