@@ -11,10 +11,11 @@ import numpy as np
 from clm_dagster.simulate.baskets import Lines
 from clm_dagster.simulate.browsing import CLICK, OPEN, RETURN, event_rows
 from clm_dagster.simulate.catalogue import Catalogue
-from clm_dagster.simulate.parameters import ARMS, COUNTRIES, Parameters, seconds_of_day, stream
+from clm_dagster.simulate.parameters import ARMS, COUNTRIES, seconds_of_day, stream
 from clm_dagster.simulate.population import Population
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, size, stack, take
+from clm_dagster.simulate.scene import Scene
 
 # Stars, then what a customer says of them; {} is the product.
 _ENGLISH = {
@@ -54,11 +55,9 @@ MAIL_COST = 0.05
 class Aftermath:
     """Returns and reviews that are still to come, and campaigns."""
 
-    def __init__(
-        self, parameters: Parameters, population: Population, catalogue: Catalogue, purchases: Purchases
-    ) -> None:
-        self._parameters, self._population = parameters, population
-        self._catalogue, self._purchases = catalogue, purchases
+    def __init__(self, scene: Scene, purchases: Purchases) -> None:
+        self._parameters, self._population = scene.parameters, scene.population
+        self._catalogue, self._purchases = scene.catalogue, purchases
         self._returns: dict[int, list[Rows]] = defaultdict(list)
         self._reviews: dict[int, list[Rows]] = defaultdict(list)
 

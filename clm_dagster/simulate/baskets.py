@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clm_dagster.simulate.catalogue import Catalogue, Picker
-from clm_dagster.simulate.parameters import Calendar, Parameters, stream
-from clm_dagster.simulate.population import Population, draw_rows
+from clm_dagster.simulate.catalogue import Picker
+from clm_dagster.simulate.parameters import stream
+from clm_dagster.simulate.population import draw_rows
 from clm_dagster.simulate.purchases import Day, Orders
+from clm_dagster.simulate.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,10 @@ class Shelf:
 class Baskets:
     """Draws lines, and knows what to expect of them."""
 
-    def __init__(
-        self, parameters: Parameters, population: Population, catalogue: Catalogue, days: Calendar
-    ) -> None:
-        self._parameters, self._population, self._catalogue, self._days = (
-            parameters,
-            population,
-            catalogue,
-            days,
-        )
-        self._season_share = parameters.season_share if parameters.believable else 0.0
+    def __init__(self, scene: Scene) -> None:
+        self._parameters, self._population = scene.parameters, scene.population
+        self._catalogue, self._days = scene.catalogue, scene.days
+        self._season_share = scene.parameters.season_share if scene.parameters.believable else 0.0
 
     def shelf(self, day: int) -> Shelf:
         """What can be bought on a day."""

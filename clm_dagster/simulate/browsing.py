@@ -7,11 +7,10 @@ after them (`aftermath`).
 import numpy as np
 
 from clm_dagster.simulate.baskets import Baskets, Lines, Shelf
-from clm_dagster.simulate.catalogue import Catalogue
-from clm_dagster.simulate.parameters import Calendar, Parameters, seconds_of_day, stream
-from clm_dagster.simulate.population import Population
+from clm_dagster.simulate.parameters import seconds_of_day, stream
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, stack
+from clm_dagster.simulate.scene import Scene
 
 TYPES = (
     "visit", "view", "add_to_cart", "purchase", "return", "gift", "charge", "charge_refund", "email_open",
@@ -40,21 +39,8 @@ def event_rows(**columns: np.ndarray | float) -> Rows:
 class Browsing:
     """Draws a day's sessions."""
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        population: Population,
-        catalogue: Catalogue,
-        days: Calendar,
-        baskets: Baskets,
-        purchases: Purchases,
-    ) -> None:
-        self._parameters, self._population, self._catalogue, self._days = (
-            parameters,
-            population,
-            catalogue,
-            days,
-        )
+    def __init__(self, scene: Scene, baskets: Baskets, purchases: Purchases) -> None:
+        self._parameters, self._population, self._days = scene.parameters, scene.population, scene.days
         self._baskets, self._purchases = baskets, purchases
 
     def events(self, day: Day, lines: Lines, shelf: Shelf) -> Rows:

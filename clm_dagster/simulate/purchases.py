@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clm_dagster.simulate.catalogue import Catalogue
-from clm_dagster.simulate.parameters import Calendar, Parameters, stream
-from clm_dagster.simulate.population import Population
+from clm_dagster.simulate.parameters import stream
+from clm_dagster.simulate.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,11 @@ class Day:
 class Purchases:
     """The state of all customers."""
 
-    def __init__(
-        self, parameters: Parameters, population: Population, catalogue: Catalogue, days: Calendar
-    ) -> None:
-        self._parameters, self._population, self._catalogue, self._days = (
-            parameters,
-            population,
-            catalogue,
-            days,
-        )
-        count = population.guest
-        self._budget = population.budget[:count].copy()
+    def __init__(self, scene: Scene) -> None:
+        self._parameters, self._population = scene.parameters, scene.population
+        self._catalogue, self._days = scene.catalogue, scene.days
+        count = scene.population.guest
+        self._budget = scene.population.budget[:count].copy()
         self.bought = np.zeros(count, np.int32)
         self.dropped_at = np.full(count, np.nan)
         self.first_order_at = np.full(count, np.nan)

@@ -18,12 +18,11 @@ import numpy as np
 from clm_dagster.simulate.aftermath import Aftermath
 from clm_dagster.simulate.baskets import Baskets, Shelf
 from clm_dagster.simulate.browsing import CLICK, OPEN, Browsing
-from clm_dagster.simulate.catalogue import build_catalogue
 from clm_dagster.simulate.faults import Dirt, deliver
-from clm_dagster.simulate.parameters import ARMS, CHANNELS, Parameters, calendar, seconds_of_day, stream
-from clm_dagster.simulate.population import build_population
+from clm_dagster.simulate.parameters import ARMS, CHANNELS, Parameters, seconds_of_day, stream
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, numbered, size, stack, take
+from clm_dagster.simulate.scene import Scene
 from clm_dagster.simulate.writing import Writer
 
 INBOX, TRUTH = "inbox", "truth"
@@ -86,15 +85,12 @@ class _Shop:
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        self.days = calendar(parameters)
-        self.catalogue = build_catalogue(parameters)
-        self.population = build_population(parameters, self.catalogue, self.days)
-        self.purchases = Purchases(parameters, self.population, self.catalogue, self.days)
-        self.baskets = Baskets(parameters, self.population, self.catalogue, self.days)
-        self.browsing = Browsing(
-            parameters, self.population, self.catalogue, self.days, self.baskets, self.purchases
-        )
-        self.aftermath = Aftermath(parameters, self.population, self.catalogue, self.purchases)
+        scene = Scene.build(parameters)
+        self.days, self.catalogue, self.population = scene.days, scene.catalogue, scene.population
+        self.purchases = Purchases(scene)
+        self.baskets = Baskets(scene)
+        self.browsing = Browsing(scene, self.baskets, self.purchases)
+        self.aftermath = Aftermath(scene, self.purchases)
         self.dirt = Dirt(parameters)
         self.rows: dict[str, int] = {}
         self.history: list[dict[str, Any]] = []
