@@ -97,7 +97,11 @@ def test_places_are_derived_from_the_data_folder(tmp_path: Path) -> None:
             "0.8",
             r"active_quantile 0.8 is not below lost_quantile 0.8; a customer is at risk",
         ),
-        ("CLM_SOURCE", "amazn", r"source 'amazn' has no adapter.*Known sources: generic, online_retail_ii"),
+        (
+            "CLM_SOURCE",
+            "amazn",
+            r"source 'amazn' has no adapter.*Known sources: cdnow, generic, online_retail_ii",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(
