@@ -7,6 +7,9 @@ import warnings
 
 import dagster as dg
 
+from clm_dagster.churn.assets import churn_assets, churn_tables
+from clm_dagster.churn.charts import fairness_chart, scorecard_chart
+from clm_dagster.churn.grading import band_check, grade_check
 from clm_dagster.ingest.assets import ingest_assets
 from clm_dagster.ingest.source import ShopSource
 from clm_dagster.jobs import build_jobs, build_schedules, build_sensors
@@ -58,9 +61,9 @@ def tracking_of(settings: Settings) -> Tracking:
     return Tracking(uri=settings.tracking_uri, artifact_dir=str(settings.artifact_dir))
 
 
-def python_tables(project: Project) -> list[FrameTable]:
+def python_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """Every table that a room's Python writes; each comes after those it reads."""
-    return persona_tables(project)
+    return [*persona_tables(project), *churn_tables(project, settings)]
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -72,34 +75,40 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "core.repurchase_survival": survival_chart,
             "core.rfm_scores": segment_chart,
             "core.stage_states": stage_chart,
+            "marts.churn_fairness": fairness_chart,
             "marts.cohort_retention": cohort_chart,
             "marts.funnel_daily": funnel_chart,
             "marts.lifecycle_stages": stage_chart,
+            "marts.model_scorecard": scorecard_chart,
             "marts.segment_moves": move_chart,
             "marts.stage_transitions": transition_chart,
             "marts.rfm_segments": segment_chart,
             "marts.shop_daily": revenue_chart,
         },
-        checks={"marts.funnel_daily": {"source_has_visits": visits_check}},
+        checks={
+            "marts.funnel_daily": {"source_has_visits": visits_check},
+            "marts.model_scorecard": {"scores_keep_their_promise": grade_check(settings)},
+        },
         facts=dict.fromkeys(
             ("core.lifecycle_cutoffs", "core.stage_states", "marts.lifecycle_stages"), cutoff_facts
         ),
         seed_checks={
+            "risk_bands": {"bands_cover_every_probability": band_check},
             "rfm_segment_map": {"map_is_a_partition": segment_map_check(settings)},
             "stage_map": {"map_names_every_stage": stage_map_check},
         },
     )
     tables = sql_assets(project, settings, extras)
     raw = ingest_assets(source, project)
-    python = persona_assets(project, settings)
-    written = python_tables(project)
+    python = [*persona_assets(project, settings), *churn_assets(project, settings)]
+    written = python_tables(project, settings)
     read_by_people = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
     read_by_people += [asset_key(table.node) for table in written if not table.is_trained]
     assets = [*raw, *tables, *python, publish_asset(settings, read_by_people)]
     return dg.Definitions(
         assets=assets,
         jobs=build_jobs(settings, assets),
-        schedules=build_schedules(settings, written),
+        schedules=build_schedules(settings),
         sensors=build_sensors(settings),
         resources={"warehouse": warehouse_of(settings), "tracking": tracking_of(settings)},
         executor=dg.in_process_executor,

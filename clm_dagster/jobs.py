@@ -17,10 +17,9 @@ from clm_dagster.failures import step_errors
 from clm_dagster.ingest.assets import LANDING, TOUCHED
 from clm_dagster.ingest.errors import InputError
 from clm_dagster.ingest.files import find_paths
-from clm_dagster.partitions import as_of_of_key, daily_partitions, snapshot_partitions
+from clm_dagster.partitions import daily_partitions, snapshot_partitions
 from clm_dagster.planning import ranges, training_keys
 from clm_dagster.settings import Settings
-from clm_dagster.sql_models.frame_tables import FrameTable
 
 LAND, DAILY, SNAPSHOTS, PUBLISH = "land", "daily", "snapshots", "publish"
 MODELS, SCORES = "models", "scores"
@@ -44,10 +43,12 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
     # Views over all snapshots have no partitions of their own and follow the weeks all the same.
     by_week += [a for a in assets if a.tags_by_key[a.key].get("job") == SNAPSHOTS]
     weekly = [a.key for a in by_week if a.key not in python]
+    readers = [a.key for a in assets if a.tags_by_key[a.key].get("job") == SCORES]
     seeds = [a.key for a in assets if a.tags_by_key[a.key].get("layer") == "seed"]
     staging = [a.key for a in assets if a.key.path[0] == "staging" and a.key not in seeds]
     published = [a.key for a in assets if a.key.path[0] == "published"]
-    by_day = [a.key for a in assets if a.key not in weekly and a.key not in python]
+    by_day = [a.key for a in assets if a.key not in {*weekly, *python, *readers}]
+    said = [key for key in python if key not in trained]
     return [
         dg.define_asset_job(
             LAND, dg.AssetSelection.assets(LANDING), description="Parse new files into the landing area."
@@ -69,8 +70,8 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
         ),
         dg.define_asset_job(
             SCORES,
-            dg.AssetSelection.assets(*(key for key in python if key not in trained), *published),
-            description="What the models say of every customer at a snapshot, publish. One run for a range.",
+            dg.AssetSelection.assets(*said, *readers, *published),
+            description="What the models say of every customer at a snapshot, grades, publish. One run for a range.",
         ),
         dg.define_asset_job(
             PUBLISH,
@@ -83,8 +84,8 @@ def build_jobs(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> lis
 # ---------------------------------------------------------------------------------- schedules
 
 
-def build_schedules(settings: Settings, tables: Sequence[FrameTable] = ()) -> list[dg.ScheduleDefinition]:
-    """Daily and weekly schedules, stopped until someone starts them; `tables` are those Python writes."""
+def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Daily and weekly schedules, stopped until someone starts them."""
     days, weeks = daily_partitions(settings), snapshot_partitions(settings)
 
     @dg.schedule(
@@ -112,20 +113,13 @@ def build_schedules(settings: Settings, tables: Sequence[FrameTable] = ()) -> li
         execution_timezone=settings.timezone,
         description="Trains the models that are due; in most weeks none is, and it says so.",
     )
-    def train(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    def train(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
         reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
-        due = {} if reason else {t.relation: _newly_due(t, keys, settings) for t in tables if t.is_trained}
-        requests = [
-            dg.RunRequest(
-                run_key=f"train {relation} {key}",
-                partition_key=key,
-                asset_selection=[dg.AssetKey(relation.split("."))],
-            )
-            for relation, key in due.items()
-            if key
-        ]
-        return requests or dg.SkipReason(
+        key = None if reason else _newly_due(keys, settings)
+        if key:
+            return dg.RunRequest(run_key=f"train {key}", partition_key=key)
+        return dg.SkipReason(
             reason or f"no model is due after {keys[-1]}: every {settings.train_every_weeks} weeks one is"
         )
 
@@ -171,11 +165,9 @@ def _of_last_week(
     return weekly
 
 
-def _newly_due(table: FrameTable, keys: Sequence[str], settings: Settings) -> str | None:
-    """The snapshot a model is to be trained at since the last week ended, if there is one."""
-    end = as_of_of_key(keys[-1]).date()
-    now = training_keys(keys, end, settings, table.horizon_days)
-    before = training_keys(keys[:-1], end - timedelta(days=7), settings, table.horizon_days)
+def _newly_due(keys: Sequence[str], settings: Settings) -> str | None:
+    """The snapshot models are to be trained at since the last week ended, if there is one."""
+    now, before = training_keys(keys, settings), training_keys(keys[:-1], settings)
     return now[-1] if now and now[-1:] != before[-1:] else None
 
 

@@ -5,11 +5,11 @@ made (`sql_models.versions`, `ingest.source`).
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 from clm_dagster.ingest.landing import Delivery
 from clm_dagster.ingest.source import UNDATED, ShopSource
-from clm_dagster.partitions import as_of_of_key, parse_day
+from clm_dagster.partitions import parse_day
 from clm_dagster.settings import Settings
 from clm_dagster.sql_models import versions
 from clm_dagster.sql_models.frame_tables import FrameTable
@@ -44,10 +44,22 @@ def tables_are_stale(source: ShopSource, builds: Builds, deliveries: Sequence[De
 
 
 def views_are_stale(project: Project, builds: Builds) -> bool:
-    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all."""
-    views = [m for m in project.models.values() if m.materialized == "view"]
+    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all.
+
+    Views of tables that Python writes are not looked at: they are made after those (`stale_readers`).
+    """
+    readers = project.readers_of_python
+    views = [m for m in project.models.values() if m.materialized == "view" and m.name not in readers]
     files: list[Model | Seed] = [*views, *project.seeds.values()]
     return any(_differs(builds, f.relation, versions.WHOLE, f.code_version) for f in files)
+
+
+def stale_readers(project: Project, tables: Sequence[FrameTable], builds: Builds) -> list[Model]:
+    """Views of tables that Python writes which are not what their file says; none before such a table is there."""
+    if not any(builds.keys(table.relation) for table in tables):
+        return []
+    views = [project.model(name) for name in project.readers_of_python]
+    return [v for v in views if _differs(builds, v.relation, versions.WHOLE, v.code_version)]
 
 
 def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> list[str]:
@@ -63,19 +75,15 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
     return sorted(stale)
 
 
-def training_keys(
-    keys: Sequence[str], data_end: date, settings: Settings, horizon_days: int = 0
-) -> list[str]:
-    """The snapshots that models are trained at: the newest `train_count` mature ones of a fixed calendar.
+def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
+    """The snapshots that models are trained at: the newest `train_count` of a fixed calendar.
 
     The calendar takes every `train_every_weeks`-th Monday since year 1, so that it does not move as time
-    passes. A shop too young to have met one of it trains at its newest mature snapshot. Without a horizon every
-    snapshot is mature; with one, those with as_of + horizon <= `data_end`, the day after the last.
+    passes. A shop too young to have met one of it trains at its newest snapshot. A model whose label needs a
+    horizon learns from the snapshots before, whose labels are mature by then.
     """
-    horizon = timedelta(days=horizon_days)
-    mature = [k for k in keys if not horizon_days or as_of_of_key(k).date() + horizon <= data_end]
-    chosen = [k for k in mature if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
-    return (chosen or mature[-1:])[-settings.train_count :] if settings.train_count else []
+    chosen = [k for k in keys if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
+    return (list(chosen) or list(keys[-1:]))[-settings.train_count :] if settings.train_count else []
 
 
 def stale_trainings(project: Project, table: FrameTable, builds: Builds, keys: Sequence[str]) -> list[str]:

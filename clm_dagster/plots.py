@@ -36,12 +36,14 @@ def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: flo
     return buffer.getvalue()
 
 
-def make_figure(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> "Figure":
-    """Draw on a fresh figure; sizes are inches."""
+def make_figure(
+    draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4, fitted: bool = True
+) -> "Figure":
+    """Draw on a fresh figure; sizes are inches. One that places its own axes need not be `fitted`, which takes time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     draw(figure)
     return figure

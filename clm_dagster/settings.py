@@ -108,6 +108,36 @@ class Settings(BaseSettings):
     churn_active_days: int = Field(
         365, ge=1, description="Days before as_of in which a customer must have ordered to be asked about."
     )
+    churn_spacing_weeks: int = Field(
+        4, ge=1, description="Weeks between the snapshots that a churn contest trains on."
+    )
+    churn_snapshots: int = Field(
+        13,
+        ge=2,
+        description="How many snapshots a churn contest trains on at most; 13 of 4 weeks are a year.",
+    )
+    churn_leak_auc: float = Field(
+        0.97, gt=0.5, le=1, description="An AUC above this is taken for a leak: the model scores nobody."
+    )
+    churn_calibration_limit: float = Field(
+        0.08,
+        gt=0,
+        lt=1,
+        description="No model becomes champion whose expected calibration error is above this.",
+    )
+    train_customers: int = Field(
+        50_000,
+        ge=100,
+        description="Of a larger shop, contests read about so many customers, always the same.",
+    )
+    drift_warn: float = Field(
+        0.1, gt=0, description="A stability index, or a change of a missing rate, that warns of a feature."
+    )
+    drift_fail: float = Field(0.25, gt=0, description="One that fails the check.")
+    grade_warn: float = Field(
+        0.03, gt=0, description="How much worse than promised (AUC, calibration error) graded scores warn."
+    )
+    grade_fail: float = Field(0.08, gt=0, description="How much worse fails the check.")
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")
@@ -136,6 +166,10 @@ class Settings(BaseSettings):
                 f"active_quantile {self.active_quantile} is not below lost_quantile {self.lost_quantile}; "
                 "a customer is at risk before he is lost"
             )
+        for kind in ("drift", "grade"):
+            warn, fail = getattr(self, f"{kind}_warn"), getattr(self, f"{kind}_fail")
+            if warn > fail:
+                raise ValueError(f"{kind}_warn {warn} is above {kind}_fail {fail}; a warning comes first")
         return self
 
     @classmethod

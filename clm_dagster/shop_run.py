@@ -19,6 +19,7 @@ from clm_dagster.partitions import parse_day, snapshot_partitions
 from clm_dagster.planning import (
     ranges,
     stale_days,
+    stale_readers,
     stale_scores,
     stale_snapshots,
     stale_trainings,
@@ -75,6 +76,10 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
             report.runs.append(_run(definitions, instance, MODELS, key, key, begin, tables))
         for first, last in ranges(_scores_to_run(settings, project, source)):
             report.runs.append(_run(definitions, instance, SCORES, first, last, begin))
+        views = _readers_to_run(settings, project)
+        if views:
+            newest = _snapshots(settings, source)[-1]
+            report.runs.append(_run(definitions, instance, SCORES, newest, newest, begin, views))
         if not is_published(settings):
             report.runs.append(execute(definitions, instance, PUBLISH, None, begin("Publishing", 1)))
     return report
@@ -164,13 +169,12 @@ def _trainings_to_run(
 ) -> dict[str, list[dg.AssetKey]]:
     """The models to train at each snapshot, in the order of as_of."""
     keys = _snapshots(settings, source)
-    data_end = max(source.days(source.landing.deliveries()), default=settings.start_date) + timedelta(days=1)
     with warehouse_of(settings).connect("plan") as connection:
         builds = Builds.read(connection)
     wanted: dict[str, list[dg.AssetKey]] = {}
-    for table in python_tables(project):
+    due = training_keys(keys, settings)
+    for table in python_tables(project, settings):
         if table.is_trained:
-            due = training_keys(keys, data_end, settings, table.horizon_days)
             for key in stale_trainings(project, table, builds, due):
                 wanted.setdefault(key, []).append(asset_key(table.node))
     return dict(sorted(wanted.items()))
@@ -181,4 +185,11 @@ def _scores_to_run(settings: Settings, project: Project, source: ShopSource) -> 
     newest = keys[-settings.score_count :] if settings.score_count else []
     with warehouse_of(settings).connect("plan") as connection:
         builds = Builds.read(connection)
-    return stale_scores(project, python_tables(project), builds, newest)
+    return stale_scores(project, python_tables(project, settings), builds, newest)
+
+
+def _readers_to_run(settings: Settings, project: Project) -> list[dg.AssetKey]:
+    """Views of what Python writes that no run of the scores has made."""
+    with warehouse_of(settings).connect("plan") as connection:
+        builds = Builds.read(connection)
+    return [asset_key(v) for v in stale_readers(project, python_tables(project, settings), builds)]

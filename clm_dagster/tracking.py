@@ -8,6 +8,7 @@ error at once, before anything is trained.
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,14 +56,17 @@ class TrackedRun:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters. MLflow keeps the first value of each."""
-        for name, value in values.items():
-            self.client.log_param(self.run_id, name, value)
+        from mlflow.entities import Param
+
+        self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in values.items()])
 
     def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
         """Log metrics; None, a metric that has no value here, is passed over."""
-        for name, value in values.items():
-            if value is not None:
-                self.client.log_metric(self.run_id, name, float(value), step=step)
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)  # MLflow's own column of when it was logged
+        found = [Metric(k, float(v), now, step or 0) for k, v in values.items() if v is not None]
+        self.client.log_batch(self.run_id, metrics=found)
 
     def figure(self, figure: "Figure", file: str) -> None:
         """Log a picture under a name such as `silhouette.png`."""
@@ -110,6 +114,7 @@ class TrackedRun:
             serialization_format="skops",
             skops_trusted_types=list(trusted),
             signature=mlflow.models.infer_signature(example, model.predict(example)),
+            input_example=example.head(5),
             pip_requirements=[f"{package}=={installed_version(package)}" for package in packages],
         )
         if not self.client.search_registered_models(f"name = '{name}'"):
@@ -158,6 +163,44 @@ class Tracking(dg.ConfigurableResource):
         """Point the alias `champion` of a registered model at a version. Nothing else moves it."""
         client, _ = self.open()
         client.set_registered_model_alias(name, CHAMPION, version)
+
+    def champion(self, name: str) -> str | None:
+        """The version that the alias `champion` of a registered model points at, None where there is none."""
+        from mlflow import MlflowException
+
+        client, _ = self.open()
+        try:
+            return str(client.get_model_version_by_alias(name, CHAMPION).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise TrackingError(f"MLflow's store {self.uri} cannot be read: {error.message}") from error
+
+    def sklearn_model(self, name: str, version: str, trusted: Sequence[str]) -> Any:
+        """A version of a registered scikit-learn model, read without running any code that it may hold.
+
+        The file decides nothing: a type in it that is neither scikit-learn's own nor among `trusted` is
+        refused. Raises TrackingError for a version that is not there or not to be trusted.
+        """
+        self.open()
+        import mlflow
+        import skops.io
+        from skops.io.exceptions import UntrustedTypesFoundException
+
+        uri = f"models:/{name}/{version}"
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        except (mlflow.MlflowException, OSError) as error:
+            raise TrackingError(
+                f"version {version} of {name} is not in MLflow's store {self.uri}: "
+                f"{str(error).splitlines()[0][:300]}. Point MLFLOW_TRACKING_URI at the store it was trained in, or "
+                f"train it again: materialize {name.replace('.', '/')}."
+            ) from error
+        (file,) = folder.glob("*.skops")
+        try:
+            return skops.io.load(file, trusted=list(trusted))
+        except UntrustedTypesFoundException as error:
+            raise TrackingError(f"{uri} is not loaded: {error}") from error
 
     def open(self) -> tuple["MlflowClient", str]:
         """A client and the id of the experiment, made if it is missing. Raises TrackingError."""

@@ -133,6 +133,14 @@ class Connection:
         self.replace_rows(relation, f"select {listed} from incoming", where)
         self.execute("drop table incoming")
 
+    def make_fit(self, relation: str, types: Mapping[str, str]) -> None:
+        """Make a table with these columns, or add those that it lacks; its rows stay.
+
+        So a view can read a table before anything has been written to it.
+        """
+        listed = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in types.items())
+        self._made_to_fit(relation, f"select {listed} where false")
+
     def _made_to_fit(self, relation: str, query: str) -> bool:
         """Give a table the columns of a query; False if it was made from it, rows and all."""
         if self.relation_kind(relation) != "BASE TABLE":

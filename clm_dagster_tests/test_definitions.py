@@ -45,13 +45,16 @@ def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
         "core/channel_daily", "core/churn_labels", "core/customer_categories", "core/customer_daily",
         "core/customer_features", "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival",
-        "core/rfm_scores", "core/stage_states", "core/totals_daily", "landing/files", "marts/cohort_retention",
-        "marts/funnel_daily", "marts/lifecycle_stages", "marts/persona_profiles", "marts/personas",
+        "core/rfm_scores", "core/stage_states", "core/totals_daily", "landing/files", "marts/churn_contest",
+        "marts/churn_fairness", "marts/churn_scores", "marts/cohort_retention", "marts/feature_drift",
+        "marts/funnel_daily", "marts/lifecycle_stages", "marts/model_scorecard", "marts/persona_profiles",
+        "marts/personas",
         "marts/rfm_segments", "marts/segment_moves", "marts/shop_daily", "marts/stage_transitions",
-        "models/persona_model", "published/warehouse",
+        "models/churn_model", "models/persona_model", "published/warehouse",
         "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
-        "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes", "staging/rfm_segment_map",
-        "staging/rfm_segment_names", "staging/stage_map", "staging/stg_customers", "staging/stg_events",
+        "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes",
+        "staging/rfm_segment_map", "staging/rfm_segment_names", "staging/risk_bands", "staging/stage_map",
+        "staging/stg_customers", "staging/stg_events",
         "staging/stg_order_lines",
         "staging/stg_products",
     ]  # fmt: skip
@@ -67,7 +70,7 @@ def test_everything_comes_from_the_landing_area_or_from_a_seed(definitions: dg.D
     roots = {key.to_user_string() for key in graph.root_materializable_asset_keys}
     seeds = {
         "staging/online_retail_ii_product_codes", "staging/rfm_segment_map", "staging/rfm_segment_names",
-        "staging/stage_map",
+        "staging/risk_bands", "staging/stage_map",
     }  # fmt: skip
     assert roots == {"landing/files"} | seeds
     read = graph.get(dg.AssetKey(["published", "warehouse"])).parent_keys

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.btyd import BGNBD
 from clm_dagster.churn.contestants import (
     BLENDS,
     RECENCY,
@@ -42,7 +41,7 @@ from clm_dagster.churn.features import (
 )
 from clm_dagster.churn.leaks import leaky_columns
 from clm_dagster.churn.level import LevelForecast, Levels
-from clm_dagster.churn.plan import ContestPlan, ContestSettings, prepare
+from clm_dagster.churn.plan import ContestPlan, ContestSettings, Prepared, prepare
 from clm_dagster.churn.scoring import ChurnModel
 from clm_dagster.contest import (
     Difference,
@@ -76,6 +75,8 @@ class Standing:
     parameters: Mapping[str, Any]
     exact: bool
     seconds: float
+    shape: Shape
+    threshold: float
     validation: dict[str, float]
     before: dict[str, float]
     test: dict[str, float]
@@ -97,6 +98,7 @@ class ContestResult:
     shape_losses: dict[str, float]
     leaks: tuple[str, ...]
     test_probabilities: pd.DataFrame  # customer_id, churned, one column for each contestant, calibrated
+    given: Prepared = field(repr=False)
     fitted: dict[str, Any] = field(repr=False, default_factory=dict)
 
     @property
@@ -178,9 +180,7 @@ def _hold(
         settings.horizon_days, settings.spacing_days,
     )  # fmt: skip
     level = levels.forecast(split.test, [day for day in plan.history if day in frames])
-    return _judged(
-        runs, winner, level, leaks, frames[split.test], x, y, given.paces[split.test], split, settings
-    )
+    return _judged(runs, winner, level, leaks, given, split, settings)
 
 
 # ------------------------------------------------------------------------------------- one contestant
@@ -267,10 +267,10 @@ def _blends(runs: Mapping[str, _Run]) -> list[_Run]:
 
 
 def _judged(
-    runs: list[_Run], winner: _Run, level: LevelForecast, leaks: tuple[str, ...], frame: pd.DataFrame,
-    x: Mapping[date, pd.DataFrame], y: Mapping[date, Floats], pace: BGNBD, split: TimeSplit, settings: ContestSettings,
+    runs: list[_Run], winner: _Run, level: LevelForecast, leaks: tuple[str, ...], given: Prepared,
+    split: TimeSplit, settings: ContestSettings,
 ) -> ContestResult:  # fmt: skip
-    test, labels = x[split.test], y[split.test]
+    frame, test, labels = given.frames[split.test], given.x[split.test], given.y[split.test]
     raw = {run.name: log_odds(run.model, test) for run in runs}
     calibrations = {run.name: at_level(raw[run.name], run.shape, level.rate) for run in runs}
     said = {name: calibration(raw[name]) for name, calibration in calibrations.items()}
@@ -280,7 +280,7 @@ def _judged(
     loss = paired_differences(labels, said, winner.name, fast_log_loss)
     standings = {
         run.name: Standing(
-            run.name, run.parameters, run.exact, run.seconds, run.validation,
+            run.name, run.parameters, run.exact, run.seconds, run.shape, run.threshold, run.validation,
             classification_metrics(labels, expit(raw[run.name]), run.threshold),
             classification_metrics(labels, said[run.name], run.threshold),
             classification_metrics(
@@ -291,16 +291,23 @@ def _judged(
         for run in runs
     }  # fmt: skip
     suspicions = [suspected_leak(name, s.test["roc_auc"], settings.leak_auc) for name, s in standings.items()]
-    together = pd.concat([x[day] for day in split.training], ignore_index=True)
-    rows = np.sort(np.random.default_rng(0).permutation(len(together))[:BACKGROUND_ROWS])
+    together = pd.concat([given.x[day] for day in split.training], ignore_index=True)
     model = ChurnModel(
-        name=winner.name, estimator=winner.model, columns=tuple(test.columns), pace=pace, shape=winner.shape,
+        name=winner.name, estimator=winner.model, columns=tuple(test.columns),
+        pace=given.paces[split.test], shape=winner.shape,
         calibration=calibrations[winner.name], threshold=winner.threshold,
-        background=together.iloc[rows].reset_index(drop=True), trained_as_of=split.training[-1],
+        background=_sample(together), judged=_sample(test), trained_as_of=split.training[-1],
         tested_as_of=split.test, horizon_days=settings.horizon_days,
     )  # fmt: skip
     probabilities = pd.DataFrame({"customer_id": frame["customer_id"], "churned": labels.astype(int)} | said)
     return ContestResult(
         split, standings, winner.name, model, level, winner.shape_losses,
-        (*leaks, *(text for text in suspicions if text)), probabilities, {run.name: run.model for run in runs},
+        (*leaks, *(text for text in suspicions if text)), probabilities, given,
+        {run.name: run.model for run in runs},
     )  # fmt: skip
+
+
+def _sample(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most BACKGROUND_ROWS rows, always the same of the same frame."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(frame))[:BACKGROUND_ROWS])
+    return frame.iloc[rows].reset_index(drop=True)

@@ -1,6 +1,7 @@
-"""What became of past scores, how features move, and whether groups are served alike. Pure: frames in and out.
+"""How features move, and whether groups are served alike. Pure: frames in and out.
 
-Belongs here: grading and comparing. Does not: thresholds' values (settings), checks and charts (assets).
+Belongs here: comparing. Does not: thresholds' values (settings), checks and charts (assets), grades of past
+scores (SQL: marts.model_scorecard).
 """
 
 from collections.abc import Iterable
@@ -10,65 +11,45 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.contest import (
-    classification_metrics,
     fast_auc,
     metric_interval,
     missing_rate_change,
     population_stability,
 )
 
-GRADED = ("roc_auc", "brier", "log_loss", "calibration_error", "lift_at_10", "base_rate", "mean_probability")
 MIN_GROUP = 30  # a smaller group has no metrics of its own, only a size
 AGE_BANDS = (0, 25, 35, 45, 55, 65, 200)
 
 
-def scorecard(scores: pd.DataFrame, labels: pd.DataFrame, promises: pd.DataFrame) -> pd.DataFrame:
-    """Grade every past score run whose labels are mature, beside what its model's test promised.
-
-    scores: as_of, customer_id, churn_probability, model_version, one row for each customer of a run.
-    labels: as_of, customer_id, churned. promises: model_version and any of GRADED, from the contest's test.
-    One row for each run (as_of, model_version): customers scored, customers with a label, GRADED, and
-    promised_<metric>. A run with no label yet, or a single class, has no metrics: it waits.
-    """
-    joined = scores.merge(
-        labels[["as_of", "customer_id", "churned"]], on=["as_of", "customer_id"], how="left"
-    )
-    rows = []
-    for (as_of, version), run in joined.groupby(["as_of", "model_version"], sort=True):
-        known = run[run["churned"].notna()]
-        row = {"as_of": as_of, "model_version": version, "customers": len(run), "labelled": len(known)}
-        if known["churned"].nunique() == 2:
-            found = classification_metrics(known["churned"], known["churn_probability"], 0.5)
-            row |= {name: found[name] for name in GRADED}
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=["as_of", "model_version", "customers", "labelled", *GRADED])
-    told = promises[["model_version", *(name for name in GRADED if name in promises)]]
-    told = told.rename(columns={name: f"promised_{name}" for name in GRADED})
-    return table.merge(told, on="model_version", how="left")
-
-
 def feature_drift(
-    trained: pd.DataFrame, scored: pd.DataFrame, warn: float = 0.1, fail: float = 0.25
+    trained: pd.DataFrame, judged: pd.DataFrame, scored: pd.DataFrame, warn: float = 0.1, fail: float = 0.25
 ) -> pd.DataFrame:
     """How far each feature has moved between training and scoring.
 
-    trained, scored: the same columns, of `features.derive`. One row for each feature, the most moved first:
-    feature, population_stability, missing_trained, missing_change, and status: `ok`, `warn` or `fail`, by
-    the stability index or the change of the missing rate, whichever is worse.
+    trained, judged, scored: the same columns, of `features.derive`, of training, of the test snapshot, and now. One
+    row for each feature, the most moved first: feature, population_stability, that of the test snapshot,
+    missing_trained, missing_change, and status: `ok`, `warn` or `fail`. Counts that only grow move in every
+    shop, and the test has shown what the model is worth after such a move; so the status goes by how much further
+    than at the test the index, or the share of missing values, is now, whichever is worse.
     """
     rows = [
         {
             "feature": name,
             "population_stability": population_stability(trained[name], scored[name]),
+            "population_stability_at_test": population_stability(trained[name], judged[name]),
             "missing_trained": float(trained[name].isna().mean()),
             "missing_change": missing_rate_change(trained[name], scored[name]),
+            "missing_since_test": missing_rate_change(judged[name], scored[name]),
         }
         for name in trained.columns
     ]
     table = pd.DataFrame(rows)
-    worst = np.maximum(table["population_stability"], table["missing_change"].abs())
+    further = table["population_stability"] - table["population_stability_at_test"]
+    worst = np.maximum(further, table["missing_since_test"].abs())
     table["status"] = np.select([worst >= fail, worst >= warn], ["fail", "warn"], "ok")
-    return table.sort_values(["population_stability", "feature"], ascending=[False, True], ignore_index=True)
+    return table.drop(columns="missing_since_test").sort_values(
+        ["population_stability", "feature"], ascending=[False, True], ignore_index=True
+    )
 
 
 def age_band(birth_year: pd.Series, year: int) -> pd.Series:

@@ -32,6 +32,12 @@ class ContestSettings:
     calibration_limit: float = 0.08
     features: tuple[str, ...] = FEATURES
 
+    @property
+    def steps_back(self) -> int:
+        """Steps of the grid from a snapshot to the oldest that is read for it: a year before the training part."""
+        gap = -(-self.horizon_days // self.spacing_days)
+        return gap + self.snapshots + year_on_grid(self.spacing_days) // self.spacing_days
+
 
 @dataclass(frozen=True)
 class ContestPlan:
@@ -55,9 +61,7 @@ def contest_plan(test: date, first_day: date, settings: ContestSettings) -> Cont
     split = time_split(
         test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
     )
-    reach = split.training[0] - timedelta(days=year_on_grid(settings.spacing_days)) - step
-    earliest = max(reach, first)
-    steps = (test - earliest).days // settings.spacing_days
+    steps = min(settings.steps_back, (test - first).days // settings.spacing_days)
     grid = tuple(sorted(split.before(k) for k in range(steps + 1)))
     history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
     return ContestPlan(split, history, grid)
@@ -92,7 +96,7 @@ def prepare(
         )
     days = (*split.training, split.test)
     y = checked_labels(frames, labels, days, settings.horizon_days)
-    paces = {day: rhythm.fit(frame) for day, frame in frames.items()}
+    paces = rhythm.fit_all(frames)
     columns = [name for name in FEATURES if name in settings.features]
     x = {day: derive(frames[day], paces[day], settings.horizon_days)[columns] for day in days}
     check_not_empty(pd.concat([x[day] for day in split.training]), columns)

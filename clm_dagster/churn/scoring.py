@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.btyd import BGNBD
+from clm_dagster.btyd import BGNBD, FitError
 from clm_dagster.churn import rhythm
 from clm_dagster.churn.attribution import attribute
 from clm_dagster.churn.contestants import log_odds
@@ -26,7 +26,8 @@ class ChurnModel:
 
     columns: what the estimator takes, of `features.derive`. pace: BG/NBD of the test snapshot; calibration: at the
     level of the test snapshot; both are for single customers, a whole snapshot has its own. threshold: of the
-    calibrated probability, for a yes or no. background: rows of training that reasons are measured from.
+    calibrated probability, for a yes or no. background: rows of training that reasons are measured from; judged: rows
+    of the test snapshot, which drift is measured from; both as the estimator takes them.
     """
 
     name: str
@@ -37,9 +38,17 @@ class ChurnModel:
     calibration: Calibration
     threshold: float
     background: pd.DataFrame
+    judged: pd.DataFrame
     trained_as_of: date
     tested_as_of: date
     horizon_days: int
+
+    def pace_of(self, frame: pd.DataFrame) -> BGNBD:
+        """The pace of a whole snapshot; that of the test snapshot where its likelihood has no top."""
+        try:
+            return rhythm.fit(frame)
+        except FitError:
+            return self.pace
 
     def inputs(self, frame: pd.DataFrame, pace: BGNBD | None = None) -> pd.DataFrame:
         """The estimator's columns for rows of core.customer_features, n x len(columns)."""
@@ -64,7 +73,7 @@ class ChurnModel:
         predicted_churn (0 or 1, at the threshold), and for each of the strongest reasons its sentence
         (reason_1 ...) and its part of the log-odds (reason_1_effect ...).
         """
-        pace = rhythm.fit(frame)
+        pace = self.pace_of(frame)
         x = self.inputs(frame, pace)
         base, parts = attribute(self.estimator, x, self.background)
         raw = base + parts.to_numpy().sum(axis=1)
@@ -115,7 +124,7 @@ def snapshot_level(
     levels = Levels(
         frames,
         {day: found for day, found in known.items() if found is not None},
-        {day: rhythm.fit(frame) for day, frame in frames.items()},
+        rhythm.fit_all(frames),
         horizon_days,
         spacing_days,
     )

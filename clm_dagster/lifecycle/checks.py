@@ -1,6 +1,7 @@
 """The check that refuses an edited map of stages, and the one that says when a source has no visits."""
 
 from clm_dagster.lifecycle.model import stage_map_problems
+from clm_dagster.sql_models.model_assets import Finding
 from clm_dagster.warehouse import Connection
 
 
@@ -9,10 +10,12 @@ def stage_map_check(connection: Connection, relation: str) -> list[str]:
     return stage_map_problems(connection.frame(f"select * from {relation}"))
 
 
-def visits_check(connection: Connection) -> list[str]:
+def visits_check(connection: Connection) -> Finding:
     """Whether the source tells of visits: without them there is no funnel, and its table is empty."""
     if connection.scalar("select count(*) from core.channel_daily where visits > 0"):
-        return []
-    return [
-        "the source has no event of type visit, so the funnel is empty; select visits in the adapter's events.sql"
-    ]
+        return Finding()
+    return Finding(
+        [
+            "the source has no event of type visit, so the funnel is empty; select visits in the adapter's events.sql"
+        ]
+    )

@@ -155,7 +155,8 @@ def build(
     """Build models, and every model they need, into one scratch schema.
 
     `sources` gives what is not built: names of sources (`raw.events`), seeds or models, each with a
-    relation or a frame of its own; a source that is not named is read where it stands.
+    relation or a frame of its own; a source that is not named is read where it stands, one that Python writes and
+    has not yet is empty.
     Microbatches are built over [start, end); start is the variable `start_date` and end is `as_of`
     unless they are given. `known_at` restricts every raw table to what was known then.
     Returns the relation of every model built. Raises ProjectError for an unknown name, ValueError
@@ -183,6 +184,8 @@ def build(
         node = project.nodes[name]
         if not isinstance(node, Model):
             relations[name] = node.relation
+            if project.is_written_by_python(name):
+                connection.make_fit(node.relation, node.types)
             if name in project.seeds:
                 relations[name] = f"{schema}.{name}"
                 load_seed(connection, node, relations[name])

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.partitions import WEEK, all_days_before, as_of_of_key
+from clm_dagster.partitions import WEEK, all_days_before, as_of_of_key, parse_day
 from clm_dagster.settings import Settings
 from clm_dagster.sql_models import versions
 from clm_dagster.sql_models.building import Snapshot
@@ -30,7 +30,7 @@ from clm_dagster.sql_models.parts import (
     run_checks,
     table_schema,
 )
-from clm_dagster.sql_models.project import SNAPSHOT, Model, Node, Project
+from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Node, Project
 from clm_dagster.sql_models.versions import ABSENT, Builds, Version
 from clm_dagster.sql_models.yaml_lines import ProjectError
 from clm_dagster.warehouse import Connection, Warehouse
@@ -42,15 +42,15 @@ class FrameTable:
 
     `reads` are nodes of the project, read at the same snapshot. `model` is the trained table it reads:
     a score reads its newest row at or before as_of, a trained table (that names itself, because it carries
-    something over from one training to the next) the newest before it. A model whose label is
-    counted over `horizon_days` can be trained once those have passed.
+    something over from one training to the next) the newest before it. `weeks_back` are earlier snapshots
+    of the same nodes that are read as well, those that there are.
     """
 
     node: Node
     reads: tuple[str, ...]
     code_version: str
     model: Node | None = None
-    horizon_days: int = 0
+    weeks_back: tuple[int, ...] = ()
 
     @property
     def relation(self) -> str:
@@ -71,10 +71,20 @@ class FrameTable:
         ]
         return trained[-1] if trained else None
 
+    def earlier_keys(self, key: str) -> list[str]:
+        """The earlier snapshots that are read, in order."""
+        return sorted((parse_day(key) - weeks * WEEK).isoformat() for weeks in self.weeks_back)
+
     def expected(self, project: Project, builds: Builds, key: str) -> Version:
         """The version the snapshot would have if it were computed now."""
         parts = [Version(self.code_version)]
         parts += [builds.input_version(project, name, SNAPSHOT, key) for name in self.reads]
+        parts += [
+            builds.stored(project.nodes[name].relation, earlier) or ABSENT
+            for name in self.reads
+            if calendar_of(project.nodes[name]) == SNAPSHOT
+            for earlier in self.earlier_keys(key)
+        ]
         if self.model is not None:
             found = self.model_key(builds, key)
             stored = builds.stored(self.model.relation, found) if found else None
@@ -93,11 +103,13 @@ def frame_table(
     reads: Sequence[str],
     code: Sequence[ModuleType | Callable[..., Any]],
     model: str | None = None,
-    horizon_days: int = 0,
+    weeks_back: Sequence[int] = (),
+    chosen: object = None,
 ) -> FrameTable:
     """The table that the project documents as the source `name`; its version follows `code`.
 
-    Raises ProjectError for a name that is not documented, or not as `partitions: snapshot`.
+    `chosen` are settings that decide its rows: the version follows their text too. Raises ProjectError for a
+    name that is not documented, or not as `partitions: snapshot`.
     """
     for known in (name, *reads, *([model] if model else [])):
         if known not in project.nodes:
@@ -105,9 +117,16 @@ def frame_table(
     node = project.nodes[name]
     if node.dagster.get("partitions") != SNAPSHOT:
         raise ProjectError(f"{node.path}: {name} is written by Python and needs partitions: snapshot")
-    text = "\n".join([*map(inspect.getsource, code), str([(c.name, c.data_type) for c in node.columns])])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return FrameTable(node, tuple(reads), digest, project.nodes[model] if model else None, horizon_days)
+    parts = [*map(inspect.getsource, code), str([(c.name, c.data_type) for c in node.columns])]
+    parts += [str(chosen)] if chosen is not None else []
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    trained = project.nodes[model] if model else None
+    return FrameTable(node, tuple(reads), digest, trained, tuple(weeks_back))
+
+
+def calendar_of(node: Node) -> str | None:
+    """What a node's stored rows go by: `daily`, `snapshot` or nothing."""
+    return node.window if isinstance(node, Model) else node.dagster.get("partitions")
 
 
 def write_frame(
@@ -115,10 +134,9 @@ def write_frame(
 ) -> None:
     """Replace a snapshot's rows and its row in the ledger in one transaction; as_of is filled in."""
     as_of = as_of_of_key(key)
-    types = {column.name: column.data_type or "VARCHAR" for column in table.node.columns}
     with connection.transaction():
         rows = frame.assign(as_of=pd.Timestamp(as_of))
-        connection.replace_with_frame(table.relation, rows, types, Snapshot(as_of).where("as_of"))
+        connection.replace_with_frame(table.relation, rows, table.node.types, Snapshot(as_of).where("as_of"))
         versions.record(connection, table.relation, [(key, version, len(rows))], run_id)
 
 
@@ -192,8 +210,11 @@ def _dependencies(project: Project, settings: Settings, table: FrameTable) -> li
     deps = []
     for name in table.reads:
         node = project.nodes[name]
-        daily = isinstance(node, Model) and node.partitions == "daily"
-        mapping = all_days_before(settings) if daily else None
+        mapping: dg.PartitionMapping | None = None
+        if isinstance(node, Model) and node.partitions == DAILY:
+            mapping = all_days_before(settings)
+        elif table.weeks_back and calendar_of(node) == SNAPSHOT:
+            mapping = dg.TimeWindowPartitionMapping(start_offset=-max(table.weeks_back))
         deps.append(dg.AssetDep(asset_key(node), partition_mapping=mapping))
     if table.model is not None and not table.is_trained:
         weeks = all_days_before(settings).start_offset // WEEK.days
@@ -205,8 +226,7 @@ def _dependencies(project: Project, settings: Settings, table: FrameTable) -> li
 def _request(project: Project, table: FrameTable, builds: Builds, key: str) -> Request:
     for name in table.reads:
         node = project.nodes[name]
-        calendar = node.window if isinstance(node, Model) else node.dagster.get("partitions")
-        if calendar == SNAPSHOT and builds.stored(node.relation, key) is None:
+        if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
             raise dg.Failure(
                 f"{table.relation} {key}: {node.relation} has no such snapshot yet; materialize "
                 f"{asset_key(node).to_user_string()} for {key} first, or `clm run`"

@@ -38,8 +38,18 @@ from clm_dagster.warehouse import Connection, Warehouse
 Chart = Callable[[Connection], str | None]
 # Reads what it likes and returns further metadata: what a person should know beside the rows.
 Facts = Callable[[Connection], Mapping[str, Any]]
-# Looks at a model (all of it) and says what a person should know; only ever a warning.
-ModelCheck = Callable[[Connection], list[str]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: nothing, or problems as sentences, which warn or fail."""
+
+    problems: Sequence[str] = ()
+    fails: bool = False
+
+
+# Looks at a model (all of it) and says what a person should know.
+ModelCheck = Callable[[Connection], Finding]
 # The one source that is partitioned: by day.
 EVENTS = "raw.events"
 
@@ -66,11 +76,11 @@ class Additions:
             dg.AssetCheckResult(
                 check_name=name,
                 asset_key=key,
-                passed=not problems,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(problems) or None,
+                passed=not finding.problems,
+                severity=dg.AssetCheckSeverity.ERROR if finding.fails else dg.AssetCheckSeverity.WARN,
+                description="; ".join(finding.problems) or None,
             )
-            for name, problems in found.items()
+            for name, finding in found.items()
         ]
 
 
@@ -87,7 +97,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         tags={
             "layer": model.schema,
             "materialized": model.materialized,
-            **({"job": "snapshots"} if project.looks_at_snapshots(model.name) else {}),
+            **_job(project, model),
         },
         code_version=model.code_version,
         check_specs=check_specs(model) + added.specs(asset_key(model)),
@@ -104,6 +114,13 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         return _run(context, warehouse, project, model, settings, added)
 
     return run
+
+
+def _job(project: Project, model: Model) -> dict[str, str]:
+    """The tag that puts a model without days of its own into the job after which it is as it should be."""
+    if model.name in project.readers_of_python:
+        return {"job": "scores"}
+    return {"job": "snapshots"} if project.looks_at_snapshots(model.name) else {}
 
 
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
@@ -129,6 +146,9 @@ def _run(
         sql = ""
         with connection.transaction():
             connection.execute(f"create schema if not exists {model.schema}")
+            for name in model.refs:
+                if project.is_written_by_python(name):
+                    connection.make_fit(project.nodes[name].relation, project.nodes[name].types)
             for number, piece in enumerate(_pieces(model, keys)):
                 sql = compile_model(project, model, piece)
                 materialize(connection, model, model.relation, sql, piece, first=number == 0)
@@ -242,10 +262,7 @@ def _record(
 
 def _lineage(project: Project, model: Model, sql: str, cache: Path) -> dg.TableColumnLineage:
     upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
-    schema = {
-        relation: {column.name: column.data_type or "VARCHAR" for column in node.columns}
-        for relation, node in upstream.items()
-    }
+    schema = {relation: node.types for relation, node in upstream.items()}
     return dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(asset_key(upstream[relation]), source) for relation, source in sources]

@@ -57,6 +57,11 @@ class Node:
         return dict(self.config.get("meta", {}).get("dagster", {}))
 
     @property
+    def types(self) -> dict[str, str]:
+        """What each documented column is stored as."""
+        return {column.name: column.data_type or "VARCHAR" for column in self.columns}
+
+    @property
     def all_tests(self) -> tuple[DataTest, ...]:
         """Tests of the node and of its columns."""
         return self.tests + tuple(test for column in self.columns for test in column.tests)
@@ -145,6 +150,20 @@ class Project:
         return isinstance(node, Model) and (
             node.window == SNAPSHOT or any(self.looks_at_snapshots(ref) for ref in node.refs)
         )
+
+    def is_written_by_python(self, name: str) -> bool:
+        """Whether a node is a table that Python writes, a snapshot at a time."""
+        node = self.nodes[name]
+        return isinstance(node, Source) and node.partitions == SNAPSHOT
+
+    @cached_property
+    def readers_of_python(self) -> list[str]:
+        """Models that read a table that Python writes, directly or not; upstream first."""
+        found: list[str] = []
+        for name, model in self.models.items():
+            if any(self.is_written_by_python(ref) or ref in found for ref in model.refs):
+                found.append(name)
+        return found
 
     def model(self, name: str) -> Model:
         """A model by name. Raises ProjectError that lists those there are."""

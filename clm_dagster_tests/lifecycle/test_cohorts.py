@@ -113,7 +113,7 @@ def test_without_visits_the_funnel_is_empty_and_the_check_says_so(
         fill(in_memory, project, events if with_visits else events[events.event_type != "visit"])
         built = build(in_memory, project, ["funnel_daily"], schema, {}, as_of=AS_OF, start=START)
         count = in_memory.scalar(f"select count(*) from {built['funnel_daily']}")
-        problems = visits_check(in_memory)
+        problems = visits_check(in_memory).problems
         assert (count > 0, not problems) == (with_visits, with_visits)
         assert all("no event of type visit" in problem for problem in problems)
 

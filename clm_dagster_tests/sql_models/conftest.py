@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import warehouse_of
+from clm_dagster.definitions import load_sql, warehouse_of
 from clm_dagster.ingest.contract import read_contract
 from clm_dagster.ingest.loading import create_tables
 from clm_dagster.settings import Settings, load_settings
@@ -126,5 +126,10 @@ def built(built_shop: tuple[Settings, Warehouse, pd.DataFrame]) -> Iterator[Conn
     copy = settings.data_dir / "copy.duckdb"
     with warehouse.still("a copy") as path:
         shutil.copy(path, copy)
-    with duckdb.connect(str(copy)) as connection:
-        yield Connection(connection)
+    project = load_sql(settings)
+    readers = project.readers_of_python
+    given = {name: model.relation for name, model in project.models.items() if name not in readers}
+    with duckdb.connect(str(copy)) as opened:
+        connection = Connection(opened)
+        build(connection, project, readers, "marts", given)  # no model was trained, so no run has made them
+        yield connection

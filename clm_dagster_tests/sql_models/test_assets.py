@@ -12,7 +12,7 @@ from clm_dagster.settings import Settings
 from clm_dagster.sql_models.assets import Extras, sql_assets
 from clm_dagster.sql_models.building import Batch, Slice, Snapshot, compile_model
 from clm_dagster.sql_models.lineage import Lineage, column_lineage
-from clm_dagster.sql_models.model_assets import Additions, model_asset
+from clm_dagster.sql_models.model_assets import Additions, Finding, model_asset
 from clm_dagster.sql_models.parts import keys_of_run
 from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Project, load_project
 from clm_dagster.warehouse import Connection, Warehouse
@@ -23,7 +23,8 @@ MODELS = [
     "stg_events", "stg_order_lines", "stg_customers", "stg_products", "customer_daily", "product_daily",
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
-    "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels",
+    "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
+    "churn_fairness", "model_scorecard",
 ]  # fmt: skip
 
 
@@ -35,7 +36,15 @@ def test_the_models_are_these(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*MODELS, "rfm_segment_map", "rfm_segment_names", "stage_map", "online_retail_ii_product_codes"]
+    "name",
+    [
+        *MODELS,
+        "risk_bands",
+        "rfm_segment_map",
+        "rfm_segment_names",
+        "stage_map",
+        "online_retail_ii_product_codes",
+    ],
 )
 def test_documented_columns_are_those_there_are_with_their_types(
     name: str, project: Project, built: Connection
@@ -127,8 +136,10 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
         assert set(found) <= columns, model.name
         assert {source for sources in found.values() for source in sources} <= known, model.name
         # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
-        constant = {"as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days"}
-        missing = columns - set(found) - constant - {"orders", "order_days", "new_buyers", "customers"}
+        constant = {"as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "metric"}
+        missing = (
+            columns - set(found) - constant - {"orders", "order_days", "new_buyers", "customers", "labelled"}
+        )
         assert not missing, (model.name, missing)
 
 
@@ -189,9 +200,9 @@ models:
 }
 
 
-def few_rows(connection: Connection) -> list[str]:
+def few_rows(connection: Connection) -> Finding:
     """Whether there are ten rows."""
-    return [f"{connection.scalar('select count(*) from core.a')} rows are few", "so be careful"]
+    return Finding([f"{connection.scalar('select count(*) from core.a')} rows are few", "so be careful"])
 
 
 def materialize(
@@ -205,7 +216,7 @@ def materialize(
     extras = Extras(
         charts={"core.a": lambda connection: "![a](data:,)"},
         facts={"core.a": lambda connection: {"rests_on": "numbers"}},
-        checks={"core.a": {"has_enough": few_rows, "is_there": lambda connection: []}},
+        checks={"core.a": {"has_enough": few_rows, "is_there": lambda connection: Finding()}},
     )
     assets = sql_assets(project, settings, extras)
     return dg.materialize(assets, instance=instance, resources={"warehouse": warehouse}, raise_on_error=False)

@@ -29,7 +29,8 @@ TABLES = (
     "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
     "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels",
     "marts.shop_daily", "marts.rfm_segments",
-    "staging.stage_map", "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
+    "staging.risk_bands", "staging.stage_map",
+    "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
     "core.channel_daily", "marts.lifecycle_stages", "marts.stage_transitions", "marts.segment_moves",
     "marts.cohort_retention", "marts.funnel_daily",
 )  # fmt: skip

@@ -1,13 +1,13 @@
 """Tables that Python writes: replaced whole with their ledger, stale exactly when something changed."""
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import python_tables, warehouse_of
+from clm_dagster.definitions import warehouse_of
+from clm_dagster.personas.assets import persona_tables
 from clm_dagster.planning import stale_scores, stale_trainings, training_keys
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
@@ -25,7 +25,7 @@ WEEKS = [f"2024-{month}" for month in ("01-01", "01-08", "01-15", "01-22")]
 
 @pytest.fixture
 def tables(project: Project) -> list[FrameTable]:
-    return python_tables(project)
+    return persona_tables(project)
 
 
 def build(connection: Connection, relation: str, key: str, version: str = "a") -> None:
@@ -108,17 +108,34 @@ def test_a_training_is_stale_after_one_that_is(
     assert stale_trainings(project, model, Builds.read(connection), WEEKS) == WEEKS[2:]
 
 
-def test_training_snapshots_are_quarterly_and_mature(settings_for: Callable[..., Settings]) -> None:
+def test_training_snapshots_are_quarterly(settings_for: Callable[..., Settings]) -> None:
     settings = settings_for(train_count=2)
     keys = [day.date().isoformat() for day in pd.date_range("2024-01-01", "2024-12-30", freq="W-MON")]
-    chosen = training_keys(keys, date(2025, 1, 6), settings)
+    chosen = training_keys(keys, settings)
     assert (pd.Timestamp(chosen[1]) - pd.Timestamp(chosen[0])).days == 91
-    assert set(training_keys(keys[10:], date(2025, 1, 6), settings)) == set(chosen)  # whatever the start
-    later = training_keys(keys, date(2025, 1, 6), settings, horizon_days=90)
-    assert pd.Timestamp(later[-1]) + pd.Timedelta(days=97) <= pd.Timestamp("2025-01-06")
-    assert training_keys(keys[:1], date(2024, 1, 8), settings) == keys[:1]  # a young shop's newest
-    assert training_keys(keys[:1], date(2024, 1, 8), settings, horizon_days=30) == []
-    assert training_keys(keys, date(2025, 1, 6), settings_for(train_count=0)) == []
+    assert set(training_keys(keys[10:], settings)) == set(chosen)  # whatever the start
+    assert training_keys(keys[:1], settings) == keys[:1]  # a young shop's newest
+    assert training_keys([], settings) == training_keys(keys, settings_for(train_count=0)) == []
+
+
+def test_earlier_snapshots_and_settings_are_part_of_the_version(
+    connection: Connection, project: Project
+) -> None:
+    def table(chosen: object) -> FrameTable:
+        return frame_table(
+            project, "marts.personas", ["customer_features"], [], weeks_back=[1, 3], chosen=chosen
+        )
+
+    build(connection, READS[0], WEEKS[3])
+    expected = {}
+    for step, key in enumerate((None, WEEKS[1], WEEKS[2], WEEKS[0])):
+        if key:
+            build(connection, READS[0], key)
+        expected[step] = table(1).expected(project, Builds.read(connection), WEEKS[3])
+    assert table(1).earlier_keys(WEEKS[3]) == [WEEKS[0], WEEKS[2]]
+    assert expected[0] == expected[1]  # two weeks back is not read
+    assert len({version.hash for version in expected.values()}) == 3
+    assert table(2).expected(project, Builds.read(connection), WEEKS[3]) != expected[3]
 
 
 def test_a_table_must_be_documented(project: Project) -> None:
@@ -142,6 +159,13 @@ def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
         buyers = connection.scalar(
             "select count(*) from core.customer_features where as_of = '2024-01-15' and orders > 0"
         )
+        contest = connection.frame("select said, model_version from models.churn_model")
+        graded = connection.scalar("select count(*) from marts.model_scorecard")
+    assert (
+        "fewer than 100 customers have ordered" in contest["said"][0]
+        and contest["model_version"].isna().all()
+    )
+    assert graded == 0
     assert len(model) == 1 and model["model_version"][0] == "1"
     assert scored == buyers == model["customers"][0] > 0
     assert [run.job for run in run_shop(settings, lambda *_: lambda *_: None).runs] == ["land"]

@@ -1,0 +1,327 @@
+"""The assets of churn: the trained model, every customer's probability and reasons, and what has drifted.
+
+Belongs here: tables, their versions, scoring a snapshot. Does not: training (`training`), grades and contests as
+tables (SQL: marts.model_scorecard, marts.churn_contest, marts.churn_fairness).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from clm_dagster.churn import (
+    attribution,
+    checks,
+    contestants,
+    features,
+    level,
+    model,
+    monitoring,
+    plan,
+    reading,
+    reasons,
+    rhythm,
+    scoring,
+    served,
+    training,
+)
+from clm_dagster.churn.charts import drift_chart
+from clm_dagster.churn.monitoring import feature_drift
+from clm_dagster.churn.plan import ContestSettings
+from clm_dagster.churn.reading import (
+    MODEL,
+    contest_settings,
+    first_day,
+    read_features,
+    read_labels,
+    read_models,
+)
+from clm_dagster.churn.scoring import ChurnModel, level_snapshots, snapshot_level
+from clm_dagster.churn.served import TRUSTED, to_model
+from clm_dagster.churn.training import champion_row
+from clm_dagster.contest import ContestError
+from clm_dagster.partitions import as_of_of_key
+from clm_dagster.settings import Settings
+from clm_dagster.sql_models.frame_tables import (
+    Compute,
+    Computed,
+    FrameTable,
+    Read,
+    Request,
+    frame_asset,
+    frame_table,
+)
+from clm_dagster.sql_models.parts import asset_key
+from clm_dagster.sql_models.project import Project
+from clm_dagster.tracking import Tracking
+from clm_dagster.warehouse import Connection
+
+SCORES, DRIFT = "marts.churn_scores", "marts.feature_drift"
+REASONS = 3
+# What the forecast of the level looks at, beside what says which customer it is.
+_LEVEL_COLUMNS = ", ".join(("as_of", *features.NEEDED[1:]))
+
+
+def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
+    """The tables of this room, in the order in which they are computed."""
+    chosen = contest_settings(settings)
+    contest: list[Any] = [
+        model,
+        plan,
+        contestants,
+        features,
+        level,
+        rhythm,
+        scoring,
+        served,
+        training,
+        reading,
+        monitoring,
+    ]
+    scored: list[Any] = [scoring, features, level, rhythm, attribution, reasons, reading, _score]
+    back = [k * settings.churn_spacing_weeks for k in range(1, chosen.steps_back + 1)]
+    judged = reading.weeks_to_mature(chosen.horizon_days)
+    return [
+        frame_table(
+            project, MODEL, ["customer_features", "churn_labels", "stg_customers", "lifecycle_cutoffs"], contest,
+            model=MODEL, weeks_back=[judged, *(judged + weeks for weeks in back)],
+            chosen=(chosen, settings.train_customers),
+        ),
+        frame_table(
+            project, SCORES, ["customer_features", "churn_labels", "risk_bands"], scored, model=MODEL,
+            weeks_back=back, chosen=(chosen, settings.train_customers),
+        ),
+        frame_table(
+            project, DRIFT, ["customer_features"], [monitoring, features, rhythm, _drifter], model=MODEL,
+            chosen=(chosen.active_days, settings.drift_warn, settings.drift_fail),
+        ),
+    ]  # fmt: skip
+
+
+def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets of this room."""
+    trained, scored, drifted = churn_tables(project, settings)
+    return [
+        frame_asset(
+            project, settings, trained, training.reader(settings), training.trainer(settings),
+            checks.specs_of_model(asset_key(trained.node)),
+        ),
+        frame_asset(
+            project, settings, scored, _reader(settings), _score, checks.specs_of_scores(asset_key(scored.node))
+        ),
+        frame_asset(
+            project, settings, drifted, _drift_reader(settings), _drifter(settings),
+            checks.specs_of_drift(asset_key(drifted.node)),
+        ),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------- which model
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that scores a snapshot, as its row in models.churn_model; `said`: why it is no champion."""
+
+    row: pd.Series | None
+    said: str | None = None
+
+
+def choose(models: pd.DataFrame, horizon_days: int, alias: str | None) -> Choice:
+    """The champion as of then; without one the newest model, if no leak is suspected.
+
+    models: rows of models.churn_model trained by then. alias: the version that MLflow's alias `champion` points at,
+    None for a snapshot of the past, or where nobody has set it: a person who moves it back is obeyed. Raises
+    dg.Failure for a version that the table does not know.
+    """
+    known = models[models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
+    if alias is not None:
+        found = known[known["model_version"] == alias]
+        if found.empty:
+            versions = ", ".join(known["model_version"]) or "none"
+            raise dg.Failure(
+                f"MLflow's champion of {MODEL} is version {alias}, which the table {MODEL} does not know for a horizon "
+                f"of {horizon_days} days (known: {versions}). Point the alias `champion` at one of these, or train "
+                "again: materialize models/churn_model."
+            )
+        return Choice(found.iloc[-1])
+    best = champion_row(known, horizon_days)
+    if best is not None:
+        return Choice(best)
+    honest = known[~known["suspected_leak"].astype(bool)]
+    if honest.empty:
+        last = f" {models.iloc[-1]['said']}" if len(models) else ""
+        return Choice(None, f"no churn model can score it, so it has no scores.{last}")
+    newest = honest.iloc[-1]
+    return Choice(
+        newest, f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
+        f"{newest['said']}",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What scoring reads: the models by then, features back to a year before, mature labels, the bands."""
+
+    models: pd.DataFrame
+    is_latest: bool
+    chosen: ContestSettings
+    features: pd.DataFrame
+    history: pd.DataFrame
+    labels: pd.DataFrame
+    bands: pd.DataFrame
+
+
+def _is_latest(connection: Connection, as_of: date) -> bool:
+    """Whether no model was trained after an as_of: then MLflow's own alias decides."""
+    if connection.relation_kind(MODEL) is None:
+        return True
+    return not connection.scalar(f"select count(*) from {MODEL} where as_of > ?", [as_of])
+
+
+def _model_at(context: dg.AssetExecutionContext, given: _Given) -> tuple[ChurnModel | None, Choice]:
+    tracking: Tracking = context.resources.tracking
+    alias = tracking.champion(MODEL) if given.is_latest else None
+    choice = choose(given.models, given.chosen.horizon_days, alias)
+    if choice.row is None:
+        return None, choice
+    return to_model(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED)), choice
+
+
+# ----------------------------------------------------------------------------------------- scores
+
+
+def _reader(settings: Settings) -> Read:
+    chosen = contest_settings(settings)
+
+    def read(connection: Connection, request: Request) -> _Given:
+        as_of = as_of_of_key(request.key).date()
+        active, days, most = chosen.active_days, [as_of], settings.train_customers
+        if request.model_key is not None:
+            try:
+                first = first_day(connection, as_of)
+                days = list(level_snapshots(as_of, first, chosen.spacing_days, chosen.steps_back))
+            except ContestError:
+                days = [as_of]  # too few customers to forecast a level from: there is no model either
+        everyone = connection.frame(
+            "select * from core.customer_features where as_of = ? and recency_days <= ? order by customer_id",
+            [as_of, active],
+        )
+        history = read_features(connection, request, days[:-1], active, most, _LEVEL_COLUMNS)
+        bands = connection.frame("select risk_band, from_probability from staging.risk_bands order by 2")
+        models = read_models(connection, as_of)
+        labels = read_labels(connection, as_of, days)
+        latest = _is_latest(connection, as_of)
+        return _Given(models, latest, chosen, everyone, history, labels, bands)
+
+    return read
+
+
+def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
+    as_of = as_of_of_key(request.key).date()
+    fitted, choice = _model_at(context, given)
+    if fitted is None or choice.row is None or given.features.empty:
+        return Computed(pd.DataFrame(columns=_COLUMNS), {}, checks.check_coverage(str(as_of), choice.said))
+    chosen = given.chosen
+    together = pd.concat([given.history, given.features[given.history.columns]], ignore_index=True)
+    forecast = snapshot_level(
+        together, given.labels, as_of, chosen.horizon_days, chosen.active_days, chosen.spacing_days
+    )
+    frame = fitted.scores(given.features, forecast.rate, REASONS)
+    frame["risk_band"] = band_of(frame["churn_probability"].to_numpy(), given.bands)
+    frame = frame.drop(columns=["as_of"]).assign(
+        model_name=choice.row["model_name"],
+        model_version=choice.row["model_version"],
+        model_as_of=choice.row["as_of"],
+        training_data_hash=choice.row["training_data_hash"],
+    )
+    sizes = frame["risk_band"].value_counts()
+    return Computed(
+        frame[_COLUMNS],
+        {
+            "model_version": str(choice.row["model_version"]),
+            "model_as_of": str(choice.row["as_of"]),
+            "churn_rate_forecast": round(forecast.rate, 4),
+            "level_method": forecast.method,
+            "customers": {str(name): int(count) for name, count in sizes.items()},
+        },
+        checks.check_coverage(str(as_of), choice.said),
+    )
+
+
+def band_of(probabilities: np.ndarray, bands: pd.DataFrame) -> np.ndarray:
+    """The risk band of each probability: the last whose from_probability it reaches."""
+    places = np.searchsorted(bands["from_probability"].to_numpy(float), probabilities, side="right") - 1
+    return bands["risk_band"].to_numpy(dtype=object)[places]
+
+
+# ------------------------------------------------------------------------------------------ drift
+
+
+def _drift_reader(settings: Settings) -> Read:
+    chosen = contest_settings(settings)
+
+    def read(connection: Connection, request: Request) -> _Given:
+        as_of = as_of_of_key(request.key).date()
+        everyone = read_features(connection, request, [as_of], chosen.active_days, settings.train_customers)
+        before = pd.DataFrame()
+        if connection.relation_kind(DRIFT) is not None:
+            before = connection.frame(
+                f"select as_of, feature, population_stability from {DRIFT} where as_of < ? order by all",
+                [as_of],
+            )
+        nothing = pd.DataFrame()
+        return _Given(
+            read_models(connection, as_of),
+            _is_latest(connection, as_of),
+            chosen,
+            everyone,
+            before,
+            nothing,
+            nothing,
+        )
+
+    return read
+
+
+def _drifter(settings: Settings) -> Compute:
+    warn, fail = settings.drift_warn, settings.drift_fail
+
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
+        as_of = as_of_of_key(request.key).date()
+        fitted, choice = _model_at(context, given)
+        if fitted is None or choice.row is None or given.features.empty:
+            return Computed(
+                pd.DataFrame(columns=_DRIFT_COLUMNS), {}, checks.check_drift(str(as_of), None, warn, fail)
+            )
+        table = feature_drift(
+            fitted.background,
+            fitted.judged,
+            fitted.inputs(given.features, fitted.pace_of(given.features)),
+            warn,
+            fail,
+        )
+        shown = pd.concat([given.history, table.assign(as_of=pd.Timestamp(as_of))], ignore_index=True)
+        picture = drift_chart(shown)
+        told = table.assign(model_name=choice.row["model_name"], model_version=choice.row["model_version"])
+        return Computed(
+            told[_DRIFT_COLUMNS],
+            {"chart": dg.MetadataValue.md(picture)} if picture else {},
+            checks.check_drift(str(as_of), table, warn, fail),
+        )
+
+    return compute
+
+
+_COLUMNS = [
+    "customer_id", "horizon_days", "churn_probability", "predicted_churn", "risk_band",
+    *(f"reason_{k}{part}" for k in range(1, REASONS + 1) for part in ("", "_effect")),
+    "model_name", "model_version", "model_as_of", "training_data_hash",
+]  # fmt: skip
+_DRIFT_COLUMNS = [
+    "feature", "population_stability", "population_stability_at_test", "missing_trained", "missing_change",
+    "status", "model_name", "model_version",
+]  # fmt: skip

@@ -1,0 +1,185 @@
+{{ config(event_time='as_of') }}
+
+-- Every past score run, graded as soon as its labels are mature, beside what its model's test promised. A
+-- view: a run is graded when the last day of its horizon is loaded, without anything being made again.
+
+with scores as (
+
+    select
+        as_of,
+        model_name,
+        model_version,
+        model_as_of,
+        horizon_days,
+        customer_id,
+        churn_probability
+    from {{ source('marts', 'churn_scores') }}
+
+),
+
+labelled as (
+
+    select
+        scores.as_of,
+        scores.model_version,
+        scores.churn_probability as said,
+        cast(labels.churned as double) as came,
+        rank() over (partition by scores.as_of, scores.model_version order by scores.churn_probability) as place,
+        rank() over (partition by scores.as_of, scores.model_version order by scores.churn_probability desc) as place_from_top,
+        count(*) over (partition by scores.as_of, scores.model_version, scores.churn_probability) as ties,
+        count(*) over (partition by scores.as_of, scores.model_version) as customers
+    from scores
+    inner join {{ ref('churn_labels') }} as labels
+        on
+            scores.as_of = labels.as_of
+            and scores.customer_id = labels.customer_id
+            and scores.horizon_days = labels.horizon_days
+
+),
+
+---------- expected calibration error over ten bins of equally many customers; equal scores share a bin
+bins as (
+
+    select
+        as_of,
+        model_version,
+        (place - 1) * 10 // customers as bin,
+        abs(sum(said) - sum(came)) as gap
+    from labelled
+    group by as_of, model_version, (place - 1) * 10 // customers
+
+),
+
+calibration as (
+
+    select
+        as_of,
+        model_version,
+        sum(gap) as gaps
+    from bins
+    group by as_of, model_version
+
+),
+
+---------- those above the last place of the tenth with the highest scores, and those who share it
+tops as (
+
+    select
+        *,
+        greatest(1, cast(round_even(0.1 * customers, 0) as bigint)) as wanted
+    from labelled
+
+),
+
+lifts as (
+
+    select
+        as_of,
+        model_version,
+        max(wanted) as wanted,
+        coalesce(sum(came) filter (where place_from_top + ties - 1 <= wanted), 0) as hits,
+        count(*) filter (where place_from_top + ties - 1 <= wanted) as above,
+        avg(came) filter (where place_from_top <= wanted and place_from_top + ties - 1 > wanted) as rate_of_tied
+    from tops
+    group by as_of, model_version
+
+),
+
+graded as (
+
+    select
+        as_of,
+        model_version,
+        count(*) as labelled,
+        avg(came) as base_rate,
+        avg(said) as mean_probability,
+        avg((said - came) * (said - came)) as brier,
+        -avg(ln(greatest(case when came = 1 then said else 1 - said end, 2.220446049250313e-16))) as log_loss,
+        -- Mann and Whitney's U from mean ranks.
+        (sum(case when came = 1 then place + (ties - 1) / 2.0 end) - sum(came) * (sum(came) + 1) / 2)
+        / nullif(sum(came) * (count(*) - sum(came)), 0) as roc_auc
+    from labelled
+    group by as_of, model_version
+
+),
+
+runs as (
+
+    select
+        as_of,
+        model_name,
+        model_version,
+        horizon_days,
+        max(model_as_of) as model_as_of,
+        count(*) as customers
+    from scores
+    group by as_of, model_name, model_version, horizon_days
+
+),
+
+found as (
+
+    select
+        runs.*,
+        graded.labelled,
+        graded.roc_auc,
+        graded.brier,
+        graded.log_loss,
+        calibration.gaps / graded.labelled as calibration_error,
+        (lifts.hits + coalesce(lifts.rate_of_tied, 0) * (lifts.wanted - lifts.above))
+        / lifts.wanted / nullif(graded.base_rate, 0) as lift_at_10,
+        graded.base_rate,
+        graded.mean_probability
+    from runs
+    left join graded on runs.as_of = graded.as_of and runs.model_version = graded.model_version
+    left join calibration on runs.as_of = calibration.as_of and runs.model_version = calibration.model_version
+    left join lifts on runs.as_of = lifts.as_of and runs.model_version = lifts.model_version
+
+),
+
+metrics as (
+
+    select unnest([
+        'roc_auc', 'brier', 'log_loss', 'calibration_error', 'lift_at_10', 'base_rate', 'mean_probability'
+    ]) as metric
+
+),
+
+final as (
+
+    select
+        found.as_of,
+        found.model_name,
+        found.model_version,
+        found.model_as_of,
+        found.horizon_days,
+        cast(found.as_of as date) + cast(found.horizon_days as integer) as matures_on,
+        found.customers,
+        coalesce(found.labelled, 0) as labelled,
+        metrics.metric,
+        case metrics.metric
+            when 'roc_auc' then found.roc_auc
+            when 'brier' then found.brier
+            when 'log_loss' then found.log_loss
+            when 'calibration_error' then found.calibration_error
+            when 'lift_at_10' then found.lift_at_10
+            when 'base_rate' then found.base_rate
+            else found.mean_probability
+        end as value,
+        case metrics.metric
+            when 'roc_auc' then models.test_roc_auc
+            when 'brier' then models.test_brier
+            when 'log_loss' then models.test_log_loss
+            when 'calibration_error' then models.test_calibration_error
+            when 'lift_at_10' then models.test_lift_at_10
+            when 'base_rate' then models.test_base_rate
+            else models.test_mean_probability
+        end as promised
+    from found
+    cross join metrics
+    left join {{ source('models', 'churn_model') }} as models
+        on found.model_as_of = models.as_of and found.model_version = models.model_version
+
+)
+
+select * from final
