@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     churn_active_days: int = Field(
         365, ge=1, description="Days before as_of in which a customer must have ordered to be asked about."
     )
+    value_horizon_days: int = Field(
+        90, ge=1, description="Days after as_of in which a customer's spend is forecast."
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")
