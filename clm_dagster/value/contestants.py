@@ -11,6 +11,7 @@ The outlier rule of targets: a ratio above the `TARGET_QUANTILE` of the training
 A wholesaler who is known to be one has ratios like everybody's; a single huge order out of the blue is cut.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
@@ -113,14 +115,18 @@ def _scaled(model: Any) -> Pipeline:
 
 def contestants() -> tuple[Contestant, ...]:
     """All of them, the dumb rules first."""
-    network = MLPRegressor(hidden_layer_sizes=(16,), alpha=1.0, learning_rate_init=0.005, max_iter=30, batch_size=512, tol=0.0,
-                           n_iter_no_change=40, random_state=SEED)  # fmt: skip
+    network = MLPRegressor(
+        hidden_layer_sizes=(16,), alpha=1.0, learning_rate_init=0.005, max_iter=30, batch_size=512, tol=0.0,
+        n_iter_no_change=40, random_state=SEED,
+    )  # fmt: skip
     classifier = HistGradientBoostingClassifier(**BOOSTING)
     return (
         *(Contestant(rule, rule) for rule in RULES),
         Contestant("boosting_sqrt", "amount", 0.5, (_boosting(),)),
-        Contestant("boosting_sqrt_ratio", "ratio", 0.5, (_boosting(),), LEAVES),
-        Contestant("boosting_poisson", "ratio", 1.0, (_boosting(loss="poisson"),)),
+        Contestant("boosting_ratio", "ratio", 0.7, (_boosting(),), LEAVES),
+        Contestant(
+            "boosting_poisson", "ratio", 1.0, (_boosting(loss="poisson", max_iter=60, learning_rate=0.15),)
+        ),
         Contestant("ridge_sqrt", "amount", 0.5, (_scaled(Ridge(10.0)),)),
         Contestant("two_part", "two_part", 1.0, (classifier, _boosting())),
         Contestant("mlp", "ratio", 0.5, (_scaled(network),)),
@@ -130,9 +136,9 @@ def contestants() -> tuple[Contestant, ...]:
 # Means in square roots, each member put at one level before.
 BLENDS: dict[str, tuple[str, ...]] = {
     "blend_btyd_sqrt": ("btyd", "boosting_sqrt"),
-    "blend_btyd_ratio": ("btyd", "boosting_sqrt_ratio"),
-    "blend_btyd_ratio_sqrt": ("btyd", "boosting_sqrt_ratio", "boosting_sqrt"),
-    "blend_btyd_ratio_two_part": ("btyd", "boosting_sqrt_ratio", "two_part"),
+    "blend_btyd_ratio": ("btyd", "boosting_ratio"),
+    "blend_btyd_mlp": ("btyd", "mlp"),
+    "blend": ("btyd", "boosting_ratio", "mlp", "two_part"),
 }
 
 
@@ -145,7 +151,9 @@ class Training:
     revenue: Floats
 
     @classmethod
-    def of(cls, snapshots: Sequence[Snapshot], revenues: Sequence[Floats], levels: Sequence[float]) -> "Training":
+    def of(
+        cls, snapshots: Sequence[Snapshot], revenues: Sequence[Floats], levels: Sequence[float]
+    ) -> "Training":
         """levels: what each snapshot's revenue is divided by, so that no model learns the season by accident."""
         return cls(
             np.concatenate([snapshot.x.to_numpy(dtype=float) for snapshot in snapshots]),
@@ -160,9 +168,7 @@ class Training:
         return np.minimum(ratio, winsor_limit(ratio, TARGET_QUANTILE))
 
 
-def fitted(
-    contestant: Contestant, parameters: Parameters, rows: Training, horizon_days: int
-) -> Predictor:
+def fitted(contestant: Contestant, parameters: Parameters, rows: Training, horizon_days: int) -> Predictor:
     """Fit one contestant; a rule has nothing to fit."""
     plain = Predictor(contestant.name, contestant.kind, horizon_days, contestant.power)
     if contestant.kind in RULES:
@@ -170,20 +176,21 @@ def fitted(
     ratio = rows.ratio
     models = [clone(model) for model in contestant.estimators]
     models[0].set_params(**parameters)
-    if contestant.kind == "two_part":
-        spends = ratio > 0
-        models[0].fit(rows.x, spends.astype(int))
-        models[1].fit(rows.x[spends], np.log(ratio[spends]))
-    elif contestant.kind == "amount":
-        models[0].fit(rows.x, (ratio * rows.base) ** contestant.power)
-    else:
-        extra = {"model__sample_weight": rows.base} if isinstance(models[0], Pipeline) else {"sample_weight": rows.base}
-        models[0].fit(rows.x, ratio**contestant.power, **extra)
+    with warnings.catch_warnings():
+        # Stopped early is no fault: what a contestant is worth is seen on validation.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if contestant.kind == "two_part":
+            spends = ratio > 0
+            models[0].fit(rows.x, spends.astype(int))
+            models[1].fit(rows.x[spends], np.log(ratio[spends]))
+        elif contestant.kind == "amount":
+            models[0].fit(rows.x, (ratio * rows.base) ** contestant.power)
+        else:
+            prefix = "model__" if isinstance(models[0], Pipeline) else ""
+            models[0].fit(rows.x, ratio**contestant.power, **{f"{prefix}sample_weight": rows.base})
     return replace(plain, estimators=tuple(models))
 
 
 def mean_of(name: str, members: Sequence[Predictor], scales: Sequence[float]) -> Predictor:
     """The mean in square roots of fitted contestants, each times its scale."""
     return Predictor(name, "mean", members[0].horizon_days, members=tuple(members), scales=tuple(scales))
-
-

@@ -73,7 +73,9 @@ class Pace:
         purchases = self.purchases.expected_purchases(history, ahead)
         each = self.spend.expected_spend(frame["order_days"].to_numpy(float), mean_spend(frame))
         none = self.purchases.probability_of_no_purchase(history, ahead)
-        return Expectation(purchases * self.orders_per_day, each / self.orders_per_day, purchases * each, none)
+        return Expectation(
+            purchases * self.orders_per_day, each / self.orders_per_day, purchases * each, none
+        )
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers, for JSON; time in days."""
@@ -98,5 +100,3 @@ def winsor_limit(amounts: Floats, quantile: float) -> float:
     """The quantile of the amounts above 0; infinite where there is none."""
     above = amounts[amounts > 0]
     return float(np.quantile(above, quantile)) if len(above) else float("inf")
-
-

@@ -32,6 +32,7 @@ SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
 NEEDED = ("as_of", "customer_id", *COUNTS, *MONEY, *SHARES)
 
 MIN_CUSTOMERS = 100
+ROUNDING = 16
 
 
 def by_snapshot(features: pd.DataFrame) -> dict[date, pd.DataFrame]:
@@ -148,7 +149,8 @@ def checked_labels(
 def _matrix(frame: pd.DataFrame, said: Expectation, base: Floats, horizon_days: int) -> pd.DataFrame:
     """Counts and money as signed logarithms, shares as they are, and each money column over `base`.
 
-    No tree minds a logarithm; a network and a linear model need it. Missing stays missing.
+    No tree minds a logarithm; a network and a linear model need it. Missing stays missing. Rounded to a
+    sixteenth, 6% of an amount: with so few values, boosting with weights bins a column in a tenth of the time.
     """
     raw = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in (*COUNTS, *MONEY)}
     columns = {name: np.sign(values) * np.log1p(np.abs(values)) for name, values in raw.items()}
@@ -163,4 +165,4 @@ def _matrix(frame: pd.DataFrame, said: Expectation, base: Floats, horizon_days: 
     for name in ("net_revenue_30d", "net_revenue_90d", "net_revenue_180d"):
         columns[f"{name}_by_expected"] = np.log1p(np.maximum(raw[name], 0) / base)
     columns["past_rate_by_expected"] = np.log1p(past_rate(frame, horizon_days) / base)
-    return pd.DataFrame(columns)
+    return (pd.DataFrame(columns) * ROUNDING).round() / ROUNDING

@@ -14,7 +14,7 @@ def value_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
 
     bias: sum of predicted / sum of actual - 1. mae, rmse: money. spearman, gini: ranking. catch: share of all actual
     revenue that the tenth with the highest predictions brought; best_catch: the tenth that brought most.
-    top_customers: share of the latter who are among the former.
+    top_customers: share of the latter who are among the former. decile_error: how far sums by tenths are off.
     """
     return {
         "bias": float(predicted.sum() / actual.sum() - 1),
@@ -25,6 +25,7 @@ def value_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
         "catch": catch(actual, predicted),
         "best_catch": catch(actual, actual),
         "top_customers": top_overlap(actual, predicted),
+        "decile_error": decile_error(actual, predicted),
     }
 
 
@@ -72,8 +73,9 @@ def normalised_gini(actual: Floats, predicted: Floats) -> float:
 def deciles(actual: Floats, predicted: Floats, bins: int = 10) -> pd.DataFrame:
     """What was said and what came, by tenths of the prediction, the highest first.
 
-    Columns: decile (1 is the highest), customers, predicted, actual (sums), predicted_mean, actual_mean, bias,
-    actual_share (of all revenue), cumulative_share. Equal predictions share a bin; bins may then be fewer.
+    Columns: decile (1 is the highest), customers, predicted, actual (sums), predicted_mean, actual_mean, bias (null
+    where nothing came), actual_share (of all revenue), cumulative_share. Equal predictions share a bin; bins may then
+    be fewer.
     """
     places = ((rankdata(-predicted, method="min") - 1) * bins // max(len(predicted), 1)).astype(int)
     table = pd.DataFrame({"decile": places + 1, "predicted": predicted, "actual": actual}).groupby("decile")
@@ -84,6 +86,12 @@ def deciles(actual: Floats, predicted: Floats, bins: int = 10) -> pd.DataFrame:
     out["actual_share"] = out.actual / out.actual.sum()
     out["cumulative_share"] = out.actual_share.cumsum()
     return out
+
+
+def decile_error(actual: Floats, predicted: Floats) -> float:
+    """Sum over tenths of the prediction of |predicted - actual|, over all actual revenue: 0 where all add up."""
+    table = deciles(actual, predicted)
+    return float((table.predicted - table.actual).abs().sum() / actual.sum())
 
 
 def _among_top(values: Floats, share: float) -> Floats:

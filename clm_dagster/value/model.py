@@ -45,15 +45,17 @@ from clm_dagster.value.scoring import SnapshotLevel, ValueModel
 from clm_dagster.value.tiers import fit_tiers, judge_tiers
 
 Floats = NDArray[np.float64]
+TIE = 0.1
 
 
 @dataclass(frozen=True)
 class Standing:
     """One contestant's result. Metrics are `value_metrics`.
 
-    validation: mean over the validation snapshots, each at its own level. before: on the test snapshot, as predicted; at
-    BG/NBD's pace for what is learned. test: at the forecast level, but the dumb rules as they are. score: what the
-    winner is chosen by (`validation_score`). mae_over and catch_over: differences to each dumb rule on the test snapshot.
+    validation: mean over the validation snapshots, each at its own level. before: on the test snapshot, as
+    predicted; at BG/NBD's pace for what is learned. test: at the forecast level, but the dumb rules as they are.
+    score: what the winner is chosen by (`validation_score`). mae_over and catch_over: differences to each dumb rule
+    on the test snapshot.
     """
 
     name: str
@@ -71,8 +73,9 @@ class Standing:
 class ContestResult:
     """All a contest found.
 
-    amounts: customer_id, net_revenue and one column for each contestant, money, as judged. coverage: share of the test's
-    customers whose revenue lay within the interval. tiers: `judge_tiers` on the test snapshot.
+    amounts: customer_id, net_revenue and one column for each contestant, money, as judged. coverage: share of the
+    test's customers whose revenue lay within the interval, by tenths of the prediction too. tiers: `judge_tiers` on the
+    test snapshot.
     """
 
     split: TimeSplit
@@ -117,11 +120,14 @@ class ContestResult:
 
 
 def validation_score(metrics: Mapping[str, float]) -> float:
-    """What the winner is chosen by, the lower the better: MAE / (Spearman * catch).
+    """What the winner is chosen by, the lower the better: MAE * (1 + decile error) / (Spearman * catch).
 
-    A product, so that one per cent counts alike in each, whatever its scale and whoever else takes part.
+    A product, so that one per cent counts alike in each, whatever its scale and whoever else takes part. The decile
+    error is there because MAE alone is won by amounts that are too small for all but the best: it asks for
+    the median, and most customers' median is 0.
     """
-    return metrics["mae"] / max(metrics["spearman"] * metrics["catch"], 1e-9)
+    worth = max(metrics["spearman"] * metrics["catch"], 1e-9)
+    return metrics["mae"] * (1 + metrics["decile_error"]) / worth
 
 
 def hold_contest(
@@ -159,7 +165,7 @@ def _hold(
     }
     runs = [_run(entry, given, own, split) for entry in entries]
     runs += _blends({run.predictor.name: run for run in runs}, given, split)
-    winner = min(runs, key=lambda run: (run.score, run.predictor.name))
+    winner = _winner(runs)
     history = [day for day in plan.history if day in given.levels.amounts]
     level = given.levels.forecast(split.test, history)
     order_level = given.order_levels.forecast(split.test, history)
@@ -193,6 +199,17 @@ def _run(entry: Contestant, given: Prepared, own: Mapping[date, float], split: T
     best = min(tries, key=lambda tried: tried[:2])[2]
     final = fitted(entry, best.parameters, _rows(given, own, split.training), split.horizon_days)
     return replace(best, predictor=final, seconds=time.perf_counter() - start)
+
+
+def _winner(runs: list[_Run]) -> _Run:
+    """The best score; of those within `TIE` of it, the mean of the most members.
+
+    A few validation snapshots of one part of the year cannot tell scores that near apart, and what errs least in
+    another part of it is a mean (Clemen 1989).
+    """
+    best = min(run.score for run in runs)
+    near = [run for run in runs if run.score <= best * (1 + TIE)]
+    return min(near, key=lambda run: (-len(run.predictor.members), run.score, run.predictor.name))
 
 
 def _rows(given: Prepared, own: Mapping[date, float], days: tuple[date, ...]) -> Training:

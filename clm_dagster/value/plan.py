@@ -98,12 +98,18 @@ def prepare(
     paces = {day: Pace.fit(frames[day], horizon) for day in days}
     snapshots = {day: Snapshot.of(frames[day], paces[day], horizon) for day in days}
     cap = winsor_limit(np.concatenate([y[day] for day in split.training]), CAP_QUANTILE)
-    both = levels_of({d: f for d, f in frames.items() if d in plan.snapshots}, labels, split.test, cap, settings, paces)
+    both = levels_of(
+        {d: f for d, f in frames.items() if d in plan.snapshots}, labels, split.test, cap, settings, paces
+    )
     return Prepared(snapshots, paces, y, *both, cap)
 
 
 def levels_of(
-    frames: dict[date, pd.DataFrame], labels: pd.DataFrame, as_of: date, cap: float, settings: ContestSettings,
+    frames: dict[date, pd.DataFrame],
+    labels: pd.DataFrame,
+    as_of: date,
+    cap: float,
+    settings: ContestSettings,
     paces: dict[date, Pace] | None = None,
 ) -> tuple[Levels, Levels]:
     """Levels of revenue and of orders over snapshots; no label that matures after `as_of` is looked at.
@@ -123,7 +129,8 @@ def levels_of(
         mature = day + timedelta(days=settings.horizon_days) <= as_of
         ids = frame["customer_id"].to_numpy(object)
         actual = {
-            name: labels_of(frames, labels, day, name) if mature else None for name in ("net_revenue", "orders")
+            name: labels_of(frames, labels, day, name) if mature else None
+            for name in ("net_revenue", "orders")
         }
         revenue[day] = Amounts(
             ids, ahead.revenue, step.revenue, frame["net_revenue"].to_numpy(float), actual["net_revenue"]
@@ -140,4 +147,6 @@ def levels_of(
 
 def _reach(split: TimeSplit, spacing_days: int) -> int:
     """Steps from the test to a year and a step before the first training snapshot."""
-    return (split.test - split.training[0]).days // spacing_days + year_on_grid(spacing_days) // spacing_days + 1
+    return (
+        (split.test - split.training[0]).days // spacing_days + year_on_grid(spacing_days) // spacing_days + 1
+    )

@@ -55,7 +55,9 @@ class Tiers:
     def probabilities(self, expected: Floats, x: pd.DataFrame) -> pd.DataFrame:
         """Softmax: the probability of each tier, n rows, columns in the order of TIERS; whatever the method."""
         said = pd.DataFrame(
-            self.classifier.predict_proba(_columns(expected, x)), columns=self.classifier.classes_, index=x.index
+            self.classifier.predict_proba(_columns(expected, x)),
+            columns=self.classifier.classes_,
+            index=x.index,
         )
         return said.reindex(columns=list(TIERS), fill_value=0.0)
 
@@ -95,11 +97,13 @@ def judge_tiers(tiers: Tiers, expected: Floats, actual: Floats, x: pd.DataFrame)
     """
     true, rows = tiers.actual(actual), []
     for method in ("cutoffs", "softmax"):
-        said = tiers.using(method)(expected, x)  # type: ignore[arg-type]
+        said = tiers.using(method)(expected, x)
         rows.append(
             {
                 "method": method,
-                "macro_f1": float(f1_score(true, said, labels=list(TIERS), average="macro", zero_division=0.0)),
+                "macro_f1": float(
+                    f1_score(true, said, labels=list(TIERS), average="macro", zero_division=0.0)
+                ),
                 "accuracy": float(np.mean(true == said)),
                 "revenue_vip": float(actual[said == "vip"].sum() / actual.sum()),
             }
