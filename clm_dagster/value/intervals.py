@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-GROUPS = 20
+GROUPS = 10
 SMALLEST_GROUP = 100
 FLOOR_SHARE = 0.01  # of the mean expectation, added to each: a multiple of nothing is nothing
 
@@ -60,7 +60,7 @@ class Intervals:
 def fit_intervals(expected: Sequence[Floats], actual: Sequence[Floats], coverage: float) -> Intervals:
     """Calibrate on validation snapshots: arrays of expected and of actual money, one of each.
 
-    Groups hold a twentieth of the rows, and no fewer than a hundred.
+    Groups hold a tenth of the rows, and no fewer than a hundred.
     """
     said, came = np.concatenate(expected), np.concatenate(actual)
     floor = FLOOR_SHARE * float(said.mean())
