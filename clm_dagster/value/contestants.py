@@ -9,6 +9,8 @@ from 392 to 378 (September 2011). Weights are the expectations, so that errors c
 
 The outlier rule of targets: a ratio above the `TARGET_QUANTILE` of the training rows above 0 counts as that much.
 A wholesaler who is known to be one has ratios like everybody's; a single huge order out of the blue is cut.
+Online Retail II's order of 74,215 pieces (customer 12346, January 2011), in the labels or not, moves the value of one
+other customer in a hundred by 18% or more with the rule, by 301% or more without it (`boosting_ratio`, June 2011).
 """
 
 import warnings
