@@ -150,6 +150,11 @@ def multiplier(predicted: Floats, total: float, cap: float) -> float:
     )
 
 
+def brought_to(predicted: Floats, total: float, cap: float) -> Floats:
+    """Predictions times their `multiplier`; where none is above 0, they stay as they are."""
+    return multiplier(predicted, total, cap) * predicted if predicted.max() > 0 else predicted
+
+
 def _log_ratio(actual: Floats, expected: Floats, cap: float) -> float | None:
     """Logarithm of actual over expected, both capped; None where nothing came or more was returned."""
     came, thought = capped_total(actual, cap), capped_total(expected, cap)

@@ -38,7 +38,7 @@ from clm_dagster.value.contestants import (
 )
 from clm_dagster.value.gates import BASELINES, judge_value
 from clm_dagster.value.intervals import fit_intervals
-from clm_dagster.value.level import LevelForecast, capped_total, multiplier
+from clm_dagster.value.level import LevelForecast, brought_to, capped_total, multiplier
 from clm_dagster.value.metrics import catch, deciles, mae, value_metrics
 from clm_dagster.value.plan import ContestPlan, ContestSettings, Prepared, prepare
 from clm_dagster.value.scoring import SnapshotLevel, ValueModel
@@ -222,7 +222,7 @@ def _validated(early: Predictor, parameters: Mapping[str, Any], given: Prepared,
     said, each = [], []
     for day in split.validation:
         raw, actual = early.predict(given.snapshots[day]), given.y[day]
-        said.append(multiplier(raw, capped_total(actual, given.cap), given.cap) * raw)
+        said.append(brought_to(raw, capped_total(actual, given.cap), given.cap))
         each.append(value_metrics(actual, said[-1]))
     mean = {name: float(np.mean([metrics[name] for metrics in each])) for name in each[0]}
     return _Run(early, early, parameters, validation_score(mean), mean, said, 0.0)
@@ -259,7 +259,7 @@ def _judged(
     total = level.factor * capped_total(snapshot.expectation.revenue, given.cap)
     raw = {run.predictor.name: run.predictor.predict(snapshot) for run in runs}
     said = {
-        name: amounts if name in BASELINES else multiplier(amounts, total, given.cap) * amounts
+        name: amounts if name in BASELINES else brought_to(amounts, total, given.cap)
         for name, amounts in raw.items()
     }
     over_mae = {rule: paired_differences(actual, said, rule, mae) for rule in BASELINES}

@@ -13,7 +13,7 @@ from clm_dagster.value.contestants import Predictor
 from clm_dagster.value.expectation import Pace
 from clm_dagster.value.features import Snapshot, by_snapshot
 from clm_dagster.value.intervals import Intervals
-from clm_dagster.value.level import LevelForecast, capped_total, multiplier
+from clm_dagster.value.level import LevelForecast, brought_to, capped_total
 from clm_dagster.value.plan import ContestSettings, levels_of
 from clm_dagster.value.tiers import Tiers
 
@@ -85,7 +85,7 @@ class ValueModel:
             snapshot = Snapshot.of(rows, pace, self.horizon_days)
             raw = self.predictor.predict(snapshot)
             total = at.revenue * capped_total(snapshot.expectation.revenue, self.cap)
-            revenue = multiplier(raw, total, self.cap) * raw
+            revenue = brought_to(raw, total, self.cap)
         except ContestError:
             snapshot = Snapshot.of(rows, self.pace, self.horizon_days)
             revenue = self.amounts(rows)

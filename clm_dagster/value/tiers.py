@@ -82,10 +82,13 @@ def fit_tiers(expected: Sequence[Floats], actual: Sequence[Floats], x: Sequence[
     above = [float(np.mean(came >= limit)) for limit in (np.nextafter(0, 1), regular, vip)]
     limits = tuple(float(np.quantile(said, 1 - share)) for share in above)
     tiers = Tiers("cutoffs", (regular, vip), (limits[0], limits[1], limits[2]))
+    true = tiers.actual(came).astype(str)
+    if len(np.unique(true)) == 1:
+        return tiers  # one tier for all: there is nothing to tell apart, and the cut-offs stand alone
     softmax = LogisticRegression(C=0.1, max_iter=1000)
     fill = SimpleImputer(strategy="median", keep_empty_features=True)
     pipeline = Pipeline([("fill", fill), ("scale", StandardScaler()), ("model", softmax)])
-    pipeline.fit(_columns(said, pd.concat(list(x))), tiers.actual(came).astype(str))
+    pipeline.fit(_columns(said, pd.concat(list(x))), true)
     return replace(tiers, classifier=pipeline)
 
 
@@ -96,7 +99,8 @@ def judge_tiers(tiers: Tiers, expected: Floats, actual: Floats, x: pd.DataFrame)
     revenue that those said to be vip brought).
     """
     true, rows = tiers.actual(actual), []
-    for method in ("cutoffs", "softmax"):
+    methods: tuple[Method, ...] = ("cutoffs",) if tiers.classifier is None else ("cutoffs", "softmax")
+    for method in methods:
         said = tiers.using(method)(expected, x)
         rows.append(
             {

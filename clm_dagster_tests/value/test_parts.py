@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from clm_dagster.value.intervals import Intervals, fit_intervals
-from clm_dagster.value.level import UNTRIED_ERROR, Amounts, Levels, capped_total, multiplier
+from clm_dagster.value.level import UNTRIED_ERROR, Amounts, Levels, brought_to, capped_total, multiplier
 from clm_dagster.value.metrics import (
     catch,
     decile_error,
@@ -99,6 +99,8 @@ def test_a_multiplier_meets_the_capped_total() -> None:
             assert capped_total(found * predicted, cap) == pytest.approx(reachable, rel=1e-6)
     with pytest.raises(ValueError, match="0 predictions above 0 cannot be brought to a total of 5"):
         multiplier(np.zeros(3), 5.0, 10.0)
+    assert (brought_to(np.zeros(3), 5.0, 10.0) == 0).all()
+    assert brought_to(np.ones(4), 8.0, 10.0) == pytest.approx(2)
 
 
 # ----------------------------------------------------------------------------------------- metrics
@@ -215,3 +217,10 @@ def test_returns_are_no_tier_of_their_own() -> None:
         "vip",
     ]
     assert list(tiers(np.array([0.0, 5, 40, 100]), pd.DataFrame())) == ["low", "potential", "regular", "vip"]
+
+
+def test_one_tier_for_all_needs_no_classifier() -> None:
+    some, x = np.full(200, 30.0), pd.DataFrame({"some": np.zeros(200)})
+    tiers = fit_tiers([some], [some], [x])
+    assert tiers.classifier is None and set(tiers.actual(some)) == set(tiers(some, x)) == {"vip"}
+    assert judge_tiers(tiers, some, some, x).method.to_list() == ["cutoffs"]
