@@ -43,6 +43,7 @@ def load_sql(settings: Settings) -> Project:
         lost_quantile=settings.lost_quantile,
         churn_horizon_days=settings.churn_horizon_days,
         churn_active_days=settings.churn_active_days,
+        value_horizon_days=settings.value_horizon_days,
     )
 
 

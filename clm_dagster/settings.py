@@ -138,6 +138,9 @@ class Settings(BaseSettings):
         0.03, gt=0, description="How much worse than promised (AUC, calibration error) graded scores warn."
     )
     grade_fail: float = Field(0.08, gt=0, description="How much worse fails the check.")
+    value_horizon_days: int = Field(
+        90, ge=1, description="Days after as_of in which a customer's spend is forecast."
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")

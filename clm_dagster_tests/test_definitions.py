@@ -45,7 +45,8 @@ def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
         "core/channel_daily", "core/churn_labels", "core/customer_categories", "core/customer_daily",
         "core/customer_features", "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival",
-        "core/rfm_scores", "core/stage_states", "core/totals_daily", "landing/files", "marts/churn_contest",
+        "core/rfm_scores", "core/stage_states", "core/totals_daily", "core/value_labels", "landing/files",
+        "marts/churn_contest",
         "marts/churn_fairness", "marts/churn_scores", "marts/cohort_retention", "marts/feature_drift",
         "marts/funnel_daily", "marts/lifecycle_stages", "marts/model_scorecard", "marts/persona_profiles",
         "marts/personas",

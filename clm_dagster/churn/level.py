@@ -18,8 +18,8 @@ from scipy.special import expit, logit
 
 from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
+from clm_dagster.contest import year_on_grid
 
-YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
 # A way to forecast that was never tried is taken to miss by this much, in log-odds: five points of
 # probability at even odds.
 UNTRIED_ERROR = 0.2
@@ -130,11 +130,6 @@ class Levels:
         if (kind, day) not in self._cache:
             self._cache[kind, day] = compute()
         return self._cache[kind, day]
-
-
-def year_on_grid(spacing_days: int) -> int:
-    """Days of the whole number of steps that is nearest to a year."""
-    return max(1, round(YEAR_DAYS / spacing_days)) * spacing_days
 
 
 def _log_odds(labels: np.ndarray) -> float:

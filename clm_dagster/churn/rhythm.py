@@ -12,17 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.btyd import BGNBD, FitError, Histories, days
+from clm_dagster.btyd import BGNBD, FitError, days
 from clm_dagster.contest import ContestError, safe_logit
+from clm_dagster.contest.customers import histories
 
 Floats = NDArray[np.float64]
-
-
-def histories(frame: pd.DataFrame) -> Histories:
-    """x, t_x and T of n customers: x = order_days - 1, all in days from the first order on."""
-    tenure = frame["tenure_days"].to_numpy(float)
-    recency = frame["recency_days"].to_numpy(float)
-    return Histories(frame["order_days"].to_numpy(float) - 1, days(tenure - recency), days(tenure))
 
 
 def fit(frame: pd.DataFrame) -> BGNBD:

@@ -29,7 +29,14 @@ from clm_dagster.contest.metrics import (
     lift_at,
     reliability,
 )
-from clm_dagster.contest.splits import ContestError, TimeSplit, latest_mature, missing_snapshots, time_split
+from clm_dagster.contest.splits import (
+    ContestError,
+    TimeSplit,
+    latest_mature,
+    missing_snapshots,
+    time_split,
+    year_on_grid,
+)
 
 __all__ = [
     "Calibration",
@@ -59,4 +66,5 @@ __all__ = [
     "shifted_to_mean",
     "suspected_leak",
     "time_split",
+    "year_on_grid",
 ]

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
+
 
 class ContestError(ValueError):
     """A contest cannot be held; the message says what is missing and what to do."""
@@ -81,3 +83,8 @@ def time_split(
 def missing_snapshots(needed: Iterable[date], present: Iterable[date]) -> list[date]:
     """The needed snapshots that are not there, in order."""
     return sorted(set(needed) - set(present))
+
+
+def year_on_grid(spacing_days: int) -> int:
+    """Days of the whole number of steps that is nearest to a year."""
+    return max(1, round(YEAR_DAYS / spacing_days)) * spacing_days

@@ -1,6 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
-Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`).
+Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
+`churn_contest`).
 """
 
 import argparse
@@ -14,10 +15,10 @@ from typing import Any
 
 from rich.console import Console
 
-from clm_dagster_tests.benchmarks import children, growth, report, simulated
+from clm_dagster_tests.benchmarks import children, churn_contest, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd")
+PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn")
 
 
 def main() -> None:
@@ -65,6 +66,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "btyd" in wanted:
         console.print("Fits of purchase models, on CDNOW and a million customers ...")
         results["btyd"] = _btyd(work, options.repeats, dict(options.peer))
+    if "churn" in wanted:
+        console.print("A churn training on the two years ...")
+        results["churn"] = churn_contest.measure(real, work)
     return results
 
 

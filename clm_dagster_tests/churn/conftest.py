@@ -37,7 +37,7 @@ class Shop:
         """purchases: customer_id, event_at, order_id, product_id, unit_price, one row for each line."""
         project = load_project(
             PROJECT_DIR / "dbt_like_sql", start_date=str(start), churn_horizon_days=horizon_days,
-            churn_active_days=active_days,
+            churn_active_days=active_days, value_horizon_days=horizon_days,
         )  # fmt: skip
         opened = duckdb.connect()
         connection = Connection(opened)
@@ -52,7 +52,9 @@ class Shop:
         build(connection, project, UPSTREAM, "built", {}, start=start, end=end)
         return cls(connection, project, end)
 
-    def tables(self, days: Iterable[date]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def tables(
+        self, days: Iterable[date], name_of_labels: str = "churn_labels"
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Features and mature labels at these as_ofs."""
         given = {name: f"built.{name}" for name in UPSTREAM}
         features, labels = [], []
@@ -60,12 +62,12 @@ class Shop:
             built = build(
                 self.connection,
                 self.project,
-                ["churn_labels"],
+                [name_of_labels],
                 "scratch",
                 given,
                 as_of=datetime.combine(day, time.min),
             )
-            for frames, name in ((features, "customer_features"), (labels, "churn_labels")):
+            for frames, name in ((features, "customer_features"), (labels, name_of_labels)):
                 frames.append(
                     self.connection.frame(f"select * from {built[name]} where as_of = ?", [str(day)])
                 )

@@ -11,7 +11,7 @@ from clm_dagster.btyd import BGNBD, Unit, days
 from clm_dagster.churn.contestants import contestants
 from clm_dagster.churn.model import hold_contest
 from clm_dagster.churn.plan import ContestSettings
-from clm_dagster.churn.rhythm import histories
+from clm_dagster.contest.customers import histories
 from clm_dagster_tests.churn.conftest import Shop as Loaded
 from clm_dagster_tests.simulate.conftest import Shop, stationary
 

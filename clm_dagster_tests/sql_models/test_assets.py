@@ -24,7 +24,7 @@ MODELS = [
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
-    "churn_fairness", "model_scorecard",
+    "churn_fairness", "model_scorecard", "value_labels",
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ HORIZON_DAYS = 5
 TABLES = (
     "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
     "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
-    "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels",
+    "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels", "core.value_labels",
     "marts.shop_daily", "marts.rfm_segments",
     "staging.risk_bands", "staging.stage_map",
     "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
@@ -85,6 +85,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
         start_date=START,
         end_date=AS_OF,
         churn_horizon_days=HORIZON_DAYS,
+        value_horizon_days=HORIZON_DAYS,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
@@ -117,7 +118,10 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
         for schema in ("staging", "core", "marts"):
             connection.execute(f"drop schema {schema} cascade")
     for as_of in (EARLIER, AS_OF):
-        variables = {"as_of": f"{as_of} 00:00:00", "start_date": START, "churn_horizon_days": HORIZON_DAYS}
+        variables = {
+            "as_of": f"{as_of} 00:00:00", "start_date": START, "churn_horizon_days": HORIZON_DAYS,
+            "value_horizon_days": HORIZON_DAYS,
+        }  # fmt: skip
         run_dbt(
             dbt, tmp_path, theirs, "build", "--vars", json.dumps(variables),
             "--event-time-start", START, "--event-time-end", as_of,

@@ -362,3 +362,43 @@ def test_a_churn_label_is_there_when_the_last_day_of_its_horizon_is_loaded(aroun
     assert labels(around_a_horizon, "2024-06-01", "2024-08-29") == []
     assert len(labels(around_a_horizon, "2024-06-01", "2024-08-30")) == 5
     assert labels(around_a_horizon, "2024-06-02", "2024-08-30") == []
+
+
+# ---------------------------------------------------------------------------- value_labels
+
+
+def test_a_value_label_sums_the_horizon_exactly(raw: Raw) -> None:
+    def bought(day: str, price: str, **more: Any) -> None:
+        raw.event(more.pop("event_type", "purchase"), day, unit_price=price, **more)
+
+    bought("2022-01-01 09:00", "5", customer="long ago")
+    bought("2024-05-31 23:59", "7", customer="edges", order_id="before")
+    bought("2024-06-01 00:00", "10", customer="edges", order_id="first day")
+    bought("2024-08-29 23:59", "20", customer="edges", order_id="last day")
+    bought("2024-08-30 00:00", "40", customer="edges", order_id="too late")
+    bought("2024-05-01 09:00", "9", customer="returns")
+    bought("2024-06-03 09:00", "9", customer="returns", event_type="return")
+    raw.event("visit", "2024-05-01 09:00", customer="never ordered")
+    bought("2024-06-02 09:00", "3", customer="new")
+    bought("2024-06-02 09:00", "100", customer=None)
+    relation = build(
+        raw.connection, raw.project, ["value_labels"], "values", {}, as_of=datetime(2024, 6, 1),
+        start=date(2022, 1, 1), end=date(2024, 8, 31),
+    )["value_labels"]  # fmt: skip
+    rows = read_rows(raw.connection, relation)
+    assert only(rows, "customer_id", "orders", "net_revenue", "horizon_days") == [
+        ("edges", 2, Decimal(30), 90),
+        ("long ago", 0, Decimal(0), 90),
+        ("returns", 0, Decimal(-9), 90),
+    ]
+
+
+def test_a_value_label_waits_for_the_last_day_of_its_horizon(raw: Raw) -> None:
+    raw.event("purchase", "2024-05-01 09:00", customer="a")
+    raw.event("purchase", "2024-08-29 09:00", customer=None)
+    for number, (end, found) in enumerate({"2024-08-29": 0, "2024-08-30": 1}.items()):
+        relation = build(
+            raw.connection, raw.project, ["value_labels"], f"waits_{number}", {}, as_of=datetime(2024, 6, 1),
+            start=date(2024, 1, 1), end=date.fromisoformat(end),
+        )["value_labels"]  # fmt: skip
+        assert len(read_rows(raw.connection, relation)) == found

@@ -1,0 +1,152 @@
+"""What a contest is asked and what it reads: settings, snapshots, frames in the shape that models take.
+
+Belongs here: everything before the first fit. Does not: fitting and judging (`model`).
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.contest import ContestError, TimeSplit, missing_snapshots, time_split, year_on_grid
+from clm_dagster.value.expectation import Pace, winsor_limit
+from clm_dagster.value.features import Snapshot, by_snapshot, checked_labels, labels_of
+from clm_dagster.value.level import CAP_QUANTILE, Amounts, Levels
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ContestSettings:
+    """What a user may choose of a contest; the defaults are those of the package's settings."""
+
+    horizon_days: int = 90
+    spacing_days: int = 28
+    snapshots: int = 13
+    validations: int = 3
+    coverage: float = 0.8
+
+
+@dataclass(frozen=True)
+class ContestPlan:
+    """The split of a contest, and every snapshot whose features it reads.
+
+    history: mature snapshots before the test at which the level's forecast is tried.
+    """
+
+    split: TimeSplit
+    history: tuple[date, ...]
+    snapshots: tuple[date, ...]
+
+
+def contest_plan(test: date, first_day: date, settings: ContestSettings) -> ContestPlan:
+    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
+
+    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
+    """
+    first = first_day + 2 * timedelta(days=settings.spacing_days)
+    split = time_split(
+        test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
+    )
+    grid = level_snapshots(test, first_day, settings.spacing_days, _reach(split, settings.spacing_days))
+    history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
+    return ContestPlan(split, history, grid)
+
+
+def level_snapshots(as_of: date, first_day: date, spacing_days: int, steps: int) -> tuple[date, ...]:
+    """The snapshots whose features the level at `as_of` is forecast from: so many steps of the grid back.
+
+    None is before `first_day` and two steps: before, most of what comes is from customers who seem new.
+    """
+    grid = (as_of - timedelta(days=spacing_days * k) for k in range(steps + 1))
+    first = first_day + timedelta(days=2 * spacing_days)
+    return tuple(sorted(day for day in grid if day >= first or day == as_of))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked inputs of a contest, by as_of.
+
+    snapshots: of training and test, as models take them; y: net revenue of each customer within the horizon. levels and
+    order_levels: of all snapshots; cap: the outlier rule's limit of one customer's revenue.
+    """
+
+    snapshots: dict[date, Snapshot]
+    paces: dict[date, Pace]
+    y: dict[date, Floats]
+    levels: Levels
+    order_levels: Levels
+    cap: float
+
+
+def prepare(
+    features: pd.DataFrame, labels: pd.DataFrame, plan: ContestPlan, settings: ContestSettings
+) -> Prepared:
+    """Check and shape the inputs of a contest. Raises ContestError for what makes it impossible."""
+    split, horizon = plan.split, settings.horizon_days
+    frames = by_snapshot(features)
+    days = (*split.training, split.test)
+    lacking = missing_snapshots(days, frames)
+    if lacking:
+        raise ContestError(
+            f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
+            "give a later first day"
+        )
+    y = checked_labels(frames, labels, days, horizon)
+    paces = {day: Pace.fit(frames[day], horizon) for day in days}
+    snapshots = {day: Snapshot.of(frames[day], paces[day], horizon) for day in days}
+    cap = winsor_limit(np.concatenate([y[day] for day in split.training]), CAP_QUANTILE)
+    both = levels_of(
+        {d: f for d, f in frames.items() if d in plan.snapshots}, labels, split.test, cap, settings, paces
+    )
+    return Prepared(snapshots, paces, y, *both, cap)
+
+
+def levels_of(
+    frames: dict[date, pd.DataFrame],
+    labels: pd.DataFrame,
+    as_of: date,
+    cap: float,
+    settings: ContestSettings,
+    paces: dict[date, Pace] | None = None,
+) -> tuple[Levels, Levels]:
+    """Levels of revenue and of orders over snapshots; no label that matures after `as_of` is looked at.
+
+    A snapshot of the past whose customers tell too little to fit a pace says nothing of the level and is left out;
+    at `as_of` itself that is a ContestError.
+    """
+    revenue, orders = {}, {}
+    for day, frame in frames.items():
+        try:
+            pace = (paces or {}).get(day) or Pace.fit(frame, settings.horizon_days)
+        except ContestError:
+            if day == as_of:
+                raise
+            continue
+        ahead, step = (pace.expect(frame, days) for days in (settings.horizon_days, settings.spacing_days))
+        mature = day + timedelta(days=settings.horizon_days) <= as_of
+        ids = frame["customer_id"].to_numpy(object)
+        actual = {
+            name: labels_of(frames, labels, day, name) if mature else None
+            for name in ("net_revenue", "orders")
+        }
+        revenue[day] = Amounts(
+            ids, ahead.revenue, step.revenue, frame["net_revenue"].to_numpy(float), actual["net_revenue"]
+        )
+        orders[day] = Amounts(
+            ids, ahead.orders, step.orders, frame["orders"].to_numpy(float), actual["orders"]
+        )
+    spacing = settings.spacing_days
+    return (
+        Levels(revenue, cap, settings.horizon_days, spacing),
+        Levels(orders, float("inf"), settings.horizon_days, spacing),
+    )
+
+
+def _reach(split: TimeSplit, spacing_days: int) -> int:
+    """Steps from the test to a year and a step before the first training snapshot."""
+    return (
+        (split.test - split.training[0]).days // spacing_days + year_on_grid(spacing_days) // spacing_days + 1
+    )

@@ -1,0 +1,98 @@
+"""How long a churn training takes as an asset, and whose share it is: the contest, diagnostics, MLflow, Dagster.
+
+Belongs here: running it on a shop that is loaded. Does not: words (`report`).
+"""
+
+import os
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from clm_dagster_tests.benchmarks import children
+
+SNAPSHOTS = 8
+# What speaks to MLflow's store; everything else of a training's logging is pictures and diagnostics.
+CALLS = (
+    "log_batch",
+    "log_figure",
+    "log_dict",
+    "search_runs",
+    "search_model_versions",
+    "create_model_version",
+)
+
+
+def load(real: str, folder: str) -> dict[str, Any]:
+    """Load Online Retail II and take all its snapshots, without training."""
+    from clm_dagster.settings import load_settings
+    from clm_dagster.shop_run import run_shop
+
+    start = time.perf_counter()
+    settings = load_settings(source="online_retail_ii", input=real, data_dir=Path(folder), train_count=0)
+    run_shop(settings, lambda title, total: lambda name, done: None)
+    return {"wall": time.perf_counter() - start}
+
+
+def train(real: str, folder: str, key: str) -> dict[str, Any]:
+    """Materialize models/churn_model once; seconds of the whole, of the contest, and of MLflow."""
+    import dagster as dg
+    import mlflow
+    from mlflow import MlflowClient
+
+    from clm_dagster.churn import training
+    from clm_dagster.definitions import build_definitions, tracking_of
+    from clm_dagster.runs import prepare_home
+    from clm_dagster.settings import load_settings
+
+    settings = load_settings(
+        source="online_retail_ii", input=real, data_dir=Path(folder), churn_snapshots=SNAPSHOTS
+    )
+    prepare_home(settings)
+    spent: dict[str, float] = {"mlflow": 0.0, "mlflow_of_contestants": 0.0}
+
+    inside: list[str] = []  # whether a contestant is being logged
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def inner(*arguments: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            if name == "contestants":
+                inside.append(name)
+            try:
+                return call(*arguments, **named)
+            finally:
+                seconds = time.perf_counter() - start
+                spent[name] = spent.get(name, 0.0) + seconds
+                if name == "mlflow" and inside:
+                    spent["mlflow_of_contestants"] += seconds
+                if name == "contestants":
+                    inside.clear()
+
+        return inner
+
+    training.hold_contest = timed("contest", training.hold_contest)  # type: ignore[attr-defined]
+    training._log_contestant = timed("contestants", training._log_contestant)
+    for name in CALLS:
+        setattr(MlflowClient, name, timed("mlflow", getattr(MlflowClient, name)))
+    mlflow.sklearn.log_model = timed("mlflow", mlflow.sklearn.log_model)
+    start = time.perf_counter()
+    tracking_of(settings).open()
+    spent["first_open"] = time.perf_counter() - start
+    definitions = build_definitions(settings)
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_job_def("models").execute_in_process(
+            instance=instance, partition_key=key, asset_selection=[dg.AssetKey(["models", "churn_model"])]
+        )
+        (event,) = result.asset_materializations_for_node("models__churn_model")
+        customers = int(str(event.metadata["customers"].value))
+    wall = time.perf_counter() - start
+    return {"wall": wall, "customers": customers, "cores": os.cpu_count(), **spent}
+
+
+def measure(real: str, work: str) -> dict[str, Any]:
+    """Load once, train once."""
+    folder = f"{work}/churn"
+    children.run("churn_contest:load", real=real, folder=folder)
+    return children.run("churn_contest:train", real=real, folder=folder, key="2011-11-21")
