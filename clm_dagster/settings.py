@@ -108,13 +108,13 @@ class Settings(BaseSettings):
     churn_active_days: int = Field(
         365, ge=1, description="Days before as_of in which a customer must have ordered to be asked about."
     )
-    churn_spacing_weeks: int = Field(
-        4, ge=1, description="Weeks between the snapshots that a churn contest trains on."
+    contest_spacing_weeks: int = Field(
+        4, ge=1, description="Weeks between the snapshots that a contest trains on."
     )
-    churn_snapshots: int = Field(
+    contest_snapshots: int = Field(
         13,
         ge=2,
-        description="How many snapshots a churn contest trains on at most; 13 of 4 weeks are a year.",
+        description="How many snapshots a contest trains on at most; 13 of 4 weeks are a year.",
     )
     churn_leak_auc: float = Field(
         0.97, gt=0.5, le=1, description="An AUC above this is taken for a leak: the model scores nobody."

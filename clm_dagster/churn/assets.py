@@ -5,13 +5,14 @@ tables (SQL: marts.model_scorecard, marts.churn_contest, marts.churn_fairness).
 """
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from clm_dagster import snapshots
+from clm_dagster.champions import Choice, choose, is_latest, read_models
 from clm_dagster.churn import (
     attribution,
     checks,
@@ -31,20 +32,13 @@ from clm_dagster.churn import (
 from clm_dagster.churn.charts import drift_chart
 from clm_dagster.churn.monitoring import feature_drift
 from clm_dagster.churn.plan import ContestSettings
-from clm_dagster.churn.reading import (
-    MODEL,
-    contest_settings,
-    first_day,
-    read_features,
-    read_labels,
-    read_models,
-)
+from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels
 from clm_dagster.churn.scoring import ChurnModel, level_snapshots, snapshot_level
 from clm_dagster.churn.served import TRUSTED, to_model
-from clm_dagster.churn.training import champion_row
 from clm_dagster.contest import ContestError
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
+from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
 from clm_dagster.sql_models.frame_tables import (
     Compute,
     Computed,
@@ -81,9 +75,9 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
         reading,
         monitoring,
     ]
-    scored: list[Any] = [scoring, features, level, rhythm, attribution, reasons, reading, _score]
-    back = [k * settings.churn_spacing_weeks for k in range(1, chosen.steps_back + 1)]
-    judged = reading.weeks_to_mature(chosen.horizon_days)
+    scored: list[Any] = [scoring, features, level, rhythm, attribution, reasons, reading, snapshots, _score]
+    back = [k * settings.contest_spacing_weeks for k in range(1, chosen.steps_back + 1)]
+    judged = weeks_to_mature(chosen.horizon_days)
     return [
         frame_table(
             project, MODEL, ["customer_features", "churn_labels", "stg_customers", "lifecycle_cutoffs"], contest,
@@ -119,49 +113,6 @@ def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
     ]  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------- which model
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The model that scores a snapshot, as its row in models.churn_model; `said`: why it is no champion."""
-
-    row: pd.Series | None
-    said: str | None = None
-
-
-def choose(models: pd.DataFrame, horizon_days: int, alias: str | None) -> Choice:
-    """The champion as of then; without one the newest model, if no leak is suspected.
-
-    models: rows of models.churn_model trained by then. alias: the version that MLflow's alias `champion` points at,
-    None for a snapshot of the past, or where nobody has set it: a person who moves it back is obeyed. Raises
-    dg.Failure for a version that the table does not know.
-    """
-    known = models[models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
-    if alias is not None:
-        found = known[known["model_version"] == alias]
-        if found.empty:
-            versions = ", ".join(known["model_version"]) or "none"
-            raise dg.Failure(
-                f"MLflow's champion of {MODEL} is version {alias}, which the table {MODEL} does not know for a horizon "
-                f"of {horizon_days} days (known: {versions}). Point the alias `champion` at one of these, or train "
-                "again: materialize models/churn_model."
-            )
-        return Choice(found.iloc[-1])
-    best = champion_row(known, horizon_days)
-    if best is not None:
-        return Choice(best)
-    honest = known[~known["suspected_leak"].astype(bool)]
-    if honest.empty:
-        last = f" {models.iloc[-1]['said']}" if len(models) else ""
-        return Choice(None, f"no churn model can score it, so it has no scores.{last}")
-    newest = honest.iloc[-1]
-    return Choice(
-        newest, f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
-        f"{newest['said']}",
-    )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class _Given:
     """What scoring reads: the models by then, features back to a year before, mature labels, the bands."""
@@ -175,17 +126,10 @@ class _Given:
     bands: pd.DataFrame
 
 
-def _is_latest(connection: Connection, as_of: date) -> bool:
-    """Whether no model was trained after an as_of: then MLflow's own alias decides."""
-    if connection.relation_kind(MODEL) is None:
-        return True
-    return not connection.scalar(f"select count(*) from {MODEL} where as_of > ?", [as_of])
-
-
 def _model_at(context: dg.AssetExecutionContext, given: _Given) -> tuple[ChurnModel | None, Choice]:
     tracking: Tracking = context.resources.tracking
     alias = tracking.champion(MODEL) if given.is_latest else None
-    choice = choose(given.models, given.chosen.horizon_days, alias)
+    choice = choose(MODEL, given.models, given.chosen.horizon_days, alias)
     if choice.row is None:
         return None, choice
     return to_model(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED)), choice
@@ -199,7 +143,7 @@ def _reader(settings: Settings) -> Read:
 
     def read(connection: Connection, request: Request) -> _Given:
         as_of = as_of_of_key(request.key).date()
-        active, days, most = chosen.active_days, [as_of], settings.train_customers
+        days = [as_of]
         if request.model_key is not None:
             try:
                 first = first_day(connection, as_of)
@@ -207,14 +151,16 @@ def _reader(settings: Settings) -> Read:
             except ContestError:
                 days = [as_of]  # too few customers to forecast a level from: there is no model either
         everyone = connection.frame(
-            "select * from core.customer_features where as_of = ? and recency_days <= ? order by customer_id",
-            [as_of, active],
+            f"select * from core.customer_features where as_of = ? and {active(chosen)} order by customer_id",
+            [as_of],
         )
-        history = read_features(connection, request, days[:-1], active, most, _LEVEL_COLUMNS)
+        history = read_snapshots(
+            connection, request, days[:-1], active(chosen), settings.train_customers, _LEVEL_COLUMNS
+        )
         bands = connection.frame("select risk_band, from_probability from staging.risk_bands order by 2")
-        models = read_models(connection, as_of)
+        models = read_models(connection, MODEL, as_of)
         labels = read_labels(connection, as_of, days)
-        latest = _is_latest(connection, as_of)
+        latest = is_latest(connection, MODEL, as_of)
         return _Given(models, latest, chosen, everyone, history, labels, bands)
 
     return read
@@ -266,7 +212,7 @@ def _drift_reader(settings: Settings) -> Read:
 
     def read(connection: Connection, request: Request) -> _Given:
         as_of = as_of_of_key(request.key).date()
-        everyone = read_features(connection, request, [as_of], chosen.active_days, settings.train_customers)
+        everyone = read_snapshots(connection, request, [as_of], active(chosen), settings.train_customers)
         before = pd.DataFrame()
         if connection.relation_kind(DRIFT) is not None:
             before = connection.frame(
@@ -275,8 +221,8 @@ def _drift_reader(settings: Settings) -> Read:
             )
         nothing = pd.DataFrame()
         return _Given(
-            read_models(connection, as_of),
-            _is_latest(connection, as_of),
+            read_models(connection, MODEL, as_of),
+            is_latest(connection, MODEL, as_of),
             chosen,
             everyone,
             before,

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from clm_dagster.champions import champion_row, read_models
 from clm_dagster.churn import checks, pictures
 from clm_dagster.churn.contestants import BLENDS, Contestant, contestants, log_odds
 from clm_dagster.churn.diagnostics import importance, learning_curve
@@ -23,12 +24,9 @@ from clm_dagster.churn.monitoring import age_band, fairness
 from clm_dagster.churn.plan import ContestPlan, ContestSettings, contest_plan
 from clm_dagster.churn.reading import (
     MODEL,
+    active,
     contest_settings,
-    first_day,
-    judged_snapshot,
-    read_features,
     read_labels,
-    read_models,
     read_people,
     suggested_horizon,
 )
@@ -37,6 +35,7 @@ from clm_dagster.contest import ContestError, Verdict
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import figure_markdown, make_figure
 from clm_dagster.settings import Settings
+from clm_dagster.snapshots import first_day, judged_snapshot, read_snapshots
 from clm_dagster.sql_models.frame_tables import Compute, Computed, Read, Request
 from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash
 from clm_dagster.warehouse import Connection
@@ -79,7 +78,7 @@ def reader(settings: Settings) -> Read:
 
     def read(connection: Connection, request: Request) -> Material:
         as_of = as_of_of_key(request.key)
-        known = read_models(connection, as_of.date())
+        known = read_models(connection, MODEL, as_of.date())
         before, own = known[known["as_of"] < as_of], known[known["as_of"] == as_of]
         has_model = bool(own["model_version"].notna().any())
         material = Material(chosen, before, has_model, suggested_horizon(connection, as_of))
@@ -92,9 +91,7 @@ def reader(settings: Settings) -> Read:
         return replace(
             material,
             plan=plan,
-            features=read_features(
-                connection, request, days, chosen.active_days, settings.train_customers
-            ),
+            features=read_snapshots(connection, request, days, active(chosen), settings.train_customers),
             labels=read_labels(connection, as_of.date(), days),
             people=read_people(connection),
         )  # fmt: skip
@@ -192,12 +189,6 @@ def _judge_and_log(
 def _of(frame: pd.DataFrame | None) -> pd.DataFrame:
     assert frame is not None
     return frame
-
-
-def champion_row(models: pd.DataFrame, horizon_days: int) -> pd.Series | None:
-    """The champion as of then: the newest model that passed its gate; None where none did."""
-    fit = models[models["accepted"].astype(bool) & (models["horizon_days"] == horizon_days)]
-    return None if fit.empty else fit.iloc[-1]
 
 
 def _champion_before(tracking: Tracking, given: Material, result: ContestResult) -> np.ndarray | None:

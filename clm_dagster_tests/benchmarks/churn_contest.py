@@ -47,7 +47,7 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
     from clm_dagster.settings import load_settings
 
     settings = load_settings(
-        source="online_retail_ii", input=real, data_dir=Path(folder), churn_snapshots=SNAPSHOTS
+        source="online_retail_ii", input=real, data_dir=Path(folder), contest_snapshots=SNAPSHOTS
     )
     prepare_home(settings)
     spent: dict[str, float] = {"mlflow": 0.0, "mlflow_of_contestants": 0.0}

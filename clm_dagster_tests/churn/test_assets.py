@@ -69,7 +69,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         patch.setattr(model_code, "contestants", few)
         settings = load_settings(
             source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
-            start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, churn_snapshots=4,
+            start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, contest_snapshots=4,
             train_count=2, score_count=13,
         )  # fmt: skip
         prepare_home(settings)

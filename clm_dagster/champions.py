@@ -1,0 +1,77 @@
+"""Which of the models in a table of trainings scores a snapshot: the champion as of then.
+
+Belongs here: the rule, and reading the table. Does not: who becomes champion (`contest.gates`), MLflow (`tracking`).
+
+A table of trainings (`models.*`) has as_of, model_version, horizon_days, accepted (whether the gate was passed),
+suspected_leak and said.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that scores a snapshot, as its row in the table; `said`: why it is no champion."""
+
+    row: pd.Series | None
+    said: str | None = None
+
+
+def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
+    """Rows of a table of trainings at or before an as_of, the oldest first; none where nothing was trained."""
+    if connection.relation_kind(name) is None:
+        return pd.DataFrame(
+            columns=["as_of", "model_version", "accepted", "suspected_leak", "horizon_days", "said"]
+        )
+    return connection.frame(f"select * from {name} where as_of <= ? order by as_of", [as_of])
+
+
+def is_latest(connection: Connection, name: str, as_of: date) -> bool:
+    """Whether no model was trained after an as_of: then MLflow's own alias decides."""
+    if connection.relation_kind(name) is None:
+        return True
+    return not connection.scalar(f"select count(*) from {name} where as_of > ?", [as_of])
+
+
+def champion_row(models: pd.DataFrame, horizon_days: int) -> pd.Series | None:
+    """The champion as of then: the newest model that passed its gate; None where none did."""
+    fit = models[models["accepted"].astype(bool) & (models["horizon_days"] == horizon_days)]
+    return None if fit.empty else fit.iloc[-1]
+
+
+def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None) -> Choice:
+    """The champion as of then; without one the newest model, if no leak is suspected.
+
+    models: rows of the table `name` trained by then. alias: the version that MLflow's alias `champion` points at,
+    None for a snapshot of the past, or where nobody has set it: a person who moves it back is obeyed. Raises
+    dg.Failure for a version that the table does not know.
+    """
+    known = models[models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
+    if alias is not None:
+        found = known[known["model_version"] == alias]
+        if found.empty:
+            versions = ", ".join(known["model_version"]) or "none"
+            raise dg.Failure(
+                f"MLflow's champion of {name} is version {alias}, which the table {name} does not know for a horizon "
+                f"of {horizon_days} days (known: {versions}). Point the alias `champion` at one of these, or train "
+                f"again: materialize {name.replace('.', '/')}."
+            )
+        return Choice(found.iloc[-1])
+    best = champion_row(known, horizon_days)
+    if best is not None:
+        return Choice(best)
+    honest = known[~known["suspected_leak"].astype(bool)]
+    if honest.empty:
+        last = f" {models.iloc[-1]['said']}" if len(models) else ""
+        return Choice(None, f"no model of {name} can score it, so it has no scores.{last}")
+    newest = honest.iloc[-1]
+    return Choice(
+        newest, f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
+        f"{newest['said']}",
+    )  # fmt: skip

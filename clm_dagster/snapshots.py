@@ -1,0 +1,90 @@
+"""Snapshots of customers as trained models read them: which ones, and their rows.
+
+Belongs here: what every room with a contest over core.customer_features reads. Does not: what is made of it.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.contest import ContestError
+from clm_dagster.partitions import as_of_of_key, key_of_as_of
+from clm_dagster.sql_models.frame_tables import Request
+from clm_dagster.warehouse import Connection
+
+# As many customers as a contest needs, at the least.
+MIN_CUSTOMERS = 100
+
+
+def first_day(connection: Connection, before: date) -> date:
+    """The day by which as many customers had ordered as a contest needs, so that a stray early order starts nothing.
+
+    Raises ContestError where there are fewer.
+    """
+    found = connection.execute(
+        "select min(activity_date) as first from core.customer_daily where orders > 0 and activity_date < ? "
+        "group by customer_id order by first limit 1 offset ?",
+        [before, MIN_CUSTOMERS - 1],
+    )
+    if not found:
+        raise ContestError(
+            f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; a contest needs {MIN_CUSTOMERS} "
+            "to learn from: wait, or load the shop's earlier orders"
+        )
+    return found[0][0]
+
+
+def weeks_to_mature(horizon_days: int) -> int:
+    """Whole weeks until the label of a weekly snapshot is mature."""
+    return -(-horizon_days // 7)
+
+
+def judged_snapshot(as_of: date, horizon_days: int) -> date:
+    """The newest weekly snapshot whose label is mature at `as_of`, which is one itself."""
+    return as_of - timedelta(weeks=weeks_to_mature(horizon_days))
+
+
+def read_snapshots(
+    connection: Connection, request: Request, days: Sequence[date], where: str, most: int, columns: str = "*"
+) -> pd.DataFrame:
+    """Customers at several snapshots for whom `where` holds, rows of core.customer_features, in order.
+
+    Of a shop with more than `most` customers, so many of them, the same at every snapshot. Raises dg.Failure that
+    names the snapshots that are not there.
+    """
+    instants = [datetime.combine(day, time.min) for day in days]
+    stored = {row[0] for row in connection.execute("select distinct as_of from core.customer_features")}
+    lacking = [key_of_as_of(day) for day in instants if day not in stored]
+    if lacking:
+        raise dg.Failure(
+            f"{request.key}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots that are "
+            f"read, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or `clm run`"
+        )
+    return connection.frame(
+        f"""
+        with known as (
+            select count(distinct customer_id) as customers from core.customer_daily
+            where orders > 0 and activity_date < ?
+        )
+        select {columns} from core.customer_features
+        where as_of in (select unnest(?::timestamp[])) and {where}
+            -- A share of all customers by a hash of their id: the same ones whatever the order of rows.
+            and md5_number_lower(customer_id)::double / 18446744073709551616.0
+                < ?::double / greatest((select customers from known), 1)
+        order by as_of, customer_id
+        """,
+        [as_of_of_key(request.key), instants, most],
+    )
+
+
+def read_mature(
+    connection: Connection, relation: str, columns: str, as_of: date, days: Sequence[date]
+) -> pd.DataFrame:
+    """Labels at these snapshots that were mature at `as_of`."""
+    return connection.frame(
+        f"select as_of, customer_id, horizon_days, {columns} from {relation} "
+        "where as_of in (select unnest(?::timestamp[])) and matures_on <= ? order by as_of, customer_id",
+        [[datetime.combine(day, time.min) for day in days], as_of],
+    )
