@@ -28,6 +28,8 @@ from clm_dagster.sql_models.frame_tables import FrameTable
 from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project, load_project
 from clm_dagster.tracking import Tracking
+from clm_dagster.value.assets import value_assets, value_tables
+from clm_dagster.value.charts import decile_chart, segment_value_chart, tracking_chart
 from clm_dagster.warehouse import Warehouse
 
 # Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
@@ -64,7 +66,7 @@ def tracking_of(settings: Settings) -> Tracking:
 
 def python_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """Every table that a room's Python writes; each comes after those it reads."""
-    return [*persona_tables(project), *churn_tables(project, settings)]
+    return [*persona_tables(project), *value_tables(project, settings), *churn_tables(project, settings)]
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -85,6 +87,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "marts.stage_transitions": transition_chart,
             "marts.rfm_segments": segment_chart,
             "marts.shop_daily": revenue_chart,
+            "marts.value_by_segment": segment_value_chart,
+            "marts.value_deciles": decile_chart,
+            "marts.value_tracking": tracking_chart,
         },
         checks={
             "marts.funnel_daily": {"source_has_visits": visits_check},
@@ -101,7 +106,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     tables = sql_assets(project, settings, extras)
     raw = ingest_assets(source, project)
-    python = [*persona_assets(project, settings), *churn_assets(project, settings)]
+    python = [
+        *persona_assets(project, settings),
+        *value_assets(project, settings),
+        *churn_assets(project, settings),
+    ]
     written = python_tables(project, settings)
     read_by_people = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
     read_by_people += [asset_key(table.node) for table in written if not table.is_trained]

@@ -125,6 +125,12 @@ class Settings(BaseSettings):
         lt=1,
         description="No model becomes champion whose expected calibration error is above this.",
     )
+    margin: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Margin on net revenue where the shop does not say what its products cost.",
+    )
     train_customers: int = Field(
         50_000,
         ge=100,

@@ -237,6 +237,18 @@ def _find(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> s
     return found[0].info.run_id if found else None
 
 
+def training_tags(
+    context: dg.AssetExecutionContext, version: str, hashed: str, trained_as_of: object
+) -> dict[str, str]:
+    """What was trained on what: code, hash and newest as_of of the training data, version of all it read."""
+    return {
+        "clm.code_version": str(context.assets_def.code_versions_by_key[context.asset_key]),
+        "clm.training_data_hash": hashed,
+        "clm.training_as_of": str(trained_as_of),
+        "clm.version": version,
+    }
+
+
 def data_hash(frame: pd.DataFrame) -> str:
     """Hash of a frame's rows, free of their order: what `training data` means in a run's tags."""
     rows = np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy())

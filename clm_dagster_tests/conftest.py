@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -13,6 +14,9 @@ from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
 from clm_dagster.sql_models.project import Project
 from clm_dagster.warehouse import Connection, Warehouse
+
+if TYPE_CHECKING:
+    from clm_dagster_tests.trained_shop import Ran
 
 # A test decides its own settings: nothing of the developer's environment or last run comes in.
 KEPT = ("CLM_REFERENCE_DATA", "CLM_DBT")  # where to find what tests need
@@ -145,3 +149,11 @@ def write_inbox(settings: Settings) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Ran"]:
+    """A shop that has run as a whole, trainings and scores included; it takes a minute or two."""
+    from clm_dagster_tests.trained_shop import run_trained_shop
+
+    yield from run_trained_shop(tmp_path_factory)

@@ -32,7 +32,7 @@ from clm_dagster.churn import (
 from clm_dagster.churn.charts import drift_chart
 from clm_dagster.churn.monitoring import feature_drift
 from clm_dagster.churn.plan import ContestSettings
-from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels
+from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels, read_margins
 from clm_dagster.churn.scoring import ChurnModel, level_snapshots, snapshot_level
 from clm_dagster.churn.served import TRUSTED, to_model
 from clm_dagster.contest import ContestError
@@ -53,8 +53,9 @@ from clm_dagster.sql_models.project import Project
 from clm_dagster.tracking import Tracking
 from clm_dagster.warehouse import Connection
 
-SCORES, DRIFT = "marts.churn_scores", "marts.feature_drift"
+SCORES, DRIFT, VALUE = "marts.churn_scores", "marts.feature_drift", "marts.customer_value"
 REASONS = 3
+_SCORED = ("customer_features", "churn_labels", "product_daily", "stg_products")
 # What the forecast of the level looks at, beside what says which customer it is.
 _LEVEL_COLUMNS = ", ".join(("as_of", *features.NEEDED[1:]))
 
@@ -85,8 +86,8 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
             chosen=(chosen, settings.train_customers),
         ),
         frame_table(
-            project, SCORES, ["customer_features", "churn_labels", "risk_bands"], scored, model=MODEL,
-            weeks_back=back, chosen=(chosen, settings.train_customers),
+            project, SCORES, [*_SCORED, "risk_bands", VALUE], scored, model=MODEL,
+            weeks_back=back, chosen=(chosen, settings.train_customers, settings.margin),
         ),
         frame_table(
             project, DRIFT, ["customer_features"], [monitoring, features, rhythm, _drifter], model=MODEL,
@@ -115,7 +116,7 @@ def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
 
 @dataclass(frozen=True)
 class _Given:
-    """What scoring reads: the models by then, features back to a year before, mature labels, the bands."""
+    """What scoring reads: the models by then, features back to a year before, mature labels, bands, margins."""
 
     models: pd.DataFrame
     is_latest: bool
@@ -124,6 +125,7 @@ class _Given:
     history: pd.DataFrame
     labels: pd.DataFrame
     bands: pd.DataFrame
+    margins: pd.DataFrame
 
 
 def _model_at(context: dg.AssetExecutionContext, given: _Given) -> tuple[ChurnModel | None, Choice]:
@@ -161,7 +163,8 @@ def _reader(settings: Settings) -> Read:
         models = read_models(connection, MODEL, as_of)
         labels = read_labels(connection, as_of, days)
         latest = is_latest(connection, MODEL, as_of)
-        return _Given(models, latest, chosen, everyone, history, labels, bands)
+        margins = read_margins(connection, as_of, settings.margin)
+        return _Given(models, latest, chosen, everyone, history, labels, bands, margins)
 
     return read
 
@@ -177,6 +180,8 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
         together, given.labels, as_of, chosen.horizon_days, chosen.active_days, chosen.spacing_days
     )
     frame = fitted.scores(given.features, forecast.rate, REASONS)
+    margins = given.margins.set_index("customer_id")["expected_margin"].reindex(frame["customer_id"])
+    frame["expected_loss"] = frame["churn_probability"] * margins.to_numpy(float)
     frame["risk_band"] = band_of(frame["churn_probability"].to_numpy(), given.bands)
     frame = frame.drop(columns=["as_of"]).assign(
         model_name=choice.row["model_name"],
@@ -228,6 +233,7 @@ def _drift_reader(settings: Settings) -> Read:
             before,
             nothing,
             nothing,
+            nothing,
         )
 
     return read
@@ -263,7 +269,7 @@ def _drifter(settings: Settings) -> Compute:
 
 
 _COLUMNS = [
-    "customer_id", "horizon_days", "churn_probability", "predicted_churn", "risk_band",
+    "customer_id", "horizon_days", "churn_probability", "predicted_churn", "risk_band", "expected_loss",
     *(f"reason_{k}{part}" for k in range(1, REASONS + 1) for part in ("", "_effect")),
     "model_name", "model_version", "model_as_of", "training_data_hash",
 ]  # fmt: skip

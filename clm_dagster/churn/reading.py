@@ -45,6 +45,35 @@ def read_people(connection: Connection) -> pd.DataFrame:
     )
 
 
+def read_margins(connection: Connection, as_of: date, otherwise: float) -> pd.DataFrame:
+    """The margin expected of each customer within the value model's horizon: customer_id, expected_margin, in money.
+
+    The share of margin is that of the shop's last 365 days where at least half of their revenue is of products whose
+    unit_cost is known, else `otherwise`. No rows before the first model of customer value.
+    """
+    return connection.frame(
+        """
+        with sold as (
+            select sum(daily.net_revenue) as revenue,
+                sum(daily.net_revenue) filter (where products.unit_cost is not null) as known_revenue,
+                sum((daily.units - daily.returned_units) * products.unit_cost) as cost
+            from core.product_daily as daily
+            left join staging.stg_products as products on daily.product_id = products.product_id
+            where daily.sales_date >= ?::date - 365 and daily.sales_date < ?
+        ),
+        shop as (
+            select case when known_revenue > 0 and known_revenue >= revenue / 2
+                then greatest(1 - cost::double / known_revenue, 0) else ?::double end as margin
+            from sold
+        )
+        select value.customer_id, value.expected_revenue * shop.margin as expected_margin
+        from marts.customer_value as value cross join shop
+        where value.as_of = ?
+        """,
+        [as_of, as_of, otherwise, as_of],
+    )
+
+
 def suggested_horizon(connection: Connection, as_of: datetime) -> tuple[int, str]:
     """A horizon from the shop's own gaps, and a sentence that says where it comes from."""
     found = connection.execute(

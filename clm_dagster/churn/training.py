@@ -37,7 +37,7 @@ from clm_dagster.plots import figure_markdown, make_figure
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, judged_snapshot, read_snapshots
 from clm_dagster.sql_models.frame_tables import Compute, Computed, Read, Request
-from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash
+from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash, training_tags
 from clm_dagster.warehouse import Connection
 
 GROUPS = ("country", "gender", "age_band", "acquisition_channel")
@@ -144,12 +144,7 @@ def _judge_and_log(
     now = result.verdict(given.settings, champion, request.is_newest)
     hashed = f"{data_hash(_of(given.features))}{data_hash(_of(given.labels))}"
     split = result.split
-    tags = {
-        "clm.code_version": str(context.assets_def.code_versions_by_key[context.asset_key]),
-        "clm.training_data_hash": hashed,
-        "clm.training_as_of": str(split.training[-1]),
-        "clm.version": request.version.hash,
-    }
+    tags = training_tags(context, request.version.hash, hashed, split.training[-1])
     with tracking.run(context, request.key, tags) as run:
         logged = _log(run, context, given, result, now)
     if now.accepted:

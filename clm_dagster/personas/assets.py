@@ -16,7 +16,7 @@ from clm_dagster.settings import Settings
 from clm_dagster.sql_models.frame_tables import Computed, FrameTable, Request, frame_asset, frame_table
 from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project
-from clm_dagster.tracking import Tracking, data_hash
+from clm_dagster.tracking import Tracking, data_hash, training_tags
 from clm_dagster.warehouse import Connection
 
 MODEL, PERSONAS, PROFILES = "models.persona_model", "marts.personas", "marts.persona_profiles"
@@ -114,12 +114,7 @@ def _train(context: dg.AssetExecutionContext, request: Request, given: _Given) -
     tracking: Tracking = context.resources.tracking
     as_of = str(as_of_of_key(request.key))
     hashed = f"{data_hash(given.customers)}{data_hash(given.categories)}"
-    tags = {
-        "clm.code_version": str(context.assets_def.code_versions_by_key[context.asset_key]),
-        "clm.training_data_hash": hashed,
-        "clm.training_as_of": as_of,
-        "clm.version": request.version.hash,
-    }
+    tags = training_tags(context, request.version.hash, hashed, as_of)
     tracking.open()  # a store that is away is said before the work, not after it
     trained = train(given.customers, given.categories, given.before)
     run_id, logged = None, None

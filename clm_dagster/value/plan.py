@@ -3,6 +3,7 @@
 Belongs here: everything before the first fit. Does not: fitting and judging (`model`).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -27,6 +28,12 @@ class ContestSettings:
     snapshots: int = 13
     validations: int = 3
     coverage: float = 0.8
+
+    @property
+    def steps_back(self) -> int:
+        """Steps of the grid from a snapshot to the oldest that is read for it: a year before the training part."""
+        gap = -(-self.horizon_days // self.spacing_days)
+        return gap + self.snapshots + year_on_grid(self.spacing_days) // self.spacing_days
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,30 @@ def prepare(
             "give a later first day"
         )
     y = checked_labels(frames, labels, days, horizon)
-    paces = {day: Pace.fit(frames[day], horizon) for day in days}
+    paces = _paces(frames, days, split.test, horizon)
     snapshots = {day: Snapshot.of(frames[day], paces[day], horizon) for day in days}
     cap = winsor_limit(np.concatenate([y[day] for day in split.training]), CAP_QUANTILE)
     both = levels_of(
         {d: f for d, f in frames.items() if d in plan.snapshots}, labels, split.test, cap, settings, paces
     )
     return Prepared(snapshots, paces, y, *both, cap)
+
+
+def _paces(
+    frames: dict[date, pd.DataFrame], days: tuple[date, ...], test: date, horizon_days: int
+) -> dict[date, Pace]:
+    """The pace of each snapshot; one in which too few have come back yet takes that of the next that tells enough.
+
+    Raises ContestError where the test snapshot itself tells too little.
+    """
+    found = {test: Pace.fit(frames[test], horizon_days)}
+    following = found[test]
+    for day in sorted(set(days) - {test}, reverse=True):
+        # Weeks after a shop's first day the likelihood has no top: then `following` stands in.
+        with suppress(ContestError):
+            following = Pace.fit(frames[day], horizon_days)
+        found[day] = following
+    return found
 
 
 def levels_of(

@@ -1,86 +1,20 @@
 """Churn end to end: a shop that has run, its contests in MLflow, its scores, grades and refusals."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from clm_dagster.churn import model as model_code
-from clm_dagster.churn.contestants import contestants
 from clm_dagster.contest import calibration_error, lift_at
-from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
+from clm_dagster.definitions import tracking_of
 from clm_dagster.jobs import MODELS, SCORES
 from clm_dagster.partitions import snapshot_keys
-from clm_dagster.runs import prepare_home
-from clm_dagster.settings import Settings, load_settings
-from clm_dagster.shop_run import run_shop
 from clm_dagster.tracking import TrackingError
-from clm_dagster_tests.churn.conftest import FIRST_DAY, simulated_purchases
+from clm_dagster_tests.churn.conftest import FIRST_DAY
+from clm_dagster_tests.trained_shop import END, FEW_CHURN, Ran
 
 pytestmark = pytest.mark.slow
-FEW = ("recency", "bgnbd", "logistic", "tree")
-END = "2023-11-20"
-
-
-def few() -> tuple[Any, ...]:
-    return tuple(entry for entry in contestants() if entry.name in FEW)
-
-
-class Ran:
-    """A shop that has run, with what tests ask of it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def query(self, sql: str) -> pd.DataFrame:
-        with warehouse_of(self.settings).connect("a test") as connection:
-            return connection.frame(sql)
-
-    def execute(self, sql: str) -> None:
-        with warehouse_of(self.settings).connect("a test") as connection:
-            connection.execute(sql)
-
-    def materialize(self, job: str, key: str, asset: str, **settings: Any) -> dg.ExecuteInProcessResult:
-        definitions = build_definitions(self.settings.model_copy(update=settings))
-        with dg.DagsterInstance.get() as instance:
-            return definitions.resolve_job_def(job).execute_in_process(
-                instance=instance, partition_key=key, asset_selection=[dg.AssetKey(asset.split("."))],
-                raise_on_error=False,
-            )  # fmt: skip
-
-    def mlflow(self) -> tuple[Any, str]:
-        return tracking_of(self.settings).open()
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    folder = tmp_path_factory.mktemp("churn")
-    purchases = simulated_purchases(customers=1500, days=323)
-    purchases.assign(
-        event_type="purchase", quantity=1, currency="EUR", event_id=[f"e{i}" for i in range(len(purchases))]
-    ).to_csv(_made(folder / "inbox") / "events.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_code, "contestants", few)
-        settings = load_settings(
-            source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
-            start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, contest_snapshots=4,
-            train_count=2, score_count=13,
-        )  # fmt: skip
-        prepare_home(settings)
-        patch.setenv("DAGSTER_HOME", os.environ["DAGSTER_HOME"])
-        run_shop(settings, lambda title, total: lambda name, done: None)
-        yield Ran(settings)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def values(result: dg.ExecuteInProcessResult, check: str) -> tuple[bool, str]:
@@ -99,7 +33,7 @@ def test_every_training_is_a_run_with_a_child_for_each_contestant(ran: Ran) -> N
     assert parent.data.metrics["test/roc_auc"] == pytest.approx(rows.test_roc_auc[1])
     assert parent.data.tags["clm.training_data_hash"] == rows.training_data_hash[1]
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    assert {run.info.run_name for run in children} == {*FEW, "blend_logistic_bgnbd"}
+    assert {run.info.run_name for run in children} == {*FEW_CHURN, "blend_logistic_bgnbd"}
     for run in children:
         assert {"validation/log_loss", "test/roc_auc", "test_before/brier", "seconds"} <= set(
             run.data.metrics

@@ -24,7 +24,8 @@ MODELS = [
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
-    "churn_fairness", "model_scorecard", "value_labels",
+    "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
+    "value_contest", "value_deciles", "value_tracking",
 ]  # fmt: skip
 
 
