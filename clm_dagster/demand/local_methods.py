@@ -1,0 +1,180 @@
+"""Methods that fit one series at a time: ARIMA, exponential smoothing, Theta, unobserved components.
+
+Belongs here: each of them over the open days of a series. Does not: methods that are one array operation
+for all series (`panel_methods`).
+
+A series is its open days alone, and its season their number in a week: closed weekdays are forecast as
+zero and teach nothing. Shut days are mended. Orders and parameters are learnt before the first origin; at
+later origins the same model is run over the longer history, so that a backtest costs one search.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.special import inv_boxcox
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from statsmodels.tsa.forecasting.theta import ThetaModel
+from statsmodels.tsa.holtwinters import ExponentialSmoothing
+from statsmodels.tsa.statespace.structural import UnobservedComponents
+
+from clm_dagster.demand.arima import auto_arima
+from clm_dagster.demand.css import Floats
+from clm_dagster.demand.panel_methods import closed_as_zero
+from clm_dagster.demand.series import Panel, mended
+from clm_dagster.demand.transforms import choose_power, transformed
+
+Ints = NDArray[np.int64]
+Fitted = Callable[[Floats, int], Floats]
+"""From a history, at least as long as the one learnt from, and a horizon to a mean path."""
+Learn = Callable[[Floats, int], Fitted]
+"""From a history and its season to the fitted model."""
+
+LEAST_SEASONS = 3
+"""Seasons of history that a seasonal model needs; below them a series has none."""
+LEAST_VALUES = 8
+"""Values that any model needs; below them the mean of what is known is the forecast."""
+CEILING = 2.0
+"""No forecast is more than this many times the greatest value seen: models of a short history explode."""
+
+
+@dataclass(frozen=True)
+class LocalMethod:
+    """A model of one series, run over every series of a panel."""
+
+    name: str
+    learn: Learn
+    jobs: int = field(default=1, compare=False)
+    """Processes to share the series among; the answer does not depend on it."""
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See panel_methods.Method."""
+        histories = mended(panel)
+        begins = panel.begins
+        is_open = panel.open_weekdays(int(origins[0]))
+        weekdays = np.arange(panel.size + horizon) + int(panel.dates[0].weekday())
+        work = (
+            delayed(_one)(
+                self.learn, histories[i], int(begins[i]), is_open[i][weekdays % 7] if panel.step == 1 else None,
+                origins, horizon,
+            )
+            for i in range(len(panel))
+        )  # fmt: skip
+        found = Parallel(n_jobs=self.jobs)(work)
+        return closed_as_zero(np.stack(found), panel, origins)
+
+
+def _one(
+    learn: Learn, values: Floats, begin: int, is_open: NDArray[np.bool_] | None, origins: Ints, horizon: int
+) -> Floats:
+    """Paths (origins, horizon) of one series; is_open (periods + horizon), None for weeks."""
+    use = np.ones(values.size + horizon, dtype=bool) if is_open is None else is_open.copy()
+    season = 1 if is_open is None else int(is_open[:7].sum())
+    use[:begin] = False
+    paths = np.zeros((origins.size, horizon))
+    history = values[: origins[0]][use[: origins[0]]]
+    if history.size == 0:
+        return paths
+    fitted = _learn_quietly(learn, history, season)
+    top = CEILING * float(history.max(initial=0))
+    for j, origin in enumerate(origins):
+        known = values[:origin][use[:origin]]
+        ahead = use[origin : origin + horizon]
+        path = fitted(known, int(ahead.sum()))
+        top = max(top, CEILING * float(known.max(initial=0)))
+        paths[j, ahead] = np.clip(path, 0, top)
+    return paths
+
+
+def _learn_quietly(learn: Learn, history: Floats, season: int) -> Fitted:
+    if history.size < LEAST_VALUES or np.ptp(history) == 0:
+        return _mean_of_known
+    with warnings.catch_warnings():
+        # A model that does not converge is judged by its backtest like any other.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return learn(history, season if history.size >= LEAST_SEASONS * season else 1)
+
+
+def _mean_of_known(known: Floats, horizon: int) -> Floats:
+    return np.full(horizon, known.mean() if known.size else 0.0)
+
+
+def learn_arima(history: Floats, season: int) -> Fitted:
+    """Orders by search, on the scale that the rule of `transforms` chooses; the mean is kept."""
+    power = choose_power(history, season)
+    scaled = transformed(history, power)
+    model = auto_arima(scaled, season)
+    spread = model.css.sigma2
+
+    def forecast(known: Floats, horizon: int) -> Floats:
+        path = model.mean(horizon, series=transformed(known, power))
+        return back_to_mean(path, power, spread)
+
+    return forecast
+
+
+def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
+    """From the transformed scale to the mean on the series' own: a second-order correction for its curve."""
+    if power == 1:
+        return path
+    if power == 0:
+        return np.expm1(np.minimum(path, 50) + variance / 2)
+    return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (variance / 4 if power == 0.5 else 0)
+
+
+def learn_smoothing(history: Floats, season: int) -> Fitted:
+    """Holt-Winters: additive season, level without trend, by statsmodels."""
+    seasonal = {"seasonal": "add", "seasonal_periods": season} if season > 1 else {}
+
+    def model(known: Floats) -> ExponentialSmoothing:
+        return ExponentialSmoothing(known, initialization_method="heuristic" if known.size >= 10 + 2 * season
+                                    else "estimated", **seasonal)  # fmt: skip
+
+    found = model(history).fit().params
+    kept = {"smoothing_level": found["smoothing_level"]}
+    if season > 1:
+        kept["smoothing_seasonal"] = found["smoothing_seasonal"]
+
+    def forecast(known: Floats, horizon: int) -> Floats:
+        return np.asarray(model(known).fit(optimized=False, **kept).forecast(horizon))
+
+    return forecast
+
+
+def learn_theta(history: Floats, season: int) -> Fitted:
+    """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition, by statsmodels."""
+
+    def forecast(known: Floats, horizon: int) -> Floats:
+        series = pd.Series(known)
+        model = ThetaModel(series, period=max(season, 1), deseasonalize=season > 1, method="additive")
+        return np.asarray(model.fit().forecast(horizon))
+
+    return forecast
+
+
+def learn_components(history: Floats, season: int) -> Fitted:
+    """Unobserved components: a local level and a season that may change (Harvey 1989), by statsmodels."""
+
+    def model(known: Floats) -> UnobservedComponents:
+        return UnobservedComponents(known, level="llevel", seasonal=season if season > 1 else None)
+
+    parameters = model(history).fit(disp=0, maxiter=50, cov_type="none").params
+
+    def forecast(known: Floats, horizon: int) -> Floats:
+        return np.asarray(model(known).filter(parameters, cov_type="none").forecast(horizon))
+
+    return forecast
+
+
+def local_methods(jobs: int = 1) -> list[LocalMethod]:
+    """All of them."""
+    return [
+        LocalMethod("arima", learn_arima, jobs),
+        LocalMethod("exponential_smoothing", learn_smoothing, jobs),
+        LocalMethod("theta", learn_theta, jobs),
+        LocalMethod("unobserved_components", learn_components, jobs),
+    ]
