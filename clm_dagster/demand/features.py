@@ -87,11 +87,11 @@ def targets_of(panel: Panel, origins: Ints, horizon: int, before: int) -> Floats
 
 def _calendar(panel: Panel, targets: Ints) -> dict[str, Floats]:
     days = panel.dates[0] + pd.to_timedelta(targets.ravel() * panel.step, unit="D")
-    of_year = days.dayofyear.to_numpy().reshape(targets.shape)
+    of_year = days.day_of_year.to_numpy().reshape(targets.shape)
     features = {"day_of_year": of_year.astype(float)}
     if panel.step == 1:
         features["day_of_month"] = days.day.to_numpy().reshape(targets.shape).astype(float)
-        weekday = days.weekday.to_numpy().reshape(targets.shape)
+        weekday = days.day_of_week.to_numpy().reshape(targets.shape)
         features |= {f"weekday_{i}": (weekday == i).astype(float) for i in range(DAYS_OF_WEEK)}
     return features
 

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 from scipy.special import inv_boxcox
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
+from statsmodels.tsa.seasonal import seasonal_decompose
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from clm_dagster.demand.arima import auto_arima
@@ -146,12 +148,26 @@ def learn_smoothing(history: Floats, season: int) -> Fitted:
 
 
 def learn_theta(history: Floats, season: int) -> Fitted:
-    """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition, by statsmodels."""
+    """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition.
+
+    statsmodels tests for the season and finds the smoothing constant. A longer history runs through the same smoothing with half the
+    slope of its own trend as drift, which is what the method is (Hyndman and Billah 2003).
+    """
+    model = ThetaModel(pd.Series(history), period=max(season, 1), deseasonalize=season > 1, method="additive")
+    found = model.fit()
+    alpha = float(found.params["alpha"])
+    seasonal = season > 1 and bool(np.ptp(found.forecast_components(season)["seasonal"]) > 0)
 
     def forecast(known: Floats, horizon: int) -> Floats:
-        series = pd.Series(known)
-        model = ThetaModel(series, period=max(season, 1), deseasonalize=season > 1, method="additive")
-        return np.asarray(model.fit().forecast(horizon))
+        pattern = np.zeros(1)
+        if seasonal:
+            pattern = seasonal_decompose(known, model="additive", period=season).seasonal[:season]
+        level = known - np.resize(pattern, known.size)
+        slope = np.polyfit(np.arange(known.size), level, 1)[0]
+        smooth, _ = lfilter([alpha], [1, alpha - 1], level, zi=[(1 - alpha) * level[0]])
+        reach = np.arange(horizon) + (1 - (1 - alpha) ** known.size) / max(alpha, 1e-8)
+        season_ahead = np.resize(np.roll(pattern, -(known.size % pattern.size)), horizon)
+        return smooth[-1] + slope / 2 * reach + season_ahead
 
     return forecast
 

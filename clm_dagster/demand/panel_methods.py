@@ -175,10 +175,11 @@ class GlobalBoosting:
         )  # fmt: skip
         found = np.zeros((len(panel), origins.size, horizon))
         with threadpool_limits(1):
-            model.fit(inputs, answers)
+            known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
+            model.fit(inputs[:, known], answers)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
                 ahead = design(panel.of(rows), origins, horizon)
-                flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])
+                flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
                 ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
                 found[rows] = np.nan_to_num(ratio * ahead.level[:, :, None])
         return closed_as_zero(found, panel, origins)
@@ -203,6 +204,26 @@ class GlobalBoosting:
                 usable = np.sort(rng.choice(usable, each * len(part), replace=False))
             parts.append((inputs[usable], np.minimum(y[usable], RATIO_LIMIT)))
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+@dataclass(frozen=True)
+class SummedDays:
+    """Weeks as sums of the days that another method forecasts."""
+
+    of: Method
+
+    @property
+    def name(self) -> str:
+        """The method's name: it is the same model."""
+        return self.of.name
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method. Raises ValueError for a panel without its days."""
+        if panel.days is None:
+            raise ValueError("weeks can be summed only where the panel knows its days (series.weekly_panel)")
+        days = np.array([panel.day_of(int(origin)) for origin in origins])
+        found = self.of.paths(panel.days, days, horizon * panel.step)
+        return found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
 
 
 def learning_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:

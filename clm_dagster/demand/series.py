@@ -42,6 +42,8 @@ class Panel:
     """(periods,) whether the whole shop was shut on a day that is open otherwise; weeks: never."""
     step: int
     """Days of one period: 1 or 7."""
+    days: "Panel | None" = None
+    """The daily panel that weeks are sums of; None for days."""
 
     def __len__(self) -> int:
         return self.values.shape[0]
@@ -60,7 +62,7 @@ class Panel:
     @property
     def weekdays(self) -> NDArray[np.int64]:
         """(periods,) 0 Monday to 6 Sunday."""
-        return self.dates.weekday.to_numpy().astype(np.int64)
+        return self.dates.day_of_week.to_numpy().astype(np.int64)
 
     def ahead(self, origin: int, horizon: int) -> pd.DatetimeIndex:
         """First days of the `horizon` periods from position `origin` on; they may lie after the panel."""
@@ -84,13 +86,28 @@ class Panel:
 
     def until(self, origin: int) -> "Panel":
         """What was known before position `origin`."""
+        days = None if self.days is None else self.days.until(self.day_of(origin))
         return replace(
-            self, values=self.values[:, :origin], dates=self.dates[:origin], shut=self.shut[:origin]
+            self, values=self.values[:, :origin], dates=self.dates[:origin], shut=self.shut[:origin], days=days
         )
+
+    def day_of(self, origin: int) -> int:
+        """Position among the days of what is position `origin` among the periods."""
+        return origin if self.days is None else self.days.size - (self.size - origin) * self.step
 
     def of(self, rows: NDArray[np.int64] | Bools) -> "Panel":
         """Some of the series."""
-        return replace(self, keys=self.keys.iloc[rows].reset_index(drop=True), values=self.values[rows])
+        days = None if self.days is None else self.days.of(rows)
+        return replace(
+            self, keys=self.keys.iloc[rows].reset_index(drop=True), values=self.values[rows], days=days
+        )
+
+    def latest(self, periods: int) -> "Panel":
+        """The last so many periods, or all where there are fewer."""
+        first = max(0, self.size - periods)
+        return replace(
+            self, values=self.values[:, first:], dates=self.dates[first:], shut=self.shut[first:]
+        )
 
 
 def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
@@ -137,7 +154,7 @@ def weekly_panel(days: Panel) -> Panel:
     blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_OF_WEEK)
     return replace(
         days, values=blocks.sum(axis=2), dates=days.dates[first::DAYS_OF_WEEK],
-        shut=np.zeros(weeks, dtype=bool), step=DAYS_OF_WEEK,
+        shut=np.zeros(weeks, dtype=bool), step=DAYS_OF_WEEK, days=days,
     )  # fmt: skip
 
 
