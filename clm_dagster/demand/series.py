@@ -25,6 +25,7 @@ Bools = NDArray[np.bool_]
 KEYS = ["level", "key", "measure"]
 DAYS_OF_RULE = 26 * 7
 CLOSED_SHARE = 0.03
+USUALLY_OPEN = 0.7
 DAYS_OF_WEEK = 7
 
 
@@ -194,13 +195,12 @@ def mended(panel: Panel) -> Floats:
 
 
 def _shut_days(panel: Panel) -> Bools:
-    """Days without any sale at all, on weekdays that the sum of all series has open in the half year around."""
+    """Days on which no series sold, on weekdays on which at least one did in 70% of the 26 weeks before."""
     total = np.nansum(np.abs(panel.values), axis=0)
     weekdays = panel.weekdays
     shut = np.zeros(panel.size, dtype=bool)
     for weekday in range(DAYS_OF_WEEK):
         of_day = np.flatnonzero(weekdays == weekday)
-        sold = pd.Series(total[of_day] > 0).rolling(26, min_periods=1).mean()
-        # As known on the day itself: the 26 such weekdays up to it, most of which had sales.
-        shut[of_day] = (total[of_day] == 0) & (sold.to_numpy() > 0.5)
+        sold = pd.Series(total[of_day] > 0, dtype=float).shift(1).rolling(26, min_periods=3).mean()
+        shut[of_day] = (total[of_day] == 0) & (sold.to_numpy() >= USUALLY_OPEN)
     return shut
