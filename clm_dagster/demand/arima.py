@@ -96,14 +96,9 @@ class Arima:
         `series`: a longer one, with its regressors in `future` first, to forecast from without a new fit.
         """
         longer = self.series if series is None else series
-        known = self.regressors
-        ahead = np.zeros((horizon, 0)) if future is None else future
-        if longer.size > self.series.size and known.shape[1]:
-            extra = longer.size - self.series.size
-            known, ahead = np.vstack([known, ahead[:extra]]), ahead[extra:]
-        elif longer.size > self.series.size:
-            known = np.zeros((longer.size, 0))
-        return self.css.forecast(longer, known, ahead)
+        extra = longer.size - self.series.size
+        ahead = np.zeros((extra + horizon, 0)) if future is None else future
+        return self.css.forecast(longer, np.vstack([self.regressors, ahead[:extra]]), ahead[extra:])
 
     def quantiles(self, levels: Iterable[float], horizon: int, future: Floats | None = None) -> Floats:
         """Gaussian quantiles (horizon, levels) of the exact filter: the model's own, not calibrated."""
@@ -211,21 +206,20 @@ class _Search:
             replace(base, q=1, seasonal_q=seasonal, constant=constant),
             base,
         ]
-        best: CssFit | None = None
+        start: CssFit | None = None
         for orders in first:
-            best = self._better(orders, best)
-        if best is None:  # every one refused: a series of hardly any length
+            start = self._better(orders, start)
+        if start is None:  # every one refused: a series of hardly any length
             return css.fit(self.series, self.regressors[:, :0], replace(base, d=0, constant=True))
-        improved = True
+        best, improved = start, True
         while improved and len(self.tried) < limits.models:
             improved = False
             for orders in self._neighbours(best.orders):
                 if orders not in self.fits and len(self.tried) < limits.models:
                     found = self._better(orders, best)
-                    if found is not best:
+                    if found is not None and found is not best:
                         best, improved = found, True
                         break
-        assert best is not None
         return best
 
     def _better(self, orders: Orders, best: CssFit | None) -> CssFit | None:

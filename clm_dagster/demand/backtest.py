@@ -107,13 +107,13 @@ class Backtest:
             judged = rows[np.isfinite(scaled[:, rows]).all(axis=(0, 2))] if self.origins.size else rows[:0]
             if not judged.size:
                 kept = np.isin(self.methods, BASELINES[1:])
-                good[kind] = tuple(np.array(self.methods)[kept])
+                good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
                 weights[rows] = kept / kept.sum()
                 names[rows] = BASELINES[1]
                 continue
             overall = scaled[:, judged].mean(axis=(1, 2))
             kept = overall <= GOOD_WITHIN * overall.min()
-            good[kind] = tuple(np.array(self.methods)[kept])
+            good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
             weights[rows] = kept / kept.sum()
             together = self.scaled(self.paths[kept].mean(axis=0))
             for row in judged:

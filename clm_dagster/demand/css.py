@@ -12,6 +12,7 @@ Belongs here: one model of given orders on given numbers. Does not: which orders
 likelihood and intervals (`arima`, by statsmodels).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -236,7 +237,7 @@ def _pass(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Flo
     jacobian = np.zeros((w.size, parameters.size))
     if k:
         jacobian[:, :k] = -lfilter(lags.whole_ar, lags.whole_ma, x, axis=0)
-    parts = (
+    parts: tuple[tuple[int, int, Callable[[], Floats]], ...] = (
         (orders.p, 1, lambda: without_ar),
         (orders.q, 1, lambda: lfilter([1.0], lags.ma, residuals)),
         (orders.seasonal_p, season, lambda: lfilter(lags.ar, lags.whole_ma, u)),
@@ -244,7 +245,7 @@ def _pass(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Flo
     )
     column = k
     for size, step, series in parts:
-        filtered = series() if size else None
+        filtered = series() if size else w
         for i in range(1, size + 1):
             jacobian[i * step :, column] = -filtered[: -i * step]
             column += 1
@@ -259,6 +260,7 @@ def _default_start(w: Floats, x: Floats, orders: Orders) -> Floats:
 
 
 def admissible(orders: Orders, coefficients: Floats) -> bool:
+    """Whether the p + q + P + Q coefficients are stationary and invertible."""
     p, q, sp, _ = orders.sizes
     phi, theta, seasonal_phi, seasonal_theta = np.split(coefficients, np.cumsum((p, q, sp)))
     return all(_inside(part) for part in (phi, -theta, seasonal_phi, -seasonal_theta))

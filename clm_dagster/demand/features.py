@@ -29,8 +29,8 @@ class Design:
     names: tuple[str, ...]
 
 
-def design(panel: Panel, origins: Ints, horizon: int, promotions: Floats | None = None) -> Design:
-    """Build the inputs. `promotions` (series, periods + horizon) is the discount known for each day, if any."""
+def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None = None) -> Design:
+    """Build the inputs. `discounts` (series, periods) of each day, planned ones included, if there are any."""
     values = mended(panel)
     year = 52 * DAYS_OF_WEEK // panel.step
     week = DAYS_OF_WEEK if panel.step == 1 else 1
@@ -56,8 +56,8 @@ def design(panel: Panel, origins: Ints, horizon: int, promotions: Floats | None 
     around = sums.between(targets - year - near, np.minimum(targets - year + near + 1, origins[:, None]))
     per_step["year_ago_around"] = around / year_level[:, :, None]
     per_step["year_ago"] = _take(values, targets - year) / year_level[:, :, None]
-    if promotions is not None:
-        per_step["discount"] = _take(promotions, targets)
+    if discounts is not None:
+        per_step["discount"] = np.nan_to_num(_take(discounts, targets))
 
     per_origin = {
         f"mean_{size}": sums.mean(origins, size) / level for size in (windows[0], windows[1], windows[3])

@@ -24,22 +24,25 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from statsmodels.tsa.seasonal import seasonal_decompose
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-from clm_dagster.demand.arima import auto_arima
+from clm_dagster.demand.arima import auto_arima, fit_arima
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.panel_methods import closed_as_zero
 from clm_dagster.demand.series import Panel, mended
 from clm_dagster.demand.transforms import choose_power, transformed
 
 Ints = NDArray[np.int64]
-Fitted = Callable[[Floats, int], Floats]
-"""From a history, at least as long as the one learnt from, and a horizon to a mean path."""
-Learn = Callable[[Floats, int], Fitted]
-"""From a history and its season to the fitted model."""
+Fitted = Callable[[Floats, Floats], Floats]
+"""From a history, at least as long as the one learnt from, and regressors (history + horizon, k) to a path."""
+Learn = Callable[[Floats, int, Floats], Fitted]
+"""From a history, its season and regressors (history, k) to the fitted model."""
 
 LEAST_SEASONS = 3
 """Seasons of history that a seasonal model needs; below them a series has none."""
 LEAST_VALUES = 8
 """Values that any model needs; below them the mean of what is known is the forecast."""
+LEAST_DISCOUNTS = 5
+"""Days of promotion from which on their effect is estimated."""
+YEAR = 365.25
 CEILING = 2.0
 """No forecast is more than this many times the greatest value seen: models of a short history explode."""
 
@@ -62,7 +65,7 @@ class LocalMethod:
         work = (
             delayed(_one)(
                 self.learn, histories[i], int(begins[i]), is_open[i][weekdays % 7] if panel.step == 1 else None,
-                origins, horizon,
+                regressors(panel, i, int(origins[0]), horizon), origins, horizon,
             )
             for i in range(len(panel))
         )  # fmt: skip
@@ -71,9 +74,10 @@ class LocalMethod:
 
 
 def _one(
-    learn: Learn, values: Floats, begin: int, is_open: NDArray[np.bool_] | None, origins: Ints, horizon: int
+    learn: Learn, values: Floats, begin: int, is_open: NDArray[np.bool_] | None, x: Floats, origins: Ints,
+    horizon: int,
 ) -> Floats:
-    """Paths (origins, horizon) of one series; is_open (periods + horizon), None for weeks."""
+    """Paths (origins, horizon) of one series; is_open (periods + horizon), None for weeks; x the regressors."""
     use = np.ones(values.size + horizon, dtype=bool) if is_open is None else is_open.copy()
     season = 1 if is_open is None else int(is_open[:7].sum())
     use[:begin] = False
@@ -81,39 +85,63 @@ def _one(
     history = values[: origins[0]][use[: origins[0]]]
     if history.size == 0:
         return paths
-    fitted = _learn_quietly(learn, history, season)
+    fitted = _learn_quietly(learn, history, season, x[: origins[0]][use[: origins[0]]])
     top = CEILING * float(history.max(initial=0))
     for j, origin in enumerate(origins):
         known = values[:origin][use[:origin]]
         ahead = use[origin : origin + horizon]
-        path = fitted(known, int(ahead.sum()))
+        path = fitted(known, x[: origin + horizon][use[: origin + horizon]]) if ahead.any() else np.zeros(0)
         top = max(top, CEILING * float(known.max(initial=0)))
         paths[j, ahead] = np.clip(path, 0, top)
     return paths
 
 
-def _learn_quietly(learn: Learn, history: Floats, season: int) -> Fitted:
+def _learn_quietly(learn: Learn, history: Floats, season: int, x: Floats) -> Fitted:
     if history.size < LEAST_VALUES or np.ptp(history) == 0:
         return _mean_of_known
     with warnings.catch_warnings():
         # A model that does not converge is judged by its backtest like any other.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return learn(history, season if history.size >= LEAST_SEASONS * season else 1)
+        return learn(history, season if history.size >= LEAST_SEASONS * season else 1, x)
 
 
-def _mean_of_known(known: Floats, horizon: int) -> Floats:
-    return np.full(horizon, known.mean() if known.size else 0.0)
+def _mean_of_known(known: Floats, x: Floats) -> Floats:
+    return np.full(len(x) - known.size, known.mean() if known.size else 0.0)
 
 
-def learn_arima(history: Floats, season: int) -> Fitted:
-    """Orders by search, on the scale that the rule of `transforms` chooses; the mean is kept."""
+def regressors(panel: Panel, row: int, learnt: int, horizon: int) -> Floats:
+    """Regressors of a series (periods + horizon, k): the discount, and two pairs of yearly Fourier terms.
+
+    The discount is left out where there were fewer than five days of it before `learnt`, the year where the
+    series was known for less than two by then.
+    """
+    periods = panel.size + horizon
+    columns = []
+    discounts = panel.discounts_until(periods)
+    if discounts is not None and (discounts[row, :learnt] > 0).sum() >= LEAST_DISCOUNTS:
+        columns.append(discounts[row])
+    if (learnt - panel.begins[row]) * panel.step >= 2 * YEAR:
+        angle = 2 * np.pi * panel.ahead(0, periods).day_of_year.to_numpy() / YEAR
+        columns += [wave(pair * angle) for pair in (1, 2) for wave in (np.sin, np.cos)]
+    return np.column_stack(columns) if columns else np.zeros((periods, 0))
+
+
+def learn_arima(history: Floats, season: int, x: Floats) -> Fitted:
+    """Orders by search, on the scale that the rule of `transforms` chooses; the mean is kept.
+
+    Orders are searched with the discount, if there is one; then none, one or two yearly pairs by AICc.
+    """
     power = choose_power(history, season)
     scaled = transformed(history, power)
-    model = auto_arima(scaled, season)
-    spread = model.css.sigma2
+    always = x.shape[1] % 4  # the discount, where there is one, comes first
+    model = auto_arima(scaled, season, x[:, :always])
+    for kept in range(always + 2, x.shape[1] + 1, 2):
+        model = min(model, fit_arima(scaled, model.orders, x[:, :kept]), key=lambda fitted: fitted.css.aicc)
+    used, spread = model.regressors.shape[1], model.css.sigma2
 
-    def forecast(known: Floats, horizon: int) -> Floats:
-        path = model.mean(horizon, series=transformed(known, power))
+    def forecast(known: Floats, x: Floats) -> Floats:
+        ahead = x[model.series.size :, :used]
+        path = model.mean(len(x) - known.size, ahead, transformed(known, power))
         return back_to_mean(path, power, spread)
 
     return forecast
@@ -128,7 +156,7 @@ def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
     return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (variance / 4 if power == 0.5 else 0)
 
 
-def learn_smoothing(history: Floats, season: int) -> Fitted:
+def learn_smoothing(history: Floats, season: int, x: Floats) -> Fitted:
     """Holt-Winters: additive season, level without trend, by statsmodels."""
     seasonal = {"seasonal": "add", "seasonal_periods": season} if season > 1 else {}
 
@@ -141,13 +169,13 @@ def learn_smoothing(history: Floats, season: int) -> Fitted:
     if season > 1:
         kept["smoothing_seasonal"] = found["smoothing_seasonal"]
 
-    def forecast(known: Floats, horizon: int) -> Floats:
-        return np.asarray(model(known).fit(optimized=False, **kept).forecast(horizon))
+    def forecast(known: Floats, x: Floats) -> Floats:
+        return np.asarray(model(known).fit(optimized=False, **kept).forecast(len(x) - known.size))
 
     return forecast
 
 
-def learn_theta(history: Floats, season: int) -> Fitted:
+def learn_theta(history: Floats, season: int, x: Floats) -> Fitted:
     """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition.
 
     statsmodels tests for the season and finds the smoothing constant. A longer history runs through the same smoothing with half the
@@ -158,7 +186,8 @@ def learn_theta(history: Floats, season: int) -> Fitted:
     alpha = float(found.params["alpha"])
     seasonal = season > 1 and bool(np.ptp(found.forecast_components(season)["seasonal"]) > 0)
 
-    def forecast(known: Floats, horizon: int) -> Floats:
+    def forecast(known: Floats, x: Floats) -> Floats:
+        horizon = len(x) - known.size
         pattern = np.zeros(1)
         if seasonal:
             pattern = seasonal_decompose(known, model="additive", period=season).seasonal[:season]
@@ -172,7 +201,7 @@ def learn_theta(history: Floats, season: int) -> Fitted:
     return forecast
 
 
-def learn_components(history: Floats, season: int) -> Fitted:
+def learn_components(history: Floats, season: int, x: Floats) -> Fitted:
     """Unobserved components: a local level and a season that may change (Harvey 1989), by statsmodels."""
 
     def model(known: Floats) -> UnobservedComponents:
@@ -180,8 +209,8 @@ def learn_components(history: Floats, season: int) -> Fitted:
 
     parameters = model(history).fit(disp=0, maxiter=50, cov_type="none").params
 
-    def forecast(known: Floats, horizon: int) -> Floats:
-        return np.asarray(model(known).filter(parameters, cov_type="none").forecast(horizon))
+    def forecast(known: Floats, x: Floats) -> Floats:
+        return np.asarray(model(known).filter(parameters, cov_type="none").forecast(len(x) - known.size))
 
     return forecast
 

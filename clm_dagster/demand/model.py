@@ -49,7 +49,14 @@ from clm_dagster.demand.panel_methods import (
     SeasonalNaive,
     SummedDays,
 )
-from clm_dagster.demand.series import DAYS_OF_RULE, DAYS_OF_WEEK, Panel, daily_panel, weekly_panel
+from clm_dagster.demand.series import (
+    DAYS_OF_RULE,
+    DAYS_OF_WEEK,
+    Panel,
+    daily_panel,
+    weekly_panel,
+    with_promotions,
+)
 
 QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
 INTERMITTENT = 1.32
@@ -91,16 +98,21 @@ class DemandForecast:
 
 
 def forecast(
-    series: pd.DataFrame, as_of: date, settings: DemandSettings | None = None, run: Run = run_directly
+    series: pd.DataFrame, as_of: date, settings: DemandSettings | None = None,
+    promotions: pd.DataFrame | None = None, run: Run = run_directly,
 ) -> DemandForecast:
     """Forecast every series of core.demand_series (level, key, measure, day, value) from as_of on.
 
     Values on or after as_of are not looked at. Units and revenue of the levels add up to the shop's, to the
-    penny. The answer does not depend on the order of rows. Raises ValueError on a broken frame
-    (`series.daily_panel`).
-    """
+    penny. `promotions` are level, key, day, discount, planned days included. The answer does not depend on
+    the order of rows. `run` may keep what methods answer, so that a killed run goes on (`checkpoints`). Raises
+    ValueError on a broken frame (`series.daily_panel`).
+    """  # fmt: skip
     settings = settings or DemandSettings()
-    days = daily_panel(series, as_of).latest(settings.memory_days)
+    days = daily_panel(series, as_of)
+    if promotions is not None:
+        days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_OF_WEEK)
+    days = days.latest(settings.memory_days)
     weeks = weekly_panel(days)
     daily = hold_contest(days, contestants(settings.jobs), settings.horizon_days, settings.horizon_days, settings, run)
     contests = {DAY: daily}
@@ -201,7 +213,8 @@ def hold_contest(
     mean = choice.combine(ahead)
     mean[outcomes == DORMANT] = 0
     is_constant = outcomes == CONSTANT
-    mean[is_constant] = np.where(mean[is_constant] > 0, panel.values[is_constant].max(axis=1, initial=0)[:, None], 0)
+    value = np.nan_to_num(panel.values[is_constant, -DAYS_OF_RULE // panel.step :]).max(axis=1, initial=0)
+    mean[is_constant] = np.where(mean[is_constant] > 0, value[:, None], 0)
     mean = add_up(panel.keys, mean, _variances(backtest, choice, panel))
     pools = 1 if panel.step == 1 else 2
     paths = backtest.chosen(choice)

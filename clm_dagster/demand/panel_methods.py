@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.features import Design, design, targets_of
-from clm_dagster.demand.series import DAYS_OF_WEEK, Panel, expected_shut, mended
+from clm_dagster.demand.series import DAYS_OF_WEEK, Panel, expected_shut
 
 Ints = NDArray[np.int64]
 SEED = 20111209
@@ -133,7 +133,8 @@ class CalendarRegression:
         return closed_as_zero(np.concatenate(found), panel, origins)
 
     def _chunk(self, panel: Panel, past: Ints, origins: Ints, horizon: int) -> Floats:
-        learn = design(panel.until(int(origins[0])), past, horizon)
+        discounts = panel.discounts_until(panel.size + horizon)
+        learn = design(panel.until(int(origins[0])), past, horizon, discounts)
         x, level = _without_gaps(learn), learn.level[:, :, None]
         y = targets_of(panel, past, horizon, int(origins[0])) / level
         use = np.isfinite(y)
@@ -149,7 +150,7 @@ class CalendarRegression:
         base = (weight * y).sum(axis=1) / total
         curvature = np.einsum("snf,sng->sfg", centred, centred) + self.penalty * np.eye(x.shape[-1])
         slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[..., 0]
-        ahead = design(panel, origins, horizon)
+        ahead = design(panel, origins, horizon, discounts)
         inputs = (_without_gaps(ahead) - mean[:, None, None]) / scale[:, None, None]
         answer = base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope)
         return np.nan_to_num(np.maximum(answer, 0) * ahead.level[:, :, None])
@@ -169,6 +170,7 @@ class GlobalBoosting:
         inputs, answers = self._rows(panel, past, int(origins[0]), horizon)
         if answers.size < 500:
             return EightWeekMean().paths(panel, origins, horizon)
+        discounts = panel.discounts_until(panel.size + horizon)
         model = HistGradientBoostingRegressor(
             max_iter=150, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=60, l2_regularization=5.0,
             early_stopping=False, random_state=SEED,
@@ -178,7 +180,7 @@ class GlobalBoosting:
             known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
             model.fit(inputs[:, known], answers)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
-                ahead = design(panel.of(rows), origins, horizon)
+                ahead = design(panel.of(rows), origins, horizon, None if discounts is None else discounts[rows])
                 flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
                 ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
                 found[rows] = np.nan_to_num(ratio * ahead.level[:, :, None])
@@ -189,6 +191,7 @@ class GlobalBoosting:
         if not past.size:
             return np.zeros((0, 1)), np.zeros(0)
         each = max(1, self.rows // len(panel))
+        discounts = panel.discounts_until(panel.size + horizon)
         known = panel.until(before)
         rng = np.random.default_rng(SEED)
         parts: list[tuple[Floats, Floats]] = []
@@ -196,7 +199,7 @@ class GlobalBoosting:
             part = known.of(rows)
             # Fewer origins instead of fewer rows, where there are many series: building costs too.
             drawn = past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
-            made = design(part, drawn, horizon)
+            made = design(part, drawn, horizon, None if discounts is None else discounts[rows])
             y = targets_of(part, drawn, horizon, before) / made.level[:, :, None]
             inputs, y = made.inputs.reshape(-1, made.inputs.shape[-1]), y.reshape(-1)
             usable = np.flatnonzero(np.isfinite(y))

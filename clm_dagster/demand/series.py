@@ -45,6 +45,8 @@ class Panel:
     """Days of one period: 1 or 7."""
     days: "Panel | None" = None
     """The daily panel that weeks are sums of; None for days."""
+    discounts: Floats | None = None
+    """(series, periods and some ahead) share taken off by promotions, planned ones included; None for weeks."""
 
     def __len__(self) -> int:
         return self.values.shape[0]
@@ -87,6 +89,7 @@ class Panel:
 
     def until(self, origin: int) -> "Panel":
         """What was known before position `origin`."""
+        # Promotions are planned: those ahead of the origin stay.
         days = None if self.days is None else self.days.until(self.day_of(origin))
         return replace(
             self, values=self.values[:, :origin], dates=self.dates[:origin], shut=self.shut[:origin], days=days
@@ -99,16 +102,26 @@ class Panel:
     def of(self, rows: NDArray[np.int64] | Bools) -> "Panel":
         """Some of the series."""
         days = None if self.days is None else self.days.of(rows)
-        return replace(
-            self, keys=self.keys.iloc[rows].reset_index(drop=True), values=self.values[rows], days=days
-        )
+        discounts = None if self.discounts is None else self.discounts[rows]
+        keys = self.keys.iloc[rows].reset_index(drop=True)
+        return replace(self, keys=keys, values=self.values[rows], days=days, discounts=discounts)
+
+    def discounts_until(self, periods: int) -> Floats | None:
+        """(series, periods) discounts, zero beyond those that are planned; None where none ever was."""
+        if self.discounts is None or not self.discounts.any():
+            return None
+        found = np.zeros((len(self), periods))
+        known = min(periods, self.discounts.shape[1])
+        found[:, :known] = self.discounts[:, :known]
+        return found
 
     def latest(self, periods: int) -> "Panel":
         """The last so many periods, or all where there are fewer."""
         first = max(0, self.size - periods)
         return replace(
-            self, values=self.values[:, first:], dates=self.dates[first:], shut=self.shut[first:]
-        )
+            self, values=self.values[:, first:], dates=self.dates[first:], shut=self.shut[first:],
+            discounts=None if self.discounts is None else self.discounts[:, first:],
+        )  # fmt: skip
 
 
 def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
@@ -148,6 +161,23 @@ def make_panel(keys: pd.DataFrame, values: Floats, dates: pd.DatetimeIndex) -> P
     return replace(panel, shut=_shut_days(panel))
 
 
+def with_promotions(panel: Panel, promotions: pd.DataFrame, ahead: int) -> Panel:
+    """A daily panel that knows the discount of each day, `ahead` days beyond its end included.
+
+    `promotions` has level, key, day, discount (core.demand_promotions), planned days included; of several on a
+    day the greatest counts. Rows without a series or outside the days are left out.
+    """
+    found = np.zeros((len(panel), panel.size + ahead))
+    if len(promotions):
+        numbered = panel.keys.assign(row=np.arange(len(panel)))
+        rows = promotions.merge(numbered, on=["level", "key"])
+        at = (pd.to_datetime(rows["day"]) - panel.dates[0]).dt.days.to_numpy()
+        inside = (at >= 0) & (at < found.shape[1])
+        rows, at = rows[inside], at[inside]
+        np.maximum.at(found, (rows["row"].to_numpy(), at), rows["discount"].to_numpy(dtype=float))
+    return replace(panel, discounts=found)
+
+
 def weekly_panel(days: Panel) -> Panel:
     """Sums over seven days, counted back from the end; a series begins with its first full week."""
     weeks = days.size // DAYS_OF_WEEK
@@ -155,7 +185,7 @@ def weekly_panel(days: Panel) -> Panel:
     blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_OF_WEEK)
     return replace(
         days, values=blocks.sum(axis=2), dates=days.dates[first::DAYS_OF_WEEK],
-        shut=np.zeros(weeks, dtype=bool), step=DAYS_OF_WEEK, days=days,
+        shut=np.zeros(weeks, dtype=bool), step=DAYS_OF_WEEK, days=days, discounts=None,
     )  # fmt: skip
 
 

@@ -9,13 +9,15 @@ from clm_dagster.demand import css
 from clm_dagster.demand.arima import Limits, auto_arima, differences, fit_arima, seasonal_strength
 from clm_dagster.demand.css import CssFit, Floats, Orders, admissible
 
-# Monthly totals of accidental deaths in the USA, 1973-1978 (Brockwell and Davis 1991), R's USAccDeaths.
-US_ACCIDENTAL_DEATHS = np.array("""
-    9007 8106 8928 9137 10017 10826 11317 10744 9713 9938 9161 8927 7750 6981 8038 8422 8714 9512 10120 9823
-    8743 9129 8710 8680 8162 7306 8124 7870 9387 9556 10093 9620 8285 8466 8160 8034 7717 7461 7767 7925 8623
-    8945 10078 9179 8037 8488 7874 8647 7792 6957 7726 8106 8890 9299 10625 9302 8314 8850 8265 8796 7836 6892
-    7791 8192 9115 9434 10484 9827 9110 9070 8633 9240
-""".split(), dtype=float)  # fmt: skip
+# A row a year: monthly totals of accidental deaths in the USA, 1973-1978 (Brockwell and Davis 1991), R's USAccDeaths.
+US_ACCIDENTAL_DEATHS = np.array([
+    [9007, 8106, 8928, 9137, 10017, 10826, 11317, 10744, 9713, 9938, 9161, 8927],
+    [7750, 6981, 8038, 8422, 8714, 9512, 10120, 9823, 8743, 9129, 8710, 8680],
+    [8162, 7306, 8124, 7870, 9387, 9556, 10093, 9620, 8285, 8466, 8160, 8034],
+    [7717, 7461, 7767, 7925, 8623, 8945, 10078, 9179, 8037, 8488, 7874, 8647],
+    [7792, 6957, 7726, 8106, 8890, 9299, 10625, 9302, 8314, 8850, 8265, 8796],
+    [7836, 6892, 7791, 8192, 9115, 9434, 10484, 9827, 9110, 9070, 8633, 9240],
+], dtype=float).ravel()  # fmt: skip
 NONE = np.zeros((300, 0))
 
 

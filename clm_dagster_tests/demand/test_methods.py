@@ -22,6 +22,7 @@ from clm_dagster.demand.transforms import choose_power, transformed
 from clm_dagster_tests.demand.shop import WEEK, days_of, expected, panel_of
 
 HORIZON = 28
+NONE = np.zeros((400, 0))
 LEVELS = np.array([4.0, 20.0, 60.0, 100.0])
 
 
@@ -103,10 +104,10 @@ def test_theta_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(6)
     series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
     theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    np.testing.assert_allclose(learn_theta(series, 6)(series, 15), theirs, rtol=1e-9)
+    np.testing.assert_allclose(learn_theta(series, 6, NONE)(series, NONE[: series.size + 15]), theirs, rtol=1e-9)
     noise = rng.normal(50, 3, 240)
     theirs = ThetaModel(pd.Series(noise), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    np.testing.assert_allclose(learn_theta(noise, 6)(noise, 15), theirs, rtol=1e-9)
+    np.testing.assert_allclose(learn_theta(noise, 6, NONE)(noise, NONE[: noise.size + 15]), theirs, rtol=1e-9)
 
 
 def test_smoothing_goes_on_over_a_longer_history() -> None:
@@ -115,9 +116,9 @@ def test_smoothing_goes_on_over_a_longer_history() -> None:
     fitted = ExponentialSmoothing(
         series[:240], seasonal="add", seasonal_periods=6, initialization_method="heuristic"
     ).fit()
-    same = learn_smoothing(series[:240], 6)
-    np.testing.assert_allclose(same(series[:240], 12), fitted.forecast(12), rtol=1e-6)
-    assert not np.allclose(same(series, 12), same(series[:240], 12), rtol=1e-4)
+    same = learn_smoothing(series[:240], 6, NONE)
+    np.testing.assert_allclose(same(series[:240], NONE[:252]), fitted.forecast(12), rtol=1e-6)
+    assert not np.allclose(same(series, NONE[:312]), same(series[:240], NONE[:252]), rtol=1e-4)
 
 
 def test_weeks_are_sums_of_days(panel: Panel) -> None:
