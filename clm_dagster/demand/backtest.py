@@ -180,8 +180,10 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
     """Measures of paths (series, origins, horizon), (series,) each: mase, rmsse, smape, wape, bias.
 
     smape is 2|e| / (|y| + |f|), 0 where both are zero; wape and bias are sums of |e| and e over the sum of y.
-    NaN where a measure has no meaning (nothing sold, nothing to scale by).
+    NaN where a measure has no meaning (no origin, nothing sold, nothing to scale by).
     """
+    if not actual.shape[1]:
+        return {name: np.full(len(actual), np.nan) for name in ("mase", "rmsse", "smape", "wape", "bias")}
     error = paths - actual
     size = np.abs(error)
     both = np.abs(actual) + np.abs(paths)

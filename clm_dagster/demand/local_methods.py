@@ -178,8 +178,9 @@ def learn_smoothing(history: Floats, season: int, x: Floats) -> Fitted:
 def learn_theta(history: Floats, season: int, x: Floats) -> Fitted:
     """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition.
 
-    statsmodels tests for the season and finds the smoothing constant. A longer history runs through the same smoothing with half the
-    slope of its own trend as drift, which is what the method is (Hyndman and Billah 2003).
+    statsmodels tests for the season and finds the smoothing constant. A longer history runs through the
+    same smoothing with half the slope of its own trend as drift, which is what the method is (Hyndman and
+    Billah 2003).
     """
     model = ThetaModel(pd.Series(history), period=max(season, 1), deseasonalize=season > 1, method="additive")
     found = model.fit()

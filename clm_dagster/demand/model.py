@@ -118,7 +118,8 @@ def forecast(
     contests = {DAY: daily}
     if weeks.size:
         contests[WEEK] = hold_contest(
-            weeks, contestants(settings.jobs, weekly=True), settings.horizon_weeks, settings.backtest_weeks, settings, run,
+            weeks, contestants(settings.jobs, weekly=True), settings.horizon_weeks, settings.backtest_weeks,
+            settings, run,
         )  # fmt: skip
     return DemandForecast(
         forecasts=_stacked({name: contest.forecasts for name, contest in contests.items()}),
