@@ -80,14 +80,17 @@ def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
             scaled, period=season, seasonal=SEASON_WEEKS, trend=TREND_WEEKS * season | 1, robust=True,
             seasonal_jump=5, trend_jump=season, low_pass_jump=season,
         ).fit(outer_iter=5)  # fmt: skip
-        trend, fitted = np.asarray(parts.trend), np.asarray(parts.trend + parts.seasonal)
+        fitted = np.asarray(parts.trend + parts.seasonal)
     else:
-        trend = fitted = pd.Series(scaled).rolling(LEAST_DAYS, center=True, min_periods=1).median().to_numpy()
+        fitted = pd.Series(scaled).rolling(LEAST_DAYS, center=True, min_periods=1).median().to_numpy()
     rest = scaled - fitted
     low, high = np.quantile(rest, (0.25, 0.75))
     reach = FAR_OUT * (high - low)
     odd = (rest < low - reach) | (rest > high + reach) if reach > 0 else np.zeros(series.size, dtype=bool)
-    return _back(trend, power), _back(fitted, power), odd
+    expected = _back(fitted, power)
+    # The mean of the week around a day, so that seasons even out also where the scale is curved.
+    trend = pd.Series(expected).rolling(season, center=True, min_periods=1).mean().to_numpy()
+    return trend, expected, odd
 
 
 def _back(values: Floats, power: float) -> Floats:
