@@ -63,7 +63,9 @@ class Backtest:
         if origins.size and origins.max() + horizon > panel.size:
             raise ValueError(f"origin {origins.max()} + horizon {horizon} lie beyond {panel.size} periods")
         shape = (len(panel), origins.size, horizon)
-        paths = [run(method, panel, origins, horizon) if origins.size else np.zeros(shape) for method in methods]
+        paths = [
+            run(method, panel, origins, horizon) if origins.size else np.zeros(shape) for method in methods
+        ]
         return cls(panel, origins, tuple(method.name for method in methods), np.stack(paths))
 
     @property
@@ -118,7 +120,11 @@ class Backtest:
             together = self.scaled(self.paths[kept].mean(axis=0))
             for row in judged:
                 ahead = scaled[:, row] - together[row]
-                error = ahead.std(axis=1, ddof=1) / np.sqrt(self.origins.size) if self.origins.size > 1 else np.inf
+                error = (
+                    ahead.std(axis=1, ddof=1) / np.sqrt(self.origins.size)
+                    if self.origins.size > 1
+                    else np.inf
+                )
                 lead = ahead.mean(axis=1) + STANDARD_ERRORS * widening * error
                 best = int(np.argmin(lead))
                 if lead[best] < 0:

@@ -96,4 +96,6 @@ def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
 def _back(values: Floats, power: float) -> Floats:
     if power == 1:
         return np.maximum(values, 0)
-    return np.expm1(values) if power == 0 else np.maximum(inv_boxcox(np.maximum(values, -1 / power), power), 0)
+    return (
+        np.expm1(values) if power == 0 else np.maximum(inv_boxcox(np.maximum(values, -1 / power), power), 0)
+    )

@@ -37,7 +37,11 @@ def scores(paths: Floats, actual: Floats) -> Floats:
 
 
 def conformal_quantiles(
-    mean: Floats, paths: Floats, actual: Floats, kinds: NDArray[np.str_], pools: int = 1,
+    mean: Floats,
+    paths: Floats,
+    actual: Floats,
+    kinds: NDArray[np.str_],
+    pools: int = 1,
     quantiles: Sequence[float] = QUANTILES,
 ) -> Floats:
     """Quantiles (series, horizon, quantiles) around mean (series, horizon).

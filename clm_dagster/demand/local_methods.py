@@ -74,7 +74,12 @@ class LocalMethod:
 
 
 def _one(
-    learn: Learn, values: Floats, begin: int, is_open: NDArray[np.bool_] | None, x: Floats, origins: Ints,
+    learn: Learn,
+    values: Floats,
+    begin: int,
+    is_open: NDArray[np.bool_] | None,
+    x: Floats,
+    origins: Ints,
     horizon: int,
 ) -> Floats:
     """Paths (origins, horizon) of one series; is_open (periods + horizon), None for weeks; x the regressors."""
@@ -153,7 +158,9 @@ def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
         return path
     if power == 0:
         return np.expm1(np.minimum(path, 50) + variance / 2)
-    return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (variance / 4 if power == 0.5 else 0)
+    return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (
+        variance / 4 if power == 0.5 else 0
+    )
 
 
 def learn_smoothing(history: Floats, season: int, x: Floats) -> Fitted:

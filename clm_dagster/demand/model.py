@@ -98,8 +98,11 @@ class DemandForecast:
 
 
 def forecast(
-    series: pd.DataFrame, as_of: date, settings: DemandSettings | None = None,
-    promotions: pd.DataFrame | None = None, run: Run = run_directly,
+    series: pd.DataFrame,
+    as_of: date,
+    settings: DemandSettings | None = None,
+    promotions: pd.DataFrame | None = None,
+    run: Run = run_directly,
 ) -> DemandForecast:
     """Forecast every series of core.demand_series (level, key, measure, day, value) from as_of on.
 
@@ -114,7 +117,9 @@ def forecast(
         days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_OF_WEEK)
     days = days.latest(settings.memory_days)
     weeks = weekly_panel(days)
-    daily = hold_contest(days, contestants(settings.jobs), settings.horizon_days, settings.horizon_days, settings, run)
+    daily = hold_contest(
+        days, contestants(settings.jobs), settings.horizon_days, settings.horizon_days, settings, run
+    )
     contests = {DAY: daily}
     if weeks.size:
         contests[WEEK] = hold_contest(
@@ -123,7 +128,9 @@ def forecast(
         )  # fmt: skip
     return DemandForecast(
         forecasts=_stacked({name: contest.forecasts for name, contest in contests.items()}),
-        backtest=_stacked({name: contest.backtest.table(contest.choice) for name, contest in contests.items()}),
+        backtest=_stacked(
+            {name: contest.backtest.table(contest.choice) for name, contest in contests.items()}
+        ),
         accuracy=_stacked({name: contest.accuracy for name, contest in contests.items()}),
         combined={name: contest.choice.good for name, contest in contests.items()},
         days=days,
@@ -184,7 +191,9 @@ class Contest:
             )  # fmt: skip
             came = actual[:, judged] if judged else lows
             frame[f"coverage_{level}"] = coverage(lows, highs, came)
-            frame[f"interval_score_{level}"] = interval_score(lows, highs, came, level / 100) / backtest.scales[0]
+            frame[f"interval_score_{level}"] = (
+                interval_score(lows, highs, came, level / 100) / backtest.scales[0]
+            )
         return frame
 
 
@@ -199,7 +208,11 @@ def _bands_at(contest: Contest, paths: Floats, actual: Floats, at: int) -> Float
 
 
 def hold_contest(
-    panel: Panel, methods: Sequence[Method], horizon: int, judged: int, settings: DemandSettings,
+    panel: Panel,
+    methods: Sequence[Method],
+    horizon: int,
+    judged: int,
+    settings: DemandSettings,
     run: Run = run_directly,
 ) -> Contest:
     """Backtest the methods over `judged` steps, choose, forecast `horizon` steps, add up, put bands on."""  # fmt: skip
@@ -235,7 +248,9 @@ def outcomes_of(panel: Panel, first_origin: int) -> NDArray[np.str_]:
     values = np.where(is_open, recent, np.nan)
     sales = np.nansum(values != 0, axis=1, where=is_open)
     count = np.maximum(is_open.sum(axis=1), 1)
-    low, high = (f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf)))
+    low, high = (
+        f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
+    )
     eight_weeks = 8 * DAYS_OF_WEEK // panel.step
     return np.select(
         [sales == 0, (low == high) & (count >= eight_weeks), panel.begins > first_origin - eight_weeks,

@@ -139,7 +139,10 @@ class CalendarRegression:
         y = targets_of(panel, past, horizon, int(origins[0])) / level
         use = np.isfinite(y)
         x = x.reshape(len(panel), -1, x.shape[-1])
-        y, use = np.minimum(np.nan_to_num(y), RATIO_LIMIT).reshape(len(panel), -1), use.reshape(len(panel), -1)
+        y, use = (
+            np.minimum(np.nan_to_num(y), RATIO_LIMIT).reshape(len(panel), -1),
+            use.reshape(len(panel), -1),
+        )
         weight = use.astype(float)
         total = np.maximum(weight.sum(axis=1), 1)
         mean = np.einsum("sn,snf->sf", weight, x) / total[:, None]
@@ -149,7 +152,9 @@ class CalendarRegression:
         centred /= scale[:, None]
         base = (weight * y).sum(axis=1) / total
         curvature = np.einsum("snf,sng->sfg", centred, centred) + self.penalty * np.eye(x.shape[-1])
-        slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[..., 0]
+        slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[
+            ..., 0
+        ]
         ahead = design(panel, origins, horizon, discounts)
         inputs = (_without_gaps(ahead) - mean[:, None, None]) / scale[:, None, None]
         answer = base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope)
@@ -180,7 +185,9 @@ class GlobalBoosting:
             known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
             model.fit(inputs[:, known], answers)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
-                ahead = design(panel.of(rows), origins, horizon, None if discounts is None else discounts[rows])
+                ahead = design(
+                    panel.of(rows), origins, horizon, None if discounts is None else discounts[rows]
+                )
                 flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
                 ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
                 found[rows] = np.nan_to_num(ratio * ahead.level[:, :, None])
@@ -198,7 +205,9 @@ class GlobalBoosting:
         for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 50)):
             part = known.of(rows)
             # Fewer origins instead of fewer rows, where there are many series: building costs too.
-            drawn = past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
+            drawn = (
+                past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
+            )
             made = design(part, drawn, horizon, None if discounts is None else discounts[rows])
             y = targets_of(part, drawn, horizon, before) / made.level[:, :, None]
             inputs, y = made.inputs.reshape(-1, made.inputs.shape[-1]), y.reshape(-1)

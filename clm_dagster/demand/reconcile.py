@@ -65,7 +65,9 @@ def spread_difference(values: Floats, weights: Floats, total: Floats) -> Floats:
 def to_the_penny(total: Floats, parts: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
     """Round so that every level still sums to the total: largest remainders get the missing cents."""
     cents = np.rint(total * CENTS)
-    return cents / CENTS, {level: _apportioned(values * CENTS, cents) / CENTS for level, values in parts.items()}
+    return cents / CENTS, {
+        level: _apportioned(values * CENTS, cents) / CENTS for level, values in parts.items()
+    }
 
 
 def _apportioned(cents: Floats, whole: Floats) -> Floats:

@@ -92,7 +92,11 @@ class Panel:
         # Promotions are planned: those ahead of the origin stay.
         days = None if self.days is None else self.days.until(self.day_of(origin))
         return replace(
-            self, values=self.values[:, :origin], dates=self.dates[:origin], shut=self.shut[:origin], days=days
+            self,
+            values=self.values[:, :origin],
+            dates=self.dates[:origin],
+            shut=self.shut[:origin],
+            days=days,
         )
 
     def day_of(self, origin: int) -> int:
@@ -147,7 +151,9 @@ def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
     groups = rows.groupby(KEYS, sort=True)
     keys = pd.DataFrame(list(groups.groups), columns=KEYS)
     values = np.zeros((len(keys), len(dates)))
-    values[groups.ngroup().to_numpy(), (rows["day"] - dates[0]).dt.days.to_numpy()] = rows["value"].astype(float)
+    values[groups.ngroup().to_numpy(), (rows["day"] - dates[0]).dt.days.to_numpy()] = rows["value"].astype(
+        float
+    )
     return make_panel(keys, values, dates)
 
 

@@ -1,6 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
-Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`).
+Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
+`demand_fit`).
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd")
+PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "demand")
 
 
 def main() -> None:
@@ -65,6 +66,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "btyd" in wanted:
         console.print("Fits of purchase models, on CDNOW and a million customers ...")
         results["btyd"] = _btyd(work, options.repeats, dict(options.peer))
+    if "demand" in wanted:
+        console.print("Searches of ARIMA orders, and whole contests of demand ...")
+        results["demand"] = _demand()
     return results
 
 
@@ -73,6 +77,12 @@ def _btyd(work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
 
     cdnow = _reference("cdnow/cdnow_sample.parquet")
     return btyd_fit.compare(str(cdnow), work, repeats, peers)
+
+
+def _demand() -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import demand_fit
+
+    return demand_fit.measure([50, 200])
 
 
 def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
+MIN_SEARCH_RATIO = 20.0
+MAX_CONTEST = 0.8
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
 MIN_EVENTS_A_SECOND = 500_000.0
@@ -53,6 +55,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
             found.append(Goal(name, ratio, f"<= {MAX_GROWTH}", ratio <= MAX_GROWTH))
     if "btyd" in results:
         found += _fit_goals(results["btyd"])
+    if "demand" in results:
+        found += _demand_goals(results["demand"])
     peak = max(_peaks(results), default=None)
     if peak is not None:
         found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
@@ -77,6 +81,21 @@ def _fit_goals(btyd: dict[str, Any]) -> list[Goal]:
         seconds = btyd["million"][model]["seconds"]
         goal = f"{model} on a million customers, s"
         found.append(Goal(goal, seconds, f"< {MAX_MILLION_SECONDS:.0f}", seconds < MAX_MILLION_SECONDS))
+    return found
+
+
+def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
+    found = []
+    for name, fits in demand["search"].items():
+        if isinstance(fits, dict):
+            goal = f"ARIMA, {name}: statsmodels' search / ours"
+            found.append(Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO))
+    small, large = demand["contests"][0], demand["contests"][-1]
+    each = large["days"] / large["series"]
+    found.append(Goal("contest of a daily series, s", each, f"< {MAX_CONTEST}", each < MAX_CONTEST))
+    growth = each / (small["days"] / small["series"])
+    goal = f"a daily series among {large['series']} / among {small['series']}"
+    found.append(Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH))
     return found
 
 
@@ -122,6 +141,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(f"The pandas script yields the same rows: {rows}.\n")
     if "btyd" in results:
         console.print(_fits(results["btyd"]))
+    if "demand" in results:
+        console.print(_searches(results["demand"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
@@ -139,6 +160,19 @@ def _fits(btyd: dict[str, Any]) -> Table:
                 f"{key} {value:.4g}" for key, value in found["fit"].items() if key != "log_likelihood"
             )
             table.add_row(crowd, name, f"{found['seconds']:.3f}", f"{ratio:,.1f}", parameters)
+    return table
+
+
+def _searches(demand: dict[str, Any]) -> Table:
+    table = Table("what", "seconds a series", "statsmodels", "ratio", title="Demand, one thread")
+    for name, fits in demand["search"].items():
+        if isinstance(fits, dict):
+            numbers = (f"{fits['ours']:.3f}", f"{fits['plain']:.2f}", f"{fits['ratio']:,.0f}")
+            table.add_row(f"ARIMA, {name}", *numbers)
+    for contest in demand["contests"]:
+        for period in ("days", "weeks"):
+            each = contest[period] / contest["series"]
+            table.add_row(f"contest of {contest['series']} series, {period}", f"{each:.3f}", "", "")
     return table
 
 

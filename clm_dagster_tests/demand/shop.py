@@ -47,5 +47,7 @@ def shop(products: int = 3, as_of: date = AS_OF) -> pd.DataFrame:
 
 def panel_of(values: np.ndarray, first: date = FIRST) -> Panel:
     """A daily panel of dense rows."""
-    keys = pd.DataFrame({"level": "product", "key": [f"k{i}" for i in range(len(values))], "measure": "units"})
+    keys = pd.DataFrame(
+        {"level": "product", "key": [f"k{i}" for i in range(len(values))], "measure": "units"}
+    )
     return make_panel(keys, values, pd.date_range(first, periods=values.shape[1]))

@@ -70,7 +70,9 @@ def test_derivatives_are_those_of_small_steps() -> None:
         np.testing.assert_allclose(jacobian[:, i], (ahead - behind) / 2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("orders", [Orders(1, 0, 1, constant=True), Orders(1, 1, 1, 1, 0, 0, 7, constant=True)])
+@pytest.mark.parametrize(
+    "orders", [Orders(1, 0, 1, constant=True), Orders(1, 1, 1, 1, 0, 0, 7, constant=True)]
+)
 def test_a_fit_is_near_the_exact_one(orders: Orders) -> None:
     """Conditional and exact likelihood differ by the start of the series, less with every observation."""
     series = 5 + sample([-0.6], [0.4], size=1500)

@@ -37,7 +37,9 @@ def test_measures_are_those_of_a_loop() -> None:
     for row in range(3):
         seen = values[row, :144]
         assert scale[row] == pytest.approx(np.mean([abs(seen[t] - seen[t - 7]) for t in range(7, 144)]))
-        assert square[row] == pytest.approx(np.sqrt(np.mean([(seen[t] - seen[t - 7]) ** 2 for t in range(7, 144)])))
+        assert square[row] == pytest.approx(
+            np.sqrt(np.mean([(seen[t] - seen[t - 7]) ** 2 for t in range(7, 144)]))
+        )
         actual = np.concatenate([values[row, o : o + 28] for o in origins])
         path = test.paths[1, row].ravel()
         assert found["mase"][row] == pytest.approx(mean_absolute_error(actual, path) / scale[row])
@@ -51,7 +53,9 @@ def test_the_interval_score_is_two_pinball_losses() -> None:
     """Gneiting and Raftery: score = 2 / alpha x (pinball at alpha / 2 + pinball at 1 - alpha / 2)."""
     actual, low, high = RNG.normal(size=(1, 40, 5)), np.full((1, 40, 5), -1.0), np.full((1, 40, 5), 1.2)
     ours = interval_score(low, high, actual, 0.8)[0]
-    losses = sum(mean_pinball_loss(actual.ravel(), band.ravel(), alpha=a) for band, a in ((low, 0.1), (high, 0.9)))
+    losses = sum(
+        mean_pinball_loss(actual.ravel(), band.ravel(), alpha=a) for band, a in ((low, 0.1), (high, 0.9))
+    )
     assert ours == pytest.approx(2 / 0.2 * losses)
     assert coverage(low, high, actual)[0] == ((actual >= -1) & (actual <= 1.2)).mean()
 
@@ -64,9 +68,13 @@ def test_no_origin_may_reach_beyond_the_end() -> None:
 def contest(errors: dict[str, Floats], series: int, origins: int) -> Backtest:
     """Methods whose paths miss a flat 100 by what is given, on noisy history."""
     size = 200 + 14 * origins
-    values = np.concatenate([RNG.uniform(50, 150, (series, 200)), np.full((series, 14 * origins), 100.0)], axis=1)
+    values = np.concatenate(
+        [RNG.uniform(50, 150, (series, 200)), np.full((series, 14 * origins), 100.0)], axis=1
+    )
     at = 200 + 14 * np.arange(origins - 1)
-    paths = 100.0 + np.stack([np.broadcast_to(e[:, :, None], (series, origins - 1, 14)) for e in errors.values()])
+    paths = 100.0 + np.stack(
+        [np.broadcast_to(e[:, :, None], (series, origins - 1, 14)) for e in errors.values()]
+    )
     assert at[-1] + 14 <= size
     return Backtest(panel_of(values), at, tuple(errors), paths)
 

@@ -23,7 +23,9 @@ def parts() -> pd.DataFrame:
 
 def test_parts_sum_to_the_value(parts: pd.DataFrame) -> None:
     assert tuple(parts.columns) == COLUMNS
-    np.testing.assert_allclose(parts.value, parts.trend + parts.seasonal + parts.holiday + parts.remainder, atol=1e-9)
+    np.testing.assert_allclose(
+        parts.value, parts.trend + parts.seasonal + parts.holiday + parts.remainder, atol=1e-9
+    )
 
 
 def test_trend_and_season_are_found(parts: pd.DataFrame) -> None:

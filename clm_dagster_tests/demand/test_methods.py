@@ -46,7 +46,9 @@ def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Pa
     mean = LEVELS[:, None] * WEEK[panel.weekdays[origin:]]
     off = np.abs(paths[: len(LEVELS), 0] - mean).sum(axis=1) / mean.sum(axis=1)
     # One week is as noisy as a Poisson; TSB knows no week.
-    limit = {"seasonal_naive": [0.7, 0.3, 0.2, 0.15], "tsb": [0.6] * 4}.get(method.name, [0.35, 0.15, 0.1, 0.1])
+    limit = {"seasonal_naive": [0.7, 0.3, 0.2, 0.15], "tsb": [0.6] * 4}.get(
+        method.name, [0.35, 0.15, 0.1, 0.1]
+    )
     assert (off < limit).all()
     assert (paths >= 0).all()
     assert (paths[:, 0, panel.weekdays[origin:] == 5] == 0).all()
@@ -65,7 +67,9 @@ def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Pa
 def test_several_origins_are_each_forecast_from_what_was_known(method: Method, panel: Panel) -> None:
     origins = panel.size - HORIZON - np.array([42, 14])
     both = method.paths(panel, origins, HORIZON)
-    np.testing.assert_allclose(method.paths(panel, origins[:1], HORIZON)[:, 0], both[:, 0], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        method.paths(panel, origins[:1], HORIZON)[:, 0], both[:, 0], rtol=1e-9, atol=1e-9
+    )
     later = panel.values.copy()
     later[:, origins[1] :] = 0
     again = method.paths(_with_values(panel, later), origins, HORIZON)
@@ -104,7 +108,9 @@ def test_theta_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(6)
     series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
     theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    np.testing.assert_allclose(learn_theta(series, 6, NONE)(series, NONE[: series.size + 15]), theirs, rtol=1e-9)
+    np.testing.assert_allclose(
+        learn_theta(series, 6, NONE)(series, NONE[: series.size + 15]), theirs, rtol=1e-9
+    )
     noise = rng.normal(50, 3, 240)
     theirs = ThetaModel(pd.Series(noise), period=6, deseasonalize=True, method="additive").fit().forecast(15)
     np.testing.assert_allclose(learn_theta(noise, 6, NONE)(noise, NONE[: noise.size + 15]), theirs, rtol=1e-9)

@@ -48,7 +48,10 @@ def test_every_series_has_every_date_and_ordered_bands(done: DemandForecast, ser
     assert not rows.isna().any().any()
     assert not rows.duplicated(["period", "level", "key", "measure", "date"]).any()
     days = rows[rows.period == "day"]
-    assert (days.date.min(), days.date.max()) == (pd.Timestamp(AS_OF), pd.Timestamp(AS_OF) + pd.Timedelta(days=27))
+    assert (days.date.min(), days.date.max()) == (
+        pd.Timestamp(AS_OF),
+        pd.Timestamp(AS_OF) + pd.Timedelta(days=27),
+    )
     assert set(rows[rows.period == "week"].date.diff().dropna().dt.days) >= {7}
     assert (np.diff(rows[BANDS], axis=1) >= 0).all()
     assert (rows[["mean", *BANDS]] >= 0).all().all()
@@ -167,7 +170,9 @@ def test_a_planned_promotion_raises_its_days() -> None:
     value = rng.poisson(expected(30.0, days) * np.where(promoted, 2.5, 1.0)).astype(float)
     frame = pd.DataFrame({"level": "product", "key": "a", "measure": "units", "day": days, "value": value})
     planned = ahead[7:10]
-    promotions = pd.DataFrame({"level": "product", "key": "a", "day": [*days[promoted], *planned], "discount": 0.3})
+    promotions = pd.DataFrame(
+        {"level": "product", "key": "a", "day": [*days[promoted], *planned], "discount": 0.3}
+    )
     plain = daily_panel(frame, AS_OF)
     knows = with_promotions(plain, promotions, 28)
     for method in [CalendarRegression(), *(m for m in contestants() if m.name in ("boosting", "arima"))]:

@@ -17,13 +17,17 @@ pytestmark = pytest.mark.slow
 FIRST, LAST = "2009-12-01", "2011-12-08"
 DAILY = (date(2011, 7, 22), date(2011, 8, 19), date(2011, 9, 16), date(2011, 10, 14), date(2011, 11, 11))
 WEEKLY = (date(2011, 4, 25), date(2011, 6, 20), date(2011, 8, 15), date(2011, 10, 10))
-NO_PRODUCTS = r"^(POST|DOT|M|m|C2|D|S|B|BANK CHARGES|ADJUST.*|AMAZONFEE|CRUK|PADS|TEST.*|gift.*|GIFT.*|SP1002)$"
+NO_PRODUCTS = (
+    r"^(POST|DOT|M|m|C2|D|S|B|BANK CHARGES|ADJUST.*|AMAZONFEE|CRUK|PADS|TEST.*|gift.*|GIFT.*|SP1002)$"
+)
 
 
 @pytest.fixture(scope="module")
 def thirty(reference_data: Path) -> Panel:
     """Revenue, orders, units, buyers of the shop; revenue of five countries; units of 21 products."""
-    parts = [pd.read_parquet(path) for path in sorted((reference_data / "online_retail_ii").glob("*.parquet"))]
+    parts = [
+        pd.read_parquet(path) for path in sorted((reference_data / "online_retail_ii").glob("*.parquet"))
+    ]
     lines = pd.concat(parts).rename(columns=lambda name: name.lower().replace(" ", "_")).drop_duplicates()
     lines["invoice"] = lines["invoice"].astype(str)
     lines["code"] = lines["stockcode"].astype(str).str.upper()

@@ -20,7 +20,9 @@ def forecasts(means: dict[str, float], spread: float) -> pd.DataFrame:
 
     parts = []
     for key, mean in means.items():
-        frame = pd.DataFrame({"period": "day", "level": "product", "key": key, "measure": "units", "date": DAYS})
+        frame = pd.DataFrame(
+            {"period": "day", "level": "product", "key": key, "measure": "units", "date": DAYS}
+        )
         frame["mean"] = mean
         for name, q in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
             frame[name] = norm.ppf(q, mean, spread)
@@ -31,7 +33,9 @@ def forecasts(means: dict[str, float], spread: float) -> pd.DataFrame:
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 @pytest.mark.parametrize("lead", [1, 7])
 def test_stock_lasts_as_often_as_it_should(level: float, lead: int) -> None:
-    points = reorder_points(forecasts({"a": 400.0}, 50.0), pd.Series({"a": 1.0}), ReorderSettings(lead, level))
+    points = reorder_points(
+        forecasts({"a": 400.0}, 50.0), pd.Series({"a": 1.0}), ReorderSettings(lead, level)
+    )
     assert len(points) == 28 - lead + 1
     sold = RNG.normal(400, 50, (200_000, lead)).sum(axis=1)
     assert (sold <= points.reorder_point[0]).mean() == pytest.approx(level, abs=0.008)  # whole units

@@ -66,7 +66,11 @@ def test_shut_days_are_found_expected_and_mended() -> None:
     origin = int((days < "2024-06-30").sum())
     # A year later Christmas is expected at its dates; the single New Year's Day 52 weeks later.
     ahead = expected_shut(panel, origin, 200)
-    assert [str(day.date()) for day in panel.ahead(origin, 200)[ahead]] == ["2024-12-25", "2024-12-26", "2024-12-30"]
+    assert [str(day.date()) for day in panel.ahead(origin, 200)[ahead]] == [
+        "2024-12-25",
+        "2024-12-26",
+        "2024-12-30",
+    ]
     whole = mended(panel)[0]
     np.testing.assert_allclose(whole[panel.shut], 10 * np.array([1.0, 1.2, 1.0]))
     np.testing.assert_array_equal(whole[~panel.shut], panel.values[0][~panel.shut])
@@ -78,9 +82,7 @@ def test_mending_does_not_look_ahead() -> None:
     changed = values.copy()
     origin = int((days < CHRISTMAS[1]).sum())
     changed[:, origin:] *= 7
-    np.testing.assert_array_equal(
-        mended(panel_of(values))[:, :origin], mended(panel_of(changed))[:, :origin]
-    )
+    np.testing.assert_array_equal(mended(panel_of(values))[:, :origin], mended(panel_of(changed))[:, :origin])
 
 
 def test_broken_frames_say_what_is_wrong() -> None:

@@ -16,7 +16,15 @@ JAN_1, JAN_2 = date(2024, 1, 1), date(2024, 1, 2)
 def shop(raw: Raw) -> Raw:
     """Two products, one with a category; two countries; one order over two channels; a guest; no sale."""
     raw.add("products", product_id="p1", name="cup", category="kitchen")
-    raw.event("purchase", "2024-01-01 10:00", order_id="o1", product_id="p1", quantity=2, country="DE", channel="web")
+    raw.event(
+        "purchase",
+        "2024-01-01 10:00",
+        order_id="o1",
+        product_id="p1",
+        quantity=2,
+        country="DE",
+        channel="web",
+    )
     raw.event("purchase", "2024-01-01 10:00", order_id="o1", product_id="p2", country="DE", channel="app")
     raw.event("purchase", "2024-01-01 12:00", customer=None, order_id="o2", product_id="p1", country="FR")
     raw.event("return", "2024-01-01 13:00", order_id="o1", product_id="p1", country="DE", channel="web")
@@ -75,6 +83,8 @@ def test_series_stop_before_as_of_and_add_up(shop: Raw) -> None:
         for measure in ("units", "revenue"):
             for level in ("country", "channel", "category", "product"):
                 parts = sum(
-                    value for (at, _, what, on), value in found.items() if (at, what, on) == (level, measure, day)
+                    value
+                    for (at, _, what, on), value in found.items()
+                    if (at, what, on) == (level, measure, day)
                 )
                 assert parts == found["shop", "all", measure, day]
