@@ -89,7 +89,9 @@ def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
     for name, fits in demand["search"].items():
         if isinstance(fits, dict):
             goal = f"ARIMA, {name}: statsmodels' search / ours"
-            found.append(Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO))
+            found.append(
+                Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO)
+            )
     small, large = demand["contests"][0], demand["contests"][-1]
     each = large["days"] / large["series"]
     found.append(Goal("contest of a daily series, s", each, f"< {MAX_CONTEST}", each < MAX_CONTEST))

@@ -24,7 +24,7 @@ MODELS = [
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "demand_daily",
-    "demand_keys", "demand_series",
+    "demand_keys", "demand_series", "demand_promotions",
 ]  # fmt: skip
 
 
@@ -128,7 +128,15 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
         assert set(found) <= columns, model.name
         assert {source for sources in found.values() for source in sources} <= known, model.name
         # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
-        constant = {"as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "level", "measure"}
+        constant = {
+            "as_of",
+            "active_quantile",
+            "lost_quantile",
+            "state_kind",
+            "horizon_days",
+            "level",
+            "measure",
+        }
         missing = columns - set(found) - constant - {"orders", "order_days", "new_buyers", "customers"}
         assert not missing, (model.name, missing)
 

@@ -88,3 +88,31 @@ def test_series_stop_before_as_of_and_add_up(shop: Raw) -> None:
                     if (at, what, on) == (level, measure, day)
                 )
                 assert parts == found["shop", "all", measure, day]
+
+
+def test_promotions_by_day(raw: Raw) -> None:
+    raw.add(
+        "promotions",
+        promotion_id="a",
+        product_id="p1",
+        starts_at="2024-01-01",
+        ends_at="2024-01-03",
+        discount=0.1,
+    )
+    raw.add(
+        "promotions", promotion_id="b", product_id="p1", starts_at="2024-01-02 12:00", ends_at="2024-01-03 09:00",
+        discount=0.3,
+    )  # fmt: skip
+    raw.add(
+        "promotions",
+        promotion_id="c",
+        category="kitchen",
+        starts_at="2024-01-05",
+        ends_at="2024-01-06",
+        discount=0.5,
+    )
+    rows = raw.rows("demand_promotions")
+    assert only(rows, "level", "key", "day", "discount") == [
+        ("category", "kitchen", date(2024, 1, 5), 0.5),
+        ("product", "p1", JAN_1, 0.1), ("product", "p1", JAN_2, 0.3), ("product", "p1", date(2024, 1, 3), 0.3),
+    ]  # fmt: skip
