@@ -10,7 +10,7 @@ later origins the same model is run over the longer history, so that a backtest 
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from statsmodels.tsa.seasonal import seasonal_decompose
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-from clm_dagster.demand.arima import auto_arima, fit_arima
+from clm_dagster.demand.arima import Arima, auto_arima, fit_arima
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.panel_methods import closed_as_zero
 from clm_dagster.demand.series import Panel, mended
@@ -131,8 +131,8 @@ def regressors(panel: Panel, row: int, learnt: int, horizon: int) -> Floats:
     return np.column_stack(columns) if columns else np.zeros((periods, 0))
 
 
-def learn_arima(history: Floats, season: int, x: Floats) -> Fitted:
-    """Orders by search, on the scale that the rule of `transforms` chooses; the mean is kept.
+def search_arima(history: Floats, season: int, x: Floats) -> tuple[Arima, float]:
+    """The ARIMA of a history, and the power whose scale it is on, by the rule of `transforms`.
 
     Orders are searched with the discount, if there is one; then none, one or two yearly pairs by AICc.
     """
@@ -141,7 +141,14 @@ def learn_arima(history: Floats, season: int, x: Floats) -> Fitted:
     always = x.shape[1] % 4  # the discount, where there is one, comes first
     model = auto_arima(scaled, season, x[:, :always])
     for kept in range(always + 2, x.shape[1] + 1, 2):
-        model = min(model, fit_arima(scaled, model.orders, x[:, :kept]), key=lambda fitted: fitted.css.aicc)
+        with_year = replace(fit_arima(scaled, model.orders, x[:, :kept]), tried=model.tried)
+        model = min(model, with_year, key=lambda fitted: fitted.css.aicc)
+    return model, power
+
+
+def learn_arima(history: Floats, season: int, x: Floats) -> Fitted:
+    """Orders by search; forecasts come back to the mean on the series' own scale."""
+    model, power = search_arima(history, season, x)
     used, spread = model.regressors.shape[1], model.css.sigma2
 
     def forecast(known: Floats, x: Floats) -> Floats:
