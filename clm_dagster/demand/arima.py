@@ -17,10 +17,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from statsmodels.tools.sm_exceptions import ConvergenceWarning, InterpolationWarning
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.statespace.sarimax import SARIMAX
-from statsmodels.tsa.stattools import kpss
 
 from clm_dagster.demand import css
 from clm_dagster.demand.css import CssFit, Floats, Orders
@@ -178,14 +177,23 @@ def differences(series: Floats, most: int) -> int:
     for d in range(most):
         if np.ptp(series) == 0 or series.size < 4:
             return d
-        lags = int(3 * np.sqrt(series.size) / 13)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InterpolationWarning)  # about p-values, which are not used
-            statistic = kpss(series, regression="c", nlags=lags, result_object=False)[0]
-        if not statistic > KPSS_5_PERCENT:
+        if not kpss_statistic(series) > KPSS_5_PERCENT:
             return d
         series = np.diff(series)
     return most
+
+
+def kpss_statistic(series: Floats) -> float:
+    """KPSS statistic of level stationarity, with R's number of lags, 3 sqrt(n) / 13.
+
+    statsmodels' own answers in another shape from one version to the next, and warns of p-values.
+    """
+    n, lags = series.size, int(3 * np.sqrt(series.size) / 13)
+    rest = series - series.mean()
+    variance = rest @ rest
+    for lag in range(1, lags + 1):
+        variance += 2 * (1 - lag / (lags + 1)) * (rest[lag:] @ rest[:-lag])
+    return float(np.square(rest.cumsum()).sum() / n / variance)
 
 
 class _Search:

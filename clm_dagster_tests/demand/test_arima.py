@@ -1,12 +1,22 @@
 """The search and its filters, against statsmodels, a recursion by hand, and published coefficients."""
 
+import warnings
+
 import numpy as np
 import pytest
 from statsmodels.tsa.arima_process import arma_generate_sample
 from statsmodels.tsa.statespace.sarimax import SARIMAX
+from statsmodels.tsa.stattools import kpss
 
 from clm_dagster.demand import css
-from clm_dagster.demand.arima import Limits, auto_arima, differences, fit_arima, seasonal_strength
+from clm_dagster.demand.arima import (
+    Limits,
+    auto_arima,
+    differences,
+    fit_arima,
+    kpss_statistic,
+    seasonal_strength,
+)
 from clm_dagster.demand.css import CssFit, Floats, Orders, admissible
 
 # A row a year: monthly totals of accidental deaths in the USA, 1973-1978 (Brockwell and Davis 1991), R's USAccDeaths.
@@ -137,6 +147,15 @@ def test_differences_of_a_walk_and_of_noise() -> None:
     assert differences(noise, 2) == 0
     assert differences(noise.cumsum(), 2) == 1
     assert differences(noise.cumsum().cumsum(), 2) == 2
+
+
+def test_kpss_is_that_of_statsmodels() -> None:
+    series = sample([-0.6], [], 500)
+    for values in (series, series.cumsum()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # p-values beyond the table, and the shape of its answer
+            theirs = kpss(values, regression="c", nlags=int(3 * np.sqrt(500) / 13))[0]
+        assert kpss_statistic(values) == pytest.approx(theirs)
 
 
 def test_seasonal_strength() -> None:
