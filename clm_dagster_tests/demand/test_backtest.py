@@ -140,3 +140,20 @@ def test_near_and_far_steps_have_their_own_bands() -> None:
     width = bands[0, :, 3] - bands[0, :, 1]
     assert (width[:4] < 4).all()
     assert (width[4:] > 15).all()
+
+
+def test_few_residuals_take_their_shape_from_others_and_their_size_from_themselves() -> None:
+    series, spreads = 40, np.geomspace(1, 50, 40)
+    paths = np.full((series, 8, 4), 1000.0)
+    mean = np.full((series, 4), 1000.0)
+    inside = {80: 0.0, 95: 0.0}
+    for _ in range(20):
+        actual = paths + RNG.normal(0, spreads[:, None, None], paths.shape)
+        bands = conformal_quantiles(mean, paths, actual, np.full(series, "regular"))
+        width = bands[:, 0, 3] - bands[:, 0, 1]
+        np.testing.assert_array_less(width[:10].mean() * 4, width[-10:].mean())
+        came = mean[:, :, None] + RNG.normal(0, spreads[:, None, None], (series, 4, 200))
+        for level, low, high in ((80, 1, 3), (95, 0, 4)):
+            inside[level] += ((came >= bands[:, :, [low]]) & (came <= bands[:, :, [high]])).mean() / 20
+    assert inside[80] == pytest.approx(0.80, abs=0.015)
+    assert inside[95] == pytest.approx(0.95, abs=0.015)
