@@ -5,8 +5,8 @@
     result.backtest     # period, level, key, measure, method, mase, rmsse, smape, wape, bias
     result.accuracy     # the same with coverage and interval scores, for the chosen forecasts
 
-Belongs here: the order of the work for days and weeks, what becomes of odd series. Does not: who takes part
-(`contestants`), judging (`backtest`), bands (`intervals`), adding up (`adding_up`), Dagster, MLflow.
+Belongs here: the order of the work for days and weeks, what becomes of odd series. Does not:
+methods (`panel_methods`, `local_methods`), judging (`backtest`), bands (`intervals`), adding up (`adding_up`).
 
 What a series gets, its `outcome`:
 
