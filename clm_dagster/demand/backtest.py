@@ -6,7 +6,8 @@ Belongs here: running methods at past origins, judging them, choosing. Does not:
 The choice, by the root mean squared scaled error (RMSSE), because stock and revenue need means:
 
 1. Good methods are those whose mean RMSSE over all series of a kind (regular, intermittent) is within 5% of
-   the best. Their mean is the *combination*, which every series gets by default.
+   the best, and the best three in any case. Their mean is the *combination*, which every series gets by
+   default. A kind of fewer than five series is too few to tell: the methods good for all are good for it.
 2. A series gets a single method instead only where that beat the combination by more than two standard
    errors over the origins. Origins overlap, so the standard error is widened by the square root of how many
    origins share a day.
@@ -27,6 +28,8 @@ from clm_dagster.demand.series import DAYS_OF_WEEK, Panel
 Ints = NDArray[np.int64]
 COMBINATION = "combination"
 GOOD_WITHIN = 1.05
+LEAST_GOOD = 3
+LEAST_SERIES = 5
 STANDARD_ERRORS = 2.0
 BASELINES = ("seasonal_naive", "eight_week_mean")
 
@@ -103,18 +106,23 @@ class Backtest:
         names = np.full(len(self.panel), COMBINATION, dtype=object)
         good: dict[str, tuple[str, ...]] = {}
         scaled = self.scaled()
+        everyone = (
+            np.flatnonzero(np.isfinite(scaled).all(axis=(0, 2))) if self.origins.size else np.zeros(0, int)
+        )
         widening = np.sqrt(max(1.0, self.horizon / spacing))
         for kind in np.unique(kinds):
             rows = np.flatnonzero(kinds == kind)
-            judged = rows[np.isfinite(scaled[:, rows]).all(axis=(0, 2))] if self.origins.size else rows[:0]
+            judged = np.intersect1d(rows, everyone)
             if not judged.size:
                 kept = np.isin(self.methods, BASELINES[1:])
                 good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
                 weights[rows] = kept / kept.sum()
                 names[rows] = BASELINES[1]
                 continue
-            overall = scaled[:, judged].mean(axis=(1, 2))
-            kept = overall <= GOOD_WITHIN * overall.min()
+            telling = judged if judged.size >= LEAST_SERIES else everyone
+            overall = scaled[:, telling].mean(axis=(1, 2))
+            third = np.sort(overall)[:LEAST_GOOD][-1]
+            kept = overall <= max(GOOD_WITHIN * overall.min(), third)
             good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
             weights[rows] = kept / kept.sum()
             together = self.scaled(self.paths[kept].mean(axis=0))

@@ -86,7 +86,7 @@ def test_noise_does_not_choose_and_a_clear_lead_does() -> None:
     kinds = np.full(series, "regular")
     choice = contest(noise, series, origins).choose(kinds, 14)
     assert set(choice.good["regular"]) <= {"a", "b", "c"}
-    assert choice.names.count(COMBINATION) >= 18
+    assert choice.names.count(COMBINATION) >= 15
     clear = {name: e.copy() for name, e in noise.items()}
     clear["b"][3] = 0.5
     chosen = contest(clear, series, origins).choose(kinds, 14)
@@ -96,11 +96,24 @@ def test_noise_does_not_choose_and_a_clear_lead_does() -> None:
 
 
 def test_kinds_are_contested_apart() -> None:
-    errors = {name: np.full((6, 8), 5.0) for name in ("a", "b")}
-    errors["a"][:3] = 50
-    errors["b"][3:] = 50
-    kinds = np.array(["regular"] * 3 + ["intermittent"] * 3)
-    assert contest(errors, 6, 9).choose(kinds, 14).good == {"regular": ("b",), "intermittent": ("a",)}
+    errors = {name: np.full((12, 8), 5.0) for name in "abcd"}
+    errors["a"][:5] = 50
+    errors["b"][5:] = 50
+    kinds = np.array(["regular"] * 5 + ["intermittent"] * 7)
+    apart = contest(errors, 12, 9).choose(kinds, 14).good
+    assert apart == {"regular": ("b", "c", "d"), "intermittent": ("a", "c", "d")}
+    # Four of a kind are too few: what is good for all twelve is good for them.
+    few = np.array(["regular"] * 4 + ["intermittent"] * 8)
+    assert contest(errors, 12, 9).choose(few, 14).good["regular"] == ("a", "c", "d")
+
+
+def test_the_best_three_are_always_combined() -> None:
+    errors = {
+        name: np.full((6, 8), size) for name, size in zip("abcde", (1.0, 9.0, 20.0, 30.0, 40.0), strict=True)
+    }
+    chosen = contest(errors, 6, 9).choose(np.full(6, "regular"), 14)
+    assert chosen.good["regular"] == ("a", "b", "c")
+    assert set(chosen.names) == {"a"}  # which beats the three together at every origin
 
 
 @pytest.mark.parametrize("level", [15.0, 60.0, 900.0])
@@ -127,7 +140,7 @@ def test_closed_days_have_no_spread_and_young_series_share() -> None:
     bands = conformal_quantiles(mean, paths, actual, np.array(["regular", "regular", "young"]))
     assert (bands[:, 1::2] == 0).all()
     own = np.quantile((actual[:2, :, ::2] / 10).ravel(), QUANTILES)
-    np.testing.assert_allclose(bands[2, 0], 20 * own, rtol=0.1)
+    np.testing.assert_allclose(bands[2, 0], 20 * own, rtol=0.2)
     nobody = conformal_quantiles(mean, paths, np.full(paths.shape, np.nan), np.full(3, "young"))
     assert nobody[0, 0, 0] < 3
     assert nobody[0, 0, -1] > 55
