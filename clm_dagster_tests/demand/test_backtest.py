@@ -19,6 +19,13 @@ from clm_dagster.demand.panel_methods import EightWeekMean, SeasonalNaive
 from clm_dagster_tests.demand.shop import panel_of
 
 RNG = np.random.default_rng(4)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """A test draws the same alone and among the others."""
+    RNG.bit_generator.state = START
 
 
 def test_origins_end_one_horizon_before_as_of() -> None:

@@ -10,6 +10,13 @@ from clm_dagster.demand.css import Floats
 from clm_dagster.demand.reconcile import reconcile, spread_difference, to_the_penny
 
 RNG = np.random.default_rng(3)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """A test draws the same alone and among the others."""
+    RNG.bit_generator.state = START
 
 
 def nearest(values: Floats, weights: Floats, total: float) -> Floats:

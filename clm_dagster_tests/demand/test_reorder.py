@@ -12,6 +12,13 @@ from clm_dagster_tests.demand.shop import panel_of
 
 DAYS = pd.date_range("2024-07-01", periods=28)
 RNG = np.random.default_rng(6)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """A test draws the same alone and among the others."""
+    RNG.bit_generator.state = START
 
 
 def forecasts(means: dict[str, float], spread: float) -> pd.DataFrame:
