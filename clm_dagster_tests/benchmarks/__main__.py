@@ -1,7 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_contest`).
+`churn_contest`, `demand_fit`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, churn_contest, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn")
+PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand")
 
 
 def main() -> None:
@@ -69,6 +69,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "churn" in wanted:
         console.print("A churn training on the two years ...")
         results["churn"] = churn_contest.measure(real, work)
+    if "demand" in wanted:
+        console.print("Searches of ARIMA orders, and whole contests of demand ...")
+        results["demand"] = _demand()
     return results
 
 
@@ -77,6 +80,12 @@ def _btyd(work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
 
     cdnow = _reference("cdnow/cdnow_sample.parquet")
     return btyd_fit.compare(str(cdnow), work, repeats, peers)
+
+
+def _demand() -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import demand_fit
+
+    return demand_fit.measure([50, 200])
 
 
 def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:

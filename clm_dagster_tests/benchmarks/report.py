@@ -11,6 +11,8 @@ from rich.table import Table
 
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
+MIN_SEARCH_RATIO = 20.0
+MAX_CONTEST = 0.8
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
 MIN_EVENTS_A_SECOND = 500_000.0
@@ -58,6 +60,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         wall = results["churn"]["wall"]
         goal = "churn training with everything, s"
         found.append(Goal(goal, wall, f"< {MAX_TRAINING_SECONDS:.0f}", wall < MAX_TRAINING_SECONDS))
+    if "demand" in results:
+        found += _demand_goals(results["demand"])
     peak = max(_peaks(results), default=None)
     if peak is not None:
         found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
@@ -82,6 +86,23 @@ def _fit_goals(btyd: dict[str, Any]) -> list[Goal]:
         seconds = btyd["million"][model]["seconds"]
         goal = f"{model} on a million customers, s"
         found.append(Goal(goal, seconds, f"< {MAX_MILLION_SECONDS:.0f}", seconds < MAX_MILLION_SECONDS))
+    return found
+
+
+def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
+    found = []
+    for name, fits in demand["search"].items():
+        if isinstance(fits, dict):
+            goal = f"ARIMA, {name}: statsmodels' search / ours"
+            found.append(
+                Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO)
+            )
+    small, large = demand["contests"][0], demand["contests"][-1]
+    each = large["days"] / large["series"]
+    found.append(Goal("contest of a daily series, s", each, f"< {MAX_CONTEST}", each < MAX_CONTEST))
+    growth = each / (small["days"] / small["series"])
+    goal = f"a daily series among {large['series']} / among {small['series']}"
+    found.append(Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH))
     return found
 
 
@@ -129,6 +150,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_fits(results["btyd"]))
     if "churn" in results:
         console.print(_training(results["churn"]))
+    if "demand" in results:
+        console.print(_searches(results["demand"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
@@ -160,6 +183,18 @@ def _training(found: dict[str, Any]) -> Table:
     }  # fmt: skip
     for name, seconds in parts.items():
         table.add_row(name, f"{seconds:.1f}", f"{seconds / wall:.0%}")
+
+
+def _searches(demand: dict[str, Any]) -> Table:
+    table = Table("what", "seconds a series", "statsmodels", "ratio", title="Demand, one thread")
+    for name, fits in demand["search"].items():
+        if isinstance(fits, dict):
+            numbers = (f"{fits['ours']:.3f}", f"{fits['plain']:.2f}", f"{fits['ratio']:,.0f}")
+            table.add_row(f"ARIMA, {name}", *numbers)
+    for contest in demand["contests"]:
+        for period in ("days", "weeks"):
+            each = contest[period] / contest["series"]
+            table.add_row(f"contest of {contest['series']} series, {period}", f"{each:.3f}", "", "")
     return table
 
 

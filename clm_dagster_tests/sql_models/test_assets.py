@@ -26,6 +26,7 @@ MODELS = [
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
     "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
     "value_contest", "value_deciles", "value_tracking",
+    "demand_daily", "demand_keys", "demand_series", "demand_promotions",
 ]  # fmt: skip
 
 
@@ -137,10 +138,11 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
         assert set(found) <= columns, model.name
         assert {source for sources in found.values() for source in sources} <= known, model.name
         # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
-        constant = {"as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "metric"}
-        missing = (
-            columns - set(found) - constant - {"orders", "order_days", "new_buyers", "customers", "labelled"}
-        )
+        constant = {
+            "as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "metric", "level", "measure",
+        }  # fmt: skip
+        counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
+        missing = columns - set(found) - constant - counts
         assert not missing, (model.name, missing)
 
 

@@ -25,7 +25,9 @@ labelled as (
         scores.churn_probability as said,
         cast(labels.churned as double) as came,
         rank() over (partition by scores.as_of, scores.model_version order by scores.churn_probability) as place,
-        rank() over (partition by scores.as_of, scores.model_version order by scores.churn_probability desc) as place_from_top,
+        rank() over (
+            partition by scores.as_of, scores.model_version order by scores.churn_probability desc
+        ) as place_from_top,
         count(*) over (partition by scores.as_of, scores.model_version, scores.churn_probability) as ties,
         count(*) over (partition by scores.as_of, scores.model_version) as customers
     from scores

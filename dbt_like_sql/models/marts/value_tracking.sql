@@ -51,7 +51,10 @@ final as (
         weeks.ends_on,
         weeks.horizon_days,
         weeks.expected_orders,
-        case when weeks.ends_on <= loaded.data_end then cast(coalesce(sum(spent.orders), 0) as bigint) end as actual_orders,
+        case
+            when weeks.ends_on <= loaded.data_end
+                then cast(coalesce(sum(spent.orders), 0) as bigint)
+        end as actual_orders,
         weeks.expected_revenue,
         case
             when weeks.ends_on <= loaded.data_end

@@ -1,0 +1,1 @@
+"""Demand: forecasts of units, orders and revenue with honest bands, reorder points, the calendar."""
