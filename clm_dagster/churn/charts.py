@@ -101,6 +101,7 @@ def fairness_chart(connection: Connection) -> str | None:
             f"{row.name_} ({row.customers:,})" for row in rows.rename(columns={"name": "name_"}).itertuples()
         ]
         axes.set_yticks(rows.index, names)
+        axes.margins(y=0.15)
         style(axes, "Churn probability said less share that came, by group")
         axes.tick_params(axis="y", labelsize=8)
 

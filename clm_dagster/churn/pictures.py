@@ -172,7 +172,6 @@ def level_page(result: "ContestResult") -> Draw:
         colors = [WARM if way == level.method else PALE for way in ways]
         axes.barh(ways, [level.rates[way] for way in ways], color=colors, height=0.6)
         axes.axvline(actual, color=INK, linewidth=1)
-        axes.set_title("")
         style(axes, f"Churn rate as each way forecasts it; chosen {level.method}; came {actual:.3f}")
         for place, way in enumerate(ways):
             error = abs(logit(level.rates[way]) - logit(actual))

@@ -39,6 +39,7 @@ def tracking_chart(connection: Connection) -> str | None:
             )
             style(axes, f"{day:%Y-%m-%d}")
             axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_xlabel("weeks after as_of", fontsize=8, color=INK)
         figure.axes[0].legend(frameon=False, fontsize=8)
         figure.axes[0].set_ylabel("revenue so far", fontsize=9, color=INK)
@@ -62,6 +63,7 @@ def decile_chart(connection: Connection) -> str | None:
         axes.bar(frame["decile"] - 0.2, frame["actual_revenue"], 0.4, color=PALE, label="came")
         axes.bar(frame["decile"] + 0.2, frame["expected_revenue"], 0.4, color=ACCENT, label="expected")
         axes.legend(frameon=False, fontsize=8)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         style(axes, f"Revenue by tenths of the expectation, {frame['as_of'].iloc[0]:%Y-%m-%d}")
 
     return figure_markdown(draw, "revenue by tenths", width=7, height=3.2)
@@ -86,6 +88,7 @@ def segment_value_chart(connection: Connection) -> str | None:
             text = f" {share:.0%}, {customers:,} customers"
             axes.text(revenue, place, text, va="center", fontsize=8, color=INK)
         axes.margins(x=0.25)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         style(axes, f"Expected revenue by segment, {frame['as_of'].iloc[0]:%Y-%m-%d}")
 
     return figure_markdown(draw, "expected revenue by segment", width=8, height=1.2 + 0.28 * len(frame))

@@ -74,7 +74,7 @@ def contest_page(result: "ContestResult") -> Draw:
         style(middle, "Bias")
         right.axvline(standings[0].test["best_catch"], color="#c9d3da", linewidth=1)
         right.scatter([s.test["catch"] for s in standings], places, c=colors, s=28)
-        style(right, "Revenue of the best tenth said; line: possible")
+        style(right, "Catch; the line is possible")
         for axes in (left, middle, right):
             axes.tick_params(axis="y", labelsize=8)
 
