@@ -6,8 +6,10 @@ A table of trainings (`models.*`) has as_of, model_version, horizon_days, accept
 suspected_leak and said.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -75,3 +77,19 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
         newest, f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
         f"{newest['said']}",
     )  # fmt: skip
+
+
+def row_without_model(
+    name: str, columns: Sequence[str], key: str, horizon_days: int, problem: str, has_model: bool
+) -> pd.DataFrame:
+    """The row of a training that could not be held, which says why.
+
+    Raises dg.Failure where a model is stored for the snapshot already: that is not thrown away.
+    """
+    if has_model:
+        raise dg.Failure(f"{name} {key}: {problem} The model that is there stays, and so do its scores.")
+    row: dict[str, Any] = dict.fromkeys(columns)
+    row |= {
+        "model_name": name, "horizon_days": horizon_days, "accepted": False, "suspected_leak": False, "said": problem,
+    }  # fmt: skip
+    return pd.DataFrame([row])

@@ -5,8 +5,8 @@ Belongs here: one look for every chart. Does not: what is drawn (each room draws
 
 import base64
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # matplotlib takes a second to import: only where a chart is drawn
     from matplotlib.axes import Axes
@@ -27,6 +27,16 @@ def figure_markdown(
     """
     png = figure_png(draw, width, height)
     return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def pictures_of(draws: Mapping[str, tuple[Callable[["Figure"], None], float, float]]) -> dict[str, Any]:
+    """Asset metadata of several pictures: each a drawing and its width and height in inches, by name."""
+    import dagster as dg
+
+    return {
+        name: dg.MetadataValue.md(figure_markdown(draw, name.replace("_", " "), width, height))
+        for name, (draw, width, height) in draws.items()
+    }
 
 
 def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> bytes:

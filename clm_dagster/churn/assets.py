@@ -13,6 +13,7 @@ import pandas as pd
 
 from clm_dagster import snapshots
 from clm_dagster.champions import Choice, choose, is_latest, read_models
+from clm_dagster.checks import check_coverage, coverage_specs
 from clm_dagster.churn import (
     attribution,
     checks,
@@ -105,7 +106,7 @@ def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
             checks.specs_of_model(asset_key(trained.node)),
         ),
         frame_asset(
-            project, settings, scored, _reader(settings), _score, checks.specs_of_scores(asset_key(scored.node))
+            project, settings, scored, _reader(settings), _score, coverage_specs(asset_key(scored.node))
         ),
         frame_asset(
             project, settings, drifted, _drift_reader(settings), _drifter(settings),
@@ -173,7 +174,7 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
     as_of = as_of_of_key(request.key).date()
     fitted, choice = _model_at(context, given)
     if fitted is None or choice.row is None or given.features.empty:
-        return Computed(pd.DataFrame(columns=_COLUMNS), {}, checks.check_coverage(str(as_of), choice.said))
+        return Computed(pd.DataFrame(columns=_COLUMNS), {}, check_coverage(str(as_of), choice.said))
     chosen = given.chosen
     together = pd.concat([given.history, given.features[given.history.columns]], ignore_index=True)
     forecast = snapshot_level(
@@ -199,7 +200,7 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
             "level_method": forecast.method,
             "customers": {str(name): int(count) for name, count in sizes.items()},
         },
-        checks.check_coverage(str(as_of), choice.said),
+        check_coverage(str(as_of), choice.said),
     )
 
 

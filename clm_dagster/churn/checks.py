@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
+from clm_dagster.checks import warn
 from clm_dagster.contest import Verdict
 
 if TYPE_CHECKING:
     from clm_dagster.churn.model import ContestResult
 
 HELD, GATE, LEAK, HORIZON = "contest_was_held", "champion_gate", "no_suspected_leak", "horizon_fits_the_shop"
-COVERAGE, DRIFT = "a_champion_was_there_by_then", "features_have_not_drifted"
+DRIFT = "features_have_not_drifted"
 # A horizon that is off the shop's own gaps by more than this factor asks another question than is meant.
 _FACTOR = 2.0
 
@@ -28,16 +29,6 @@ def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             HORIZON, asset=key, description="The horizon is near the one that the shop's own gaps suggest."
         ),
-    ]  # fmt: skip
-
-
-def specs_of_scores(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of the scores."""
-    return [
-        dg.AssetCheckSpec(
-            COVERAGE, asset=key,
-            description="A model that had passed its gate was there at as_of; the check says which scores instead.",
-        )
     ]  # fmt: skip
 
 
@@ -58,37 +49,32 @@ def check_training(
     horizon, (days, said) = result.split.horizon_days, suggestion
     fits = not days or days / _FACTOR <= horizon <= days * _FACTOR
     return [
-        _result(HELD, True, f"{as_of}: {len(result.standings)} contestants, judged at {result.split.test}"),
-        _result(GATE, then.accepted, f"{as_of}: {now}"),
+        warn(HELD, True, f"{as_of}: {len(result.standings)} contestants, judged at {result.split.test}"),
+        warn(GATE, then.accepted, f"{as_of}: {now}"),
         dg.AssetCheckResult(
             check_name=LEAK, passed=not result.leaks, severity=dg.AssetCheckSeverity.ERROR,
             description=f"{as_of}: {' '.join(result.leaks) or 'nothing is too good to be true'}",
         ),
-        _result(HORIZON, fits, f"{as_of}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {said}"),
+        warn(HORIZON, fits, f"{as_of}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {said}"),
     ]  # fmt: skip
 
 
 def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
     """Results where no contest could be held: nothing was learnt, so nothing else is judged."""
     return [
-        _result(HELD, False, problem),
-        _result(GATE, False, f"{problem} So there is no new champion; the old one stays."),
-        _result(LEAK, True, "no model was trained"),
-        _result(HORIZON, True, "no model was trained"),
+        warn(HELD, False, problem),
+        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
+        warn(LEAK, True, "no model was trained"),
+        warn(HORIZON, True, "no model was trained"),
     ]
 
 
-def check_coverage(as_of: str, said: str | None) -> list[dg.AssetCheckResult]:
-    """The result of the check of the scores; `said` is why no champion scored them."""
-    return [_result(COVERAGE, said is None, f"{as_of}: {said or 'scored by the champion of then'}")]
-
-
 def check_drift(
-    as_of: str, table: pd.DataFrame | None, warn: float, fail: float
+    as_of: str, table: pd.DataFrame | None, warns: float, fails: float
 ) -> list[dg.AssetCheckResult]:
     """The result of the check of the drift: the features that moved, the most moved first."""
     if table is None:
-        return [_result(DRIFT, True, f"{as_of}: no model, so nothing to compare with")]
+        return [warn(DRIFT, True, f"{as_of}: no model, so nothing to compare with")]
     moved = table[table["status"] != "ok"]
     failed = (table["status"] == "fail").any()
     text = "; ".join(
@@ -100,12 +86,6 @@ def check_drift(
         dg.AssetCheckResult(
             check_name=DRIFT, passed=moved.empty,
             severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-            description=f"{as_of}: {text or 'no feature moved'} (warning from {warn:g}, failing from {fail:g})",
+            description=f"{as_of}: {text or 'no feature moved'} (warning from {warns:g}, failing from {fails:g})",
         )
     ]  # fmt: skip
-
-
-def _result(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text
-    )

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.champions import champion_row, read_models
+from clm_dagster.champions import champion_row, read_models, row_without_model
 from clm_dagster.churn import checks, pictures
 from clm_dagster.churn.contestants import BLENDS, Contestant, contestants, log_odds
 from clm_dagster.churn.diagnostics import importance, learning_curve
@@ -33,7 +33,7 @@ from clm_dagster.churn.reading import (
 from clm_dagster.churn.served import PACKAGES, TRUSTED, example, served, to_model
 from clm_dagster.contest import ContestError, Verdict
 from clm_dagster.partitions import as_of_of_key
-from clm_dagster.plots import figure_markdown, make_figure
+from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, judged_snapshot, read_snapshots
 from clm_dagster.sql_models.frame_tables import Compute, Computed, Read, Request
@@ -120,17 +120,11 @@ def trainer(settings: Settings) -> Compute:
 def _without_contest(given: Material, problem: str, request: Request) -> Computed:
     """A row that says why there is no model; a model that is there already is not thrown away for it."""
     as_of = as_of_of_key(request.key)
-    if given.has_model:
-        raise dg.Failure(
-            f"{MODEL} {request.key}: {problem} The model that is there stays, and so do its scores."
-        )
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {
-        "model_name": MODEL, "horizon_days": given.settings.horizon_days, "accepted": False,
-        "suspected_leak": False, "said": problem,
-    }  # fmt: skip
+    row = row_without_model(
+        MODEL, COLUMNS, request.key, given.settings.horizon_days, problem, given.has_model
+    )
     return Computed(
-        pd.DataFrame([row]),
+        row,
         {"said": problem, "suggested_horizon": given.suggestion[1]},
         checks.check_no_contest(f"{as_of:%Y-%m-%d}: {problem}"),
     )
@@ -176,7 +170,10 @@ def _judge_and_log(
     shown |= {name: str(shown[name]) for name in ("trained_as_of", "tested_as_of")}
     return Computed(
         pd.DataFrame([row], columns=COLUMNS),
-        _pages(result) | shown | _suggestion(given),
+        pictures_of(_draws(result))
+        | {"standings": dg.MetadataValue.md(_standings(result))}
+        | shown
+        | _suggestion(given),
         checks.check_training(str(as_of_of_key(request.key).date()), result, then, now, given.suggestion),
     )
 
@@ -320,14 +317,6 @@ def _draws(result: ContestResult) -> dict[str, tuple[pictures.Draw, float, float
         "contest": (pictures.contest_page(result), 9.0, height),
         "level": (pictures.level_page(result), 8.0, 2.4),
     }
-
-
-def _pages(result: ContestResult) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: dg.MetadataValue.md(figure_markdown(draw, name, width, height))
-        for name, (draw, width, height) in _draws(result).items()
-    }
-    return found | {"standings": dg.MetadataValue.md(_standings(result))}
 
 
 def _standings(result: ContestResult) -> str:

@@ -11,7 +11,7 @@ from clm_dagster.personas import charts, checks, clusters, features, identity
 from clm_dagster.personas import model as model_code
 from clm_dagster.personas.features import habits
 from clm_dagster.personas.model import Before, PersonaModel, Trained, profile, train
-from clm_dagster.plots import figure_markdown, make_figure
+from clm_dagster.plots import figure_markdown, make_figure, pictures_of
 from clm_dagster.settings import Settings
 from clm_dagster.sql_models.frame_tables import Computed, FrameTable, Request, frame_asset, frame_table
 from clm_dagster.sql_models.parts import asset_key
@@ -183,10 +183,7 @@ def _draws(trained: Trained) -> dict[str, tuple[charts.Draw, float, float]]:
 
 
 def _pictures(trained: Trained) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: dg.MetadataValue.md(figure_markdown(draw, name.replace("_", " "), width, height))
-        for name, (draw, width, height) in _draws(trained).items()
-    }
+    found = pictures_of(_draws(trained))
     if trained.comparisons:
         found["other_methods"] = dg.MetadataValue.md(_table(trained))
     return found

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from clm_dagster.checks import warn
 from clm_dagster.personas.clusters import STABLE
 from clm_dagster.personas.model import Trained
 
@@ -34,8 +35,8 @@ def check_training(trained: Trained, has_categories: bool, as_of: str) -> list[d
     stability = trained.choice.at(trained.choice.stability) if trained.choice else None
     stable = stability is not None and stability >= STABLE
     return [
-        _warn(STABILITY, stable, f"{as_of}: {trained.said}"),
-        _warn(
+        warn(STABILITY, stable, f"{as_of}: {trained.said}"),
+        warn(
             TASTES, has_categories,
             f"{as_of}: category shares are among the habits" if has_categories
             else f"{as_of}: no product has a category (raw.products): personas are made of the other habits",
@@ -46,16 +47,10 @@ def check_training(trained: Trained, has_categories: bool, as_of: str) -> list[d
 def check_coverage(covered: bool, as_of: str) -> list[dg.AssetCheckResult]:
     """The result of the check of an assignment."""
     return [
-        _warn(
+        warn(
             COVERAGE, covered,
             f"{as_of}: assigned" if covered
             else f"{as_of}: no persona model was trained at or before it, so it has no personas; materialize "
             "models/persona_model for this snapshot or an earlier one",
         )
     ]  # fmt: skip
-
-
-def _warn(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text
-    )

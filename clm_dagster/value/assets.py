@@ -12,6 +12,7 @@ import pandas as pd
 
 from clm_dagster import snapshots
 from clm_dagster.champions import Choice, choose, is_latest, read_models
+from clm_dagster.checks import check_coverage, coverage_specs
 from clm_dagster.contest import ContestError
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
@@ -80,7 +81,7 @@ def value_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
             checks.specs_of_model(asset_key(trained.node)),
         ),
         frame_asset(
-            project, settings, scored, _reader(settings), _score, checks.specs_of_scores(asset_key(scored.node))
+            project, settings, scored, _reader(settings), _score, coverage_specs(asset_key(scored.node))
         ),
         frame_asset(project, settings, weekly, _reader(settings), _weekly),
     ]  # fmt: skip
@@ -143,7 +144,7 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
     as_of = str(as_of_of_key(request.key).date())
     fitted, at, choice = _model_at(context, request, given)
     if fitted is None or choice.row is None:
-        return Computed(pd.DataFrame(columns=_COLUMNS), {}, checks.check_coverage(as_of, choice.said))
+        return Computed(pd.DataFrame(columns=_COLUMNS), {}, check_coverage(as_of, choice.said))
     frame = fitted.scores(given.everyone, at).assign(
         model_name=choice.row["model_name"],
         model_version=choice.row["model_version"],
@@ -160,7 +161,7 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
             "level": round(at.revenue if at else fitted.level.revenue, 4),
             "customers": {str(name): int(count) for name, count in sizes.items()},
         },
-        checks.check_coverage(as_of, choice.said),
+        check_coverage(as_of, choice.said),
     )
 
 

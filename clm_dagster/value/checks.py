@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from clm_dagster.checks import warn
 from clm_dagster.contest import Verdict
 
 if TYPE_CHECKING:
     from clm_dagster.value.model import ContestResult
 
 HELD, GATE, LEVEL = "contest_was_held", "champion_gate", "level_was_met"
-COVERAGE = "a_champion_was_there_by_then"
 MOST_BIAS = 0.15
 
 
@@ -28,25 +28,15 @@ def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     ]  # fmt: skip
 
 
-def specs_of_scores(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of the scores."""
-    return [
-        dg.AssetCheckSpec(
-            COVERAGE, asset=key,
-            description="A model that had passed its gate was there at as_of; the check says which scores instead.",
-        )
-    ]  # fmt: skip
-
-
 def check_training(
     as_of: str, result: "ContestResult", then: Verdict, now: Verdict
 ) -> list[dg.AssetCheckResult]:
     """Results of the checks of a training that held its contest."""
     bias = result.standings[result.winner].test["bias"]
     return [
-        _result(HELD, True, f"{as_of}: {len(result.standings)} contestants, judged at {result.split.test}"),
-        _result(GATE, then.accepted, f"{as_of}: {now}"),
-        _result(
+        warn(HELD, True, f"{as_of}: {len(result.standings)} contestants, judged at {result.split.test}"),
+        warn(GATE, then.accepted, f"{as_of}: {now}"),
+        warn(
             LEVEL, abs(bias) <= MOST_BIAS,
             f"{as_of}: what all customers were said to spend together is {bias:+.1%} off what came; the level was "
             f"forecast by the way {result.level.method}",
@@ -57,18 +47,7 @@ def check_training(
 def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
     """Results where no contest could be held: nothing was learnt, so nothing else is judged."""
     return [
-        _result(HELD, False, problem),
-        _result(GATE, False, f"{problem} So there is no new champion; the old one stays."),
-        _result(LEVEL, True, "no model was trained"),
+        warn(HELD, False, problem),
+        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
+        warn(LEVEL, True, "no model was trained"),
     ]
-
-
-def check_coverage(as_of: str, said: str | None) -> list[dg.AssetCheckResult]:
-    """The result of the check of the scores; `said` is why no champion scored them."""
-    return [_result(COVERAGE, said is None, f"{as_of}: {said or 'scored by the champion of then'}")]
-
-
-def _result(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text
-    )

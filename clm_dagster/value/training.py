@@ -12,10 +12,10 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from clm_dagster.champions import champion_row, read_models
+from clm_dagster.champions import champion_row, read_models, row_without_model
 from clm_dagster.contest import ContestError, Verdict
 from clm_dagster.partitions import as_of_of_key
-from clm_dagster.plots import figure_markdown, make_figure
+from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, judged_snapshot, read_mature, read_snapshots
 from clm_dagster.sql_models.frame_tables import Computed, Read, Request
@@ -106,18 +106,10 @@ def train(context: dg.AssetExecutionContext, request: Request, given: Material) 
 def _without_contest(given: Material, problem: str, request: Request) -> Computed:
     """A row that says why there is no model; a model that is there already is not thrown away for it."""
     as_of = as_of_of_key(request.key)
-    if given.has_model:
-        raise dg.Failure(
-            f"{MODEL} {request.key}: {problem} The model that is there stays, and so do its scores."
-        )
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {
-        "model_name": MODEL, "horizon_days": given.settings.horizon_days, "accepted": False,
-        "suspected_leak": False, "said": problem,
-    }  # fmt: skip
-    return Computed(
-        pd.DataFrame([row]), {"said": problem}, checks.check_no_contest(f"{as_of:%Y-%m-%d}: {problem}")
+    row = row_without_model(
+        MODEL, COLUMNS, request.key, given.settings.horizon_days, problem, given.has_model
     )
+    return Computed(row, {"said": problem}, checks.check_no_contest(f"{as_of:%Y-%m-%d}: {problem}"))
 
 
 def _judge_and_log(
@@ -162,7 +154,7 @@ def _judge_and_log(
     shown |= {name: str(shown[name]) for name in ("trained_as_of", "tested_as_of")}
     return Computed(
         pd.DataFrame([row], columns=COLUMNS),
-        _pages(result) | shown,
+        pictures_of(_draws(result)) | {"standings": dg.MetadataValue.md(_standings(result))} | shown,
         checks.check_training(str(as_of_of_key(request.key).date()), result, then, now),
     )
 
@@ -264,14 +256,6 @@ def _draws(result: ContestResult) -> dict[str, tuple[pictures.Draw, float, float
         "contest": (pictures.contest_page(result), 10.0, height),
         "level": (pictures.level_page(result), 8.0, 2.4),
     }
-
-
-def _pages(result: ContestResult) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: dg.MetadataValue.md(figure_markdown(draw, name, width, height))
-        for name, (draw, width, height) in _draws(result).items()
-    }
-    return found | {"standings": dg.MetadataValue.md(_standings(result))}
 
 
 def _standings(result: ContestResult) -> str:
