@@ -47,6 +47,10 @@ class PairFeatures:
             "own_units": past.decayed(180.0, log_quantity=True),
             "own_last": past.latest(),
             "own_first": past.earliest(),
+            # What he bought in the season that the label covers, a year ago.
+            "own_season": past.matrix(
+                ((past.age > YEAR - self.horizon_days) & (past.age <= YEAR + 14)).astype(float)
+            ),
         }
         self.product = _product_table(past, self.horizon_days)
         self.customer = _customer_table(past)
@@ -150,6 +154,8 @@ def _ratios(x: pd.DataFrame, place: Ints, count: int) -> pd.DataFrame:
     x["own_share"] = x["own_days"] / x["customer_orders"]
     # Share of the orders since the first purchase of the product that held it again.
     x["own_since_last"] = x["own_last"] - x["customer_last"]
+    x["customer_overdue"] = x["customer_last"] / x["customer_gap"].clip(lower=1)
+    x["product_share"] = np.log((x["product_28d"] + 1) / (x["product_364d"] + 13))
     for name in [c for c in x if c.startswith("score_")]:
         x[f"rank_{name[6:]}"] = _ranks(x[name].to_numpy(), place)
     return x.astype(np.float32)
