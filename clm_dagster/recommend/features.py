@@ -152,17 +152,18 @@ def _ratios(x: pd.DataFrame, place: Ints, count: int) -> pd.DataFrame:
     x["own_gap"] = gap
     x["own_overdue"] = x["own_last"] / gap.clip(lower=1)
     x["own_share"] = x["own_days"] / x["customer_orders"]
-    # Share of the orders since the first purchase of the product that held it again.
     x["own_since_last"] = x["own_last"] - x["customer_last"]
     x["customer_overdue"] = x["customer_last"] / x["customer_gap"].clip(lower=1)
     x["product_share"] = np.log((x["product_28d"] + 1) / (x["product_364d"] + 13))
-    for name in [c for c in x if c.startswith("score_")]:
+    for name in [str(c) for c in x if str(c).startswith("score_")]:
         x[f"rank_{name[6:]}"] = _ranks(x[name].to_numpy(), place)
     return x.astype(np.float32)
 
 
 def _ranks(values: NDArray[np.float32], place: Ints) -> NDArray[np.float32]:
     """Rank of each candidate among its customer's, from 0, equal values alike."""
+    if not len(values):
+        return values
     order = np.lexsort((-values, place))
     v, p = values[order], place[order]
     new = np.concatenate([[True], (np.diff(v) != 0) | (np.diff(p) != 0)])

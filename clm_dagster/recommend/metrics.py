@@ -26,6 +26,10 @@ K = 10
 METRICS = ("ndcg", "recall", "hit")
 
 
+class NoPurchases(ValueError):  # noqa: N818
+    """No known customer bought anything in the window: there is nothing to judge by."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """What customers bought in the window. rows: c numbers of customers with a relevant product, sorted.
@@ -45,7 +49,8 @@ def window_truth(
     """The purchases in the `horizon_days` from past.as_of on, of customers that are known in `past`.
 
     lines: columns of `interactions`. kind: "all", or "new" for products that the customer had not bought before.
-    next_basket: only those of the customer's first day in the window. Raises ValueError where no known customer bought.
+    next_basket: only those of the customer's first day in the window. Raises NoPurchases where no known
+    customer bought.
     """
     if kind not in ("all", "new"):
         raise ValueError(f"kind of products is 'all' or 'new', not {kind!r}")
@@ -55,10 +60,10 @@ def window_truth(
     known = row >= 0
     row, column = row[known], column[known]
     if kind == "new":
-        fresh = ~_contains(past.latest(), row, column)
+        fresh = ~stored(past.latest(), row, column)
         row, column = row[fresh], column[fresh]
     if not len(row):
-        raise ValueError(
+        raise NoPurchases(
             f"no known customer bought {'a new product' if kind == 'new' else 'anything'} in the {horizon_days} days "
             f"from {past.as_of} on"
         )
@@ -77,13 +82,14 @@ def list_metrics(truth: Truth, products: Ints, k: int = K) -> pd.DataFrame:
     Kekäläinen 2002). Recall: hits over the relevant products. Hit: whether there is any.
     """
     products = products[:, :k]
-    row = np.repeat(np.arange(len(products)), products.shape[1])
-    hits = _contains(truth.bought, row, products.ravel()).reshape(products.shape).astype(float)
+    count, width = products.shape
+    row = np.repeat(np.arange(count), width)
+    hits = stored(truth.bought, row, products.ravel()).reshape(count, width).astype(float)
     discount = 1 / np.log2(np.arange(k) + 2)
     ideal = np.cumsum(discount)[np.minimum(truth.sizes, k).astype(int) - 1]
     return pd.DataFrame(
         {
-            "ndcg": hits @ discount[: hits.shape[1]] / ideal,
+            "ndcg": hits @ discount[:width] / ideal,
             "recall": hits.sum(axis=1) / truth.sizes,
             "hit": (hits.sum(axis=1) > 0).astype(float),
         },
@@ -142,7 +148,7 @@ def _pairs_after(lines: pd.DataFrame, as_of: date, horizon_days: int, next_baske
     return found[["customer_id", "product_id"]].drop_duplicates()
 
 
-def _contains(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool_]:
+def stored(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool_]:
     """Whether the cells are stored in a sparse matrix; a column of -1 is in none."""
     width = matrix.shape[1]
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))

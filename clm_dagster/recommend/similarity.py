@@ -94,5 +94,22 @@ def top(scores: Scores, k: int) -> tuple[Ints, Ints, Scores]:
     return row[best], column[best], value[best]
 
 
+def cells(matrix: sparse.csr_array, rows: Ints, columns: Ints) -> NDArray[np.float64]:
+    """The n values at the given rows and columns, 0 where none is stored."""
+    if not len(rows):
+        return np.zeros(0)
+    return np.asarray(matrix[rows, columns], dtype=float).ravel()
+
+
+def best_stored(rows: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
+    """Column and value of the largest stored value of each row; of equal ones the lowest column, (0, 0) for none."""
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    order = np.lexsort((rows.indices, -rows.data, row))
+    first, start = np.unique(row, return_index=True)
+    column, value = np.zeros(rows.shape[0], dtype=np.int64), np.zeros(rows.shape[0])
+    column[first], value[first] = rows.indices[order][start], rows.data[order][start]
+    return column, value
+
+
 def _with_data(matrix: sparse.csr_array, data: NDArray[np.float64]) -> sparse.csr_array:
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
