@@ -230,7 +230,8 @@ class Hybrid:
         """Fit the members. Raises CandidateError where shares name others than the members or are negative."""
         if set(self.members) != set(self.shares) or min(self.shares.values()) < 0:
             raise CandidateError(
-                f"shares of a hybrid must be at least 0, one for each of {sorted(self.members)}; got {dict(self.shares)}"
+                f"shares of a hybrid must be at least 0, one for each of {sorted(self.members)}; "
+                f"got {dict(self.shares)}"
             )
         for member in self.members.values():
             member.fit(past)

@@ -118,7 +118,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
             "product_age": first,
             "product_last": last,
             "product_repeat": (again + 1) / (buyers + 10),
-            "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / np.bincount(past.product, minlength=count),
+            "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sales(0, np.inf),
         }
     ).astype(np.float32)  # fmt: skip
 
@@ -135,7 +135,7 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_orders": orders,
-            "customer_orders_90d": order_day.loc[order_day["age"] <= 90, "customer"].value_counts().reindex(range(count), fill_value=0).to_numpy(float),
+            "customer_orders_90d": np.bincount(order_day.loc[order_day["age"] <= 90, "customer"], minlength=count),
             "customer_last": last,
             "customer_tenure": first,
             "customer_gap": np.where(orders > 1, (first - last) / np.maximum(orders - 1, 1), np.nan),

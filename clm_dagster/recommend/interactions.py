@@ -50,9 +50,9 @@ class Interactions:
         return len(self.customers), len(self.products)
 
     def decayed(self, half_life: float | None = None, *, log_quantity: bool = False) -> sparse.csr_array:
-        """Customers x products: days of purchase, each worth 2^(-age / half_life); half_life in days, None for no decay.
+        """Customers x products: days of purchase, each worth 2^(-age / half_life).
 
-        log_quantity: a day counts ln(1 + units) instead of 1.
+        half_life: in days, None for no decay. log_quantity: a day counts ln(1 + units) instead of 1.
         """
         weight = np.ones(len(self.age)) if half_life is None else np.exp2(-self.age / half_life)
         return self.matrix(weight * np.log1p(self.quantity) if log_quantity else weight)

@@ -135,7 +135,7 @@ def _both_classes(count: int) -> Floats:
     # The contest's bootstrap draws again when a resample lacks a class; a mean needs no class, so any two do.
     if count < 2:
         raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
-    return np.arange(count) % 2.0
+    return (np.arange(count) % 2).astype(np.float64)
 
 
 def _pairs_after(lines: pd.DataFrame, as_of: date, horizon_days: int, next_basket: bool) -> pd.DataFrame:

@@ -89,8 +89,9 @@ def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tup
     found = tuple(sorted(day for day in days if day >= earliest))
     if not found:
         raise ContestError(
-            f"no instant from which a ranker at {as_of} could learn: it needs {settings.history_days} days of past from "
-            f"{first_day} on and {settings.horizon_days} days to look ahead; take buy_again until {earliest + (as_of - last)}"
+            f"no instant from which a ranker at {as_of} could learn: it needs {settings.history_days} days of past "
+            f"from {first_day} on and {settings.horizon_days} days to look ahead; take buy_again until "
+            f"{earliest + (as_of - last)}"
         )
     return found
 

@@ -95,7 +95,7 @@ def _days(values: NDArray[np.float64], one: str = "1 day") -> Texts:
     return np.where(whole == 1, one, _whole(whole) + " days").astype(object)
 
 
-def _whole(values: NDArray[np.float64]) -> Texts:
+def _whole(values: NDArray[np.float64] | Ints) -> Texts:
     """Whole numbers as people write them; each distinct number is written once."""
     codes, distinct = pd.factorize(np.rint(values))
     return np.array([f"{value:,.0f}" for value in distinct], dtype=object)[codes]

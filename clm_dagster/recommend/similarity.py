@@ -25,7 +25,7 @@ CELLS = 5_000_000  # of a dense block: 20 MB of float32
 def weighted(profile: sparse.csr_array, how: Weights) -> sparse.csr_array:
     """Customers x products, weighted so that what nearly everybody does says little.
 
-    cosine leaves the values as they are. tfidf: sqrt(value) times ln(N / (1 + n)) + 1, n the rows in which a column occurs.
+    cosine leaves the values as they are. tfidf: sqrt(value) times ln(N / (1 + n)) + 1, n the rows of N with the column.
     bm25 (Robertson, Zaragoza 2009): k1 = 1.2, b = .75 by the row's sum, and the same inverse frequency.
     """
     if how == "cosine":
