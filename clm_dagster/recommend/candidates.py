@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clm_dagster.recommend.interactions import Interactions, Ints
-from clm_dagster.recommend.similarity import Scores, Weights, neighbours, normalized, weighted
+from clm_dagster.recommend.similarity import Scores, Weights, blocks, neighbours, normalized, top, weighted
 
 FILLING = 0.001
 POOL = 20_000  # customers among whom neighbours are sought: time stays linear in customers
@@ -244,6 +244,33 @@ class Hybrid:
             axis=0,
             dtype=np.float32,
         )
+
+
+def candidate_lists(
+    recommender: Recommender, past: Interactions, rows: Ints, k: int = 10, active_days: int = 90
+) -> pd.DataFrame:
+    """Both lists of a fitted recommender for the customers `rows`, in the shape of `Ranker.lists`.
+
+    Products without a sale in `active_days` are on no list; discover holds what the customer had not bought.
+    """
+    active, own = past.sold_within(active_days), past.latest()
+    parts = [pd.DataFrame({"list": [], "customer": [], "rank": [], "product": [], "score": []})]
+    for block in blocks(len(rows), past.shape[1]):
+        scores = np.where(active, recommender.score(rows[block]), 0)
+        new = np.where(own[rows[block]].toarray() > 0, 0, scores)
+        for name, kind in (("next_best", scores), ("discover", new)):
+            place, product, score = top(kind, k)
+            rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
+            found = {
+                "list": name,
+                "customer": rows[block][place],
+                "rank": rank,
+                "product": product,
+                "score": score,
+            }
+            parts.append(pd.DataFrame(found))
+    frame = pd.concat(parts[1:] or parts, ignore_index=True)
+    return frame.sort_values(["list", "customer", "rank"], ignore_index=True)
 
 
 def product_words(products: pd.DataFrame, ids: NDArray[np.object_]) -> sparse.csr_array:
