@@ -55,9 +55,9 @@ class RankerSettings:
     per_recommender: int = 60
     customers: int = 5000
     negatives: float = 0.35
-    iterations: int = 200
-    learning_rate: float = 0.08
-    leaves: int = 15
+    iterations: int = 250
+    learning_rate: float = 0.06
+    leaves: int = 31
 
 
 def default_recommenders(products: pd.DataFrame) -> list[Recommender]:
