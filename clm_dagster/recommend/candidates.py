@@ -96,11 +96,12 @@ class ItemNeighbours:
         """The `count` most similar products of each."""
         self.profile = past.decayed(self.half_life)
         self.similarity = neighbours(weighted(self.profile, self.weights).T.tocsr(), self.count)
+        self.liked_by = self.similarity.T.tocsr()
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Products among nobody's neighbours score 0."""
-        return _dense(self.profile[rows] @ self.similarity.T.tocsr())
+        return _dense(self.profile[rows] @ self.liked_by)
 
 
 @dataclass

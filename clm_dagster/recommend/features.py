@@ -72,7 +72,7 @@ class PairFeatures:
 
     def _union(self, scores: dict[str, Scores], rows: Ints) -> tuple[Ints, Ints]:
         chosen = np.zeros((len(rows), self.past.shape[1]), dtype=bool)
-        own = self.past.decayed()[rows].toarray() > 0
+        own = self.pair["own_days"][rows].toarray() > 0
         for values in scores.values():
             allowed = np.where(self.active, values, 0)
             # Half from what he has not bought, so that the list of discoveries is long enough for everyone.

@@ -82,8 +82,8 @@ def judge_lists(
 
     lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
     `candidate_lists` give them; both baselines must be among them. segments: customer_id -> segment at as_of, each
-    customer once; one without has the segment "unknown". Coverage is of the products sold in `active_days`. Raises ContestError
-    where a baseline is missing and NoPurchases where nothing was bought in the window.
+    customer once; one without has the segment "unknown". Coverage is of the products sold in `active_days`. Raises
+    ContestError where a baseline is missing and NoPurchases where nothing was bought in the window.
     """
     absent = sorted(set(BASELINES.values()) - set(lists))
     if absent:
