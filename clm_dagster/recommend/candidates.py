@@ -7,7 +7,7 @@ is a dense float32 array, customers x products, so that memory is bounded by the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
@@ -225,7 +225,6 @@ class Hybrid:
     members: Mapping[str, Recommender]
     shares: Mapping[str, float]
     name: str = "hybrid"
-    scales: dict[str, float] = field(default_factory=dict)
 
     def fit(self, past: Interactions) -> Self:
         """Fit the members. Raises CandidateError where shares name others than the members or are negative."""
