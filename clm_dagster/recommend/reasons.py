@@ -1,0 +1,101 @@
+"""Why a product stands on a list, in words that a customer's adviser can repeat.
+
+Belongs here: sentences about pairs. Does not: which products stand on the list (`ranking`, `cold`).
+
+A reason tells what is known of the pair, not how a model weighs it: own purchases first, else the product of his
+that it goes with best, else how many buy it now.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from clm_dagster.recommend.interactions import Interactions, Ints
+from clm_dagster.recommend.similarity import best_stored, cells
+
+Texts = NDArray[np.object_]
+
+WINDOW = 28
+
+
+def reasons(
+    past: Interactions,
+    rows: Ints,
+    products: Ints,
+    similarity: sparse.csr_array | None = None,
+    names: pd.Series | None = None,
+    window: int = WINDOW,
+) -> Texts:
+    """One sentence for each of n pairs of a customer's and a product's number.
+
+    similarity: products x products, as `ItemNeighbours.similarity`; without it nothing is said of what goes with
+    what. names: product_id -> name; a product without one is called by its id. window: days of "now".
+    """
+    out = popular_reasons(past, products, window)
+    own = cells(past.decayed(), rows, products)
+    if similarity is not None:
+        source, strength = best_stored(similarity[products].multiply(past.decayed(180.0)[rows]).tocsr())
+        with_source = (strength > 0) & (own == 0)
+        called = _called(past, source[with_source], names)
+        out[with_source] = "often bought by those who bought " + called + ", as this customer did"
+    bought = own > 0
+    out[bought] = repeat_reasons(
+        own[bought],
+        cells(past.earliest(), rows, products)[bought],
+        cells(past.latest(), rows, products)[bought],
+    )
+    return out
+
+
+def repeat_reasons(
+    times: NDArray[np.float64], first: NDArray[np.float64], last: NDArray[np.float64]
+) -> Texts:
+    """Sentences on n products that were bought on `times` days, the first and the last so many days ago.
+
+    "bought 4 times, about every 31 days, last 40 days ago": the gap is the mean over the customer's own
+    purchases of this product; once bought there is none.
+    """
+    gap = (first - last) / np.maximum(times - 1, 1)
+    ago = _days(last)
+    often = (
+        "bought "
+        + _whole(times)
+        + " times, about every "
+        + _days(np.maximum(gap, 1), "day")
+        + ", last "
+        + ago
+    )
+    return np.where(times > 1, often + " ago", "bought once, " + ago + " ago").astype(object)
+
+
+def popular_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:
+    """Sentences on n products that no purchase of the customer's own speaks for.
+
+    where: such as " in Germany", added to the sentence; then past must hold those customers only.
+    """
+    recent = past.age <= window
+    pairs = pd.DataFrame({"c": past.customer[recent], "p": past.product[recent]}).drop_duplicates()
+    buyers = np.bincount(pairs["p"], minlength=past.shape[1])[products]
+    one = np.where(buyers == 1, " customer", " customers").astype(object)
+    said = "bought by " + _whole(buyers) + one + f"{where} in the last {window} days"
+    return np.where(buyers > 0, said, f"sold before, but not in the last {window} days").astype(object)
+
+
+def _called(past: Interactions, products: Ints, names: pd.Series | None) -> Texts:
+    ids = past.products[products]
+    if names is None:
+        return ids
+    found = names.reindex(ids)
+    return found.where(found.notna(), pd.Series(ids, index=found.index)).to_numpy(dtype=object)
+
+
+def _days(values: NDArray[np.float64], one: str = "1 day") -> Texts:
+    whole = np.rint(values)
+    return np.where(whole == 1, one, _whole(whole) + " days").astype(object)
+
+
+def _whole(values: NDArray[np.float64] | Ints) -> Texts:
+    """Whole numbers as people write them; each distinct number is written once."""
+    codes, distinct = pd.factorize(np.rint(values))
+    return np.array([f"{value:,.0f}" for value in distinct], dtype=object)[codes]

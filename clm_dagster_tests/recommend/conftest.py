@@ -1,0 +1,81 @@
+"""Two shops: a small random one for every test, and the real wholesaler for slow ones."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.recommend.interactions import Interactions, interactions
+
+AS_OF = date(2024, 6, 1)
+
+
+def shop_lines(customers: int = 60, products: int = 25, lines: int = 1500, seed: int = 1) -> pd.DataFrame:
+    """Random purchases over 400 days up to 60 after AS_OF; every customer has a taste for a third of the products."""
+    rng = np.random.default_rng(seed)
+    customer = rng.integers(0, customers, lines)
+    product = np.where(
+        rng.random(lines) < 0.8, customer % 3 + 3 * rng.integers(0, products // 3, lines),
+        rng.integers(0, products, lines)
+    )  # fmt: skip
+    ago = rng.integers(-60, 340, lines)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{c:03d}" for c in customer],
+            "product_id": [f"p{p:03d}" for p in product],
+            "day": [pd.Timestamp(AS_OF - timedelta(days=int(d))) for d in ago],
+            "quantity": rng.integers(1, 9, lines),
+            "order_id": [f"o{c}-{d}" for c, d in zip(customer, ago, strict=True)],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def lines() -> pd.DataFrame:
+    return shop_lines()
+
+
+@pytest.fixture(scope="session")
+def names() -> pd.DataFrame:
+    words = ["RED", "BLUE", "GREEN"]
+    return pd.DataFrame(
+        {
+            "product_id": [f"p{p:03d}" for p in range(25)],
+            "name": [f"{words[p % 3]} MUG NO {p}" for p in range(25)],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def past(lines: pd.DataFrame) -> Interactions:
+    return interactions(lines, AS_OF)
+
+
+@pytest.fixture(scope="session")
+def retail(reference_data: Path) -> pd.DataFrame:
+    """Online Retail II, purchases of known customers, product codes of five digits and at most letters behind."""
+    parts = [
+        pd.read_parquet(reference_data / "online_retail_ii" / f"year_{y}.parquet")
+        for y in ("2009_2010", "2010_2011")
+    ]
+    raw = pd.concat(parts, ignore_index=True).drop_duplicates()
+    raw.columns = [c.lower().replace(" ", "_") for c in raw.columns]
+    raw = raw.rename(columns={"customer_id": "customer"})
+    code = raw["stockcode"].astype(str).str.upper()
+    invoice = raw["invoice"].astype(str)
+    keep = (
+        raw["customer"].notna() & (raw["quantity"] > 0) & (raw["price"] > 0)
+        & ~invoice.str.startswith("C") & code.str.fullmatch(r"\d{5}[A-Z]*")
+    )  # fmt: skip
+    return pd.DataFrame(
+        {
+            "customer_id": raw["customer"].astype("Int64").astype(str),
+            "product_id": code,
+            "day": pd.to_datetime(raw["invoicedate"]).dt.normalize(),
+            "quantity": raw["quantity"],
+            "order_id": invoice,
+            "name": raw["description"],
+        }
+    )[keep].reset_index(drop=True)
