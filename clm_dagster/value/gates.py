@@ -21,9 +21,9 @@ def judge_value(
 ) -> Verdict:
     """The champion rule: newest partition, better than what was spent before, intervals hold, not worse than now.
 
-    mae_over, catch_over: the winner's figure less each dumb rule's on the test snapshot. Its MAE must be smaller than
+    mae_over, catch_over: the winner's figure less each dumb rule's on the test snapshot, at one level. Its MAE must be smaller than
     that of the customer's own past rate, and neither MAE nor catch clearly worse than any rule's. A clearly
-    smaller MAE is not asked for: a handful of wholesalers decide it, and it forgives a rule that is 30% short.
+    smaller MAE is not asked for: a handful of wholesalers decide it.
     coverage: measured on the test snapshot, wanted: what the intervals promise. champion_mae: the winner's MAE less
     the present champion's; None where there is none.
     """
@@ -31,7 +31,7 @@ def judge_value(
     against: list[str] = []
     for rule, gain in mae_over.items():
         holds = gain.value < 0 if rule == OWN_PAST else not gain.above_zero
-        (kept if holds else against).append(f"{winner}'s MAE less that of {rule}: {gain}.")
+        (kept if holds else against).append(f"{winner}'s MAE less that of {rule} at the same level: {gain}.")
     for rule, gain in catch_over.items():
         (against if gain.below_zero else kept).append(f"Share of revenue caught against {rule}: {gain}.")
     said = f"{coverage:.1%} of the customers lie within intervals of {wanted:.0%}"

@@ -46,7 +46,7 @@ def test_every_contestant_runs(simulated: Simulated) -> None:
     assert said.min(axis=None) >= 0 and np.isfinite(said).all(axis=None)
     best = held.standings[held.winner]
     assert best.test["mae"] < held.standings["past_rate"].test["mae"]
-    assert best.mae_over["past_rate"].below_zero and abs(best.test["bias"]) < 0.2
+    assert best.mae_over["past_rate"].value < 0 and abs(best.test["bias"]) < 0.2
     assert held.amounts.customer_id.nunique() == (snapshot(simulated).order_days > 0).sum()
     assert held.deciles.cumulative_share.iloc[-1] == pytest.approx(1)
 
