@@ -152,8 +152,8 @@ def write_inbox(settings: Settings) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Ran"]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> "Ran":
     """A shop that has run as a whole, trainings and scores included; it takes a minute or two."""
     from clm_dagster_tests.trained_shop import run_trained_shop
 
-    yield from run_trained_shop(tmp_path_factory)
+    return run_trained_shop(tmp_path_factory.mktemp("trained"))

@@ -44,8 +44,7 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
 def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
         "core/channel_daily", "core/churn_labels", "core/customer_categories", "core/customer_daily",
-        "core/customer_features", "core/demand_daily", "core/demand_keys", "core/demand_promotions",
-        "core/demand_series", "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival",
+        "core/customer_features", "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival",
         "core/rfm_scores", "core/stage_states", "core/totals_daily", "core/value_labels", "landing/files",
         "marts/churn_contest", "marts/churn_fairness", "marts/churn_scores", "marts/cohort_retention",
         "marts/customer_value", "marts/feature_drift",

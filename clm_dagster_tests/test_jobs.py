@@ -50,7 +50,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
     everything = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
     weekly = {
         "core/customer_categories", "core/customer_features", "core/rfm_scores", "marts/rfm_segments",
-        "core/churn_labels", "core/demand_keys", "core/demand_series", "core/value_labels",
+        "core/churn_labels", "core/value_labels",
         "core/repurchase_survival", "core/lifecycle_cutoffs", "core/stage_states", "marts/lifecycle_stages",
         "marts/stage_transitions", "marts/segment_moves",
     }  # fmt: skip
@@ -73,7 +73,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
-    assert len(partitioned) == 23
+    assert len(partitioned) == 21
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

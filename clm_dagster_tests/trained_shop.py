@@ -3,8 +3,8 @@
 Belongs here: the shop and what tests ask of it. Whoever changes something in it puts it back.
 """
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 from clm_dagster.churn import model as churn_model
 from clm_dagster.churn.contestants import contestants as churn_contestants
 from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
-from clm_dagster.runs import prepare_home
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.churn.conftest import FIRST_DAY, simulated_purchases
@@ -44,7 +43,7 @@ class Ran:
 
     def materialize(self, job: str, key: str, asset: str, **settings: Any) -> dg.ExecuteInProcessResult:
         definitions = build_definitions(self.settings.model_copy(update=settings))
-        with dg.DagsterInstance.get() as instance:
+        with at_home(self.settings), dg.DagsterInstance.get() as instance:
             return definitions.resolve_job_def(job).execute_in_process(
                 instance=instance, partition_key=key, asset_selection=[dg.AssetKey(asset.split("."))],
                 raise_on_error=False,
@@ -54,24 +53,29 @@ class Ran:
         return tracking_of(self.settings).open()
 
 
-def run_trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+@contextmanager
+def at_home(settings: Settings) -> Iterator[None]:
+    """The shop's own Dagster home and few contestants, for as long as the block lasts: other tests have theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(churn_model, "contestants", few_churn)
+        patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
+        yield
+
+
+def run_trained_shop(folder: Path) -> Ran:
     """Run it: two trainings of churn and value with few contestants, thirteen scored snapshots."""
-    folder = tmp_path_factory.mktemp("churn")
     purchases = simulated_purchases(customers=1500, days=323)
     purchases.assign(
         event_type="purchase", quantity=1, currency="EUR", event_id=[f"e{i}" for i in range(len(purchases))]
     ).to_csv(_made(folder / "inbox") / "events.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(churn_model, "contestants", few_churn)
-        settings = load_settings(
-            source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
-            start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30, contest_snapshots=4,
-            train_count=2, score_count=13,
-        )  # fmt: skip
-        prepare_home(settings)
-        patch.setenv("DAGSTER_HOME", os.environ["DAGSTER_HOME"])
+    settings = load_settings(
+        source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
+        start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30, contest_snapshots=4,
+        train_count=2, score_count=13,
+    )  # fmt: skip
+    with at_home(settings):
         run_shop(settings, lambda title, total: lambda name, done: None)
-        yield Ran(settings)
+    return Ran(settings)
 
 
 def _made(folder: Path) -> Path:
