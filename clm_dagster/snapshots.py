@@ -10,12 +10,10 @@ import dagster as dg
 import pandas as pd
 
 from clm_dagster.contest import ContestError
+from clm_dagster.contest.customers import MIN_CUSTOMERS
 from clm_dagster.partitions import as_of_of_key, key_of_as_of
 from clm_dagster.sql_models.frame_tables import Request
 from clm_dagster.warehouse import Connection
-
-# As many customers as a contest needs, at the least.
-MIN_CUSTOMERS = 100
 
 
 def first_day(connection: Connection, before: date) -> date:

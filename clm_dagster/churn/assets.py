@@ -34,9 +34,9 @@ from clm_dagster.churn.charts import drift_chart
 from clm_dagster.churn.monitoring import feature_drift
 from clm_dagster.churn.plan import ContestSettings
 from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels, read_margins
-from clm_dagster.churn.scoring import ChurnModel, level_snapshots, snapshot_level
+from clm_dagster.churn.scoring import ChurnModel, snapshot_level
 from clm_dagster.churn.served import TRUSTED, to_model
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, level_snapshots, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
@@ -67,6 +67,7 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
     contest: list[Any] = [
         model,
         plan,
+        plans,
         contestants,
         features,
         level,
@@ -150,7 +151,7 @@ def _reader(settings: Settings) -> Read:
         if request.model_key is not None:
             try:
                 first = first_day(connection, as_of)
-                days = list(level_snapshots(as_of, first, chosen.spacing_days, chosen.steps_back))
+                days = list(level_snapshots(as_of, first, chosen))
             except ContestError:
                 days = [as_of]  # too few customers to forecast a level from: there is no model either
         everyone = connection.frame(

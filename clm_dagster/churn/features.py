@@ -12,7 +12,8 @@ import pandas as pd
 
 from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, customers
+from clm_dagster.contest.customers import MIN_CUSTOMERS
 
 # Columns of core.customer_features and of `derive`, by the topic that a reason names.
 TOPICS: dict[str, tuple[str, ...]] = {
@@ -40,31 +41,10 @@ CATEGORIES = ("country",)
 DERIVED = ("recency_by_gap", "overdue", "order_rate", "rhythm")
 NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DERIVED))
 
-MIN_CUSTOMERS = 100
-
-
-def active(features: pd.DataFrame, active_days: int) -> pd.DataFrame:
-    """The customers asked about: an order in the `active_days` before as_of. Order of customer_id."""
-    chosen = features[features["recency_days"] <= active_days]
-    return chosen.sort_values(["as_of", "customer_id"], ignore_index=True)
-
 
 def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataFrame]:
-    """Active customers of each snapshot, by the date of its as_of, dates in order."""
-    missing = [name for name in NEEDED if name not in features]
-    if missing:
-        raise ContestError(
-            f"the features lack {', '.join(missing)}; they are columns of core.customer_features: "
-            "materialize it again"
-        )
-    repeated = features.duplicated(["as_of", "customer_id"]).sum()
-    if repeated:
-        raise ContestError(
-            f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
-        )
-    chosen = active(features, active_days)
-    days = pd.to_datetime(chosen["as_of"]).dt.date
-    return {day: part.reset_index(drop=True) for day, part in chosen.groupby(days, sort=True)}
+    """Customers who ordered in the `active_days` before as_of, by as_of (`customers.by_snapshot`)."""
+    return customers.by_snapshot(features, NEEDED, lambda frame: frame["recency_days"] <= active_days)
 
 
 def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.DataFrame:

@@ -41,9 +41,10 @@ from clm_dagster.churn.features import (
 )
 from clm_dagster.churn.leaks import leaky_columns
 from clm_dagster.churn.level import LevelForecast, Levels
-from clm_dagster.churn.plan import ContestPlan, ContestSettings, Prepared, prepare
+from clm_dagster.churn.plan import ContestSettings, Prepared, prepare
 from clm_dagster.churn.scoring import ChurnModel
 from clm_dagster.contest import (
+    ContestPlan,
     Difference,
     Shape,
     TimeSplit,

@@ -4,7 +4,7 @@ Belongs here: everything before the first fit. Does not: fitting and judging (`m
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -13,58 +13,19 @@ from numpy.typing import NDArray
 from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
 from clm_dagster.churn.features import FEATURES, by_snapshot, check_not_empty, checked_labels, derive
-from clm_dagster.churn.level import year_on_grid
-from clm_dagster.contest import ContestError, TimeSplit, missing_snapshots, time_split
+from clm_dagster.contest import ContestError, ContestPlan, GridSettings, missing_snapshots
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ContestSettings:
+class ContestSettings(GridSettings):
     """What a user may choose of a contest; the defaults are those of the package's settings."""
 
-    horizon_days: int = 90
     active_days: int = 365
-    spacing_days: int = 28
-    snapshots: int = 13
-    validations: int = 3
     leak_auc: float = 0.97
     calibration_limit: float = 0.08
     features: tuple[str, ...] = FEATURES
-
-    @property
-    def steps_back(self) -> int:
-        """Steps of the grid from a snapshot to the oldest that is read for it: a year before the training part."""
-        gap = -(-self.horizon_days // self.spacing_days)
-        return gap + self.snapshots + year_on_grid(self.spacing_days) // self.spacing_days
-
-
-@dataclass(frozen=True)
-class ContestPlan:
-    """The split of a contest, and every snapshot whose features it reads; those before `first` do not exist.
-
-    history: mature snapshots before the test at which the level's forecast is tried.
-    """
-
-    split: TimeSplit
-    history: tuple[date, ...]
-    snapshots: tuple[date, ...]
-
-
-def contest_plan(test: date, first_day: date, settings: ContestSettings) -> ContestPlan:
-    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
-
-    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
-    """
-    step = timedelta(days=settings.spacing_days)
-    first = first_day + 2 * step
-    split = time_split(
-        test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
-    )
-    steps = min(settings.steps_back, (test - first).days // settings.spacing_days)
-    grid = tuple(sorted(split.before(k) for k in range(steps + 1)))
-    history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
-    return ContestPlan(split, history, grid)
 
 
 @dataclass(frozen=True)

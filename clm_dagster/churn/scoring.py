@@ -92,17 +92,6 @@ class ChurnModel:
         return pd.concat([out, said.reset_index(drop=True)], axis=1)
 
 
-def level_snapshots(as_of: date, first_day: date, spacing_days: int, steps: int) -> tuple[date, ...]:
-    """The snapshots whose features the level at `as_of` is forecast from: so many steps of the grid back.
-
-    None is before `first_day` and two steps, when there is enough history to be asked about.
-    """
-    grid = (as_of - timedelta(days=spacing_days * k) for k in range(steps + 1))
-    return tuple(
-        sorted(day for day in grid if day >= first_day + timedelta(days=2 * spacing_days) or day == as_of)
-    )
-
-
 def snapshot_level(
     features: pd.DataFrame,
     labels: pd.DataFrame,

@@ -21,7 +21,7 @@ from clm_dagster.churn.contestants import BLENDS, Contestant, contestants, log_o
 from clm_dagster.churn.diagnostics import importance, learning_curve
 from clm_dagster.churn.model import ContestResult, Standing, hold_contest
 from clm_dagster.churn.monitoring import age_band, fairness
-from clm_dagster.churn.plan import ContestPlan, ContestSettings, contest_plan
+from clm_dagster.churn.plan import ContestSettings
 from clm_dagster.churn.reading import (
     MODEL,
     active,
@@ -31,7 +31,7 @@ from clm_dagster.churn.reading import (
     suggested_horizon,
 )
 from clm_dagster.churn.served import PACKAGES, TRUSTED, example, served, to_model
-from clm_dagster.contest import ContestError, Verdict
+from clm_dagster.contest import ContestError, ContestPlan, Verdict, contest_plan
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings

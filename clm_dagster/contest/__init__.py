@@ -29,6 +29,7 @@ from clm_dagster.contest.metrics import (
     lift_at,
     reliability,
 )
+from clm_dagster.contest.plans import ContestPlan, GridSettings, contest_plan, level_snapshots
 from clm_dagster.contest.splits import (
     ContestError,
     TimeSplit,
@@ -41,7 +42,9 @@ from clm_dagster.contest.splits import (
 __all__ = [
     "Calibration",
     "ContestError",
+    "ContestPlan",
     "Difference",
+    "GridSettings",
     "Shape",
     "ShapeFit",
     "TimeSplit",
@@ -50,11 +53,13 @@ __all__ = [
     "best_f1_threshold",
     "calibration_error",
     "classification_metrics",
+    "contest_plan",
     "fast_auc",
     "fast_log_loss",
     "fit_shape",
     "judge",
     "latest_mature",
+    "level_snapshots",
     "lift_at",
     "metric_interval",
     "missing_rate_change",

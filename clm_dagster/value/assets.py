@@ -13,7 +13,7 @@ import pandas as pd
 from clm_dagster import snapshots
 from clm_dagster.champions import Choice, choose, is_latest, read_models
 from clm_dagster.checks import check_coverage, coverage_specs
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, level_snapshots, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
@@ -44,7 +44,7 @@ from clm_dagster.value import (
     tiers,
     training,
 )
-from clm_dagster.value.plan import ContestSettings, level_snapshots
+from clm_dagster.value.plan import ContestSettings
 from clm_dagster.value.scoring import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.value.served import TRUSTED, to_model
 from clm_dagster.value.training import BUYERS, MODEL, contest_settings, read_labels
@@ -56,7 +56,18 @@ VALUE, WEEKLY = "marts.customer_value", "marts.value_expectations"
 def value_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """The tables of this room, in the order in which they are computed."""
     chosen = contest_settings(settings)
-    both: list[Any] = [expectation, features, intervals, level, plan, scoring, served, snapshots, tiers]
+    both: list[Any] = [
+        expectation,
+        features,
+        intervals,
+        level,
+        plan,
+        plans,
+        scoring,
+        served,
+        snapshots,
+        tiers,
+    ]
     contest: list[Any] = [*both, model, contestants, gates, metrics, training]
     back = [k * settings.contest_spacing_weeks for k in range(1, chosen.steps_back + 1)]
     judged = weeks_to_mature(chosen.horizon_days)
@@ -108,7 +119,7 @@ def _reader(settings: Settings) -> Read:
         if request.model_key is not None:
             try:
                 first = first_day(connection, as_of)
-                days = list(level_snapshots(as_of, first, chosen.spacing_days, chosen.steps_back))
+                days = list(level_snapshots(as_of, first, chosen))
             except ContestError:
                 days = [as_of]  # too few customers to forecast a level from: there is no model either
         everyone = connection.frame(

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, customers
+from clm_dagster.contest.customers import MIN_CUSTOMERS
 from clm_dagster.value.expectation import Expectation, Pace
 
 Floats = NDArray[np.float64]
@@ -31,29 +32,12 @@ MONEY = (
 SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
 NEEDED = ("as_of", "customer_id", *COUNTS, *MONEY, *SHARES)
 
-MIN_CUSTOMERS = 100
 ROUNDING = 16
 
 
 def by_snapshot(features: pd.DataFrame) -> dict[date, pd.DataFrame]:
-    """Customers with an order before as_of, by as_of, dates in order; each frame in order of customer_id.
-
-    Raises ContestError where a column is missing or a customer is there twice.
-    """
-    missing = [name for name in NEEDED if name not in features]
-    if missing:
-        raise ContestError(
-            f"the features lack {', '.join(missing)}; they are columns of core.customer_features: "
-            "materialize it again"
-        )
-    repeated = features.duplicated(["as_of", "customer_id"]).sum()
-    if repeated:
-        raise ContestError(
-            f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
-        )
-    known = features[features["order_days"] > 0].sort_values(["as_of", "customer_id"], ignore_index=True)
-    days = pd.to_datetime(known["as_of"]).dt.date
-    return {day: part.reset_index(drop=True) for day, part in known.groupby(days, sort=True)}
+    """Customers with an order before as_of, by as_of (`customers.by_snapshot`)."""
+    return customers.by_snapshot(features, NEEDED, lambda frame: frame["order_days"] > 0)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.contest import Difference, TimeSplit, Verdict, paired_differences
+from clm_dagster.contest import ContestPlan, Difference, TimeSplit, Verdict, paired_differences
 from clm_dagster.value.contestants import (
     BLENDS,
     Contestant,
@@ -40,7 +40,7 @@ from clm_dagster.value.gates import BASELINES, judge_value
 from clm_dagster.value.intervals import fit_intervals
 from clm_dagster.value.level import LevelForecast, brought_to, capped_total, multiplier
 from clm_dagster.value.metrics import catch, deciles, mae, value_metrics
-from clm_dagster.value.plan import ContestPlan, ContestSettings, Prepared, prepare
+from clm_dagster.value.plan import ContestSettings, Prepared, prepare
 from clm_dagster.value.scoring import SnapshotLevel, ValueModel
 from clm_dagster.value.tiers import fit_tiers, judge_tiers
 

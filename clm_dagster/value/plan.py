@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.contest import ContestError, TimeSplit, missing_snapshots, time_split, year_on_grid
+from clm_dagster.contest import ContestError, ContestPlan, GridSettings, missing_snapshots
 from clm_dagster.value.expectation import Pace, winsor_limit
 from clm_dagster.value.features import Snapshot, by_snapshot, checked_labels, labels_of
 from clm_dagster.value.level import CAP_QUANTILE, Amounts, Levels
@@ -20,56 +20,10 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ContestSettings:
+class ContestSettings(GridSettings):
     """What a user may choose of a contest; the defaults are those of the package's settings."""
 
-    horizon_days: int = 90
-    spacing_days: int = 28
-    snapshots: int = 13
-    validations: int = 3
     coverage: float = 0.8
-
-    @property
-    def steps_back(self) -> int:
-        """Steps of the grid from a snapshot to the oldest that is read for it: a year before the training part."""
-        gap = -(-self.horizon_days // self.spacing_days)
-        return gap + self.snapshots + year_on_grid(self.spacing_days) // self.spacing_days
-
-
-@dataclass(frozen=True)
-class ContestPlan:
-    """The split of a contest, and every snapshot whose features it reads.
-
-    history: mature snapshots before the test at which the level's forecast is tried.
-    """
-
-    split: TimeSplit
-    history: tuple[date, ...]
-    snapshots: tuple[date, ...]
-
-
-def contest_plan(test: date, first_day: date, settings: ContestSettings) -> ContestPlan:
-    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
-
-    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
-    """
-    first = first_day + 2 * timedelta(days=settings.spacing_days)
-    split = time_split(
-        test, settings.horizon_days, first, settings.spacing_days, settings.snapshots, settings.validations
-    )
-    grid = level_snapshots(test, first_day, settings.spacing_days, _reach(split, settings.spacing_days))
-    history = tuple(day for day in grid if day + timedelta(days=settings.horizon_days) <= test)
-    return ContestPlan(split, history, grid)
-
-
-def level_snapshots(as_of: date, first_day: date, spacing_days: int, steps: int) -> tuple[date, ...]:
-    """The snapshots whose features the level at `as_of` is forecast from: so many steps of the grid back.
-
-    None is before `first_day` and two steps: before, most of what comes is from customers who seem new.
-    """
-    grid = (as_of - timedelta(days=spacing_days * k) for k in range(steps + 1))
-    first = first_day + timedelta(days=2 * spacing_days)
-    return tuple(sorted(day for day in grid if day >= first or day == as_of))
 
 
 @dataclass(frozen=True)
@@ -166,11 +120,4 @@ def levels_of(
     return (
         Levels(revenue, cap, settings.horizon_days, spacing),
         Levels(orders, float("inf"), settings.horizon_days, spacing),
-    )
-
-
-def _reach(split: TimeSplit, spacing_days: int) -> int:
-    """Steps from the test to a year and a step before the first training snapshot."""
-    return (
-        (split.test - split.training[0]).days // spacing_days + year_on_grid(spacing_days) // spacing_days + 1
     )

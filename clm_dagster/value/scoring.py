@@ -178,7 +178,7 @@ def snapshot_level(
 ) -> tuple[SnapshotLevel, LevelForecast]:
     """Forecast the level at any `as_of`, to score it with; no label that matures later is looked at.
 
-    features: rows of core.customer_features at `plan.level_snapshots`; labels: those of core.value_labels there
+    features: rows of core.customer_features at `level_snapshots`; labels: those of core.value_labels there
     are for them; cap: the model's. The second value says how the level of revenue was found.
     """
     frames = by_snapshot(features)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.champions import champion_row, read_models, row_without_model
-from clm_dagster.contest import ContestError, Verdict
+from clm_dagster.contest import ContestError, ContestPlan, Verdict, contest_plan
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings
@@ -23,7 +23,7 @@ from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash, t
 from clm_dagster.value import checks, pictures
 from clm_dagster.value.gates import BASELINES
 from clm_dagster.value.model import ContestResult, Standing, hold_contest
-from clm_dagster.value.plan import ContestPlan, ContestSettings, contest_plan
+from clm_dagster.value.plan import ContestSettings
 from clm_dagster.value.scoring import SnapshotLevel
 from clm_dagster.value.served import PACKAGES, TRUSTED, example, served, to_model
 from clm_dagster.warehouse import Connection

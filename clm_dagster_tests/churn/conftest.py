@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.churn.plan import ContestPlan, ContestSettings, contest_plan
+from clm_dagster.churn.plan import ContestSettings
+from clm_dagster.contest import ContestPlan, contest_plan
 from clm_dagster.ingest.contract import read_contract
 from clm_dagster.ingest.loading import create_tables
 from clm_dagster.settings import PROJECT_DIR

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 from clm_dagster.churn import rhythm
 from clm_dagster.churn.attribution import Tree, attribute, boosted_trees, single_tree, tree_parts
 from clm_dagster.churn.contestants import LogOddsMean, contestants, fitted, log_odds
-from clm_dagster.churn.features import FEATURES, active, derive
+from clm_dagster.churn.features import FEATURES, by_snapshot, derive
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def test_a_tree_of_too_many_splits_is_refused(rows: tuple[Floats, Floats]) -> No
 def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple) -> None:
     features, labels, plan = simulated
     day = pd.Timestamp(plan.split.training[-1])
-    frame = active(features[features.as_of == day], 365)
+    frame = by_snapshot(features, 365)[plan.split.training[-1]]
     y = (
         labels[labels.as_of == day]
         .set_index("customer_id")
@@ -123,7 +123,7 @@ def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple
 
 def test_what_has_no_exact_decomposition_is_refused(simulated: tuple) -> None:
     features, _, plan = simulated
-    frame = active(features[features.as_of == pd.Timestamp(plan.split.test)], 365)
+    frame = by_snapshot(features, 365)[plan.split.test]
     x = derive(frame, rhythm.fit(frame), 60)
     forest = next(entry for entry in contestants() if entry.name == "forest")
     model = fitted(

@@ -9,12 +9,12 @@ import pytest
 
 from clm_dagster.churn.contestants import Contestant, contestants, rebalanced
 from clm_dagster.churn.diagnostics import importance, learning_curve
-from clm_dagster.churn.features import FEATURES, active, derive
+from clm_dagster.churn.features import FEATURES, by_snapshot, derive
 from clm_dagster.churn.leaks import leaky_columns
 from clm_dagster.churn.model import ContestResult, hold_contest
-from clm_dagster.churn.plan import ContestPlan, contest_plan, prepare
+from clm_dagster.churn.plan import prepare
 from clm_dagster.churn.scoring import snapshot_level
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, ContestPlan, contest_plan
 from clm_dagster_tests.churn.conftest import FIRST_DAY, SETTINGS, TEST
 
 Simulated = tuple[pd.DataFrame, pd.DataFrame, ContestPlan]
@@ -37,7 +37,7 @@ def result(simulated: Simulated) -> ContestResult:
 
 def snapshot(simulated: Simulated, day: date) -> pd.DataFrame:
     features = simulated[0]
-    return active(features[features.as_of == pd.Timestamp(day)], SETTINGS.active_days)
+    return by_snapshot(features, SETTINGS.active_days)[day]
 
 
 def test_every_contestant_runs(simulated: Simulated) -> None:

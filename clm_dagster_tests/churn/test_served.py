@@ -10,8 +10,8 @@ import skops.io
 
 from clm_dagster.churn.contestants import Contestant, contestants
 from clm_dagster.churn.model import hold_contest
-from clm_dagster.churn.plan import ContestPlan
 from clm_dagster.churn.served import TRUSTED, example, served, to_model
+from clm_dagster.contest import ContestPlan
 from clm_dagster_tests.churn.conftest import SETTINGS
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.value.plan import ContestPlan, ContestSettings, contest_plan
+from clm_dagster.contest import ContestPlan, contest_plan
+from clm_dagster.value.plan import ContestSettings
 from clm_dagster_tests.churn.conftest import Shop, real_shop, simulated_purchases
 
 __all__ = ["FIRST_DAY", "SETTINGS", "TEST", "Shop", "real_shop"]

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, contest_plan
 from clm_dagster.value.contestants import BLENDS, Contestant, contestants
 from clm_dagster.value.model import ContestResult, hold_contest
-from clm_dagster.value.plan import contest_plan
 from clm_dagster.value.scoring import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.value.tiers import TIERS
 from clm_dagster_tests.value.conftest import FIRST_DAY, SETTINGS, TEST, Simulated

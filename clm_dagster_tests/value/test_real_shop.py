@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clm_dagster.contest import ContestPlan
 from clm_dagster.value.contestants import Contestant, contestants
 from clm_dagster.value.model import ContestResult, hold_contest
-from clm_dagster.value.plan import ContestPlan, ContestSettings
+from clm_dagster.value.plan import ContestSettings
 from clm_dagster_tests.value.conftest import Shop, contest_of
 
 pytestmark = pytest.mark.slow
