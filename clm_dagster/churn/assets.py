@@ -36,7 +36,7 @@ from clm_dagster.churn.plan import ContestSettings
 from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels, read_margins
 from clm_dagster.churn.scoring import ChurnModel, snapshot_level
 from clm_dagster.churn.served import TRUSTED, to_model
-from clm_dagster.contest import ContestError, level_snapshots, plans
+from clm_dagster.contest import ContestError, level_snapshots, levels, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
@@ -68,6 +68,7 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
         model,
         plan,
         plans,
+        levels,
         contestants,
         features,
         level,
@@ -78,7 +79,18 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
         reading,
         monitoring,
     ]
-    scored: list[Any] = [scoring, features, level, rhythm, attribution, reasons, reading, snapshots, _score]
+    scored: list[Any] = [
+        scoring,
+        features,
+        level,
+        levels,
+        rhythm,
+        attribution,
+        reasons,
+        reading,
+        snapshots,
+        _score,
+    ]
     back = [k * settings.contest_spacing_weeks for k in range(1, chosen.steps_back + 1)]
     judged = weeks_to_mature(chosen.horizon_days)
     return [

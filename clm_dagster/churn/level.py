@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 
 from clm_dagster.btyd import BGNBD
 from clm_dagster.churn import rhythm
-from clm_dagster.contest import year_on_grid
+from clm_dagster.contest.levels import SeasonalLevels
 
 # A way to forecast that was never tried is taken to miss by this much, in log-odds: five points of
 # probability at even odds.
@@ -41,7 +41,7 @@ class LevelForecast:
     tried: dict[str, int]
 
 
-class Levels:
+class Levels(SeasonalLevels):
     """Residual levels of snapshots on one grid, from frames of active customers and mature labels.
 
     frames: core.customer_features by as_of; labels: churned (0 or 1) by as_of, in the order of the frame;
@@ -57,8 +57,7 @@ class Levels:
         spacing_days: int,
     ) -> None:
         self.frames, self.labels, self.parameters = frames, labels, parameters
-        self.horizon, self.spacing = timedelta(days=horizon_days), timedelta(days=spacing_days)
-        self.year = timedelta(days=year_on_grid(spacing_days))
+        super().__init__(horizon_days, spacing_days)
         self._cache: dict[tuple[str, date], float] = {}
 
     def expected(self, day: date, step: timedelta) -> float:
@@ -93,16 +92,13 @@ class Levels:
         of the last step. season: that of the same horizon a year ago, moved by how the last step
         differs from the same step a year ago.
         """
-        found = {"rhythm": 0.0}
-        past = [r for r in (self.of_label(other, day) for other in history if other < day) if r is not None]
-        if past:
-            found["past"] = float(np.mean(past))
-        recent, same = (self.of_step(day - self.spacing - back, day) for back in (timedelta(0), self.year))
-        season = self.of_label(day - self.year, day)
-        if recent is not None:
-            found["recent"] = recent
-            if same is not None and season is not None:
-                found["season"] = season + recent - same
+        found, known = {"rhythm": 0.0}, self.known(day, history)
+        if known.past is not None:
+            found["past"] = known.past
+        if known.recent is not None:
+            found["recent"] = known.recent
+            if known.same is not None and known.season is not None:
+                found["season"] = known.season + known.recent - known.same
         return found
 
     def forecast(self, day: date, history: Sequence[date]) -> LevelForecast:
@@ -111,20 +107,11 @@ class Levels:
         Each way is judged at every snapshot at which it could be taken, so that one that holds between two
         turns of the season is judged at the turns as well.
         """
-        said = self.candidates(day, history)
-        squares: dict[str, list[float]] = {way: [] for way in said}
-        for past in history:
-            actual = self.of_label(past, day)
-            if actual is not None:
-                for way, value in self.candidates(past, history).items():
-                    squares.setdefault(way, []).append((value - actual) ** 2)
-        errors = {
-            w: float(np.sqrt((sum(squares[w]) + UNTRIED_ERROR**2) / (len(squares[w]) + 1))) for w in said
-        }
-        method = min(errors, key=lambda way: errors[way])
+        ways = self.ways(day, history, UNTRIED_ERROR)
+        method = min(ways.errors, key=lambda way: ways.errors[way])
         base = self.expected(day, self.horizon)
-        rates = {way: float(expit(base + value)) for way, value in said.items()}
-        return LevelForecast(method, rates[method], rates, errors, {way: len(squares[way]) for way in said})
+        rates = {way: float(expit(base + value)) for way, value in ways.said.items()}
+        return LevelForecast(method, rates[method], rates, ways.errors, ways.tried)
 
     def _once(self, kind: str, day: date, compute: Callable[[], float]) -> float:
         if (kind, day) not in self._cache:

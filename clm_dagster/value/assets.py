@@ -13,7 +13,7 @@ import pandas as pd
 from clm_dagster import snapshots
 from clm_dagster.champions import Choice, choose, is_latest, read_models
 from clm_dagster.checks import check_coverage, coverage_specs
-from clm_dagster.contest import ContestError, level_snapshots, plans
+from clm_dagster.contest import ContestError, level_snapshots, levels, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
@@ -61,6 +61,7 @@ def value_tables(project: Project, settings: Settings) -> list[FrameTable]:
         features,
         intervals,
         level,
+        levels,
         plan,
         plans,
         scoring,

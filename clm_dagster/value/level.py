@@ -12,14 +12,14 @@ A single huge order a year ago would else raise everybody's value now.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from clm_dagster.contest import year_on_grid
+from clm_dagster.contest.levels import SeasonalLevels
 
 Floats = NDArray[np.float64]
 # A way to forecast that was never tried is taken to miss by a fifth.
@@ -57,15 +57,14 @@ class Amounts:
     actual: Floats | None
 
 
-class Levels:
+class Levels(SeasonalLevels):
     """Levels of snapshots on one grid. What is known at t is only read where it had happened before t."""
 
     def __init__(
         self, amounts: Mapping[date, Amounts], cap: float, horizon_days: int, spacing_days: int
     ) -> None:
         self.amounts, self.cap = amounts, cap
-        self.horizon, self.spacing = timedelta(days=horizon_days), timedelta(days=spacing_days)
-        self.year = timedelta(days=year_on_grid(spacing_days))
+        super().__init__(horizon_days, spacing_days)
 
     def of_label(self, day: date, known: date) -> float | None:
         """Logarithm of the horizon's level, if it was mature at `known`."""
@@ -90,19 +89,16 @@ class Levels:
         step. year: that of the same horizon a year ago. season: that, moved by how the last step differs from the same
         step a year ago; half: by half as much, since one step's difference is part noise.
         """
-        found = {"pace": 0.0}
-        past = [r for r in (self.of_label(other, day) for other in history if other < day) if r is not None]
-        if past:
-            found["past"] = float(np.mean(past))
-        recent, same = (self.of_step(day - self.spacing - back, day) for back in (timedelta(0), self.year))
-        season = self.of_label(day - self.year, day)
-        if recent is not None:
-            found["recent"] = recent
-        if season is not None:
-            found["year"] = season
-            if recent is not None and same is not None:
-                found["season"] = season + recent - same
-                found["half"] = season + (recent - same) / 2
+        found, known = {"pace": 0.0}, self.known(day, history)
+        if known.past is not None:
+            found["past"] = known.past
+        if known.recent is not None:
+            found["recent"] = known.recent
+        if known.season is not None:
+            found["year"] = known.season
+            if known.recent is not None and known.same is not None:
+                found["season"] = known.season + known.recent - known.same
+                found["half"] = known.season + (known.recent - known.same) / 2
         return found
 
     def forecast(self, day: date, history: Sequence[date]) -> LevelForecast:
@@ -111,20 +107,10 @@ class Levels:
         Each way is judged at every snapshot at which it could be taken; of ways that tie, the last named in
         `candidates` is chosen, which knows most of the season.
         """
-        said = self.candidates(day, history)
-        squares: dict[str, list[float]] = {way: [] for way in said}
-        for past in history:
-            actual = self.of_label(past, day)
-            if actual is not None:
-                for way, value in self.candidates(past, history).items():
-                    squares.setdefault(way, []).append((value - actual) ** 2)
-        errors = {
-            w: float(np.sqrt((sum(squares[w]) + UNTRIED_ERROR**2) / (len(squares[w]) + 1))) for w in said
-        }
-        method = min(reversed(said), key=lambda way: errors[way])
-        factors = {way: float(np.exp(value)) for way, value in said.items()}
-        tried = {way: len(squares[way]) for way in said}
-        return LevelForecast(method, factors[method], factors, errors, tried)
+        ways = self.ways(day, history, UNTRIED_ERROR)
+        method = min(reversed(ways.errors), key=lambda way: ways.errors[way])
+        factors = {way: float(np.exp(value)) for way, value in ways.said.items()}
+        return LevelForecast(method, factors[method], factors, ways.errors, ways.tried)
 
 
 def capped_total(amounts: Floats, cap: float) -> float:

@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 
 from clm_dagster.btyd import BGNBD, Unit
 from clm_dagster.churn import rhythm
-from clm_dagster.churn.level import UNTRIED_ERROR, Levels, year_on_grid
+from clm_dagster.churn.level import UNTRIED_ERROR, Levels
+from clm_dagster.contest import year_on_grid
 
 HORIZON, STEP = 84, 28
 LAST = date(2024, 12, 30)
