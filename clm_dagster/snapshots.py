@@ -53,7 +53,13 @@ def read_snapshots(
     names the snapshots that are not there.
     """
     instants = [datetime.combine(day, time.min) for day in days]
-    stored = {row[0] for row in connection.execute("select distinct as_of from core.customer_features")}
+    asked = "as_of in (select unnest(?::timestamp[]))"
+    stored = {
+        row[0]
+        for row in connection.execute(
+            f"select distinct as_of from core.customer_features where {asked}", [instants]
+        )
+    }
     lacking = [key_of_as_of(day) for day in instants if day not in stored]
     if lacking:
         raise dg.Failure(
@@ -67,7 +73,7 @@ def read_snapshots(
             where orders > 0 and activity_date < ?
         )
         select {columns} from core.customer_features
-        where as_of in (select unnest(?::timestamp[])) and {where}
+        where {asked} and {where}
             -- A share of all customers by a hash of their id: the same ones whatever the order of rows.
             and md5_number_lower(customer_id)::double / 18446744073709551616.0
                 < ?::double / greatest((select customers from known), 1)

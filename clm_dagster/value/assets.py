@@ -5,6 +5,7 @@ marts.value_by_segment, marts.value_tracking, marts.value_deciles).
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -80,7 +81,9 @@ def value_tables(project: Project, settings: Settings) -> list[FrameTable]:
             weeks_back=[judged, *(judged + weeks for weeks in back)], chosen=given,
         ),
         frame_table(project, VALUE, reads, [*both, _score], model=MODEL, weeks_back=back, chosen=given),
-        frame_table(project, WEEKLY, reads, [*both, _weekly], model=MODEL, weeks_back=back, chosen=given),
+        frame_table(
+            project, WEEKLY, ["customer_features", VALUE], [expectation, features, scoring, _weekly], model=MODEL
+        ),
     ]  # fmt: skip
 
 
@@ -95,7 +98,7 @@ def value_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
         frame_asset(
             project, settings, scored, _reader(settings), _score, coverage_specs(asset_key(scored.node))
         ),
-        frame_asset(project, settings, weekly, _reader(settings), _weekly),
+        frame_asset(project, settings, weekly, _read_scored, _weekly),
     ]  # fmt: skip
 
 
@@ -123,9 +126,7 @@ def _reader(settings: Settings) -> Read:
                 days = list(level_snapshots(as_of, first, chosen))
             except ContestError:
                 days = [as_of]  # too few customers to forecast a level from: there is no model either
-        everyone = connection.frame(
-            f"select * from core.customer_features where as_of = ? and {BUYERS} order by customer_id", [as_of]
-        )
+        everyone = _read_buyers(connection, as_of)
         history = read_snapshots(connection, request, days, BUYERS, settings.train_customers)
         models = read_models(connection, MODEL, as_of)
         latest = is_latest(connection, MODEL, as_of)
@@ -177,16 +178,34 @@ def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -
     )
 
 
-def _weekly(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
-    fitted, at, choice = _model_at(context, request, given)
-    if fitted is None or choice.row is None:
+@dataclass(frozen=True)
+class _Scored:
+    """What the weeks are made of: all buyers of a snapshot, and what each was said to bring."""
+
+    everyone: pd.DataFrame
+    value: pd.DataFrame
+
+
+def _read_scored(connection: Connection, request: Request) -> _Scored:
+    as_of = as_of_of_key(request.key).date()
+    value = connection.frame(f"select * from {VALUE} where as_of = ? order by customer_id", [as_of])
+    return _Scored(_read_buyers(connection, as_of), value)
+
+
+def _weekly(context: dg.AssetExecutionContext, request: Request, given: _Scored) -> Computed:
+    if given.value.empty:
         return Computed(pd.DataFrame(columns=_WEEKLY_COLUMNS))
-    frame = fitted.weekly(given.everyone, at).assign(
-        horizon_days=fitted.horizon_days,
-        model_name=choice.row["model_name"],
-        model_version=choice.row["model_version"],
+    tracking: Tracking = context.resources.tracking
+    about = given.value.iloc[0][["horizon_days", "model_name", "model_version"]]
+    fitted = to_model(tracking.sklearn_model(MODEL, about["model_version"], TRUSTED))
+    orders, revenue = given.value[["expected_orders", "expected_revenue"]].sum()
+    return Computed(fitted.weekly(given.everyone, orders, revenue).assign(**about)[_WEEKLY_COLUMNS])
+
+
+def _read_buyers(connection: Connection, as_of: date) -> pd.DataFrame:
+    return connection.frame(
+        f"select * from core.customer_features where as_of = ? and {BUYERS} order by customer_id", [as_of]
     )
-    return Computed(frame[_WEEKLY_COLUMNS])
 
 
 _COLUMNS = [

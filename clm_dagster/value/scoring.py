@@ -107,14 +107,13 @@ class ValueModel:
             }
         )
 
-    def weekly(self, frame: pd.DataFrame, level: SnapshotLevel | None = None) -> pd.DataFrame:
+    def weekly(self, frame: pd.DataFrame, orders: float, revenue: float) -> pd.DataFrame:
         """What the customers of a whole snapshot are expected to bring by the end of each week of the horizon.
 
-        Columns: week (1 ...), days (after as_of, at most the horizon), expected_orders, expected_revenue, both
-        cumulative sums over all customers. The shape is BG/NBD's and Gamma-Gamma's at a constant pace, the end is
-        the sum of `scores`: a season within the horizon is in the end, not in the shape.
+        orders, revenue: the sums of their `scores`. Columns: week (1 ...), days (after as_of, at most the horizon),
+        expected_orders, expected_revenue, both cumulative sums over all customers. The shape is BG/NBD's and
+        Gamma-Gamma's at a constant pace: a season within the horizon is in the end, not in the shape.
         """
-        scored = self.scores(frame, level)
         (rows,) = by_snapshot(frame).values()
         try:
             pace = Pace.fit(rows, self.horizon_days)
@@ -124,12 +123,12 @@ class ValueModel:
         days = np.minimum(7 * weeks, self.horizon_days)
         said = [pace.expect(rows, int(day)) for day in days]
         out = pd.DataFrame({"week": weeks, "days": days})
-        for name, sums in (
-            ("orders", [s.orders.sum() for s in said]),
-            ("revenue", [s.revenue.sum() for s in said]),
+        for name, total, sums in (
+            ("orders", orders, [s.orders.sum() for s in said]),
+            ("revenue", revenue, [s.revenue.sum() for s in said]),
         ):
             shape = np.asarray(sums) / sums[-1] if sums[-1] > 0 else days / self.horizon_days
-            out[f"expected_{name}"] = shape * scored[f"expected_{name}"].sum()
+            out[f"expected_{name}"] = shape * total
         return out
 
     def state(self) -> dict[str, Any]:
