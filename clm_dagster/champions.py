@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from clm_dagster.tracking import Tracking
 from clm_dagster.warehouse import Connection
 
 
@@ -34,11 +35,27 @@ def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
     return connection.frame(f"select * from {name} where as_of <= ? order by as_of", [as_of])
 
 
-def is_latest(connection: Connection, name: str, as_of: date) -> bool:
-    """Whether no model was trained after an as_of: then MLflow's own alias decides."""
-    if connection.relation_kind(name) is None:
-        return True
-    return not connection.scalar(f"select count(*) from {name} where as_of > ?", [as_of])
+@dataclass(frozen=True)
+class Trainings:
+    """The rows of a table of trainings up to an as_of; is_latest: whether there is none after it."""
+
+    name: str
+    rows: pd.DataFrame
+    is_latest: bool
+
+    @classmethod
+    def read(cls, connection: Connection, name: str, as_of: date) -> "Trainings":
+        """Read them; none where nothing was trained."""
+        rows = read_models(connection, name, as_of)
+        later = connection.relation_kind(name) is not None and connection.scalar(
+            f"select count(*) from {name} where as_of > ?", [as_of]
+        )
+        return cls(name, rows, not later)
+
+    def choose(self, tracking: Tracking, horizon_days: int) -> Choice:
+        """The model that scores the as_of; of the latest snapshots MLflow's own alias decides."""
+        alias = tracking.champion(self.name) if self.is_latest else None
+        return choose(self.name, self.rows, horizon_days, alias)
 
 
 def champion_row(models: pd.DataFrame, horizon_days: int) -> pd.Series | None:

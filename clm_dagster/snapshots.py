@@ -3,13 +3,15 @@
 Belongs here: what every room with a contest over core.customer_features reads. Does not: what is made of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import Generic, TypeVar
 
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.contest import ContestError
+from clm_dagster.contest import ContestError, ContestPlan, GridSettings, contest_plan, level_snapshots
 from clm_dagster.contest.customers import MIN_CUSTOMERS
 from clm_dagster.partitions import as_of_of_key, key_of_as_of
 from clm_dagster.sql_models.frame_tables import Request
@@ -92,3 +94,73 @@ def read_mature(
         "where as_of in (select unnest(?::timestamp[])) and matures_on <= ? order by as_of, customer_id",
         [[datetime.combine(day, time.min) for day in days], as_of],
     )
+
+
+def level_days(connection: Connection, request: Request, settings: GridSettings) -> list[date]:
+    """The snapshots that a score reads: its own, the last, and those that the level is forecast from.
+
+    Only its own where there is no model yet, or are too few customers to forecast a level from, and so no model either.
+    """
+    as_of = as_of_of_key(request.key).date()
+    if request.model_key is None:
+        return [as_of]
+    try:
+        return list(level_snapshots(as_of, first_day(connection, as_of), settings))
+    except ContestError:
+        return [as_of]
+
+
+S = TypeVar("S", bound=GridSettings)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Material(Generic[S]):
+    """What the training of one as_of reads for its contest.
+
+    before: rows of the models trained before; has_model: whether one is stored for this very snapshot. problem:
+    why no contest can be held, if so; then there is no plan, and there are no features or labels.
+    """
+
+    settings: S
+    before: pd.DataFrame
+    has_model: bool
+    problem: str = ""
+    plan: ContestPlan | None = None
+    features: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def read_material(
+    connection: Connection,
+    request: Request,
+    trained: pd.DataFrame,
+    settings: S,
+    where: str,
+    most: int,
+    read_labels: Callable[[Connection, date, Sequence[date]], pd.DataFrame],
+) -> Material[S]:
+    """Read the contest of one as_of. trained: rows of the room's own table of trainings up to it."""
+    as_of = as_of_of_key(request.key)
+    before, own = trained[trained["as_of"] < as_of], trained[trained["as_of"] == as_of]
+    has_model = bool(own["model_version"].notna().any())
+    try:
+        first = first_day(connection, as_of.date())
+        plan = contest_plan(judged_snapshot(as_of.date(), settings.horizon_days), first, settings)
+    except ContestError as error:
+        return Material(settings, before, has_model, str(error))
+    features = read_snapshots(connection, request, plan.snapshots, where, most)
+    labels = read_labels(connection, as_of.date(), plan.snapshots)
+    return Material(settings, before, has_model, "", plan, features, labels)
+
+
+def held(
+    given: Material[S], hold: Callable[[pd.DataFrame, pd.DataFrame, ContestPlan, S], R]
+) -> tuple[R | None, str]:
+    """The contest's result, or why it could not be held."""
+    if given.plan is None:
+        return None, given.problem
+    try:
+        return hold(given.features, given.labels, given.plan, given.settings), ""
+    except ContestError as error:
+        return None, str(error)

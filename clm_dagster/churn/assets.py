@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster import snapshots
-from clm_dagster.champions import Choice, choose, is_latest, read_models
+from clm_dagster.champions import Choice, Trainings
 from clm_dagster.checks import check_coverage, coverage_specs
 from clm_dagster.churn import (
     attribution,
@@ -36,10 +36,10 @@ from clm_dagster.churn.plan import ContestSettings
 from clm_dagster.churn.reading import MODEL, active, contest_settings, read_labels, read_margins
 from clm_dagster.churn.scoring import ChurnModel, snapshot_level
 from clm_dagster.churn.served import TRUSTED, to_model
-from clm_dagster.contest import ContestError, level_snapshots, levels, plans
+from clm_dagster.contest import levels, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
-from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
+from clm_dagster.snapshots import level_days, read_snapshots, weeks_to_mature
 from clm_dagster.sql_models.frame_tables import (
     Compute,
     Computed,
@@ -69,6 +69,7 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
         plan,
         plans,
         levels,
+        snapshots,
         contestants,
         features,
         level,
@@ -115,7 +116,7 @@ def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
     trained, scored, drifted = churn_tables(project, settings)
     return [
         frame_asset(
-            project, settings, trained, training.reader(settings), training.trainer(settings),
+            project, settings, trained, training.reader(settings), training.train,
             checks.specs_of_model(asset_key(trained.node)),
         ),
         frame_asset(
@@ -128,12 +129,21 @@ def churn_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
     ]  # fmt: skip
 
 
+def _model_of(context: dg.AssetExecutionContext, choice: Choice) -> ChurnModel | None:
+    tracking: Tracking = context.resources.tracking
+    if choice.row is None:
+        return None
+    return to_model(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED))
+
+
+# ----------------------------------------------------------------------------------------- scores
+
+
 @dataclass(frozen=True)
 class _Given:
-    """What scoring reads: the models by then, features back to a year before, mature labels, bands, margins."""
+    """What scoring reads: trainings by then, features back to a year before, mature labels, bands, margins."""
 
-    models: pd.DataFrame
-    is_latest: bool
+    trained: Trainings
     chosen: ContestSettings
     features: pd.DataFrame
     history: pd.DataFrame
@@ -142,30 +152,12 @@ class _Given:
     margins: pd.DataFrame
 
 
-def _model_at(context: dg.AssetExecutionContext, given: _Given) -> tuple[ChurnModel | None, Choice]:
-    tracking: Tracking = context.resources.tracking
-    alias = tracking.champion(MODEL) if given.is_latest else None
-    choice = choose(MODEL, given.models, given.chosen.horizon_days, alias)
-    if choice.row is None:
-        return None, choice
-    return to_model(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED)), choice
-
-
-# ----------------------------------------------------------------------------------------- scores
-
-
 def _reader(settings: Settings) -> Read:
     chosen = contest_settings(settings)
 
     def read(connection: Connection, request: Request) -> _Given:
         as_of = as_of_of_key(request.key).date()
-        days = [as_of]
-        if request.model_key is not None:
-            try:
-                first = first_day(connection, as_of)
-                days = list(level_snapshots(as_of, first, chosen))
-            except ContestError:
-                days = [as_of]  # too few customers to forecast a level from: there is no model either
+        days = level_days(connection, request, chosen)
         everyone = connection.frame(
             f"select * from core.customer_features where as_of = ? and {active(chosen)} order by customer_id",
             [as_of],
@@ -174,18 +166,18 @@ def _reader(settings: Settings) -> Read:
             connection, request, days[:-1], active(chosen), settings.train_customers, _LEVEL_COLUMNS
         )
         bands = connection.frame("select risk_band, from_probability from staging.risk_bands order by 2")
-        models = read_models(connection, MODEL, as_of)
         labels = read_labels(connection, as_of, days)
-        latest = is_latest(connection, MODEL, as_of)
         margins = read_margins(connection, as_of, settings.margin)
-        return _Given(models, latest, chosen, everyone, history, labels, bands, margins)
+        trained = Trainings.read(connection, MODEL, as_of)
+        return _Given(trained, chosen, everyone, history, labels, bands, margins)
 
     return read
 
 
 def _score(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
     as_of = as_of_of_key(request.key).date()
-    fitted, choice = _model_at(context, given)
+    choice = given.trained.choose(context.resources.tracking, given.chosen.horizon_days)
+    fitted = _model_of(context, choice)
     if fitted is None or choice.row is None or given.features.empty:
         return Computed(pd.DataFrame(columns=_COLUMNS), {}, check_coverage(str(as_of), choice.said))
     chosen = given.chosen
@@ -226,10 +218,20 @@ def band_of(probabilities: np.ndarray, bands: pd.DataFrame) -> np.ndarray:
 # ------------------------------------------------------------------------------------------ drift
 
 
+@dataclass(frozen=True)
+class _Moving:
+    """What drift is measured from: trainings by then, customers at as_of, drift at the snapshots before."""
+
+    trained: Trainings
+    horizon_days: int
+    features: pd.DataFrame
+    before: pd.DataFrame
+
+
 def _drift_reader(settings: Settings) -> Read:
     chosen = contest_settings(settings)
 
-    def read(connection: Connection, request: Request) -> _Given:
+    def read(connection: Connection, request: Request) -> _Moving:
         as_of = as_of_of_key(request.key).date()
         everyone = read_snapshots(connection, request, [as_of], active(chosen), settings.train_customers)
         before = pd.DataFrame()
@@ -238,17 +240,8 @@ def _drift_reader(settings: Settings) -> Read:
                 f"select as_of, feature, population_stability from {DRIFT} where as_of < ? order by all",
                 [as_of],
             )
-        nothing = pd.DataFrame()
-        return _Given(
-            read_models(connection, MODEL, as_of),
-            is_latest(connection, MODEL, as_of),
-            chosen,
-            everyone,
-            before,
-            nothing,
-            nothing,
-            nothing,
-        )
+        trained = Trainings.read(connection, MODEL, as_of)
+        return _Moving(trained, chosen.horizon_days, everyone, before)
 
     return read
 
@@ -256,9 +249,10 @@ def _drift_reader(settings: Settings) -> Read:
 def _drifter(settings: Settings) -> Compute:
     warn, fail = settings.drift_warn, settings.drift_fail
 
-    def compute(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Moving) -> Computed:
         as_of = as_of_of_key(request.key).date()
-        fitted, choice = _model_at(context, given)
+        choice = given.trained.choose(context.resources.tracking, given.horizon_days)
+        fitted = _model_of(context, choice)
         if fitted is None or choice.row is None or given.features.empty:
             return Computed(
                 pd.DataFrame(columns=_DRIFT_COLUMNS), {}, checks.check_drift(str(as_of), None, warn, fail)
@@ -270,7 +264,7 @@ def _drifter(settings: Settings) -> Compute:
             warn,
             fail,
         )
-        shown = pd.concat([given.history, table.assign(as_of=pd.Timestamp(as_of))], ignore_index=True)
+        shown = pd.concat([given.before, table.assign(as_of=pd.Timestamp(as_of))], ignore_index=True)
         picture = drift_chart(shown)
         told = table.assign(model_name=choice.row["model_name"], model_version=choice.row["model_version"])
         return Computed(

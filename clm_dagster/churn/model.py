@@ -169,9 +169,7 @@ def _hold(
         np.concatenate([y[day] for day in split.training]),
         settings.leak_auc,
     )
-    runs = [
-        _run(entry, given.columns, x, y, split) for entry in (contestants() if entries is None else entries)
-    ]
+    runs = [_run(entry, given.columns, x, y, split) for entry in entries]
     runs += _blends({run.name: run for run in runs})
     winner = min((run for run in runs if run.exact), key=lambda run: (run.validation["log_loss"], run.name))
 

@@ -6,7 +6,7 @@ checks (`checks`).
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dagster as dg
@@ -31,12 +31,12 @@ from clm_dagster.churn.reading import (
     suggested_horizon,
 )
 from clm_dagster.churn.served import PACKAGES, TRUSTED, example, served, to_model
-from clm_dagster.contest import ContestError, ContestPlan, Verdict, contest_plan
+from clm_dagster.contest import Verdict
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings
-from clm_dagster.snapshots import first_day, judged_snapshot, read_snapshots
-from clm_dagster.sql_models.frame_tables import Compute, Computed, Read, Request
+from clm_dagster.snapshots import Material, held, read_material
+from clm_dagster.sql_models.frame_tables import Computed, Read, Request
 from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash, training_tags
 from clm_dagster.warehouse import Connection
 
@@ -54,74 +54,47 @@ _DIAGNOSED_ROWS, _SHUFFLES = 1_500, 5
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a training reads.
+class Given:
+    """What a training reads: the contest's material, the horizon the shop suggests, groups of its customers."""
 
-    before: rows of the models trained before; has_model: whether one is stored for this very snapshot. problem:
-    why no contest can be held, if so; then there are no frames.
-    """
-
-    settings: ContestSettings
-    before: pd.DataFrame
-    has_model: bool
+    material: Material[ContestSettings]
     suggestion: tuple[int, str]
-    problem: str | None = None
-    plan: ContestPlan | None = None
-    features: pd.DataFrame | None = None
-    labels: pd.DataFrame | None = None
-    people: pd.DataFrame | None = None
+    people: pd.DataFrame
 
 
 def reader(settings: Settings) -> Read:
     """Reads the snapshots of the contest of one as_of."""
     chosen = contest_settings(settings)
 
-    def read(connection: Connection, request: Request) -> Material:
+    def read(connection: Connection, request: Request) -> Given:
         as_of = as_of_of_key(request.key)
-        known = read_models(connection, MODEL, as_of.date())
-        before, own = known[known["as_of"] < as_of], known[known["as_of"] == as_of]
-        has_model = bool(own["model_version"].notna().any())
-        material = Material(chosen, before, has_model, suggested_horizon(connection, as_of))
-        try:
-            first = first_day(connection, as_of.date())
-            plan = contest_plan(judged_snapshot(as_of.date(), chosen.horizon_days), first, chosen)
-        except ContestError as error:
-            return replace(material, problem=str(error))
-        days = plan.snapshots
-        return replace(
-            material,
-            plan=plan,
-            features=read_snapshots(connection, request, days, active(chosen), settings.train_customers),
-            labels=read_labels(connection, as_of.date(), days),
-            people=read_people(connection),
-        )  # fmt: skip
+        trained = read_models(connection, MODEL, as_of.date())
+        return Given(
+            read_material(
+                connection, request, trained, chosen, active(chosen), settings.train_customers, read_labels
+            ),
+            suggested_horizon(connection, as_of),
+            read_people(connection),
+        )
 
     return read
 
 
-def trainer(settings: Settings) -> Compute:
-    """Holds the contest of one as_of."""
-
-    def compute(context: dg.AssetExecutionContext, request: Request, given: Material) -> Computed:
-        tracking: Tracking = context.resources.tracking
-        tracking.open()  # a store that is away is said before the work, not after it
-        if given.problem:
-            return _without_contest(given, given.problem, request)
-        assert given.plan is not None and given.features is not None and given.labels is not None
-        try:
-            result = hold_contest(given.features, given.labels, given.plan, given.settings)
-        except ContestError as error:
-            return _without_contest(given, str(error), request)
-        return _judge_and_log(context, tracking, request, given, result)
-
-    return compute
+def train(context: dg.AssetExecutionContext, request: Request, given: Given) -> Computed:
+    """Hold the contest of one as_of."""
+    tracking: Tracking = context.resources.tracking
+    tracking.open()  # a store that is away is said before the work, not after it
+    result, problem = held(given.material, hold_contest)
+    if result is None:
+        return _without_contest(given, problem, request)
+    return _judge_and_log(context, tracking, request, given, result)
 
 
-def _without_contest(given: Material, problem: str, request: Request) -> Computed:
+def _without_contest(given: Given, problem: str, request: Request) -> Computed:
     """A row that says why there is no model; a model that is there already is not thrown away for it."""
     as_of = as_of_of_key(request.key)
     row = row_without_model(
-        MODEL, COLUMNS, request.key, given.settings.horizon_days, problem, given.has_model
+        MODEL, COLUMNS, request.key, given.material.settings.horizon_days, problem, given.material.has_model
     )
     return Computed(
         row,
@@ -131,12 +104,12 @@ def _without_contest(given: Material, problem: str, request: Request) -> Compute
 
 
 def _judge_and_log(
-    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Material, result: ContestResult
+    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Given, result: ContestResult
 ) -> Computed:  # fmt: skip
     champion = _champion_before(tracking, given, result)
-    then = result.verdict(given.settings, champion)
-    now = result.verdict(given.settings, champion, request.is_newest)
-    hashed = f"{data_hash(_of(given.features))}{data_hash(_of(given.labels))}"
+    then = result.verdict(given.material.settings, champion)
+    now = result.verdict(given.material.settings, champion, request.is_newest)
+    hashed = f"{data_hash(given.material.features)}{data_hash(given.material.labels)}"
     split = result.split
     tags = training_tags(context, request.version.hash, hashed, split.training[-1])
     with tracking.run(context, request.key, tags) as run:
@@ -151,7 +124,7 @@ def _judge_and_log(
         "mlflow_run_id": run.run_id,
         "model_uri": logged.uri,
         "training_data_hash": hashed,
-        "horizon_days": given.settings.horizon_days,
+        "horizon_days": given.material.settings.horizon_days,
         "trained_as_of": split.training[-1],
         "tested_as_of": split.test,
         "training_snapshots": len(split.training),
@@ -178,14 +151,9 @@ def _judge_and_log(
     )
 
 
-def _of(frame: pd.DataFrame | None) -> pd.DataFrame:
-    assert frame is not None
-    return frame
-
-
-def _champion_before(tracking: Tracking, given: Material, result: ContestResult) -> np.ndarray | None:
+def _champion_before(tracking: Tracking, given: Given, result: ContestResult) -> np.ndarray | None:
     """The probabilities that the champion of then says of the customers of the test snapshot, at the same level."""
-    row = champion_row(given.before, given.settings.horizon_days)
+    row = champion_row(given.material.before, given.material.settings.horizon_days)
     if row is None:
         return None
     model = to_model(tracking.sklearn_model(MODEL, row["model_version"], TRUSTED))
@@ -199,14 +167,15 @@ def _champion_before(tracking: Tracking, given: Material, result: ContestResult)
 def _log(
     run: TrackedRun,
     context: dg.AssetExecutionContext,
-    given: Material,
+    given: Given,
     result: ContestResult,
     verdict: Verdict,
 ) -> LoggedModel:
     split, best = result.split, result.standings[result.winner]
     run.params(
         {
-            "winner": result.winner, "horizon_days": split.horizon_days, "active_days": given.settings.active_days,
+            "winner": result.winner, "horizon_days": split.horizon_days,
+            "active_days": given.material.settings.active_days,
             "spacing_days": split.spacing_days, "training_snapshots": len(split.training),
             "trained_as_of": split.training[-1], "tested_as_of": split.test, "level": result.level.method,
             "shape": best.shape.kind, "threshold": f"{best.threshold:.4f}",
@@ -335,15 +304,15 @@ def _standings(result: ContestResult) -> str:
     return "\n".join(lines)
 
 
-def _suggestion(given: Material) -> dict[str, Any]:
+def _suggestion(given: Given) -> dict[str, Any]:
     days, said = given.suggestion
     return {"suggested_horizon": said} | ({"suggested_horizon_days": days} if days else {})
 
 
-def _groups(given: Material, result: ContestResult) -> pd.DataFrame:
+def _groups(given: Given, result: ContestResult) -> pd.DataFrame:
     """The winner's probabilities on the test snapshot by country, gender, age band and acquisition channel."""
     frame = result.given.frames[result.split.test][["customer_id", "country"]]
-    people = frame.merge(_of(given.people), on="customer_id", how="left")
+    people = frame.merge(given.people, on="customer_id", how="left")
     people["age_band"] = age_band(people["birth_year"], result.split.test.year)
     scored = people.assign(
         churn_probability=result.test_probabilities[result.winner].to_numpy(),

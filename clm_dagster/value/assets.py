@@ -12,12 +12,12 @@ import dagster as dg
 import pandas as pd
 
 from clm_dagster import snapshots
-from clm_dagster.champions import Choice, choose, is_latest, read_models
+from clm_dagster.champions import Choice, Trainings
 from clm_dagster.checks import check_coverage, coverage_specs
-from clm_dagster.contest import ContestError, level_snapshots, levels, plans
+from clm_dagster.contest import ContestError, levels, plans
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.settings import Settings
-from clm_dagster.snapshots import first_day, read_snapshots, weeks_to_mature
+from clm_dagster.snapshots import level_days, read_snapshots, weeks_to_mature
 from clm_dagster.sql_models.frame_tables import (
     Computed,
     FrameTable,
@@ -104,10 +104,9 @@ def value_assets(project: Project, settings: Settings) -> list[dg.AssetsDefiniti
 
 @dataclass(frozen=True)
 class _Given:
-    """What scoring reads: the models by then, all buyers, features back to a year before, mature labels."""
+    """What scoring reads: trainings by then, all buyers, features back to a year before, mature labels."""
 
-    models: pd.DataFrame
-    is_latest: bool
+    trained: Trainings
     chosen: ContestSettings
     everyone: pd.DataFrame
     history: pd.DataFrame
@@ -119,18 +118,11 @@ def _reader(settings: Settings) -> Read:
 
     def read(connection: Connection, request: Request) -> _Given:
         as_of = as_of_of_key(request.key).date()
-        days = [as_of]
-        if request.model_key is not None:
-            try:
-                first = first_day(connection, as_of)
-                days = list(level_snapshots(as_of, first, chosen))
-            except ContestError:
-                days = [as_of]  # too few customers to forecast a level from: there is no model either
+        days = level_days(connection, request, chosen)
         everyone = _read_buyers(connection, as_of)
         history = read_snapshots(connection, request, days, BUYERS, settings.train_customers)
-        models = read_models(connection, MODEL, as_of)
-        latest = is_latest(connection, MODEL, as_of)
-        return _Given(models, latest, chosen, everyone, history, read_labels(connection, as_of, days))
+        trained = Trainings.read(connection, MODEL, as_of)
+        return _Given(trained, chosen, everyone, history, read_labels(connection, as_of, days))
 
     return read
 
@@ -140,8 +132,7 @@ def _model_at(
 ) -> tuple[ValueModel | None, SnapshotLevel | None, Choice]:
     """The model, the level it scores at, and its row; no model where there is none or nobody to score."""
     tracking: Tracking = context.resources.tracking
-    alias = tracking.champion(MODEL) if given.is_latest else None
-    choice = choose(MODEL, given.models, given.chosen.horizon_days, alias)
+    choice = given.trained.choose(tracking, given.chosen.horizon_days)
     if choice.row is None or given.everyone.empty:
         return None, None, choice
     fitted = to_model(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED))

@@ -4,8 +4,9 @@ Belongs here: what `models.value_model` does and says. Does not: the contest (`m
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -13,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.champions import champion_row, read_models, row_without_model
-from clm_dagster.contest import ContestError, ContestPlan, Verdict, contest_plan
+from clm_dagster.contest import Verdict
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.settings import Settings
-from clm_dagster.snapshots import first_day, judged_snapshot, read_mature, read_snapshots
+from clm_dagster.snapshots import Material, held, read_material, read_mature
 from clm_dagster.sql_models.frame_tables import Computed, Read, Request
 from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash, training_tags
 from clm_dagster.value import checks, pictures
@@ -43,67 +44,40 @@ def contest_settings(settings: Settings) -> ContestSettings:
     )
 
 
-def read_labels(connection: Connection, as_of: Any, days: Any) -> pd.DataFrame:
+def read_labels(connection: Connection, as_of: date, days: Sequence[date]) -> pd.DataFrame:
     """Labels at these snapshots that were mature at `as_of`."""
     return read_mature(
         connection, "core.value_labels", "net_revenue::double as net_revenue, orders", as_of, days
     )
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a training reads.
-
-    before: rows of the models trained before; has_model: whether one is stored for this very snapshot. problem:
-    why no contest can be held, if so; then there are no frames.
-    """
-
-    settings: ContestSettings
-    before: pd.DataFrame
-    has_model: bool
-    problem: str | None = None
-    plan: ContestPlan | None = None
-    features: pd.DataFrame | None = None
-    labels: pd.DataFrame | None = None
+Given = Material[ContestSettings]
 
 
 def reader(settings: Settings) -> Read:
     """Reads the snapshots of the contest of one as_of."""
     chosen = contest_settings(settings)
 
-    def read(connection: Connection, request: Request) -> Material:
-        as_of = as_of_of_key(request.key)
-        known = read_models(connection, MODEL, as_of.date())
-        before, own = known[known["as_of"] < as_of], known[known["as_of"] == as_of]
-        material = Material(chosen, before, bool(own["model_version"].notna().any()))
-        try:
-            first = first_day(connection, as_of.date())
-            plan = contest_plan(judged_snapshot(as_of.date(), chosen.horizon_days), first, chosen)
-        except ContestError as error:
-            return replace(material, problem=str(error))
-        days = plan.snapshots
-        features = read_snapshots(connection, request, days, BUYERS, settings.train_customers)
-        labels = read_labels(connection, as_of.date(), days)
-        return replace(material, plan=plan, features=features, labels=labels)
+    def read(connection: Connection, request: Request) -> Given:
+        trained = read_models(connection, MODEL, as_of_of_key(request.key).date())
+        return read_material(
+            connection, request, trained, chosen, BUYERS, settings.train_customers, read_labels
+        )
 
     return read
 
 
-def train(context: dg.AssetExecutionContext, request: Request, given: Material) -> Computed:
+def train(context: dg.AssetExecutionContext, request: Request, given: Given) -> Computed:
     """Hold the contest of one as_of."""
     tracking: Tracking = context.resources.tracking
     tracking.open()  # a store that is away is said before the work, not after it
-    if given.problem:
-        return _without_contest(given, given.problem, request)
-    assert given.plan is not None and given.features is not None and given.labels is not None
-    try:
-        result = hold_contest(given.features, given.labels, given.plan, given.settings)
-    except ContestError as error:
-        return _without_contest(given, str(error), request)
+    result, problem = held(given, hold_contest)
+    if result is None:
+        return _without_contest(given, problem, request)
     return _judge_and_log(context, tracking, request, given, result)
 
 
-def _without_contest(given: Material, problem: str, request: Request) -> Computed:
+def _without_contest(given: Given, problem: str, request: Request) -> Computed:
     """A row that says why there is no model; a model that is there already is not thrown away for it."""
     as_of = as_of_of_key(request.key)
     row = row_without_model(
@@ -113,12 +87,11 @@ def _without_contest(given: Material, problem: str, request: Request) -> Compute
 
 
 def _judge_and_log(
-    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Material, result: ContestResult
+    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Given, result: ContestResult
 ) -> Computed:  # fmt: skip
     champion = _champion_before(tracking, given, result)
     then = result.verdict(champion)
     now = result.verdict(champion, request.is_newest)
-    assert given.features is not None and given.labels is not None
     hashed = f"{data_hash(given.features)}{data_hash(given.labels)}"
     split = result.split
     tags = training_tags(context, request.version.hash, hashed, split.training[-1])
@@ -159,10 +132,10 @@ def _judge_and_log(
     )
 
 
-def _champion_before(tracking: Tracking, given: Material, result: ContestResult) -> np.ndarray | None:
+def _champion_before(tracking: Tracking, given: Given, result: ContestResult) -> np.ndarray | None:
     """What the champion of then says the customers of the test snapshot spend, at the same level."""
     row = champion_row(given.before, given.settings.horizon_days)
-    if row is None or given.features is None:
+    if row is None:
         return None
     model = to_model(tracking.sklearn_model(MODEL, row["model_version"], TRUSTED))
     test = given.features[pd.to_datetime(given.features["as_of"]).dt.date == result.split.test]
@@ -174,7 +147,7 @@ def _champion_before(tracking: Tracking, given: Material, result: ContestResult)
 # ---------------------------------------------------------------------------------------- MLflow
 
 
-def _log(run: TrackedRun, given: Material, result: ContestResult, verdict: Verdict) -> LoggedModel:
+def _log(run: TrackedRun, given: Given, result: ContestResult, verdict: Verdict) -> LoggedModel:
     split = result.split
     run.params(
         {
@@ -205,7 +178,6 @@ def _log(run: TrackedRun, given: Material, result: ContestResult, verdict: Verdi
             child.metrics(_metrics(standing))
             page = pictures.contestant_page(standing.name, actual, result.amounts[standing.name].to_numpy())
             child.figure(make_figure(page, 13, 4, fitted=False), "contestant.png")
-    assert given.features is not None
     frame = given.features[pd.to_datetime(given.features["as_of"]).dt.date == split.test]
     return run.sklearn_model(MODEL, served(result.model), example(frame, 1_000), PACKAGES, TRUSTED)
 
