@@ -216,8 +216,13 @@ class Tracking(dg.ConfigurableResource):
         if not remote:
             Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
         try:
+            own = os.environ.get("MLFLOW_TRACKING_URI")
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
+            # MLflow writes the store into the environment too, where another shop's settings would take it for
+            # what a person wished.
+            if own is None:
+                os.environ.pop("MLFLOW_TRACKING_URI", None)
             client = mlflow.MlflowClient(self.uri, self.uri)
             found = client.get_experiment_by_name(self.experiment)
             if found:

@@ -107,9 +107,12 @@ def maximise(
     free = is_free(theta)
     hessian = _hessian(loss, theta, free)
     if free.all() and _is_sound(hessian):  # L-BFGS-B stops a little early: end at the top itself
-        before, theta = theta, np.clip(_newton(loss, theta, hessian), low, high)
-        if np.max(np.abs(theta - before)) > 1e-3:
-            hessian = _hessian(loss, theta, free)
+        top = _newton(loss, theta, hessian)
+        # On a ridge without end the steps leave the range. Cutting each coordinate off would leave the ridge too.
+        if np.all((low <= top) & (top <= high)):
+            before, theta = theta, top
+            if np.max(np.abs(theta - before)) > 1e-3:
+                hessian = _hessian(loss, theta, free)
     slope = loss(theta)[1]
     if np.any(np.abs(slope[free]) > 1e-4):
         raise FitError(

@@ -6,6 +6,7 @@ from scipy.optimize import approx_fprime
 
 from clm_dagster.btyd import BGNBD, MBGNBD, Fit, GammaGamma, Histories, ParetoNBD, Summary, Unit, days
 from clm_dagster.btyd.durations import Duration
+from clm_dagster.btyd.fitting import maximise
 from clm_dagster.btyd.purchases import PurchaseModel
 from clm_dagster_tests.btyd.simulator import simulate
 
@@ -161,3 +162,15 @@ def test_other_models_recover_their_own_world(kind: Kind) -> None:
     fit = kind.fit(histories)
     for name, (low, high) in fit.intervals(0.999).items():
         assert low <= truth[name] <= high
+
+
+def test_a_ridge_without_end_is_not_left_where_the_range_of_parameters_ends() -> None:
+    """The likelihood rises for ever with both parameters, as long as they keep their distance."""
+
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        x, y = theta
+        off, rest = x - y - 1, 0.03 * np.exp(-1.2 * x)
+        return -(off**2) - rest, np.array([-2 * off + 1.2 * rest, 2 * off])
+
+    theta, _, _ = maximise(objective, np.zeros(2), weight=1)
+    assert theta[0] - theta[1] == pytest.approx(1, abs=1e-3) and theta[0] > 5
