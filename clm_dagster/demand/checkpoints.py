@@ -12,18 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clm_dagster.demand.css import Floats
+from clm_dagster.demand.local_methods import LocalMethod
 from clm_dagster.demand.panel_methods import Method
 from clm_dagster.demand.series import Panel
 
+SERIES_AT_ONCE = 100
 VERSION = "1"
 """To be raised with every change of what a method answers."""
 
 
 def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
-    """A `run` for `model.forecast` that asks the folder first, and writes what it had to compute."""
+    """A `run` for `model.forecast` that asks the folder first, and writes what it had to compute.
+
+    Methods of one series are kept a hundred series at a time: no kill costs more than those.
+    """
     folder.mkdir(parents=True, exist_ok=True)
 
     def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
+        if not isinstance(method, LocalMethod) or len(panel) <= SERIES_AT_ONCE:
+            return ask(method, panel, origins, horizon)
+        parts = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_AT_ONCE))
+        return np.concatenate([ask(method, panel.of(rows), origins, horizon) for rows in parts])
+
+    def ask(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         path = folder / f"{digest(method, panel, origins, horizon)}.npy"
         if path.exists():
             return np.load(path)

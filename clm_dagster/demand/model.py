@@ -7,18 +7,9 @@
 
 Belongs here: the order of the work for days and weeks, what becomes of odd series. Does not:
 methods (`panel_methods`, `local_methods`), judging (`backtest`), bands (`intervals`), adding up (`adding_up`).
-
-What a series gets, its `outcome`:
-
-- regular, intermittent: the contest. Intermittent means that a sale comes on average every 1.32 open days
-  or less often over the last half year (Syntetos, Boylan and Croston 2005).
-- young: it began less than eight weeks before the contest's first origin. The mean of its weekdays over
-  up to eight weeks, with the band that others of its kind have.
-- constant: one value on every open day of the last half year. That value, without a band.
-- dormant: no sale in the last half year. Zero, without a band.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -26,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.demand.adding_up import add_up
 from clm_dagster.demand.backtest import (
     BASELINES,
     Backtest,
@@ -34,12 +24,15 @@ from clm_dagster.demand.backtest import (
     Run,
     coverage,
     interval_score,
+    measures,
     rolling_origins,
     run_directly,
 )
 from clm_dagster.demand.css import Floats
-from clm_dagster.demand.intervals import QUANTILES, conformal_quantiles
+from clm_dagster.demand.intervals import conformal_quantiles
 from clm_dagster.demand.local_methods import local_methods
+from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZERO, outcomes_of
+from clm_dagster.demand.outlook import Outlook, look_ahead, own_variances
 from clm_dagster.demand.panel_methods import (
     CalendarRegression,
     EightWeekMean,
@@ -49,6 +42,7 @@ from clm_dagster.demand.panel_methods import (
     SeasonalNaive,
     SummedDays,
 )
+from clm_dagster.demand.rules import Rules
 from clm_dagster.demand.series import (
     DAYS_OF_RULE,
     DAYS_OF_WEEK,
@@ -58,9 +52,6 @@ from clm_dagster.demand.series import (
     with_promotions,
 )
 
-QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
-INTERMITTENT = 1.32
-REGULAR, SPARSE, YOUNG, CONSTANT, DORMANT = "regular", "intermittent", "young", "constant", "dormant"
 DAY, WEEK = "day", "week"
 
 
@@ -112,29 +103,60 @@ def forecast(
     ValueError on a broken frame (`series.daily_panel`).
     """  # fmt: skip
     settings = settings or DemandSettings()
+    panels = panels_of(series, as_of, settings, promotions)
+    contests = hold_contests(panels, settings, run)
+    rules = {period: contest.rules for period, contest in contests.items()}
+    return DemandForecast(
+        forecasts=forecasts_of(look_ahead_of(rules, panels, settings, run)),
+        backtest=by_period({period: contest.table for period, contest in contests.items()}),
+        accuracy=by_period({period: contest.accuracy for period, contest in contests.items()}),
+        combined={period: contest.choice.good for period, contest in contests.items()},
+        days=panels[DAY],
+    )
+
+
+def panels_of(
+    series: pd.DataFrame, as_of: date, settings: DemandSettings, promotions: pd.DataFrame | None = None
+) -> dict[str, Panel]:
+    """Days, and weeks where there is a whole one, up to as_of. Raises ValueError as `series.daily_panel` does."""
     days = daily_panel(series, as_of)
     if promotions is not None:
         days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_OF_WEEK)
     days = days.latest(settings.memory_days)
     weeks = weekly_panel(days)
-    daily = hold_contest(
-        days, contestants(settings.jobs), settings.horizon_days, settings.horizon_days, settings, run
-    )
-    contests = {DAY: daily}
-    if weeks.size:
-        contests[WEEK] = hold_contest(
-            weeks, contestants(settings.jobs, weekly=True), settings.horizon_weeks, settings.backtest_weeks,
-            settings, run,
-        )  # fmt: skip
-    return DemandForecast(
-        forecasts=_stacked({name: contest.forecasts for name, contest in contests.items()}),
-        backtest=_stacked(
-            {name: contest.backtest.table(contest.choice) for name, contest in contests.items()}
-        ),
-        accuracy=_stacked({name: contest.accuracy for name, contest in contests.items()}),
-        combined={name: contest.choice.good for name, contest in contests.items()},
-        days=days,
-    )
+    return {DAY: days, WEEK: weeks} if weeks.size else {DAY: days}
+
+
+def hold_contests(
+    panels: Mapping[str, Panel], settings: DemandSettings, run: Run = run_directly
+) -> dict[str, "Contest"]:
+    """The contest of each period."""
+    judged = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
+    return {
+        period: hold_contest(
+            panel, contestants(settings.jobs, period == WEEK), judged[period], settings, run
+        )
+        for period, panel in panels.items()
+    }  # fmt: skip
+
+
+def look_ahead_of(
+    rules: Mapping[str, Rules], panels: Mapping[str, Panel], settings: DemandSettings, run: Run = run_directly
+) -> dict[str, Outlook]:
+    """What the rules of each period say from the panels' end on; periods without rules or panel are left out."""
+    horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
+    return {
+        period: look_ahead(
+            rules[period], panel, contestants(settings.jobs, period == WEEK), horizons[period], run
+        )
+        for period, panel in panels.items()
+        if period in rules
+    }
+
+
+def forecasts_of(outlooks: Mapping[str, Outlook]) -> pd.DataFrame:
+    """Forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
+    return by_period({period: outlook.forecasts for period, outlook in outlooks.items()})
 
 
 def contestants(jobs: int = 1, weekly: bool = False) -> list[Method]:
@@ -148,28 +170,65 @@ def contestants(jobs: int = 1, weekly: bool = False) -> list[Method]:
 
 @dataclass(frozen=True)
 class Contest:
-    """The contest of one period: who was chosen, and what it says from as_of on."""
+    """The contest of one period: how everyone did, and who was chosen."""
 
     backtest: Backtest
     choice: Choice
     outcomes: NDArray[np.str_]
-    mean: Floats
-    """(series, horizon), reconciled."""
-    quantiles: Floats
-    """(series, horizon, quantiles)."""
+    spacing: int
+    """Periods between origins."""
 
     @property
-    def forecasts(self) -> pd.DataFrame:
-        """One row for each series and date."""
-        panel, horizon = self.backtest.panel, self.mean.shape[1]
-        frame = panel.keys.loc[panel.keys.index.repeat(horizon)].reset_index(drop=True)
-        frame["date"] = np.tile(panel.ahead(panel.size, horizon).to_numpy(), len(panel))
-        frame["mean"] = self.mean.ravel()
-        for i, name in enumerate(QUANTILE_COLUMNS):
-            frame[name] = self.quantiles[:, :, i].ravel()
-        frame["method"] = np.repeat(np.array(self.choice.names, dtype=object), horizon)
-        frame["outcome"] = np.repeat(self.outcomes.astype(object), horizon)
-        return frame
+    def rules(self) -> Rules:
+        """What is kept of it to forecast by, now and at later instants."""
+        backtest = self.backtest
+        origins = backtest.origins
+        return Rules(
+            keys=backtest.panel.keys, methods=backtest.methods, weights=self.choice.weights,
+            names=self.choice.names, outcomes=self.outcomes, good=self.choice.good,
+            first_origin=backtest.panel.dates[origins[0]] if origins.size else None,
+            paths=backtest.chosen(self.choice), actual=backtest.actual, variances=self._variances(),
+        )  # fmt: skip
+
+    def _variances(self) -> Floats:
+        """(series,) mean squared errors of the backtest; of a young series, the variance of its own values."""
+        own = own_variances(self.backtest.panel)
+        if not self.backtest.origins.size:
+            return own
+        squared = np.square(self.backtest.errors(self.backtest.chosen(self.choice))).mean(axis=(1, 2))
+        return np.where(np.isfinite(squared) & (squared > 0), squared, own)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each series and method, the chosen one as `chosen` too."""
+        return self.backtest.table(self.choice)
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """How the rule of choosing does on origins that it did not see: one row for each contested series.
+
+        Chosen by the origins whose horizon had ended by the first of the last two, judged on these two; beside it
+        both baselines on the same two. Columns: level, key, measure, method, mase, rmsse, smape, wape, bias. Empty
+        where there are too few origins.
+        """
+        backtest, origins = self.backtest, self.backtest.origins
+        known = np.flatnonzero(origins + backtest.horizon <= origins[-2]) if origins.size > 2 else origins[:0]
+        if not known.size:
+            return backtest.panel.keys.iloc[:0].assign(method=[])
+        early = replace(backtest, origins=origins[known], paths=backtest.paths[:, :, known])
+        choice = _with_rules(early.choose(self.outcomes, self.spacing), self.outcomes, backtest.methods)
+        late = np.einsum("sm,msoh->soh", choice.weights, backtest.paths[:, :, -2:])
+        said = {"chosen": late} | {
+            name: backtest.paths[backtest.methods.index(name)][:, -2:] for name in BASELINES
+        }
+        judged = np.isin(self.outcomes, CONTESTED)
+        parts = [
+            backtest.panel.keys.assign(
+                method=name, **measures(paths, backtest.actual[:, -2:], *backtest.scales)
+            )[judged]
+            for name, paths in said.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     @property
     def accuracy(self) -> pd.DataFrame:
@@ -208,81 +267,31 @@ def _bands_at(contest: Contest, paths: Floats, actual: Floats, at: int) -> Float
 
 
 def hold_contest(
-    panel: Panel,
-    methods: Sequence[Method],
-    horizon: int,
-    judged: int,
-    settings: DemandSettings,
-    run: Run = run_directly,
+    panel: Panel, methods: Sequence[Method], judged: int, settings: DemandSettings, run: Run = run_directly
 ) -> Contest:
-    """Backtest the methods over `judged` steps, choose, forecast `horizon` steps, add up, put bands on."""  # fmt: skip
+    """Backtest the methods over `judged` steps from each origin, and choose for each series."""
     spacing = max(1, settings.spacing_days // panel.step)
     least = 2 * DAYS_OF_RULE // panel.step // 2
     origins = rolling_origins(panel.size, judged, spacing, settings.origins, least)
     outcomes = outcomes_of(panel, int(origins[0]) if origins.size else panel.size)
     backtest = Backtest.run(panel, methods, origins, judged, run)
     choice = _with_rules(backtest.choose(outcomes, spacing), outcomes, backtest.methods)
-    now = np.array([panel.size])
-    ahead = np.stack([run(method, panel, now, horizon)[:, 0] for method in methods])
-    mean = choice.combine(ahead)
-    mean[outcomes == DORMANT] = 0
-    is_constant = outcomes == CONSTANT
-    value = np.nan_to_num(panel.values[is_constant, -DAYS_OF_RULE // panel.step :]).max(axis=1, initial=0)
-    mean[is_constant] = np.where(mean[is_constant] > 0, value[:, None], 0)
-    mean = add_up(panel.keys, mean, _variances(backtest, choice, panel))
-    pools = 1 if panel.step == 1 else 2
-    paths = backtest.chosen(choice)
-    quantiles = conformal_quantiles(mean, paths, backtest.actual, outcomes, pools)
-    flat = np.isin(outcomes, (CONSTANT, DORMANT))
-    quantiles[flat] = mean[flat][:, :, None]
-    return Contest(backtest, choice, outcomes, mean, quantiles)
-
-
-def outcomes_of(panel: Panel, first_origin: int) -> NDArray[np.str_]:
-    """(series,) what becomes of each series, see the module's docstring."""
-    recent = panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]
-    is_open = np.isfinite(recent)
-    if panel.step == 1:
-        weekdays = panel.weekdays[-recent.shape[1] :]
-        is_open &= panel.open_weekdays(panel.size)[:, weekdays] & ~panel.shut[-recent.shape[1] :]
-    values = np.where(is_open, recent, np.nan)
-    sales = np.nansum(values != 0, axis=1, where=is_open)
-    count = np.maximum(is_open.sum(axis=1), 1)
-    low, high = (
-        f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
-    )
-    eight_weeks = 8 * DAYS_OF_WEEK // panel.step
-    return np.select(
-        [sales == 0, (low == high) & (count >= eight_weeks), panel.begins > first_origin - eight_weeks,
-         count >= INTERMITTENT * sales],
-        [DORMANT, CONSTANT, YOUNG, SPARSE],
-        REGULAR,
-    )  # fmt: skip
+    return Contest(backtest, choice, outcomes, spacing)
 
 
 def _with_rules(choice: Choice, outcomes: NDArray[np.str_], methods: Sequence[str]) -> Choice:
     """Series that are not in the contest get the rule of their outcome."""
     weights, names = choice.weights.copy(), np.array(choice.names, dtype=object)
-    ruled = np.isin(outcomes, (YOUNG, CONSTANT, DORMANT))
+    ruled = np.isin(outcomes, RULED)
     weights[ruled] = np.array(methods) == BASELINES[1]
     names[ruled] = BASELINES[1]
-    names[outcomes == CONSTANT], names[outcomes == DORMANT] = CONSTANT, "zero"
-    good = {kind: kept for kind, kept in choice.good.items() if kind in (REGULAR, SPARSE)}
+    names[outcomes == CONSTANT], names[outcomes == DORMANT] = CONSTANT, ZERO
+    good = {kind: kept for kind, kept in choice.good.items() if kind in CONTESTED}
     return replace(choice, weights=weights, names=tuple(names), good=good)
 
 
-def _variances(backtest: Backtest, choice: Choice, panel: Panel) -> Floats:
-    """(series,) mean squared errors of the backtest; of a young series, the variance of its own values."""
-    own = np.where(np.isfinite(panel.values), panel.values, 0)
-    known = np.maximum(np.isfinite(panel.values).sum(axis=1), 1)
-    variance = np.square(own).sum(axis=1) / known - np.square(own.sum(axis=1) / known)
-    if not backtest.origins.size:
-        return variance
-    squared = np.square(backtest.errors(backtest.chosen(choice))).mean(axis=(1, 2))
-    return np.where(np.isfinite(squared) & (squared > 0), squared, variance)
-
-
-def _stacked(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def by_period(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Frames of days and weeks as one, with the period as its first column."""
     found = [frame.assign(period=period) for period, frame in frames.items()]
     whole = pd.concat(found, ignore_index=True)
     return whole[["period", *(name for name in whole.columns if name != "period")]]

@@ -56,6 +56,8 @@ def _sold(
     series: pd.DataFrame, rows: pd.DataFrame, days: np.ndarray, known_until: pd.Timestamp
 ) -> np.ndarray:
     """What came in each row's period, by cumulated sums over the days."""
+    if series.empty:
+        return np.zeros(len(rows))
     panel = daily_panel(series, pd.Timestamp(known_until).date())
     totals = np.pad(
         np.nan_to_num(panel.values).cumsum(axis=1), ((0, 1), (1, 0))

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from clm_dagster.demand.backtest import Backtest, Choice
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.series import KEYS
 
@@ -37,17 +36,19 @@ class ReorderSettings:
     """Probability of no shortage during a lead time, above .5 and below 1."""
 
 
-def widening(backtest: Backtest, choice: Choice, lead_days: int) -> Floats:
+def widening(paths: Floats, actual: Floats, lead_days: int) -> Floats:
     """(series,) spread of errors summed over the lead time, relative to independent days; at least 1.
 
-    Series without a backtest get the median of the others, 1 where there is none.
+    paths and actual (series, origins, days) are a backtest. Series without one (NaN) get the median of the others, 1
+    where there is none.
     """
-    if not backtest.origins.size:
-        return np.ones(len(backtest.panel))
-    lead = min(lead_days, backtest.horizon)
-    error = backtest.errors(backtest.chosen(choice))
-    blocks = backtest.horizon // lead
-    sums = error[:, :, : blocks * lead].reshape(len(backtest.panel), -1, lead).sum(axis=2)
+    series, origins, horizon = paths.shape
+    if not origins:
+        return np.ones(series)
+    lead = min(lead_days, horizon)
+    error = paths - actual
+    blocks = horizon // lead
+    sums = error[:, :, : blocks * lead].reshape(series, -1, lead).sum(axis=2)
     daily = np.square(error).mean(axis=(1, 2))
     ratio = np.sqrt(np.square(sums).mean(axis=1) / (lead * np.where(daily > 0, daily, np.nan)))
     known = ratio[np.isfinite(ratio)]

@@ -55,10 +55,10 @@ def contests(series: int) -> dict[str, Any]:
     found: dict[str, Any] = {"series": series}
     with threadpool_limits(1):
         start = time.process_time()
-        hold_contest(days, contestants(), 28, 28, DemandSettings())
+        hold_contest(days, contestants(), 28, DemandSettings())
         found["days"] = time.process_time() - start
         start = time.process_time()
-        hold_contest(weekly_panel(days), contestants(weekly=True), 13, 8, DemandSettings())
+        hold_contest(weekly_panel(days), contestants(weekly=True), 8, DemandSettings())
         found["weeks"] = time.process_time() - start
     return found
 

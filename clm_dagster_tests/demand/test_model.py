@@ -92,7 +92,7 @@ def test_the_same_rows_whatever_their_order_and_whatever_comes_later(
 
 def test_the_backtest_table_is_recomputed_from_the_paths(series: pd.DataFrame) -> None:
     panel = daily_panel(series, AS_OF)
-    contest = hold_contest(panel, [SeasonalNaive(), EightWeekMean()], 28, 28, DemandSettings())
+    contest = hold_contest(panel, [SeasonalNaive(), EightWeekMean()], 28, DemandSettings())
     table = contest.backtest.table(contest.choice).set_index(["measure", "key", "method"])
     origin = panel.size - 28 - 14 * np.arange(8)[::-1]
     assert contest.backtest.origins.tolist() == origin.tolist()

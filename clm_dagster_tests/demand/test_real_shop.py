@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.demand.model import DAY, WEEK, Contest, DemandSettings, contestants, hold_contest
+from clm_dagster.demand.model import DAY, WEEK, DemandSettings, contestants, hold_contest
+from clm_dagster.demand.outlook import look_ahead
 from clm_dagster.demand.series import Panel, make_panel, weekly_panel
 
 pytestmark = pytest.mark.slow
@@ -64,14 +65,17 @@ def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
         came = np.nan_to_num(thirty.values[:, position:])
         past = np.nan_to_num(thirty.values[:, :position])
         if period == DAY:
-            contest: Contest = hold_contest(known, contestants(), 28, 28, DemandSettings())
+            contest = hold_contest(known, contestants(), 28, DemandSettings())
+            outlook = look_ahead(contest.rules, known, contestants(), 28)
             actual, steps = came[:, :28], past[:, 7:] - past[:, :-7]
         else:
-            contest = hold_contest(weekly_panel(known), contestants(weekly=True), 13, 8, DemandSettings())
+            weeks = weekly_panel(known)
+            contest = hold_contest(weeks, contestants(weekly=True), 8, DemandSettings())
+            outlook = look_ahead(contest.rules, weeks, contestants(weekly=True), 13)
             actual = came[:, :56].reshape(len(came), 8, 7).sum(axis=2)
             steps = np.diff(past[:, position % 7 :].reshape(len(past), -1, 7).sum(axis=2), axis=1)
-        error = contest.mean[:, : actual.shape[1]] - actual
-        bands = contest.quantiles[:, : actual.shape[1]]
+        error = outlook.mean[:, : actual.shape[1]] - actual
+        bands = outlook.quantiles[:, : actual.shape[1]]
         frame = pd.DataFrame({
             "mase": np.abs(error).mean(axis=1) / np.abs(steps).mean(axis=1),
             "rmsse": np.sqrt(np.square(error).mean(axis=1) / np.square(steps).mean(axis=1)),

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.demand.backtest import Backtest, Choice
+from clm_dagster.demand.backtest import Backtest
 from clm_dagster.demand.intervals import QUANTILES
-from clm_dagster.demand.model import QUANTILE_COLUMNS
+from clm_dagster.demand.outlook import QUANTILE_COLUMNS
 from clm_dagster.demand.reorder import ReorderSettings, reorder_points, widening
 from clm_dagster_tests.demand.shop import panel_of
 
@@ -61,10 +61,9 @@ def test_days_that_go_together_need_more() -> None:
     panel = panel_of(np.full((series, size), 50.0))
     at = 200 + 28 * np.arange(origins)
     backtest = Backtest(panel, at, ("a",), (50 + errors[:, :, 100:])[None])
-    choice = Choice(np.ones((series, 1)), ("a",) * series)
     lags = np.arange(lead)
     expected = np.sqrt((rho ** np.abs(lags[:, None] - lags)).sum() / lead)
-    assert widening(backtest, choice, lead).mean() == pytest.approx(expected, rel=0.05)
+    assert widening(backtest.paths[0], backtest.actual, lead).mean() == pytest.approx(expected, rel=0.05)
     frame = forecasts({"a": 400.0}, 50.0)
     narrow, wide = (reorder_points(frame, pd.Series({"a": w})).safety_stock[0] for w in (1.0, 2.0))
     assert wide == pytest.approx(2 * narrow, abs=1)
