@@ -10,6 +10,8 @@ import dagster as dg
 from clm_dagster.churn.assets import churn_assets, churn_tables
 from clm_dagster.churn.charts import fairness_chart, scorecard_chart
 from clm_dagster.churn.grading import band_check, grade_check
+from clm_dagster.demand.assets import demand_assets, demand_tables
+from clm_dagster.demand.charts import contest_chart
 from clm_dagster.ingest.assets import ingest_assets
 from clm_dagster.ingest.source import ShopSource
 from clm_dagster.jobs import build_jobs, build_schedules, build_sensors
@@ -46,6 +48,8 @@ def load_sql(settings: Settings) -> Project:
         churn_horizon_days=settings.churn_horizon_days,
         churn_active_days=settings.churn_active_days,
         value_horizon_days=settings.value_horizon_days,
+        demand_keys=settings.demand_keys,
+        demand_products=settings.demand_products,
     )
 
 
@@ -66,7 +70,12 @@ def tracking_of(settings: Settings) -> Tracking:
 
 def python_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """Every table that a room's Python writes; each comes after those it reads."""
-    return [*persona_tables(project), *value_tables(project, settings), *churn_tables(project, settings)]
+    return [
+        *persona_tables(project),
+        *value_tables(project, settings),
+        *churn_tables(project, settings),
+        *demand_tables(project, settings),
+    ]
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -80,6 +89,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "core.stage_states": stage_chart,
             "marts.churn_fairness": fairness_chart,
             "marts.cohort_retention": cohort_chart,
+            "marts.demand_contest": contest_chart,
             "marts.funnel_daily": funnel_chart,
             "marts.lifecycle_stages": stage_chart,
             "marts.model_scorecard": scorecard_chart,
@@ -110,6 +120,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *persona_assets(project, settings),
         *value_assets(project, settings),
         *churn_assets(project, settings),
+        *demand_assets(project, settings),
     ]
     written = python_tables(project, settings)
     read_by_people = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]

@@ -147,6 +147,18 @@ class Settings(BaseSettings):
     value_horizon_days: int = Field(
         90, ge=1, description="Days after as_of in which a customer's spend is forecast."
     )
+    demand_keys: int = Field(
+        10,
+        ge=1,
+        description="Of each level, so many countries, channels, categories have forecasts of their own.",
+    )
+    demand_products: int = Field(100, ge=0, description="So many products have forecasts of their own.")
+    reorder_lead_days: int = Field(
+        7, ge=1, le=28, description="Days from ordering a product to having it on the shelf."
+    )
+    reorder_service_level: float = Field(
+        0.95, gt=0.5, lt=1, description="Probability that a product does not run out in a lead time."
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")

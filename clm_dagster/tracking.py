@@ -72,6 +72,10 @@ class TrackedRun:
         """Log a picture under a name such as `silhouette.png`."""
         self.client.log_figure(self.run_id, figure, file)
 
+    def text(self, content: str, file: str) -> None:
+        """Log a text, such as a table as CSV."""
+        self.client.log_text(self.run_id, content, file)
+
     def document(self, content: Mapping[str, Any], file: str) -> None:
         """Log a JSON document."""
         self.client.log_dict(self.run_id, dict(content), file)

@@ -15,16 +15,24 @@ import pytest
 from clm_dagster.churn import model as churn_model
 from clm_dagster.churn.contestants import contestants as churn_contestants
 from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
+from clm_dagster.demand import model as demand_model
+from clm_dagster.demand.model import contestants as demand_contestants
+from clm_dagster.demand.panel_methods import Method
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.churn.conftest import FIRST_DAY, simulated_purchases
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")
+FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")
 END = "2023-11-20"
 
 
 def few_churn() -> tuple[Any, ...]:
     return tuple(entry for entry in churn_contestants() if entry.name in FEW_CHURN)
+
+
+def few_demand(jobs: int = 1, weekly: bool = False) -> list[Method]:
+    return [method for method in demand_contestants(jobs, weekly) if method.name in FEW_DEMAND]
 
 
 class Ran:
@@ -58,12 +66,13 @@ def at_home(settings: Settings) -> Iterator[None]:
     """The shop's own Dagster home and few contestants, for as long as the block lasts: other tests have theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(churn_model, "contestants", few_churn)
+        patch.setattr(demand_model, "contestants", few_demand)
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
         yield
 
 
 def run_trained_shop(folder: Path) -> Ran:
-    """Run it: two trainings of churn and value with few contestants, thirteen scored snapshots."""
+    """Run it: two trainings of churn, value and demand with few contestants, thirteen scored snapshots."""
     purchases = simulated_purchases(customers=1500, days=323)
     purchases.assign(
         event_type="purchase", quantity=1, currency="EUR", event_id=[f"e{i}" for i in range(len(purchases))]
@@ -71,7 +80,7 @@ def run_trained_shop(folder: Path) -> Ran:
     settings = load_settings(
         source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
         start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30, contest_snapshots=4,
-        train_count=2, score_count=13,
+        train_count=2, score_count=13, demand_products=5,
     )  # fmt: skip
     with at_home(settings):
         run_shop(settings, lambda title, total: lambda name, done: None)

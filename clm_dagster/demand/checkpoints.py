@@ -5,6 +5,7 @@ depends on, so that another as_of, setting or late sale never finds it; delete t
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.local_methods import LocalMethod
+from clm_dagster.demand.local_models import Learnt
 from clm_dagster.demand.panel_methods import Method
 from clm_dagster.demand.series import Panel
 
 SERIES_AT_ONCE = 100
-VERSION = "1"
+VERSION = "2"
 """To be raised with every change of what a method answers."""
 
 
@@ -29,10 +31,9 @@ def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], F
     folder.mkdir(parents=True, exist_ok=True)
 
     def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
-        if not isinstance(method, LocalMethod) or len(panel) <= SERIES_AT_ONCE:
+        if not isinstance(method, LocalMethod):
             return ask(method, panel, origins, horizon)
-        parts = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_AT_ONCE))
-        return np.concatenate([ask(method, panel.of(rows), origins, horizon) for rows in parts])
+        return np.concatenate([ask(method, part, origins, horizon) for part in _parts(panel)])
 
     def ask(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         path = folder / f"{digest(method, panel, origins, horizon)}.npy"
@@ -46,6 +47,33 @@ def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], F
         return answer
 
     return run
+
+
+def learning(folder: Path) -> Callable[[LocalMethod, Panel], list[Learnt]]:
+    """A `learn` for `outlook.taught` that does the same for what models have learnt."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def learn(method: LocalMethod, panel: Panel) -> list[Learnt]:
+        return [one for part in _parts(panel) for one in ask(method, part)]
+
+    def ask(method: LocalMethod, panel: Panel) -> list[Learnt]:
+        path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
+        if not path.exists():
+            unfinished = path.with_suffix(".part")
+            unfinished.write_text(json.dumps(method.learn(panel)))
+            unfinished.replace(path)
+        found: list[Learnt] = json.loads(path.read_text())
+        return found
+
+    return learn
+
+
+def _parts(panel: Panel) -> list[Panel]:
+    """A panel, a hundred series at a time."""
+    if len(panel) <= SERIES_AT_ONCE:
+        return [panel]
+    rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_AT_ONCE))
+    return [panel.of(some) for some in rows]
 
 
 def digest(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> str:

@@ -11,7 +11,8 @@ from statsmodels.stats.diagnostic import acorr_ljungbox
 
 from clm_dagster.demand.arima import Arima
 from clm_dagster.demand.css import Floats
-from clm_dagster.demand.local_methods import LEAST_SEASONS, LEAST_VALUES, regressors, search_arima
+from clm_dagster.demand.local_methods import LEAST_SEASONS, LEAST_VALUES, columns_of, regressors
+from clm_dagster.demand.local_models import search_arima
 from clm_dagster.demand.series import DAYS_OF_WEEK, Panel, mended
 
 
@@ -48,7 +49,8 @@ def explain(panel: Panel, row: int) -> Explained:
     if history.size < LEAST_VALUES or np.ptp(history) == 0:
         raise ValueError(f"{panel.keys.iloc[row].to_dict()}: too short or constant for an ARIMA")
     season = season if history.size >= LEAST_SEASONS * season else 1
-    arima, power = search_arima(history, season, regressors(panel, row, panel.size, 0)[use])
+    x = regressors(panel, row, panel.size, columns_of(panel, row, panel.size))
+    arima, power = search_arima(history, season, x[use])
     residuals = np.asarray(arima.filtered.standardized_forecasts_error[0])[arima.orders.lost :]
     period = season if season > 1 else DAYS_OF_WEEK
     lags = [lag for lag in (period, 2 * period, 4 * period) if lag < residuals.size]

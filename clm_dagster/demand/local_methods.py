@@ -1,40 +1,36 @@
-"""Methods that fit one series at a time: ARIMA, exponential smoothing, Theta, unobserved components.
+"""Models of one series run over every series of a panel.
 
-Belongs here: each of them over the open days of a series. Does not: methods that are one array operation
-for all series (`panel_methods`).
+Belongs here: which days of a series a model sees, what it has learnt, paths. Does not: the models (`local_models`),
+methods that are one array operation for all series (`panel_methods`).
 
 A series is its open days alone, and its season their number in a week: closed weekdays are forecast as
 zero and teach nothing. Shut days are mended. Orders and parameters are learnt before the first origin; at
-later origins the same model is run over the longer history, so that a backtest costs one search.
+later origins the same model is run over the longer history, so that a backtest costs one search, and a forecast by
+what was learnt at an earlier instant none.
 """
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.signal import lfilter
-from scipy.special import inv_boxcox
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
-from statsmodels.tsa.forecasting.theta import ThetaModel
-from statsmodels.tsa.holtwinters import ExponentialSmoothing
-from statsmodels.tsa.seasonal import seasonal_decompose
-from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-from clm_dagster.demand.arima import Arima, auto_arima, fit_arima
 from clm_dagster.demand.css import Floats
+from clm_dagster.demand.local_models import (
+    ArimaModel,
+    ComponentsModel,
+    Learnt,
+    LocalModel,
+    SmoothingModel,
+    ThetaMethod,
+)
 from clm_dagster.demand.panel_methods import closed_as_zero
 from clm_dagster.demand.series import Panel, mended
-from clm_dagster.demand.transforms import choose_power, transformed
 
 Ints = NDArray[np.int64]
-Fitted = Callable[[Floats, Floats], Floats]
-"""From a history, at least as long as the one learnt from, and regressors (history + horizon, k) to a path."""
-Learn = Callable[[Floats, int, Floats], Fitted]
-"""From a history, its season and regressors (history, k) to the fitted model."""
 
 LEAST_SEASONS = 3
 """Seasons of history that a seasonal model needs; below them a series has none."""
@@ -45,6 +41,7 @@ LEAST_DISCOUNTS = 5
 YEAR = 365.25
 CEILING = 2.0
 """No forecast is more than this many times the greatest value seen: models of a short history explode."""
+DISCOUNT, YEARLY = "discount", "year"
 
 
 @dataclass(frozen=True)
@@ -52,189 +49,136 @@ class LocalMethod:
     """A model of one series, run over every series of a panel."""
 
     name: str
-    learn: Learn
+    model: LocalModel = field(repr=False)
     jobs: int = field(default=1, compare=False)
     """Processes to share the series among; the answer does not depend on it."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See panel_methods.Method."""
-        histories = mended(panel)
-        begins = panel.begins
-        is_open = panel.open_weekdays(int(origins[0]))
-        weekdays = np.arange(panel.size + horizon) + int(panel.dates[0].weekday())
-        work = (
-            delayed(_one)(
-                self.learn, histories[i], int(begins[i]), is_open[i][weekdays % 7] if panel.step == 1 else None,
-                regressors(panel, i, int(origins[0]), horizon), origins, horizon,
-            )
-            for i in range(len(panel))
-        )  # fmt: skip
-        found = Parallel(n_jobs=self.jobs)(work)
+        return self.paths_by([None] * len(panel), panel, origins, horizon)
+
+    def paths_by(self, learnt: Sequence[Learnt | None], panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """The same by what was learnt (`learn`) of each series earlier.
+
+        None, or what was learnt while other weekdays were open, is learnt anew before the first origin.
+        """
+        jobs = self._of_each(panel, int(origins[0]), horizon, learnt)
+        found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in jobs)
         return closed_as_zero(np.stack(found), panel, origins)
 
+    def learn(self, panel: Panel) -> list[Learnt]:
+        """What the model learns of each series from the whole panel, to forecast by later."""
+        jobs = self._of_each(panel, panel.size, 0, [None] * len(panel))
+        return list(Parallel(n_jobs=self.jobs)(delayed(_learnt)(one, panel.size) for one in jobs))
 
-def _one(
-    learn: Learn,
-    values: Floats,
-    begin: int,
-    is_open: NDArray[np.bool_] | None,
-    x: Floats,
-    origins: Ints,
-    horizon: int,
-) -> Floats:
-    """Paths (origins, horizon) of one series; is_open (periods + horizon), None for weeks; x the regressors."""
-    use = np.ones(values.size + horizon, dtype=bool) if is_open is None else is_open.copy()
-    season = 1 if is_open is None else int(is_open[:7].sum())
-    use[:begin] = False
+    def _of_each(
+        self, panel: Panel, learns_until: int, horizon: int, learnt: Sequence[Learnt | None]
+    ) -> "list[_One]":
+        histories, begins = mended(panel), panel.begins
+        is_open = panel.open_weekdays(learns_until)
+        weekdays = (np.arange(panel.size + horizon) + int(panel.dates[0].weekday())) % 7
+        found = []
+        for row, known in enumerate(learnt):
+            weekly = is_open[row].tolist()
+            fits = known if known is not None and known["open"] == weekly else None
+            columns = fits["columns"] if fits else columns_of(panel, row, learns_until)
+            use = is_open[row][weekdays] if panel.step == 1 else np.ones(weekdays.size, dtype=bool)
+            use[: begins[row]] = False
+            season = int(is_open[row].sum()) if panel.step == 1 else 1
+            x = regressors(panel, row, panel.size + horizon, columns)
+            found.append(_One(self.model, histories[row], use, season, x, weekly, list(columns), fits))
+        return found
+
+
+@dataclass(frozen=True)
+class _One:
+    """One series with its model: values (periods,), which periods count (periods + horizon), regressors."""
+
+    model: LocalModel
+    values: Floats
+    use: NDArray[np.bool_]
+    season: int
+    x: Floats
+    open: list[bool]
+    columns: list[str]
+    learnt: Learnt | None
+
+    def history(self, origin: int) -> Floats:
+        """Values that count before a position."""
+        return self.values[:origin][self.use[:origin]]
+
+    def learn(self, origin: int) -> Learnt:
+        """What is known by a position; without a fit where there is too little, or one value only."""
+        history = self.history(origin)
+        season = self.season if history.size >= LEAST_SEASONS * self.season else 1
+        about: Learnt = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
+        if history.size < LEAST_VALUES or np.ptp(history) == 0:
+            return about
+        with warnings.catch_warnings():
+            # A model that does not converge is judged by its backtest like any other.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            about["fit"] = self.model.learn(history, season, self.x[:origin][self.use[:origin]])
+        return about
+
+    def path(self, learnt: Learnt, origin: int, horizon: int) -> Floats:
+        """The path of the periods that count after a position."""
+        known, until = self.history(origin), origin + horizon
+        x = self.x[:until][self.use[:until]]
+        if learnt["fit"] is None:
+            return np.full(len(x) - known.size, known.mean() if known.size else 0.0)
+        return self.model.path(learnt["fit"], learnt["season"], known, x)
+
+
+def _learnt(one: _One, origin: int) -> Learnt:
+    return one.learn(origin)
+
+
+def _paths(one: _One, origins: Ints, horizon: int) -> Floats:
+    """Paths (origins, horizon) of one series."""
     paths = np.zeros((origins.size, horizon))
-    history = values[: origins[0]][use[: origins[0]]]
+    history = one.history(int(origins[0]))
     if history.size == 0:
         return paths
-    fitted = _learn_quietly(learn, history, season, x[: origins[0]][use[: origins[0]]])
+    learnt = one.learnt or one.learn(int(origins[0]))
     top = CEILING * float(history.max(initial=0))
     for j, origin in enumerate(origins):
-        known = values[:origin][use[:origin]]
-        ahead = use[origin : origin + horizon]
-        path = fitted(known, x[: origin + horizon][use[: origin + horizon]]) if ahead.any() else np.zeros(0)
-        top = max(top, CEILING * float(known.max(initial=0)))
+        ahead = one.use[origin : origin + horizon]
+        path = one.path(learnt, int(origin), horizon) if ahead.any() else np.zeros(0)
+        top = max(top, CEILING * float(one.history(int(origin)).max(initial=0)))
         paths[j, ahead] = np.clip(path, 0, top)
     return paths
 
 
-def _learn_quietly(learn: Learn, history: Floats, season: int, x: Floats) -> Fitted:
-    if history.size < LEAST_VALUES or np.ptp(history) == 0:
-        return _mean_of_known
-    with warnings.catch_warnings():
-        # A model that does not converge is judged by its backtest like any other.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return learn(history, season if history.size >= LEAST_SEASONS * season else 1, x)
+def columns_of(panel: Panel, row: int, learns_until: int) -> tuple[str, ...]:
+    """Which regressors a series has that is learnt up to a position.
 
-
-def _mean_of_known(known: Floats, x: Floats) -> Floats:
-    return np.full(len(x) - known.size, known.mean() if known.size else 0.0)
-
-
-def regressors(panel: Panel, row: int, learnt: int, horizon: int) -> Floats:
-    """Regressors of a series (periods + horizon, k): the discount, and two pairs of yearly Fourier terms.
-
-    The discount is left out where there were fewer than five days of it before `learnt`, the year where the
-    series was known for less than two by then.
+    No discount where there were fewer than five days of it, no year where the series was known for less than two.
     """
-    periods = panel.size + horizon
     columns = []
-    discounts = panel.discounts_until(periods)
-    if discounts is not None and (discounts[row, :learnt] > 0).sum() >= LEAST_DISCOUNTS:
-        columns.append(discounts[row])
-    if (learnt - panel.begins[row]) * panel.step >= 2 * YEAR:
+    discounts = panel.discounts_until(learns_until)
+    if discounts is not None and (discounts[row] > 0).sum() >= LEAST_DISCOUNTS:
+        columns.append(DISCOUNT)
+    if (learns_until - panel.begins[row]) * panel.step >= 2 * YEAR:
+        columns.append(YEARLY)
+    return tuple(columns)
+
+
+def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> Floats:
+    """Regressors of a series (periods, k): the discount, and two pairs of yearly Fourier terms."""
+    found = []
+    if DISCOUNT in columns:
+        discounts = panel.discounts_until(periods)
+        found.append(np.zeros(periods) if discounts is None else discounts[row])
+    if YEARLY in columns:
         angle = 2 * np.pi * panel.ahead(0, periods).day_of_year.to_numpy() / YEAR
-        columns += [wave(pair * angle) for pair in (1, 2) for wave in (np.sin, np.cos)]
-    return np.column_stack(columns) if columns else np.zeros((periods, 0))
-
-
-def search_arima(history: Floats, season: int, x: Floats) -> tuple[Arima, float]:
-    """The ARIMA of a history, and the power whose scale it is on, by the rule of `transforms`.
-
-    Orders are searched with the discount, if there is one; then none, one or two yearly pairs by AICc.
-    """
-    power = choose_power(history, season)
-    scaled = transformed(history, power)
-    always = x.shape[1] % 4  # the discount, where there is one, comes first
-    model = auto_arima(scaled, season, x[:, :always])
-    for kept in range(always + 2, x.shape[1] + 1, 2):
-        with_year = replace(fit_arima(scaled, model.orders, x[:, :kept]), tried=model.tried)
-        model = min(model, with_year, key=lambda fitted: fitted.css.aicc)
-    return model, power
-
-
-def learn_arima(history: Floats, season: int, x: Floats) -> Fitted:
-    """Orders by search; forecasts come back to the mean on the series' own scale."""
-    model, power = search_arima(history, season, x)
-    used, spread = model.regressors.shape[1], model.css.sigma2
-
-    def forecast(known: Floats, x: Floats) -> Floats:
-        ahead = x[model.series.size :, :used]
-        path = model.mean(len(x) - known.size, ahead, transformed(known, power))
-        return back_to_mean(path, power, spread)
-
-    return forecast
-
-
-def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
-    """From the transformed scale to the mean on the series' own: a second-order correction for its curve."""
-    if power == 1:
-        return path
-    if power == 0:
-        return np.expm1(np.minimum(path, 50) + variance / 2)
-    return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (
-        variance / 4 if power == 0.5 else 0
-    )
-
-
-def learn_smoothing(history: Floats, season: int, x: Floats) -> Fitted:
-    """Holt-Winters: additive season, level without trend, by statsmodels."""
-    seasonal = {"seasonal": "add", "seasonal_periods": season} if season > 1 else {}
-
-    def model(known: Floats) -> ExponentialSmoothing:
-        return ExponentialSmoothing(known, initialization_method="heuristic" if known.size >= 10 + 2 * season
-                                    else "estimated", **seasonal)  # fmt: skip
-
-    found = model(history).fit().params
-    kept = {"smoothing_level": found["smoothing_level"]}
-    if season > 1:
-        kept["smoothing_seasonal"] = found["smoothing_seasonal"]
-
-    def forecast(known: Floats, x: Floats) -> Floats:
-        return np.asarray(model(known).fit(optimized=False, **kept).forecast(len(x) - known.size))
-
-    return forecast
-
-
-def learn_theta(history: Floats, season: int, x: Floats) -> Fitted:
-    """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition.
-
-    statsmodels tests for the season and finds the smoothing constant. A longer history runs through the
-    same smoothing with half the slope of its own trend as drift, which is what the method is (Hyndman and
-    Billah 2003).
-    """
-    model = ThetaModel(pd.Series(history), period=max(season, 1), deseasonalize=season > 1, method="additive")
-    found = model.fit()
-    alpha = float(found.params["alpha"])
-    seasonal = season > 1 and bool(np.ptp(found.forecast_components(season)["seasonal"]) > 0)
-
-    def forecast(known: Floats, x: Floats) -> Floats:
-        horizon = len(x) - known.size
-        pattern = np.zeros(1)
-        if seasonal:
-            pattern = seasonal_decompose(known, model="additive", period=season).seasonal[:season]
-        level = known - np.resize(pattern, known.size)
-        slope = np.polyfit(np.arange(known.size), level, 1)[0]
-        smooth, _ = lfilter([alpha], [1, alpha - 1], level, zi=[(1 - alpha) * level[0]])
-        reach = np.arange(horizon) + (1 - (1 - alpha) ** known.size) / max(alpha, 1e-8)
-        season_ahead = np.resize(np.roll(pattern, -(known.size % pattern.size)), horizon)
-        return smooth[-1] + slope / 2 * reach + season_ahead
-
-    return forecast
-
-
-def learn_components(history: Floats, season: int, x: Floats) -> Fitted:
-    """Unobserved components: a local level and a season that may change (Harvey 1989), by statsmodels."""
-
-    def model(known: Floats) -> UnobservedComponents:
-        return UnobservedComponents(known, level="llevel", seasonal=season if season > 1 else None)
-
-    parameters = model(history).fit(disp=0, maxiter=50, cov_type="none").params
-
-    def forecast(known: Floats, x: Floats) -> Floats:
-        return np.asarray(model(known).filter(parameters, cov_type="none").forecast(len(x) - known.size))
-
-    return forecast
+        found += [wave(pair * angle) for pair in (1, 2) for wave in (np.sin, np.cos)]
+    return np.column_stack(found) if found else np.zeros((periods, 0))
 
 
 def local_methods(jobs: int = 1) -> list[LocalMethod]:
     """All of them."""
-    return [
-        LocalMethod("arima", learn_arima, jobs),
-        LocalMethod("exponential_smoothing", learn_smoothing, jobs),
-        LocalMethod("theta", learn_theta, jobs),
-        LocalMethod("unobserved_components", learn_components, jobs),
-    ]
+    models: dict[str, LocalModel] = {
+        "arima": ArimaModel(), "exponential_smoothing": SmoothingModel(), "theta": ThetaMethod(),
+        "unobserved_components": ComponentsModel(),
+    }  # fmt: skip
+    return [LocalMethod(name, model, jobs) for name, model in models.items()]

@@ -32,7 +32,7 @@ from clm_dagster.demand.css import Floats
 from clm_dagster.demand.intervals import conformal_quantiles
 from clm_dagster.demand.local_methods import local_methods
 from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZERO, outcomes_of
-from clm_dagster.demand.outlook import Outlook, look_ahead, own_variances
+from clm_dagster.demand.outlook import Learn, Outlook, learn_directly, look_ahead, own_variances, taught
 from clm_dagster.demand.panel_methods import (
     CalendarRegression,
     EightWeekMean,
@@ -152,6 +152,18 @@ def look_ahead_of(
         for period, panel in panels.items()
         if period in rules
     }
+
+
+def rules_of(
+    contests: Mapping[str, "Contest"], settings: DemandSettings, learn: Learn = learn_directly
+) -> dict[str, Rules]:
+    """The rules of each contest, with what the models of one series have learnt: what later forecasts need."""
+    return {
+        period: taught(
+            contest.rules, contest.backtest.panel, contestants(settings.jobs, period == WEEK), learn
+        )
+        for period, contest in contests.items()
+    }  # fmt: skip
 
 
 def forecasts_of(outlooks: Mapping[str, Outlook]) -> pd.DataFrame:

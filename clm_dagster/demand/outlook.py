@@ -3,8 +3,8 @@
 Belongs here: from a panel and the rules to forecasts. Does not: the contest (`model`), methods.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,17 @@ from clm_dagster.demand.adding_up import add_up
 from clm_dagster.demand.backtest import Run, run_directly
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.intervals import QUANTILES, conformal_quantiles
+from clm_dagster.demand.local_methods import LocalMethod
+from clm_dagster.demand.local_models import Learnt
 from clm_dagster.demand.outcomes import CONSTANT, DORMANT, constants_of, outcomes_of
 from clm_dagster.demand.panel_methods import Method
 from clm_dagster.demand.rules import Rules
 from clm_dagster.demand.series import Panel
 
 QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
+
+Learn = Callable[[LocalMethod, Panel], list[Learnt]]
+"""How a method learns: directly, or from what an interrupted run has left."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,16 @@ def look_ahead(
         first = max((rules.first_origin - panel.dates[0]).days // panel.step, 0)
     outcomes = outcomes_of(panel, first)
     weights, names = rules.weigh(panel.keys, outcomes)
-    now = np.array([panel.size])
     mean = np.zeros((len(panel), horizon))
     by_name = {method.name: method for method in methods}
+    gone = [n for n, w in zip(rules.methods, weights.T, strict=True) if w.any() and n not in by_name]
+    if gone:
+        raise ValueError(
+            f"there is no method {', '.join(gone)}, which the rules of an earlier contest name: train again"
+        )
     for name, weight in zip(rules.methods, weights.T, strict=True):
         if weight.any():
-            mean += weight[:, None] * run(by_name[name], panel, now, horizon)[:, 0]
+            mean += weight[:, None] * _path(rules, by_name[name], panel, horizon, run)
     mean[outcomes == DORMANT] = 0
     is_constant = outcomes == CONSTANT
     mean[is_constant] = np.where(mean[is_constant] > 0, constants_of(panel)[is_constant, None], 0)
@@ -78,6 +87,30 @@ def look_ahead(
     flat = np.isin(outcomes, (CONSTANT, DORMANT))
     quantiles[flat] = mean[flat][:, :, None]
     return Outlook(panel, names, outcomes, mean, quantiles)
+
+
+def _path(rules: Rules, method: Method, panel: Panel, horizon: int, run: Run) -> Floats:
+    """(series, horizon) by what the method has learnt, where the rules hold that."""
+    now = np.array([panel.size])
+    if isinstance(method, LocalMethod) and method.name in rules.learnt:
+        return method.paths_by(rules.learnt_of(method.name, panel.keys), panel, now, horizon)[:, 0]
+    return run(method, panel, now, horizon)[:, 0]
+
+
+def learn_directly(method: LocalMethod, panel: Panel) -> list[Learnt]:
+    """Let a method learn here and now."""
+    return method.learn(panel)
+
+
+def taught(rules: Rules, panel: Panel, methods: Sequence[Method], learn: Learn = learn_directly) -> Rules:
+    """The rules with what the models of one series learn from the contest's whole panel.
+
+    What is forecast at the panel's end stays the same. Later forecasts go by these orders and parameters, as the
+    backtest's later origins did, and take a tenth of the time.
+    """
+    used = {name for name, weight in zip(rules.methods, rules.weights.T, strict=True) if weight.any()}
+    local = [method for method in methods if isinstance(method, LocalMethod) and method.name in used]
+    return replace(rules, learnt={method.name: learn(method, panel) for method in local})
 
 
 def own_variances(panel: Panel) -> Floats:

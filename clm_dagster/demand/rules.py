@@ -4,8 +4,8 @@ Belongs here: that, as arrays and text that can be stored, and finding one's ser
 not: the contest (`model`), forecasts (`outlook`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clm_dagster.demand.backtest import BASELINES, COMBINATION
 from clm_dagster.demand.css import Floats
+from clm_dagster.demand.local_models import Learnt
 from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZERO
 from clm_dagster.demand.series import KEYS
 
@@ -41,6 +42,8 @@ class Rules:
     """(series, origins, steps) what came; NaN for series too young."""
     variances: Floats
     """(series,) mean squared errors."""
+    learnt: Mapping[str, Sequence[Learnt]] = field(default_factory=dict)
+    """By method, what its model has learnt of each series: later forecasts need no search (`outlook.taught`)."""
 
     def places(self, keys: pd.DataFrame) -> NDArray[np.int64]:
         """(series of keys,) the row here of each series, -1 for one that was not in the contest."""
@@ -85,6 +88,11 @@ class Rules:
         at = self.places(keys)
         return np.where(at >= 0, self.variances[at], own)
 
+    def learnt_of(self, method: str, keys: pd.DataFrame) -> list[Learnt | None]:
+        """What a method has learnt of some series; None of those that it does not know."""
+        known = self.learnt.get(method, ())
+        return [known[at] if at >= 0 and known else None for at in self.places(keys)]
+
     # ------------------------------------------------------------------------ to be stored
 
     def arrays(self) -> dict[str, Floats]:
@@ -100,6 +108,7 @@ class Rules:
             "methods": list(self.methods),
             "names": list(self.names),
             "outcomes": self.outcomes.tolist(),
+            "learnt": {method: list(found) for method, found in self.learnt.items()},
             "good": {kind: list(names) for kind, names in self.good.items()},
             "first_origin": None if self.first_origin is None else str(self.first_origin.date()),
         }
@@ -114,6 +123,7 @@ class Rules:
             names=tuple(about["names"]),
             outcomes=np.array(about["outcomes"]),
             good={kind: tuple(names) for kind, names in about["good"].items()},
+            learnt=about["learnt"],
             first_origin=None if first is None else pd.Timestamp(first),
             weights=arrays["weights"],
             paths=arrays["paths"],

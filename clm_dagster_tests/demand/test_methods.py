@@ -7,7 +7,8 @@ from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
 from clm_dagster.demand.features import design
-from clm_dagster.demand.local_methods import back_to_mean, learn_smoothing, learn_theta, local_methods
+from clm_dagster.demand.local_methods import local_methods
+from clm_dagster.demand.local_models import SmoothingModel, ThetaMethod, back_to_mean
 from clm_dagster.demand.model import contestants
 from clm_dagster.demand.panel_methods import (
     EightWeekMean,
@@ -108,12 +109,13 @@ def test_theta_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(6)
     series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
     theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    np.testing.assert_allclose(
-        learn_theta(series, 6, NONE)(series, NONE[: series.size + 15]), theirs, rtol=1e-9
-    )
+    theta = ThetaMethod()
+    ours = theta.path(theta.learn(series, 6, NONE), 6, series, NONE[: series.size + 15])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     noise = rng.normal(50, 3, 240)
     theirs = ThetaModel(pd.Series(noise), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    np.testing.assert_allclose(learn_theta(noise, 6, NONE)(noise, NONE[: noise.size + 15]), theirs, rtol=1e-9)
+    ours = theta.path(theta.learn(noise, 6, NONE), 6, noise, NONE[: noise.size + 15])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 def test_smoothing_goes_on_over_a_longer_history() -> None:
@@ -122,9 +124,11 @@ def test_smoothing_goes_on_over_a_longer_history() -> None:
     fitted = ExponentialSmoothing(
         series[:240], seasonal="add", seasonal_periods=6, initialization_method="heuristic"
     ).fit()
-    same = learn_smoothing(series[:240], 6, NONE)
-    np.testing.assert_allclose(same(series[:240], NONE[:252]), fitted.forecast(12), rtol=1e-6)
-    assert not np.allclose(same(series, NONE[:312]), same(series[:240], NONE[:252]), rtol=1e-4)
+    model = SmoothingModel()
+    learnt = model.learn(series[:240], 6, NONE)
+    then = model.path(learnt, 6, series[:240], NONE[:252])
+    np.testing.assert_allclose(then, fitted.forecast(12), rtol=1e-6)
+    assert not np.allclose(model.path(learnt, 6, series, NONE[:312]), then, rtol=1e-4)
 
 
 def test_weeks_are_sums_of_days(panel: Panel) -> None:

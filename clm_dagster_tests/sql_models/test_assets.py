@@ -25,8 +25,9 @@ MODELS = [
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
     "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
-    "value_contest", "value_deciles", "value_tracking",
-    ]  # fmt: skip
+    "value_contest", "value_deciles", "value_tracking", "demand_daily", "demand_keys", "demand_series",
+    "demand_promotions", "demand_contest",
+]  # fmt: skip
 
 
 def test_the_models_are_these(project: Project) -> None:

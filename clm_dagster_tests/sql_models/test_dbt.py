@@ -32,7 +32,7 @@ TABLES = (
     "staging.risk_bands", "staging.stage_map",
     "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
     "core.channel_daily", "marts.lifecycle_stages", "marts.stage_transitions", "marts.segment_moves",
-    "marts.cohort_retention", "marts.funnel_daily",
+    "marts.cohort_retention", "marts.funnel_daily", "core.demand_daily", "core.demand_keys", "core.demand_series",
 )  # fmt: skip
 
 

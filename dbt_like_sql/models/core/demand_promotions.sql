@@ -1,0 +1,43 @@
+{{ config(materialized='view') }}
+
+-- The discount on each day of a promotion, planned days included, for products and categories. Of several
+-- on a day the greatest counts.
+
+with promotions as (
+
+    select
+        case when product_id is not null then 'product' else 'category' end as level,
+        coalesce(product_id, category) as key,
+        starts_at,
+        ends_at,
+        discount
+    from {{ source('raw', 'promotions') }}
+    where {{ as_known() }} and not deleted and coalesce(product_id, category) is not null
+
+),
+
+days as (
+
+    select
+        level,
+        key,
+        discount,
+        unnest(generate_series(cast(starts_at as date), cast(ends_at - interval 1 microsecond as date), interval 1 day))
+            as day_at
+    from promotions
+
+),
+
+final as (
+
+    select
+        level,
+        key,
+        cast(day_at as date) as day,
+        max(discount) as discount
+    from days
+    group by level, key, cast(day_at as date)
+
+)
+
+select * from final
