@@ -153,6 +153,10 @@ class Settings(BaseSettings):
         description="Of each level, so many countries, channels, categories have forecasts of their own.",
     )
     demand_products: int = Field(100, ge=0, description="So many products have forecasts of their own.")
+    demand_lstm: bool = Field(
+        False,
+        description="Whether an LSTM takes part in the contest of forecasts; it needs the extra `lstm`.",
+    )
     reorder_lead_days: int = Field(
         7, ge=1, le=28, description="Days from ordering a product to having it on the shelf."
     )

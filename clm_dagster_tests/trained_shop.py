@@ -31,7 +31,7 @@ def few_churn() -> tuple[Any, ...]:
     return tuple(entry for entry in churn_contestants() if entry.name in FEW_CHURN)
 
 
-def few_demand(jobs: int = 1, weekly: bool = False) -> list[Method]:
+def few_demand(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
     return [method for method in demand_contestants(jobs, weekly) if method.name in FEW_DEMAND]
 
 

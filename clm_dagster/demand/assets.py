@@ -28,6 +28,7 @@ from clm_dagster.demand import (
     intervals,
     local_methods,
     local_models,
+    lstm,
     model,
     outcomes,
     outlook,
@@ -81,14 +82,16 @@ CALENDAR_DAYS = 365
 def demand_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """The tables of this room, in the order in which they are computed."""
     methods: list[Any] = [
-        adding_up, arima, backtest, css, features, intervals, local_methods, local_models, model, outcomes, outlook,
-        panel_methods, reading, reconcile, rules, series, served, transforms,
+        adding_up, arima, backtest, css, features, intervals, local_methods, local_models, lstm, model, outcomes,
+        outlook, panel_methods, reading, reconcile, rules, series, served, transforms,
     ]  # fmt: skip
     reads = ["demand_keys", "demand_series", "demand_promotions"]
     weeks = range(1, DemandSettings().horizon_weeks + 1)
     lead = (settings.reorder_lead_days, settings.reorder_service_level)
     return [
-        frame_table(project, MODEL, reads, [*methods, gates, training], model=MODEL),
+        frame_table(
+            project, MODEL, reads, [*methods, gates, training], model=MODEL, chosen=settings.demand_lstm
+        ),
         frame_table(project, FORECASTS, reads, [*methods, _forecast], model=MODEL),
         frame_table(
             project, ACCURACY, [FORECASTS, "demand_series"], [realised, reading, _accuracy], model=MODEL,

@@ -31,6 +31,8 @@ from clm_dagster.demand.backtest import (
 from clm_dagster.demand.css import Floats
 from clm_dagster.demand.intervals import conformal_quantiles
 from clm_dagster.demand.local_methods import local_methods
+from clm_dagster.demand.lstm import NAME as LSTM
+from clm_dagster.demand.lstm import GlobalLSTM
 from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZERO, outcomes_of
 from clm_dagster.demand.outlook import Learn, Outlook, learn_directly, look_ahead, own_variances, taught
 from clm_dagster.demand.panel_methods import (
@@ -68,6 +70,8 @@ class DemandSettings:
     """Days between origins; the last is one horizon before as_of."""
     memory_days: int = 4 * 364
     """Older days are not learnt from."""
+    lstm: bool = False
+    """Whether a recurrent network takes part; it needs torch."""
     jobs: int = 1
     """Processes for models that are fitted one series at a time."""
 
@@ -134,7 +138,7 @@ def hold_contests(
     judged = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
     return {
         period: hold_contest(
-            panel, contestants(settings.jobs, period == WEEK), judged[period], settings, run
+            panel, contestants(settings.jobs, period == WEEK, settings.lstm), judged[period], settings, run
         )
         for period, panel in panels.items()
     }  # fmt: skip
@@ -147,7 +151,11 @@ def look_ahead_of(
     horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
     return {
         period: look_ahead(
-            rules[period], panel, contestants(settings.jobs, period == WEEK), horizons[period], run
+            rules[period],
+            panel,
+            contestants(settings.jobs, period == WEEK, LSTM in rules[period].methods),
+            horizons[period],
+            run,
         )
         for period, panel in panels.items()
         if period in rules
@@ -171,13 +179,14 @@ def forecasts_of(outlooks: Mapping[str, Outlook]) -> pd.DataFrame:
     return by_period({period: outlook.forecasts for period, outlook in outlooks.items()})
 
 
-def contestants(jobs: int = 1, weekly: bool = False) -> list[Method]:
+def contestants(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
     """Everyone in the contest of days, or of weeks, where the two that learn a calendar sum their days."""
     calendar: list[Method] = [CalendarRegression(), GlobalBoosting()]
     if weekly:
         calendar = [SummedDays(method) for method in calendar]
     rules: list[Method] = [SeasonalNaive(), EightWeekMean(), IntermittentDemand()]
-    return [*rules, *calendar, *local_methods(jobs)]
+    networks: list[Method] = [GlobalLSTM()] if lstm else []
+    return [*rules, *calendar, *local_methods(jobs), *networks]
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def demand_settings(settings: Settings, series: int = 0) -> DemandSettings:
     from os import cpu_count
 
     threads = settings.threads or cpu_count() or 1
-    return DemandSettings(jobs=threads if series >= SERIES_WORTH_PROCESSES else 1)
+    jobs = threads if series >= SERIES_WORTH_PROCESSES else 1
+    return DemandSettings(lstm=settings.demand_lstm, jobs=jobs)
 
 
 SERIES_WORTH_PROCESSES = 60

@@ -24,7 +24,7 @@ def fast() -> Iterator[None]:
     """The contest without its slowest three, which have tests of their own."""
     everyone = contestants
 
-    def some(jobs: int = 1, weekly: bool = False) -> list[Method]:
+    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
         return [method for method in everyone(jobs, weekly) if method.name in FAST]
 
     with pytest.MonkeyPatch.context() as patch:

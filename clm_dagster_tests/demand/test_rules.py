@@ -35,7 +35,7 @@ def fast() -> Iterator[None]:
     """The contest without its slow methods."""
     everyone = contestants
 
-    def some(jobs: int = 1, weekly: bool = False) -> list[Method]:
+    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
         return [method for method in everyone(jobs, weekly) if method.name in FAST]
 
     with pytest.MonkeyPatch.context() as patch:
