@@ -157,7 +157,7 @@ class CalendarRegression:
         ]
         ahead = design(panel, origins, horizon, discounts)
         inputs = (_without_gaps(ahead) - mean[:, None, None]) / scale[:, None, None]
-        answer = base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope)
+        answer = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
         return np.nan_to_num(np.maximum(answer, 0) * ahead.level[:, :, None])
 
 
