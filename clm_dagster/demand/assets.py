@@ -322,7 +322,7 @@ _COLUMNS = [
 ]  # fmt: skip
 _NONE = pd.DataFrame(columns=["period", *KEYS, "date", "mean"])
 _ACCURACY_COLUMNS = [
-    "kind", "forecast_as_of", "period", *KEYS, "model", "is_chosen", "outcome", "origins", "steps", *training.MEASURES,
+    "kind", "forecast_as_of", "period", *KEYS, "model", "is_chosen", "outcome", "origins", "steps", *backtest.MEASURES,
     *training.BANDS, "actual", "forecast", "model_version",
 ]  # fmt: skip
 _REORDER_COLUMNS = [

@@ -31,6 +31,7 @@ GOOD_WITHIN = 1.05
 LEAST_GOOD = 3
 LEAST_SERIES = 5
 STANDARD_ERRORS = 2.0
+MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
 BASELINES = ("seasonal_naive", "eight_week_mean")
 
 Run = Callable[[Method, Panel, Ints, int], Floats]
@@ -197,7 +198,7 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
     NaN where a measure has no meaning (no origin, nothing sold, nothing to scale by).
     """
     if not actual.shape[1]:
-        return {name: np.full(len(actual), np.nan) for name in ("mase", "rmsse", "smape", "wape", "bias")}
+        return {name: np.full(len(actual), np.nan) for name in MEASURES}
     error = paths - actual
     size = np.abs(error)
     both = np.abs(actual) + np.abs(paths)

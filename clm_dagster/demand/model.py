@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from clm_dagster.demand.backtest import (
     BASELINES,
+    MEASURES,
     Backtest,
     Choice,
     Run,
@@ -48,6 +49,7 @@ from clm_dagster.demand.rules import Rules
 from clm_dagster.demand.series import (
     DAYS_OF_RULE,
     DAYS_OF_WEEK,
+    KEYS,
     Panel,
     daily_panel,
     weekly_panel,
@@ -235,7 +237,7 @@ class Contest:
         backtest, origins = self.backtest, self.backtest.origins
         known = np.flatnonzero(origins + backtest.horizon <= origins[-2]) if origins.size > 2 else origins[:0]
         if not known.size:
-            return backtest.panel.keys.iloc[:0].assign(method=[])
+            return pd.DataFrame(columns=[*KEYS, "method", *MEASURES])
         early = replace(backtest, origins=origins[known], paths=backtest.paths[:, :, known])
         choice = _with_rules(early.choose(self.outcomes, self.spacing), self.outcomes, backtest.methods)
         late = np.einsum("sm,msoh->soh", choice.weights, backtest.paths[:, :, -2:])

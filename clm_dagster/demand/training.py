@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from clm_dagster.champions import read_models, row_without_model
 from clm_dagster.contest import Verdict
 from clm_dagster.demand import checks, pictures
-from clm_dagster.demand.backtest import BASELINES
+from clm_dagster.demand.backtest import BASELINES, MEASURES
 from clm_dagster.demand.checkpoints import keeping, learning
 from clm_dagster.demand.diagnostics import explain
 from clm_dagster.demand.gates import RULE, gain_over, judge_demand
@@ -45,7 +45,6 @@ from clm_dagster.sql_models.frame_tables import Compute, Computed, Request
 from clm_dagster.tracking import LoggedModel, TrackedRun, Tracking, data_hash, training_tags
 from clm_dagster.warehouse import Connection
 
-MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
 BANDS = ("coverage_80", "coverage_95", "interval_score_80", "interval_score_95")
 KEPT = ("chosen", *BASELINES)
 """Of every series, whose measures are kept as a table; those of all methods are an artefact in MLflow."""

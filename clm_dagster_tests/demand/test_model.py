@@ -140,6 +140,26 @@ def test_odd_series_have_a_stated_outcome(series: pd.DataFrame) -> None:
     assert 0 < young["mean"].sum() < 28
 
 
+def test_the_choice_is_judged_on_dates_that_it_did_not_see(series: pd.DataFrame) -> None:
+    panel = daily_panel(series, AS_OF)
+    contest = hold_contest(panel, contestants(), 28, DemandSettings())
+    held_out = contest.held_out
+    assert held_out.groupby("method").size().to_dict() == dict.fromkeys(
+        ("chosen", "seasonal_naive", "eight_week_mean"), len(panel)
+    )
+    last = contest.backtest.origins[-2:]
+    row = int(np.flatnonzero((panel.keys.key == "p1") & (panel.keys.measure == "units"))[0])
+    paths = SeasonalNaive().paths(panel, contest.backtest.origins, 28)[row, -2:]
+    actual = panel.values[row, last[:, None] + np.arange(28)]
+    naive = held_out[(held_out.key == "p1") & (held_out.measure == "units")].set_index("method").mase
+    scale = contest.backtest.scales[0][row]
+    assert naive["seasonal_naive"] == pytest.approx(np.abs(paths - actual).mean() / scale)
+    assert naive["chosen"] < naive["seasonal_naive"]
+    young = hold_contest(panel.latest(230), contestants(), 28, DemandSettings())
+    assert young.backtest.origins.size == 2 and young.held_out.empty
+    assert set(young.held_out.columns) == set(held_out.columns)
+
+
 def test_a_shop_of_a_few_days_is_forecast() -> None:
     for size in (1, 3, 10, 40):
         as_of = date(2023, 1, 2) + pd.Timedelta(days=size)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.demand import model
+from clm_dagster.demand import checkpoints, model
+from clm_dagster.demand.local_methods import LocalMethod
 from clm_dagster.demand.local_models import ArimaModel
 from clm_dagster.demand.model import (
     DAY,
@@ -85,6 +87,24 @@ def test_models_go_on_with_what_they_learnt_and_search_only_for_new_series(
     ahead(rules, pd.concat([series, new]), later)
     periods = [period for period, found in rules.items() if "arima" in found.learnt]
     assert periods and len(searched) == 2 * len(periods)  # units and revenue
+
+
+def test_what_was_learnt_before_a_kill_is_not_learnt_again(
+    rules: dict[str, Rules], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SERIES_AT_ONCE", 3)
+    panel = panels_of(shop(), AS_OF, SETTINGS)[DAY]
+    theta = next(method for method in contestants() if method.name == "theta")
+    assert isinstance(theta, LocalMethod)
+    killed = checkpoints.learning(tmp_path)
+    learnt = killed(theta, panel)
+    assert learnt == theta.learn(panel)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == -(-len(panel) // 3)
+    files[0].unlink()
+    kept = {path: path.stat().st_mtime_ns for path in files[1:]}
+    assert checkpoints.learning(tmp_path)(theta, panel) == learnt
+    assert {path: path.stat().st_mtime_ns for path in files[1:]} == kept
 
 
 def test_weeks_later_they_look_at_what_has_come_since(rules: dict[str, Rules]) -> None:
