@@ -94,7 +94,7 @@ def contest_page(contest: pd.DataFrame) -> Draw:
             axes.barh([name.replace("_", " ") for name in bars.index], bars.to_numpy(), color=colours)
             for at, value in enumerate(bars):
                 axes.text(value, at, f" {value:.3f}", va="center", fontsize=8, color=INK)
-            style(axes, f"Mean MASE of the backtest, {period}s (smaller is better)")
+            style(axes, f"Mean MASE of the backtest, {period}s")
             axes.grid(visible=False)
             axes.margins(x=0.15)
 
