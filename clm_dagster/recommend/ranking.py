@@ -19,6 +19,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from clm_dagster.contest import ContestError
+from clm_dagster.recommend.binning import BINS, bin_edges, places
 from clm_dagster.recommend.candidates import (
     BuyAgain,
     ContentBased,
@@ -140,15 +141,17 @@ class Ranker:
         y = np.concatenate([part[1] for part in parts])
         weight = np.concatenate([part[2] for part in parts])
         # A column without any value, such as last year's season in a young shop, has no bins.
-        self.columns = [str(name) for name in x if x[name].notna().any()]
-        self.models = [
-            self._member(x[self.columns], y, weight, number) for number in range(self.settings.members)
-        ]
+        self.edges = bin_edges(x[[name for name in x if x[name].notna().any()]])
+        binned = places(x, self.edges)
+        self.models = [self._member(binned, y, weight, number) for number in range(self.settings.members)]
         return self
 
-    def _member(
-        self, x: pd.DataFrame, y: Ints, weight: Scores, number: int
-    ) -> HistGradientBoostingClassifier:
+    @property
+    def columns(self) -> list[str]:
+        """The features that the models take, in their order."""
+        return list(self.edges)
+
+    def _member(self, x: Scores, y: Ints, weight: Scores, number: int) -> HistGradientBoostingClassifier:
         """One model of the mean: all that was bought, and its own share of what was not, weighted up to the whole."""
         count = max(self.settings.shares, self.settings.members)
         drawn = np.random.default_rng(SEED).integers(0, count, len(y)) == number
@@ -157,7 +160,7 @@ class Ranker:
         return HistGradientBoostingClassifier(
             learning_rate=self.settings.learning_rate, max_iter=self.settings.iterations,
             max_leaf_nodes=self.settings.leaves, max_features=0.5, min_samples_leaf=100, l2_regularization=5.0,
-            max_bins=64, early_stopping=False, random_state=SEED + number,
+            max_bins=BINS, early_stopping=False, random_state=SEED + number,
         ).fit(x[kept], y[kept], sample_weight=scale[kept])  # fmt: skip
 
     def prepared(self, past: Interactions) -> PairFeatures:
@@ -209,7 +212,8 @@ class Ranker:
         if x.empty:
             return np.zeros(0, dtype=np.float32)
         # The last digits of a sum differ between machines: what differs less is a tie.
-        chances = [model.predict_proba(x[self.columns])[:, 1] for model in self.models]
+        binned = places(x, self.edges)
+        chances = [model.predict_proba(binned)[:, 1] for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
     def _examples(self, lines: pd.DataFrame, day: date) -> list[Examples]:
