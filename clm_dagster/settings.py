@@ -147,6 +147,23 @@ class Settings(BaseSettings):
     value_horizon_days: int = Field(
         90, ge=1, description="Days after as_of in which a customer's spend is forecast."
     )
+    recommend_horizon_days: int = Field(
+        60, ge=1, description="Days after as_of in which a purchase of what was recommended counts."
+    )
+    recommend_count: int = Field(10, ge=1, description="Places on each list of recommendations.")
+    recommend_active_days: int = Field(
+        90, ge=1, description="A product without a sale in so many days before as_of is not recommended."
+    )
+    rules_days: int = Field(365, ge=2, description="Days before as_of whose baskets say what goes with what.")
+    rules_min_support: float = Field(
+        0.01, gt=0, le=1, description="The share of all baskets that products must be in together."
+    )
+    rules_min_confidence: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="The share of baskets with a rule's antecedent that must hold its consequent.",
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")

@@ -59,7 +59,7 @@ class RankerSettings:
     active_days: int = 90
     per_recommender: int = 30
     customers: int = 1000
-    members: int = 2
+    members: int = 3
     shares: int = 6
     iterations: int = 60
     learning_rate: float = 0.12
