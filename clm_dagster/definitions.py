@@ -21,6 +21,7 @@ from clm_dagster.lifecycle.cohort_charts import cohort_chart, funnel_chart
 from clm_dagster.lifecycle.facts import cutoff_facts
 from clm_dagster.personas.assets import persona_assets, persona_tables
 from clm_dagster.publish.assets import publish_asset
+from clm_dagster.recommend.assets import recommend_assets, recommend_tables
 from clm_dagster.segments.charts import segment_chart
 from clm_dagster.segments.checks import segment_map_check
 from clm_dagster.settings import Settings, load_settings
@@ -75,6 +76,7 @@ def python_tables(project: Project, settings: Settings) -> list[FrameTable]:
         *value_tables(project, settings),
         *churn_tables(project, settings),
         *demand_tables(project, settings),
+        *recommend_tables(project, settings),
     ]
 
 
@@ -121,6 +123,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *value_assets(project, settings),
         *churn_assets(project, settings),
         *demand_assets(project, settings),
+        *recommend_assets(project, settings),
     ]
     written = python_tables(project, settings)
     read_by_people = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]

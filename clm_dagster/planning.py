@@ -100,13 +100,18 @@ def stale_trainings(project: Project, table: FrameTable, builds: Builds, keys: S
 def stale_scores(
     project: Project, tables: Sequence[FrameTable], builds: Builds, keys: Sequence[str]
 ) -> list[str]:
-    """Of the snapshots that are scored, those where a score is stale and a model was trained by then."""
+    """Of the snapshots that are scored, those where a score is stale and a model was trained by then.
+
+    Tables without a model of their own come along as soon as any other has one.
+    """
     scores = [table for table in tables if not table.is_trained]
-    return [
-        key
-        for key in keys
-        if any(t.model_key(builds, key) is not None and t.is_stale(project, builds, key) for t in scores)
-    ]
+    return [key for key in keys if any(t.is_stale(project, builds, key) for t in _due(scores, builds, key))]
+
+
+def _due(scores: Sequence[FrameTable], builds: Builds, key: str) -> list[FrameTable]:
+    """The tables that can be computed at a snapshot: none before the first model."""
+    ready = [table for table in scores if table.model_key(builds, key) is not None]
+    return [*ready, *(table for table in scores if table.model is None)] if ready else []
 
 
 def ranges(keys: Sequence[str], step_days: int = 1) -> list[tuple[str, str]]:

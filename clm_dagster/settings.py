@@ -163,6 +163,23 @@ class Settings(BaseSettings):
     reorder_service_level: float = Field(
         0.95, gt=0.5, lt=1, description="Probability that a product does not run out in a lead time."
     )
+    recommend_horizon_days: int = Field(
+        60, ge=1, description="Days after as_of in which a purchase of what was recommended counts."
+    )
+    recommend_count: int = Field(10, ge=1, description="Places on each list of recommendations.")
+    recommend_active_days: int = Field(
+        90, ge=1, description="A product without a sale in so many days before as_of is not recommended."
+    )
+    rules_days: int = Field(365, ge=2, description="Days before as_of whose baskets say what goes with what.")
+    rules_min_support: float = Field(
+        0.01, gt=0, le=1, description="The share of all baskets that products must be in together."
+    )
+    rules_min_confidence: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="The share of baskets with a rule's antecedent that must hold its consequent.",
+    )
     webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
 
     @field_validator("end_date", mode="before")

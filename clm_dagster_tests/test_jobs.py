@@ -54,13 +54,18 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
         "core/repurchase_survival", "core/lifecycle_cutoffs", "core/stage_states", "marts/lifecycle_stages",
         "marts/stage_transitions", "marts/segment_moves",
     }  # fmt: skip
-    models = {"models/persona_model", "models/churn_model", "models/value_model", "models/demand_model"}
+    models = {
+        "models/persona_model", "models/churn_model", "models/value_model", "models/demand_model",
+        "models/recommender_model",
+    }  # fmt: skip
     scores = {
         "marts/personas", "marts/persona_profiles", "marts/churn_scores", "marts/feature_drift",
         "marts/model_scorecard", "marts/churn_contest", "marts/churn_fairness", "marts/customer_value",
         "marts/value_expectations", "marts/value_by_segment", "marts/value_contest", "marts/value_deciles",
         "marts/value_tracking", "marts/demand_calendar", "marts/demand_contest", "marts/demand_forecasts",
         "marts/forecast_accuracy", "marts/reorder_points",
+        "marts/recommendations", "marts/similar_products", "marts/product_affinity", "marts/basket_rules",
+        "marts/recommender_contest", "marts/recommender_by_segment",
     }  # fmt: skip
     assert selected(definitions, MODELS) == models
     assert selected(definitions, SCORES) == scores | {"published/warehouse"}
@@ -74,7 +79,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
-    assert len(partitioned) == 27
+    assert len(partitioned) == 32
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

@@ -79,8 +79,8 @@ def run_trained_shop(folder: Path) -> Ran:
     ).to_csv(_made(folder / "inbox") / "events.csv", index=False)
     settings = load_settings(
         source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
-        start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30, contest_snapshots=4,
-        train_count=2, score_count=13, demand_products=5,
+        start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30,
+        recommend_horizon_days=30, contest_snapshots=4, train_count=2, score_count=13, demand_products=5,
     )  # fmt: skip
     with at_home(settings):
         run_shop(settings, lambda title, total: lambda name, done: None)

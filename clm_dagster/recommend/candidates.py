@@ -306,4 +306,5 @@ def _to_one(scores: Scores) -> Scores:
 
 
 def _dense(scores: sparse.csr_array) -> Scores:
-    return scores.astype(np.float32).toarray()
+    # Dense first: casting a sparse product would sort it.
+    return scores.toarray().astype(np.float32)

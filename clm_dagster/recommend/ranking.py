@@ -19,6 +19,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from clm_dagster.contest import ContestError
+from clm_dagster.recommend.binning import BINS, bin_edges, places
 from clm_dagster.recommend.candidates import (
     BuyAgain,
     ContentBased,
@@ -34,6 +35,9 @@ from clm_dagster.recommend.similarity import Scores, blocks
 
 SEED = 20111209
 LISTS = ("next_best", "discover")
+# Features, whether it was bought, and weights of candidates; and those of several training instants.
+Examples = tuple[pd.DataFrame, Ints, Scores]
+Taught = dict[date, list[Examples]]
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,22 @@ class RankerSettings:
     horizon_days: how far ahead a purchase counts. spacing_days, snapshots: the training instants, back from the last
     mature one; year_ago adds one. history_days: how much past an instant must have. active_days: a
     product without a sale for longer is never recommended. customers: at most so many customers teach, per
-    instant. members: models whose mean ranks; each learns from its own share of the candidates not bought, so that
-    the mean sees all of them and no draw decides (one model on a third moved NDCG by .005 from draw to draw).
+    instant. members: models whose mean ranks; each learns from its own of `shares` parts of the candidates not
+    bought, so that no single draw decides (one model on a third moved NDCG by .005 from draw to draw).
     """
 
     horizon_days: int = 60
-    spacing_days: int = 30
-    snapshots: int = 5
+    spacing_days: int = 60
+    snapshots: int = 3
     year_ago: bool = True
     history_days: int = 90
     active_days: int = 90
-    per_recommender: int = 60
-    customers: int = 5000
+    per_recommender: int = 30
+    customers: int = 1000
     members: int = 3
-    iterations: int = 100
-    learning_rate: float = 0.08
+    shares: int = 6
+    iterations: int = 60
+    learning_rate: float = 0.12
     leaves: int = 31
 
 
@@ -108,10 +113,14 @@ class Ranker:
     recommenders: Callable[[pd.DataFrame], Sequence[Recommender]] = default_recommenders
     name: str = "two_stages"
 
-    def fit(self, lines: pd.DataFrame, as_of: date, products: pd.DataFrame) -> "Ranker":
+    def fit(
+        self, lines: pd.DataFrame, as_of: date, products: pd.DataFrame, taught: Taught | None = None
+    ) -> "Ranker":
         """Learn from purchases before as_of alone. lines: columns of `interactions`; products: of `product_words`.
 
-        Raises ContestError where no training instant has a customer who came back.
+        taught: examples by instant that another ranker of the same settings made of the same lines; those that are
+        missing are added. They hold for any as_of at which their label is known. Raises ContestError where no
+        training instant has a customer who came back.
         """
         self.products = products
         instants = pd.to_datetime(lines["day"])
@@ -119,9 +128,10 @@ class Ranker:
         if known.empty:
             raise ContestError(f"no purchase before {as_of}: a ranker has nothing to learn from")
         days = training_days(as_of, instants.min().date(), self.settings)
-        taught = {day: self._examples(known, day) for day in days}
-        self.days = tuple(day for day, parts in taught.items() if parts)
-        parts = [part for of_day in taught.values() for part in of_day]
+        taught = {} if taught is None else taught
+        taught |= {day: self._examples(known, day) for day in days if day not in taught}
+        self.days = tuple(day for day in days if taught[day])
+        parts = [part for day in days for part in taught[day]]
         if not parts:
             raise ContestError(
                 f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
@@ -131,24 +141,26 @@ class Ranker:
         y = np.concatenate([part[1] for part in parts])
         weight = np.concatenate([part[2] for part in parts])
         # A column without any value, such as last year's season in a young shop, has no bins.
-        self.columns = [str(name) for name in x if x[name].notna().any()]
-        self.models = [
-            self._member(x[self.columns], y, weight, number) for number in range(self.settings.members)
-        ]
+        self.edges = bin_edges(x[[name for name in x if x[name].notna().any()]])
+        binned = places(x, self.edges)
+        self.models = [self._member(binned, y, weight, number) for number in range(self.settings.members)]
         return self
 
-    def _member(
-        self, x: pd.DataFrame, y: Ints, weight: Scores, number: int
-    ) -> HistGradientBoostingClassifier:
+    @property
+    def columns(self) -> list[str]:
+        """The features that the models take, in their order."""
+        return list(self.edges)
+
+    def _member(self, x: Scores, y: Ints, weight: Scores, number: int) -> HistGradientBoostingClassifier:
         """One model of the mean: all that was bought, and its own share of what was not, weighted up to the whole."""
-        count = self.settings.members
+        count = max(self.settings.shares, self.settings.members)
         drawn = np.random.default_rng(SEED).integers(0, count, len(y)) == number
         kept = (y == 1) | drawn
         scale = np.where(y == 1, weight, weight * count)
         return HistGradientBoostingClassifier(
             learning_rate=self.settings.learning_rate, max_iter=self.settings.iterations,
             max_leaf_nodes=self.settings.leaves, max_features=0.5, min_samples_leaf=100, l2_regularization=5.0,
-            max_bins=64, early_stopping=False, random_state=SEED + number,
+            max_bins=BINS, early_stopping=False, random_state=SEED + number,
         ).fit(x[kept], y[kept], sample_weight=scale[kept])  # fmt: skip
 
     def prepared(self, past: Interactions) -> PairFeatures:
@@ -200,10 +212,11 @@ class Ranker:
         if x.empty:
             return np.zeros(0, dtype=np.float32)
         # The last digits of a sum differ between machines: what differs less is a tie.
-        chances = [model.predict_proba(x[self.columns])[:, 1] for model in self.models]
+        binned = places(x, self.edges)
+        chances = [model.predict_proba(binned)[:, 1] for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
-    def _examples(self, lines: pd.DataFrame, day: date) -> list[tuple[pd.DataFrame, Ints, Scores]]:
+    def _examples(self, lines: pd.DataFrame, day: date) -> list[Examples]:
         """Features, labels and weights of the candidates of customers who came after `day`; none if nobody did."""
         s = self.settings
         try:

@@ -19,6 +19,42 @@ Texts = NDArray[np.object_]
 WINDOW = 28
 
 
+class Explainer:
+    """Sentences on pairs of customers and products; what all of them look up is computed once.
+
+    similarity: products x products, as `ItemNeighbours.similarity`; without it nothing is said of what goes with
+    what. names: product_id -> name; a product without one is called by its id. window: days of "now".
+    """
+
+    def __init__(
+        self,
+        past: Interactions,
+        similarity: sparse.csr_array | None = None,
+        names: pd.Series | None = None,
+        window: int = WINDOW,
+    ) -> None:
+        everything = np.arange(past.shape[1], dtype=np.int64)
+        self.similarity = similarity
+        self.popular = popular_reasons(past, everything, window)
+        self.called = _called(past, everything, names)
+        self.days, self.recent = past.decayed(), past.decayed(180.0)
+        self.first, self.last = past.earliest(), past.latest()
+
+    def of(self, rows: Ints, products: Ints) -> Texts:
+        """One sentence for each of n pairs of a customer's and a product's number."""
+        out = self.popular[products]
+        own = cells(self.days, rows, products)
+        if self.similarity is not None:
+            source, strength = best_stored(self.similarity[products].multiply(self.recent[rows]).tocsr())
+            with_source = (strength > 0) & (own == 0)
+            called = self.called[source[with_source]]
+            out[with_source] = "often bought by those who bought " + called + ", as this customer did"
+        bought = own > 0
+        first, last = (cells(table, rows[bought], products[bought]) for table in (self.first, self.last))
+        out[bought] = repeat_reasons(own[bought], first, last)
+        return out
+
+
 def reasons(
     past: Interactions,
     rows: Ints,
@@ -27,25 +63,8 @@ def reasons(
     names: pd.Series | None = None,
     window: int = WINDOW,
 ) -> Texts:
-    """One sentence for each of n pairs of a customer's and a product's number.
-
-    similarity: products x products, as `ItemNeighbours.similarity`; without it nothing is said of what goes with
-    what. names: product_id -> name; a product without one is called by its id. window: days of "now".
-    """
-    out = popular_reasons(past, products, window)
-    own = cells(past.decayed(), rows, products)
-    if similarity is not None:
-        source, strength = best_stored(similarity[products].multiply(past.decayed(180.0)[rows]).tocsr())
-        with_source = (strength > 0) & (own == 0)
-        called = _called(past, source[with_source], names)
-        out[with_source] = "often bought by those who bought " + called + ", as this customer did"
-    bought = own > 0
-    out[bought] = repeat_reasons(
-        own[bought],
-        cells(past.earliest(), rows, products)[bought],
-        cells(past.latest(), rows, products)[bought],
-    )
-    return out
+    """One sentence for each of n pairs; arguments as of `Explainer`, which is quicker for many blocks of pairs."""
+    return Explainer(past, similarity, names, window).of(rows, products)
 
 
 def repeat_reasons(

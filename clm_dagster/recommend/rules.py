@@ -8,6 +8,7 @@ mlxtend's fpgrowth takes 10.1 s for the same itemsets.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,10 @@ MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 
 class RuleError(ValueError):
     """Baskets or thresholds from which no rule can be made; says which."""
+
+
+class TooManyItemsets(RuleError):  # noqa: N818
+    """The support is so low that the frequent itemsets are more than can be kept."""
 
 
 def rule_measures(
@@ -110,12 +115,18 @@ def _extend(
 
 
 def basket_rules(
-    lines: pd.DataFrame, min_support: float, min_confidence: float = 0.0, longest: int = 3
+    lines: pd.DataFrame,
+    min_support: float,
+    min_confidence: float = 0.0,
+    longest: int = 3,
+    most: int | None = None,
+    min_baskets: int = 1,
 ) -> pd.DataFrame:
     """Rules "who buys the antecedent also buys the consequent", one product on the right, strongest first.
 
     lines: order_id, product_id. min_support: share of all baskets that hold the whole rule, above 0 and at most 1;
-    longest: products in a rule, both sides together, at least 2. Columns antecedent (tuple of ids, sorted),
+    longest: products in a rule, both sides together, at least 2. min_baskets: however small the support. most:
+    itemsets above which TooManyItemsets is raised, None for no limit. Columns antecedent (tuple of ids, sorted),
     consequent, items, baskets (with the whole rule), the measures, p_value and q_value. The q-values' family is
     every rule of sufficient support, whatever its confidence. Sorted by lift, then antecedent and consequent.
     """
@@ -125,9 +136,13 @@ def basket_rules(
         raise RuleError(f"a rule has at least 2 products; longest is {longest}")
     lines = lines[["order_id", "product_id"]].dropna()
     total = int(lines["order_id"].nunique())
-    minimum = max(1, int(np.ceil(min_support * total - 1e-9)))
+    minimum = max(1, min_baskets, int(np.ceil(min_support * total - 1e-9)))
     words, products, baskets = bitsets(lines, minimum)
-    counts = dict(eclat(words, minimum, longest))
+    counts = dict(islice(eclat(words, minimum, longest), None if most is None else most + 1))
+    if most is not None and len(counts) > most:
+        raise TooManyItemsets(
+            f"more than {most:,} sets of products are in {minimum} of {total:,} baskets; raise min_support"
+        )
     found = [
         (tuple(i for i in items if i != right), right, items)
         for items in counts

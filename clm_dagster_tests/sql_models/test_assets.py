@@ -26,7 +26,7 @@ MODELS = [
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
     "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
     "value_contest", "value_deciles", "value_tracking", "demand_daily", "demand_keys", "demand_series",
-    "demand_promotions", "demand_contest",
+    "demand_promotions", "demand_contest", "recommender_contest", "recommender_by_segment",
 ]  # fmt: skip
 
 

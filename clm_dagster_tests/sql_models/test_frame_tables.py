@@ -95,6 +95,26 @@ def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(
     assert stale() == [WEEKS[3]]
 
 
+def test_a_table_without_a_model_comes_along_once_another_has_one(
+    connection: Connection, project: Project, tables: list[FrameTable]
+) -> None:
+    model, plain = tables[0], frame_table(project, "marts.similar_products", ["customer_features"], [])
+    for relation in READS:
+        build(connection, relation, WEEKS[1])
+
+    def stale() -> list[str]:
+        return stale_scores(project, [*tables, plain], Builds.read(connection), WEEKS[1:2])
+
+    up_to_date(connection, project, plain, WEEKS[1])
+    assert stale() == []
+    up_to_date(connection, project, model, WEEKS[1])
+    for table in tables[1:]:
+        up_to_date(connection, project, table, WEEKS[1])
+    assert stale() == []
+    build(connection, plain.relation, WEEKS[1], "older code")
+    assert stale() == WEEKS[1:2]
+
+
 def test_a_training_is_stale_after_one_that_is(
     connection: Connection, project: Project, tables: list[FrameTable]
 ) -> None:

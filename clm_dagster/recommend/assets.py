@@ -1,0 +1,379 @@
+"""The assets of recommendations: the trained ranker, everybody's lists, similar products, what goes with what.
+
+Belongs here: tables, their versions, scoring a snapshot. Does not: training (`training`), lists (`listing`), the
+contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment).
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from clm_dagster.champions import Choice, Trainings
+from clm_dagster.checks import check_coverage
+from clm_dagster.partitions import as_of_of_key
+from clm_dagster.recommend import (
+    affinity,
+    binning,
+    candidates,
+    checks,
+    cold,
+    features,
+    interactions,
+    judging,
+    listing,
+    metrics,
+    model,
+    ranking,
+    reading,
+    reasons,
+    rules,
+    served,
+    similar,
+    similarity,
+    training,
+)
+from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
+from clm_dagster.recommend.interactions import InteractionError, Interactions
+from clm_dagster.recommend.listing import COLD, Ways, everyones_lists
+from clm_dagster.recommend.ranking import Ranker
+from clm_dagster.recommend.reading import MODEL, read_baskets, read_customers, read_past, read_products
+from clm_dagster.recommend.rules import TooManyItemsets, basket_rules, held_later
+from clm_dagster.recommend.served import TRUSTED, to_ranker
+from clm_dagster.recommend.similar import similar_products
+from clm_dagster.settings import Settings
+from clm_dagster.snapshots import weeks_to_mature
+from clm_dagster.sql_models.frame_tables import (
+    Compute,
+    Computed,
+    FrameTable,
+    Read,
+    Request,
+    frame_asset,
+    frame_table,
+)
+from clm_dagster.sql_models.parts import asset_key
+from clm_dagster.sql_models.project import Project
+from clm_dagster.tracking import Tracking
+from clm_dagster.warehouse import Connection
+
+LISTS, SIMILAR = "marts.recommendations", "marts.similar_products"
+AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
+# Where no model stands behind a list, its version says so.
+NO_VERSION = "none"
+SIMILAR_COUNT = 10
+# Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
+LONGEST, MOST_ITEMSETS = 4, 50_000
+
+
+def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
+    """The tables of this room, in the order in which they are computed."""
+    chosen = training.ranker_settings(settings)
+    counted: list[Any] = [interactions, similarity, candidates, reading]
+    ranked: list[Any] = [*counted, binning, features, ranking, metrics, served]
+    lines = ["stg_order_lines", "stg_products"]
+    pairs = (settings.rules_days, settings.rules_min_support)
+    return [
+        frame_table(
+            project, MODEL, [*lines, "rfm_scores"], [*ranked, judging, model, training],
+            weeks_back=[weeks_to_mature(chosen.horizon_days)], chosen=chosen,
+        ),
+        frame_table(
+            project, LISTS, [*lines, "customer_features", "rfm_scores"],
+            [*ranked, listing, cold, reasons, _lister], model=MODEL, chosen=(chosen, settings.recommend_count),
+        ),
+        frame_table(project, SIMILAR, lines, [*counted, similar, _similar], chosen=chosen),
+        frame_table(project, AFFINITY, lines, [affinity, reading, _pairs_reader, _told_pairs], chosen=pairs),
+        frame_table(
+            project, RULES, lines, [rules, reading, _rule_reader, _ruler],
+            chosen=(*pairs, settings.rules_min_confidence, chosen.horizon_days),
+        ),
+    ]  # fmt: skip
+
+
+def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets of this room."""
+    trained, listed, alike, paired, ruled = recommend_tables(project, settings)
+    return [
+        frame_asset(
+            project, settings, trained, training.reader(project, settings), training.train,
+            checks.specs_of_model(asset_key(trained.node)),
+        ),
+        frame_asset(
+            project, settings, listed, _reader(project), _lister(settings),
+            checks.specs_of_lists(asset_key(listed.node)),
+        ),
+        frame_asset(project, settings, alike, _catalogue_reader(project), _similar(settings)),
+        frame_asset(
+            project, settings, paired, _pairs_reader(project, settings), _told_pairs,
+            checks.specs_of_rules(asset_key(paired.node)),
+        ),
+        frame_asset(
+            project, settings, ruled, _rule_reader(project, settings), _ruler(settings),
+            checks.specs_of_rules(asset_key(ruled.node)),
+        ),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ lists
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What lists read: trainings by then, purchases (None where there is none), products' names, customers."""
+
+    trained: Trainings
+    past: Interactions | None
+    products: pd.DataFrame
+    customers: pd.DataFrame
+
+
+def _reader(project: Project) -> Read:
+    def read(connection: Connection, request: Request) -> _Given:
+        as_of = as_of_of_key(request.key)
+        return _Given(
+            Trainings.read(connection, MODEL, as_of.date()),
+            _past(connection, as_of),
+            read_products(connection, project, as_of),
+            read_customers(connection, as_of),
+        )
+
+    return read
+
+
+def _lister(settings: Settings) -> Compute:
+    horizon, active_days = settings.recommend_horizon_days, settings.recommend_active_days
+
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
+        as_of = str(as_of_of_key(request.key).date())
+        choice = given.trained.choose(context.resources.tracking, horizon)
+        said = choice.said
+        if choice.row is None:
+            last = f" {given.trained.rows.iloc[-1]['said']}" if len(given.trained.rows) else ""
+            said = f"no ranker was trained by then: buyers' lists go by buy_again.{last}"
+        if given.past is None:
+            lists = pd.DataFrame(columns=_LIST_COLUMNS)
+        else:
+            ranker = _ranker_of(context, choice, given.products, active_days)
+            ways = Ways(ranker, settings.recommend_count, active_days)
+            with threadpool_limits(limits=1):
+                lists = everyones_lists(
+                    given.past, given.customers, given.products, ways,
+                    lambda done, total: context.log.info(f"{as_of}: {done:,} of {total:,} customers"),
+                )  # fmt: skip
+        results = checks.check_lists(as_of, lists, given.past, given.customers, active_days)
+        told = _with_model(lists, choice).assign(horizon_days=horizon)
+        return Computed(
+            told[_LIST_COLUMNS],
+            {
+                "model_version": str(choice.row["model_version"]) if choice.row is not None else NO_VERSION,
+                "customers": int(lists["customer_id"].nunique()),
+                "products": int(lists["product_id"].nunique()),
+                "cold_customers": int(told.loc[told["model_name"] == COLD, "customer_id"].nunique()),
+            },
+            [*check_coverage(as_of, said), *results],
+        )
+
+    return compute
+
+
+def _ranker_of(
+    context: dg.AssetExecutionContext, choice: Choice, products: pd.DataFrame, active_days: int
+) -> Ranker | None:
+    if choice.row is None:
+        return None
+    tracking: Tracking = context.resources.tracking
+    ranker = to_ranker(tracking.sklearn_model(MODEL, choice.row["model_version"], TRUSTED), products)
+    # What is discontinued is asked of the setting of today.
+    ranker.settings = replace(ranker.settings, active_days=active_days)
+    return ranker
+
+
+def _with_model(lists: pd.DataFrame, choice: Choice) -> pd.DataFrame:
+    """Which model, or which dumb rule, stands behind each row."""
+    if lists.empty:
+        return pd.DataFrame(columns=_LIST_COLUMNS)
+    ranked = (lists["method"] == Ranker.name).to_numpy()
+    told = lists.assign(model_name=lists["method"], model_version=NO_VERSION, model_as_of=_no_date(lists))
+    if choice.row is not None and ranked.any():
+        told.loc[ranked, "model_name"] = choice.row["model_name"]
+        told.loc[ranked, "model_version"] = choice.row["model_version"]
+        told.loc[ranked, "model_as_of"] = pd.Timestamp(choice.row["as_of"])
+    return told
+
+
+def _no_date(frame: pd.DataFrame) -> pd.Series:
+    return pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us]")
+
+
+# ------------------------------------------------------------------------------- similar products
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    """Purchases (None where there is none) and what products are called."""
+
+    past: Interactions | None
+    products: pd.DataFrame
+
+
+def _catalogue_reader(project: Project) -> Read:
+    def read(connection: Connection, request: Request) -> _Catalogue:
+        as_of = as_of_of_key(request.key)
+        return _Catalogue(_past(connection, as_of), read_products(connection, project, as_of))
+
+    return read
+
+
+def _past(connection: Connection, as_of: datetime) -> Interactions | None:
+    """Purchases by then; None for a shop before its first: its tables are empty, and a check says so."""
+    try:
+        return read_past(connection, as_of)
+    except InteractionError:
+        return None
+
+
+def _similar(settings: Settings) -> Compute:
+    active_days = settings.recommend_active_days
+
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Catalogue) -> Computed:
+        if given.past is None:
+            return Computed(pd.DataFrame(columns=_SIMILAR_COLUMNS))
+        frame = similar_products(given.past, given.products, SIMILAR_COUNT, active_days=active_days)
+        return Computed(frame[_SIMILAR_COLUMNS], {"products": int(frame["product_id"].nunique())})
+
+    return compute
+
+
+# ---------------------------------------------------------------------------- what goes with what
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of products of one as_of, and what products are called."""
+
+    pairs: pd.DataFrame
+    products: pd.DataFrame
+
+
+def _pairs_reader(project: Project, settings: Settings) -> Read:
+    def read(connection: Connection, request: Request) -> _Pairs:
+        as_of = as_of_of_key(request.key)
+        start = as_of.date() - timedelta(days=settings.rules_days)
+        pairs = product_affinity(connection, start, as_of.date(), settings.rules_min_support)
+        return _Pairs(pairs, read_products(connection, project, as_of))
+
+    return read
+
+
+def _told_pairs(context: dg.AssetExecutionContext, request: Request, given: _Pairs) -> Computed:
+    as_of = str(as_of_of_key(request.key).date())
+    names = given.products.set_index("product_id")["name"]
+    pairs = given.pairs
+    told = pairs.assign(
+        name=names.reindex(pairs["product_id"]).to_numpy(dtype=object),
+        other_name=names.reindex(pairs["other_product_id"]).to_numpy(dtype=object),
+    )
+    problem = None if len(told) else "no two products stand together in baskets often enough"
+    return Computed(told[_PAIR_COLUMNS], {"pairs": len(told) // 2}, checks.check_rules(as_of, problem))
+
+
+@dataclass(frozen=True)
+class _Baskets:
+    """Baskets that rules are learnt from, the later ones that they are tried on, and what products are called."""
+
+    learnt: pd.DataFrame
+    later: pd.DataFrame
+    products: pd.DataFrame
+
+
+def _rule_reader(project: Project, settings: Settings) -> Read:
+    def read(connection: Connection, request: Request) -> _Baskets:
+        as_of = as_of_of_key(request.key)
+        start, split = _rule_window(as_of.date(), settings)
+        return _Baskets(
+            read_baskets(connection, start, split),
+            read_baskets(connection, split, as_of.date()),
+            read_products(connection, project, as_of),
+        )
+
+    return read
+
+
+def _rule_window(as_of: date, settings: Settings) -> tuple[date, date]:
+    """The first day of all baskets, and of those that rules are tried on: nothing from as_of on is read."""
+    held = min(settings.recommend_horizon_days, settings.rules_days // 2)
+    return as_of - timedelta(days=settings.rules_days), as_of - timedelta(days=held)
+
+
+def _ruler(settings: Settings) -> Compute:
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Baskets) -> Computed:
+        as_of = str(as_of_of_key(request.key).date())
+        if given.learnt.empty or given.later.empty:
+            lacking = "learn rules from" if given.learnt.empty else "try rules on"
+            said = f"no basket to {lacking} in the {settings.rules_days} days before"
+            return Computed(pd.DataFrame(columns=_RULE_COLUMNS), {}, checks.check_rules(as_of, said))
+        found, support = _rules(given.learnt, settings.rules_min_support, settings.rules_min_confidence)
+        if found.empty:
+            said = f"no set of products is in {support:.1%} of the baskets"
+            return Computed(pd.DataFrame(columns=_RULE_COLUMNS), {}, checks.check_rules(as_of, said))
+        told = found.join(held_later(found, given.later)).assign(min_support=support)
+        told["conviction"] = told["conviction"].where(told["confidence"] < 1)
+        told["antecedent"] = [list(items) for items in told["antecedent"]]
+        names = given.products.set_index("product_id")["name"]
+        told["antecedent_names"] = [
+            " + ".join(str(name) for name in names.reindex(items).fillna(pd.Series(items, index=items)))
+            for items in told["antecedent"]
+        ]
+        told["consequent_name"] = names.reindex(told["consequent"]).to_numpy(dtype=object)
+        told["later_baskets"] = given.later["order_id"].nunique()
+        significant = told["q_value"] < 0.05
+        return Computed(
+            told[_RULE_COLUMNS],
+            {
+                "rules": len(told),
+                "min_support": support,
+                "beyond_chance": int(significant.sum()),
+                "of_those_held_later": int(told.loc[significant, "later_held"].sum()),
+            },
+            checks.check_rules(as_of, None if support == settings.rules_min_support else
+                f"of {settings.rules_min_support:.2%} of the baskets there are too many sets of products; "
+                f"{support:.2%} was taken"),
+        )  # fmt: skip
+
+    return compute
+
+
+def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd.DataFrame, float]:
+    """Rules, and the support they have: doubled as often as it takes until the sets of products can be kept."""
+    while True:
+        try:
+            return (
+                basket_rules(
+                    baskets, support, confidence, LONGEST, most=MOST_ITEMSETS, min_baskets=MIN_BASKETS
+                ),
+                support,
+            )
+        except TooManyItemsets:
+            if support >= 1:
+                raise
+            support = min(2 * support, 1.0)
+
+
+_LIST_COLUMNS = [
+    "customer_id", "list", "rank", "product_id", "score", "horizon_days", "reason", "model_name", "model_version",
+    "model_as_of",
+]  # fmt: skip
+_SIMILAR_COLUMNS = ["product_id", "rank", "similar_product_id", "score", "by_customers", "by_name"]
+_PAIR_COLUMNS = [
+    "product_id", "other_product_id", "name", "other_name", "baskets", "product_baskets", "other_baskets",
+    "all_baskets", "support", "confidence", "lift", "leverage", "conviction",
+]  # fmt: skip
+_RULE_COLUMNS = [
+    "antecedent", "consequent", "antecedent_names", "consequent_name", "items", "baskets", "min_support", "support",
+    "confidence", "lift", "leverage", "conviction", "p_value", "q_value", "later_baskets", "later_support",
+    "later_confidence", "later_lift", "later_p_value", "later_held",
+]  # fmt: skip

@@ -1,0 +1,142 @@
+"""The lists of every customer at one as_of, with a reason for each place. Pure: frames in, a frame out.
+
+Belongs here: who gets whose lists, blocks of customers. Does not: a single list (`ranking`, `cold`), SQL.
+
+Customers who have bought are ranked by the model; where there is none, by the dumb rule `buy_again`. Those who have
+not (signed up, or only ever returned) get what is popular where they are: `cold_start`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.recommend.candidates import BuyAgain, ItemNeighbours, Recommender, candidate_lists
+from clm_dagster.recommend.cold import ColdStart
+from clm_dagster.recommend.features import PairFeatures
+from clm_dagster.recommend.interactions import Interactions
+from clm_dagster.recommend.ranking import LISTS, Ranker
+from clm_dagster.recommend.reasons import Explainer, popular_reasons
+from clm_dagster.recommend.similarity import top
+
+FALLBACK, COLD = "buy_again", "cold_start"
+# Customers whose reasons are looked up at once; with their hundred similar products a place takes a kilobyte.
+_PEOPLE = 5_000
+_COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How lists are made: the model (None where there is none), places in a list, days until discontinued."""
+
+    ranker: Ranker | None
+    count: int = 10
+    active_days: int = 90
+
+
+def everyones_lists(
+    past: Interactions,
+    customers: pd.DataFrame,
+    products: pd.DataFrame,
+    ways: Ways,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Both lists of every customer: customer_id, list, rank, product_id, score, reason, method.
+
+    customers: customer_id, country, segment, one row for each known customer. products: product_id, name, category.
+    method: the ranker's name, buy_again or cold_start. `tell` hears of customers done and of all. Sorted by customer,
+    list and rank.
+    """
+    own, names = past.sold_within(ways.active_days), _names(products)
+    if not own.any():
+        return pd.DataFrame(columns=_COLUMNS)
+    parts = [*_buyers(past, products, names, ways, tell)]
+    bought = pd.Index(past.customers)
+    cold = customers[~customers["customer_id"].astype(str).isin(bought)]
+    parts.append(_cold(past, customers, cold, ways))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.sort_values(["customer_id", "list", "rank"], ignore_index=True)
+
+
+def _buyers(
+    past: Interactions,
+    products: pd.DataFrame,
+    names: pd.Series,
+    ways: Ways,
+    tell: Callable[[int, int], None],
+) -> Iterator[pd.DataFrame]:
+    """Lists of those who have bought, a few thousand customers at a time."""
+    prepared: PairFeatures | None = None
+    rule: Recommender | None = None
+    if ways.ranker is None:
+        rule = BuyAgain().fit(past)
+        items = ItemNeighbours().fit(past)
+    else:
+        prepared = ways.ranker.prepared(past)
+        items = next(r for r in prepared.recommenders if isinstance(r, ItemNeighbours))
+    explainer = Explainer(past, items.similarity, names)
+    total = past.shape[0]
+    for start in range(0, total, _PEOPLE):
+        rows = np.arange(start, min(start + _PEOPLE, total), dtype=np.int64)
+        if rule is not None:
+            lists = candidate_lists(rule, past, rows, ways.count, ways.active_days)
+        else:
+            assert ways.ranker is not None
+            lists = ways.ranker.lists(past, rows, ways.count, prepared)
+        who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
+        yield pd.DataFrame(
+            {
+                "customer_id": past.customers[who],
+                "list": lists["list"],
+                "rank": lists["rank"],
+                "product_id": past.products[what],
+                "score": lists["score"].astype(float),
+                "reason": explainer.of(who, what),
+                "method": FALLBACK if rule is not None else ways.ranker.name if ways.ranker else FALLBACK,
+            }
+        )
+        tell(int(rows[-1]) + 1, total)
+
+
+def _cold(past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, ways: Ways) -> pd.DataFrame:
+    """Lists of customers without a purchase: one for each country and segment, the same for all who share them."""
+    if cold.empty:
+        return pd.DataFrame(columns=_COLUMNS)
+    known = [name for name in ("country", "segment") if cold[name].notna().any()]
+    start = ColdStart(active_days=ways.active_days, groups=known).fit(past, customers)
+    groups = cold[known].drop_duplicates().reset_index(drop=True) if known else pd.DataFrame(index=[0])
+    place, product, score = top(start.score(groups), ways.count)
+    rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
+    where = np.array([_place(groups.iloc[i]) for i in range(len(groups))], dtype=object)
+    said = popular_reasons(past, product)
+    lists = pd.DataFrame(
+        {
+            "rank": rank,
+            "product_id": past.products[product],
+            "score": score.astype(float),
+            # Marked, since nothing of this customer's own stands behind it.
+            "reason": "no purchase of this customer yet: popular" + where[place] + "; " + said,
+            "method": COLD,
+        }
+    )
+    keys = groups.iloc[place].reset_index(drop=True) if known else pd.DataFrame(index=lists.index)
+    lists = lists.join(keys)
+    people = cold[["customer_id", *known]].astype({"customer_id": str})
+    found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
+    return pd.concat([found.assign(list=name) for name in LISTS], ignore_index=True)[_COLUMNS]
+
+
+def _place(group: pd.Series) -> str:
+    told = []
+    if isinstance(group.get("country"), str):
+        told.append(f"in {group['country']}")
+    if isinstance(group.get("segment"), str):
+        told.append(f"with {group['segment']} customers")
+    return (" " + " ".join(told)) if told else ""
+
+
+def _names(products: pd.DataFrame) -> pd.Series:
+    return pd.Series(
+        products["name"].to_numpy(dtype=object), index=products["product_id"].astype(str)
+    ).dropna()

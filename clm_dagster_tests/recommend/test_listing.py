@@ -1,0 +1,153 @@
+"""Everybody's lists: by the ranker, by the dumb rule where there is none, and for those who never bought."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.recommend import checks, listing
+from clm_dagster.recommend.interactions import Interactions, interactions
+from clm_dagster.recommend.listing import COLD, FALLBACK, Ways, everyones_lists
+from clm_dagster.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.recommend.served import example, served, to_ranker
+from clm_dagster_tests.recommend.conftest import AS_OF
+
+SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations=15, year_ago=False)
+
+
+@pytest.fixture(scope="module")
+def ranker(lines: pd.DataFrame, names: pd.DataFrame) -> Ranker:
+    return Ranker(SMALL).fit(lines, AS_OF, names)
+
+
+@pytest.fixture(scope="module")
+def people(past: Interactions) -> pd.DataFrame:
+    """All buyers, and three who never bought: in Germany, nowhere known, and of a country without buyers."""
+    known = pd.DataFrame({"customer_id": past.customers, "segment": "loyal"})
+    known["country"] = np.where(np.arange(len(known)) % 2, "DE", "FR")
+    cold = pd.DataFrame({"customer_id": ["x1", "x2", "x3"], "country": ["DE", None, "MT"], "segment": None})
+    return pd.concat([known, cold], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def lists(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker) -> pd.DataFrame:
+    return everyones_lists(past, people, names, Ways(ranker, 8))
+
+
+def passed(results: list) -> dict[str, bool]:
+    return {result.check_name: result.passed for result in results}
+
+
+def test_everybody_has_both_lists_and_the_checks_find_nothing_wrong(
+    lists: pd.DataFrame, past: Interactions, people: pd.DataFrame
+) -> None:
+    assert set(lists.customer_id) == set(people.customer_id)
+    assert all(passed(checks.check_lists("a day", lists, past, people, 90)).values())
+    assert lists["rank"].max() == 8
+    assert set(lists.method) == {"two_stages", COLD}
+    assert (lists.customer_id.str.startswith("x") == (lists.method == COLD)).all()
+    assert lists.equals(lists.sort_values(["customer_id", "list", "rank"]))
+
+
+def test_the_checks_see_what_is_wrong(lists: pd.DataFrame, past: Interactions, people: pd.DataFrame) -> None:
+    one = lists.customer_id == "c001"
+    own = past.products[past.latest()[[past.rows_of(["c001"])[0]]].indices[0]]
+    wrong = lists[~(one & (lists.list == "next_best"))].copy()
+    wrong.loc[one & (lists.list == "discover"), "product_id"] = own
+    wrong.loc[wrong.index[-1], "product_id"] = "unheard of"
+    found = passed(checks.check_lists("a day", wrong, past, people, 90))
+    assert found == dict.fromkeys(found, False) and len(found) == 4
+    assert all(passed(checks.check_lists("a day", lists.iloc[:0], None, people.iloc[:0], 90)).values())
+
+
+def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
+    lists: pd.DataFrame, past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
+) -> None:
+    import skops.io
+
+    from clm_dagster.recommend.served import TRUSTED
+
+    stored = skops.io.loads(skops.io.dumps(served(ranker)), trusted=list(TRUSTED))
+    again = to_ranker(stored, names)
+    assert again.settings == ranker.settings and again.days == ranker.days
+    pd.testing.assert_frame_equal(everyones_lists(past, people, names, Ways(again, 8)), lists)
+    _, _, x = again.prepared(past).block(np.arange(3))
+    pairs = example(x[ranker.columns], 50)
+    chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
+    np.testing.assert_allclose(chances, ranker._scores(x.head(50)), atol=1e-6)
+
+
+def test_row_order_and_blocks_change_nothing(
+    lines: pd.DataFrame,
+    lists: pd.DataFrame,
+    people: pd.DataFrame,
+    names: pd.DataFrame,
+    ranker: Ranker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "_PEOPLE", 7)
+    past = interactions(lines.sample(frac=1, random_state=3), AS_OF)
+    told: list[tuple[int, int]] = []
+    again = everyones_lists(
+        past, people.sample(frac=1, random_state=3), names.sample(frac=1, random_state=3), Ways(ranker, 8),
+        lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(again, lists)
+    assert told[0] == (7, past.shape[0]) and told[-1] == (past.shape[0], past.shape[0])
+
+
+def test_without_a_model_buyers_get_what_they_buy_again(
+    past: Interactions, people: pd.DataFrame, names: pd.DataFrame
+) -> None:
+    lists = everyones_lists(past, people, names, Ways(None))
+    assert set(lists.method) == {FALLBACK, COLD}
+    first = lists[(lists.list == "next_best") & (lists["rank"] == 1) & (lists.method == FALLBACK)]
+    assert first.reason.str.match(r"bought (once|\d+ times)").all()
+    discover = lists[(lists.list == "discover") & (lists.method == FALLBACK)]
+    assert not discover.reason.str.startswith(("bought once", "bought 2 times")).any()
+
+
+def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
+    cold = lists[lists.method == COLD].set_index("customer_id")
+    assert cold.reason.str.startswith("no purchase of this customer yet: popular").all()
+    assert cold.loc["x1", "reason"].str.contains("popular in DE; bought by").all()
+    assert not cold.loc["x2", "reason"].str.contains(" in DE| in MT").any()
+    both = cold.loc["x1"].groupby("list").product_id.agg(list)
+    assert both["next_best"] == both["discover"]
+
+
+@pytest.mark.parametrize("what", ["one product", "one customer", "no names", "one line"])
+def test_poor_shops_have_the_lists_that_they_can_have(
+    what: str, lines: pd.DataFrame, names: pd.DataFrame
+) -> None:
+    poor = {
+        "one product": lines.assign(product_id="p001"),
+        "one customer": lines.assign(customer_id="c001"),
+        "no names": lines,
+        "one line": lines[lines["day"] < pd.Timestamp(AS_OF)].sort_values("day").tail(1),
+    }[what]
+    past = interactions(poor, AS_OF)
+    people = pd.DataFrame({"customer_id": [*past.customers, "x1"], "country": None, "segment": None})
+    called = names.assign(name=None) if what == "no names" else names
+    lists = everyones_lists(past, people, called, Ways(None))
+    assert set(lists[lists.list == "next_best"].customer_id) == set(people.customer_id)
+    assert lists.reason.notna().all() and lists.score.gt(0).all()
+    if what == "one product":
+        assert set(lists[lists.list == "discover"].customer_id) == {"x1"}
+
+
+def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
+    past = interactions(lines, date(2026, 1, 1))
+    people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
+    assert everyones_lists(past, people, names, Ways(None)).empty
+
+
+def test_what_is_discontinued_is_asked_of_todays_setting(
+    past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
+) -> None:
+    again = to_ranker(served(ranker), names)
+    again.settings = replace(again.settings, active_days=5)
+    lists = everyones_lists(past, people, names, Ways(again, 8, 5))
+    assert passed(checks.check_lists("a day", lists, past, people, 5))["no_discontinued_product"]
