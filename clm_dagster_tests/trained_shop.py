@@ -15,12 +15,10 @@ import pytest
 from clm_dagster.churn import model as churn_model
 from clm_dagster.churn.contestants import contestants as churn_contestants
 from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
-from clm_dagster.demand import model as demand_model
-from clm_dagster.demand.model import contestants as demand_contestants
-from clm_dagster.demand.panel_methods import Method
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.churn.conftest import FIRST_DAY, simulated_purchases
+from clm_dagster_tests.demand.shop import contest_of
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")
 FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")
@@ -29,10 +27,6 @@ END = "2023-11-20"
 
 def few_churn() -> tuple[Any, ...]:
     return tuple(entry for entry in churn_contestants() if entry.name in FEW_CHURN)
-
-
-def few_demand(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-    return [method for method in demand_contestants(jobs, weekly) if method.name in FEW_DEMAND]
 
 
 class Ran:
@@ -64,9 +58,8 @@ class Ran:
 @contextmanager
 def at_home(settings: Settings) -> Iterator[None]:
     """The shop's own Dagster home and few contestants, for as long as the block lasts: other tests have theirs."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contest_of(*FEW_DEMAND):
         patch.setattr(churn_model, "contestants", few_churn)
-        patch.setattr(demand_model, "contestants", few_demand)
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
         yield
 

@@ -1,10 +1,16 @@
 """A made-up shop in the shape of core.demand_series, whose days are drawn from what is written here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from clm_dagster.demand import model
+from clm_dagster.demand.model import contestants
+from clm_dagster.demand.panel_methods import Method
 from clm_dagster.demand.series import Panel, make_panel
 
 FIRST, AS_OF = date(2023, 1, 2), date(2024, 7, 1)
@@ -51,3 +57,16 @@ def panel_of(values: np.ndarray, first: date = FIRST) -> Panel:
         {"level": "product", "key": [f"k{i}" for i in range(len(values))], "measure": "units"}
     )
     return make_panel(keys, values, pd.date_range(first, periods=values.shape[1]))
+
+
+@contextmanager
+def contest_of(*names: str) -> Iterator[None]:
+    """Contests of these methods only, for as long as the block lasts."""
+    everyone = contestants
+
+    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
+        return [method for method in everyone(jobs, weekly) if method.name in names]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "contestants", some)
+        yield

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.demand import model
 from clm_dagster.demand.checkpoints import keeping
 from clm_dagster.demand.model import DemandForecast, DemandSettings, contestants, forecast, hold_contest
 from clm_dagster.demand.panel_methods import CalendarRegression, EightWeekMean, Method, SeasonalNaive
 from clm_dagster.demand.series import daily_panel, with_promotions
-from clm_dagster_tests.demand.shop import AS_OF, WEEK, days_of, expected, panel_of, shop
+from clm_dagster_tests.demand.shop import AS_OF, WEEK, contest_of, days_of, expected, panel_of, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing")
 BANDS = ["q025", "q10", "q50", "q90", "q975"]
@@ -22,13 +21,7 @@ BANDS = ["q025", "q10", "q50", "q90", "q975"]
 @pytest.fixture(autouse=True, scope="module")
 def fast() -> Iterator[None]:
     """The contest without its slowest three, which have tests of their own."""
-    everyone = contestants
-
-    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-        return [method for method in everyone(jobs, weekly) if method.name in FAST]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "contestants", some)
+    with contest_of(*FAST):
         yield
 
 

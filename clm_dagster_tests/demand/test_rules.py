@@ -23,10 +23,9 @@ from clm_dagster.demand.model import (
     rules_of,
 )
 from clm_dagster.demand.outlook import look_ahead
-from clm_dagster.demand.panel_methods import Method
 from clm_dagster.demand.rules import Rules
 from clm_dagster.demand.served import DemandForecaster, example, served, to_rules
-from clm_dagster_tests.demand.shop import AS_OF, days_of, shop
+from clm_dagster_tests.demand.shop import AS_OF, contest_of, days_of, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing", "arima")
 SETTINGS = DemandSettings()
@@ -35,13 +34,7 @@ SETTINGS = DemandSettings()
 @pytest.fixture(autouse=True, scope="module")
 def fast() -> Iterator[None]:
     """The contest without its slow methods."""
-    everyone = contestants
-
-    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-        return [method for method in everyone(jobs, weekly) if method.name in FAST]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "contestants", some)
+    with contest_of(*FAST):
         yield
 
 
