@@ -6,6 +6,7 @@ Belongs here: how a warning is made, the check that a score has a champion. Does
 import dagster as dg
 
 COVERAGE = "a_champion_was_there_by_then"
+HELD, GATE = "contest_was_held", "champion_gate"
 
 
 def warn(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
@@ -13,6 +14,30 @@ def warn(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text
     )
+
+
+def contest_specs(key: dg.AssetKey, gate: str) -> list[dg.AssetCheckSpec]:
+    """The checks that every training has; `gate` says what makes a champion."""
+    return [
+        dg.AssetCheckSpec(
+            HELD, asset=key, description="There is enough history to learn from and to judge on."
+        ),
+        dg.AssetCheckSpec(GATE, asset=key, description=gate),
+    ]
+
+
+def check_contest(as_of: str, held: str, accepted: bool, said: str) -> list[dg.AssetCheckResult]:
+    """Their results where a contest was held: who took part, and whether there is a new champion."""
+    return [warn(HELD, True, f"{as_of}: {held}"), warn(GATE, accepted, f"{as_of}: {said}")]
+
+
+def check_no_contest(problem: str, *others: str) -> list[dg.AssetCheckResult]:
+    """Their results where none could be held. Nothing was learnt, so the room's `others` have nothing to judge."""
+    return [
+        warn(HELD, False, problem),
+        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
+        *(warn(name, True, "no model was trained") for name in others),
+    ]
 
 
 def coverage_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

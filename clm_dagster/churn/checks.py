@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.checks import warn
+from clm_dagster import checks
+from clm_dagster.checks import check_contest, contest_specs, warn
 from clm_dagster.contest import Verdict
 
 if TYPE_CHECKING:
     from clm_dagster.churn.model import ContestResult
 
-HELD, GATE, LEAK, HORIZON = "contest_was_held", "champion_gate", "no_suspected_leak", "horizon_fits_the_shop"
+LEAK, HORIZON = "no_suspected_leak", "horizon_fits_the_shop"
 DRIFT = "features_have_not_drifted"
 # A horizon that is off the shop's own gaps by more than this factor asks another question than is meant.
 _FACTOR = 2.0
@@ -20,10 +21,8 @@ _FACTOR = 2.0
 def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """The checks of a training."""
     return [
-        dg.AssetCheckSpec(HELD, asset=key, description="There is enough history to learn from and to judge on."),
-        dg.AssetCheckSpec(
-            GATE, asset=key,
-            description="The winner beats recency alone, its probabilities hold, no worse than the champion's.",
+        *contest_specs(
+            key, "The winner beats recency alone, its probabilities hold, no worse than the champion's."
         ),
         dg.AssetCheckSpec(LEAK, asset=key, description="No AUC is too good to be true (CLM_CHURN_LEAK_AUC)."),
         dg.AssetCheckSpec(
@@ -49,8 +48,9 @@ def check_training(
     horizon, (days, said) = result.split.horizon_days, suggestion
     fits = not days or days / _FACTOR <= horizon <= days * _FACTOR
     return [
-        warn(HELD, True, f"{as_of}: {len(result.standings)} contestants, judged at {result.split.test}"),
-        warn(GATE, then.accepted, f"{as_of}: {now}"),
+        *check_contest(
+            as_of, f"{len(result.standings)} contestants, judged at {result.split.test}", then.accepted, str(now)
+        ),
         dg.AssetCheckResult(
             check_name=LEAK, passed=not result.leaks, severity=dg.AssetCheckSeverity.ERROR,
             description=f"{as_of}: {' '.join(result.leaks) or 'nothing is too good to be true'}",
@@ -60,13 +60,8 @@ def check_training(
 
 
 def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
-    """Results where no contest could be held: nothing was learnt, so nothing else is judged."""
-    return [
-        warn(HELD, False, problem),
-        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
-        warn(LEAK, True, "no model was trained"),
-        warn(HORIZON, True, "no model was trained"),
-    ]
+    """Results where no contest could be held."""
+    return checks.check_no_contest(problem, LEAK, HORIZON)
 
 
 def check_drift(

@@ -3,11 +3,12 @@
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.checks import warn
+from clm_dagster import checks
+from clm_dagster.checks import GATE, HELD, contest_specs, warn
 from clm_dagster.contest import Verdict
 from clm_dagster.demand.reconcile import ADDING, TOTAL
 
-HELD, GATE, BANDS, SUMS = "contest_was_held", "champion_gate", "bands_hold", "levels_add_up"
+BANDS, SUMS = "bands_hold", "levels_add_up"
 ROOM = 0.05
 PROMISED = {"coverage_80": 0.80, "coverage_95": 0.95}
 
@@ -15,10 +16,8 @@ PROMISED = {"coverage_80": 0.80, "coverage_95": 0.95}
 def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """The checks of a training."""
     return [
-        dg.AssetCheckSpec(HELD, asset=key, description="There is enough history to judge forecasts on."),
-        dg.AssetCheckSpec(
-            GATE, asset=key,
-            description="On dates not used to choose, the chosen daily forecasts beat the mean of eight weeks.",
+        *contest_specs(
+            key, "On dates not used to choose, the chosen daily forecasts beat the mean of eight weeks."
         ),
         dg.AssetCheckSpec(
             BANDS, asset=key,
@@ -54,11 +53,7 @@ def check_training(
 
 def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
     """Results where there was nothing to learn from."""
-    return [
-        warn(HELD, False, problem),
-        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
-        warn(BANDS, True, "no model was trained"),
-    ]
+    return checks.check_no_contest(problem, BANDS)
 
 
 def check_sums(as_of: str, forecasts: pd.DataFrame) -> list[dg.AssetCheckResult]:
