@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.checks import coverage_specs, warn
+from clm_dagster.checks import check_contest, contest_specs, coverage_specs, warn
 from clm_dagster.contest import Verdict
 from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.metrics import stored
@@ -13,7 +13,6 @@ from clm_dagster.recommend.metrics import stored
 if TYPE_CHECKING:
     from clm_dagster.recommend.model import ContestResult
 
-HELD, GATE = "contest_was_held", "champion_gate"
 EVERYONE, ALIVE, ONCE, FRESH = (
     "every_customer_has_lists",
     "no_discontinued_product",
@@ -25,13 +24,9 @@ RULES = "rules_could_be_made"
 
 def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """The checks of a training."""
-    return [
-        dg.AssetCheckSpec(HELD, asset=key, description="There is enough history to learn from and to judge on."),
-        dg.AssetCheckSpec(
-            GATE, asset=key,
-            description="The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0.",
-        ),
-    ]  # fmt: skip
+    return contest_specs(
+        key, "The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0."
+    )
 
 
 def specs_of_lists(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -62,22 +57,11 @@ def check_training(
 ) -> list[dg.AssetCheckResult]:
     """Results of the checks of a training that held its contest."""
     left = "".join(f" Without {name}: {why}." for name, why in result.left_out.items())
-    return [
-        warn(
-            HELD, True,
-            f"{as_of}: {len(result.entrants)} methods, judged on {result.customers} customers of the "
-            f"{result.ranker.settings.horizon_days} days from {result.judged_at} on.{left}",
-        ),
-        warn(GATE, then.accepted, f"{as_of}: {now}"),
-    ]  # fmt: skip
-
-
-def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
-    """Results where no contest could be held."""
-    return [
-        warn(HELD, False, problem),
-        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
-    ]
+    held = (
+        f"{len(result.entrants)} methods, judged on {result.customers} customers of the "
+        f"{result.ranker.settings.horizon_days} days from {result.judged_at} on.{left}"
+    )
+    return check_contest(as_of, held, then.accepted, str(now))
 
 
 def check_lists(

@@ -14,6 +14,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.champions import read_models, row_without_model
+from clm_dagster.checks import check_no_contest
 from clm_dagster.contest import ContestError, Difference, Verdict
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
@@ -86,7 +87,7 @@ def _without_contest(given: Given, problem: str, request: Request, as_of: date) 
     """A row that says why there is no model; a model that is there already is not thrown away for it."""
     said = f"{problem}. Until there is a model, lists go by the dumb rule buy_again."
     row = row_without_model(MODEL, COLUMNS, request.key, given.settings.horizon_days, said, given.has_model)
-    return Computed(row, {"said": said}, checks.check_no_contest(f"{as_of}: {said}"))
+    return Computed(row, {"said": said}, check_no_contest(f"{as_of}: {said}"))
 
 
 def _judge_and_log(
