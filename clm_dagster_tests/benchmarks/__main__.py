@@ -1,7 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_contest`, `demand_fit`).
+`churn_contest`, `demand_fit`, `recommend_scale`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, churn_contest, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand")
+PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand", "recommend")
 
 
 def main() -> None:
@@ -72,6 +72,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "demand" in wanted:
         console.print("Searches of ARIMA orders, and whole contests of demand ...")
         results["demand"] = _demand()
+    if "recommend" in wanted:
+        console.print("Recommendations for shops of up to a million customers ...")
+        results["recommend"] = _recommend()
     return results
 
 
@@ -86,6 +89,12 @@ def _demand() -> dict[str, Any]:
     from clm_dagster_tests.benchmarks import demand_fit
 
     return demand_fit.measure([50, 200])
+
+
+def _recommend() -> list[dict[str, Any]]:
+    from clm_dagster_tests.benchmarks import recommend_scale
+
+    return recommend_scale.measure([50_000, 250_000, 1_000_000])
 
 
 def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ MIN_SEARCH_RATIO = 20.0
 MAX_CONTEST = 0.8
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
+MAX_LISTS_MB = 6_000
 MIN_EVENTS_A_SECOND = 500_000.0
 MAX_SIMULATION_MB = 4_000.0
 MIN_FIT_RATIO = 10.0
@@ -62,6 +63,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         found.append(Goal(goal, wall, f"< {MAX_TRAINING_SECONDS:.0f}", wall < MAX_TRAINING_SECONDS))
     if "demand" in results:
         found += _demand_goals(results["demand"])
+    if "recommend" in results:
+        found += _list_goals(results["recommend"])
     peak = max(_peaks(results), default=None)
     if peak is not None:
         found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
@@ -104,6 +107,17 @@ def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
     goal = f"a daily series among {large['series']} / among {small['series']}"
     found.append(Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH))
     return found
+
+
+def _list_goals(shops: list[dict[str, Any]]) -> list[Goal]:
+    small, large = shops[0], shops[-1]
+    growth, memory = large["a_thousand"] / small["a_thousand"], large["peak_mb"]
+    goal = f"a thousand lists of {large['customers']:,} customers / of {small['customers']:,}"
+    limit = f"< {MAX_LISTS_MB:,.0f}"
+    return [
+        Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH),
+        Goal("peak memory of recommending, MB", memory, limit, memory < MAX_LISTS_MB),
+    ]
 
 
 def as_json(results: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +166,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_training(results["churn"]))
     if "demand" in results:
         console.print(_searches(results["demand"]))
+    if "recommend" in results:
+        console.print(_lists(results["recommend"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
@@ -195,6 +211,20 @@ def _searches(demand: dict[str, Any]) -> Table:
         for period in ("days", "weeks"):
             each = contest[period] / contest["series"]
             table.add_row(f"contest of {contest['series']} series, {period}", f"{each:.3f}", "", "")
+    return table
+
+
+def _lists(shops: list[dict[str, Any]]) -> Table:
+    table = Table(
+        "customers", "purchases", "fit, s", "a thousand lists, s", "all lists, h", "peak MB",
+        title="Recommendations, 20,000 products, one thread",
+    )  # fmt: skip
+    for shop in shops:
+        hours = shop["a_thousand"] * shop["customers"] / 1_000 / 3_600
+        table.add_row(
+            f"{shop['customers']:,}", f"{shop['purchases']:,}", f"{shop['fit']:.0f}",
+            f"{shop['a_thousand']:.1f}", f"{hours:.2f}", f"{shop['peak_mb']:,.0f}",
+        )  # fmt: skip
     return table
 
 
