@@ -43,6 +43,8 @@ def forecast_page(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
     shown, step = (SHOWN_DAYS, 1) if period == "day" else (SHOWN_WEEKS, 7)
 
     def draw(figure: "Figure") -> None:
+        from matplotlib.dates import ConciseDateFormatter
+
         picked = largest(series)
         grid = figure.subplots(-(-len(picked) // 2), 2, squeeze=False).ravel()
         for axes in grid[len(picked) :]:
@@ -59,9 +61,12 @@ def forecast_page(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
             title = f"{'Shop' if level == 'shop' else f'{level.capitalize()} {name}'}: {_MEASURES[measure]}"
             style(axes, f"{title} ({mine['method'].iloc[0]})" if "method" in mine and len(mine) else title)
             axes.title.set_fontsize(9)
-            axes.set_ylim(bottom=0)
-            axes.tick_params(axis="x", rotation=30, labelsize=7)
-        grid[0].legend(frameon=False, fontsize=7, loc="upper left")
+            # Room above for the legend, in every picture alike.
+            axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+            axes.tick_params(labelsize=8)
+        grid[0].legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
 
     return draw
 
