@@ -165,6 +165,7 @@ def test_a_table_must_be_documented(project: Project) -> None:
         frame_table(project, "raw.customers", [], [])
 
 
+@pytest.mark.slow
 def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
