@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.settings import PROJECT_DIR
+from clm_dagster_tests.real_shop import clm
 
 pytestmark = pytest.mark.slow
 
@@ -23,25 +24,6 @@ SEGMENTS = {
     "need_attention": "33", "loyal": "34 35 44 45", "promising": "41", "new": "51",
     "potential_loyalist": "42 43 52 53", "champions": "54 55",
 }  # fmt: skip
-
-
-def clm(*arguments: str, data_dir: Path) -> str:
-    """Run the command line as a person does, and return what it prints."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("CLM_", "DAGSTER_HOME"))}
-    # One training of each model: rooms test theirs on this shop at several instants.
-    environment |= {
-        "CLM_DATA_DIR": str(data_dir),
-        "CLM_TRAIN_COUNT": "1",
-        "CLM_SCORE_COUNT": "2",
-        "COLUMNS": "120",
-    }
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("clm")), *arguments],
-        cwd=PROJECT_DIR, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +63,8 @@ def events(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def data_dir(csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    clm("run", "--source", "online_retail_ii", "--input", str(csv), data_dir=folder)
-    return folder
+def data_dir(real_shop_dir: Path) -> Path:
+    return real_shop_dir
 
 
 @pytest.fixture(scope="module")
