@@ -27,11 +27,11 @@ dev: setup
 	$(CLM) dev
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # The slow ones too: whole runs on the real data, killed processes.
 test-all: setup
-	$(BIN)/pytest -n 2 --dist loadgroup -m ""
+	$(BIN)/pytest -n 2 --dist loadfile -m ""
 
 lint: setup
 	$(BIN)/ruff check .

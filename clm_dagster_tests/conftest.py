@@ -28,18 +28,6 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 os.environ["CLM_TRAIN_COUNT"] = "0"
 
 
-# What is made once, at some cost, for the tests of several files.
-SHARED = ("ran", "real_shop_dir")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file, and those that share something costly, run in one process (`--dist loadgroup`)."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        group = next((name for name in SHARED if name in used), item.nodeid.split("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """Folder of the real data; the test is skipped where it is absent."""
@@ -161,15 +149,6 @@ def write_inbox(settings: Settings) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def real_shop_dir(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of Online Retail II, loaded and trained by the command line; it takes minutes."""
-    from clm_dagster_tests.real_shop import run_real_shop
-
-    csv = reference_data / "online_retail_ii" / "online_retail_II.csv.gz"
-    return run_real_shop(tmp_path_factory.mktemp("shop"), csv)
 
 
 @pytest.fixture(scope="session")

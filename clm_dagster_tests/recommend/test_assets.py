@@ -1,8 +1,5 @@
 """Recommendations end to end: a shop that has run, its contests in MLflow, its lists, rules, and poor shops."""
 
-from datetime import date
-from pathlib import Path
-
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -230,16 +227,3 @@ def test_the_planted_rule_is_found_and_held(grocer: Ran) -> None:
 
 
 # ---------------------------------------------------------------------------------- the real shop
-
-
-def test_goals_on_the_real_shop_recounted_from_the_table(real_shop_dir: Path) -> None:
-    """The issue's figures at 2011-10-10, 60 days, from marts.recommendations: NDCG above .38 (all) and .12 (new)."""
-    settings = load_settings(data_dir=real_shop_dir)
-    shop = Ran(settings)
-    assert shop.materialize(MODELS, "2011-10-03", "models.recommender_model").success
-    assert shop.materialize(SCORES, "2011-10-03", "marts.recommendations").success
-    found = recount(settings.warehouse_path, date(2011, 10, 10), 60)
-    print(found)
-    assert found["next_best"]["ndcg"] > 0.38 and found["discover"]["ndcg"] > 0.12
-    row = shop.query("select * from models.recommender_model where as_of = '2011-10-10'").iloc[0]
-    assert row.accepted and row.test_ndcg_next_best > row.baseline_ndcg_next_best
