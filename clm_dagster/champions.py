@@ -8,7 +8,7 @@ suspected_leak and said.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -33,6 +33,11 @@ def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
             columns=["as_of", "model_version", "accepted", "suspected_leak", "horizon_days", "said"]
         )
     return connection.frame(f"select * from {name} where as_of <= ? order by as_of", [as_of])
+
+
+def has_model_at(models: pd.DataFrame, as_of: datetime) -> bool:
+    """Whether a model is stored for this very snapshot. models: rows of `read_models`."""
+    return bool(models.loc[models["as_of"] == as_of, "model_version"].notna().any())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import dagster as dg
 import pandas as pd
 
+from clm_dagster.champions import has_model_at
 from clm_dagster.contest import ContestError, ContestPlan, GridSettings, contest_plan, level_snapshots
 from clm_dagster.contest.customers import MIN_CUSTOMERS
 from clm_dagster.partitions import as_of_of_key, key_of_as_of
@@ -142,8 +143,7 @@ def read_material(
 ) -> Material[S]:
     """Read the contest of one as_of. trained: rows of the room's own table of trainings up to it."""
     as_of = as_of_of_key(request.key)
-    before, own = trained[trained["as_of"] < as_of], trained[trained["as_of"] == as_of]
-    has_model = bool(own["model_version"].notna().any())
+    before, has_model = trained[trained["as_of"] < as_of], has_model_at(trained, as_of)
     try:
         first = first_day(connection, as_of.date())
         plan = contest_plan(judged_snapshot(as_of.date(), settings.horizon_days), first, settings)

@@ -34,7 +34,7 @@ from clm_dagster.demand.intervals import conformal_quantiles
 from clm_dagster.demand.local_methods import local_methods
 from clm_dagster.demand.lstm import NAME as LSTM
 from clm_dagster.demand.lstm import GlobalLSTM
-from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZERO, outcomes_of
+from clm_dagster.demand.outcomes import CONTESTED, outcomes_of
 from clm_dagster.demand.outlook import Learn, Outlook, learn_directly, look_ahead, own_variances, taught
 from clm_dagster.demand.panel_methods import (
     CalendarRegression,
@@ -45,7 +45,7 @@ from clm_dagster.demand.panel_methods import (
     SeasonalNaive,
     SummedDays,
 )
-from clm_dagster.demand.rules import Rules
+from clm_dagster.demand.rules import Rules, follow_outcomes
 from clm_dagster.demand.series import (
     DAYS_OF_RULE,
     DAYS_OF_WEEK,
@@ -294,8 +294,7 @@ def hold_contest(
 ) -> Contest:
     """Backtest the methods over `judged` steps from each origin, and choose for each series."""
     spacing = max(1, settings.spacing_days // panel.step)
-    least = 2 * DAYS_OF_RULE // panel.step // 2
-    origins = rolling_origins(panel.size, judged, spacing, settings.origins, least)
+    origins = rolling_origins(panel.size, judged, spacing, settings.origins, DAYS_OF_RULE // panel.step)
     outcomes = outcomes_of(panel, int(origins[0]) if origins.size else panel.size)
     backtest = Backtest.run(panel, methods, origins, judged, run)
     choice = _with_rules(backtest.choose(outcomes, spacing), outcomes, backtest.methods)
@@ -305,10 +304,7 @@ def hold_contest(
 def _with_rules(choice: Choice, outcomes: NDArray[np.str_], methods: Sequence[str]) -> Choice:
     """Series that are not in the contest get the rule of their outcome."""
     weights, names = choice.weights.copy(), np.array(choice.names, dtype=object)
-    ruled = np.isin(outcomes, RULED)
-    weights[ruled] = np.array(methods) == BASELINES[1]
-    names[ruled] = BASELINES[1]
-    names[outcomes == CONSTANT], names[outcomes == DORMANT] = CONSTANT, ZERO
+    follow_outcomes(weights, names, outcomes, methods)
     good = {kind: kept for kind, kept in choice.good.items() if kind in CONTESTED}
     return replace(choice, weights=weights, names=tuple(names), good=good)
 

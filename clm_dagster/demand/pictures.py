@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Figure"], None]
 SHOWN_DAYS, SHOWN_WEEKS, SHOWN = 84, 52, 6
-_MEASURES = {"revenue": "revenue", "units": "units", "orders": "orders", "buyers": "buyers"}
 
 
 def largest(series: pd.DataFrame, count: int = SHOWN) -> list[tuple[str, str, str]]:
@@ -58,7 +57,7 @@ def forecast_page(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
             dates = pd.date_range(end=as_of - pd.Timedelta(days=step), periods=values.size, freq=f"{step}D")
             _forecast(axes, dates, values, mine, period)
             level, name, measure = key
-            title = f"{'Shop' if level == 'shop' else f'{level.capitalize()} {name}'}: {_MEASURES[measure]}"
+            title = f"{'Shop' if level == 'shop' else f'{level.capitalize()} {name}'}: {measure}"
             style(axes, f"{title} ({mine['method'].iloc[0]})" if "method" in mine and len(mine) else title)
             axes.title.set_fontsize(9)
             # Room above for the legend, in every picture alike.

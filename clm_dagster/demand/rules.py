@@ -19,6 +19,15 @@ from clm_dagster.demand.outcomes import CONSTANT, CONTESTED, DORMANT, RULED, ZER
 from clm_dagster.demand.series import KEYS
 
 
+def follow_outcomes(
+    weights: Floats, names: NDArray[np.object_], outcomes: NDArray[np.str_], methods: Sequence[str]
+) -> None:
+    """Give series that are not in the contest the rule of their outcome, in place."""
+    ruled = np.isin(outcomes, RULED)
+    weights[ruled], names[ruled] = np.array(methods) == BASELINES[1], BASELINES[1]
+    names[outcomes == CONSTANT], names[outcomes == DORMANT] = CONSTANT, ZERO
+
+
 @dataclass(frozen=True)
 class Rules:
     """The outcome of a contest of one period (days or weeks), one row of each array for each of its series."""
@@ -67,9 +76,7 @@ class Rules:
         names[kept] = np.array(self.names, dtype=object)[at[kept]]
         mean = np.array(self.methods) == BASELINES[1]
         names[~kept & (weights == mean).all(axis=1)] = BASELINES[1]
-        ruled = np.isin(outcomes, RULED)
-        weights[ruled], names[ruled] = mean, BASELINES[1]
-        names[outcomes == CONSTANT], names[outcomes == DORMANT] = CONSTANT, ZERO
+        follow_outcomes(weights, names, outcomes, self.methods)
         return weights, tuple(names)
 
     def _combination(self, kind: str) -> Floats:

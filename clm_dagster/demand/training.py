@@ -17,7 +17,7 @@ import dagster as dg
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.champions import read_models, row_without_model
+from clm_dagster.champions import has_model_at, read_models, row_without_model
 from clm_dagster.contest import Verdict
 from clm_dagster.demand import checks, pictures
 from clm_dagster.demand.backtest import BASELINES, MEASURES
@@ -52,16 +52,11 @@ KEPT = ("chosen", *BASELINES)
 
 @dataclass(frozen=True)
 class Given:
-    """What a training reads: series before as_of, promotions, trainings before."""
+    """What a training reads: series before as_of, promotions, whether a model is stored for it."""
 
     series: pd.DataFrame
     promotions: pd.DataFrame
-    before: pd.DataFrame
-
-    def has_model(self, key: str) -> bool:
-        """Whether a model is stored for the snapshot already."""
-        mine = self.before[pd.to_datetime(self.before["as_of"]) == pd.Timestamp(as_of_of_key(key))]
-        return bool(mine["model_version"].notna().any())
+    has_model: bool
 
 
 @dataclass(frozen=True)
@@ -100,12 +95,31 @@ class Held:
         groups = table[table["mase"].notna()].groupby(["period", "level", "method"], as_index=False)
         return groups.agg(series=("mase", "size"), **{name: (name, "mean") for name in (*MEASURES, *BANDS)})
 
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """Mean coverage of each period over its series."""
+        return self.accuracy.groupby("period", as_index=False)[["coverage_80", "coverage_95"]].mean()
+
+    @cached_property
+    def promised(self) -> dict[str, float | None]:
+        """Means over the series on origins not used to choose, and the coverage of the bands."""
+        found: dict[str, float | None] = {}
+        for period in (DAY, WEEK):
+            rows = self.held_out[self.held_out["period"] == period]
+            for name in ("mase", "rmsse"):
+                found[f"{period}_{name}"] = _mean(rows[rows["method"] == "chosen"], name)
+            found[f"{period}_mase_of_mean"] = _mean(rows[rows["method"] == RULE], "mase")
+            for name in ("coverage_80", "coverage_95"):
+                found[f"{period}_{name}"] = _mean(self.coverage[self.coverage["period"] == period], name)
+        return found
+
 
 def read(connection: Connection, request: Request) -> Given:
     """The series of the contest of one as_of."""
-    as_of = as_of_of_key(request.key).date()
+    as_of = as_of_of_key(request.key)
+    trained = read_models(connection, MODEL, as_of.date())
     return Given(
-        read_series(connection, as_of), read_promotions(connection), read_models(connection, MODEL, as_of)
+        read_series(connection, as_of.date()), read_promotions(connection), has_model_at(trained, as_of)
     )
 
 
@@ -143,7 +157,7 @@ def _without_contest(given: Given, request: Request) -> Computed:
     as_of = as_of_of_key(request.key).date()
     problem = f"nothing was sold before {as_of}: there is no demand to learn from."
     horizon = DemandSettings().horizon_days
-    row = row_without_model(MODEL, COLUMNS, request.key, horizon, problem, given.has_model(request.key))
+    row = row_without_model(MODEL, COLUMNS, request.key, horizon, problem, given.has_model)
     return Computed(row, {"said": problem}, checks.check_no_contest(problem))
 
 
@@ -163,7 +177,7 @@ def _judge_and_log(
         logged = _log(run, context, given, held, now)
     if now.accepted:
         tracking.promote(MODEL, logged.version)
-    table, contest, coverage = held.table, held.contest, _coverage(held)
+    table, contest = held.table, held.contest
     backtest = held.contests[DAY].backtest
     combined = {period: held.contests[period].choice.good for period in held.contests}
     row: dict[str, Any] = {
@@ -179,7 +193,7 @@ def _judge_and_log(
         "origins": int(backtest.origins.size),
         "accepted": then.accepted,
         "suspected_leak": False,
-        **_promised(held_out, coverage),
+        **held.promised,
         "combined": json.dumps(combined),
         "seconds": round(held.seconds, 1),
         "said": str(now),
@@ -192,26 +206,8 @@ def _judge_and_log(
     return Computed(
         pd.DataFrame([row], columns=COLUMNS),
         pictures_of(draws) | {"standings": dg.MetadataValue.md(_standings(contest))} | shown,
-        checks.check_training(str(as_of), coverage, int(backtest.origins.size), then, now),
+        checks.check_training(str(as_of), held.coverage, int(backtest.origins.size), then, now),
     )
-
-
-def _coverage(held: Held) -> pd.DataFrame:
-    """Mean coverage of each period over its series."""
-    return held.accuracy.groupby("period", as_index=False)[["coverage_80", "coverage_95"]].mean()
-
-
-def _promised(held_out: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, float | None]:
-    """Means over the series on origins not used to choose, and the coverage of the bands."""
-    found: dict[str, float | None] = {}
-    for period in (DAY, WEEK):
-        rows = held_out[held_out["period"] == period]
-        for name in ("mase", "rmsse"):
-            found[f"{period}_{name}"] = _mean(rows[rows["method"] == "chosen"], name)
-        found[f"{period}_mase_of_mean"] = _mean(rows[rows["method"] == RULE], "mase")
-        for name in ("coverage_80", "coverage_95"):
-            found[f"{period}_{name}"] = _mean(coverage[coverage["period"] == period], name)
-    return found
 
 
 def _mean(rows: pd.DataFrame, name: str) -> float | None:
@@ -236,7 +232,7 @@ def _log(
                for kind, names in contest.choice.good.items()},
         }
     )  # fmt: skip
-    run.metrics(_promised(held.held_out, _coverage(held)) | {"seconds": held.seconds})
+    run.metrics(held.promised | {"seconds": held.seconds})
     run.text(held.table.to_csv(index=False), "series.csv")
     run.text(held.held_out.to_csv(index=False), "held_out.csv")
     contest = held.contest

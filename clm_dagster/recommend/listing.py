@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clm_dagster.recommend.candidates import BuyAgain, ItemNeighbours, Recommender, candidate_lists
+from clm_dagster.recommend.candidates import BuyAgain, ItemNeighbours, candidate_lists
 from clm_dagster.recommend.cold import ColdStart
-from clm_dagster.recommend.features import PairFeatures
-from clm_dagster.recommend.interactions import Interactions
+from clm_dagster.recommend.interactions import Interactions, Ints
 from clm_dagster.recommend.ranking import LISTS, Ranker
 from clm_dagster.recommend.reasons import Explainer, popular_reasons
 from clm_dagster.recommend.similarity import top
@@ -51,7 +50,7 @@ def everyones_lists(
     own, names = past.sold_within(ways.active_days), _names(products)
     if not own.any():
         return pd.DataFrame(columns=_COLUMNS)
-    parts = [*_buyers(past, products, names, ways, tell)]
+    parts = [*_buyers(past, names, ways, tell)]
     bought = pd.Index(past.customers)
     cold = customers[~customers["customer_id"].astype(str).isin(bought)]
     parts.append(_cold(past, customers, cold, ways))
@@ -61,29 +60,17 @@ def everyones_lists(
 
 def _buyers(
     past: Interactions,
-    products: pd.DataFrame,
     names: pd.Series,
     ways: Ways,
     tell: Callable[[int, int], None],
 ) -> Iterator[pd.DataFrame]:
     """Lists of those who have bought, a few thousand customers at a time."""
-    prepared: PairFeatures | None = None
-    rule: Recommender | None = None
-    if ways.ranker is None:
-        rule = BuyAgain().fit(past)
-        items = ItemNeighbours().fit(past)
-    else:
-        prepared = ways.ranker.prepared(past)
-        items = next(r for r in prepared.recommenders if isinstance(r, ItemNeighbours))
+    list_some, items, method = _way(past, ways)
     explainer = Explainer(past, items.similarity, names)
     total = past.shape[0]
     for start in range(0, total, _PEOPLE):
         rows = np.arange(start, min(start + _PEOPLE, total), dtype=np.int64)
-        if rule is not None:
-            lists = candidate_lists(rule, past, rows, ways.count, ways.active_days)
-        else:
-            assert ways.ranker is not None
-            lists = ways.ranker.lists(past, rows, ways.count, prepared)
+        lists = list_some(rows)
         who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         yield pd.DataFrame(
             {
@@ -93,10 +80,25 @@ def _buyers(
                 "product_id": past.products[what],
                 "score": lists["score"].astype(float),
                 "reason": explainer.of(who, what),
-                "method": FALLBACK if rule is not None else ways.ranker.name if ways.ranker else FALLBACK,
+                "method": method,
             }
         )
         tell(int(rows[-1]) + 1, total)
+
+
+def _way(past: Interactions, ways: Ways) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
+    """What lists some buyers, the similar products that explain the lists, and the method's name."""
+    ranker = ways.ranker
+    if ranker is None:
+        rule = BuyAgain().fit(past)
+        return (
+            lambda rows: candidate_lists(rule, past, rows, ways.count, ways.active_days),
+            ItemNeighbours().fit(past),
+            FALLBACK,
+        )
+    prepared = ranker.prepared(past)
+    items = next(r for r in prepared.recommenders if isinstance(r, ItemNeighbours))
+    return lambda rows: ranker.lists(past, rows, ways.count, prepared), items, ranker.name
 
 
 def _cold(past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, ways: Ways) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.champions import read_models, row_without_model
+from clm_dagster.champions import has_model_at, read_models, row_without_model
 from clm_dagster.checks import check_no_contest
 from clm_dagster.contest import ContestError, Difference, Verdict
 from clm_dagster.partitions import as_of_of_key
@@ -58,10 +58,9 @@ def reader(project: Project, settings: Settings) -> Read:
     def read(connection: Connection, request: Request) -> Given:
         as_of = as_of_of_key(request.key)
         trained = read_models(connection, MODEL, as_of.date())
-        own = trained[trained["as_of"] == as_of]
         return Given(
             chosen,
-            bool(own["model_version"].notna().any()),
+            has_model_at(trained, as_of),
             read_lines(connection, as_of),
             read_products(connection, project, as_of),
             read_segments(connection, judged_snapshot(as_of.date(), chosen.horizon_days)),
