@@ -5,7 +5,7 @@ contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment
 """
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -37,7 +37,7 @@ from clm_dagster.recommend import (
     training,
 )
 from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
-from clm_dagster.recommend.interactions import InteractionError, Interactions
+from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.listing import COLD, Ways, everyones_lists
 from clm_dagster.recommend.ranking import Ranker
 from clm_dagster.recommend.reading import MODEL, read_baskets, read_customers, read_past, read_products
@@ -136,7 +136,7 @@ def _reader(project: Project) -> Read:
         as_of = as_of_of_key(request.key)
         return _Given(
             Trainings.read(connection, MODEL, as_of.date()),
-            _past(connection, as_of),
+            read_past(connection, as_of),
             read_products(connection, project, as_of),
             read_customers(connection, as_of),
         )
@@ -223,17 +223,9 @@ class _Catalogue:
 def _catalogue_reader(project: Project) -> Read:
     def read(connection: Connection, request: Request) -> _Catalogue:
         as_of = as_of_of_key(request.key)
-        return _Catalogue(_past(connection, as_of), read_products(connection, project, as_of))
+        return _Catalogue(read_past(connection, as_of), read_products(connection, project, as_of))
 
     return read
-
-
-def _past(connection: Connection, as_of: datetime) -> Interactions | None:
-    """Purchases by then; None for a shop before its first: its tables are empty, and a check says so."""
-    try:
-        return read_past(connection, as_of)
-    except InteractionError:
-        return None
 
 
 def _similar(settings: Settings) -> Compute:

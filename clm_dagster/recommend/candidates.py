@@ -3,7 +3,8 @@
 Belongs here: recommenders that learn no label. Does not: ranking their union (`ranking`), measuring (`metrics`).
 
 A score is a number to sort by, not a probability. Above zero it is a recommendation, at zero it is none. A block
-is a dense float32 array, customers x products, so that memory is bounded by the size of the block.
+is a dense float32 array, customers x products, so that memory is bounded by the size of the block. Nobody keeps a
+profile of all customers: those of a block are made of its customers' purchases (`Interactions.of`).
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from clm_dagster.recommend.interactions import Interactions, Ints
-from clm_dagster.recommend.similarity import Scores, Weights, blocks, neighbours, normalized, top, weighted
+from clm_dagster.recommend.interactions import Interactions, Ints, evenly
+from clm_dagster.recommend.similarity import (
+    Scores,
+    Weighting,
+    Weights,
+    blocks,
+    dense,
+    nearest,
+    neighbours,
+    normalized,
+    top,
+    turned,
+)
 
+LISTS = ("next_best", "discover")
 FILLING = 0.001
 POOL = 20_000  # customers among whom neighbours are sought: time stays linear in customers
 EASE_LIMIT = 6000  # a dense matrix of products x products is inverted: 8 bytes x limit^2, time with its cube
@@ -70,14 +83,14 @@ class BuyAgain:
 
     def fit(self, past: Interactions) -> Self:
         """Decay."""
-        self.profile = past.decayed(self.half_life)
+        self.past = past
         counts = Popularity(self.window).fit(past).counts
         self.filling = counts / counts.max() * FILLING
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Popularity adds at most FILLING, a purchase of ten half-lives ago."""
-        return _dense(self.profile[rows]) + self.filling
+        return dense(self.past.of(rows).decayed(self.half_life)) + self.filling
 
 
 @dataclass
@@ -94,14 +107,16 @@ class ItemNeighbours:
 
     def fit(self, past: Interactions) -> Self:
         """The `count` most similar products of each."""
-        self.profile = past.decayed(self.half_life)
-        self.similarity = neighbours(weighted(self.profile, self.weights).T.tocsr(), self.count)
+        self.past = past
+        profile = past.decayed(self.half_life)
+        bought_by = Weighting.learnt(profile, self.weights).of(profile).T.tocsr()
+        self.similarity = neighbours(bought_by, self.count)
         self.liked_by = self.similarity.T.tocsr()
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Products among nobody's neighbours score 0."""
-        return _dense(self.profile[rows] @ self.liked_by)
+        return dense(self.past.of(rows).decayed(self.half_life) @ self.liked_by)
 
 
 @dataclass
@@ -118,17 +133,18 @@ class UserNeighbours:
     name: str = "user_neighbours"
 
     def fit(self, past: Interactions) -> Self:
-        """Only profiles; neighbours are found block by block."""
-        profile = past.decayed(self.half_life)
-        self.features = normalized(weighted(profile, self.weights))
-        self.members = _pool(past.shape[0], self.pool)
-        self.profile = normalized(profile)[self.members]
+        """Only the pool; neighbours are found block by block."""
+        self.past, self.members = past, evenly(np.arange(past.shape[0]), self.pool)
+        self.weighting = Weighting.learnt(past.decayed(self.half_life), self.weights)
+        profile = past.of(self.members).decayed(self.half_life)
+        self.profile, self.among = normalized(profile), turned(self.weighting.of(profile))
         return self
 
     def score(self, rows: Ints) -> Scores:
         """A customer is not a neighbour of himself."""
-        near = _near(self.features, rows, self.members, self.count)
-        return _dense(normalized(near, order=1) @ self.profile)
+        mine = self.weighting.of(self.past.of(rows).decayed(self.half_life))
+        near = nearest(mine, self.among, self.count, _place(rows, self.members))
+        return dense(normalized(near, order=1) @ self.profile)
 
 
 @dataclass
@@ -144,14 +160,13 @@ class ContentBased:
 
     def fit(self, past: Interactions) -> Self:
         """Words of the names of the products in `past`."""
-        self.words = product_words(self.products, past.products)
-        self.profile = past.decayed(self.half_life)
+        self.past, self.words = past, product_words(self.products, past.products)
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Cosine of the customer's words with the product's."""
-        tastes = normalized(sparse.csr_array(self.profile[rows] @ self.words))
-        return _dense(tastes @ self.words.T.tocsr())
+        tastes = normalized(sparse.csr_array(self.past.of(rows).decayed(self.half_life) @ self.words))
+        return dense(tastes @ self.words.T.tocsr())
 
 
 @dataclass
@@ -180,12 +195,13 @@ class Ease:
         weights = -precision / np.diag(precision)
         weights[np.diag_indices(count)] = 0
         self.coefficients = weights.astype(np.float32)
-        self.profile = past.decayed(self.half_life).astype(np.float32)
+        self.past = past
         return self
 
     def score(self, rows: Ints) -> Scores:
         """What the other products that the customer bought say about each."""
-        return np.asarray(self.profile[rows] @ self.coefficients, dtype=np.float32)
+        profile = self.past.of(rows).decayed(self.half_life).astype(np.float32)
+        return np.asarray(profile @ self.coefficients, dtype=np.float32)
 
 
 @dataclass
@@ -202,17 +218,18 @@ class TifuKnn:
     name: str = "tifu_knn"
 
     def fit(self, past: Interactions) -> Self:
-        """Vectors of all customers; neighbours as in UserNeighbours."""
-        self.profile = past.decayed(self.half_life)
-        self.features = normalized(self.profile)
-        self.members = _pool(past.shape[0], self.pool)
+        """The pool's vectors; neighbours as in UserNeighbours."""
+        self.past, self.members = past, evenly(np.arange(past.shape[0]), self.pool)
+        self.profile = past.of(self.members).decayed(self.half_life)
+        self.among = turned(self.profile)
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Own vector and neighbours' mean."""
-        near = _near(self.features, rows, self.members, self.count)
-        mean = normalized(near.sign(), order=1) @ self.profile[self.members]
-        return _dense(self.own * self.profile[rows] + (1 - self.own) * mean)
+        mine = self.past.of(rows).decayed(self.half_life)
+        near = nearest(mine, self.among, self.count, _place(rows, self.members))
+        mean = normalized(near.sign(), order=1) @ self.profile
+        return dense(self.own * mine + (1 - self.own) * mean)
 
 
 @dataclass
@@ -253,13 +270,15 @@ def candidate_lists(
 
     Products without a sale in `active_days` are on no list; discover holds what the customer had not bought.
     """
-    active, own = past.sold_within(active_days), past.latest()
+    active = past.sold_within(active_days)
     parts = [pd.DataFrame({"list": [], "customer": [], "rank": [], "product": [], "score": []})]
     for block in blocks(len(rows), past.shape[1]):
         scores = np.where(active, recommender.score(rows[block]), 0)
-        new = np.where(own[rows[block]].toarray() > 0, 0, scores)
-        for name, kind in (("next_best", scores), ("discover", new)):
-            place, product, score = top(kind, k)
+        own = past.of(rows[block])
+        for name in LISTS:
+            if name == "discover":
+                scores[own.customer, own.product] = 0
+            place, product, score = top(scores, k)
             rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
             found = {
                 "list": name,
@@ -291,20 +310,11 @@ def product_words(products: pd.DataFrame, ids: NDArray[np.object_]) -> sparse.cs
     return sparse.csr_array(TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True).fit_transform(texts))
 
 
-def _pool(count: int, limit: int) -> Ints:
-    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64))
-
-
-def _near(features: sparse.csr_array, rows: Ints, members: Ints, count: int) -> sparse.csr_array:
-    place = pd.Index(members).get_indexer(pd.Index(rows)).astype(np.int64)
-    return neighbours(features[rows], count, against=features[members], exclude=place)
+def _place(rows: Ints, members: Ints) -> Ints:
+    """The numbers of customers in the pool, -1 for those outside it."""
+    return pd.Index(members).get_indexer(pd.Index(rows)).astype(np.int64)
 
 
 def _to_one(scores: Scores) -> Scores:
     best = scores.max(axis=1, keepdims=True)
     return np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)
-
-
-def _dense(scores: sparse.csr_array) -> Scores:
-    # Dense first: casting a sparse product would sort it.
-    return scores.toarray().astype(np.float32)

@@ -2,16 +2,16 @@
 
 Belongs here: candidate pairs and their features. Does not: learning from them (`ranking`).
 
-Everything is computed from `Interactions`, which hold only days before as_of; a feature cannot look ahead.
+Everything is computed from `Interactions`, which hold only days before as_of; a feature cannot look ahead. What is
+known of a customer is made of a block's purchases, not kept for everybody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from clm_dagster.recommend.candidates import Popularity, Recommender
 from clm_dagster.recommend.interactions import Interactions, Ints
@@ -38,53 +38,69 @@ class PairFeatures:
     def fit(self, past: Interactions) -> "PairFeatures":
         """Fit the recommenders and tables on purchases before past.as_of."""
         self.past = past
-        self.active = past.sold_within(self.active_days)
+        self.active = past.sold_within(self.active_days).astype(np.float32)
         self.popular = Popularity().fit(past)
         for recommender in self.recommenders:
             recommender.fit(past)
-        self.pair = {f"own_{h:g}": past.decayed(h) for h in HALF_LIVES} | {
-            "own_days": past.decayed(),
-            "own_units": past.decayed(180.0, log_quantity=True),
-            "own_last": past.latest(),
-            "own_first": past.earliest(),
-            # What he bought in the season that the label covers, a year ago.
-            "own_season": past.matrix(
-                ((past.age > YEAR - self.horizon_days) & (past.age <= YEAR + 14)).astype(float)
-            ),
-        }
         self.product = _product_table(past, self.horizon_days)
-        self.customer = _customer_table(past)
         return self
 
     def block(self, rows: Ints) -> tuple[Ints, Ints, pd.DataFrame]:
         """Candidates of b customers: n places in `rows`, n products, both sorted, and n rows of features."""
         scores = {r.name: r.score(rows) for r in self.recommenders}
         scores["popularity"] = self.popular.score(rows)
-        place, product = self._union(scores, rows)
-        x = {f"score_{name}": values[place, product] for name, values in scores.items()}
-        for name, matrix in self.pair.items():
-            x[name] = _cells(matrix, rows, place, product)
+        some = self.past.of(rows)
+        pairs = _union(scores, self.active, some, self.per_recommender)
+        place, product = np.divmod(pairs, len(self.active))
+        x = {f"score_{name}": values.ravel()[pairs] for name, values in scores.items()}
+        x |= _own(some, pairs, self.horizon_days)
         frame = pd.DataFrame(x)
-        frame[["own_last", "own_first"]] = frame[["own_last", "own_first"]].where(frame["own_days"] > 0)
-        frame = frame.join(self.customer.iloc[rows[place]].reset_index(drop=True))
+        frame = frame.join(_customer_table(some).iloc[place].reset_index(drop=True))
         frame = frame.join(self.product.iloc[product].reset_index(drop=True))
-        return place, product, _ratios(frame, place, len(rows))
-
-    def _union(self, scores: dict[str, Scores], rows: Ints) -> tuple[Ints, Ints]:
-        chosen = np.zeros((len(rows), self.past.shape[1]), dtype=bool)
-        own = self.pair["own_days"][rows].toarray() > 0
-        for values in scores.values():
-            allowed = np.where(self.active, values, 0)
-            # Half from what he has not bought, so that the list of discoveries is long enough for everyone.
-            for kind in (allowed, np.where(own, 0, allowed)):
-                row, column, _ = top(kind, self.per_recommender)
-                chosen[row, column] = True
-        place, product = np.nonzero(chosen)
-        return place, product
+        return place, product, _ratios(frame, place)
 
 
-def _cells(matrix: sparse.csr_array, rows: Ints, place: Ints, product: Ints) -> NDArray[np.float32]:
-    return matrix[rows].astype(np.float32).toarray()[place, product]
+def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, count: int) -> Ints:
+    """Pairs as place x products + product, sorted: the best `count` of each recommender, among all products and again
+    among those that the customer has not bought, so that the list of discoveries is long enough for everyone.
+
+    Sets the scores of products that are not active to zero.
+    """
+    found = []
+    for values in scores.values():
+        values *= active
+        found += [_best(values, count)]
+        bought = values[some.customer, some.product]
+        values[some.customer, some.product] = 0
+        found += [_best(values, count)]
+        values[some.customer, some.product] = bought
+    return np.unique(np.concatenate(found))
+
+
+def _best(values: Scores, count: int) -> Ints:
+    place, product, _ = top(values, count)
+    return place * values.shape[1] + product
+
+
+def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArray[np.float32]]:
+    """What the customer himself bought of the product, when and how often; pairs as of `_union`."""
+    tables = {f"own_{h:g}": some.decayed(h) for h in HALF_LIVES} | {
+        "own_days": some.decayed(),
+        "own_units": some.decayed(180.0, log_quantity=True),
+        "own_last": some.latest(),
+        "own_first": some.earliest(),
+        # What he bought in the season that the label covers, a year ago.
+        "own_season": some.matrix(((some.age > YEAR - horizon_days) & (some.age <= YEAR + 14)).astype(float)),
+    }
+    starts = some.pair_starts
+    bought = some.customer[starts].astype(np.int64) * some.shape[1] + some.product[starts]
+    where = np.searchsorted(bought, pairs)
+    known = np.append(bought, -1)[where] == pairs
+    out = {}
+    for name, table in tables.items():
+        missing = np.nan if name in ("own_last", "own_first") else 0
+        out[name] = np.where(known, np.append(table.data, 0)[where], missing).astype(np.float32)
+    return out
 
 
 def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
@@ -102,6 +118,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
     days = past.decayed()
     buyers = np.bincount(days.indices, minlength=count)
     again = np.bincount(days.indices[days.data > 1], minlength=count)
+    sold = np.bincount(past.product, minlength=count)
     month, quarter = sales(0, 28), sales(0, 84)
     before = sales(28, 56)
     ahead, behind = sales(YEAR - horizon_days, YEAR), sales(YEAR, YEAR + 56)
@@ -118,7 +135,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
             "product_age": first,
             "product_last": last,
             "product_repeat": (again + 1) / (buyers + 10),
-            "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sales(0, np.inf),
+            "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sold,
         }
     ).astype(np.float32)  # fmt: skip
 
@@ -146,7 +163,7 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
     ).astype(np.float32)  # fmt: skip
 
 
-def _ratios(x: pd.DataFrame, place: Ints, count: int) -> pd.DataFrame:
+def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
     """Pair against customer and product: how overdue, how often among his orders, where among his candidates."""
     gap = (x["own_first"] - x["own_last"]) / (x["own_days"] - 1).where(x["own_days"] > 1)
     x["own_gap"] = gap

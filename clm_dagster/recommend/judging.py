@@ -2,15 +2,16 @@
 
 Belongs here: what is compared with what. Does not: how a list is made (`ranking`, `candidates`), formulas (`metrics`).
 
-    past = interactions(lines, as_of)
-    rows = window_truth(lines, past, 60).rows
+    later = interactions(lines, as_of + timedelta(days=60))
+    past = later.before(as_of)
+    rows = window_truth(later, past, 60).rows
     lists = {r.name: candidate_lists(r.fit(past), past, rows) for r in recommenders}
     lists[ranker.name] = ranker.lists(past, rows)
-    result = judge_lists(lines, past, lists, horizon_days=60)
+    result = judge_lists(later, past, lists, horizon_days=60)
     result.table, result.verdict("two_stages")
 
 The metrics are those of all customers with an order in the window; for `discover`, of those who bought something new
-there. A method with a short list, or with none for a customer, loses by it.
+there; or of a sample of them. A method with a short list, or with none for a customer, loses by it.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.contest import ContestError, Difference, Verdict
-from clm_dagster.recommend.interactions import Interactions
+from clm_dagster.recommend.interactions import Interactions, Ints
 from clm_dagster.recommend.metrics import (
     METRICS,
     K,
@@ -71,19 +72,21 @@ class Judged:
 
 
 def judge_lists(
-    lines: pd.DataFrame,
+    later: Interactions,
     past: Interactions,
     lists: Mapping[str, pd.DataFrame],
     horizon_days: int,
     segments: pd.Series | None = None,
     active_days: int = 90,
+    among: Ints | None = None,
 ) -> Judged:
-    """Judge lists by the purchases of the `horizon_days` from past.as_of on.
+    """Judge lists by the purchases of the `horizon_days` from past.as_of on, which `later` knows.
 
     lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
     `candidate_lists` give them; both baselines must be among them. segments: customer_id -> segment at as_of, each
-    customer once; one without has the segment "unknown". Coverage is of the products sold in `active_days`. Raises
-    ContestError where a baseline is missing and NoPurchases where nothing was bought in the window.
+    customer once; one without has the segment "unknown". among: these customers alone are judged. Coverage is of
+    the products sold in `active_days`. Raises ContestError where a baseline is missing and NoPurchases where nothing
+    was bought in the window.
     """
     absent = sorted(set(BASELINES.values()) - set(lists))
     if absent:
@@ -94,7 +97,7 @@ def judge_lists(
     gains: dict[tuple[str, str], Difference] = {}
     for name, kind in KINDS.items():
         for target, first_only in TARGETS.items():
-            truth = window_truth(lines, past, horizon_days, kind, first_only)
+            truth = window_truth(later, past, horizon_days, kind, first_only, among)
             measured = {
                 method: list_metrics(truth, _array(frame, name, truth)) for method, frame in lists.items()
             }

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clm_dagster.recommend.candidates import BuyAgain, ItemNeighbours, candidate_lists
+from clm_dagster.recommend.candidates import LISTS, BuyAgain, ItemNeighbours, candidate_lists
 from clm_dagster.recommend.cold import ColdStart
 from clm_dagster.recommend.interactions import Interactions, Ints
-from clm_dagster.recommend.ranking import LISTS, Ranker
+from clm_dagster.recommend.ranking import Ranker
 from clm_dagster.recommend.reasons import Explainer, popular_reasons
 from clm_dagster.recommend.similarity import top
 

@@ -10,7 +10,7 @@ learn from other people's future.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -44,20 +44,26 @@ class Truth:
 
 
 def window_truth(
-    lines: pd.DataFrame, past: Interactions, horizon_days: int, kind: str = "all", next_basket: bool = False
+    later: Interactions,
+    past: Interactions,
+    horizon_days: int,
+    kind: str = "all",
+    next_basket: bool = False,
+    among: Ints | None = None,
 ) -> Truth:
     """The purchases in the `horizon_days` from past.as_of on, of customers that are known in `past`.
 
-    lines: columns of `interactions`. kind: "all", or "new" for products that the customer had not bought before.
-    next_basket: only those of the customer's first day in the window. Raises NoPurchases where no known
-    customer bought.
+    later: purchases up to the end of the window or longer. kind: "all", or "new" for products that the customer had
+    not bought before. next_basket: only those of the customer's first day in the window. among: of these customers
+    alone, numbers into `past`. Raises NoPurchases where none of them bought, ValueError where `later` ends too early.
     """
     if kind not in ("all", "new"):
         raise ValueError(f"kind of products is 'all' or 'new', not {kind!r}")
-    pairs = _pairs_after(lines, past.as_of, horizon_days, next_basket)
-    row = past.rows_of(pairs["customer_id"].to_numpy(dtype=object))
-    column = past.columns_of(pairs["product_id"].to_numpy(dtype=object))
-    known = row >= 0
+    customer, product = _pairs_after(later, past.as_of, horizon_days, next_basket)
+    row = past.rows_of(later.customers)[customer]
+    column = past.columns_of(later.products)[product]
+    # Whom nobody knew is left out; what nobody had sold is kept: its number is -1, and no list can name it.
+    known = row >= 0 if among is None else np.isin(row, among)
     row, column = row[known], column[known]
     if kind == "new":
         fresh = ~stored(past.latest(), row, column)
@@ -138,14 +144,23 @@ def _both_classes(count: int) -> Floats:
     return (np.arange(count) % 2).astype(np.float64)
 
 
-def _pairs_after(lines: pd.DataFrame, as_of: date, horizon_days: int, next_basket: bool) -> pd.DataFrame:
-    days = pd.to_datetime(lines["day"]).dt.normalize()
-    start, end = pd.Timestamp(as_of), pd.Timestamp(as_of + timedelta(days=horizon_days))
-    inside = (days >= start) & (days < end) & lines["customer_id"].notna() & lines["product_id"].notna()
-    found = lines.loc[inside, ["customer_id", "product_id"]].astype(str).assign(day=days[inside])
+def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_basket: bool) -> tuple[Ints, Ints]:
+    """Distinct pairs of customers and products of the window's days, numbers into `later`."""
+    start = (later.as_of - as_of).days
+    if start < horizon_days:
+        raise ValueError(
+            f"purchases are known up to {later.as_of}; the {horizon_days} days from {as_of} on end later"
+        )
+    inside = (later.age <= start) & (later.age > start - horizon_days)
+    customer, product, age = later.customer[inside], later.product[inside], later.age[inside]
     if next_basket:
-        found = found[found["day"] == found.groupby("customer_id")["day"].transform("min")]
-    return found[["customer_id", "product_id"]].drop_duplicates()
+        first = np.zeros(later.shape[0], dtype=age.dtype)
+        np.maximum.at(first, customer, age)
+        on_first = age == first[customer]
+        customer, product = customer[on_first], product[on_first]
+    pairs = np.unique(customer.astype(np.int64) * later.shape[1] + product)
+    found, named = np.divmod(pairs, later.shape[1])
+    return found, named
 
 
 def stored(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool_]:

@@ -4,8 +4,9 @@ Belongs here: who takes part, what is judged when, what is fitted again. Does no
 `ranking`), the verdict (`judging`), Dagster, MLflow, SQL.
 
 The contest is judged at as_of less the horizon, the newest instant whose window is over: everybody learns from days
-before it. The ranker is then fitted again with the same settings on all that is known at as_of, since what sells this
-season was not known two months ago. What it learns from is known at the judged instant or is its very window.
+before it, and is judged on at most MOST_JUDGED of the customers who came, drawn evenly. The ranker is then fitted again
+with the same settings on all that is known at as_of, since what sells this season was not known two months ago. What
+it learns from is known at the judged instant or is its very window.
 """
 
 import time
@@ -14,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clm_dagster.contest import ContestError, Verdict
@@ -31,7 +31,7 @@ from clm_dagster.recommend.candidates import (
     UserNeighbours,
     candidate_lists,
 )
-from clm_dagster.recommend.interactions import InteractionError, Interactions, interactions
+from clm_dagster.recommend.interactions import InteractionError, Interactions, Ints, evenly
 from clm_dagster.recommend.judging import Judged, judge_lists
 from clm_dagster.recommend.metrics import NoPurchases, window_truth
 from clm_dagster.recommend.ranking import Ranker, RankerSettings, Taught
@@ -39,6 +39,8 @@ from clm_dagster.recommend.ranking import Ranker, RankerSettings, Taught
 RANKER = "two_stages"
 # Below so many customers of the window an interval over them says nothing.
 MIN_JUDGED = 30
+# Lists of more customers than these would make the interval narrower than anybody needs, and take hours.
+MOST_JUDGED = 20_000
 EXAMPLES = 1_000
 
 
@@ -56,8 +58,8 @@ class ContestResult:
     """Outcome of the contest of one as_of.
 
     judged_at: the instant whose window judged. ranker: fitted again on all that is known at as_of. left_out:
-    candidate -> why it did not take part. customers: those who came in the window. example: features of pairs as the
-    ranker takes them.
+    candidate -> why it did not take part. customers: those judged, who came in the window. example: features of
+    pairs as the ranker takes them.
     """
 
     as_of: date
@@ -103,23 +105,18 @@ def contestants(products: pd.DataFrame) -> list[Recommender]:
 
 
 def hold_contest(
-    lines: pd.DataFrame,
-    as_of: date,
-    products: pd.DataFrame,
-    settings: RankerSettings,
-    segments: pd.Series | None = None,
+    known: Interactions, products: pd.DataFrame, settings: RankerSettings, segments: pd.Series | None = None
 ) -> ContestResult:
-    """Hold the contest of one as_of. lines: columns of `interactions`, all before as_of count; products: product_id,
-    name, category. segments: customer_id -> segment at the judged instant or before it.
+    """Hold the contest of one as_of, that of `known`. products: product_id, name, category. segments: customer_id ->
+    segment at the judged instant or before it.
 
     Raises ContestError where there is too little to learn from or to judge on.
     """
-    judged_at = as_of - timedelta(days=settings.horizon_days)
-    known = lines[pd.to_datetime(lines["day"]) < pd.Timestamp(as_of)]
+    judged_at = known.as_of - timedelta(days=settings.horizon_days)
     past, rows = _judged_customers(known, judged_at, settings)
     taught: Taught = {}
     start = time.perf_counter()
-    judged_ranker = Ranker(settings).fit(known, judged_at, products, taught)
+    judged_ranker = Ranker(settings).fit(past, products, taught)
     lists = {RANKER: judged_ranker.lists(past, rows)}
     entrants = {RANKER: Entrant(RANKER, asdict(settings), time.perf_counter() - start)}
     left_out: dict[str, str] = {}
@@ -134,13 +131,15 @@ def hold_contest(
         seconds = time.perf_counter() - start
         entrants[recommender.name] = Entrant(recommender.name, _parameters(recommender), seconds)
     try:
-        judged = judge_lists(known, past, lists, settings.horizon_days, segments, settings.active_days)
+        judged = judge_lists(
+            known, past, lists, settings.horizon_days, segments, settings.active_days, among=rows
+        )
     except (NoPurchases, ValueError) as error:
         raise ContestError(f"the lists of {judged_at} cannot be judged: {error}") from error
-    ranker = Ranker(settings).fit(known, as_of, products, taught)
+    ranker = Ranker(settings).fit(known, products, taught)
     (first, *_), *_ = (taught[day] for day in ranker.days[::-1])
     return ContestResult(
-        as_of=as_of,
+        as_of=known.as_of,
         judged_at=judged_at,
         judged_days=judged_ranker.days,
         judged=judged,
@@ -154,11 +153,11 @@ def hold_contest(
 
 
 def _judged_customers(
-    known: pd.DataFrame, judged_at: date, settings: RankerSettings
-) -> tuple[Interactions, np.ndarray]:
-    """What was known at the judged instant, and the customers who came in its window."""
+    known: Interactions, judged_at: date, settings: RankerSettings
+) -> tuple[Interactions, Ints]:
+    """What was known at the judged instant, and the customers who came in its window, or some of very many."""
     try:
-        past = interactions(known, judged_at)
+        past = known.before(judged_at)
         rows = window_truth(known, past, settings.horizon_days).rows
     except (InteractionError, NoPurchases) as error:
         raise ContestError(
@@ -170,7 +169,7 @@ def _judged_customers(
             f"{len(rows)} known customers bought in the {settings.horizon_days} days from {judged_at} on; judging "
             f"recommendations needs {MIN_JUDGED}: wait, or load the shop's earlier orders"
         )
-    return past, rows
+    return past, evenly(rows, MOST_JUDGED)
 
 
 def _parameters(recommender: Recommender) -> dict[str, Any]:

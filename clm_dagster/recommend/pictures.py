@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.plots import ACCENT, INK, PALE, WARM, style
+from clm_dagster.recommend.candidates import LISTS
 from clm_dagster.recommend.judging import BASELINES
 from clm_dagster.recommend.metrics import METRICS, K
 from clm_dagster.recommend.model import RANKER
-from clm_dagster.recommend.ranking import LISTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,8 +2,8 @@
 
 Belongs here: training instants, the model, the two lists. Does not: features (`features`), judging (`metrics`).
 
-    ranker = Ranker(RankerSettings(horizon_days=60)).fit(lines, date(2011, 10, 10), products)
     past = interactions(lines, date(2011, 10, 10))
+    ranker = Ranker(RankerSettings(horizon_days=60)).fit(past, products)
     lists = ranker.lists(past, np.arange(past.shape[0]))
 
 Every training instant lies a horizon or more before as_of, so that its label is known there. One of them lies a
@@ -21,6 +21,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from clm_dagster.contest import ContestError
 from clm_dagster.recommend.binning import BINS, bin_edges, places
 from clm_dagster.recommend.candidates import (
+    LISTS,
     BuyAgain,
     ContentBased,
     ItemNeighbours,
@@ -29,12 +30,11 @@ from clm_dagster.recommend.candidates import (
     UserNeighbours,
 )
 from clm_dagster.recommend.features import YEAR, PairFeatures
-from clm_dagster.recommend.interactions import InteractionError, Interactions, Ints, interactions
+from clm_dagster.recommend.interactions import InteractionError, Interactions, Ints, evenly
 from clm_dagster.recommend.metrics import K, NoPurchases, stored, window_truth
 from clm_dagster.recommend.similarity import Scores, blocks
 
 SEED = 20111209
-LISTS = ("next_best", "discover")
 # Features, whether it was bought, and weights of candidates; and those of several training instants.
 Examples = tuple[pd.DataFrame, Ints, Scores]
 Taught = dict[date, list[Examples]]
@@ -113,29 +113,24 @@ class Ranker:
     recommenders: Callable[[pd.DataFrame], Sequence[Recommender]] = default_recommenders
     name: str = "two_stages"
 
-    def fit(
-        self, lines: pd.DataFrame, as_of: date, products: pd.DataFrame, taught: Taught | None = None
-    ) -> "Ranker":
-        """Learn from purchases before as_of alone. lines: columns of `interactions`; products: of `product_words`.
+    def fit(self, past: Interactions, products: pd.DataFrame, taught: Taught | None = None) -> "Ranker":
+        """Learn from purchases before past.as_of. products: of `product_words`.
 
-        taught: examples by instant that another ranker of the same settings made of the same lines; those that are
-        missing are added. They hold for any as_of at which their label is known. Raises ContestError where no
+        taught: examples by instant that another ranker of the same settings made of the same purchases; those that
+        are missing are added. They hold for any as_of at which their label is known. Raises ContestError where no
         training instant has a customer who came back.
         """
         self.products = products
-        instants = pd.to_datetime(lines["day"])
-        known = lines[instants < pd.Timestamp(as_of)]
-        if known.empty:
-            raise ContestError(f"no purchase before {as_of}: a ranker has nothing to learn from")
-        days = training_days(as_of, instants.min().date(), self.settings)
+        first_day = past.as_of - timedelta(days=int(past.age.max()))
+        days = training_days(past.as_of, first_day, self.settings)
         taught = {} if taught is None else taught
-        taught |= {day: self._examples(known, day) for day in days if day not in taught}
+        taught |= {day: self._examples(past, day) for day in days if day not in taught}
         self.days = tuple(day for day in days if taught[day])
         parts = [part for day in days for part in taught[day]]
         if not parts:
             raise ContestError(
                 f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
-                f"a ranker at {as_of} has nothing to learn from: take buy_again"
+                f"a ranker at {past.as_of} has nothing to learn from: take buy_again"
             )
         x = pd.concat([part[0] for part in parts], ignore_index=True)
         y = np.concatenate([part[1] for part in parts])
@@ -216,17 +211,16 @@ class Ranker:
         chances = [model.predict_proba(binned)[:, 1] for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
-    def _examples(self, lines: pd.DataFrame, day: date) -> list[Examples]:
+    def _examples(self, later: Interactions, day: date) -> list[Examples]:
         """Features, labels and weights of the candidates of customers who came after `day`; none if nobody did."""
         s = self.settings
         try:
-            past = interactions(lines, day)
-            truth = window_truth(lines, past, s.horizon_days)
+            past = later.before(day)
+            truth = window_truth(later, past, s.horizon_days)
         except (InteractionError, NoPurchases):
             return []
         features = self.prepared(past)
-        count = min(len(truth.rows), s.customers)
-        taught = np.unique(np.linspace(0, len(truth.rows) - 1, count).astype(np.int64))
+        taught = evenly(np.arange(len(truth.rows)), s.customers)
         found = []
         for block in blocks(len(taught), past.shape[1]):
             chosen = taught[block]

@@ -11,63 +11,61 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
-from clm_dagster.recommend.interactions import InteractionError, Interactions
+from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.sql_models.building import Snapshot, compile_model
 from clm_dagster.sql_models.project import Project
 from clm_dagster.warehouse import Connection
 
 MODEL = "models.recommender_model"
 
+
+def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
+    """The purchases of known customers before as_of, numbered by the database: no text for each line.
+
+    The same as `interactions` makes of the lines themselves; None for a shop before its first purchase.
+    """
+    customers = connection.frame(_IDS.format(column="customer_id"), [as_of])
+    products = connection.frame(_IDS.format(column="product_id"), [as_of])
+    if customers.empty:
+        return None
+    for name, frame in (("customers", customers), ("products", products)):
+        numbered = frame.assign(number=np.arange(len(frame), dtype=np.int32))
+        connection.load_frame(f"recommend_{name}", numbered, temporary=True)
+    rows = connection.frame(_NUMBERED, [as_of, as_of])
+    for name in ("customers", "products"):
+        connection.execute(f"drop table recommend_{name}")
+    return Interactions(
+        as_of=as_of.date(),
+        customers=customers["id"].to_numpy(dtype=object),
+        products=products["id"].to_numpy(dtype=object),
+        customer=rows["customer"].to_numpy(),
+        product=rows["product"].to_numpy(),
+        age=rows["age"].to_numpy(),
+        quantity=rows["quantity"].to_numpy(),
+    )
+
+
 _BOUGHT = """
-    select customer_id, product_id, event_date as day, sum(units)::double as quantity, {more}
     from staging.stg_order_lines
     where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?
 """
-
-
-def read_lines(connection: Connection, as_of: datetime) -> pd.DataFrame:
-    """Purchases of known customers before as_of: customer_id, product_id, day, quantity, order_id."""
-    query = _BOUGHT.format(more="order_id")
-    return connection.frame(f"{query} group by all order by all", [as_of])
-
-
-def read_past(connection: Connection, as_of: datetime) -> Interactions:
-    """The same purchases as `interactions` makes of them, numbered by the database: no text for each line.
-
-    Raises InteractionError where there is none.
-    """
-    bought = _BOUGHT.format(more="count(*) as lines") + " group by all"
-    customers = connection.frame(f"select distinct customer_id from ({bought}) order by 1", [as_of])
-    products = connection.frame(f"select distinct product_id from ({bought}) order by 1", [as_of])
-    if customers.empty:
-        raise InteractionError(f"no customer bought anything before {as_of:%Y-%m-%d}; choose a later as_of")
-    for name, frame in (("customers", customers), ("products", products)):
-        connection.load_frame(f"recommend_{name}", frame.assign(number=np.arange(len(frame))), temporary=True)
-    rows = connection.frame(
-        f"""
-        select c.number as customer, p.number as product, (?::date - bought.day)::double as age, bought.quantity
-        from ({bought}) as bought
-        inner join recommend_customers as c on bought.customer_id = c.customer_id
-        inner join recommend_products as p on bought.product_id = p.product_id
-        order by customer, product, age desc
-        """,
-        [as_of, as_of],
-    )
-    orders = connection.scalar(
-        "select count(distinct order_id) from staging.stg_order_lines "
-        "where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?",
-        [as_of],
-    )
-    return Interactions(
-        as_of=as_of.date(),
-        customers=customers["customer_id"].to_numpy(dtype=object),
-        products=products["product_id"].to_numpy(dtype=object),
-        customer=rows["customer"].to_numpy(np.int64),
-        product=rows["product"].to_numpy(np.int64),
-        age=rows["age"].to_numpy(float),
-        quantity=rows["quantity"].to_numpy(float),
-        baskets=int(orders),
-    )
+_IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"
+# Joined before they are added up, so that what is grouped is numbers.
+_NUMBERED = f"""
+    select
+        bought.customer,
+        bought.product,
+        (?::date - bought.day)::integer as age,
+        sum(bought.units)::float as quantity
+    from (
+        select c.number as customer, p.number as product, lines.event_date as day, lines.units
+        from (select customer_id, product_id, event_date, units {_BOUGHT}) as lines
+        inner join recommend_customers as c on lines.customer_id = c.id
+        inner join recommend_products as p on lines.product_id = p.id
+    ) as bought
+    group by bought.customer, bought.product, bought.day
+    order by bought.customer, bought.product, bought.day
+"""
 
 
 def read_products(connection: Connection, project: Project, as_of: datetime) -> pd.DataFrame:

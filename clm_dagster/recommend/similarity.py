@@ -7,7 +7,8 @@ DuckDB (10 million pairs: 10, 8.4 and 44 s on one core).
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +24,49 @@ GROUP = 32
 CELLS = 5_000_000  # of a dense block: 20 MB of float32
 
 
-def weighted(profile: sparse.csr_array, how: Weights) -> sparse.csr_array:
-    """Customers x products, weighted so that what nearly everybody does says little.
+@dataclass(frozen=True)
+class Weighting:
+    """Weights of profiles, learnt from everybody and then given to a few: what nearly everybody does says little.
 
     cosine leaves the values as they are. tfidf: sqrt(value) times ln(N / (1 + n)) + 1, n the rows of N with the column.
     bm25 (Robertson, Zaragoza 2009): k1 = 1.2, b = .75 by the row's sum, and the same inverse frequency.
     """
-    if how == "cosine":
-        return profile
-    frequency = np.bincount(profile.indices, minlength=profile.shape[1])
-    inverse = np.log(profile.shape[0] / (1 + frequency)) + 1
-    if how == "tfidf":
-        return _with_data(profile, np.sqrt(profile.data) * inverse[profile.indices])
-    if how == "bm25":
-        sums = profile.sum(axis=1)
-        length = np.repeat(0.25 + 0.75 * sums / max(sums.mean(), 1e-12), np.diff(profile.indptr))
+
+    how: Weights
+    inverse: NDArray[np.float64]
+    mean_sum: float
+
+    @classmethod
+    def learnt(cls, profile: sparse.csr_array, how: Weights) -> "Weighting":
+        """From a profile of all N customers x products. Raises ValueError for other weights than these."""
+        if how not in ("cosine", "tfidf", "bm25"):
+            raise ValueError(f"weights are cosine, tfidf or bm25, not {how!r}")
+        frequency = np.bincount(profile.indices, minlength=profile.shape[1])
+        inverse = np.log(profile.shape[0] / (1 + frequency)) + 1
+        return cls(how, inverse, max(float(profile.sum() / max(profile.shape[0], 1)), 1e-12))
+
+    def of(self, profile: sparse.csr_array) -> sparse.csr_array:
+        """The profile of some customers, weighted."""
+        if self.how == "cosine":
+            return profile
         value = profile.data
-        return _with_data(profile, value * 2.2 / (value + 1.2 * length) * inverse[profile.indices])
-    raise ValueError(f"weights are cosine, tfidf or bm25, not {how!r}")
+        if self.how == "tfidf":
+            value = np.sqrt(value)
+        else:
+            length = 0.25 + 0.75 * profile.sum(axis=1) / self.mean_sum
+            value = value * 2.2 / (value + 1.2 * np.repeat(length, np.diff(profile.indptr)))
+        return with_data(profile, value * self.inverse[profile.indices])
+
+
+def weighted(profile: sparse.csr_array, how: Weights) -> sparse.csr_array:
+    """Customers x products, weighted as `Weighting` says."""
+    return Weighting.learnt(profile, how).of(profile)
 
 
 def normalized(rows: sparse.csr_array, order: int = 2) -> sparse.csr_array:
     """Rows divided by their length (order 2) or sum (order 1); rows of zeros stay."""
     size = np.sqrt((rows * rows).sum(axis=1)) if order == 2 else rows.sum(axis=1)
-    return _with_data(rows, rows.data / np.repeat(np.where(size > 0, size, 1), np.diff(rows.indptr)))
+    return with_data(rows, rows.data / np.repeat(np.where(size > 0, size, 1), np.diff(rows.indptr)))
 
 
 def neighbours(
@@ -58,19 +78,35 @@ def neighbours(
     none. Among equal cosines the lower number comes first.
     """
     own = np.arange(rows.shape[0]) if exclude is None else exclude
-    target = normalized(rows if against is None else against).T.tocsr()
+    return nearest(rows, turned(rows if against is None else against), count, own)
+
+
+def turned(rows: sparse.csr_array) -> sparse.csr_array:
+    """Rows of length 1 as columns: what `nearest` looks among, made once for many blocks."""
+    return sparse.csr_array(normalized(rows).T.tocsr())
+
+
+def nearest(rows: sparse.csr_array, among: sparse.csr_array, count: int, exclude: Ints) -> sparse.csr_array:
+    """`neighbours` of rows among those that `turned` made columns of."""
     unit = normalized(rows)
     parts = []
-    for block in blocks(rows.shape[0], target.shape[1]):
+    for block in blocks(rows.shape[0], among.shape[1]):
+        product = unit[block] @ among
         # Cosines that differ by rounding alone are equal: float32 forgets the last digits.
-        cosines = np.round((unit[block] @ target).toarray(), 7).astype(np.float32)
-        named = np.flatnonzero(own[block] >= 0)
-        cosines[named, own[block][named]] = 0
+        cosines = dense(with_data(product, np.round(product.data, 7)))
+        named = np.flatnonzero(exclude[block] >= 0)
+        cosines[named, exclude[block][named]] = 0
         row, column, value = top(cosines, count)
         parts.append(sparse.csr_array((value.astype(float), (row, column)), shape=cosines.shape))
     if not parts:
-        return sparse.csr_array((0, target.shape[1]))
+        return sparse.csr_array((0, among.shape[1]))
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
+
+
+def dense(rows: sparse.csr_array) -> Scores:
+    """A block of rows as float32."""
+    # Not astype: casting a sparse product would sort it.
+    return np.asarray(with_data(rows, rows.data.astype(np.float32)).toarray())
 
 
 def blocks(count: int, width: int) -> Iterator[Ints]:
@@ -86,8 +122,9 @@ def top(scores: Scores, k: int) -> tuple[Ints, Ints, Scores]:
     Equal scores go by the column's number, that is by its id.
     """
     k = min(k, scores.shape[1])
-    limit = np.maximum(_at_least(scores, k), 0)
-    row, column = np.nonzero((scores >= limit[:, None]) & (scores > 0))
+    limit = np.maximum(_at_least(scores, k), np.nextafter(np.float32(0), np.float32(1)))
+    # Flat: numpy finds what is true in one row of bits several times faster than in a table of them.
+    row, column = np.divmod(np.flatnonzero(scores >= limit[:, None]), scores.shape[1])
     value = scores[row, column]
     order = np.lexsort((column, -value, row))
     row, column, value = row[order], column[order], value[order]
@@ -125,5 +162,6 @@ def best_stored(rows: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
     return column, value
 
 
-def _with_data(matrix: sparse.csr_array, data: NDArray[np.float64]) -> sparse.csr_array:
+def with_data(matrix: sparse.csr_array, data: NDArray[np.floating[Any]]) -> sparse.csr_array:
+    """A matrix with the same cells stored, and other values in them."""
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -19,11 +19,13 @@ from clm_dagster.contest import ContestError, Difference, Verdict
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.plots import make_figure, pictures_of
 from clm_dagster.recommend import checks, pictures
+from clm_dagster.recommend.candidates import LISTS
+from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.judging import BASELINES
 from clm_dagster.recommend.metrics import METRICS, K
 from clm_dagster.recommend.model import RANKER, ContestResult, Entrant, hold_contest
-from clm_dagster.recommend.ranking import LISTS, RankerSettings
-from clm_dagster.recommend.reading import MODEL, read_lines, read_products, read_segments
+from clm_dagster.recommend.ranking import RankerSettings
+from clm_dagster.recommend.reading import MODEL, read_past, read_products, read_segments
 from clm_dagster.recommend.served import PACKAGES, TRUSTED, example, served
 from clm_dagster.settings import Settings
 from clm_dagster.snapshots import judged_snapshot
@@ -42,11 +44,12 @@ def ranker_settings(settings: Settings) -> RankerSettings:
 
 @dataclass(frozen=True)
 class Given:
-    """What a training reads: purchases before as_of, what products were called, segments at the judged instant."""
+    """What a training reads: purchases before as_of (None where there is none), what products were called, segments at
+    the judged instant."""
 
     settings: RankerSettings
     has_model: bool
-    lines: pd.DataFrame
+    past: Interactions | None
     products: pd.DataFrame
     segments: pd.Series
 
@@ -61,7 +64,7 @@ def reader(project: Project, settings: Settings) -> Read:
         return Given(
             chosen,
             has_model_at(trained, as_of),
-            read_lines(connection, as_of),
+            read_past(connection, as_of),
             read_products(connection, project, as_of),
             read_segments(connection, judged_snapshot(as_of.date(), chosen.horizon_days)),
         )
@@ -74,12 +77,14 @@ def train(context: dg.AssetExecutionContext, request: Request, given: Given) -> 
     tracking: Tracking = context.resources.tracking
     tracking.open()  # a store that is away is said before the work, not after it
     as_of = as_of_of_key(request.key).date()
+    if given.past is None:
+        return _without_contest(given, f"no customer bought anything before {as_of}", request, as_of)
     try:
         with threadpool_limits(limits=1):
-            result = hold_contest(given.lines, as_of, given.products, given.settings, given.segments)
+            result = hold_contest(given.past, given.products, given.settings, given.segments)
     except ContestError as error:
         return _without_contest(given, str(error), request, as_of)
-    return _judge_and_log(context, tracking, request, given, result)
+    return _judge_and_log(context, tracking, request, given, result, _hashed(given.past, given.products))
 
 
 def _without_contest(given: Given, problem: str, request: Request, as_of: date) -> Computed:
@@ -90,10 +95,10 @@ def _without_contest(given: Given, problem: str, request: Request, as_of: date) 
 
 
 def _judge_and_log(
-    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Given, result: ContestResult
+    context: dg.AssetExecutionContext, tracking: Tracking, request: Request, given: Given, result: ContestResult,
+    hashed: str,
 ) -> Computed:  # fmt: skip
     then, now = result.verdict(), result.verdict(request.is_newest)
-    hashed = f"{data_hash(given.lines)}{data_hash(given.products)}"
     tags = training_tags(context, request.version.hash, hashed, result.ranker.days[-1])
     with tracking.run(context, request.key, tags) as run:
         logged = _log(run, result, now)
@@ -129,6 +134,13 @@ def _judge_and_log(
         pictures_of(_draws(result)) | {"standings": dg.MetadataValue.md(_standings(result))} | shown,
         checks.check_training(str(result.as_of), result, then, now),
     )
+
+
+def _hashed(past: Interactions, products: pd.DataFrame) -> str:
+    """Hash of what a training learnt from: purchases and words."""
+    numbers = {name: getattr(past, name) for name in ("customer", "product", "age", "quantity")}
+    parts = [pd.DataFrame(numbers), pd.DataFrame({"id": past.customers}), pd.DataFrame({"id": past.products})]
+    return "".join(map(data_hash, [*parts, products]))
 
 
 # ---------------------------------------------------------------------------------------- MLflow

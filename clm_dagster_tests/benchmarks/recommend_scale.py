@@ -51,8 +51,9 @@ def made_up(customers: int, products: int, each: int = EACH) -> Interactions:
     age = 1.0 + rng.integers(0, DAYS, count)
     order = np.lexsort((-age, product, customer))
     return Interactions(
-        as_of=AS_OF, customers=_names("c", customers), products=_names("p", products), customer=customer,
-        product=product[order], age=age[order], quantity=np.ones(count), baskets=count // 3,
+        as_of=AS_OF, customers=_names("c", customers), products=_names("p", products),
+        customer=customer.astype(np.int32),
+        product=product[order].astype(np.int32), age=age[order].astype(np.int32), quantity=np.ones(count, np.float32),
     )  # fmt: skip
 
 

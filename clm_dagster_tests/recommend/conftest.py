@@ -54,6 +54,12 @@ def past(lines: pd.DataFrame) -> Interactions:
 
 
 @pytest.fixture(scope="session")
+def later(lines: pd.DataFrame) -> Interactions:
+    """All that is known when the sixty days after AS_OF are over."""
+    return interactions(lines, AS_OF + timedelta(days=60))
+
+
+@pytest.fixture(scope="session")
 def retail(reference_data: Path) -> pd.DataFrame:
     """Online Retail II, purchases of known customers, product codes of five digits and at most letters behind."""
     parts = [

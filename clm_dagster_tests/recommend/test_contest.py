@@ -9,6 +9,7 @@ from clm_dagster.contest import ContestError
 from clm_dagster.plots import make_figure
 from clm_dagster.recommend import model
 from clm_dagster.recommend.candidates import Ease
+from clm_dagster.recommend.interactions import Interactions, interactions
 from clm_dagster.recommend.model import RANKER, ContestResult, hold_contest
 from clm_dagster.recommend.pictures import contest_page, method_page, segment_page
 from clm_dagster.recommend.ranking import Ranker, RankerSettings
@@ -18,9 +19,9 @@ SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations
 
 
 @pytest.fixture(scope="module")
-def result(lines: pd.DataFrame, names: pd.DataFrame) -> ContestResult:
+def result(past: Interactions, names: pd.DataFrame) -> ContestResult:
     segments = pd.Series({f"c{c:03d}": "odd" if c % 2 else "even" for c in range(60)})
-    return hold_contest(lines, AS_OF, names, SMALL, segments)
+    return hold_contest(past, names, SMALL, segments)
 
 
 def test_every_method_is_judged_on_both_lists(result: ContestResult) -> None:
@@ -42,10 +43,10 @@ def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
     result: ContestResult, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     late = lines["day"] >= pd.Timestamp(result.judged_at)
-    alone = Ranker(SMALL).fit(lines[~late], result.judged_at, names)
+    alone = Ranker(SMALL).fit(interactions(lines[~late], result.judged_at), names)
     assert alone.days == result.judged_days
     again = hold_contest(
-        lines.sample(frac=1, random_state=4), AS_OF, names.sample(frac=1, random_state=4), SMALL
+        interactions(lines.sample(frac=1, random_state=4), AS_OF), names.sample(frac=1, random_state=4), SMALL
     )
     columns = ["method", "list", "target", "ndcg", "recall", "hit"]
     pd.testing.assert_frame_equal(again.judged.table[columns], result.judged.table[columns])
@@ -55,17 +56,28 @@ def test_nothing_from_as_of_on_counts(
     result: ContestResult, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     changed = lines.assign(product_id=lines["product_id"].where(lines["day"] < pd.Timestamp(AS_OF), "future"))
-    again = hold_contest(changed, AS_OF, names, SMALL)
+    again = hold_contest(interactions(changed, AS_OF), names, SMALL)
     assert again.judged.table["ndcg"].equals(result.judged.table["ndcg"])
     pd.testing.assert_frame_equal(again.example, result.example)
 
 
+def test_a_very_large_shop_is_judged_on_some_of_its_customers(
+    result: ContestResult, past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "MOST_JUDGED", 31)
+    some = hold_contest(past, names, SMALL)
+    assert some.customers == 31 < result.customers
+    table = some.judged.table
+    assert (table[(table["list"] == "next_best") & (table["target"] == "window")]["customers"] == 31).all()
+    assert some.ranker.days == result.ranker.days
+
+
 def test_a_catalogue_too_large_for_a_method_is_said(
-    lines: pd.DataFrame, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = [entry for entry in model.contestants(names) if entry.name in ("popularity", "buy_again")]
     monkeypatch.setattr(model, "contestants", lambda products: [*few, Ease(limit=3)])
-    result = hold_contest(lines, AS_OF, names, SMALL)
+    result = hold_contest(past, names, SMALL)
     assert "Take item_neighbours" in result.left_out["ease"]
     assert set(result.entrants) == {RANKER, "popularity", "buy_again"}
 
@@ -77,14 +89,13 @@ def test_a_catalogue_too_large_for_a_method_is_said(
         (lambda lines: lines, date(2023, 7, 1), "nothing to judge"),
         (lambda lines: lines.assign(customer_id="c001"), AS_OF, "1 known customers bought in the 40 days"),
         (lambda lines: lines.assign(product_id="p001"), AS_OF, "cannot be judged"),
-        (lambda lines: lines.iloc[:0], AS_OF, "nothing to judge"),
     ],
 )  # fmt: skip
 def test_poor_shops_hold_no_contest_and_say_why(
     shop, as_of: date, said: str, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ContestError, match=said):
-        hold_contest(shop(lines), as_of, names, SMALL)
+        hold_contest(interactions(shop(lines), as_of), names, SMALL)
 
 
 def test_pictures_can_be_drawn(result: ContestResult) -> None:

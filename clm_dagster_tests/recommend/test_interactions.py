@@ -53,6 +53,29 @@ def test_nothing_at_or_after_as_of_counts(lines: pd.DataFrame, past: Interaction
     assert past.age.min() >= 1
 
 
+@pytest.mark.parametrize("day", [AS_OF, date(2024, 3, 9), date(2023, 7, 4)])
+def test_an_earlier_instant_is_what_the_lines_say_of_it(
+    day: date, lines: pd.DataFrame, later: Interactions
+) -> None:
+    assert same(later.before(day), interactions(lines, day))
+    with pytest.raises(InteractionError, match="before 2020-01-01"):
+        later.before(date(2020, 1, 1))
+    with pytest.raises(ValueError, match="2025-01-01 is later than"):
+        later.before(date(2025, 1, 1))
+
+
+def test_a_block_of_customers_has_the_rows_of_the_whole(past: Interactions) -> None:
+    rows = np.array([7, 0, 31, 8])
+    some = past.of(rows)
+    assert some.customers.tolist() == past.customers[rows].tolist()
+    for make in (
+        lambda p: p.decayed(30), lambda p: p.decayed(90, log_quantity=True), Interactions.latest,
+        Interactions.earliest,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(make(some).toarray(), make(past).toarray()[rows])
+    assert past.of(rows[:0]).decayed(30).shape == (0, past.shape[1])
+
+
 def test_ids_that_are_unknown_have_no_number(past: Interactions) -> None:
     assert past.rows_of(["c001", "nobody"]).tolist() == [list(past.customers).index("c001"), -1]
     assert past.columns_of(["nothing"]).tolist() == [-1]

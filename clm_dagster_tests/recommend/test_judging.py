@@ -1,21 +1,23 @@
 """The contest: perfect lists win, poor ones are refused, and its table is that of a computation by hand."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clm_dagster.contest import ContestError
 from clm_dagster.recommend.candidates import BuyAgain, Popularity, candidate_lists
-from clm_dagster.recommend.interactions import Interactions
+from clm_dagster.recommend.interactions import Interactions, interactions
 from clm_dagster.recommend.judging import Judged, judge_lists
 from clm_dagster.recommend.metrics import NoPurchases, window_truth
 from clm_dagster_tests.recommend.conftest import AS_OF
 
 
-def perfect(lines: pd.DataFrame, past: Interactions) -> pd.DataFrame:
+def perfect(later: Interactions, past: Interactions) -> pd.DataFrame:
     parts = []
     for name, kind in (("next_best", "all"), ("discover", "new")):
-        truth = window_truth(lines, past, 60, kind)
+        truth = window_truth(later, past, 60, kind)
         place, product = truth.bought.nonzero()
         rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
         parts.append(
@@ -25,17 +27,17 @@ def perfect(lines: pd.DataFrame, past: Interactions) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def lists(lines: pd.DataFrame, past: Interactions) -> dict[str, pd.DataFrame]:
+def lists(later: Interactions, past: Interactions) -> dict[str, pd.DataFrame]:
     everyone = np.arange(past.shape[0])
     made = {r.name: candidate_lists(r.fit(past), past, everyone) for r in (BuyAgain(), Popularity())}
     nothing = made["buy_again"].iloc[:0]
-    return made | {"oracle": perfect(lines, past), "silent": nothing}
+    return made | {"oracle": perfect(later, past), "silent": nothing}
 
 
 @pytest.fixture(scope="module")
-def judged(lines: pd.DataFrame, past: Interactions, lists: dict[str, pd.DataFrame]) -> Judged:
+def judged(later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]) -> Judged:
     segments = pd.Series({c: "odd" if int(c[1:]) % 2 else "even" for c in past.customers if c != "c001"})
-    return judge_lists(lines, past, lists, 60, segments)
+    return judge_lists(later, past, lists, 60, segments)
 
 
 def test_the_table_against_sets(
@@ -94,8 +96,11 @@ def test_lists_of_candidates(past: Interactions, lists: dict[str, pd.DataFrame])
     assert candidate_lists(BuyAgain().fit(past), past, np.zeros(0, dtype=np.int64)).empty
 
 
-def test_bad_contests(lines: pd.DataFrame, past: Interactions, lists: dict[str, pd.DataFrame]) -> None:
+def test_bad_contests(
+    lines: pd.DataFrame, later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]
+) -> None:
     with pytest.raises(ContestError, match="lists of popularity are missing"):
-        judge_lists(lines, past, {"buy_again": lists["buy_again"]}, 60)
+        judge_lists(later, past, {"buy_again": lists["buy_again"]}, 60)
     with pytest.raises(NoPurchases, match="no known customer"):
-        judge_lists(lines[lines["day"] < pd.Timestamp(AS_OF)], past, lists, 60)
+        nothing = lines[lines["day"] < pd.Timestamp(AS_OF)]
+        judge_lists(interactions(nothing, AS_OF + timedelta(days=60)), past, lists, 60)

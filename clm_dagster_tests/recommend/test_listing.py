@@ -18,8 +18,8 @@ SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations
 
 
 @pytest.fixture(scope="module")
-def ranker(lines: pd.DataFrame, names: pd.DataFrame) -> Ranker:
-    return Ranker(SMALL).fit(lines, AS_OF, names)
+def ranker(past: Interactions, names: pd.DataFrame) -> Ranker:
+    return Ranker(SMALL).fit(past, names)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Metrics against sklearn and sets, and the numbers published for the real shop."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -21,39 +21,49 @@ from clm_dagster.recommend.metrics import (
 from clm_dagster.recommend.similarity import blocks, top
 from clm_dagster_tests.recommend.conftest import AS_OF
 
+END = AS_OF + timedelta(days=60)
+
 
 def test_truth_is_what_known_customers_bought_later(lines: pd.DataFrame, past: Interactions) -> None:
     late = lines[(lines["day"] >= "2024-06-01") & (lines["day"] < "2024-07-01")]
     stranger = late.head(5).assign(customer_id="stranger")
     unseen = late.head(1).assign(product_id="launched_later")
-    truth = window_truth(pd.concat([lines, stranger, unseen]), past, 30)
+    later = interactions(pd.concat([lines, stranger, unseen]), END)
+    truth = window_truth(later, past, 30)
     expected = pd.concat([late, unseen]).groupby("customer_id")["product_id"].agg(set)
     assert list(past.customers[truth.rows]) == list(expected.index)
     assert truth.sizes.tolist() == [len(s) for s in expected]
     got = [set(past.products[truth.bought[[i]].indices]) for i in range(len(truth.rows))]
     assert got == [s - {"launched_later"} for s in expected]
+    some = truth.rows[::3]
+    part = window_truth(later, past, 30, among=some)
+    assert part.rows.tolist() == some.tolist() and part.sizes.tolist() == truth.sizes[::3].tolist()
 
 
-def test_truth_of_new_products_and_of_the_next_basket(lines: pd.DataFrame, past: Interactions) -> None:
+def test_truth_of_new_products_and_of_the_next_basket(
+    lines: pd.DataFrame, past: Interactions, later: Interactions
+) -> None:
     late = lines[(lines["day"] >= "2024-06-01") & (lines["day"] < "2024-07-31")]
     had = lines[lines["day"] < "2024-06-01"].groupby("customer_id")["product_id"].agg(set)
     new = late.groupby("customer_id")["product_id"].agg(set)
     expected = {c: s - had[c] for c, s in new.items() if s - had[c]}
-    truth = window_truth(lines, past, 60, "new")
+    truth = window_truth(later, past, 60, "new")
     assert dict(zip(past.customers[truth.rows], truth.sizes, strict=True)) == {
         c: len(s) for c, s in expected.items()
     }
     first = late[late["day"] == late.groupby("customer_id")["day"].transform("min")]
-    basket = window_truth(lines, past, 60, next_basket=True)
+    basket = window_truth(later, past, 60, next_basket=True)
     assert basket.sizes.sum() == len(first[["customer_id", "product_id"]].drop_duplicates())
     with pytest.raises(ValueError, match="no known customer bought anything"):
-        window_truth(lines[lines["day"] < "2024-06-01"], past, 60)
+        window_truth(interactions(lines[lines["day"] < "2024-06-01"], END), past, 60)
     with pytest.raises(ValueError, match="'all' or 'new'"):
-        window_truth(lines, past, 60, "old")
+        window_truth(later, past, 60, "old")
+    with pytest.raises(ValueError, match="known up to 2024-07-31; the 61 days from 2024-06-01 on end later"):
+        window_truth(later, past, 61)
 
 
-def test_metrics_are_those_of_sklearn_and_of_sets(lines: pd.DataFrame, past: Interactions) -> None:
-    truth = window_truth(lines, past, 60)
+def test_metrics_are_those_of_sklearn_and_of_sets(later: Interactions, past: Interactions) -> None:
+    truth = window_truth(later, past, 60)
     rng = np.random.default_rng(0)
     products = np.array([rng.permutation(past.shape[1])[:10] for _ in truth.rows])
     measured = list_metrics(truth, products)
@@ -70,8 +80,8 @@ def test_metrics_are_those_of_sklearn_and_of_sets(lines: pd.DataFrame, past: Int
         )
 
 
-def test_lists_that_end_early(lines: pd.DataFrame, past: Interactions) -> None:
-    truth = window_truth(lines, past, 60)
+def test_lists_that_end_early(later: Interactions, past: Interactions) -> None:
+    truth = window_truth(later, past, 60)
     nothing = np.full((len(truth.rows), 10), -1)
     assert (list_metrics(truth, nothing).to_numpy() == 0).all()
     best = padded(*_best(truth.bought.toarray().astype(np.float32)), len(truth.rows))
@@ -116,8 +126,9 @@ def test_intervals_hold_the_mean_and_pair_customers() -> None:
 @pytest.mark.slow
 def test_baselines_of_the_real_shop_are_the_published_ones(retail: pd.DataFrame) -> None:
     """Issue's table at 2011-10-10, 60 days: popularity .128, buy again .355, TIFU-kNN .357; 2,037 customers."""
-    past = interactions(retail, date(2011, 10, 10))
-    truth = window_truth(retail, past, 60)
+    later = interactions(retail, date(2011, 12, 9))
+    past = later.before(date(2011, 10, 10))
+    truth = window_truth(later, past, 60)
     assert abs(len(truth.rows) - 2037) <= 2
     for recommender, published in ((Popularity(), 0.128), (BuyAgain(), 0.355), (TifuKnn(), 0.357)):
         recommender.fit(past)

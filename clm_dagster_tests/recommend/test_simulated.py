@@ -34,7 +34,7 @@ def test_lists_find_the_planted_tastes(shop: Shop) -> None:
     past = interactions(lines, as_of)
     orders = lines.groupby("customer_id").order_id.nunique()
     rows = past.rows_of(orders[orders >= 3].index.to_numpy(dtype=object))
-    ranker = Ranker(RankerSettings(horizon_days=60, members=2)).fit(lines, as_of, products)
+    ranker = Ranker(RankerSettings(horizon_days=60, members=2)).fit(past, products)
     lists = ranker.lists(past, rows)
     popular = candidate_lists(Popularity().fit(past), past, rows)
     truth = shop.truth("customers").set_index("customer_id")
