@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -119,19 +119,25 @@ class Connection:
     def replace_with_frame(
         self, relation: str, frame: pd.DataFrame, types: Mapping[str, str], where: str
     ) -> None:
-        """Replace the rows of a table for which `where` holds by those of a frame, by name.
+        """Replace the rows of a table for which `where` holds by those of a frame, by name; as `replace_typed`."""
+        self.load_frame("incoming", frame, temporary=True)
+        self.replace_typed(relation, "select * from incoming", list(frame.columns), types, where)
+        self.execute("drop table incoming")
+
+    def replace_typed(
+        self, relation: str, query: str, columns: Sequence[str], types: Mapping[str, str], where: str
+    ) -> None:
+        """Replace the rows of a table for which `where` holds by those of a query with these columns.
 
         `types` gives the table's columns and what each is stored as. Call it inside a transaction. Raises
-        ValueError where the frame has other columns.
+        ValueError where the query has other columns.
         """
-        if set(frame.columns) != set(types):
+        if set(columns) != set(types):
             raise ValueError(
-                f"{relation}: expected the columns {', '.join(types)}, found {', '.join(frame.columns)}"
+                f"{relation}: expected the columns {', '.join(types)}, found {', '.join(columns)}"
             )
-        self.load_frame("incoming", frame, temporary=True)
         listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
-        self.replace_rows(relation, f"select {listed} from incoming", where)
-        self.execute("drop table incoming")
+        self.replace_rows(relation, f"select {listed} from ({query})", where)
 
     def make_fit(self, relation: str, types: Mapping[str, str]) -> None:
         """Make a table with these columns, or add those that it lacks; its rows stay.

@@ -4,6 +4,7 @@ Belongs here: tables, their versions, scoring a snapshot. Does not: training (`t
 contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -37,6 +38,7 @@ from clm_dagster.recommend import (
     training,
 )
 from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
+from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.listing import COLD, Ways, everyones_lists
 from clm_dagster.recommend.ranking import Ranker
@@ -54,9 +56,11 @@ from clm_dagster.sql_models.frame_tables import (
     Request,
     frame_asset,
     frame_table,
+    row_types,
 )
 from clm_dagster.sql_models.parts import asset_key
 from clm_dagster.sql_models.project import Project
+from clm_dagster.sql_models.spill import Spill
 from clm_dagster.tracking import Tracking
 from clm_dagster.warehouse import Connection
 
@@ -103,7 +107,7 @@ def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefi
             checks.specs_of_model(asset_key(trained.node)),
         ),
         frame_asset(
-            project, settings, listed, _reader(project), _lister(settings),
+            project, settings, listed, _reader(project), _lister(project, settings),
             checks.specs_of_lists(asset_key(listed.node)),
         ),
         frame_asset(project, settings, alike, _catalogue_reader(project), _similar(settings)),
@@ -144,8 +148,9 @@ def _reader(project: Project) -> Read:
     return read
 
 
-def _lister(settings: Settings) -> Compute:
+def _lister(project: Project, settings: Settings) -> Compute:
     horizon, active_days = settings.recommend_horizon_days, settings.recommend_active_days
+    types = row_types(project.nodes[LISTS])
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
         as_of = str(as_of_of_key(request.key).date())
@@ -154,30 +159,39 @@ def _lister(settings: Settings) -> Compute:
         if choice.row is None:
             last = f" {given.trained.rows.iloc[-1]['said']}" if len(given.trained.rows) else ""
             said = f"no ranker was trained by then: buyers' lists go by buy_again.{last}"
-        if given.past is None:
-            lists = pd.DataFrame(columns=_LIST_COLUMNS)
-        else:
-            ranker = _ranker_of(context, choice, given.products, active_days)
-            ways = Ways(ranker, settings.recommend_count, active_days)
-            with threadpool_limits(limits=1):
-                lists = everyones_lists(
-                    given.past, given.customers, given.products, ways,
-                    lambda done, total: context.log.info(f"{as_of}: {done:,} of {total:,} customers"),
-                )  # fmt: skip
-        results = checks.check_lists(as_of, lists, given.past, given.customers, active_days)
-        told = _with_model(lists, choice).assign(horizon_days=horizon)
+        ranker = _ranker_of(context, choice, given.products, active_days)
+        ways = Ways(ranker, settings.recommend_count, active_days)
+        rows, faults, cold, products = Spill(types), Faults(), 0, set[str]()
+        with threadpool_limits(limits=1):
+            for lists, found in _parts(given, ways):
+                rows.add(_with_model(lists, choice).assign(horizon_days=horizon))
+                faults += found
+                cold += lists.loc[lists["method"] == COLD, "customer_id"].nunique()
+                products |= set(lists["product_id"])
+                context.log.info(f"{as_of}: {faults.customers:,} of {len(given.customers):,} customers")
         return Computed(
-            told[_LIST_COLUMNS],
+            rows,
             {
                 "model_version": str(choice.row["model_version"]) if choice.row is not None else NO_VERSION,
-                "customers": int(lists["customer_id"].nunique()),
-                "products": int(lists["product_id"].nunique()),
-                "cold_customers": int(told.loc[told["model_name"] == COLD, "customer_id"].nunique()),
+                "customers": faults.customers,
+                "products": len(products),
+                "cold_customers": int(cold),
             },
-            [*check_coverage(as_of, said), *results],
+            [
+                *check_coverage(as_of, said),
+                *checks.check_lists(as_of, faults, len(given.customers), active_days),
+            ],
         )
 
     return compute
+
+
+def _parts(given: _Given, ways: Ways) -> Iterator[tuple[pd.DataFrame, Faults]]:
+    """Lists of some customers at a time, and what is wrong with them; nothing where nobody had bought anything."""
+    if given.past is None:
+        return
+    for lists in everyones_lists(given.past, given.customers, given.products, ways):
+        yield lists, checks.faults_of(lists, given.past, ways.active_days)
 
 
 def _ranker_of(
@@ -194,10 +208,9 @@ def _ranker_of(
 
 def _with_model(lists: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     """Which model, or which dumb rule, stands behind each row."""
-    if lists.empty:
-        return pd.DataFrame(columns=_LIST_COLUMNS)
     ranked = (lists["method"] == Ranker.name).to_numpy()
-    told = lists.assign(model_name=lists["method"], model_version=NO_VERSION, model_as_of=_no_date(lists))
+    told = lists.rename(columns={"method": "model_name"})
+    told = told.assign(model_version=NO_VERSION, model_as_of=_no_date(lists))
     if choice.row is not None and ranked.any():
         told.loc[ranked, "model_name"] = choice.row["model_name"]
         told.loc[ranked, "model_version"] = choice.row["model_version"]
@@ -355,10 +368,6 @@ def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd
             support = min(2 * support, 1.0)
 
 
-_LIST_COLUMNS = [
-    "customer_id", "list", "rank", "product_id", "score", "horizon_days", "reason", "model_name", "model_version",
-    "model_as_of",
-]  # fmt: skip
 _SIMILAR_COLUMNS = ["product_id", "rank", "similar_product_id", "score", "by_customers", "by_name"]
 _PAIR_COLUMNS = [
     "product_id", "other_product_id", "name", "other_name", "baskets", "product_baskets", "other_baskets",

@@ -1,8 +1,10 @@
 """What the checks of this room say, in words."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from clm_dagster.checks import check_contest, contest_specs, coverage_specs, warn
@@ -64,26 +66,62 @@ def check_training(
     return check_contest(as_of, held, then.accepted, str(now))
 
 
-def check_lists(
-    as_of: str, lists: pd.DataFrame, past: Interactions | None, customers: pd.DataFrame, active_days: int
-) -> list[dg.AssetCheckResult]:
-    """Results of the checks of the lists, looked up afresh in the purchases. lists: columns of `everyones_lists`."""
-    if past is None:
-        said = f"{as_of}: nobody had bought anything, so there is nothing to recommend"
-        return [warn(EVERYONE, customers.empty, said), *(_error(n, 0, said) for n in (ALIVE, ONCE, FRESH))]
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with lists, looked up afresh in the purchases; parts of them add up.
+
+    customers: who have a list; complete: who have both. dead, twice, own: places of products that are discontinued,
+    that the list has already, and that stand on discover though the customer had bought them.
+    """
+
+    customers: int = 0
+    complete: int = 0
+    dead: int = 0
+    twice: int = 0
+    own: int = 0
+
+    def __add__(self, other: "Faults") -> "Faults":
+        return Faults(
+            self.customers + other.customers,
+            self.complete + other.complete,
+            self.dead + other.dead,
+            self.twice + other.twice,
+            self.own + other.own,
+        )
+
+
+def faults_of(lists: pd.DataFrame, past: Interactions, active_days: int) -> Faults:
+    """Look up the lists of some customers. lists: columns of `everyones_lists`."""
     column = past.columns_of(lists["product_id"].to_numpy(dtype=object))
-    dead = int((~past.sold_within(active_days)[column] | (column < 0)).sum())
-    twice = int(lists.duplicated(["customer_id", "list", "product_id"]).sum())
-    mine = (lists["list"] == "discover").to_numpy()
-    row = past.rows_of(lists.loc[mine, "customer_id"].to_numpy(dtype=object))
-    own = int(stored(past.latest(), row, column[mine])[row >= 0].sum())
+    row = past.rows_of(lists["customer_id"].to_numpy(dtype=object))
+    mine = (lists["list"] == "discover").to_numpy() & (row >= 0)
+    people, place = np.unique(row[mine], return_inverse=True)
     having = lists.groupby("customer_id")["list"].nunique()
-    lacking = int((having.reindex(customers["customer_id"].astype(str)).fillna(0) < 2).sum())
+    return Faults(
+        customers=len(having),
+        complete=int((having == 2).sum()),
+        dead=int((~past.sold_within(active_days)[column] | (column < 0)).sum()),
+        twice=int(lists.duplicated(["customer_id", "list", "product_id"]).sum()),
+        own=int(stored(past.of(people).latest(), place, column[mine]).sum()),
+    )
+
+
+def check_lists(as_of: str, faults: Faults, customers: int, active_days: int) -> list[dg.AssetCheckResult]:
+    """Results of the checks of the lists of so many customers."""
+    lacking = customers - faults.complete
     return [
-        warn(EVERYONE, lacking == 0, f"{as_of}: {lacking} of {len(customers)} customers lack a list"),
-        _error(ALIVE, dead, f"{as_of}: {dead} places for products without a sale in {active_days} days"),
-        _error(ONCE, twice, f"{as_of}: {twice} places hold a product that the list has already"),
-        _error(FRESH, own, f"{as_of}: {own} places on discover hold what the customer had bought"),
+        warn(EVERYONE, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
+        _error(
+            ALIVE,
+            faults.dead,
+            f"{as_of}: {faults.dead} places for products without a sale in {active_days} days",
+        ),
+        _error(
+            ONCE, faults.twice, f"{as_of}: {faults.twice} places hold a product that the list has already"
+        ),
+        _error(
+            FRESH, faults.own, f"{as_of}: {faults.own} places on discover hold what the customer had bought"
+        ),
     ]
 
 

@@ -8,6 +8,7 @@ not (signed up, or only ever returned) get what is popular where they are: `cold
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,8 @@ from clm_dagster.recommend.similarity import top
 
 FALLBACK, COLD = "buy_again", "cold_start"
 # Customers whose reasons are looked up at once; with their hundred similar products a place takes a kilobyte.
-_PEOPLE = 5_000
-_COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
+PEOPLE = 5_000
+COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
 
 @dataclass(frozen=True)
@@ -35,41 +36,31 @@ class Ways:
 
 
 def everyones_lists(
-    past: Interactions,
-    customers: pd.DataFrame,
-    products: pd.DataFrame,
-    ways: Ways,
-    tell: Callable[[int, int], None] = lambda done, total: None,
-) -> pd.DataFrame:
-    """Both lists of every customer: customer_id, list, rank, product_id, score, reason, method.
-
-    customers: customer_id, country, segment, one row for each known customer. products: product_id, name, category.
-    method: the ranker's name, buy_again or cold_start. `tell` hears of customers done and of all. Sorted by customer,
-    list and rank.
-    """
-    own, names = past.sold_within(ways.active_days), _names(products)
-    if not own.any():
-        return pd.DataFrame(columns=_COLUMNS)
-    parts = [*_buyers(past, names, ways, tell)]
-    bought = pd.Index(past.customers)
-    cold = customers[~customers["customer_id"].astype(str).isin(bought)]
-    parts.append(_cold(past, customers, cold, ways))
-    frame = pd.concat(parts, ignore_index=True)
-    return frame.sort_values(["customer_id", "list", "rank"], ignore_index=True)
-
-
-def _buyers(
-    past: Interactions,
-    names: pd.Series,
-    ways: Ways,
-    tell: Callable[[int, int], None],
+    past: Interactions, customers: pd.DataFrame, products: pd.DataFrame, ways: Ways
 ) -> Iterator[pd.DataFrame]:
-    """Lists of those who have bought, a few thousand customers at a time."""
+    """Both lists of every customer, a few thousand customers at a time, those who have bought first.
+
+    Each part has customer_id, list, rank, product_id, score, reason, method, sorted by customer, list and rank; what
+    a customer has is in one part. customers: customer_id, country, segment, one row for each known customer.
+    products: product_id, name, category. method: the ranker's name, buy_again or cold_start.
+    """
+    if not past.sold_within(ways.active_days).any():
+        return
+    parts = [_buyers(past, _names(products), ways)]
+    cold = customers[~customers["customer_id"].astype(str).isin(pd.Index(past.customers))]
+    if len(cold):
+        parts.append(_cold(past, customers, cold.sort_values("customer_id"), ways))
+    for part in chain(*parts):
+        yield part.sort_values(["customer_id", "list", "rank"], ignore_index=True)[COLUMNS]
+
+
+def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.DataFrame]:
+    """Lists of those who have bought."""
     list_some, items, method = _way(past, ways)
     explainer = Explainer(past, items.similarity, names)
     total = past.shape[0]
-    for start in range(0, total, _PEOPLE):
-        rows = np.arange(start, min(start + _PEOPLE, total), dtype=np.int64)
+    for start in range(0, total, PEOPLE):
+        rows = np.arange(start, min(start + PEOPLE, total), dtype=np.int64)
         lists = list_some(rows)
         who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         yield pd.DataFrame(
@@ -83,7 +74,6 @@ def _buyers(
                 "method": method,
             }
         )
-        tell(int(rows[-1]) + 1, total)
 
 
 def _way(past: Interactions, ways: Ways) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
@@ -101,32 +91,36 @@ def _way(past: Interactions, ways: Ways) -> tuple[Callable[[Ints], pd.DataFrame]
     return lambda rows: ranker.lists(past, rows, ways.count, prepared), items, ranker.name
 
 
-def _cold(past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, ways: Ways) -> pd.DataFrame:
+def _cold(
+    past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, ways: Ways
+) -> Iterator[pd.DataFrame]:
     """Lists of customers without a purchase: one for each country and segment, the same for all who share them."""
-    if cold.empty:
-        return pd.DataFrame(columns=_COLUMNS)
     known = [name for name in ("country", "segment") if cold[name].notna().any()]
     start = ColdStart(active_days=ways.active_days, groups=known).fit(past, customers)
     groups = cold[known].drop_duplicates().reset_index(drop=True) if known else pd.DataFrame(index=[0])
-    place, product, score = top(start.score(groups), ways.count)
-    rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
+    lists = _of_groups(past, start, groups, ways.count)
+    # Marked, since nothing of this customer's own stands behind it.
+    lists["reason"] = "no purchase of this customer yet: " + lists["reason"]
+    lists = lists.assign(method=COLD)
+    for first in range(0, len(cold), PEOPLE):
+        people = cold.iloc[first : first + PEOPLE][["customer_id", *known]].astype({"customer_id": str})
+        found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
+        yield pd.concat([found.assign(list=name) for name in LISTS], ignore_index=True)
+
+
+def _of_groups(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:
+    """One list for each of the groups: their columns, rank, product_id, score, reason."""
+    place, product, score = top(start.score(groups), count)
     where = np.array([_place(groups.iloc[i]) for i in range(len(groups))], dtype=object)
-    said = popular_reasons(past, product)
     lists = pd.DataFrame(
         {
-            "rank": rank,
+            "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,
             "product_id": past.products[product],
             "score": score.astype(float),
-            # Marked, since nothing of this customer's own stands behind it.
-            "reason": "no purchase of this customer yet: popular" + where[place] + "; " + said,
-            "method": COLD,
+            "reason": "popular" + where[place] + "; " + popular_reasons(past, product),
         }
     )
-    keys = groups.iloc[place].reset_index(drop=True) if known else pd.DataFrame(index=lists.index)
-    lists = lists.join(keys)
-    people = cold[["customer_id", *known]].astype({"customer_id": str})
-    found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
-    return pd.concat([found.assign(list=name) for name in LISTS], ignore_index=True)[_COLUMNS]
+    return lists.join(groups.iloc[place].reset_index(drop=True))
 
 
 def _place(group: pd.Series) -> str:

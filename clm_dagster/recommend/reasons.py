@@ -34,23 +34,24 @@ class Explainer:
         window: int = WINDOW,
     ) -> None:
         everything = np.arange(past.shape[1], dtype=np.int64)
-        self.similarity = similarity
+        self.past, self.similarity = past, similarity
         self.popular = popular_reasons(past, everything, window)
         self.called = _called(past, everything, names)
-        self.days, self.recent = past.decayed(), past.decayed(180.0)
-        self.first, self.last = past.earliest(), past.latest()
 
     def of(self, rows: Ints, products: Ints) -> Texts:
         """One sentence for each of n pairs of a customer's and a product's number."""
         out = self.popular[products]
-        own = cells(self.days, rows, products)
-        if self.similarity is not None:
-            source, strength = best_stored(self.similarity[products].multiply(self.recent[rows]).tocsr())
-            with_source = (strength > 0) & (own == 0)
-            called = self.called[source[with_source]]
-            out[with_source] = "often bought by those who bought " + called + ", as this customer did"
+        people, place = np.unique(rows, return_inverse=True)
+        some = self.past.of(people)
+        own = cells(some.decayed(), place, products)
+        new = np.flatnonzero(own == 0)
+        if self.similarity is not None and len(new):
+            like, recent = self.similarity[products[new]], some.decayed(180.0)[place[new]]
+            source, strength = best_stored(like.multiply(recent).tocsr())
+            called = self.called[source[strength > 0]]
+            out[new[strength > 0]] = "often bought by those who bought " + called + ", as this customer did"
         bought = own > 0
-        first, last = (cells(table, rows[bought], products[bought]) for table in (self.first, self.last))
+        first, last = (cells(t, place[bought], products[bought]) for t in (some.earliest(), some.latest()))
         out[bought] = repeat_reasons(own[bought], first, last)
         return out
 

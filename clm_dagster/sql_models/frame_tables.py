@@ -31,9 +31,13 @@ from clm_dagster.sql_models.parts import (
     table_schema,
 )
 from clm_dagster.sql_models.project import DAILY, SNAPSHOT, Model, Node, Project
+from clm_dagster.sql_models.spill import Spill
 from clm_dagster.sql_models.versions import ABSENT, Builds, Version
 from clm_dagster.sql_models.yaml_lines import ProjectError
 from clm_dagster.warehouse import Connection, Warehouse
+
+# What a snapshot of a table is made of.
+Rows = pd.DataFrame | Spill
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,24 @@ def calendar_of(node: Node) -> str | None:
     return node.window if isinstance(node, Model) else node.dagster.get("partitions")
 
 
-def write_frame(
-    connection: Connection, table: FrameTable, key: str, frame: pd.DataFrame, version: Version, run_id: str
+def write_rows(
+    connection: Connection, table: FrameTable, key: str, rows: Rows, version: Version, run_id: str
 ) -> None:
     """Replace a snapshot's rows and its row in the ledger in one transaction; as_of is filled in."""
     as_of = as_of_of_key(key)
+    relation, types, where = table.relation, table.node.types, Snapshot(as_of).where("as_of")
     with connection.transaction():
-        rows = frame.assign(as_of=pd.Timestamp(as_of))
-        connection.replace_with_frame(table.relation, rows, table.node.types, Snapshot(as_of).where("as_of"))
-        versions.record(connection, table.relation, [(key, version, len(rows))], run_id)
+        if isinstance(rows, Spill):
+            query = f"select *, timestamp '{as_of}' as as_of from ({rows.query})"
+            connection.replace_typed(relation, query, [*rows.types, "as_of"], types, where)
+        else:
+            connection.replace_with_frame(relation, rows.assign(as_of=pd.Timestamp(as_of)), types, where)
+        versions.record(connection, relation, [(key, version, len(rows))], run_id)
+
+
+def row_types(node: Node) -> dict[str, str]:
+    """Column -> type of what is computed for a snapshot: the table's, without as_of."""
+    return {name: kind for name, kind in node.types.items() if name != "as_of"}
 
 
 @dataclass(frozen=True)
@@ -158,7 +171,7 @@ class Request:
 class Computed:
     """What a room computed: rows without as_of, metadata of the snapshot, results of its own checks."""
 
-    frame: pd.DataFrame
+    rows: Rows
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[dg.AssetCheckResult] = ()
 
@@ -249,10 +262,10 @@ def _run(
         context.log.info(f"{table.relation} {key}: computing")
         computed = compute(context, request, given)
         with warehouse.connect(f"{table.relation} {key}") as connection:
-            write_frame(connection, table, key, computed.frame, request.version, context.run.run_id)
+            write_rows(connection, table, key, computed.rows, request.version, context.run.run_id)
             results = run_checks(connection, project, table.node, Snapshot(as_of_of_key(key)).where("as_of"))
             rows = connection.scalar(f"select count(*) from {table.relation}")
-        counts[key] = len(computed.frame)
+        counts[key] = len(computed.rows)
     add_partition_metadata(context, asset_key(table.node), counts, dict(computed.metadata))
     return dg.MaterializeResult(
         metadata={

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.recommend import checks, listing
+from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions, interactions
 from clm_dagster.recommend.listing import COLD, FALLBACK, Ways, everyones_lists
 from clm_dagster.recommend.ranking import Ranker, RankerSettings
@@ -33,18 +34,29 @@ def people(past: Interactions) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def lists(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker) -> pd.DataFrame:
-    return everyones_lists(past, people, names, Ways(ranker, 8))
+    return everything(past, people, names, Ways(ranker, 8))
 
 
-def passed(results: list) -> dict[str, bool]:
-    return {result.check_name: result.passed for result in results}
+def everything(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ways: Ways) -> pd.DataFrame:
+    parts = [*everyones_lists(past, people, names, ways)]
+    frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
+    # What a customer has is in one part.
+    assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
+    return frame.sort_values(["customer_id", "list", "rank"], ignore_index=True)
+
+
+def passed(lists: pd.DataFrame, past: Interactions, customers: int, active_days: int = 90) -> dict[str, bool]:
+    odd = np.array([hash(customer) % 2 for customer in lists.customer_id], dtype=bool)
+    faults = sum((checks.faults_of(part, past, active_days) for part in (lists[odd], lists[~odd])), Faults())
+    found = checks.check_lists("a day", faults, customers, active_days)
+    return {result.check_name: result.passed for result in found}
 
 
 def test_everybody_has_both_lists_and_the_checks_find_nothing_wrong(
     lists: pd.DataFrame, past: Interactions, people: pd.DataFrame
 ) -> None:
     assert set(lists.customer_id) == set(people.customer_id)
-    assert all(passed(checks.check_lists("a day", lists, past, people, 90)).values())
+    assert all(passed(lists, past, len(people)).values())
     assert lists["rank"].max() == 8
     assert set(lists.method) == {"two_stages", COLD}
     assert (lists.customer_id.str.startswith("x") == (lists.method == COLD)).all()
@@ -57,9 +69,9 @@ def test_the_checks_see_what_is_wrong(lists: pd.DataFrame, past: Interactions, p
     wrong = lists[~(one & (lists.list == "next_best"))].copy()
     wrong.loc[one & (lists.list == "discover"), "product_id"] = own
     wrong.loc[wrong.index[-1], "product_id"] = "unheard of"
-    found = passed(checks.check_lists("a day", wrong, past, people, 90))
+    found = passed(wrong, past, len(people))
     assert found == dict.fromkeys(found, False) and len(found) == 4
-    assert all(passed(checks.check_lists("a day", lists.iloc[:0], None, people.iloc[:0], 90)).values())
+    assert all(passed(lists.iloc[:0], past, 0).values())
 
 
 def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
@@ -72,7 +84,7 @@ def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
     stored = skops.io.loads(skops.io.dumps(served(ranker)), trusted=list(TRUSTED))
     again = to_ranker(stored, names)
     assert again.settings == ranker.settings and again.days == ranker.days
-    pd.testing.assert_frame_equal(everyones_lists(past, people, names, Ways(again, 8)), lists)
+    pd.testing.assert_frame_equal(everything(past, people, names, Ways(again, 8)), lists)
     _, _, x = again.prepared(past).block(np.arange(3))
     pairs = example(x[ranker.columns], 50)
     chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
@@ -87,21 +99,18 @@ def test_row_order_and_blocks_change_nothing(
     ranker: Ranker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "_PEOPLE", 7)
+    monkeypatch.setattr(listing, "PEOPLE", 2)
     past = interactions(lines.sample(frac=1, random_state=3), AS_OF)
-    told: list[tuple[int, int]] = []
-    again = everyones_lists(
-        past, people.sample(frac=1, random_state=3), names.sample(frac=1, random_state=3), Ways(ranker, 8),
-        lambda done, total: told.append((done, total)),
-    )  # fmt: skip
+    again = everything(
+        past, people.sample(frac=1, random_state=3), names.sample(frac=1, random_state=3), Ways(ranker, 8)
+    )
     pd.testing.assert_frame_equal(again, lists)
-    assert told[0] == (7, past.shape[0]) and told[-1] == (past.shape[0], past.shape[0])
 
 
 def test_without_a_model_buyers_get_what_they_buy_again(
     past: Interactions, people: pd.DataFrame, names: pd.DataFrame
 ) -> None:
-    lists = everyones_lists(past, people, names, Ways(None))
+    lists = everything(past, people, names, Ways(None))
     assert set(lists.method) == {FALLBACK, COLD}
     first = lists[(lists.list == "next_best") & (lists["rank"] == 1) & (lists.method == FALLBACK)]
     assert first.reason.str.match(r"bought (once|\d+ times)").all()
@@ -131,7 +140,7 @@ def test_poor_shops_have_the_lists_that_they_can_have(
     past = interactions(poor, AS_OF)
     people = pd.DataFrame({"customer_id": [*past.customers, "x1"], "country": None, "segment": None})
     called = names.assign(name=None) if what == "no names" else names
-    lists = everyones_lists(past, people, called, Ways(None))
+    lists = everything(past, people, called, Ways(None))
     assert set(lists[lists.list == "next_best"].customer_id) == set(people.customer_id)
     assert lists.reason.notna().all() and lists.score.gt(0).all()
     if what == "one product":
@@ -141,7 +150,7 @@ def test_poor_shops_have_the_lists_that_they_can_have(
 def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
     past = interactions(lines, date(2026, 1, 1))
     people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
-    assert everyones_lists(past, people, names, Ways(None)).empty
+    assert everything(past, people, names, Ways(None)).empty
 
 
 def test_what_is_discontinued_is_asked_of_todays_setting(
@@ -149,5 +158,5 @@ def test_what_is_discontinued_is_asked_of_todays_setting(
 ) -> None:
     again = to_ranker(served(ranker), names)
     again.settings = replace(again.settings, active_days=5)
-    lists = everyones_lists(past, people, names, Ways(again, 8, 5))
-    assert passed(checks.check_lists("a day", lists, past, people, 5))["no_discontinued_product"]
+    lists = everything(past, people, names, Ways(again, 8, 5))
+    assert passed(lists, past, len(people), 5)["no_discontinued_product"]

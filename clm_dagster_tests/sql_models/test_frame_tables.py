@@ -12,8 +12,9 @@ from clm_dagster.planning import stale_scores, stale_trainings, training_keys
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster.sql_models import versions
-from clm_dagster.sql_models.frame_tables import FrameTable, frame_table, write_frame
+from clm_dagster.sql_models.frame_tables import FrameTable, frame_table, row_types, write_rows
 from clm_dagster.sql_models.project import Project
+from clm_dagster.sql_models.spill import Spill
 from clm_dagster.sql_models.versions import Builds, Version
 from clm_dagster.sql_models.yaml_lines import ProjectError
 from clm_dagster.warehouse import Connection
@@ -49,22 +50,35 @@ def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
 ) -> None:
     table = tables[1]
     stored = f"select as_of::date::varchar, customer_id from {table.relation} order by all"
-    write_frame(connection, table, WEEKS[0], rows("a", "b"), Version("1"), "r")
-    write_frame(connection, table, WEEKS[1], rows("a"), Version("1"), "r")
-    write_frame(connection, table, WEEKS[0], rows("c"), Version("2"), "r")
+    write_rows(connection, table, WEEKS[0], rows("a", "b"), Version("1"), "r")
+    write_rows(connection, table, WEEKS[1], rows("a"), Version("1"), "r")
+    write_rows(connection, table, WEEKS[0], rows("c"), Version("2"), "r")
     expected = [("2024-01-08", "c"), ("2024-01-15", "a")]
     assert connection.execute(stored) == expected
     bad = rows("d").assign(confidence="no number")
     with pytest.raises(Exception, match="no number"):
-        write_frame(connection, table, WEEKS[0], bad, Version("3"), "r")
+        write_rows(connection, table, WEEKS[0], bad, Version("3"), "r")
     with pytest.raises(ValueError, match="expected the columns as_of, customer_id"):
-        write_frame(connection, table, WEEKS[0], rows("d").drop(columns="persona"), Version("3"), "r")
+        write_rows(connection, table, WEEKS[0], rows("d").drop(columns="persona"), Version("3"), "r")
     assert connection.execute(stored) == expected
     assert Builds.read(connection).stored(table.relation, WEEKS[0]) == Version("2")
     kinds = connection.columns(f"select * from {table.relation}")
     assert kinds == {column.name: column.data_type for column in table.node.columns}
-    write_frame(connection, table, WEEKS[0], rows(), Version("4"), "r")
+    write_rows(connection, table, WEEKS[0], rows(), Version("4"), "r")
     assert connection.execute(stored) == expected[1:]
+
+
+def test_rows_in_files_are_stored_as_a_frame_is(connection: Connection, tables: list[FrameTable]) -> None:
+    table = tables[1]
+    stored = f"select * from {table.relation} order by customer_id"
+    write_rows(connection, table, WEEKS[0], rows("a", "b", "c"), Version("1"), "r")
+    expected = connection.frame(stored)
+    spill = Spill(row_types(table.node))
+    spill.add(rows("c"))
+    spill.add(rows("b", "a"))
+    write_rows(connection, table, WEEKS[0], spill, Version("2"), "r")
+    pd.testing.assert_frame_equal(connection.frame(stored), expected)
+    assert Builds.read(connection).stored(table.relation, WEEKS[0]) == Version("2")
 
 
 def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(

@@ -1,0 +1,47 @@
+"""Rows too many for memory: written to files as they are computed, read by the database when they are stored.
+
+Belongs here: the files. Does not: the table that they go to (`frame_tables`).
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+
+class Spill:
+    """Parts of one table in Parquet files, in a temporary folder that goes when the object does.
+
+    types: column -> type in DuckDB. `len` is the number of rows.
+    """
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.types = dict(types)
+        self._rows = 0
+        self._files = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="clm-rows-")
+        self.add(pd.DataFrame(columns=list(self.types)))
+
+    def add(self, part: pd.DataFrame) -> None:
+        """Keep the rows of a frame. Raises ValueError where it has other columns than `types`."""
+        if set(part.columns) != set(self.types):
+            raise ValueError(f"expected the columns {', '.join(self.types)}, found {', '.join(part.columns)}")
+        listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in self.types.items())
+        path = Path(self._folder.name) / f"{self._files:06d}.parquet"
+        connection = duckdb.connect()
+        try:
+            connection.execute(f"copy (select {listed} from part) to '{path}' (format parquet)").fetchall()
+        finally:
+            connection.close()
+        self._files += 1
+        self._rows += len(part)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def query(self) -> str:
+        """SQL that reads all rows, while the object lives."""
+        return f"select * from read_parquet('{self._folder.name}/*.parquet')"

@@ -1,0 +1,45 @@
+"""Rows kept in files: all of them, with the types of the table, gone with the object."""
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from clm_dagster.sql_models.spill import Spill
+
+TYPES = {"name": "varchar", "at": "timestamp", "n": "integer"}
+
+
+def part(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({"n": range(len(names)), "name": names, "at": pd.Timestamp("2024-05-01")})
+
+
+def test_parts_add_up_with_the_types_of_the_table() -> None:
+    spill = Spill(TYPES)
+    spill.add(part("a", "b"))
+    spill.add(part("c").assign(name=None, at=pd.NaT))  # a column of nothing has a type of its own
+    assert len(spill) == 3
+    found = duckdb.sql(spill.query)
+    assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
+        "name": "VARCHAR", "at": "TIMESTAMP", "n": "INTEGER",
+    }  # fmt: skip
+    assert found.fetchall()[:2] == [
+        ("a", pd.Timestamp("2024-05-01"), 0),
+        ("b", pd.Timestamp("2024-05-01"), 1),
+    ]
+
+
+def test_nothing_is_no_row_of_the_same_columns() -> None:
+    spill = Spill(TYPES)
+    assert len(spill) == 0 and duckdb.sql(spill.query).columns == list(TYPES)
+
+
+def test_other_columns_are_refused_and_files_go_with_the_object() -> None:
+    spill = Spill(TYPES)
+    with pytest.raises(ValueError, match="expected the columns name, at, n, found n, name"):
+        spill.add(part("a").drop(columns="at"))
+    folder = Path(spill._folder.name)
+    assert folder.exists()
+    del spill
+    assert not folder.exists()
