@@ -120,6 +120,26 @@ class ItemNeighbours:
 
 
 @dataclass
+class RecentItems:
+    """Products like those a customer bought lately: the similarity of `items`, under a profile that decays faster."""
+
+    items: ItemNeighbours
+    half_life: float = 30.0
+    name: str = "item_recent"
+
+    def fit(self, past: Interactions) -> Self:
+        """Fit `items` too, where it is not on these very purchases."""
+        self.past = past
+        if getattr(self.items, "past", None) is not past:
+            self.items.fit(past)
+        return self
+
+    def score(self, rows: Ints) -> Scores:
+        """As those of ItemNeighbours."""
+        return dense(self.past.of(rows).decayed(self.half_life) @ self.items.liked_by)
+
+
+@dataclass
 class UserNeighbours:
     """What the customers with the most similar baskets bought: mean of their profiles, weighted by similarity.
 

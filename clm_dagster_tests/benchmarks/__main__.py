@@ -1,7 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_contest`, `demand_fit`, `recommend_scale`).
+`churn_contest`, `demand_fit`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, churn_contest, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand", "recommend")
+PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand", "peers", "recommend")
 
 
 def main() -> None:
@@ -72,9 +72,14 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "demand" in wanted:
         console.print("Searches of ARIMA orders, and whole contests of demand ...")
         results["demand"] = _demand()
+    if "peers" in wanted:
+        console.print("Similar products and recommendations, other ways beside ours ...")
+        results["peers"] = _peers(work, options.repeats, dict(options.peer).get("implicit"))
     if "recommend" in wanted:
-        console.print("Recommendations for shops of up to a million customers ...")
-        results["recommend"] = _recommend()
+        console.print(
+            f"Recommendations for shops of {', '.join(f'{n:,}' for n in options.customers)} customers ..."
+        )
+        results["recommend"] = _recommend(work, options.customers)
     return results
 
 
@@ -91,10 +96,17 @@ def _demand() -> dict[str, Any]:
     return demand_fit.measure([50, 200])
 
 
-def _recommend() -> list[dict[str, Any]]:
+def _peers(work: str, repeats: int, implicit: str | None) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import recommend_peers
+
+    folder = _reference("online_retail_ii/year_2009_2010.parquet").parents[1]
+    return recommend_peers.compare(folder, work, [1_000_000, 10_000_000], repeats, implicit)
+
+
+def _recommend(work: str, sizes: list[int]) -> list[dict[str, Any]]:
     from clm_dagster_tests.benchmarks import recommend_scale
 
-    return recommend_scale.measure([50_000, 250_000, 1_000_000])
+    return recommend_scale.measure(work, sizes)
 
 
 def _first(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:
@@ -118,6 +130,12 @@ def _options() -> argparse.Namespace:
         default=[1, 4, 16],
         help="histories, in million events, as times the real one (default 1,4,16)",
     )
+    parser.add_argument(
+        "--customers",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[50_000, 250_000, 1_000_000],
+        help="customers of the shops that are recommended to (default 50000,250000,1000000: an hour and more)",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="how often a day and a replay are run")
     parser.add_argument("--loads", type=int, default=1, help="how often the first load is run")
     parser.add_argument(
@@ -126,7 +144,7 @@ def _options() -> argparse.Namespace:
         type=lambda text: text.split("=", 1),
         default=[],
         metavar="PACKAGE=PYTHON",
-        help="fit with lifetimes or pymc-marketing too, by the Python of an environment that has it",
+        help="compare with lifetimes, pymc-marketing or implicit too, by the Python of an environment that has it",
     )
     parser.add_argument("--work", help="folder for the work, kept empty afterwards (default: temporary)")
     parser.add_argument(

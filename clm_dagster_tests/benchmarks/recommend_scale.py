@@ -1,84 +1,129 @@
-"""How long lists take, and how much memory, as a shop's customers grow.
+"""How long lists for everybody take, and how much memory, as a shop's customers grow.
 
-Belongs here: a made-up shop of any size, the second stage over it. Does not: words (`report`), how good lists are.
-Every figure is processor seconds of one thread: others on the machine do not count.
+Belongs here: simulated shops of any size in a warehouse, a training and everybody's lists over them. Does not: words
+(`report`), how good lists are, other packages (`recommend_peers`). Seconds are those of one processor's thread:
+others on the machine do not count.
 """
 
+import shutil
 import time
-from datetime import date, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from threadpoolctl import threadpool_limits
+import duckdb
 
-from clm_dagster.recommend.interactions import Interactions
-from clm_dagster.recommend.ranking import Ranker, RankerSettings
-
-AS_OF, DAYS, SEED = date(2025, 1, 1), 400, 20
-EACH, TASTES = 20, 50
-TEACHING = 5_000
-"""Customers of the shop that teaches the ranker: what is measured is making lists."""
+PRODUCTS, DAYS, LINES = 20_000, 730, 7.2
+# Purchases alone, each delivered once and in time: what loading costs is measured elsewhere.
+QUIET = dict.fromkeys(
+    ("browsing", "ghost_browsing", "unknown_visits", "views", "cart", "late", "corrected", "phantom", "repeated",
+     "return_rate", "review_rate", "guest_share"), 0,
+)  # fmt: skip
 
 
-def lists(customers: int, products: int, sample: int) -> dict[str, Any]:
-    """Fit the recommenders to everybody's purchases, and list an even sample of the customers."""
-    ranker = _taught(products)
-    past = made_up(customers, products)
+def shop(out: str, customers: int) -> dict[str, Any]:
+    """Simulate a shop, and put its purchases into a warehouse as staging has them."""
+    from clm_dagster.simulate.parameters import Parameters
+    from clm_dagster.simulate.shop import simulate
+
+    parameters = Parameters(customers=customers, days=DAYS, products=PRODUCTS, extra_lines=LINES, **QUIET)
+    made = simulate(parameters, Path(out) / "shop")
+    connection = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
+    try:
+        connection.execute("create schema staging; create schema marts").fetchall()
+        connection.execute(f"""
+            create table staging.stg_order_lines as
+            select customer_id, product_id, order_id, 'purchase' as line_type, event_at::timestamp as event_at,
+                event_at::timestamp::date as event_date, quantity::bigint as units
+            from read_parquet('{made.inbox}/events/*.parquet', union_by_name = true)
+            where event_type = 'purchase' and event_id like 'e%'
+        """).fetchall()
+        for table, columns in (
+            ("customers", "customer_id, country"),
+            ("products", "product_id, name, category"),
+        ):
+            key = columns.split(",")[0]
+            connection.execute(
+                f"create table marts.{table} as select {columns} "
+                f"from read_parquet('{made.inbox}/{table}/*.parquet', union_by_name = true) "
+                f"where {key} not like 'x0%' qualify row_number() over (partition by {key} order by known_at) = 1"
+            ).fetchall()
+    finally:
+        connection.close()
+    shutil.rmtree(f"{out}/shop")
+    return {"end": str(parameters.end)}
+
+
+def recommend(out: str, end: str) -> dict[str, Any]:
+    """What the training and the lists do at the shop's last day; Dagster and MLflow apart."""
+    from threadpoolctl import threadpool_limits
+
+    from clm_dagster.recommend.listing import Ways, everyones_lists
+    from clm_dagster.recommend.model import hold_contest
+    from clm_dagster.recommend.ranking import RankerSettings
+    from clm_dagster.recommend.reading import read_past
+    from clm_dagster.sql_models.spill import Spill
+    from clm_dagster.warehouse import Connection
+
+    as_of = date.fromisoformat(end)
+    seconds: dict[str, float] = {}
+    own = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
+    try:
+        connection = Connection(own)
+        with _timed(seconds, "read"):
+            past = read_past(connection, datetime.combine(as_of, datetime.min.time()))
+            customers = connection.frame("select *, null::varchar as segment from marts.customers order by 1")
+            products = connection.frame("select * from marts.products order by 1")
+    finally:
+        own.close()
+    assert past is not None
     with threadpool_limits(1):
-        start = time.process_time()
-        prepared = ranker.prepared(past)
-        fitted = time.process_time() - start
-        rows = np.unique(np.linspace(0, customers - 1, sample).astype(np.int64))
-        start = time.process_time()
-        found = ranker.lists(past, rows, prepared=prepared)
-        listed = time.process_time() - start
-    assert len(found) >= 19 * len(rows)
+        with _timed(seconds, "train"):
+            contest = hold_contest(past, products, RankerSettings())
+        rows = Spill(_TYPES)
+        with _timed(seconds, "list"):
+            for part in everyones_lists(past, customers, products, Ways(contest.ranker)):
+                rows.add(part)
+    own = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
+    try:
+        with _timed(seconds, "store"):
+            own.execute(f"create or replace table marts.recommendations as {rows.query}").fetchall()
+            people = own.execute("select count(distinct customer_id) from marts.recommendations").fetchall()
+    finally:
+        own.close()
+    assert people == [(len(customers),)]
     return {
-        "customers": customers, "products": products, "purchases": len(past.age), "fit": fitted,
-        "a_thousand": 1_000 * listed / len(rows), "sample": len(rows),
+        "customers": len(customers), "buyers": past.shape[0], "products": past.shape[1],
+        "purchases": len(past.age), "rows": len(rows), **seconds,
+        "ndcg": float(contest.measure("next_best")["ndcg"]), "judged": contest.customers,
+        "a_thousand": 1_000 * seconds["list"] / len(customers),
     }  # fmt: skip
 
 
-def made_up(customers: int, products: int, each: int = EACH) -> Interactions:
-    """Customers of fifty tastes who buy some twenty products over four hundred days, most of them popular ones."""
-    rng = np.random.default_rng(SEED)
-    count = customers * each
-    customer = np.repeat(np.arange(customers), each)
-    width = products // TASTES
-    shelf = np.where(rng.random(count) < 0.8, customer % TASTES, rng.integers(0, TASTES, count))
-    product = shelf * width + np.minimum((width * rng.random(count) ** 2.5).astype(np.int64), width - 1)
-    age = 1.0 + rng.integers(0, DAYS, count)
-    order = np.lexsort((-age, product, customer))
-    return Interactions(
-        as_of=AS_OF, customers=_names("c", customers), products=_names("p", products),
-        customer=customer.astype(np.int32),
-        product=product[order].astype(np.int32), age=age[order].astype(np.int32), quantity=np.ones(count, np.float32),
-    )  # fmt: skip
+_TYPES = {
+    "customer_id": "varchar", "list": "varchar", "rank": "integer", "product_id": "varchar", "score": "double",
+    "reason": "varchar", "method": "varchar",
+}  # fmt: skip
 
 
-def _taught(products: int) -> Ranker:
-    past = made_up(TEACHING, products)
-    lines = pd.DataFrame(
-        {
-            "customer_id": past.customers[past.customer], "product_id": past.products[past.product],
-            "day": pd.Timestamp(AS_OF) - pd.to_timedelta(past.age, unit="D"), "quantity": past.quantity,
-            "order_id": past.customer * 1000 + past.age,
-        }
-    )  # fmt: skip
-    settings = RankerSettings(snapshots=1, year_ago=False, customers=500, members=3)
-    assert (lines["day"] >= pd.Timestamp(AS_OF - timedelta(days=DAYS))).all()
-    return Ranker(settings).fit(lines, AS_OF, pd.DataFrame({"product_id": past.products}))
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.process_time()
+    yield
+    seconds[name] = time.process_time() - start
 
 
-def _names(letter: str, count: int) -> np.ndarray:
-    return np.char.mod(f"{letter}%07d", np.arange(count)).astype(object)
-
-
-def measure(sizes: list[int]) -> list[dict[str, Any]]:
-    """One process for each number of customers."""
+def measure(work: str, sizes: list[int]) -> list[dict[str, Any]]:
+    """A process for each shop, and one for what is measured in it."""
     from clm_dagster_tests.benchmarks import children
 
-    return [
-        children.run("recommend_scale:lists", customers=size, products=20_000, sample=1_000) for size in sizes
-    ]
+    found = []
+    for customers in sizes:
+        out = Path(work) / "recommend"
+        out.mkdir()
+        made = children.run("recommend_scale:shop", out=str(out), customers=customers)
+        found.append(children.run("recommend_scale:recommend", out=str(out), end=made["end"]))
+        shutil.rmtree(out)
+    return found

@@ -63,6 +63,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         found.append(Goal(goal, wall, f"< {MAX_TRAINING_SECONDS:.0f}", wall < MAX_TRAINING_SECONDS))
     if "demand" in results:
         found += _demand_goals(results["demand"])
+    if "peers" in results:
+        found += _peer_goals(results["peers"])
     if "recommend" in results:
         found += _list_goals(results["recommend"])
     peak = max(_peaks(results), default=None)
@@ -120,6 +122,18 @@ def _list_goals(shops: list[dict[str, Any]]) -> list[Goal]:
     ]
 
 
+def _peer_goals(peers: dict[str, Any]) -> list[Goal]:
+    ours = peers["two_stages"]
+    found = [
+        Goal(f"two stages, NDCG@10 {name}", ours[f"ndcg_{name}"], f"> {least}", ours[f"ndcg_{name}"] > least)
+        for name, least in (("all", 0.38), ("new", 0.12))
+    ]
+    if "als" in peers:
+        ratio = (ours["fit"] + ours["list"]) / (peers["als"]["fit"] + peers["ease"]["fit"])
+        found.append(Goal("two stages with their lists / fits of ALS and EASE", ratio, "< 1", ratio < 1))
+    return found
+
+
 def as_json(results: dict[str, Any]) -> dict[str, Any]:
     """The results with their goals."""
     return {**results, "goals": [asdict(goal) for goal in goals(results)]}
@@ -166,6 +180,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_training(results["churn"]))
     if "demand" in results:
         console.print(_searches(results["demand"]))
+    if "peers" in results:
+        _show_peers(results["peers"], console)
     if "recommend" in results:
         console.print(_lists(results["recommend"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
@@ -216,16 +232,37 @@ def _searches(demand: dict[str, Any]) -> Table:
 
 def _lists(shops: list[dict[str, Any]]) -> Table:
     table = Table(
-        "customers", "purchases", "fit, s", "a thousand lists, s", "all lists, h", "peak MB",
-        title="Recommendations, 20,000 products, one thread",
+        "customers", "purchases", "read, s", "train, s", "all lists, s", "a thousand lists, s", "peak MB",
+        title="Recommendations, 20,000 products, seconds of one processor",
     )  # fmt: skip
     for shop in shops:
-        hours = shop["a_thousand"] * shop["customers"] / 1_000 / 3_600
         table.add_row(
-            f"{shop['customers']:,}", f"{shop['purchases']:,}", f"{shop['fit']:.0f}",
-            f"{shop['a_thousand']:.1f}", f"{hours:.2f}", f"{shop['peak_mb']:,.0f}",
+            f"{shop['customers']:,}", f"{shop['purchases']:,}", f"{shop['read']:,.0f}", f"{shop['train']:,.0f}",
+            f"{shop['list']:,.0f}", f"{shop['a_thousand']:.2f}", f"{shop['peak_mb']:,.0f}",
         )  # fmt: skip
     return table
+
+
+def _show_peers(peers: dict[str, Any], console: Console) -> None:
+    alike = Table(
+        "pairs", "way", "seconds", "/ scipy", "peak MB", title="The hundred nearest of 5,000 products"
+    )
+    for size, ways in peers["similarity"].items():
+        for way, found in ways.items():
+            ratio = found["seconds"] / ways["scipy"]["seconds"]
+            peak = f"{found['peak_mb']:,.0f}" if "peak_mb" in found else ""
+            alike.add_row(f"{size:,}", way, f"{found['seconds']:.2f}", f"{ratio:.2f}", peak)
+    console.print(alike)
+    ways = Table(
+        "method", "fit, s", "lists, s", "NDCG@10 all", "NDCG@10 new",
+        title="Online Retail II, 60 days from 2011-10-10, seconds of one processor",
+    )  # fmt: skip
+    for name in ("two_stages", "als", "ease"):
+        if name in peers:
+            found = peers[name]
+            ways.add_row(name, *(f"{found[k]:.1f}" for k in ("fit", "list")),
+                         *(f"{found[k]:.4f}" for k in ("ndcg_all", "ndcg_new")))  # fmt: skip
+    console.print(ways)
 
 
 def _add_day(table: Table, name: str, found: dict[str, Any]) -> None:

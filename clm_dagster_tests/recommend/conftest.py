@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.recommend.interactions import Interactions, interactions
+from clm_dagster_tests.recommend.retail import retail_lines
 
 AS_OF = date(2024, 6, 1)
 
@@ -61,27 +62,5 @@ def later(lines: pd.DataFrame) -> Interactions:
 
 @pytest.fixture(scope="session")
 def retail(reference_data: Path) -> pd.DataFrame:
-    """Online Retail II, purchases of known customers, product codes of five digits and at most letters behind."""
-    parts = [
-        pd.read_parquet(reference_data / "online_retail_ii" / f"year_{y}.parquet")
-        for y in ("2009_2010", "2010_2011")
-    ]
-    raw = pd.concat(parts, ignore_index=True).drop_duplicates()
-    raw.columns = [c.lower().replace(" ", "_") for c in raw.columns]
-    raw = raw.rename(columns={"customer_id": "customer"})
-    code = raw["stockcode"].astype(str).str.upper()
-    invoice = raw["invoice"].astype(str)
-    keep = (
-        raw["customer"].notna() & (raw["quantity"] > 0) & (raw["price"] > 0)
-        & ~invoice.str.startswith("C") & code.str.fullmatch(r"\d{5}[A-Z]*")
-    )  # fmt: skip
-    return pd.DataFrame(
-        {
-            "customer_id": raw["customer"].astype("Int64").astype(str),
-            "product_id": code,
-            "day": pd.to_datetime(raw["invoicedate"]).dt.normalize(),
-            "quantity": raw["quantity"],
-            "order_id": invoice,
-            "name": raw["description"],
-        }
-    )[keep].reset_index(drop=True)
+    """The real wholesaler."""
+    return retail_lines(reference_data)
