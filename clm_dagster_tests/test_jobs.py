@@ -64,7 +64,8 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
         "marts/value_expectations", "marts/value_by_segment", "marts/value_contest", "marts/value_deciles",
         "marts/value_tracking", "marts/demand_calendar", "marts/demand_contest", "marts/demand_forecasts",
         "marts/forecast_accuracy", "marts/reorder_points",
-        "marts/recommendations", "marts/similar_products", "marts/product_affinity", "marts/basket_rules",
+        "marts/recommendations", "marts/popular_products", "marts/similar_products", "marts/product_affinity",
+        "marts/basket_rules",
         "marts/recommender_contest", "marts/recommender_by_segment",
     }  # fmt: skip
     assert selected(definitions, MODELS) == models
@@ -79,7 +80,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
-    assert len(partitioned) == 32
+    assert len(partitioned) == 33
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

@@ -40,7 +40,7 @@ from clm_dagster.recommend import (
 from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
 from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions
-from clm_dagster.recommend.listing import COLD, Ways, everyones_lists
+from clm_dagster.recommend.listing import COLD, Ways, everyones_lists, visitors_lists
 from clm_dagster.recommend.ranking import Ranker
 from clm_dagster.recommend.reading import MODEL, read_baskets, read_customers, read_past, read_products
 from clm_dagster.recommend.rules import TooManyItemsets, basket_rules, held_later
@@ -64,7 +64,7 @@ from clm_dagster.sql_models.spill import Spill
 from clm_dagster.tracking import Tracking
 from clm_dagster.warehouse import Connection
 
-LISTS, SIMILAR = "marts.recommendations", "marts.similar_products"
+LISTS, POPULAR, SIMILAR = "marts.recommendations", "marts.popular_products", "marts.similar_products"
 AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 # Where no model stands behind a list, its version says so.
 NO_VERSION = "none"
@@ -89,6 +89,10 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
             project, LISTS, [*lines, "customer_features", "rfm_scores"],
             [*ranked, listing, cold, reasons, _lister], model=MODEL, chosen=(chosen, settings.recommend_count),
         ),
+        frame_table(
+            project, POPULAR, [*lines, "customer_features"], [interactions, cold, reasons, reading, listing],
+            chosen=(chosen, settings.recommend_count),
+        ),
         frame_table(project, SIMILAR, lines, [*counted, similar, _similar], chosen=chosen),
         frame_table(project, AFFINITY, lines, [affinity, reading, _pairs_reader, _told_pairs], chosen=pairs),
         frame_table(
@@ -100,7 +104,7 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
 
 def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of this room."""
-    trained, listed, alike, paired, ruled = recommend_tables(project, settings)
+    trained, listed, popular, alike, paired, ruled = recommend_tables(project, settings)
     return [
         frame_asset(
             project, settings, trained, training.reader(project, settings), training.train,
@@ -110,6 +114,7 @@ def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefi
             project, settings, listed, _reader(project), _lister(project, settings),
             checks.specs_of_lists(asset_key(listed.node)),
         ),
+        frame_asset(project, settings, popular, _visitors_reader(), _visitors(settings)),
         frame_asset(project, settings, alike, _catalogue_reader(project), _similar(settings)),
         frame_asset(
             project, settings, paired, _pairs_reader(project, settings), _told_pairs,
@@ -220,6 +225,40 @@ def _with_model(lists: pd.DataFrame, choice: Choice) -> pd.DataFrame:
 
 def _no_date(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us]")
+
+
+# --------------------------------------------------------------------------------------- visitors
+
+
+@dataclass(frozen=True)
+class _Crowd:
+    """Purchases (None where there is none), and where customers are."""
+
+    past: Interactions | None
+    customers: pd.DataFrame
+
+
+def _visitors_reader() -> Read:
+    def read(connection: Connection, request: Request) -> _Crowd:
+        as_of = as_of_of_key(request.key)
+        return _Crowd(read_past(connection, as_of), read_customers(connection, as_of))
+
+    return read
+
+
+def _visitors(settings: Settings) -> Compute:
+    def compute(context: dg.AssetExecutionContext, request: Request, given: _Crowd) -> Computed:
+        if given.past is None:
+            return Computed(pd.DataFrame(columns=_POPULAR_COLUMNS))
+        lists = visitors_lists(
+            given.past, given.customers, settings.recommend_count, settings.recommend_active_days
+        )
+        told = lists.assign(
+            horizon_days=settings.recommend_horizon_days, model_name=COLD, model_version=NO_VERSION
+        )
+        return Computed(told[_POPULAR_COLUMNS], {"countries": int(lists["country"].nunique()) - 1})
+
+    return compute
 
 
 # ------------------------------------------------------------------------------- similar products
@@ -368,6 +407,9 @@ def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd
             support = min(2 * support, 1.0)
 
 
+_POPULAR_COLUMNS = [
+    "country", "rank", "product_id", "score", "horizon_days", "reason", "model_name", "model_version",
+]  # fmt: skip
 _SIMILAR_COLUMNS = ["product_id", "rank", "similar_product_id", "score", "by_customers", "by_name"]
 _PAIR_COLUMNS = [
     "product_id", "other_product_id", "name", "other_name", "baskets", "product_baskets", "other_baskets",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from clm_dagster.recommend.interactions import Interactions, Ints
+from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.similarity import Scores
 
 SHRINKAGE = 200.0
@@ -52,7 +52,7 @@ class ColdStart:
         known = customers.assign(customer_id=customers["customer_id"].astype(str)).set_index("customer_id")
         self.shares: dict[str, pd.DataFrame] = {}
         for group in self.groups:
-            if group not in known:
+            if group not in known or known[group].isna().all():
                 continue
             code, names = pd.factorize(known[group].reindex(past.customers), sort=True)
             of_line = code[customer]
@@ -74,9 +74,3 @@ class ColdStart:
                 parts.append(np.where(rows[:, None] >= 0, shares.to_numpy()[rows], self.shop))
         mean = np.mean(parts, axis=0) if parts else np.tile(self.shop, (len(customers), 1))
         return np.where(self.active, mean, 0).astype(np.float32)
-
-
-def few_orders(past: Interactions, at_most: int = 1) -> Ints:
-    """The numbers of customers with at most so many days of orders: their candidates rest on little."""
-    days = pd.DataFrame({"customer": past.customer, "age": past.age}).drop_duplicates()
-    return np.flatnonzero(np.bincount(days["customer"], minlength=past.shape[0]) <= at_most)

@@ -3,7 +3,8 @@
 Belongs here: who gets whose lists, blocks of customers. Does not: a single list (`ranking`, `cold`), SQL.
 
 Customers who have bought are ranked by the model; where there is none, by the dumb rule `buy_again`. Those who have
-not (signed up, or only ever returned) get what is popular where they are: `cold_start`.
+not (signed up, or only ever returned) get what is popular where they are: `cold_start`. So do visitors whom nobody
+knows, by their country.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from clm_dagster.recommend.reasons import Explainer, popular_reasons
 from clm_dagster.recommend.similarity import top
 
 FALLBACK, COLD = "buy_again", "cold_start"
+ANYWHERE = "all"
 # Customers whose reasons are looked up at once; with their hundred similar products a place takes a kilobyte.
 PEOPLE = 5_000
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
@@ -106,6 +108,20 @@ def _cold(
         people = cold.iloc[first : first + PEOPLE][["customer_id", *known]].astype({"customer_id": str})
         found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
         yield pd.concat([found.assign(list=name) for name in LISTS], ignore_index=True)
+
+
+def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
+    """What to show to people of whom no more is known than a country: country, rank, product_id, score, reason.
+
+    One list for each country of customers, and one for ANYWHERE, which holds for all others. Sorted by both.
+    """
+    if not past.sold_within(active_days).any():
+        return pd.DataFrame(columns=["country", "rank", "product_id", "score", "reason"])
+    start = ColdStart(active_days=active_days, groups=["country"]).fit(past, customers)
+    countries = [None, *sorted(customers["country"].dropna().unique())]
+    lists = _of_groups(past, start, pd.DataFrame({"country": pd.Series(countries, dtype=object)}), count)
+    lists["country"] = lists["country"].fillna(ANYWHERE)
+    return lists.sort_values(["country", "rank"], ignore_index=True)
 
 
 def _of_groups(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:

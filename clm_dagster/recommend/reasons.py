@@ -56,18 +56,6 @@ class Explainer:
         return out
 
 
-def reasons(
-    past: Interactions,
-    rows: Ints,
-    products: Ints,
-    similarity: sparse.csr_array | None = None,
-    names: pd.Series | None = None,
-    window: int = WINDOW,
-) -> Texts:
-    """One sentence for each of n pairs; arguments as of `Explainer`, which is quicker for many blocks of pairs."""
-    return Explainer(past, similarity, names, window).of(rows, products)
-
-
 def repeat_reasons(
     times: NDArray[np.float64], first: NDArray[np.float64], last: NDArray[np.float64]
 ) -> Texts:

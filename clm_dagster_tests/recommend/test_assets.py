@@ -104,6 +104,16 @@ def test_everybody_has_both_lists_of_products_on_sale(ran: Ran) -> None:
     assert (again.reason == "bought once, " + days.astype(str) + one + " ago").all() and len(again)
 
 
+def test_visitors_whom_nobody_knows_have_a_list_for_each_country(ran: Ran) -> None:
+    found = ran.query("select * from marts.popular_products order by as_of, country, rank")
+    known = ran.query("select distinct as_of, country from core.customer_features where country is not null")
+    for as_of, mine in found.groupby("as_of"):
+        assert set(mine.country) == {"all", *known[known.as_of == as_of].country}
+    assert found.notna().all(axis=None) and set(found.model_name) == {"cold_start"}
+    first = found[found["rank"] == 1].set_index(["as_of", "country"]).score
+    assert (first > 0).all() and found.as_of.nunique() >= 10
+
+
 def test_the_figures_recounted_by_hand_are_those_of_the_judges_code(ran: Ran) -> None:
     from clm_dagster.recommend.interactions import interactions
     from clm_dagster.recommend.metrics import list_metrics, padded, window_truth

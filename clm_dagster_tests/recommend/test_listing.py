@@ -10,7 +10,7 @@ import pytest
 from clm_dagster.recommend import checks, listing
 from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions, interactions
-from clm_dagster.recommend.listing import COLD, FALLBACK, Ways, everyones_lists
+from clm_dagster.recommend.listing import ANYWHERE, COLD, FALLBACK, Ways, everyones_lists, visitors_lists
 from clm_dagster.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.recommend.served import example, served, to_ranker
 from clm_dagster_tests.recommend.conftest import AS_OF
@@ -127,6 +127,34 @@ def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
     assert both["next_best"] == both["discover"]
 
 
+def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
+    lines: pd.DataFrame, past: Interactions, people: pd.DataFrame
+) -> None:
+    found = visitors_lists(past, people, 5, 90)
+    assert found.groupby("country")["rank"].agg(list).to_dict() == {
+        country: [1, 2, 3, 4, 5] for country in ("DE", "FR", "MT", ANYWHERE)
+    }
+    recent = lines[
+        (lines["day"] < pd.Timestamp(AS_OF)) & (lines["day"] >= pd.Timestamp(AS_OF) - pd.Timedelta(days=28))
+    ]
+    recent = recent.drop_duplicates(["customer_id", "product_id", "day"])
+    shop = recent.product_id.value_counts(normalize=True)
+    everywhere = found[found.country == ANYWHERE].set_index("product_id").score
+    np.testing.assert_allclose(everywhere, shop.reindex(everywhere.index), rtol=1e-6)
+    assert everywhere.iloc[0] == pytest.approx(shop.max())
+    # Nobody of Malta has bought: the whole shop's list, called Malta's.
+    assert found[found.country == "MT"].product_id.tolist() == everywhere.index.tolist()
+    german = recent[recent.customer_id.isin(people[people.country == "DE"].customer_id)]
+    share = (german.product_id.value_counts() + 200 * shop) / (len(german) + 200)
+    mine = found[found.country == "DE"].set_index("product_id").score
+    np.testing.assert_allclose(mine, share.reindex(mine.index), rtol=1e-5)
+    assert (
+        found.reason.str.contains("popular").all()
+        and found[found.country == "DE"].reason.str.contains("in DE").all()
+    )
+    assert visitors_lists(past, people.assign(country=None), 5, 90).country.unique().tolist() == [ANYWHERE]
+
+
 @pytest.mark.parametrize("what", ["one product", "one customer", "no names", "one line"])
 def test_poor_shops_have_the_lists_that_they_can_have(
     what: str, lines: pd.DataFrame, names: pd.DataFrame
@@ -151,6 +179,7 @@ def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, na
     past = interactions(lines, date(2026, 1, 1))
     people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
     assert everything(past, people, names, Ways(None)).empty
+    assert visitors_lists(past, people, 5, 90).empty
 
 
 def test_what_is_discontinued_is_asked_of_todays_setting(

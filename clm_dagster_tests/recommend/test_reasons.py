@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from clm_dagster.recommend.candidates import ItemNeighbours
-from clm_dagster.recommend.cold import ColdStart, few_orders
+from clm_dagster.recommend.cold import ColdStart
 from clm_dagster.recommend.interactions import Interactions, interactions
-from clm_dagster.recommend.reasons import reasons, repeat_reasons
+from clm_dagster.recommend.reasons import Explainer, repeat_reasons
 from clm_dagster.recommend.similar import similar_products
 from clm_dagster_tests.recommend.conftest import AS_OF
 
@@ -52,17 +52,17 @@ def test_reasons_of_pairs() -> None:
     row, product = past.rows_of(["a", "a", "a", "d"]), past.columns_of(["tea", "cup", "hat", "cup"])
     similarity = ItemNeighbours("cosine").fit(past).similarity
     names = pd.Series({"tea": "Green tea"})
-    assert reasons(past, row, product, similarity, names).tolist() == [
+    assert Explainer(past, similarity, names).of(row, product).tolist() == [
         "bought 2 times, about every 30 days, last 40 days ago",
         "often bought by those who bought Green tea, as this customer did",
         "often bought by those who bought Green tea, as this customer did",
         "often bought by those who bought hat, as this customer did",
     ]
-    assert reasons(past, row, product).tolist()[1:3] == [
+    assert Explainer(past).of(row, product).tolist()[1:3] == [
         "bought by 2 customers in the last 28 days",
         "sold before, but not in the last 28 days",
     ]
-    assert reasons(past, row[:0], product[:0], similarity).tolist() == []
+    assert Explainer(past, similarity).of(row[:0], product[:0]).tolist() == []
 
 
 def test_reasons_against_pandas(lines: pd.DataFrame, past: Interactions) -> None:
@@ -74,7 +74,9 @@ def test_reasons_against_pandas(lines: pd.DataFrame, past: Interactions) -> None
     some = pairs.sample(40, random_state=0)
     row = past.rows_of(some.index.get_level_values(0).to_numpy(dtype=object))
     product = past.columns_of(some.index.get_level_values(1).to_numpy(dtype=object))
-    for said, (times, last) in zip(reasons(past, row, product), some.itertuples(index=False), strict=True):
+    for said, (times, last) in zip(
+        Explainer(past).of(row, product), some.itertuples(index=False), strict=True
+    ):
         ago = (pd.Timestamp(AS_OF) - last).days
         assert said.startswith("bought once" if times == 1 else f"bought {times} times")
         assert f"{ago} day" in said
@@ -131,11 +133,6 @@ def test_segment_and_country_both_count() -> None:
     )
     lace = past.columns_of(["lace"])[0]
     assert only[lace] == pytest.approx((1 + 1 / 1201) / 2)
-
-
-def test_few_orders() -> None:
-    past = shop(("a", "x", 5), ("a", "y", 5), ("b", "x", 5), ("b", "x", 9))
-    assert past.customers[few_orders(past)].tolist() == ["a"]
 
 
 def test_similar_products_by_customers_and_by_name() -> None:
