@@ -68,7 +68,9 @@ class Settings(BaseSettings):
     memory_limit: str = Field(
         "1GB", description="Memory DuckDB may use before it spills to disk, as DuckDB writes it."
     )
-    threads: int = Field(0, ge=0, description="Threads DuckDB may use; 0 for one for each processor.")
+    threads: int = Field(
+        0, ge=0, description="Threads that DuckDB, and making lists, may use; 0: one a processor."
+    )
     lock_timeout: float = Field(
         600.0, gt=0, description="Seconds a step waits for the warehouse before it gives up."
     )

@@ -4,6 +4,7 @@ Belongs here: tables, their versions, scoring a snapshot. Does not: training (`t
 contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment).
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -165,7 +166,8 @@ def _lister(project: Project, settings: Settings) -> Compute:
             last = f" {given.trained.rows.iloc[-1]['said']}" if len(given.trained.rows) else ""
             said = f"no ranker was trained by then: buyers' lists go by buy_again.{last}"
         ranker = _ranker_of(context, choice, given.products, active_days)
-        ways = Ways(ranker, settings.recommend_count, active_days)
+        threads = settings.threads or os.cpu_count() or 1
+        ways = Ways(ranker, settings.recommend_count, active_days, threads)
         rows, faults, cold, products = Spill(types), Faults(), 0, set[str]()
         with threadpool_limits(limits=1):
             for lists, found in _parts(given, ways):

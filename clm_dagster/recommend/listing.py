@@ -7,12 +7,15 @@ not (signed up, or only ever returned) get what is popular where they are: `cold
 knows, by their country.
 """
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.recommend.candidates import LISTS, BuyAgain, ItemNeighbours, candidate_lists
 from clm_dagster.recommend.cold import ColdStart
@@ -30,11 +33,12 @@ COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "meth
 
 @dataclass(frozen=True)
 class Ways:
-    """How lists are made: the model (None where there is none), places in a list, days until discontinued."""
+    """How lists are made: the model (None where there is none), places in a list, days until discontinued, threads."""
 
     ranker: Ranker | None
     count: int = 10
     active_days: int = 90
+    threads: int = 1
 
 
 def everyones_lists(
@@ -60,12 +64,11 @@ def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.Dat
     """Lists of those who have bought."""
     list_some, items, method = _way(past, ways)
     explainer = Explainer(past, items.similarity, names)
-    total = past.shape[0]
-    for start in range(0, total, PEOPLE):
-        rows = np.arange(start, min(start + PEOPLE, total), dtype=np.int64)
+
+    def listed(rows: Ints) -> pd.DataFrame:
         lists = list_some(rows)
         who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
-        yield pd.DataFrame(
+        return pd.DataFrame(
             {
                 "customer_id": past.customers[who],
                 "list": lists["list"],
@@ -76,6 +79,26 @@ def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.Dat
                 "method": method,
             }
         )
+
+    numbers = np.arange(past.shape[0], dtype=np.int64)
+    yield from _in_turn(
+        listed, [numbers[i : i + PEOPLE] for i in range(0, len(numbers), PEOPLE)], ways.threads
+    )
+
+
+def _in_turn(
+    work: Callable[[Ints], pd.DataFrame], blocks: Sequence[Ints], threads: int
+) -> Iterator[pd.DataFrame]:
+    """The results of some threads in the order of `blocks`; they run ahead by no more blocks than there are threads."""
+    # Each block in one thread: what scikit-learn would start beside it only waits.
+    with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
+        waiting: deque[Future[pd.DataFrame]] = deque()
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _way(past: Interactions, ways: Ways) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:

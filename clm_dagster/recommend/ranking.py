@@ -126,13 +126,21 @@ class Ranker:
                 f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
                 f"a ranker at {past.as_of} has nothing to learn from: take buy_again"
             )
-        x = pd.concat([part[0] for part in parts], ignore_index=True)
         y = np.concatenate([part[1] for part in parts])
         weight = np.concatenate([part[2] for part in parts])
+        # Each member learns from all that was bought and from its own share of what was not, weighted up to the whole.
+        shares = max(self.settings.shares, self.settings.members)
+        share = np.random.default_rng(SEED).integers(0, shares, len(y))
+        kept = (y == 1) | (share < self.settings.members)
+        x = pd.concat([part[0] for part in parts], ignore_index=True)[kept]
+        y, share, weight = y[kept], share[kept], np.where(y == 1, weight, weight * shares)[kept]
         # A column without any value, such as last year's season in a young shop, has no bins.
         self.edges = bin_edges(x[[name for name in x if x[name].notna().any()]])
         binned = places(x, self.edges)
-        self.models = [self._member(binned, y, weight, number) for number in range(self.settings.members)]
+        self.models = []
+        for number in range(self.settings.members):
+            mine = (y == 1) | (share == number)
+            self.models.append(self._member(binned[mine], y[mine], weight[mine], number))
         return self
 
     @property
@@ -141,16 +149,11 @@ class Ranker:
         return list(self.edges)
 
     def _member(self, x: Scores, y: Ints, weight: Scores, number: int) -> HistGradientBoostingClassifier:
-        """One model of the mean: all that was bought, and its own share of what was not, weighted up to the whole."""
-        count = max(self.settings.shares, self.settings.members)
-        drawn = np.random.default_rng(SEED).integers(0, count, len(y)) == number
-        kept = (y == 1) | drawn
-        scale = np.where(y == 1, weight, weight * count)
         return HistGradientBoostingClassifier(
             learning_rate=self.settings.learning_rate, max_iter=self.settings.iterations,
             max_leaf_nodes=self.settings.leaves, max_features=0.5, min_samples_leaf=100, l2_regularization=5.0,
             max_bins=BINS, early_stopping=False, random_state=SEED + number,
-        ).fit(x[kept], y[kept], sample_weight=scale[kept])  # fmt: skip
+        ).fit(x, y, sample_weight=weight)  # fmt: skip
 
     def prepared(self, past: Interactions) -> PairFeatures:
         """Candidates and features as of past.as_of, fitted once for many blocks of customers."""

@@ -102,7 +102,10 @@ def test_row_order_and_blocks_change_nothing(
     monkeypatch.setattr(listing, "PEOPLE", 2)
     past = interactions(lines.sample(frac=1, random_state=3), AS_OF)
     again = everything(
-        past, people.sample(frac=1, random_state=3), names.sample(frac=1, random_state=3), Ways(ranker, 8)
+        past,
+        people.sample(frac=1, random_state=3),
+        names.sample(frac=1, random_state=3),
+        Ways(ranker, 8, threads=3),
     )
     pd.testing.assert_frame_equal(again, lists)
 
