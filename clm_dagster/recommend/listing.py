@@ -156,7 +156,10 @@ def _of_groups(past: Interactions, start: ColdStart, groups: pd.DataFrame, count
             "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,
             "product_id": past.products[product],
             "score": score.astype(float),
-            "reason": "popular" + where[place] + "; " + popular_reasons(past, product),
+            "reason": "popular"
+            + where[place]
+            + "; "
+            + popular_reasons(past, product, where=" of the whole shop"),
         }
     )
     return lists.join(groups.iloc[place].reset_index(drop=True))

@@ -80,7 +80,7 @@ def repeat_reasons(
 def popular_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:
     """Sentences on n products that no purchase of the customer's own speaks for.
 
-    where: such as " in Germany", added to the sentence; then past must hold those customers only.
+    where: whose customers are counted, as a part of the sentence; `past` must hold just those.
     """
     recent = past.age <= window
     pairs = pd.DataFrame({"c": past.customer[recent], "p": past.product[recent]}).drop_duplicates()

@@ -2,8 +2,8 @@
 
 Belongs here: cosine of sparse rows, TF-IDF and BM25. Does not: what a row stands for (`candidates`).
 
-scipy multiplies sparse matrices as fast as the package `implicit` and six times faster than a self-join in
-DuckDB (10 million pairs: 10, 8.4 and 44 s on one core).
+scipy does it four to six times faster than a self-join in DuckDB and takes about twice as long as the package
+`implicit`, which keeps the best as it multiplies (`python -m clm_dagster_tests.benchmarks --only peers`).
 """
 
 from collections.abc import Iterator
