@@ -72,11 +72,12 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
 
         return inner
 
-    training.hold_contest = timed("contest", training.hold_contest)  # type: ignore[attr-defined]
+    training.hold_contest = timed("contest", training.hold_contest)
     training._log_contestant = timed("contestants", training._log_contestant)
     for name in CALLS:
         setattr(MlflowClient, name, timed("mlflow", getattr(MlflowClient, name)))
-    mlflow.sklearn.log_model = timed("mlflow", mlflow.sklearn.log_model)
+    flavor: Any = mlflow.sklearn
+    flavor.log_model = timed("mlflow", flavor.log_model)
     start = time.perf_counter()
     tracking_of(settings).open()
     spent["first_open"] = time.perf_counter() - start

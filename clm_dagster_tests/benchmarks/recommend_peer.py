@@ -83,7 +83,7 @@ def _listed(
         found["all"].append(np.argsort(-values, axis=1, kind="stable")[:, :K])
         values[decayed[rows].toarray() > 0] = -np.inf
         found["new"].append(np.argsort(-values, axis=1, kind="stable")[:, :K])
-    np.savez(lists, **{name: np.vstack(parts) for name, parts in found.items()})
+    np.savez(lists, all=np.vstack(found["all"]), new=np.vstack(found["new"]))
     return time.process_time() - start
 
 

@@ -17,7 +17,7 @@ import duckdb
 
 PRODUCTS, DAYS, LINES = 20_000, 730, 7.2
 # Purchases alone, each delivered once and in time: what loading costs is measured elsewhere.
-QUIET = dict.fromkeys(
+QUIET: dict[str, Any] = dict.fromkeys(
     ("browsing", "ghost_browsing", "unknown_visits", "views", "cart", "late", "corrected", "phantom", "repeated",
      "return_rate", "review_rate", "guest_share"), 0,
 )  # fmt: skip

@@ -219,6 +219,7 @@ def _training(found: dict[str, Any]) -> Table:
     }  # fmt: skip
     for name, seconds in parts.items():
         table.add_row(name, f"{seconds:.1f}", f"{seconds / wall:.0%}")
+    return table
 
 
 def _searches(demand: dict[str, Any]) -> Table:
