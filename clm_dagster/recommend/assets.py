@@ -43,7 +43,14 @@ from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions
 from clm_dagster.recommend.listing import COLD, Ways, everyones_lists, visitors_lists
 from clm_dagster.recommend.ranking import Ranker
-from clm_dagster.recommend.reading import MODEL, read_baskets, read_customers, read_past, read_products
+from clm_dagster.recommend.reading import (
+    MODEL,
+    read_baskets,
+    read_countries,
+    read_customers,
+    read_past,
+    read_products,
+)
 from clm_dagster.recommend.rules import TooManyItemsets, basket_rules, held_later
 from clm_dagster.recommend.served import TRUSTED, to_ranker
 from clm_dagster.recommend.similar import similar_products
@@ -70,6 +77,8 @@ AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 # Where no model stands behind a list, its version says so.
 NO_VERSION = "none"
 SIMILAR_COUNT = 10
+# Each makes a block of customers of its own, some 200 MB.
+MOST_THREADS = 8
 # Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
 LONGEST, MOST_ITEMSETS = 4, 50_000
 
@@ -88,10 +97,12 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
         ),
         frame_table(
             project, LISTS, [*lines, "customer_features", "rfm_scores"],
-            [*ranked, listing, cold, reasons, _lister], model=MODEL, chosen=(chosen, settings.recommend_count),
+            [*ranked, listing, cold, reasons, _lister, _with_model], model=MODEL,
+            chosen=(chosen, settings.recommend_count),
         ),
         frame_table(
-            project, POPULAR, [*lines, "customer_features"], [interactions, cold, reasons, reading, listing],
+            project, POPULAR, [*lines, "customer_features"],
+            [interactions, similarity, cold, reasons, reading, listing, _visitors],
             chosen=(chosen, settings.recommend_count),
         ),
         frame_table(project, SIMILAR, lines, [*counted, similar, _similar], chosen=chosen),
@@ -166,9 +177,9 @@ def _lister(project: Project, settings: Settings) -> Compute:
             last = f" {given.trained.rows.iloc[-1]['said']}" if len(given.trained.rows) else ""
             said = f"no ranker was trained by then: buyers' lists go by buy_again.{last}"
         ranker = _ranker_of(context, choice, given.products, active_days)
-        threads = settings.threads or os.cpu_count() or 1
+        threads = min(settings.threads or os.cpu_count() or 1, MOST_THREADS)
         ways = Ways(ranker, settings.recommend_count, active_days, threads)
-        rows, faults, cold, products = Spill(types), Faults(), 0, set[str]()
+        rows, faults, cold, products = Spill(types, settings.warehouse_path.parent), Faults(), 0, set[str]()
         with threadpool_limits(limits=1):
             for lists, found in _parts(given, ways):
                 rows.add(_with_model(lists, choice).assign(horizon_days=horizon))
@@ -197,8 +208,9 @@ def _parts(given: _Given, ways: Ways) -> Iterator[tuple[pd.DataFrame, Faults]]:
     """Lists of some customers at a time, and what is wrong with them; nothing where nobody had bought anything."""
     if given.past is None:
         return
+    active, known = given.past.sold_within(ways.active_days), pd.Index(given.customers["customer_id"])
     for lists in everyones_lists(given.past, given.customers, given.products, ways):
-        yield lists, checks.faults_of(lists, given.past, ways.active_days)
+        yield lists, checks.faults_of(lists, given.past, active, known)
 
 
 def _ranker_of(
@@ -243,7 +255,7 @@ class _Crowd:
 def _visitors_reader() -> Read:
     def read(connection: Connection, request: Request) -> _Crowd:
         as_of = as_of_of_key(request.key)
-        return _Crowd(read_past(connection, as_of), read_customers(connection, as_of))
+        return _Crowd(read_past(connection, as_of), read_countries(connection, as_of))
 
     return read
 
@@ -258,7 +270,7 @@ def _visitors(settings: Settings) -> Compute:
         told = lists.assign(
             horizon_days=settings.recommend_horizon_days, model_name=COLD, model_version=NO_VERSION
         )
-        return Computed(told[_POPULAR_COLUMNS], {"countries": int(lists["country"].nunique()) - 1})
+        return Computed(told[_POPULAR_COLUMNS], {"countries": int((lists["rank"] == 1).sum())})
 
     return compute
 

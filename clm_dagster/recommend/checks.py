@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clm_dagster.checks import check_contest, contest_specs, coverage_specs, warn
 from clm_dagster.contest import Verdict
@@ -70,8 +71,8 @@ def check_training(
 class Faults:
     """What is wrong with lists, looked up afresh in the purchases; parts of them add up.
 
-    customers: who have a list; complete: who have both. dead, twice, own: places of products that are discontinued,
-    that the list has already, and that stand on discover though the customer had bought them.
+    customers: who have a list; complete: known customers who have both. dead, twice, own: places of products that are
+    discontinued, that the list has already, and that stand on discover though the customer had bought them.
     """
 
     customers: int = 0
@@ -90,8 +91,10 @@ class Faults:
         )
 
 
-def faults_of(lists: pd.DataFrame, past: Interactions, active_days: int) -> Faults:
-    """Look up the lists of some customers. lists: columns of `everyones_lists`."""
+def faults_of(lists: pd.DataFrame, past: Interactions, active: NDArray[np.bool_], known: pd.Index) -> Faults:
+    """Look up the lists of some customers. lists: columns of `everyones_lists`; active: which products were sold
+    lately; known: the ids of those who must have lists. Buyers whom the snapshot does not know have some as well.
+    """
     column = past.columns_of(lists["product_id"].to_numpy(dtype=object))
     row = past.rows_of(lists["customer_id"].to_numpy(dtype=object))
     mine = (lists["list"] == "discover").to_numpy() & (row >= 0)
@@ -99,8 +102,8 @@ def faults_of(lists: pd.DataFrame, past: Interactions, active_days: int) -> Faul
     having = lists.groupby("customer_id")["list"].nunique()
     return Faults(
         customers=len(having),
-        complete=int((having == 2).sum()),
-        dead=int((~past.sold_within(active_days)[column] | (column < 0)).sum()),
+        complete=int((having.index.isin(known) & (having == 2)).sum()),
+        dead=int((~active[column] | (column < 0)).sum()),
         twice=int(lists.duplicated(["customer_id", "list", "product_id"]).sum()),
         own=int(stored(past.of(people).latest(), place, column[mine]).sum()),
     )

@@ -52,7 +52,7 @@ class ColdStart:
         known = customers.assign(customer_id=customers["customer_id"].astype(str)).set_index("customer_id")
         self.shares: dict[str, pd.DataFrame] = {}
         for group in self.groups:
-            if group not in known or known[group].isna().all():
+            if group not in known:
                 continue
             code, names = pd.factorize(known[group].reindex(past.customers), sort=True)
             of_line = code[customer]
@@ -60,10 +60,14 @@ class ColdStart:
                 (np.ones((of_line >= 0).sum()), (of_line[of_line >= 0], product[of_line >= 0])),
                 shape=(len(names), past.shape[1]),
             ).toarray()
-            total = table.sum(axis=1, keepdims=True)
-            shares = (table + self.shrinkage * self.shop) / (total + self.shrinkage)
-            self.shares[group] = pd.DataFrame(shares, index=pd.Index(names))
+            total = table.sum(axis=1)
+            shares = (table + self.shrinkage * self.shop) / (total[:, None] + self.shrinkage)
+            self.shares[group] = pd.DataFrame(shares, index=pd.Index(names))[total > 0]
         return self
+
+    def bought_in(self, group: str) -> pd.Index:
+        """The names of a group's members in which somebody bought in the window."""
+        return self.shares[group].index if group in self.shares else pd.Index([])
 
     def score(self, customers: pd.DataFrame) -> Scores:
         """Scores of b customers by their groups' columns; unknown groups, or none, have the whole shop's."""
@@ -71,6 +75,6 @@ class ColdStart:
         for group, shares in self.shares.items():
             if group in customers:
                 rows = shares.index.get_indexer(pd.Index(customers[group]))
-                parts.append(np.where(rows[:, None] >= 0, shares.to_numpy()[rows], self.shop))
+                parts.append(np.vstack([shares.to_numpy(), self.shop])[rows])
         mean = np.mean(parts, axis=0) if parts else np.tile(self.shop, (len(customers), 1))
         return np.where(self.active, mean, 0).astype(np.float32)

@@ -111,10 +111,8 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
         inside = (past.age > low) & (past.age <= high)
         return np.bincount(past.product[inside], minlength=count).astype(float)
 
-    first = np.zeros(count)
-    np.maximum.at(first, past.product, past.age)
-    last = np.full(count, np.inf)
-    np.minimum.at(last, past.product, past.age)
+    ages = pd.Series(past.age).groupby(past.product).agg(["min", "max"]).reindex(range(count))
+    first, last = ages["max"].fillna(0).to_numpy(float), ages["min"].fillna(np.inf).to_numpy(float)
     days = past.decayed()
     buyers = np.bincount(days.indices, minlength=count)
     again = np.bincount(days.indices[days.data > 1], minlength=count)

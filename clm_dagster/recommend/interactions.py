@@ -119,11 +119,19 @@ class Interactions:
 
     def rows_of(self, customer_ids: Sequence[str] | NDArray[np.object_]) -> Ints:
         """The numbers of customers by their ids, -1 for those who never bought."""
-        return _positions(self.customers, customer_ids)
+        return _positions(self._customer_index, customer_ids)
 
     def columns_of(self, product_ids: Sequence[str] | NDArray[np.object_]) -> Ints:
         """The numbers of products by their ids, -1 for those never sold."""
-        return _positions(self.products, product_ids)
+        return _positions(self._product_index, product_ids)
+
+    @cached_property
+    def _customer_index(self) -> pd.Index:
+        return pd.Index(self.customers)
+
+    @cached_property
+    def _product_index(self) -> pd.Index:
+        return pd.Index(self.products)
 
     def _over_pairs(self, how: np.ufunc, values: Floats | Numbers) -> Floats:
         starts = self.pair_starts
@@ -196,5 +204,5 @@ def _renumbered(numbers: Numbers, ids: NDArray[np.object_]) -> tuple[Numbers, ND
     return (np.cumsum(occurs, dtype=np.int32) - 1)[numbers], ids[occurs]
 
 
-def _positions(ids: NDArray[np.object_], wanted: Sequence[str] | NDArray[np.object_]) -> Ints:
-    return pd.Index(ids).get_indexer(pd.Index(np.asarray(wanted, dtype=object))).astype(np.int64)
+def _positions(ids: pd.Index, wanted: Sequence[str] | NDArray[np.object_]) -> Ints:
+    return ids.get_indexer(pd.Index(np.asarray(wanted, dtype=object))).astype(np.int64)

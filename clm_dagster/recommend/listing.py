@@ -26,7 +26,7 @@ from clm_dagster.recommend.similarity import top
 
 FALLBACK, COLD = "buy_again", "cold_start"
 ANYWHERE = "all"
-# Customers whose reasons are looked up at once; with their hundred similar products a place takes a kilobyte.
+# Customers of a part.
 PEOPLE = 5_000
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
@@ -141,7 +141,7 @@ def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, acti
     if not past.sold_within(active_days).any():
         return pd.DataFrame(columns=["country", "rank", "product_id", "score", "reason"])
     start = ColdStart(active_days=active_days, groups=["country"]).fit(past, customers)
-    countries = [None, *sorted(customers["country"].dropna().unique())]
+    countries = [None, *sorted(set(customers["country"].dropna()) - {ANYWHERE})]
     lists = _of_groups(past, start, pd.DataFrame({"country": pd.Series(countries, dtype=object)}), count)
     lists["country"] = lists["country"].fillna(ANYWHERE)
     return lists.sort_values(["country", "rank"], ignore_index=True)
@@ -150,7 +150,9 @@ def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, acti
 def _of_groups(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:
     """One list for each of the groups: their columns, rank, product_id, score, reason."""
     place, product, score = top(start.score(groups), count)
-    where = np.array([_place(groups.iloc[i]) for i in range(len(groups))], dtype=object)
+    # Of a group that nobody has bought in, nothing is known but the whole shop's list.
+    told = groups.apply(lambda column: column.where(column.isin(start.bought_in(str(column.name)))))
+    where = np.array([_place(told.iloc[i]) for i in range(len(groups))], dtype=object)
     lists = pd.DataFrame(
         {
             "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,

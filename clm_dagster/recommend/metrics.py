@@ -154,9 +154,7 @@ def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_baske
     inside = (later.age <= start) & (later.age > start - horizon_days)
     customer, product, age = later.customer[inside], later.product[inside], later.age[inside]
     if next_basket:
-        first = np.zeros(later.shape[0], dtype=age.dtype)
-        np.maximum.at(first, customer, age)
-        on_first = age == first[customer]
+        on_first = age == pd.Series(age).groupby(customer).transform("max").to_numpy()
         customer, product = customer[on_first], product[on_first]
     pairs = np.unique(customer.astype(np.int64) * later.shape[1] + product)
     found, named = np.divmod(pairs, later.shape[1])

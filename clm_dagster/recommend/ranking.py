@@ -79,7 +79,8 @@ def default_recommenders(products: pd.DataFrame) -> list[Recommender]:
 def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tuple[date, ...]:
     """The instants that teach a ranker used at as_of, oldest first; their labels end at as_of or before.
 
-    first_day: the shop's first day of data. Raises ContestError where none has `history_days` behind it.
+    first_day: that of the first purchase of a known customer. Raises ContestError where none has `history_days`
+    behind it.
     """
     last = as_of - timedelta(days=settings.horizon_days)
     days = {last - timedelta(days=settings.spacing_days * i) for i in range(settings.snapshots)}
@@ -203,6 +204,12 @@ class Ranker:
     def _scores(self, x: pd.DataFrame) -> Scores:
         if x.empty:
             return np.zeros(0, dtype=np.float32)
+        missing = [name for name in self.columns if name not in x]
+        if missing:
+            raise ContestError(
+                f"the ranker was trained on {', '.join(missing)}, which this version does not make any more; train it "
+                "again (models.recommender_model)"
+            )
         # The last digits of a sum differ between machines: what differs less is a tie.
         binned = places(x, self.edges)
         chances = [model.predict_proba(binned)[:, 1] for model in self.models]

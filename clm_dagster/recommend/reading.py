@@ -89,6 +89,14 @@ def read_customers(connection: Connection, as_of: datetime) -> pd.DataFrame:
     )
 
 
+def read_countries(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Every customer known at as_of, those without an order too: customer_id, country."""
+    return connection.frame(
+        "select customer_id, country from core.customer_features where as_of = ? order by customer_id",
+        [as_of],
+    )
+
+
 def read_segments(connection: Connection, day: date) -> pd.Series:
     """customer_id -> RFM segment at a snapshot; nothing where it is not there."""
     frame = connection.frame(

@@ -17,6 +17,8 @@ from clm_dagster.recommend.similarity import best_stored, cells
 Texts = NDArray[np.object_]
 
 WINDOW = 28
+# Pairs that are looked up together: with their hundred similar products each takes four kilobytes.
+_AT_ONCE = 20_000
 
 
 class Explainer:
@@ -40,6 +42,11 @@ class Explainer:
 
     def of(self, rows: Ints, products: Ints) -> Texts:
         """One sentence for each of n pairs of a customer's and a product's number."""
+        slices = [slice(start, start + _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+        parts = [self._some(rows[some], products[some]) for some in slices]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=object)
+
+    def _some(self, rows: Ints, products: Ints) -> Texts:
         out = self.popular[products]
         people, place = np.unique(rows, return_inverse=True)
         some = self.past.of(people)

@@ -69,16 +69,9 @@ def normalized(rows: sparse.csr_array, order: int = 2) -> sparse.csr_array:
     return with_data(rows, rows.data / np.repeat(np.where(size > 0, size, 1), np.diff(rows.indptr)))
 
 
-def neighbours(
-    rows: sparse.csr_array, count: int, against: sparse.csr_array | None = None, exclude: Ints | None = None
-) -> sparse.csr_array:
-    """The `count` rows of `against` nearest by cosine to each of `rows`, with their cosines above zero.
-
-    against: the rows themselves by default. exclude: for each row the number in `against` that is itself, -1 for
-    none. Among equal cosines the lower number comes first.
-    """
-    own = np.arange(rows.shape[0]) if exclude is None else exclude
-    return nearest(rows, turned(rows if against is None else against), count, own)
+def neighbours(rows: sparse.csr_array, count: int) -> sparse.csr_array:
+    """The `count` others nearest by cosine to each of `rows`, as `nearest` finds them."""
+    return nearest(rows, turned(rows), count, np.arange(rows.shape[0]))
 
 
 def turned(rows: sparse.csr_array) -> sparse.csr_array:
@@ -87,7 +80,11 @@ def turned(rows: sparse.csr_array) -> sparse.csr_array:
 
 
 def nearest(rows: sparse.csr_array, among: sparse.csr_array, count: int, exclude: Ints) -> sparse.csr_array:
-    """`neighbours` of rows among those that `turned` made columns of."""
+    """The `count` nearest by cosine to each of `rows` among those that `turned` made columns of, with their cosines.
+
+    exclude: for each row the number of the column that is itself, -1 for none. Cosines of zero are left out; among
+    equal ones the lower number comes first.
+    """
     unit = normalized(rows)
     parts = []
     for block in blocks(rows.shape[0], among.shape[1]):

@@ -12,16 +12,17 @@ import pandas as pd
 
 
 class Spill:
-    """Parts of one table in Parquet files, in a temporary folder that goes when the object does.
+    """Parts of one table in Parquet files, in a folder of their own that goes when the object does.
 
-    types: column -> type in DuckDB. `len` is the number of rows.
+    types: column -> type in DuckDB. folder: where that folder is made; beside the warehouse there is room for what is
+    to go into it. `len` is the number of rows.
     """
 
-    def __init__(self, types: Mapping[str, str]) -> None:
+    def __init__(self, types: Mapping[str, str], folder: Path) -> None:
         self.types = dict(types)
         self._rows = 0
-        self._files = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="clm-rows-")
+        self._files: list[str] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="rows-", dir=folder)
         self.add(pd.DataFrame(columns=list(self.types)))
 
     def add(self, part: pd.DataFrame) -> None:
@@ -29,13 +30,14 @@ class Spill:
         if set(part.columns) != set(self.types):
             raise ValueError(f"expected the columns {', '.join(self.types)}, found {', '.join(part.columns)}")
         listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in self.types.items())
-        path = Path(self._folder.name) / f"{self._files:06d}.parquet"
-        connection = duckdb.connect()
+        path = Path(self._folder.name, f"{len(self._files):06d}.parquet")
+        quoted = "'" + path.as_posix().replace("'", "''") + "'"
+        connection = duckdb.connect(config={"threads": 1, "memory_limit": "512MB"})
         try:
-            connection.execute(f"copy (select {listed} from part) to '{path}' (format parquet)").fetchall()
+            connection.execute(f"copy (select {listed} from part) to {quoted} (format parquet)").fetchall()
         finally:
             connection.close()
-        self._files += 1
+        self._files.append(quoted)
         self._rows += len(part)
 
     def __len__(self) -> int:
@@ -44,4 +46,4 @@ class Spill:
     @property
     def query(self) -> str:
         """SQL that reads all rows, while the object lives."""
-        return f"select * from read_parquet('{self._folder.name}/*.parquet')"
+        return f"select * from read_parquet([{', '.join(self._files)}])"

@@ -1,7 +1,7 @@
 """How long lists for everybody take, and how much memory, as a shop's customers grow.
 
 Belongs here: simulated shops of any size in a warehouse, a training and everybody's lists over them. Does not: words
-(`report`), how good lists are, other packages (`recommend_peers`). Seconds are those of one processor's thread:
+(`report`), how good lists are, other packages (`recommend_peers`). Seconds are those of the processors together:
 others on the machine do not count.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-PRODUCTS, DAYS, LINES = 20_000, 730, 7.2
+PRODUCTS, DAYS, LINES, THREADS = 20_000, 730, 7.2, 2
 # Purchases alone, each delivered once and in time: what loading costs is measured elsewhere.
 QUIET: dict[str, Any] = dict.fromkeys(
     ("browsing", "ghost_browsing", "unknown_visits", "views", "cart", "late", "corrected", "phantom", "repeated",
@@ -58,8 +58,10 @@ def shop(out: str, customers: int) -> dict[str, Any]:
 
 def recommend(out: str, end: str) -> dict[str, Any]:
     """What the training and the lists do at the shop's last day; Dagster and MLflow apart."""
+    import pandas as pd
     from threadpoolctl import threadpool_limits
 
+    from clm_dagster.recommend.checks import Faults, faults_of
     from clm_dagster.recommend.listing import Ways, everyones_lists
     from clm_dagster.recommend.model import hold_contest
     from clm_dagster.recommend.ranking import RankerSettings
@@ -82,10 +84,15 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     with threadpool_limits(1):
         with _timed(seconds, "train"):
             contest = hold_contest(past, products, RankerSettings())
-        rows = Spill(_TYPES)
+        rows, faults = Spill(_TYPES, Path(out)), Faults()
+        start = time.perf_counter()
         with _timed(seconds, "list"):
-            for part in everyones_lists(past, customers, products, Ways(contest.ranker)):
+            active, known = past.sold_within(90), pd.Index(customers["customer_id"])
+            for part in everyones_lists(past, customers, products, Ways(contest.ranker, threads=THREADS)):
                 rows.add(part)
+                faults += faults_of(part, past, active, known)
+        listed = time.perf_counter() - start
+    assert faults == Faults(len(customers), len(customers)), faults
     own = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
     try:
         with _timed(seconds, "store"):
@@ -98,6 +105,7 @@ def recommend(out: str, end: str) -> dict[str, Any]:
         "customers": len(customers), "buyers": past.shape[0], "products": past.shape[1],
         "purchases": len(past.age), "rows": len(rows), **seconds,
         "ndcg": float(contest.measure("next_best")["ndcg"]), "judged": contest.customers,
+        "listed_wall": listed,
         "a_thousand": 1_000 * seconds["list"] / len(customers),
     }  # fmt: skip
 

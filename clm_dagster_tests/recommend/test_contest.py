@@ -8,8 +8,10 @@ import pytest
 from clm_dagster.contest import ContestError
 from clm_dagster.plots import make_figure
 from clm_dagster.recommend import model
-from clm_dagster.recommend.candidates import Ease
+from clm_dagster.recommend.candidates import BuyAgain, Ease, Popularity, candidate_lists
 from clm_dagster.recommend.interactions import Interactions, interactions
+from clm_dagster.recommend.judging import judge_lists
+from clm_dagster.recommend.metrics import window_truth
 from clm_dagster.recommend.model import RANKER, ContestResult, hold_contest
 from clm_dagster.recommend.pictures import contest_page, method_page, segment_page
 from clm_dagster.recommend.ranking import Ranker, RankerSettings
@@ -40,11 +42,19 @@ def test_every_method_is_judged_on_both_lists(result: ContestResult) -> None:
 
 
 def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
-    result: ContestResult, lines: pd.DataFrame, names: pd.DataFrame
+    result: ContestResult, lines: pd.DataFrame, past: Interactions, names: pd.DataFrame
 ) -> None:
     late = lines["day"] >= pd.Timestamp(result.judged_at)
     alone = Ranker(SMALL).fit(interactions(lines[~late], result.judged_at), names)
     assert alone.days == result.judged_days
+    early = past.before(result.judged_at)
+    rows = window_truth(past, early, 40).rows
+    ndcg = {"two_stages": alone.lists(early, rows)}
+    for rule in (BuyAgain(), Popularity()):
+        ndcg[rule.name] = candidate_lists(rule.fit(early), early, rows)
+    judged = judge_lists(past, early, ndcg, 40).table.set_index(["method", "list", "target"])["ndcg"]
+    shown = result.judged.table.set_index(["method", "list", "target"])["ndcg"]
+    pd.testing.assert_series_equal(judged, shown.reindex(judged.index))
     again = hold_contest(
         interactions(lines.sample(frac=1, random_state=4), AS_OF), names.sample(frac=1, random_state=4), SMALL
     )

@@ -1,5 +1,6 @@
 """The ranker: what it may see, what its lists hold, and the numbers to beat on the real shop."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -93,6 +94,17 @@ def test_lists_of_nobody_are_empty(ranker: Ranker, past: Interactions) -> None:
 def test_a_shop_that_sells_nothing_any_more_has_no_lists(ranker: Ranker, lines: pd.DataFrame) -> None:
     closed = interactions(lines, date(2025, 6, 1))
     assert ranker.lists(closed, np.arange(3)).empty
+
+
+def test_a_ranker_of_other_features_says_so(ranker: Ranker, past: Interactions) -> None:
+    old = replace(ranker)
+    old.edges, old.models, old.products = (
+        {"score_of_old": [0.0], **ranker.edges},
+        ranker.models,
+        ranker.products,
+    )
+    with pytest.raises(ContestError, match=r"trained on score_of_old, .* train it again"):
+        old.lists(past, np.arange(3))
 
 
 def test_a_ranker_without_anyone_who_came_back_says_so(names: pd.DataFrame) -> None:

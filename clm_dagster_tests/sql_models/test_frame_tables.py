@@ -68,12 +68,14 @@ def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
     assert connection.execute(stored) == expected[1:]
 
 
-def test_rows_in_files_are_stored_as_a_frame_is(connection: Connection, tables: list[FrameTable]) -> None:
+def test_rows_in_files_are_stored_as_a_frame_is(
+    connection: Connection, tables: list[FrameTable], tmp_path: Path
+) -> None:
     table = tables[1]
     stored = f"select * from {table.relation} order by customer_id"
     write_rows(connection, table, WEEKS[0], rows("a", "b", "c"), Version("1"), "r")
     expected = connection.frame(stored)
-    spill = Spill(row_types(table.node))
+    spill = Spill(row_types(table.node), tmp_path)
     spill.add(rows("c"))
     spill.add(rows("b", "a"))
     write_rows(connection, table, WEEKS[0], spill, Version("2"), "r")
