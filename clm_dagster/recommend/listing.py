@@ -1,4 +1,4 @@
-"""The lists of every customer at one as_of, with a reason for each place. Pure: frames in, a frame out.
+"""The lists of every customer at one as_of, with a reason for each place. Pure: frames in, frames out.
 
 Belongs here: who gets whose lists, blocks of customers. Does not: a single list (`ranking`, `cold`), SQL.
 
