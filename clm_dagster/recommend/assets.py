@@ -1,13 +1,12 @@
 """The assets of recommendations: the trained ranker, everybody's lists, similar products, what goes with what.
 
-Belongs here: tables, their versions, scoring a snapshot. Does not: training (`training`), lists (`listing`), the
-contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment).
+Belongs here: tables, their versions, scoring a snapshot. Does not: training (`training`), what goes with what
+(`baskets`), lists (`listing`), the contest as a table (SQL: marts.recommender_contest, marts.recommender_by_segment).
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,6 +18,7 @@ from clm_dagster.checks import check_coverage
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.recommend import (
     affinity,
+    baskets,
     binning,
     candidates,
     checks,
@@ -29,6 +29,7 @@ from clm_dagster.recommend import (
     listing,
     metrics,
     model,
+    pictures,
     ranking,
     reading,
     reasons,
@@ -38,20 +39,18 @@ from clm_dagster.recommend import (
     similarity,
     training,
 )
-from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
+from clm_dagster.recommend.baskets import pairs_reader, rule_reader, ruler, told_pairs
 from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions
-from clm_dagster.recommend.listing import COLD, Ways, everyones_lists, visitors_lists
+from clm_dagster.recommend.listing import ANYWHERE, COLD, Ways, everyones_lists, names_of, visitors_lists
 from clm_dagster.recommend.ranking import Ranker
 from clm_dagster.recommend.reading import (
     MODEL,
-    read_baskets,
     read_countries,
     read_customers,
     read_past,
     read_products,
 )
-from clm_dagster.recommend.rules import TooManyItemsets, basket_rules, held_later
 from clm_dagster.recommend.served import TRUSTED, to_ranker
 from clm_dagster.recommend.similar import similar_products
 from clm_dagster.settings import Settings
@@ -77,10 +76,10 @@ AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 # Where no model stands behind a list, its version says so.
 NO_VERSION = "none"
 SIMILAR_COUNT = 10
+# Customers whose lists the UI shows.
+EXAMPLES = 5
 # Each makes a block of customers of its own, some 200 MB.
 MOST_THREADS = 8
-# Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
-LONGEST, MOST_ITEMSETS = 4, 50_000
 
 
 def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
@@ -106,9 +105,9 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
             chosen=(chosen, settings.recommend_count),
         ),
         frame_table(project, SIMILAR, lines, [*counted, similar, _similar], chosen=chosen),
-        frame_table(project, AFFINITY, lines, [affinity, reading, _pairs_reader, _told_pairs], chosen=pairs),
+        frame_table(project, AFFINITY, lines, [affinity, reading, baskets], chosen=pairs),
         frame_table(
-            project, RULES, lines, [rules, reading, _rule_reader, _ruler],
+            project, RULES, lines, [rules, reading, baskets],
             chosen=(*pairs, settings.rules_min_confidence, chosen.horizon_days),
         ),
     ]  # fmt: skip
@@ -126,14 +125,14 @@ def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefi
             project, settings, listed, _reader(project), _lister(project, settings),
             checks.specs_of_lists(asset_key(listed.node)),
         ),
-        frame_asset(project, settings, popular, _visitors_reader(), _visitors(settings)),
+        frame_asset(project, settings, popular, _visitors_reader(project), _visitors(settings)),
         frame_asset(project, settings, alike, _catalogue_reader(project), _similar(settings)),
         frame_asset(
-            project, settings, paired, _pairs_reader(project, settings), _told_pairs,
+            project, settings, paired, pairs_reader(project, settings), told_pairs,
             checks.specs_of_rules(asset_key(paired.node)),
         ),
         frame_asset(
-            project, settings, ruled, _rule_reader(project, settings), _ruler(settings),
+            project, settings, ruled, rule_reader(project, settings), ruler(settings),
             checks.specs_of_rules(asset_key(ruled.node)),
         ),
     ]  # fmt: skip
@@ -179,11 +178,15 @@ def _lister(project: Project, settings: Settings) -> Compute:
         ranker = _ranker_of(context, choice, given.products, active_days)
         threads = min(settings.threads or os.cpu_count() or 1, MOST_THREADS)
         ways = Ways(ranker, settings.recommend_count, active_days, threads)
+        examples = ""
         rows, faults, cold, products = Spill(types, settings.warehouse_path.parent), Faults(), 0, set[str]()
         with threadpool_limits(limits=1):
             for lists, found in _parts(given, ways):
                 rows.add(_with_model(lists, choice).assign(horizon_days=horizon))
                 faults += found
+                if not examples:
+                    some = lists[lists["customer_id"].isin(lists["customer_id"].unique()[:EXAMPLES])]
+                    examples = pictures.lists_page(some, names_of(given.products), ["customer_id", "list"])
                 cold += lists.loc[lists["method"] == COLD, "customer_id"].nunique()
                 products |= set(lists["product_id"])
                 context.log.info(f"{as_of}: {faults.customers:,} of {len(given.customers):,} customers")
@@ -194,6 +197,7 @@ def _lister(project: Project, settings: Settings) -> Compute:
                 "customers": faults.customers,
                 "products": len(products),
                 "cold_customers": int(cold),
+                "examples": dg.MetadataValue.md(examples),
             },
             [
                 *check_coverage(as_of, said),
@@ -246,16 +250,21 @@ def _no_date(frame: pd.DataFrame) -> pd.Series:
 
 @dataclass(frozen=True)
 class _Crowd:
-    """Purchases (None where there is none), and where customers are."""
+    """Purchases (None where there is none), where customers are, and what products are called."""
 
     past: Interactions | None
     customers: pd.DataFrame
+    products: pd.DataFrame
 
 
-def _visitors_reader() -> Read:
+def _visitors_reader(project: Project) -> Read:
     def read(connection: Connection, request: Request) -> _Crowd:
         as_of = as_of_of_key(request.key)
-        return _Crowd(read_past(connection, as_of), read_countries(connection, as_of))
+        return _Crowd(
+            read_past(connection, as_of),
+            read_countries(connection, as_of),
+            read_products(connection, project, as_of),
+        )
 
     return read
 
@@ -270,7 +279,16 @@ def _visitors(settings: Settings) -> Compute:
         told = lists.assign(
             horizon_days=settings.recommend_horizon_days, model_name=COLD, model_version=NO_VERSION
         )
-        return Computed(told[_POPULAR_COLUMNS], {"countries": int((lists["rank"] == 1).sum())})
+        anywhere = pictures.lists_page(
+            lists[lists["country"] == ANYWHERE],
+            names_of(given.products),
+            ["country"],
+            settings.recommend_count,
+        )
+        return Computed(
+            told[_POPULAR_COLUMNS],
+            {"countries": int((lists["rank"] == 1).sum()), "anywhere": dg.MetadataValue.md(anywhere)},
+        )
 
     return compute
 
@@ -306,131 +324,7 @@ def _similar(settings: Settings) -> Compute:
     return compute
 
 
-# ---------------------------------------------------------------------------- what goes with what
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs of products of one as_of, and what products are called."""
-
-    pairs: pd.DataFrame
-    products: pd.DataFrame
-
-
-def _pairs_reader(project: Project, settings: Settings) -> Read:
-    def read(connection: Connection, request: Request) -> _Pairs:
-        as_of = as_of_of_key(request.key)
-        start = as_of.date() - timedelta(days=settings.rules_days)
-        pairs = product_affinity(connection, start, as_of.date(), settings.rules_min_support)
-        return _Pairs(pairs, read_products(connection, project, as_of))
-
-    return read
-
-
-def _told_pairs(context: dg.AssetExecutionContext, request: Request, given: _Pairs) -> Computed:
-    as_of = str(as_of_of_key(request.key).date())
-    names = given.products.set_index("product_id")["name"]
-    pairs = given.pairs
-    told = pairs.assign(
-        name=names.reindex(pairs["product_id"]).to_numpy(dtype=object),
-        other_name=names.reindex(pairs["other_product_id"]).to_numpy(dtype=object),
-    )
-    problem = None if len(told) else "no two products stand together in baskets often enough"
-    return Computed(told[_PAIR_COLUMNS], {"pairs": len(told) // 2}, checks.check_rules(as_of, problem))
-
-
-@dataclass(frozen=True)
-class _Baskets:
-    """Baskets that rules are learnt from, the later ones that they are tried on, and what products are called."""
-
-    learnt: pd.DataFrame
-    later: pd.DataFrame
-    products: pd.DataFrame
-
-
-def _rule_reader(project: Project, settings: Settings) -> Read:
-    def read(connection: Connection, request: Request) -> _Baskets:
-        as_of = as_of_of_key(request.key)
-        start, split = _rule_window(as_of.date(), settings)
-        return _Baskets(
-            read_baskets(connection, start, split),
-            read_baskets(connection, split, as_of.date()),
-            read_products(connection, project, as_of),
-        )
-
-    return read
-
-
-def _rule_window(as_of: date, settings: Settings) -> tuple[date, date]:
-    """The first day of all baskets, and of those that rules are tried on: nothing from as_of on is read."""
-    held = min(settings.recommend_horizon_days, settings.rules_days // 2)
-    return as_of - timedelta(days=settings.rules_days), as_of - timedelta(days=held)
-
-
-def _ruler(settings: Settings) -> Compute:
-    def compute(context: dg.AssetExecutionContext, request: Request, given: _Baskets) -> Computed:
-        as_of = str(as_of_of_key(request.key).date())
-        if given.learnt.empty or given.later.empty:
-            lacking = "learn rules from" if given.learnt.empty else "try rules on"
-            said = f"no basket to {lacking} in the {settings.rules_days} days before"
-            return Computed(pd.DataFrame(columns=_RULE_COLUMNS), {}, checks.check_rules(as_of, said))
-        found, support = _rules(given.learnt, settings.rules_min_support, settings.rules_min_confidence)
-        if found.empty:
-            said = f"no set of products is in {support:.1%} of the baskets"
-            return Computed(pd.DataFrame(columns=_RULE_COLUMNS), {}, checks.check_rules(as_of, said))
-        told = found.join(held_later(found, given.later)).assign(min_support=support)
-        told["conviction"] = told["conviction"].where(told["confidence"] < 1)
-        told["antecedent"] = [list(items) for items in told["antecedent"]]
-        names = given.products.set_index("product_id")["name"]
-        told["antecedent_names"] = [
-            " + ".join(str(name) for name in names.reindex(items).fillna(pd.Series(items, index=items)))
-            for items in told["antecedent"]
-        ]
-        told["consequent_name"] = names.reindex(told["consequent"]).to_numpy(dtype=object)
-        told["later_baskets"] = given.later["order_id"].nunique()
-        significant = told["q_value"] < 0.05
-        return Computed(
-            told[_RULE_COLUMNS],
-            {
-                "rules": len(told),
-                "min_support": support,
-                "beyond_chance": int(significant.sum()),
-                "of_those_held_later": int(told.loc[significant, "later_held"].sum()),
-            },
-            checks.check_rules(as_of, None if support == settings.rules_min_support else
-                f"of {settings.rules_min_support:.2%} of the baskets there are too many sets of products; "
-                f"{support:.2%} was taken"),
-        )  # fmt: skip
-
-    return compute
-
-
-def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd.DataFrame, float]:
-    """Rules, and the support they have: doubled as often as it takes until the sets of products can be kept."""
-    while True:
-        try:
-            return (
-                basket_rules(
-                    baskets, support, confidence, LONGEST, most=MOST_ITEMSETS, min_baskets=MIN_BASKETS
-                ),
-                support,
-            )
-        except TooManyItemsets:
-            if support >= 1:
-                raise
-            support = min(2 * support, 1.0)
-
-
 _POPULAR_COLUMNS = [
     "country", "rank", "product_id", "score", "horizon_days", "reason", "model_name", "model_version",
 ]  # fmt: skip
 _SIMILAR_COLUMNS = ["product_id", "rank", "similar_product_id", "score", "by_customers", "by_name"]
-_PAIR_COLUMNS = [
-    "product_id", "other_product_id", "name", "other_name", "baskets", "product_baskets", "other_baskets",
-    "all_baskets", "support", "confidence", "lift", "leverage", "conviction",
-]  # fmt: skip
-_RULE_COLUMNS = [
-    "antecedent", "consequent", "antecedent_names", "consequent_name", "items", "baskets", "min_support", "support",
-    "confidence", "lift", "leverage", "conviction", "p_value", "q_value", "later_baskets", "later_support",
-    "later_confidence", "later_lift", "later_p_value", "later_held",
-]  # fmt: skip

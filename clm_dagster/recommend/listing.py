@@ -52,7 +52,7 @@ def everyones_lists(
     """
     if not past.sold_within(ways.active_days).any():
         return
-    parts = [_buyers(past, _names(products), ways)]
+    parts = [_buyers(past, names_of(products), ways)]
     cold = customers[~customers["customer_id"].astype(str).isin(pd.Index(past.customers))]
     if len(cold):
         parts.append(_cold(past, customers, cold.sort_values("customer_id"), ways))
@@ -176,7 +176,8 @@ def _place(group: pd.Series) -> str:
     return (" " + " ".join(told)) if told else ""
 
 
-def _names(products: pd.DataFrame) -> pd.Series:
+def names_of(products: pd.DataFrame) -> pd.Series:
+    """product_id -> name, of those that have one."""
     return pd.Series(
         products["name"].to_numpy(dtype=object), index=products["product_id"].astype(str)
     ).dropna()

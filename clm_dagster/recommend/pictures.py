@@ -3,7 +3,7 @@
 Belongs here: figures. Does not: the numbers in them (`judging`, `model`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 Draw = Callable[["Figure"], None]
 _TITLES = {"next_best": "anything", "discover": "not bought before"}
 _SEGMENTS_SHOWN = 10
+
+
+def lists_page(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: int = 3) -> str:
+    """The first places of some lists as a markdown table. lists: the columns `by`, rank, product_id and reason; names:
+    product_id -> name, a product without one is called by its id."""
+    shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
+    called = names.reindex(shown["product_id"])
+    shown = shown.assign(
+        product=called.where(called.notna(), called.index.to_series()).to_numpy(dtype=object)
+    )
+    columns = [*by, "rank", "product", "reason"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in shown[columns].itertuples(index=False):
+        lines.append("| " + " | ".join(str(value).replace("|", "/") for value in row) + " |")
+    return "\n".join(lines)
 
 
 def contest_page(table: pd.DataFrame) -> Draw:

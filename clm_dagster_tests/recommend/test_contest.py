@@ -13,7 +13,7 @@ from clm_dagster.recommend.interactions import Interactions, interactions
 from clm_dagster.recommend.judging import judge_lists
 from clm_dagster.recommend.metrics import window_truth
 from clm_dagster.recommend.model import RANKER, ContestResult, hold_contest
-from clm_dagster.recommend.pictures import contest_page, method_page, segment_page
+from clm_dagster.recommend.pictures import contest_page, lists_page, method_page, segment_page
 from clm_dagster.recommend.ranking import Ranker, RankerSettings
 from clm_dagster_tests.recommend.conftest import AS_OF
 
@@ -106,6 +106,18 @@ def test_poor_shops_hold_no_contest_and_say_why(
 ) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ContestError, match=said):
         hold_contest(interactions(shop(lines), as_of), names, SMALL)
+
+
+def test_lists_are_shown_with_names() -> None:
+    lists = pd.DataFrame(
+        {"country": "FR", "rank": [2, 1, 3], "product_id": ["a", "b", "c"], "reason": ["x", "y | z", "w"]}
+    )
+    assert lists_page(lists, pd.Series({"a": "A mug"}), ["country"], 2).splitlines() == [
+        "| country | rank | product | reason |",
+        "|---|---|---|---|",
+        "| FR | 1 | b | y / z |",
+        "| FR | 2 | A mug | x |",
+    ]
 
 
 def test_pictures_can_be_drawn(result: ContestResult) -> None:
