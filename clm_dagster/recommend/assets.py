@@ -212,7 +212,8 @@ def _parts(given: _Given, ways: Ways) -> Iterator[tuple[pd.DataFrame, Faults]]:
     """Lists of some customers at a time, and what is wrong with them; nothing where nobody had bought anything."""
     if given.past is None:
         return
-    active, known = given.past.sold_within(ways.active_days), pd.Index(given.customers["customer_id"])
+    active = given.past.sold_within(ways.active_days)
+    known = pd.Index(given.past.customers).isin(given.customers["customer_id"])
     for lists in everyones_lists(given.past, given.customers, given.products, ways):
         yield lists, checks.faults_of(lists, given.past, active, known)
 

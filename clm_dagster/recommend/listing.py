@@ -57,7 +57,7 @@ def everyones_lists(
     if len(cold):
         parts.append(_cold(past, customers, cold.sort_values("customer_id"), ways))
     for part in chain(*parts):
-        yield part.sort_values(["customer_id", "list", "rank"], ignore_index=True)[COLUMNS]
+        yield part[COLUMNS]
 
 
 def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.DataFrame]:
@@ -66,7 +66,8 @@ def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.Dat
     explainer = Explainer(past, items.similarity, names)
 
     def listed(rows: Ints) -> pd.DataFrame:
-        lists = list_some(rows)
+        # Numbers follow the order of ids, and are sorted in a moment.
+        lists = list_some(rows).sort_values(["customer", "list", "rank"], ignore_index=True)
         who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         return pd.DataFrame(
             {
@@ -130,7 +131,8 @@ def _cold(
     for first in range(0, len(cold), PEOPLE):
         people = cold.iloc[first : first + PEOPLE][["customer_id", *known]].astype({"customer_id": str})
         found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
-        yield pd.concat([found.assign(list=name) for name in LISTS], ignore_index=True)
+        both = pd.concat([found.assign(list=name) for name in LISTS])
+        yield both.sort_values(["customer_id", "list", "rank"], ignore_index=True)
 
 
 def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def recommend(out: str, end: str) -> dict[str, Any]:
         rows, faults = Spill(_TYPES, Path(out)), Faults()
         start = time.perf_counter()
         with _timed(seconds, "list"):
-            active, known = past.sold_within(90), pd.Index(customers["customer_id"])
+            active, known = past.sold_within(90), pd.Index(past.customers).isin(customers["customer_id"])
             for part in everyones_lists(past, customers, products, Ways(contest.ranker, threads=THREADS)):
                 rows.add(part)
                 faults += faults_of(part, past, active, known)

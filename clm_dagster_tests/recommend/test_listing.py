@@ -49,7 +49,7 @@ def passed(
     lists: pd.DataFrame, past: Interactions, people: pd.DataFrame, active_days: int = 90
 ) -> dict[str, bool]:
     odd = lists.customer_id.str[-1].isin(list("13579")).to_numpy(bool)
-    active, known = past.sold_within(active_days), pd.Index(people["customer_id"])
+    active, known = past.sold_within(active_days), pd.Index(past.customers).isin(people["customer_id"])
     faults = sum(
         (checks.faults_of(part, past, active, known) for part in (lists[odd], lists[~odd])), Faults()
     )
