@@ -125,8 +125,8 @@ def test_a_ranker_without_anyone_who_came_back_says_so(names: pd.DataFrame) -> N
 def test_no_loss_at_another_date_of_the_real_shop(retail: pd.DataFrame) -> None:
     """NDCG@10 of all and of new products, 60 days, at 2011-06-01: not below what the issue's two stages had.
 
-    Measured: .4019 / .1608. The settings were chosen among some twenty-five at this date and 2011-10-10 (`test_real_shop`
-    has that one, from the table), which flatters both; `benchmarks --only peers` shows other dates.
+    Measured: .4019 / .1608. The settings were chosen among some twenty-five at this date and 2011-10-10, which
+    flatters both (`test_real_shop` has that one, from the table); `benchmarks --only peers` shows other dates.
     """
     as_of, goal_all, goal_new = date(2011, 6, 1), 0.397, 0.136
     names = retail.groupby("product_id")["name"].agg(lambda s: s.value_counts().index[0])
