@@ -35,6 +35,11 @@ class WarehouseBusyError(RuntimeError):
     """Another process kept the warehouse for longer than the `lock_timeout` setting."""
 
 
+def casts(types: Mapping[str, str]) -> str:
+    """The columns of a select, each as what it is to be stored as."""
+    return ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
+
+
 class Connection:
     """A DuckDB connection reduced to what behaves alike in every supported version."""
 
@@ -136,8 +141,7 @@ class Connection:
             raise ValueError(
                 f"{relation}: expected the columns {', '.join(types)}, found {', '.join(columns)}"
             )
-        listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
-        self.replace_rows(relation, f"select {listed} from ({query})", where)
+        self.replace_rows(relation, f"select {casts(types)} from ({query})", where)
 
     def make_fit(self, relation: str, types: Mapping[str, str]) -> None:
         """Make a table with these columns, or add those that it lacks; its rows stay.

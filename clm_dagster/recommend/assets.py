@@ -42,7 +42,7 @@ from clm_dagster.recommend import (
 from clm_dagster.recommend.baskets import pairs_reader, rule_reader, ruler, told_pairs
 from clm_dagster.recommend.checks import Faults
 from clm_dagster.recommend.interactions import Interactions
-from clm_dagster.recommend.listing import ANYWHERE, COLD, Ways, everyones_lists, names_of, visitors_lists
+from clm_dagster.recommend.listing import ANYWHERE, COLD, Ways, everyones_lists, visitors_lists
 from clm_dagster.recommend.ranking import Ranker
 from clm_dagster.recommend.reading import (
     MODEL,
@@ -51,6 +51,7 @@ from clm_dagster.recommend.reading import (
     read_past,
     read_products,
 )
+from clm_dagster.recommend.reasons import names_of
 from clm_dagster.recommend.served import TRUSTED, to_ranker
 from clm_dagster.recommend.similar import similar_products
 from clm_dagster.settings import Settings

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from clm_dagster.partitions import as_of_of_key
 from clm_dagster.recommend import checks
 from clm_dagster.recommend.affinity import MIN_BASKETS, product_affinity
 from clm_dagster.recommend.reading import read_baskets, read_products
+from clm_dagster.recommend.reasons import called, names_of
 from clm_dagster.recommend.rules import TooManyItemsets, basket_rules, held_later
 from clm_dagster.settings import Settings
 from clm_dagster.sql_models.frame_tables import Compute, Computed, Read, Request
@@ -47,7 +49,7 @@ def pairs_reader(project: Project, settings: Settings) -> Read:
 def told_pairs(context: dg.AssetExecutionContext, request: Request, given: _Pairs) -> Computed:
     """The rows of product_affinity: the pairs with their names."""
     as_of = str(as_of_of_key(request.key).date())
-    names = given.products.set_index("product_id")["name"]
+    names = names_of(given.products)
     pairs = given.pairs
     told = pairs.assign(
         name=names.reindex(pairs["product_id"]).to_numpy(dtype=object),
@@ -103,10 +105,9 @@ def ruler(settings: Settings) -> Compute:
         told = found.join(held_later(found, given.later)).assign(min_support=support)
         told["conviction"] = told["conviction"].where(told["confidence"] < 1)
         told["antecedent"] = [list(items) for items in told["antecedent"]]
-        names = given.products.set_index("product_id")["name"]
+        names = names_of(given.products)
         told["antecedent_names"] = [
-            " + ".join(str(name) for name in names.reindex(items).fillna(pd.Series(items, index=items)))
-            for items in told["antecedent"]
+            " + ".join(called(np.array(items, dtype=object), names)) for items in told["antecedent"]
         ]
         told["consequent_name"] = names.reindex(told["consequent"]).to_numpy(dtype=object)
         told["later_baskets"] = given.later["order_id"].nunique()

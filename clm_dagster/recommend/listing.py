@@ -21,7 +21,7 @@ from clm_dagster.recommend.candidates import LISTS, BuyAgain, ItemNeighbours, ca
 from clm_dagster.recommend.cold import ColdStart
 from clm_dagster.recommend.interactions import Interactions, Ints
 from clm_dagster.recommend.ranking import Ranker
-from clm_dagster.recommend.reasons import Explainer, popular_reasons
+from clm_dagster.recommend.reasons import Explainer, names_of, popular_reasons
 from clm_dagster.recommend.similarity import top
 
 FALLBACK, COLD = "buy_again", "cold_start"
@@ -53,7 +53,7 @@ def everyones_lists(
     if not past.sold_within(ways.active_days).any():
         return
     parts = [_buyers(past, names_of(products), ways)]
-    cold = customers[~customers["customer_id"].astype(str).isin(pd.Index(past.customers))]
+    cold = customers[past.rows_of(customers["customer_id"].astype(str).to_numpy(object)) < 0]
     if len(cold):
         parts.append(_cold(past, customers, cold.sort_values("customer_id"), ways))
     for part in chain(*parts):
@@ -176,10 +176,3 @@ def _place(group: pd.Series) -> str:
     if isinstance(group.get("segment"), str):
         told.append(f"with {group['segment']} customers")
     return (" " + " ".join(told)) if told else ""
-
-
-def names_of(products: pd.DataFrame) -> pd.Series:
-    """product_id -> name, of those that have one."""
-    return pd.Series(
-        products["name"].to_numpy(dtype=object), index=products["product_id"].astype(str)
-    ).dropna()

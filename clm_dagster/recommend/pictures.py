@@ -14,6 +14,7 @@ from clm_dagster.recommend.candidates import LISTS
 from clm_dagster.recommend.judging import BASELINES
 from clm_dagster.recommend.metrics import METRICS, K
 from clm_dagster.recommend.model import RANKER
+from clm_dagster.recommend.reasons import called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +28,7 @@ def lists_page(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places:
     """The first places of some lists as a markdown table. lists: the columns `by`, rank, product_id and reason; names:
     product_id -> name, a product without one is called by its id."""
     shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
-    called = names.reindex(shown["product_id"])
-    shown = shown.assign(
-        product=called.where(called.notna(), called.index.to_series()).to_numpy(dtype=object)
-    )
+    shown = shown.assign(product=called(shown["product_id"].to_numpy(object), names))
     columns = [*by, "rank", "product", "reason"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in shown[columns].itertuples(index=False):

@@ -38,7 +38,7 @@ class Explainer:
         everything = np.arange(past.shape[1], dtype=np.int64)
         self.past, self.similarity = past, similarity
         self.popular = popular_reasons(past, everything, window)
-        self.called = _called(past, everything, names)
+        self.called = called(past.products, names)
 
     def of(self, rows: Ints, products: Ints) -> Texts:
         """One sentence for each of n pairs of a customer's and a product's number."""
@@ -97,8 +97,15 @@ def popular_reasons(past: Interactions, products: Ints, window: int = WINDOW, wh
     return np.where(buyers > 0, said, f"sold before, but not in the last {window} days").astype(object)
 
 
-def _called(past: Interactions, products: Ints, names: pd.Series | None) -> Texts:
-    ids = past.products[products]
+def names_of(products: pd.DataFrame) -> pd.Series:
+    """product_id -> name, of those that have one."""
+    return pd.Series(
+        products["name"].to_numpy(dtype=object), index=products["product_id"].astype(str)
+    ).dropna()
+
+
+def called(ids: Texts, names: pd.Series | None) -> Texts:
+    """The names of products, of `names_of`; one without a name is called by its id."""
     if names is None:
         return ids
     found = names.reindex(ids)

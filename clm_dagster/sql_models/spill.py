@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from clm_dagster.warehouse import casts
+
 
 class Spill:
     """Parts of one table in Parquet files, in a folder of their own that goes when the object does.
@@ -29,12 +31,13 @@ class Spill:
         """Keep the rows of a frame. Raises ValueError where it has other columns than `types`."""
         if set(part.columns) != set(self.types):
             raise ValueError(f"expected the columns {', '.join(self.types)}, found {', '.join(part.columns)}")
-        listed = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in self.types.items())
         path = Path(self._folder.name, f"{len(self._files):06d}.parquet")
         quoted = "'" + path.as_posix().replace("'", "''") + "'"
         connection = duckdb.connect(config={"threads": 1, "memory_limit": "512MB"})
         try:
-            connection.execute(f"copy (select {listed} from part) to {quoted} (format parquet)").fetchall()
+            connection.execute(
+                f"copy (select {casts(self.types)} from part) to {quoted} (format parquet)"
+            ).fetchall()
         finally:
             connection.close()
         self._files.append(quoted)

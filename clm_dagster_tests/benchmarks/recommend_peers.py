@@ -18,7 +18,6 @@ from scipy import sparse
 SEED, EACH, PRODUCTS, TASTES, NEIGHBOURS = 20, 20, 5_000, 50, 100
 # The date of the published table, and others: the ranker's settings were chosen at the first two of them.
 AS_OF, OTHERS, HORIZON = "2011-10-10", ("2011-06-01", "2011-08-01", "2011-03-01"), 60
-FACTORS = 64
 
 
 def pairs(interactions: int) -> sparse.csr_array:
@@ -98,11 +97,10 @@ def two_stages(folder: str, as_of: str) -> dict[str, Any]:
     from clm_dagster.recommend.interactions import interactions
     from clm_dagster.recommend.metrics import window_truth
     from clm_dagster.recommend.ranking import Ranker
-    from clm_dagster_tests.recommend.retail import retail_lines
+    from clm_dagster_tests.recommend.retail import retail_lines, retail_names
 
     lines = retail_lines(Path(folder).parent / "reference")
-    names = lines.groupby("product_id")["name"].agg(lambda s: s.value_counts().index[0]).reset_index()
-    day = date.fromisoformat(as_of)
+    names, day = retail_names(lines), date.fromisoformat(as_of)
     later = interactions(lines, day + timedelta(days=HORIZON))
     past = later.before(day)
     rows = window_truth(later, past, HORIZON).rows

@@ -36,3 +36,8 @@ def retail_lines(reference_data: Path) -> pd.DataFrame:
             "name": raw["description"],
         }
     )[keep].reset_index(drop=True)
+
+
+def retail_names(lines: pd.DataFrame) -> pd.DataFrame:
+    """product_id and its most frequent name."""
+    return lines.groupby("product_id")["name"].agg(lambda s: s.value_counts().index[0]).reset_index()

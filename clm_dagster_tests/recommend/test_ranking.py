@@ -15,6 +15,7 @@ from clm_dagster.recommend.judging import judge_lists
 from clm_dagster.recommend.metrics import window_truth
 from clm_dagster.recommend.ranking import Ranker, RankerSettings, training_days
 from clm_dagster_tests.recommend.conftest import AS_OF
+from clm_dagster_tests.recommend.retail import retail_names
 
 SMALL = RankerSettings(horizon_days=30, snapshots=2, iterations=20, members=2, year_ago=False)
 
@@ -129,11 +130,10 @@ def test_no_loss_at_another_date_of_the_real_shop(retail: pd.DataFrame) -> None:
     flatters both (`test_real_shop` has that one, from the table); `benchmarks --only peers` shows other dates.
     """
     as_of, goal_all, goal_new = date(2011, 6, 1), 0.397, 0.136
-    names = retail.groupby("product_id")["name"].agg(lambda s: s.value_counts().index[0])
     later = interactions(retail, as_of + timedelta(days=60))
     past = later.before(as_of)
     rows = window_truth(later, past, 60).rows
-    ranker = Ranker().fit(past, names.rename("name").reset_index())
+    ranker = Ranker().fit(past, retail_names(retail))
     lists = {r.name: candidate_lists(r.fit(past), past, rows) for r in (BuyAgain(), Popularity(), TifuKnn())}
     judged = judge_lists(later, past, lists | {ranker.name: ranker.lists(past, rows)}, 60)
     print(judged.table.drop(columns=["customers"]).round(4).to_string(), judged.gains)
