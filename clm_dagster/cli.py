@@ -43,11 +43,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is a message, not a traceback."""
-    from clm_dagster.ingest.errors import InputError
-    from clm_dagster.runs import RunFailedError
+    from clm_dagster.domains.ingest.errors import InputError
+    from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+    from clm_dagster.platform.runs import RunFailedError
+    from clm_dagster.platform.warehouse import WarehouseBusyError
     from clm_dagster.simulate.shop import SimulationError
-    from clm_dagster.sql_models.yaml_lines import ProjectError
-    from clm_dagster.warehouse import WarehouseBusyError
 
     try:
         cli()
@@ -73,9 +73,9 @@ def run(
 
 def _run_shop() -> None:
     settings = load_settings()
-    from clm_dagster.runs import Progress as Step
+    from clm_dagster.domains.shop.summary import read_summary, render
+    from clm_dagster.platform.runs import Progress as Step
     from clm_dagster.shop_run import run_shop
-    from clm_dagster.summary import read_summary, render
 
     with _progress() as progress:
 
@@ -170,7 +170,7 @@ def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
 @cli.command()
 def summary() -> None:
     """Show what is in the published copy: the ledger, customers, revenue, segments."""
-    from clm_dagster.summary import read_summary, render
+    from clm_dagster.domains.shop.summary import read_summary, render
 
     settings = load_settings()
     console.print(render(read_summary(settings), settings))
@@ -181,7 +181,7 @@ def summary() -> None:
 @click.option("--port", default=3000, show_default=True)
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI on the shop of the last run, with the schedules and sensors."""
-    from clm_dagster.runs import prepare_home
+    from clm_dagster.platform.runs import prepare_home
 
     prepare_home(load_settings())
     os.chdir(PROJECT_DIR)

@@ -7,33 +7,33 @@ import warnings
 
 import dagster as dg
 
-from clm_dagster.churn.assets import churn_assets, churn_tables
-from clm_dagster.churn.charts import fairness_chart, scorecard_chart
-from clm_dagster.churn.grading import band_check, grade_check
-from clm_dagster.demand.assets import demand_assets, demand_tables
-from clm_dagster.demand.charts import contest_chart
-from clm_dagster.ingest.assets import ingest_assets
-from clm_dagster.ingest.source import ShopSource
-from clm_dagster.jobs import build_jobs, build_schedules, build_sensors
-from clm_dagster.lifecycle.charts import move_chart, stage_chart, survival_chart, transition_chart
-from clm_dagster.lifecycle.checks import stage_map_check, visits_check
-from clm_dagster.lifecycle.cohort_charts import cohort_chart, funnel_chart
-from clm_dagster.lifecycle.facts import cutoff_facts
-from clm_dagster.personas.assets import persona_assets, persona_tables
-from clm_dagster.publish.assets import publish_asset
-from clm_dagster.recommend.assets import recommend_assets, recommend_tables
-from clm_dagster.segments.charts import segment_chart
-from clm_dagster.segments.checks import segment_map_check
+from clm_dagster.domains.churn.assets import churn_assets, churn_tables
+from clm_dagster.domains.churn.charts import fairness_chart, scorecard_chart
+from clm_dagster.domains.churn.grading import band_check, grade_check
+from clm_dagster.domains.demand.assets import demand_assets, demand_tables
+from clm_dagster.domains.demand.charts import contest_chart
+from clm_dagster.domains.ingest.assets import ingest_assets
+from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.domains.lifecycle.charts import move_chart, stage_chart, survival_chart, transition_chart
+from clm_dagster.domains.lifecycle.checks import stage_map_check, visits_check
+from clm_dagster.domains.lifecycle.cohort_charts import cohort_chart, funnel_chart
+from clm_dagster.domains.lifecycle.facts import cutoff_facts
+from clm_dagster.domains.personas.assets import persona_assets, persona_tables
+from clm_dagster.domains.recommend.assets import recommend_assets, recommend_tables
+from clm_dagster.domains.segments.charts import segment_chart
+from clm_dagster.domains.segments.checks import segment_map_check
+from clm_dagster.domains.shop.charts import revenue_chart
+from clm_dagster.domains.value.assets import value_assets, value_tables
+from clm_dagster.domains.value.charts import decile_chart, segment_value_chart, tracking_chart
+from clm_dagster.platform.assets.extras import Extras, sql_assets
+from clm_dagster.platform.assets.node_assets import asset_key
+from clm_dagster.platform.dbt_project.project import Project, load_project
+from clm_dagster.platform.jobs import build_jobs, build_schedules, build_sensors
+from clm_dagster.platform.publish.assets import publish_asset
+from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.tracking import Tracking
+from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings, load_settings
-from clm_dagster.shop.charts import revenue_chart
-from clm_dagster.sql_models.assets import Extras, sql_assets
-from clm_dagster.sql_models.frame_tables import FrameTable
-from clm_dagster.sql_models.parts import asset_key
-from clm_dagster.sql_models.project import Project, load_project
-from clm_dagster.tracking import Tracking
-from clm_dagster.value.assets import value_assets, value_tables
-from clm_dagster.value.charts import decile_chart, segment_value_chart, tracking_chart
-from clm_dagster.warehouse import Warehouse
 
 # Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)

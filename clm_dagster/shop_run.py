@@ -11,12 +11,11 @@ from datetime import date, timedelta
 import dagster as dg
 
 from clm_dagster.definitions import build_definitions, load_sql, python_tables, warehouse_of
-from clm_dagster.ingest.errors import InputError
-from clm_dagster.ingest.landing import Delivery
-from clm_dagster.ingest.source import ShopSource
-from clm_dagster.jobs import DAILY, LAND, MODELS, PUBLISH, SCORES, SNAPSHOTS
-from clm_dagster.partitions import parse_day, snapshot_partitions
-from clm_dagster.planning import (
+from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.platform.assets.node_assets import asset_key
+from clm_dagster.platform.build_ledger.staleness import (
     ranges,
     stale_days,
     stale_readers,
@@ -27,11 +26,12 @@ from clm_dagster.planning import (
     training_keys,
     views_are_stale,
 )
-from clm_dagster.runs import Progress, Run, close_dead_runs, execute, prepare_home
+from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.jobs import DAILY, LAND, MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.partitions import parse_day, snapshot_partitions
+from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unsaid_dates
-from clm_dagster.sql_models.parts import asset_key
-from clm_dagster.sql_models.project import Project
-from clm_dagster.sql_models.versions import Builds
 
 # A longer history than this is taken for an unreadable date that happened to be readable.
 _LONGEST_HISTORY_DAYS = 3_660

@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
-from clm_dagster.sql_models.project import Project
-from clm_dagster.warehouse import Connection, Warehouse
+
+# Fixtures of the tests of the SQL project, its loader and its assets alike.
+pytest_plugins = ["clm_dagster_tests.sql.fixtures"]
 
 if TYPE_CHECKING:
     from clm_dagster_tests.trained_shop import Ran

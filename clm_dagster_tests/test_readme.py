@@ -2,8 +2,8 @@
 
 import re
 
+from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.settings import PROJECT_DIR, Settings
-from clm_dagster.sql_models.project import Project
 
 README = (PROJECT_DIR / "README.md").read_text()
 

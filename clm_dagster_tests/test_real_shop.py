@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.jobs import MODELS, SCORES
+from clm_dagster.platform.jobs import MODELS, SCORES
 from clm_dagster.settings import PROJECT_DIR, load_settings
+from clm_dagster_tests.domains.recommend.recount import recount
 from clm_dagster_tests.real_shop import clm, run_real_shop
-from clm_dagster_tests.recommend.recount import recount
 from clm_dagster_tests.trained_shop import Ran
 
 pytestmark = pytest.mark.slow

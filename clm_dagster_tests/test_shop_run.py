@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import warehouse_of
+from clm_dagster.domains.shop.summary import read_summary
+from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import Report, run_shop
-from clm_dagster.summary import read_summary
-from clm_dagster.warehouse import Warehouse
 from clm_dagster_tests.conftest import small_shop_events
 
 TABLES = [

@@ -12,13 +12,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from clm_dagster.churn import model as churn_model
-from clm_dagster.churn.contestants import contestants as churn_contestants
 from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
+from clm_dagster.domains.churn import model as churn_model
+from clm_dagster.domains.churn.contestants import contestants as churn_contestants
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.churn.conftest import FIRST_DAY, simulated_purchases
-from clm_dagster_tests.demand.shop import contest_of
+from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, simulated_purchases
+from clm_dagster_tests.domains.demand.shop import contest_of
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")
 FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")

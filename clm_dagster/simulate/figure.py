@@ -7,10 +7,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from clm_dagster.ingest import quoting
-from clm_dagster.plots import ACCENT, INK, PALE, WARM, figure_png, style
+from clm_dagster.domains.ingest import quoting
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_png, style
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.simulate.shop import INBOX, TRUTH
-from clm_dagster.warehouse import Connection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

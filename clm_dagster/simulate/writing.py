@@ -13,12 +13,12 @@ from types import TracebackType
 
 import duckdb
 
-from clm_dagster.ingest import quoting
+from clm_dagster.domains.ingest import quoting
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.simulate.browsing import TYPES
 from clm_dagster.simulate.faults import columns
 from clm_dagster.simulate.parameters import ARMS, CHANNELS, COUNTRIES, Parameters
 from clm_dagster.simulate.rows import Rows
-from clm_dagster.warehouse import Connection
 
 PLACES = ("web", "app", "email")
 

@@ -18,7 +18,16 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import betaln, gammaln
 
-from clm_dagster.btyd import BGNBD, MBGNBD, Histories, ParetoNBD, PurchaseModel, Unit, days, summarise
+from clm_dagster.statistics.btyd import (
+    BGNBD,
+    MBGNBD,
+    Histories,
+    ParetoNBD,
+    PurchaseModel,
+    Unit,
+    days,
+    summarise,
+)
 
 MILLION = 1_000_000
 SEED = 20

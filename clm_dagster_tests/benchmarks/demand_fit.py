@@ -13,10 +13,10 @@ import pandas as pd
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.demand.arima import Arima, auto_arima
-from clm_dagster.demand.css import Floats
-from clm_dagster.demand.model import DemandSettings, contestants, hold_contest
-from clm_dagster.demand.series import Panel, make_panel, weekly_panel
+from clm_dagster.domains.demand.model import DemandSettings, contestants, hold_contest
+from clm_dagster.domains.demand.series import Panel, make_panel, weekly_panel
+from clm_dagster.statistics.forecasting.arima import Arima, auto_arima
+from clm_dagster.statistics.forecasting.css import Floats
 
 DAYS = 730
 SEED = 20

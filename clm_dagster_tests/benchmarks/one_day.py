@@ -47,7 +47,7 @@ def history(folder: str, files: list[str], keep_bookkeeping: bool) -> dict[str, 
     """Load a history: every day but the last, and the newest snapshots before it."""
     import dagster as dg
 
-    from clm_dagster.runs import prepare_home
+    from clm_dagster.platform.runs import prepare_home
     from clm_dagster.shop_run import run_shop
 
     inbox = Path(folder) / "inbox"
@@ -69,9 +69,9 @@ def history(folder: str, files: list[str], keep_bookkeeping: bool) -> dict[str, 
 
 def _load(settings: "Settings", instance: "dg.DagsterInstance") -> None:
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.jobs import DAILY, LAND, SNAPSHOTS
-    from clm_dagster.partitions import monday_on_or_before, parse_day
-    from clm_dagster.runs import execute
+    from clm_dagster.platform.jobs import DAILY, LAND, SNAPSHOTS
+    from clm_dagster.platform.partitions import monday_on_or_before, parse_day
+    from clm_dagster.platform.runs import execute
 
     definitions = build_definitions(settings)
     last_week, one_week = parse_day(LAST_WEEK), timedelta(weeks=1)
@@ -91,8 +91,8 @@ def extra(folder: str, day_file: str, loaded: list[str], repeats: int) -> dict[s
     import dagster as dg
 
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.jobs import DAILY, LAND, SNAPSHOTS
-    from clm_dagster.runs import execute, prepare_home
+    from clm_dagster.platform.jobs import DAILY, LAND, SNAPSHOTS
+    from clm_dagster.platform.runs import execute, prepare_home
     from clm_dagster_tests.benchmarks.stopwatch import install
 
     settings = settings_of(folder)
@@ -163,7 +163,7 @@ def _added(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
 
 
 def _published(instance: "dg.DagsterInstance") -> dict[str, float]:
-    from clm_dagster.publish.assets import KEY
+    from clm_dagster.platform.publish.assets import KEY
 
     event = instance.get_latest_materialization_event(KEY)
     assert event is not None and event.asset_materialization is not None

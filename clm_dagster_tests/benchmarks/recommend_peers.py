@@ -48,7 +48,7 @@ def similarity(path: str, repeats: int, way: str) -> dict[str, Any]:
 def _by_scipy(matrix: sparse.csr_array) -> tuple[int, float]:
     from threadpoolctl import threadpool_limits
 
-    from clm_dagster.recommend.similarity import neighbours
+    from clm_dagster.domains.recommend.similarity import neighbours
 
     with threadpool_limits(1):
         found = neighbours(matrix.T.tocsr(), NEIGHBOURS)
@@ -94,10 +94,10 @@ def two_stages(folder: str, as_of: str) -> dict[str, Any]:
     """
     from threadpoolctl import threadpool_limits
 
-    from clm_dagster.recommend.interactions import interactions
-    from clm_dagster.recommend.metrics import window_truth
-    from clm_dagster.recommend.ranking import Ranker
-    from clm_dagster_tests.recommend.retail import retail_lines, retail_names
+    from clm_dagster.domains.recommend.interactions import interactions
+    from clm_dagster.domains.recommend.metrics import window_truth
+    from clm_dagster.domains.recommend.ranking import Ranker
+    from clm_dagster_tests.domains.recommend.retail import retail_lines, retail_names
 
     lines = retail_lines(Path(folder).parent / "reference")
     names, day = retail_names(lines), date.fromisoformat(as_of)
@@ -128,8 +128,8 @@ def two_stages(folder: str, as_of: str) -> dict[str, Any]:
 
 def graded(folder: str, lists: str) -> dict[str, float]:
     """NDCG@10 of a peer's lists, arrays all and new of the customers of rows.npy."""
-    from clm_dagster.recommend.interactions import interactions
-    from clm_dagster_tests.recommend.retail import retail_lines
+    from clm_dagster.domains.recommend.interactions import interactions
+    from clm_dagster_tests.domains.recommend.retail import retail_lines
 
     day = date.fromisoformat(AS_OF)
     later = interactions(retail_lines(Path(folder).parent / "reference"), day + timedelta(days=HORIZON))
@@ -138,7 +138,7 @@ def graded(folder: str, lists: str) -> dict[str, float]:
 
 
 def _ndcg(later: Any, past: Any, rows: np.ndarray, products: np.ndarray, kind: str) -> float:
-    from clm_dagster.recommend.metrics import list_metrics, window_truth
+    from clm_dagster.domains.recommend.metrics import list_metrics, window_truth
 
     truth = window_truth(later, past, HORIZON, kind)
     place = np.searchsorted(rows, truth.rows)

@@ -61,13 +61,13 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
-    from clm_dagster.recommend.checks import Faults, faults_of
-    from clm_dagster.recommend.listing import Ways, everyones_lists
-    from clm_dagster.recommend.model import hold_contest
-    from clm_dagster.recommend.ranking import RankerSettings
-    from clm_dagster.recommend.reading import read_past
-    from clm_dagster.sql_models.spill import Spill
-    from clm_dagster.warehouse import Connection
+    from clm_dagster.domains.recommend.checks import Faults, faults_of
+    from clm_dagster.domains.recommend.listing import Ways, everyones_lists
+    from clm_dagster.domains.recommend.model import hold_contest
+    from clm_dagster.domains.recommend.ranking import RankerSettings
+    from clm_dagster.domains.recommend.reading import read_past
+    from clm_dagster.platform.python_tables.parquet_buffer import Spill
+    from clm_dagster.platform.warehouse import Connection
 
     as_of = date.fromisoformat(end)
     seconds: dict[str, float] = {}

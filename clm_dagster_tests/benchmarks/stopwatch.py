@@ -25,8 +25,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.plan import compute_generator
 
-from clm_dagster import warehouse
-from clm_dagster.warehouse import Connection, Warehouse
+from clm_dagster.platform import warehouse
+from clm_dagster.platform.warehouse import Connection, Warehouse
 
 SQL, FILE, DAGSTER, PYTHON = "sql", "file", "dagster", "python"
 KINDS = (SQL, FILE, PYTHON, DAGSTER)

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from clm_dagster.btyd import BGNBD, GammaGamma, Histories, days
 from clm_dagster.simulate.parameters import (
     ARMS,
     CATEGORIES,
@@ -15,6 +14,7 @@ from clm_dagster.simulate.parameters import (
     COUNTRY_SHARES,
     calendar,
 )
+from clm_dagster.statistics.btyd import BGNBD, GammaGamma, Histories, days
 from clm_dagster_tests.simulate.conftest import Shop
 
 WEEKDAYS = [1.05, 1.0, 0.97, 1.0, 1.08, 0.86, 1.04]

@@ -1,8 +1,8 @@
 {{ config(materialized='view') }}
 
 -- A view, and sparse: a day without a sale has no row, and the models fill in the zeros from first sale to as_of
--- (clm_dagster.demand.series). Which of the series are forecast on their own is said by core.demand_keys; the
--- rest of a level is forecast as its `other`, which is the shop less those (clm_dagster.demand.reading).
+-- (clm_dagster.domains.demand.series). Which of the series are forecast on their own is said by core.demand_keys; the
+-- rest of a level is forecast as its `other`, which is the shop less those (clm_dagster.domains.demand.reading).
 -- Orders and buyers do not add up over levels; buyers and orders of a product are not forecast.
 
 with wide as (

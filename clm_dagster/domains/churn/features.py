@@ -1,0 +1,128 @@
+"""What a churn model sees of a customer: columns of core.customer_features, and ratios of them.
+
+Belongs here: which columns enter, which topic each speaks of, the checks of frames that come in.
+Does not: models (`contestants`), labels (SQL).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.churn import rhythm
+from clm_dagster.statistics.btyd import BGNBD
+from clm_dagster.statistics.evaluation import ContestError, customers
+from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
+
+# Columns of core.customer_features and of `derive`, by the topic that a reason names.
+TOPICS: dict[str, tuple[str, ...]] = {
+    "recency": ("recency_days", "recency_by_gap", "overdue", "previous_order_days"),
+    "rhythm": ("rhythm",),
+    "frequency": (
+        "order_days", "orders", "orders_30d", "orders_90d", "orders_180d", "orders_365d", "order_rate",
+    ),
+    "season": ("orders_year_ago_90d",),
+    "gaps": ("mean_gap_days", "sd_gap_days"),
+    "tenure": ("tenure_days",),
+    "money": (
+        "net_revenue", "net_revenue_30d", "net_revenue_90d", "net_revenue_180d", "net_revenue_365d",
+        "average_order_value",
+    ),
+    "products": ("units", "distinct_products"),
+    "returns": ("return_rate",),
+    "hours": ("weekend_order_share", "evening_order_share"),
+    "visits": ("visits", "visits_30d", "views", "carts"),
+    "country": ("country",),
+}  # fmt: skip
+TOPIC_OF = {column: topic for topic, columns in TOPICS.items() for column in columns}
+FEATURES = tuple(TOPIC_OF)
+CATEGORIES = ("country",)
+DERIVED = ("recency_by_gap", "overdue", "order_rate", "rhythm")
+NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DERIVED))
+
+
+def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataFrame]:
+    """Customers who ordered in the `active_days` before as_of, by as_of (`customers.by_snapshot`)."""
+    return customers.by_snapshot(features, NEEDED, lambda frame: frame["recency_days"] <= active_days)
+
+
+def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.DataFrame:
+    """The model's columns, in the order of FEATURES: numbers as float, categories as text.
+
+    frame: rows of core.customer_features. Ratios are undefined, hence missing, for who ordered on one day.
+    """
+    numbers = {name: frame[name].astype(float) for name in NEEDED[2:] if name not in CATEGORIES}
+    out = pd.DataFrame(numbers, index=frame.index)
+    gap = out["mean_gap_days"].where(out["mean_gap_days"] > 0)
+    spread = out["sd_gap_days"].where(out["sd_gap_days"] > 0)
+    out["recency_by_gap"] = out["recency_days"] / gap
+    out["overdue"] = (out["recency_days"] - gap) / spread
+    out["order_rate"] = out["order_days"] / (out["tenure_days"] + 1)
+    out["rhythm"] = rhythm.log_odds(parameters, frame, horizon_days)
+    for name in CATEGORIES:
+        out[name] = frame[name].astype(object).where(frame[name].notna(), "unknown").astype(str)
+    return out[list(FEATURES)]
+
+
+def checked_labels(
+    frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: Iterable[date], horizon_days: int
+) -> dict[date, np.ndarray]:
+    """Labels (0 or 1) of each snapshot in `days`, in the order of its frame's customers.
+
+    Raises ContestError where labels are of another horizon, a snapshot has no or not all labels, too few
+    customers or a single class.
+    """
+    others = set(labels["horizon_days"]) - {horizon_days}
+    if others:
+        raise ContestError(
+            f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
+            "core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
+        )
+    at = pd.to_datetime(labels["as_of"]).dt.date
+    found = {day: part.set_index("customer_id")["churned"] for day, part in labels.groupby(at)}
+    result = {}
+    for day in sorted(set(days)):
+        if day not in frames:
+            raise ContestError(f"no features at as_of {day}: build core.customer_features for it")
+        if day not in found:
+            raise ContestError(
+                f"no labels at as_of {day}: they are mature once every day of their horizon is loaded; "
+                "load those days or take an earlier as_of"
+            )
+        y = found[day].reindex(frames[day]["customer_id"]).to_numpy(float)
+        lacking = int(np.isnan(y).sum())
+        if lacking:
+            raise ContestError(
+                f"as_of {day}: {lacking} of {len(y)} customers have no label; features and labels must come from "
+                "the same days: materialize core.customer_features again"
+            )
+        if len(y) < MIN_CUSTOMERS:
+            raise ContestError(
+                f"as_of {day}: {len(y)} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
+                "take later snapshots or a longer CLM_CHURN_ACTIVE_DAYS"
+            )
+        if y.min() == y.max():
+            raise ContestError(
+                f"as_of {day}: all {len(y)} customers have churned = {y[0]:g}, a single class; nothing can be "
+                "learnt from it: choose another CLM_CHURN_HORIZON_DAYS"
+            )
+        result[day] = y
+    return result
+
+
+def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Raise ContestError for a feature that is missing for everybody."""
+    empty = [name for name in columns if frame[name].isna().all()]
+    if empty:
+        raise ContestError(
+            f"the features {', '.join(empty)} are missing for all {len(frame)} training rows; "
+            "fill them in core.customer_features or leave them out of the contest's features"
+        )
+
+
+def known_labels(frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date) -> np.ndarray | None:
+    """Labels of a snapshot of the history, None where not everybody has one."""
+    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")["churned"]
+    found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
+    return found if len(found) and not np.isnan(found).any() else None

@@ -1,0 +1,226 @@
+"""The contest: rolling origins, the field's measures, and which method a series gets.
+
+Belongs here: running methods at past origins, judging them, choosing. Does not: methods, bands
+(`intervals`).
+
+The choice, by the root mean squared scaled error (RMSSE), because stock and revenue need means:
+
+1. Good methods are those whose mean RMSSE over all series of a kind (regular, intermittent) is within 5% of
+   the best, and the best three in any case. Their mean is the *combination*, which every series gets by
+   default. A kind of fewer than five series is too few to tell: the methods good for all are good for it.
+2. A series gets a single method instead only where that beat the combination by more than two standard
+   errors over the origins. Origins overlap, so the standard error is widened by the square root of how many
+   origins share a day.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.domains.demand.panel_methods import Method
+from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel
+from clm_dagster.statistics.forecasting.css import Floats
+
+Ints = NDArray[np.int64]
+COMBINATION = "combination"
+GOOD_WITHIN = 1.05
+LEAST_GOOD = 3
+LEAST_SERIES = 5
+STANDARD_ERRORS = 2.0
+MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
+BASELINES = ("seasonal_naive", "eight_week_mean")
+
+Run = Callable[[Method, Panel, Ints, int], Floats]
+"""How a method is run: directly, or from what an interrupted run has left."""
+
+
+def run_directly(method: Method, panel: Panel, origins: Ints, horizon: int) -> Floats:
+    """Run a method here and now."""
+    return method.paths(panel, origins, horizon)
+
+
+def rolling_origins(size: int, horizon: int, spacing: int, count: int, least: int) -> Ints:
+    """Up to `count` positions, `spacing` apart, the last one horizon before `size`, the first after `least`."""
+    found = size - horizon - spacing * np.arange(count)
+    return found[found >= least][::-1].copy()
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Paths of all methods at past origins of one panel, and what came."""
+
+    panel: Panel
+    origins: Ints
+    methods: tuple[str, ...]
+    paths: Floats
+    """(methods, series, origins, horizon)."""
+
+    @classmethod
+    def run(
+        cls, panel: Panel, methods: Sequence[Method], origins: Ints, horizon: int, run: Run = run_directly
+    ) -> "Backtest":
+        """Let every method forecast at every origin. No origin may be later than size - horizon."""
+        if origins.size and origins.max() + horizon > panel.size:
+            raise ValueError(f"origin {origins.max()} + horizon {horizon} lie beyond {panel.size} periods")
+        shape = (len(panel), origins.size, horizon)
+        paths = [
+            run(method, panel, origins, horizon) if origins.size else np.zeros(shape) for method in methods
+        ]
+        return cls(panel, origins, tuple(method.name for method in methods), np.stack(paths))
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead."""
+        return self.paths.shape[3]
+
+    @cached_property
+    def actual(self) -> Floats:
+        """(series, origins, horizon) what came; NaN where the series had not begun by the first origin."""
+        found = self.panel.values[:, self.origins[:, None] + np.arange(self.horizon)]
+        if not self.origins.size:
+            return found
+        young = self.panel.begins >= self.origins[0]
+        return np.where(young[:, None, None], np.nan, found)
+
+    @cached_property
+    def scales(self) -> tuple[Floats, Floats]:
+        """Of MASE and RMSSE: (series,) each, of the seasonal naive before the first origin; NaN where none."""
+        before = int(self.origins[0]) if self.origins.size else self.panel.size
+        return naive_scales(self.panel, before)
+
+    def errors(self, paths: Floats | None = None) -> Floats:
+        """Forecast - actual (..., series, origins, horizon)."""
+        return (self.paths if paths is None else paths) - self.actual
+
+    def scaled(self, paths: Floats | None = None) -> Floats:
+        """RMSSE for each origin (..., series, origins)."""
+        squared = np.square(self.errors(paths)).mean(axis=-1)
+        return np.sqrt(squared) / self.scales[1][:, None]
+
+    def choose(self, kinds: NDArray[np.str_], spacing: int) -> "Choice":
+        """Weights of each method for each series, by the rule above. kinds (series,) are contested apart."""
+        weights = np.zeros((len(self.panel), len(self.methods)))
+        names = np.full(len(self.panel), COMBINATION, dtype=object)
+        good: dict[str, tuple[str, ...]] = {}
+        scaled = self.scaled()
+        everyone = (
+            np.flatnonzero(np.isfinite(scaled).all(axis=(0, 2))) if self.origins.size else np.zeros(0, int)
+        )
+        widening = np.sqrt(max(1.0, self.horizon / spacing))
+        for kind in np.unique(kinds):
+            rows = np.flatnonzero(kinds == kind)
+            judged = np.intersect1d(rows, everyone)
+            if not judged.size:
+                kept = np.isin(self.methods, BASELINES[1:])
+                good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
+                weights[rows] = kept / kept.sum()
+                names[rows] = BASELINES[1]
+                continue
+            telling = judged if judged.size >= LEAST_SERIES else everyone
+            overall = scaled[:, telling].mean(axis=(1, 2))
+            third = np.sort(overall)[:LEAST_GOOD][-1]
+            kept = overall <= max(GOOD_WITHIN * overall.min(), third)
+            good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
+            weights[rows] = kept / kept.sum()
+            together = self.scaled(self.paths[kept].mean(axis=0))
+            for row in judged:
+                ahead = scaled[:, row] - together[row]
+                error = (
+                    ahead.std(axis=1, ddof=1) / np.sqrt(self.origins.size)
+                    if self.origins.size > 1
+                    else np.inf
+                )
+                lead = ahead.mean(axis=1) + STANDARD_ERRORS * widening * error
+                best = int(np.argmin(lead))
+                if lead[best] < 0:
+                    weights[row] = np.arange(len(self.methods)) == best
+                    names[row] = self.methods[best]
+        return Choice(weights, tuple(names), good)
+
+    def chosen(self, choice: "Choice") -> Floats:
+        """Paths of the chosen forecasts (series, origins, horizon)."""
+        return np.einsum("sm,msoh->soh", choice.weights, self.paths)
+
+    def table(self, choice: "Choice") -> pd.DataFrame:
+        """One row for each series and method, the chosen one as `chosen` too: the measures over all origins."""
+        found = [self._measures(name, paths) for name, paths in zip(self.methods, self.paths, strict=True)]
+        found.append(self._measures("chosen", self.chosen(choice)))
+        return pd.concat(found, ignore_index=True)
+
+    def _measures(self, name: str, paths: Floats) -> pd.DataFrame:
+        rows = measures(paths, self.actual, *self.scales)
+        return pd.concat([self.panel.keys, pd.DataFrame({"method": name, **rows})], axis=1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who forecasts which series."""
+
+    weights: Floats
+    """(series, methods), rows sum to one."""
+    names: tuple[str, ...]
+    """The method of each series, or `combination`."""
+    good: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each kind of series the methods that are combined."""
+
+    def combine(self, paths: Floats) -> Floats:
+        """(methods, series, horizon) to (series, horizon)."""
+        return np.einsum("sm,msh->sh", self.weights, paths)
+
+
+def naive_scales(panel: Panel, before: int) -> tuple[Floats, Floats]:
+    """Mean absolute and root mean squared error of the seasonal naive before a position, (series,) each.
+
+    The season is a week for days and one period for weeks. Hyndman and Koehler (2006, Int. J. of Forecasting
+    22) for MASE, Makridakis et al. (2022, M5) for RMSSE. NaN where there is nothing to scale by.
+    """
+    lag = DAYS_OF_WEEK if panel.step == 1 else 1
+    values = panel.values[:, :before]
+    if before <= lag:
+        nothing = np.full(len(panel), np.nan)
+        return nothing, nothing
+    steps = values[:, lag:] - values[:, :-lag]
+    known = np.isfinite(steps)
+    count = np.maximum(known.sum(axis=1), 1)
+    steps = np.where(known, steps, 0)
+    absolute, square = np.abs(steps).sum(axis=1) / count, np.sqrt(np.square(steps).sum(axis=1) / count)
+    return np.where(absolute > 0, absolute, np.nan), np.where(square > 0, square, np.nan)
+
+
+def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Floats) -> dict[str, Floats]:
+    """Measures of paths (series, origins, horizon), (series,) each: mase, rmsse, smape, wape, bias.
+
+    smape is 2|e| / (|y| + |f|), 0 where both are zero; wape and bias are sums of |e| and e over the sum of y.
+    NaN where a measure has no meaning (no origin, nothing sold, nothing to scale by).
+    """
+    if not actual.shape[1]:
+        return {name: np.full(len(actual), np.nan) for name in MEASURES}
+    error = paths - actual
+    size = np.abs(error)
+    both = np.abs(actual) + np.abs(paths)
+    sold = actual.sum(axis=(1, 2))
+    sold = np.where(sold > 0, sold, np.nan)
+    per_origin = np.sqrt(np.square(error).mean(axis=2))
+    return {
+        "mase": size.mean(axis=(1, 2)) / mase_scale,
+        "rmsse": per_origin.mean(axis=1) / rmsse_scale,
+        "smape": np.where(both > 0, 2 * size / np.where(both > 0, both, 1), 0 * both).mean(axis=(1, 2)),
+        "wape": size.sum(axis=(1, 2)) / sold,
+        "bias": error.sum(axis=(1, 2)) / sold,
+    }
+
+
+def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
+    """Share of what came within the band, ends included, over the last two axes; NaN where unknown."""
+    inside = ((actual >= low) & (actual <= high)).astype(float)
+    return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
+
+
+def interval_score(low: Floats, high: Floats, actual: Floats, level: float) -> Floats:
+    """Gneiting and Raftery's (2007) score of a central band, over the last two axes: smaller is better."""
+    miss = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return (high - low + 2 / (1 - level) * miss).mean(axis=(-2, -1))

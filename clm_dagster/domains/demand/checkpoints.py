@@ -1,0 +1,88 @@
+"""Answers of methods kept in a folder, so that a killed forecast goes on where it was.
+
+Belongs here: names, atomic files. Does not: what is computed. An answer is named by a digest of everything it
+depends on, so that another as_of, setting or late sale never finds it; delete the folder at any time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clm_dagster.domains.demand.local_methods import LocalMethod
+from clm_dagster.domains.demand.panel_methods import Method
+from clm_dagster.domains.demand.series import Panel
+from clm_dagster.statistics.forecasting.css import Floats
+from clm_dagster.statistics.forecasting.local_models import Learnt
+
+SERIES_AT_ONCE = 100
+VERSION = "2"
+"""To be raised with every change of what a method answers."""
+
+
+def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
+    """A `run` for `model.forecast` that asks the folder first, and writes what it had to compute.
+
+    Methods of one series are kept a hundred series at a time: no kill costs more than those.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
+        if not isinstance(method, LocalMethod):
+            return ask(method, panel, origins, horizon)
+        return np.concatenate([ask(method, part, origins, horizon) for part in _parts(panel)])
+
+    def ask(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
+        path = folder / f"{digest(method, panel, origins, horizon)}.npy"
+        if path.exists():
+            return np.load(path)
+        answer = method.paths(panel, origins, horizon)
+        unfinished = path.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            np.save(file, answer)
+        unfinished.replace(path)
+        return answer
+
+    return run
+
+
+def learning(folder: Path) -> Callable[[LocalMethod, Panel], list[Learnt]]:
+    """A `learn` for `outlook.taught` that does the same for what models have learnt."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def learn(method: LocalMethod, panel: Panel) -> list[Learnt]:
+        return [one for part in _parts(panel) for one in ask(method, part)]
+
+    def ask(method: LocalMethod, panel: Panel) -> list[Learnt]:
+        path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
+        if not path.exists():
+            unfinished = path.with_suffix(".part")
+            unfinished.write_text(json.dumps(method.learn(panel)))
+            unfinished.replace(path)
+        found: list[Learnt] = json.loads(path.read_text())
+        return found
+
+    return learn
+
+
+def _parts(panel: Panel) -> list[Panel]:
+    """A panel, a hundred series at a time."""
+    if len(panel) <= SERIES_AT_ONCE:
+        return [panel]
+    rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_AT_ONCE))
+    return [panel.of(some) for some in rows]
+
+
+def digest(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> str:
+    """Of a question: the method and its settings, the series and dates, the origins."""
+    found = hashlib.sha256(f"{VERSION} {method!r} {panel.step} {panel.dates[0]} {horizon}".encode())
+    for known in (panel, panel.days):
+        if known is not None:
+            found.update(known.keys.to_csv().encode())
+            for array in (known.values, known.shut, known.discounts):
+                found.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    found.update(origins.tobytes())
+    return found.hexdigest()[:32]

@@ -1,0 +1,101 @@
+"""What a series is made of: trend, weekly season, holidays, and days that do not fit.
+
+Belongs here: the decomposition of the past, anomalies and their size. Does not: forecasts.
+
+Trend and season are a robust STL (Cleveland et al. 1990) of the open days, on the series' square root where
+the rule of `transforms` says so, so that a good December does not look like a run of anomalies. A day is an
+anomaly where the remainder lies beyond the quartiles by more than three times their distance (Tukey's "far
+out", 1977): demand has heavy tails, and a rule for normal ones calls every tenth day odd. Its size is what
+was sold beyond the expected.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.special import inv_boxcox
+from statsmodels.tsa.seasonal import STL
+
+from clm_dagster.domains.demand.series import DAYS_OF_WEEK, KEYS, Panel, mended
+from clm_dagster.statistics.forecasting.css import Floats
+from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
+
+FAR_OUT = 3.0
+SEASON_WEEKS = 35
+"""Weeks over which the pattern of the week is smoothed: it changes slowly."""
+TREND_WEEKS = 8
+LEAST_DAYS = 56
+DAY_KINDS = ("open", "closed", "holiday")
+COLUMNS = (*KEYS, "date", "value", "day_kind", "trend", "seasonal", "holiday", "remainder", "is_anomaly",
+           "anomaly_size")  # fmt: skip
+
+
+def components(panel: Panel) -> pd.DataFrame:
+    """One row for each series and known day: value = trend + seasonal + holiday + remainder.
+
+    Daily panels. `holiday` is what a shut day lost: minus the expected; `anomaly_size` is value minus the
+    expected on an anomaly, else 0. Series with under eight weeks of open days have trend = their mean.
+    """
+    filled = mended(panel)
+    is_open = panel.open_weekdays(panel.size)[:, panel.weekdays]
+    frames = [
+        _decompose(panel, row, filled[row], is_open[row]) for row in range(len(panel))
+        if np.isfinite(panel.values[row]).any()
+    ]  # fmt: skip
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(frames, ignore_index=True)[[*COLUMNS]]
+
+
+def _decompose(panel: Panel, row: int, filled: Floats, is_open: np.ndarray) -> pd.DataFrame:
+    known = np.isfinite(panel.values[row])
+    value = panel.values[row][known]
+    used = (is_open & known)[known]
+    series = filled[known][used]
+    season = int(is_open[:DAYS_OF_WEEK].sum()) if panel.size >= DAYS_OF_WEEK else 1
+    trend_of_open, expected_of_open, odd_of_open = _expected(series, season)
+    trend = np.interp(np.arange(value.size), np.flatnonzero(used), trend_of_open) if used.any() else 0 * value
+    expected, odd = np.zeros(value.size), np.zeros(value.size, dtype=bool)
+    expected[used], odd[used] = expected_of_open, odd_of_open
+    shut = panel.shut[known] & used
+    holiday = np.where(shut, -expected, 0.0)
+    odd &= ~shut
+    remainder = value - expected - holiday
+    frame = pd.DataFrame({name: panel.keys.iloc[row][name] for name in KEYS}, index=range(value.size))
+    return frame.assign(
+        date=panel.dates[known], value=value,
+        day_kind=np.select([shut, used], ["holiday", "open"], "closed"),
+        trend=trend, seasonal=expected - trend, holiday=holiday, remainder=remainder,
+        is_anomaly=odd, anomaly_size=np.where(odd, remainder, 0.0),
+    )  # fmt: skip
+
+
+def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
+    """Trend, trend + season, and which days do not fit, on the scale of the series."""
+    if series.size < max(LEAST_DAYS * season // DAYS_OF_WEEK, 2 * season + 1) or np.ptp(series) == 0:
+        level = np.full(series.size, series.mean() if series.size else 0.0)
+        return level, level, np.zeros(series.size, dtype=bool)
+    power = choose_power(series, season)
+    scaled = transformed(series, power)
+    if season > 1:
+        parts = STL(
+            scaled, period=season, seasonal=SEASON_WEEKS, trend=TREND_WEEKS * season | 1, robust=True,
+            seasonal_jump=5, trend_jump=season, low_pass_jump=season,
+        ).fit(outer_iter=5)  # fmt: skip
+        fitted = np.asarray(parts.trend + parts.seasonal)
+    else:
+        fitted = pd.Series(scaled).rolling(LEAST_DAYS, center=True, min_periods=1).median().to_numpy()
+    rest = scaled - fitted
+    low, high = np.quantile(rest, (0.25, 0.75))
+    reach = FAR_OUT * (high - low)
+    odd = (rest < low - reach) | (rest > high + reach) if reach > 0 else np.zeros(series.size, dtype=bool)
+    expected = _back(fitted, power)
+    # The mean of the week around a day, so that seasons even out also where the scale is curved.
+    trend = pd.Series(expected).rolling(season, center=True, min_periods=1).mean().to_numpy()
+    return trend, expected, odd
+
+
+def _back(values: Floats, power: float) -> Floats:
+    if power == 1:
+        return np.maximum(values, 0)
+    return (
+        np.expm1(values) if power == 0 else np.maximum(inv_boxcox(np.maximum(values, -1 / power), power), 0)
+    )

@@ -1,0 +1,66 @@
+"""The ARIMA of one series, to be looked at: what was searched, what was found, what is left in the residuals.
+
+Belongs here: fitting it once more as the contest does, and tests of its residuals. Does not: pictures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.diagnostic import acorr_ljungbox
+
+from clm_dagster.domains.demand.local_methods import LEAST_SEASONS, LEAST_VALUES, columns_of, regressors
+from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel, mended
+from clm_dagster.statistics.forecasting.arima import Arima
+from clm_dagster.statistics.forecasting.css import Floats
+from clm_dagster.statistics.forecasting.local_models import search_arima
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An ARIMA of the open days of one series."""
+
+    arima: Arima
+    power: float
+    """The scale it was fitted on: 1 as it is, 0.5 square root, 0 logarithm."""
+    dates: pd.DatetimeIndex
+    """Of the values it was fitted on."""
+    residuals: Floats
+    """One step ahead, standardised, of the exact filter; the first, which are differenced away, left out."""
+    ljung_box: pd.DataFrame
+    """lag, statistic, p_value at one, two and four seasons: small p-values say that something is left."""
+
+    @property
+    def text(self) -> str:
+        """statsmodels' summary."""
+        return str(self.arima.filtered.summary())
+
+
+def explain(panel: Panel, row: int) -> Explained:
+    """Search and fit the ARIMA of a series. Raises ValueError where the series is too short or constant."""
+    begin = int(panel.begins[row])
+    use = np.ones(panel.size, dtype=bool)
+    season = 1
+    if panel.step == 1:
+        is_open = panel.open_weekdays(panel.size)[row]
+        use, season = is_open[panel.weekdays], int(is_open.sum())
+    use[:begin] = False
+    history = mended(panel)[row][use]
+    if history.size < LEAST_VALUES or np.ptp(history) == 0:
+        raise ValueError(f"{panel.keys.iloc[row].to_dict()}: too short or constant for an ARIMA")
+    season = season if history.size >= LEAST_SEASONS * season else 1
+    x = regressors(panel, row, panel.size, columns_of(panel, row, panel.size))
+    arima, power = search_arima(history, season, x[use])
+    residuals = np.asarray(arima.filtered.standardized_forecasts_error[0])[arima.orders.lost :]
+    period = season if season > 1 else DAYS_OF_WEEK
+    lags = [lag for lag in (period, 2 * period, 4 * period) if lag < residuals.size]
+    free = min(sum(arima.orders.sizes), min(lags, default=1) - 1)
+    test = (
+        acorr_ljungbox(residuals, lags=lags, model_df=free)
+        if lags
+        else pd.DataFrame(columns=["lb_stat", "lb_pvalue"])
+    )
+    table = (
+        test.rename(columns={"lb_stat": "statistic", "lb_pvalue": "p_value"}).rename_axis("lag").reset_index()
+    )
+    return Explained(arima, power, panel.dates[use], residuals, table)

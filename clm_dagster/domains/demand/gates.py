@@ -1,0 +1,49 @@
+"""Whether the rules of a contest become champion, in plain words. Pure: frames in, sentences out."""
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.demand.backtest import BASELINES
+from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.statistics.evaluation import Difference, Verdict
+
+DRAWS, SEED = 2000, 20111209
+RULE = BASELINES[1]
+
+
+def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
+    """Mean MASE of the chosen forecasts less a baseline's over all series, with its 95% bootstrap interval.
+
+    held_out: level, key, measure, method, mase (`model.Contest.held_out`). Series are drawn with replacement; those
+    of a shop go together, so that the interval is rather too narrow. None where no series can be compared.
+    """
+    if held_out.empty:
+        return None
+    wide = held_out.pivot_table(index=KEYS, columns="method", values="mase")
+    if not {"chosen", baseline} <= set(wide.columns):
+        return None
+    gaps = (wide["chosen"] - wide[baseline]).dropna().to_numpy()
+    if not gaps.size:
+        return None
+    drawn = np.random.default_rng(SEED).integers(0, gaps.size, (DRAWS, gaps.size))
+    low, high = np.quantile(gaps[drawn].mean(axis=1), (0.025, 0.975))
+    return Difference(float(gaps.mean()), float(low), float(high))
+
+
+def judge_demand(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
+    """The champion rule: newest partition, and daily MASE clearly below the eight-week mean's.
+
+    gain: `gain_over` that rule on origins that the choice did not see; None where the shop is too young for any.
+    """
+    if gain is None:
+        return Verdict(
+            False,
+            ("The old champion stays.", "The history is too short to judge any forecast: it takes 36 weeks."),
+        )  # fmt: skip
+    said = f"Daily MASE less that of the mean of eight weeks, {series} series, on dates not used to choose: {gain}."
+    against = [] if gain.below_zero else [said]
+    if not is_newest:
+        against.append("This is not the newest partition: a backfill of the past moves no champion.")
+    if against:
+        return Verdict(False, ("The old champion stays.", *([] if said in against else [said]), *against))
+    return Verdict(True, ("The chosen forecasts become champion.", said))

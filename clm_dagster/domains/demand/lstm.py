@@ -1,0 +1,158 @@
+"""A recurrent network over all series, for those who ask for one: an LSTM (Hochreiter and Schmidhuber 1997) in torch.
+
+It takes part in the contest like every other method, with the setting `demand_lstm` and the extra `lstm`
+(`pip install 'clm_dagster[lstm]'`), and wins only where it wins. torch is imported when it runs.
+
+Belongs here: windows, the network, its training. Does not: other methods (`panel_methods`, `local_methods`).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clm_dagster.domains.demand.features import design, targets_of
+from clm_dagster.domains.demand.panel_methods import RATIO_LIMIT, SEED, Ints, closed_as_zero, learning_origins
+from clm_dagster.domains.demand.series import Panel, mended
+from clm_dagster.statistics.forecasting.css import Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NAME = "lstm"
+LEAST_WINDOWS = 200
+
+
+@dataclass(frozen=True)
+class GlobalLSTM:
+    """Reads a window of the past in units of its own level, and answers with all steps ahead by squared loss."""
+
+    name: str = NAME
+    window_days: int = 84
+    hidden: int = 32
+    windows: int = 12_000
+    """Windows to learn from at most, so that the cost does not grow with the shop."""
+    epochs: int = 12
+    batch: int = 128
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See panel_methods.Method. Raises ModuleNotFoundError without torch."""
+        torch = _torch()
+        window = max(4, self.window_days // panel.step)
+        past = learning_origins(panel, int(origins[0]), horizon, most=60)
+        past = past[past >= window]
+        found = np.zeros((len(panel), origins.size, horizon))
+        if past.size * len(panel) < LEAST_WINDOWS:
+            return found
+        known = panel.until(int(origins[0]))
+        before, ahead, level = _windows(known, past, window, horizon)
+        ratio = targets_of(known, past, horizon, int(origins[0])) / level[:, :, None]
+        usable = np.flatnonzero(np.isfinite(level).ravel() & np.isfinite(ratio).any(axis=2).ravel())
+        rng = np.random.default_rng(SEED)
+        if usable.size > self.windows:
+            usable = np.sort(rng.choice(usable, self.windows, replace=False))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the same sums in the same order, and no waiting for other cores
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(SEED)
+                network = _network(before.shape[-1], ahead.shape[-1], self.hidden)
+                parts = [
+                    _flat(values, 2)[usable] for values in (before, ahead, np.minimum(ratio, RATIO_LIMIT))
+                ]
+                self._train(network, [torch.tensor(part, dtype=torch.float32) for part in parts], rng)
+                before, ahead, level = _windows(panel, origins, window, horizon)
+                given = [torch.tensor(_flat(v, 2), dtype=torch.float32) for v in (before, ahead)]
+                with torch.no_grad():
+                    said = network(*given).numpy().astype(float)
+        finally:
+            torch.set_num_threads(threads)
+        found = np.nan_to_num(said.reshape(found.shape) * level[:, :, None])
+        return closed_as_zero(np.maximum(found, 0), panel, origins)
+
+    def _train(self, network: "nn.Module", parts: "list[Tensor]", rng: np.random.Generator) -> None:
+        torch = _torch()
+        before, ahead, answers = parts
+        weight = torch.isfinite(answers)
+        answers = torch.nan_to_num(answers)
+        optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, weight_decay=1e-4)
+        rows = len(answers)
+        plan = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=1e-2, total_steps=self.epochs * -(-rows // self.batch)
+        )
+        for _ in range(self.epochs):
+            order = rng.permutation(rows)
+            for start in range(0, rows, self.batch):
+                some = torch.from_numpy(order[start : start + self.batch])
+                error = (network(before[some], ahead[some]) - answers[some])[weight[some]]
+                loss = error.square().mean()
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+                plan.step()
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "the LSTM needs torch: pip install 'clm_dagster[lstm]', or set CLM_DEMAND_LSTM=false and train again"
+        ) from error
+    return torch
+
+
+def _network(before: int, ahead: int, hidden: int) -> "nn.Module":
+    """An LSTM over the past, and one small network that answers for each step ahead."""
+    from torch import cat, nn
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.past = nn.LSTM(before, hidden, batch_first=True)
+            self.step = nn.Sequential(
+                nn.Linear(hidden + ahead, hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Softplus()
+            )
+
+        def forward(self, past: "Tensor", coming: "Tensor") -> "Tensor":
+            state = self.past(past)[1][0][-1]
+            repeated = state[:, None, :].expand(-1, coming.shape[1], -1)
+            answer: Tensor = self.step(cat([repeated, coming], dim=-1))[..., 0]
+            return answer
+
+    return Network()
+
+
+def _windows(panel: Panel, origins: Ints, window: int, horizon: int) -> tuple[Floats, Floats, Floats]:
+    """Past (series, origins, window, 2 + calendar), steps ahead (series, origins, horizon, calendar), level."""
+    made = design(panel, origins, horizon)
+    calendar = [i for i, name in enumerate(made.names) if name.startswith(("weekday", "day_of", "step"))]
+    ahead = _turned(made.inputs[..., calendar], [made.names[i] for i in calendar])
+    positions = origins[:, None] + np.arange(-window, 0)
+    inside = positions >= 0
+    values = np.where(inside, mended(panel)[:, np.clip(positions, 0, panel.size - 1)], np.nan)
+    ratio = values / made.level[:, :, None]
+    known = np.isfinite(ratio)
+    columns = [np.minimum(np.nan_to_num(ratio), RATIO_LIMIT), known.astype(float)]
+    if panel.step == 1:
+        weekday = (positions + int(panel.dates[0].weekday())) % 7
+        columns += [np.broadcast_to(weekday == day, ratio.shape).astype(float) for day in range(7)]
+    return np.stack(columns, axis=-1), ahead, made.level
+
+
+def _turned(inputs: Floats, names: list[str]) -> Floats:
+    """Calendar inputs of a size that networks like: the year turns in a circle, the rest lies within 1."""
+    parts = []
+    for i, name in enumerate(names):
+        column = inputs[..., i]
+        if name == "day_of_year":
+            parts += [np.sin(2 * np.pi * column / 365.25), np.cos(2 * np.pi * column / 365.25)]
+        else:
+            parts.append(column / {"day_of_month": 31, "step": 28}.get(name, 1))
+    return np.stack(parts, axis=-1)
+
+
+def _flat(values: Floats, axes: int) -> Floats:
+    """The first axes as one."""
+    return values.reshape(-1, *values.shape[axes:])

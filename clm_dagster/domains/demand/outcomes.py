@@ -1,0 +1,49 @@
+"""What becomes of each series, its `outcome`: which take part in the contest, and the rule for those that do not.
+
+- regular, intermittent: the contest. Intermittent means that a sale comes on average every 1.32 open days
+  or less often over the last half year (Syntetos, Boylan and Croston 2005).
+- young: it began less than eight weeks before the contest's first origin. The mean of its weekdays over
+  up to eight weeks, with the band that others of its kind have.
+- constant: one value on every open day of the last half year. That value, without a band.
+- dormant: no sale in the last half year. Zero, without a band.
+
+Belongs here: telling them apart. Does not: forecasts.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clm_dagster.domains.demand.series import DAYS_OF_RULE, DAYS_OF_WEEK, Panel
+
+INTERMITTENT = 1.32
+REGULAR, SPARSE, YOUNG, CONSTANT, DORMANT = "regular", "intermittent", "young", "constant", "dormant"
+CONTESTED, RULED = (REGULAR, SPARSE), (YOUNG, CONSTANT, DORMANT)
+ZERO = "zero"
+"""The method of a dormant series."""
+
+
+def outcomes_of(panel: Panel, first_origin: int) -> NDArray[np.str_]:
+    """(series,) what becomes of each series; first_origin is the position of the first forecast that is judged."""
+    recent = panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]
+    is_open = np.isfinite(recent)
+    if panel.step == 1:
+        weekdays = panel.weekdays[-recent.shape[1] :]
+        is_open &= panel.open_weekdays(panel.size)[:, weekdays] & ~panel.shut[-recent.shape[1] :]
+    values = np.where(is_open, recent, np.nan)
+    sales = np.nansum(values != 0, axis=1, where=is_open)
+    count = np.maximum(is_open.sum(axis=1), 1)
+    low, high = (
+        f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    eight_weeks = 8 * DAYS_OF_WEEK // panel.step
+    return np.select(
+        [sales == 0, (low == high) & (count >= eight_weeks), panel.begins > first_origin - eight_weeks,
+         count >= INTERMITTENT * sales],
+        [DORMANT, CONSTANT, YOUNG, SPARSE],
+        REGULAR,
+    )  # fmt: skip
+
+
+def constants_of(panel: Panel) -> NDArray[np.float64]:
+    """(series,) the greatest value of the last half year: the value of a constant series."""
+    return np.nan_to_num(panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]).max(axis=1, initial=0)

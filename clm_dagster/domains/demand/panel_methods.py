@@ -1,0 +1,283 @@
+"""Methods that forecast all series of a panel at once: rules, intermittent demand, regression, boosting.
+
+Belongs here: what is one array operation for all series. Does not: models of one series (`local_methods`).
+
+Every method has a name and `paths(panel, origins, horizon)`: it learns from what lies before the first
+origin, knows at each origin all that lies before it, and answers with mean paths (series, origins, horizon).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+
+from clm_dagster.domains.demand.features import Design, design, targets_of
+from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel, expected_shut
+from clm_dagster.statistics.forecasting.css import Floats
+
+Ints = NDArray[np.int64]
+SEED = 20111209
+RATIO_LIMIT = 8.0
+"""Demand beyond so many levels is cut off while learning: one bulk order is no pattern."""
+
+
+class Method(Protocol):
+    """What takes part in the contest."""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """Mean paths (series, origins, horizon); learns before origins[0]."""
+
+
+@dataclass(frozen=True)
+class SeasonalNaive:
+    """The same weekday a week ago; for weeks, the last week."""
+
+    name: str = "seasonal_naive"
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method."""
+        return np.nan_to_num(_same_weekdays(panel.values, panel, origins, horizon, 1)[0])
+
+
+@dataclass(frozen=True)
+class EightWeekMean:
+    """The mean of the same weekday over eight weeks; for weeks, of the last eight."""
+
+    name: str = "eight_week_mean"
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method."""
+        found = _same_weekdays(panel.values, panel, origins, horizon, 8)
+        known = np.isfinite(found)
+        return np.where(known, found, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+@dataclass(frozen=True)
+class IntermittentDemand:
+    """Croston's method in the form of Teunter, Syntetos and Babai (2011, EJOR 214): TSB.
+
+    The probability of demand is smoothed in every period, its size in periods with demand; their product is
+    the forecast. Unlike Croston's, it goes down while nothing is sold. Constants are chosen for each series by
+    the squared error of one step ahead. Days of weekdays that are closed are left out.
+    """
+
+    name: str = "tsb"
+    probability_constants: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    size_constants: tuple[float, ...] = (0.05, 0.1, 0.2)
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method."""
+        learnt = int(origins[0])
+        is_open = panel.open_weekdays(learnt)
+        open_days = is_open[:, panel.weekdays] if panel.step == 1 else np.ones(panel.values.shape, dtype=bool)
+        open_days = open_days & ~panel.shut & np.isfinite(panel.values)
+        best = np.full(len(panel), np.inf)
+        chosen = np.zeros((len(panel), origins.size))
+        for alpha in self.probability_constants:
+            for beta in self.size_constants:
+                error, levels = self._smooth(panel.values, open_days, origins, alpha, beta)
+                better = error < best
+                best = np.where(better, error, best)
+                chosen[better] = levels[better]
+        return closed_as_zero(np.repeat(chosen[:, :, None], horizon, axis=2), panel, origins)
+
+    @staticmethod
+    def _smooth(
+        values: Floats, counts: NDArray[np.bool_], origins: Ints, alpha: float, beta: float
+    ) -> tuple[Floats, Floats]:
+        n = values.shape[0]
+        probability, size, begun = np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool)
+        error, levels = np.zeros(n), np.zeros((n, origins.size))
+        at = {int(origin): i for i, origin in enumerate(origins)}
+        for t in range(int(origins[-1]) + 1):
+            if t in at:
+                levels[:, at[t]] = probability * size
+            if t == values.shape[1]:
+                break
+            here = counts[:, t]
+            value = np.where(here, values[:, t], 0.0)
+            sold = here & (value > 0)
+            if t < origins[0]:
+                error += np.where(here & begun, (value - probability * size) ** 2, 0.0)
+            size = np.where(sold, np.where(begun, size + beta * (value - size), value), size)
+            step = np.where(begun, alpha, 1.0)
+            probability = np.where(here, probability + step * (sold - probability), probability)
+            begun |= sold
+        return error, levels
+
+
+@dataclass(frozen=True)
+class CalendarRegression:
+    """Ridge regression of each series on the calendar and its lags, one small system a series."""
+
+    name: str = "regression"
+    penalty: float = 10.0
+    chunk: int = 100
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method."""
+        past = learning_origins(panel, int(origins[0]), horizon, most=60)
+        if not past.size:
+            return EightWeekMean().paths(panel, origins, horizon)
+        found = [
+            self._chunk(panel.of(rows), past, origins, horizon)
+            for rows in np.array_split(np.arange(len(panel)), max(1, -(-len(panel) // self.chunk)))
+        ]
+        return closed_as_zero(np.concatenate(found), panel, origins)
+
+    def _chunk(self, panel: Panel, past: Ints, origins: Ints, horizon: int) -> Floats:
+        discounts = panel.discounts_until(panel.size + horizon)
+        learn = design(panel.until(int(origins[0])), past, horizon, discounts)
+        x, level = _without_gaps(learn), learn.level[:, :, None]
+        y = targets_of(panel, past, horizon, int(origins[0])) / level
+        use = np.isfinite(y)
+        x = x.reshape(len(panel), -1, x.shape[-1])
+        y, use = (
+            np.minimum(np.nan_to_num(y), RATIO_LIMIT).reshape(len(panel), -1),
+            use.reshape(len(panel), -1),
+        )
+        weight = use.astype(float)
+        total = np.maximum(weight.sum(axis=1), 1)
+        mean = np.einsum("sn,snf->sf", weight, x) / total[:, None]
+        centred = (x - mean[:, None]) * weight[:, :, None]
+        scale = np.sqrt(np.maximum(np.einsum("snf,snf->sf", centred, centred) / total[:, None], 1e-12))
+        scale = np.where(scale > 1e-5, scale, np.inf)
+        centred /= scale[:, None]
+        base = (weight * y).sum(axis=1) / total
+        curvature = np.einsum("snf,sng->sfg", centred, centred) + self.penalty * np.eye(x.shape[-1])
+        slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[
+            ..., 0
+        ]
+        ahead = design(panel, origins, horizon, discounts)
+        inputs = (_without_gaps(ahead) - mean[:, None, None]) / scale[:, None, None]
+        answer = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
+        return np.nan_to_num(np.maximum(answer, 0) * ahead.level[:, :, None])
+
+
+@dataclass(frozen=True)
+class GlobalBoosting:
+    """One gradient boosting over all series, by squared loss: its sums are right, which stock needs."""
+
+    name: str = "boosting"
+    rows: int = 120_000
+    """Rows to learn from at most, so that the cost of learning does not grow with the shop."""
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method."""
+        past = learning_origins(panel, int(origins[0]), horizon, most=100)
+        inputs, answers = self._rows(panel, past, int(origins[0]), horizon)
+        if answers.size < 500:
+            return EightWeekMean().paths(panel, origins, horizon)
+        discounts = panel.discounts_until(panel.size + horizon)
+        model = HistGradientBoostingRegressor(
+            max_iter=150, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=60, l2_regularization=5.0,
+            early_stopping=False, random_state=SEED,
+        )  # fmt: skip
+        found = np.zeros((len(panel), origins.size, horizon))
+        with threadpool_limits(1):
+            known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
+            model.fit(inputs[:, known], answers)
+            for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
+                ahead = design(
+                    panel.of(rows), origins, horizon, None if discounts is None else discounts[rows]
+                )
+                flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
+                ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
+                found[rows] = np.nan_to_num(ratio * ahead.level[:, :, None])
+        return closed_as_zero(found, panel, origins)
+
+    def _rows(self, panel: Panel, past: Ints, before: int, horizon: int) -> tuple[Floats, Floats]:
+        """Rows of all series, drawn evenly to the limit by a fixed seed."""
+        if not past.size:
+            return np.zeros((0, 1)), np.zeros(0)
+        each = max(1, self.rows // len(panel))
+        discounts = panel.discounts_until(panel.size + horizon)
+        known = panel.until(before)
+        rng = np.random.default_rng(SEED)
+        parts: list[tuple[Floats, Floats]] = []
+        for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 50)):
+            part = known.of(rows)
+            # Fewer origins instead of fewer rows, where there are many series: building costs too.
+            drawn = (
+                past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
+            )
+            made = design(part, drawn, horizon, None if discounts is None else discounts[rows])
+            y = targets_of(part, drawn, horizon, before) / made.level[:, :, None]
+            inputs, y = made.inputs.reshape(-1, made.inputs.shape[-1]), y.reshape(-1)
+            usable = np.flatnonzero(np.isfinite(y))
+            if usable.size > each * len(part):
+                usable = np.sort(rng.choice(usable, each * len(part), replace=False))
+            parts.append((inputs[usable], np.minimum(y[usable], RATIO_LIMIT)))
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+@dataclass(frozen=True)
+class SummedDays:
+    """Weeks as sums of the days that another method forecasts."""
+
+    of: Method
+
+    @property
+    def name(self) -> str:
+        """The method's name: it is the same model."""
+        return self.of.name
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method. Raises ValueError for a panel without its days."""
+        if panel.days is None:
+            raise ValueError("weeks can be summed only where the panel knows its days (series.weekly_panel)")
+        days = np.array([panel.day_of(int(origin)) for origin in origins])
+        found = self.of.paths(panel.days, days, horizon * panel.step)
+        return found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
+
+
+def learning_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:
+    """Past origins a week (daily) or a period (weekly) apart, newest included, oldest with eight weeks behind."""
+    spacing = DAYS_OF_WEEK if panel.step == 1 else 1
+    least = 8 * DAYS_OF_WEEK // panel.step
+    found = np.arange(before - spacing, least - 1, -spacing)[:most]
+    return found[::-1].copy()
+
+
+def closed_as_zero(paths: Floats, panel: Panel, origins: Ints) -> Floats:
+    """Paths with zero on closed weekdays and on days that are expected to be shut."""
+    if panel.step != 1:
+        return paths
+    horizon = paths.shape[2]
+    is_open = panel.open_weekdays(int(origins[0]))
+    weekday = (int(panel.dates[0].weekday()) + origins[:, None] + np.arange(horizon)) % DAYS_OF_WEEK
+    shut = np.stack([expected_shut(panel, int(origin), horizon) for origin in origins])
+    return np.where(is_open[:, weekday] & ~shut, paths, 0.0)
+
+
+def _same_weekdays(values: Floats, panel: Panel, origins: Ints, horizon: int, weeks: int) -> Floats:
+    """(weeks, series, origins, horizon) the newest values of each step's weekday before the origin."""
+    week = DAYS_OF_WEEK if panel.step == 1 else 1
+    steps = np.arange(horizon)
+    newest = origins[:, None] + steps - week * (1 + steps // week)
+    found = []
+    for back in range(weeks):
+        positions = newest - week * back
+        taken = values[:, np.clip(positions, 0, panel.size - 1)]
+        found.append(np.where(positions >= 0, taken, np.nan))
+    return np.stack(found)
+
+
+def _without_gaps(made: Design) -> Floats:
+    """Inputs for a linear model: an unknown ratio is one, an unknown share zero; the year turns in a circle."""
+    x = made.inputs.copy()
+    names = list(made.names)
+    for name in ("year_ago", "year_ago_around", "year_level", "last_same_weekday", "same_weekday_3",
+                 "same_weekday_8"):  # fmt: skip
+        column = x[..., names.index(name)]
+        x[..., names.index(name)] = np.minimum(np.where(np.isfinite(column), column, 1.0), RATIO_LIMIT)
+    angle = 2 * np.pi * x[..., names.index("day_of_year")] / 365.25
+    x[..., names.index("day_of_year")] = np.sin(angle)
+    return np.nan_to_num(np.concatenate([x, np.cos(angle)[..., None]], axis=-1))

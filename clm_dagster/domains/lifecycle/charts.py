@@ -1,0 +1,165 @@
+"""Charts of stages: who is in which, the curve that the cut-offs come from, who moves where and why."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, style
+from clm_dagster.platform.warehouse import Connection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# From not yet to never again; people read the middle as good.
+STAGE_COLORS = {
+    "prospect": "#c9d3da",
+    "new": "#a9c9dd",
+    "growing": "#5f9fc4",
+    "loyal": "#1f4e79",
+    "reactivated": "#7fb8a4",
+    "at_risk": "#eeb98a",
+    "lost": "#d1603d",
+}
+
+
+def stage_chart(connection: Connection) -> str | None:
+    """Known customers by stage in every stored snapshot, stacked."""
+    frame = connection.frame(
+        "select as_of, stage, count(*) as customers from core.stage_states group by all order by as_of"
+    )
+    if frame.empty:
+        return None
+    table = frame.pivot(index="as_of", columns="stage", values="customers").fillna(0)
+    table = table.reindex(columns=list(STAGE_COLORS), fill_value=0)
+    if len(table) == 1:  # an area needs two points
+        table = pd.concat([table, table.rename(lambda at: at + pd.Timedelta(days=7))])
+
+    def draw(figure: "Figure") -> None:
+        axis = figure.subplots()
+        axis.stackplot(
+            table.index, table.T.to_numpy(), colors=list(STAGE_COLORS.values()), labels=list(table.columns)
+        )
+        style(axis, "Known customers by stage")
+        axis.margins(x=0)
+        handles, labels = axis.get_legend_handles_labels()
+        last = [f"{name.replace('_', ' ')}  {int(table[name].iloc[-1]):,}" for name in labels]
+        axis.legend(
+            handles[::-1], last[::-1], frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5)
+        )
+
+    return figure_markdown(draw, "customers by stage", width=9, height=3.8)
+
+
+def survival_chart(connection: Connection) -> str | None:
+    """The share that has come back by t days, with the cut-offs, at the newest snapshot."""
+    frame = connection.frame("""
+        select gap_days, 1 - survival as returned, as_of from core.repurchase_survival
+        where as_of = (select max(as_of) from core.repurchase_survival) order by gap_days
+    """)
+    if frame.empty:
+        return None
+    as_of = pd.Timestamp(frame["as_of"].iloc[0])
+    # The view may not stand yet where the curve is built for the first time.
+    known = connection.relation_kind("core.lifecycle_cutoffs") is not None
+    cutoffs = (
+        connection.frame("from core.lifecycle_cutoffs where as_of = ?", [as_of.to_pydatetime()])
+        if known
+        else pd.DataFrame()
+    )
+
+    def draw(figure: "Figure") -> None:
+        axis = figure.subplots()
+        axis.step(frame["gap_days"], 100 * frame["returned"], where="post", color=ACCENT, linewidth=2)
+        style(axis, f"Have ordered again, % of order days, by days since (Kaplan-Meier at {as_of:%Y-%m-%d})")
+        axis.set_xlabel("days since the order", fontsize=9, color=INK)
+        axis.set_xlim(0, max(400, 1.02 * frame["gap_days"].max()))
+        axis.set_ylim(0, 100)
+        axis.axvline(365, color=PALE, linewidth=1)
+        axis.annotate(" a year", (365, 3), fontsize=9, color=INK)
+        for row in cutoffs.to_dict("records"):
+            for name, column in (("at risk", "active_days"), ("lost", "lost_days")):
+                days = row[column]
+                axis.axvline(days, color=WARM, linewidth=1, linestyle="--")
+                axis.annotate(f" {name} after {days} days", (days, 12), fontsize=9, color=WARM)
+
+    return figure_markdown(draw, "share that has come back, by days", width=9)
+
+
+# Weeks are short: most stay where they are, so a quarter of them is added up.
+_SNAPSHOTS_SHOWN = 13
+
+
+def transition_chart(connection: Connection) -> str | None:
+    """Heat map of who went from which stage to which in the last quarter of snapshots."""
+    frame = connection.frame(
+        """
+        select from_state, to_state, sum(customers)::bigint as customers, min(previous_as_of) as first,
+            max(as_of) as last, count(distinct as_of) as snapshots
+        from marts.stage_transitions
+        where state_kind = 'stage' and as_of in (
+            select distinct as_of from marts.stage_transitions where state_kind = 'stage' order by as_of desc limit ?
+        )
+        group by all
+        """,
+        [_SNAPSHOTS_SHOWN],
+    )
+    if frame.empty:
+        return None
+    names = ["absent", *STAGE_COLORS]
+    table = frame.pivot(index="from_state", columns="to_state", values="customers")
+    table = table.reindex(index=names, columns=names).fillna(0)
+    table = table.loc[table.any(axis=1), table.any(axis=0)]
+    moved = table.copy()
+    for name in set(moved.index) & set(moved.columns):
+        moved.loc[name, name] = float("nan")  # who stays is no move
+
+    def draw(figure: "Figure") -> None:
+        axis = figure.subplots()
+        axis.imshow(
+            moved.to_numpy(), cmap="Blues", aspect="auto", vmin=0, vmax=max(1, 1.15 * moved.max().max())
+        )
+        dark = 0.6 * moved.max().max()
+        for y, source in enumerate(table.index):
+            for x, target in enumerate(table.columns):
+                value = table.loc[source, target]
+                color = "#9aa5ad" if source == target else "white" if value > dark else INK
+                if value:
+                    axis.text(x, y, f"{value:,.0f}", ha="center", va="center", fontsize=9, color=color)
+        said = f"{frame['first'].min():%Y-%m-%d} to {frame['last'].max():%Y-%m-%d}"
+        style(axis, f"Customers by stage before (rows) and after, snapshot to snapshot, {said}")
+        axis.grid(visible=False)
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        axis.set_xticks(range(len(table.columns)), [name.replace("_", " ") for name in table.columns])
+        axis.set_yticks(range(len(table.index)), [name.replace("_", " ") for name in table.index])
+        axis.set_xlabel("grey: stayed", fontsize=9, color="#9aa5ad", loc="right")
+
+    return figure_markdown(draw, "who went from which stage to which", width=9, height=3.8)
+
+
+def move_chart(connection: Connection) -> str | None:
+    """Moves between RFM segments of each snapshot, by cause."""
+    frame = connection.frame("""
+        select as_of, sum(purchases_share) as purchases, sum(time_share) as time, sum(others_share) as others,
+            sum(late_share) as late
+        from marts.segment_moves group by as_of order by as_of
+    """)
+    if frame.empty:
+        return None
+    causes = {
+        "purchases": ("own purchases", ACCENT),
+        "time": ("time passing", PALE),
+        "others": ("cut-offs moved by others", "#eeb98a"),
+        "late": ("late data", WARM),
+    }
+
+    def draw(figure: "Figure") -> None:
+        axis = figure.subplots()
+        below = pd.Series(0.0, index=frame.index)
+        for column, (label, color) in causes.items():
+            axis.bar(frame["as_of"], frame[column], bottom=below, width=6, color=color, label=label)
+            below += frame[column]
+        style(axis, "Moves between RFM segments from snapshot to snapshot, by cause")
+        axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+
+    return figure_markdown(draw, "moves between segments by cause", width=9)

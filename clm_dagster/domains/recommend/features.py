@@ -1,0 +1,188 @@
+"""What the ranker sees of a pair of a customer and a product, as of an instant.
+
+Belongs here: candidate pairs and their features. Does not: learning from them (`ranking`).
+
+Everything is computed from `Interactions`, which hold only days before as_of; a feature cannot look ahead. What is
+known of a customer is made of a block's purchases, not kept for everybody.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.domains.recommend.candidates import Popularity, Recommender
+from clm_dagster.domains.recommend.interactions import Interactions, Ints
+from clm_dagster.domains.recommend.similarity import Scores, top
+
+YEAR = 364  # whole weeks, so that the same weekdays meet
+HALF_LIVES = (20.0, 60.0, 180.0)
+
+
+@dataclass
+class PairFeatures:
+    """Fitted recommenders and tables of one as_of, from which blocks of pairs are made.
+
+    recommenders: fitted here, each gives `per_recommender` products and its score as a feature. horizon_days: how
+    far ahead the label looks, which sets the season's window. active_days: a product without a sale for longer
+    is discontinued and never a candidate.
+    """
+
+    recommenders: Sequence[Recommender]
+    horizon_days: int
+    active_days: int = 90
+    per_recommender: int = 60
+
+    def fit(self, past: Interactions) -> "PairFeatures":
+        """Fit the recommenders and tables on purchases before past.as_of."""
+        self.past = past
+        self.active = past.sold_within(self.active_days).astype(np.float32)
+        self.popular = Popularity().fit(past)
+        for recommender in self.recommenders:
+            recommender.fit(past)
+        self.product = _product_table(past, self.horizon_days)
+        return self
+
+    def block(self, rows: Ints) -> tuple[Ints, Ints, pd.DataFrame]:
+        """Candidates of b customers: n places in `rows`, n products, both sorted, and n rows of features."""
+        scores = {r.name: r.score(rows) for r in self.recommenders}
+        scores["popularity"] = self.popular.score(rows)
+        some = self.past.of(rows)
+        pairs = _union(scores, self.active, some, self.per_recommender)
+        place, product = np.divmod(pairs, len(self.active))
+        x = {f"score_{name}": values.ravel()[pairs] for name, values in scores.items()}
+        x |= _own(some, pairs, self.horizon_days)
+        frame = pd.DataFrame(x)
+        frame = frame.join(_customer_table(some).iloc[place].reset_index(drop=True))
+        frame = frame.join(self.product.iloc[product].reset_index(drop=True))
+        return place, product, _ratios(frame, place)
+
+
+def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, count: int) -> Ints:
+    """Pairs as place x products + product, sorted: the best `count` of each recommender, among all products and again
+    among those that the customer has not bought, so that the list of discoveries is long enough for everyone.
+
+    Sets the scores of products that are not active to zero.
+    """
+    found = []
+    for values in scores.values():
+        values *= active
+        found += [_best(values, count)]
+        bought = values[some.customer, some.product]
+        values[some.customer, some.product] = 0
+        found += [_best(values, count)]
+        values[some.customer, some.product] = bought
+    return np.unique(np.concatenate(found))
+
+
+def _best(values: Scores, count: int) -> Ints:
+    place, product, _ = top(values, count)
+    return place * values.shape[1] + product
+
+
+def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArray[np.float32]]:
+    """What the customer himself bought of the product, when and how often; pairs as of `_union`."""
+    tables = {f"own_{h:g}": some.decayed(h) for h in HALF_LIVES} | {
+        "own_days": some.decayed(),
+        "own_units": some.decayed(180.0, log_quantity=True),
+        "own_last": some.latest(),
+        "own_first": some.earliest(),
+        # What he bought in the season that the label covers, a year ago.
+        "own_season": some.matrix(((some.age > YEAR - horizon_days) & (some.age <= YEAR + 14)).astype(float)),
+    }
+    starts = some.pair_starts
+    bought = some.customer[starts].astype(np.int64) * some.shape[1] + some.product[starts]
+    where = np.searchsorted(bought, pairs)
+    known = np.append(bought, -1)[where] == pairs
+    out = {}
+    for name, table in tables.items():
+        missing = np.nan if name in ("own_last", "own_first") else 0
+        out[name] = np.where(known, np.append(table.data, 0)[where], missing).astype(np.float32)
+    return out
+
+
+def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
+    """Per product: sales of several windows, their trend, the season of last year, and how often buyers return."""
+    count = past.shape[1]
+
+    def sales(low: float, high: float) -> NDArray[np.float64]:
+        inside = (past.age > low) & (past.age <= high)
+        return np.bincount(past.product[inside], minlength=count).astype(float)
+
+    ages = pd.Series(past.age).groupby(past.product).agg(["min", "max"]).reindex(range(count))
+    first, last = ages["max"].fillna(0).to_numpy(float), ages["min"].fillna(np.inf).to_numpy(float)
+    days = past.decayed()
+    buyers = np.bincount(days.indices, minlength=count)
+    again = np.bincount(days.indices[days.data > 1], minlength=count)
+    sold = np.bincount(past.product, minlength=count)
+    month, quarter = sales(0, 28), sales(0, 84)
+    before = sales(28, 56)
+    ahead, behind = sales(YEAR - horizon_days, YEAR), sales(YEAR, YEAR + 56)
+    seen = first > YEAR
+    return pd.DataFrame(
+        {
+            "product_7d": sales(0, 7),
+            "product_28d": month,
+            "product_84d": quarter,
+            "product_364d": sales(0, YEAR),
+            "product_trend": np.log((month + 2) / (before + 2)),
+            "product_year_ago": np.where(seen, ahead, np.nan),
+            "product_season": np.where(seen, np.log((ahead + 2) / (behind + 2)), np.nan),
+            "product_age": first,
+            "product_last": last,
+            "product_repeat": (again + 1) / (buyers + 10),
+            "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sold,
+        }
+    ).astype(np.float32)  # fmt: skip
+
+
+def _customer_table(past: Interactions) -> pd.DataFrame:
+    """Per customer: rhythm, breadth, and the share of purchases that were repeats."""
+    count = past.shape[0]
+    order_day = pd.DataFrame({"customer": past.customer, "age": past.age}).drop_duplicates()
+    by = order_day.groupby("customer")["age"]
+    orders = by.size().reindex(range(count), fill_value=0).to_numpy(float)
+    last, first = by.min().to_numpy(float), by.max().to_numpy(float)
+    lines = np.bincount(past.customer, minlength=count)
+    width = np.diff(past.decayed().indptr)
+    return pd.DataFrame(
+        {
+            "customer_orders": orders,
+            "customer_orders_90d": np.bincount(order_day.loc[order_day["age"] <= 90, "customer"], minlength=count),
+            "customer_last": last,
+            "customer_tenure": first,
+            "customer_gap": np.where(orders > 1, (first - last) / np.maximum(orders - 1, 1), np.nan),
+            "customer_products": width,
+            "customer_basket": lines / orders,
+            "customer_repeats": 1 - width / lines,
+        }
+    ).astype(np.float32)  # fmt: skip
+
+
+def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
+    """Pair against customer and product: how overdue, how often among his orders, where among his candidates."""
+    gap = (x["own_first"] - x["own_last"]) / (x["own_days"] - 1).where(x["own_days"] > 1)
+    x["own_gap"] = gap
+    x["own_overdue"] = x["own_last"] / gap.clip(lower=1)
+    x["own_share"] = x["own_days"] / x["customer_orders"]
+    x["own_since_last"] = x["own_last"] - x["customer_last"]
+    x["customer_overdue"] = x["customer_last"] / x["customer_gap"].clip(lower=1)
+    x["product_share"] = np.log((x["product_28d"] + 1) / (x["product_364d"] + 13))
+    for name in [str(c) for c in x if str(c).startswith("score_")]:
+        x[f"rank_{name[6:]}"] = _ranks(x[name].to_numpy(), place)
+    return x.astype(np.float32)
+
+
+def _ranks(values: NDArray[np.float32], place: Ints) -> NDArray[np.float32]:
+    """Rank of each candidate among its customer's, from 0, equal values alike."""
+    if not len(values):
+        return values
+    order = np.lexsort((-values, place))
+    v, p = values[order], place[order]
+    new = np.concatenate([[True], (np.diff(v) != 0) | (np.diff(p) != 0)])
+    position = np.maximum.accumulate(np.where(new, np.arange(len(v)), 0)) - np.searchsorted(p, p)
+    out = np.empty(len(values), dtype=np.float32)
+    out[order] = position
+    return out

@@ -1,0 +1,149 @@
+"""The contest of one test instant: lists of every method in, a table, its intervals and a verdict out.
+
+Belongs here: what is compared with what. Does not: how a list is made (`ranking`, `candidates`), formulas (`metrics`).
+
+    later = interactions(lines, as_of + timedelta(days=60))
+    past = later.before(as_of)
+    rows = window_truth(later, past, 60).rows
+    lists = {r.name: candidate_lists(r.fit(past), past, rows) for r in recommenders}
+    lists[ranker.name] = ranker.lists(past, rows)
+    result = judge_lists(later, past, lists, horizon_days=60)
+    result.table, result.verdict("two_stages")
+
+The metrics are those of all customers with an order in the window; for `discover`, of those who bought something new
+there; or of a sample of them. A method with a short list, or with none for a customer, loses by it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.recommend.interactions import Interactions, Ints
+from clm_dagster.domains.recommend.metrics import (
+    METRICS,
+    K,
+    Truth,
+    against,
+    coverage,
+    list_metrics,
+    mean_interval,
+    novelty,
+    padded,
+    window_truth,
+)
+from clm_dagster.statistics.evaluation import ContestError, Difference, Verdict
+
+# What a list must beat, and the products that count for it.
+BASELINES = {"next_best": "buy_again", "discover": "popularity"}
+KINDS = {"next_best": "all", "discover": "new"}
+TARGETS = {"window": False, "next_basket": True}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Outcome of a contest.
+
+    table: one row for each method, list and target (window, next_basket): customers; ndcg, recall and hit with
+    _low and _high, 95% by the bootstrap over customers; coverage and novelty of the lists. by_segment: method, list,
+    segment, customers and the three metrics in the window. gains: (list, method) -> NDCG in the window less that
+    of the list's baseline.
+    """
+
+    table: pd.DataFrame
+    by_segment: pd.DataFrame
+    gains: Mapping[tuple[str, str], Difference]
+
+    def verdict(self, method: str, is_newest: bool = True) -> Verdict:
+        """Whether `method` becomes champion: it beats buy-it-again for next_best and popularity for discover."""
+        kept, refused = [], []
+        for name, baseline in BASELINES.items():
+            gain = self.gains[(name, method)]
+            if gain.above_zero:
+                kept.append(f"{method} beats {baseline} for {name}: NDCG@{K} {gain}.")
+            else:
+                refused.append(f"{method} does not clearly beat {baseline} for {name}: NDCG@{K} {gain}.")
+        if not is_newest:
+            refused.append("This is not the newest partition: a backfill of the past moves no champion.")
+        if refused:
+            return Verdict(False, ("The old champion stays.", *refused))
+        return Verdict(True, (f"{method} becomes champion.", *kept))
+
+
+def judge_lists(
+    later: Interactions,
+    past: Interactions,
+    lists: Mapping[str, pd.DataFrame],
+    horizon_days: int,
+    segments: pd.Series | None = None,
+    active_days: int = 90,
+    among: Ints | None = None,
+) -> Judged:
+    """Judge lists by the purchases of the `horizon_days` from past.as_of on, which `later` knows.
+
+    lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
+    `candidate_lists` give them; both baselines must be among them. segments: customer_id -> segment at as_of, each
+    customer once; one without has the segment "unknown". among: these customers alone are judged. Coverage is of
+    the products sold in `active_days`. Raises ContestError where a baseline is missing and NoPurchases where nothing
+    was bought in the window.
+    """
+    absent = sorted(set(BASELINES.values()) - set(lists))
+    if absent:
+        raise ContestError(
+            f"lists of {', '.join(absent)} are missing: a contest without its baselines shows nothing"
+        )
+    rows, parts = [], []
+    gains: dict[tuple[str, str], Difference] = {}
+    for name, kind in KINDS.items():
+        for target, first_only in TARGETS.items():
+            truth = window_truth(later, past, horizon_days, kind, first_only, among)
+            measured = {
+                method: list_metrics(truth, _array(frame, name, truth)) for method, frame in lists.items()
+            }
+            rows += [{"method": m, "list": name, "target": target} | _means(v) for m, v in measured.items()]
+            if target == "window":
+                parts += [
+                    _by_segment(v, past, segments).assign(method=m, list=name) for m, v in measured.items()
+                ]
+                ndcg = {m: v["ndcg"].to_numpy() for m, v in measured.items()}
+                gains |= {(name, m): d for m, d in against(ndcg, BASELINES[name]).items()}
+    spread = _spread(lists, past, int(past.sold_within(active_days).sum()))
+    return Judged(
+        pd.DataFrame(rows).merge(spread, on=["method", "list"], how="left"),
+        pd.concat(parts, ignore_index=True),
+        gains,
+    )
+
+
+def _spread(lists: Mapping[str, pd.DataFrame], past: Interactions, active: int) -> pd.DataFrame:
+    """Coverage and novelty of the whole lists, those of customers who bought nothing included."""
+    found = []
+    for method, frame in lists.items():
+        for name, mine in frame[frame["rank"] <= K].groupby("list"):
+            products = mine["product"].to_numpy()
+            spread = {"coverage": coverage(products, active), "novelty": novelty(products, past)}
+            found.append({"method": method, "list": name} | spread)
+    return pd.DataFrame(found, columns=["method", "list", "coverage", "novelty"])
+
+
+def _array(frame: pd.DataFrame, name: str, truth: Truth) -> np.ndarray:
+    """The lists of the truth's customers as c x K products, -1 where a list ends early."""
+    mine = frame[frame["list"] == name].sort_values(["customer", "rank"])
+    place = pd.Index(truth.rows).get_indexer(pd.Index(mine["customer"]))
+    return padded(place[place >= 0], mine["product"].to_numpy()[place >= 0], len(truth.rows))
+
+
+def _means(measured: pd.DataFrame) -> dict[str, float]:
+    out: dict[str, float] = {"customers": len(measured)}
+    for metric in METRICS:
+        interval = mean_interval(measured[metric].to_numpy())
+        out |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+    return out
+
+
+def _by_segment(measured: pd.DataFrame, past: Interactions, segments: pd.Series | None) -> pd.DataFrame:
+    ids = past.customers[measured.index]
+    names = "unknown" if segments is None else segments.reindex(ids).fillna("unknown").to_numpy()
+    grouped = measured.assign(segment=names).groupby("segment")
+    return grouped.mean().join(grouped.size().rename("customers")).reset_index()

@@ -1,0 +1,169 @@
+"""How good lists are: the products that customers bought in the days after as_of, against ten that were named.
+
+Belongs here: the global time split, relevance, NDCG, recall, hit, coverage, novelty, intervals over customers.
+Does not: making lists (`candidates`, `ranking`).
+
+The split is global: everything learns from days before as_of, and is judged on [as_of, as_of + horizon), for
+all known customers with an order there. Leaving out each customer's last order instead would let a model
+learn from other people's future.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from clm_dagster.domains.recommend.interactions import Interactions, Ints
+from clm_dagster.statistics.evaluation import Difference, metric_interval, paired_differences
+
+Floats = NDArray[np.float64]
+
+K = 10
+METRICS = ("ndcg", "recall", "hit")
+
+
+class NoPurchases(ValueError):  # noqa: N818
+    """No known customer bought anything in the window: there is nothing to judge by."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What customers bought in the window. rows: c numbers of customers with a relevant product, sorted.
+
+    bought: c x products, 1 where the customer bought it. sizes: c, how many distinct products are relevant, those
+    that nobody had bought before as_of included: no model can name them, yet customers wanted them.
+    """
+
+    rows: Ints
+    bought: sparse.csr_array
+    sizes: Floats
+
+
+def window_truth(
+    later: Interactions,
+    past: Interactions,
+    horizon_days: int,
+    kind: str = "all",
+    next_basket: bool = False,
+    among: Ints | None = None,
+) -> Truth:
+    """The purchases in the `horizon_days` from past.as_of on, of customers that are known in `past`.
+
+    later: purchases up to the end of the window or longer. kind: "all", or "new" for products that the customer had
+    not bought before. next_basket: only those of the customer's first day in the window. among: of these customers
+    alone, numbers into `past`. Raises NoPurchases where none of them bought, ValueError where `later` ends too early.
+    """
+    if kind not in ("all", "new"):
+        raise ValueError(f"kind of products is 'all' or 'new', not {kind!r}")
+    customer, product = _pairs_after(later, past.as_of, horizon_days, next_basket)
+    row = past.rows_of(later.customers)[customer]
+    column = past.columns_of(later.products)[product]
+    # Whom nobody knew is left out; what nobody had sold is kept: its number is -1, and no list can name it.
+    known = row >= 0 if among is None else np.isin(row, among)
+    row, column = row[known], column[known]
+    if kind == "new":
+        fresh = ~stored(past.latest(), row, column)
+        row, column = row[fresh], column[fresh]
+    if not len(row):
+        raise NoPurchases(
+            f"no known customer bought {'a new product' if kind == 'new' else 'anything'} in the {horizon_days} days "
+            f"from {past.as_of} on"
+        )
+    rows, place, sizes = np.unique(row, return_inverse=True, return_counts=True)
+    named = column >= 0
+    bought = sparse.csr_array(
+        (np.ones(named.sum()), (place[named], column[named])), shape=(len(rows), past.shape[1])
+    )
+    return Truth(rows, bought, sizes.astype(float))
+
+
+def list_metrics(truth: Truth, products: Ints, k: int = K) -> pd.DataFrame:
+    """ndcg, recall and hit of each of the truth's c customers. products: c x k, best first, -1 where a list ends early.
+
+    NDCG with gain 1 and discount 1 / log2(rank + 1), against the best list of min(k, relevant) hits (Järvelin,
+    Kekäläinen 2002). Recall: hits over the relevant products. Hit: whether there is any.
+    """
+    products = products[:, :k]
+    count, width = products.shape
+    row = np.repeat(np.arange(count), width)
+    hits = stored(truth.bought, row, products.ravel()).reshape(count, width).astype(float)
+    discount = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.cumsum(discount)[np.minimum(truth.sizes, k).astype(int) - 1]
+    return pd.DataFrame(
+        {
+            "ndcg": hits @ discount[:width] / ideal,
+            "recall": hits.sum(axis=1) / truth.sizes,
+            "hit": (hits.sum(axis=1) > 0).astype(float),
+        },
+        index=truth.rows,
+    )
+
+
+def coverage(products: Ints, catalogue: int) -> float:
+    """Share of the catalogue's products that stand on at least one list."""
+    return len(np.unique(products[products >= 0])) / catalogue
+
+
+def novelty(products: Ints, past: Interactions) -> float:
+    """Mean of -log2(share of customers who had bought the product), over all places (Zhou et al. 2010), in bits."""
+    buyers = np.bincount(past.product[past.pair_starts], minlength=past.shape[1])
+    return float(-np.log2(buyers[products[products >= 0]] / past.shape[0]).mean())
+
+
+def mean_interval(values: Floats) -> Difference:
+    """Mean over customers with its bootstrap interval."""
+    return metric_interval(_both_classes(len(values)), values, _mean)
+
+
+def against(values: Mapping[str, Floats], reference: str) -> dict[str, Difference]:
+    """Each candidate's mean less that of `reference`, on the same resampled customers; values: n per candidate."""
+    return paired_differences(_both_classes(len(values[reference])), values, reference, _mean)
+
+
+def padded(rows: Ints, products: Ints, count: int, k: int = K) -> Ints:
+    """Lists as an array count x k from `candidates.top`'s rows and products; -1 where a list ends early."""
+    out = np.full((count, k), -1, dtype=np.int64)
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    keep = place < k
+    out[rows[keep], place[keep]] = products[keep]
+    return out
+
+
+def _mean(_: Floats, values: Floats) -> float:
+    return float(values.mean())
+
+
+def _both_classes(count: int) -> Floats:
+    # The contest's bootstrap draws again when a resample lacks a class; a mean needs no class, so any two do.
+    if count < 2:
+        raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
+    return (np.arange(count) % 2).astype(np.float64)
+
+
+def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_basket: bool) -> tuple[Ints, Ints]:
+    """Distinct pairs of customers and products of the window's days, numbers into `later`."""
+    start = (later.as_of - as_of).days
+    if start < horizon_days:
+        raise ValueError(
+            f"purchases are known up to {later.as_of}; the {horizon_days} days from {as_of} on end later"
+        )
+    inside = (later.age <= start) & (later.age > start - horizon_days)
+    customer, product, age = later.customer[inside], later.product[inside], later.age[inside]
+    if next_basket:
+        on_first = age == pd.Series(age).groupby(customer).transform("max").to_numpy()
+        customer, product = customer[on_first], product[on_first]
+    pairs = np.unique(customer.astype(np.int64) * later.shape[1] + product)
+    found, named = np.divmod(pairs, later.shape[1])
+    return found, named
+
+
+def stored(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool_]:
+    """Whether the cells are stored in a sparse matrix; a column of -1 is in none."""
+    width = matrix.shape[1]
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    keys = rows * width + matrix.indices
+    return (column >= 0) & np.isin(row * width + column, keys)

@@ -1,0 +1,140 @@
+"""The short summary at the end of a run, read from the published copy.
+
+Belongs here: the figures a newcomer wants first, and how the terminal shows them.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings, SettingsError
+
+# More reasons for rejection than this are summed up in one line.
+_MOST_REASONS = 6
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is loaded. `segments` are name, customers, net revenue at `as_of`, in reading order."""
+
+    ledger: dict[str, tuple[int, int, int, int]]
+    reasons: list[tuple[str, str, int]]
+    days: tuple[str, str, int]
+    customers: int
+    orders: int
+    net_revenue: Decimal
+    known_net_revenue: Decimal
+    currency: str
+    as_of: str
+    segments: list[tuple[str, int, Decimal]]
+
+
+def read_summary(settings: Settings) -> Summary:
+    """Read the figures. Raises SettingsError if nothing has been published."""
+    path = settings.published_path
+    if not path.exists():
+        raise SettingsError(f"{path} does not exist: nothing has been published yet. `clm run` does it.")
+    raw = duckdb.connect(str(path), read_only=True)
+    try:
+        return _read(Connection(raw))
+    finally:
+        raw.close()
+
+
+def _read(connection: Connection) -> Summary:
+    ledger = {
+        table: (d, a, r, u)
+        for table, d, a, r, u in connection.execute(
+            "select contract_table, sum(delivered)::bigint, sum(accepted)::bigint, sum(rejected)::bigint, "
+            "sum(duplicate)::bigint from raw.deliveries group by 1 order by 1"
+        )
+    }
+    reasons = connection.execute(
+        "select contract_table, reason, count(*) from raw.rejects group by all order by 3 desc, 1, 2"
+    )
+    first, last, days = connection.execute(
+        "select min(sales_date)::varchar, max(sales_date)::varchar, count(*) from core.totals_daily"
+    )[0]
+    net, orders = connection.execute(
+        "select coalesce(sum(net_revenue), 0), coalesce(sum(orders), 0)::bigint from core.totals_daily"
+    )[0]
+    customers, known = connection.execute(
+        "select count(distinct customer_id) filter (where orders > 0), coalesce(sum(net_revenue), 0) "
+        "from core.customer_daily"
+    )[0]
+    currency = connection.scalar(
+        "select string_agg(distinct currency, '/') from raw.events "
+        "where event_at >= (select max(sales_date) from core.totals_daily)"
+    )
+    as_of = connection.scalar("select max(as_of) from core.rfm_scores")
+    segments = connection.execute(
+        "select names.segment, count(scores.customer_id), coalesce(sum(scores.monetary), 0) "
+        "from staging.rfm_segment_names as names "
+        "left join core.rfm_scores as scores on names.segment = scores.segment and scores.as_of = ? "
+        "group by names.segment, names.position order by names.position",
+        [as_of],
+    )
+    return Summary(
+        ledger, reasons, (first or "", last or "", days), customers, orders, net, known, currency or "",
+        f"{as_of:%Y-%m-%d}" if as_of else "none yet", segments,
+    )  # fmt: skip
+
+
+def render(summary: Summary, settings: Settings) -> RenderableType:
+    """The summary for a terminal."""
+    rows = Table(
+        "", "delivered", "accepted", "rejected", "duplicate", box=None, header_style="bold", pad_edge=False
+    )
+    for table, numbers in summary.ledger.items():
+        rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers))
+    for column in rows.columns[1:]:
+        column.justify = "right"
+    rejects = [
+        Text(f"  rejected {n:>9,}  {reason} ({table})")
+        for table, reason, n in summary.reasons[:_MOST_REASONS]
+    ]
+    others = summary.reasons[_MOST_REASONS:]
+    if others:
+        rows_left = sum(n for _, _, n in others)
+        rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
+    first, last, days = summary.days
+    facts = Text.assemble(
+        ("\nShop       ", "bold"), f"{settings.source}, {first} to {last}, {days:,} days with events\n",
+        ("Orders     ", "bold"), f"{summary.orders:,}\n",
+        ("Customers  ", "bold"), f"{summary.customers:,} known, with an order\n",
+        ("Net revenue", "bold"), f" {summary.net_revenue:,.2f} {summary.currency}, of it known customers "
+        f"{summary.known_net_revenue:,.2f}\n",
+    )  # fmt: skip
+    total = sum((revenue for _, _, revenue in summary.segments), Decimal(0)) or Decimal(1)
+    segments = Table(
+        f"RFM segment at {summary.as_of}", "customers", "net revenue", "share",
+        box=None, header_style="bold", pad_edge=False,
+    )  # fmt: skip
+    for name, customers, revenue in summary.segments:
+        segments.add_row(name, f"{customers:,}", f"{revenue:,.2f}", f"{revenue / total:.1%}")
+    for column in segments.columns[1:]:
+        column.justify = "right"
+    look = Text.assemble(
+        ("\nWhere to look next\n", "bold"),
+        f"  {_ui(settings):<28}  the Dagster UI: assets, checks, charts, history\n",
+        f"  {_short(settings):<28}  every table, read-only\n",
+        "  marts.rfm_segments            who is in which segment, and where from\n",
+        "  raw.rejects                   every rejected row, whole, with its reason\n",
+    )
+    return Group(rows, *rejects, facts, segments, look)
+
+
+def _ui(settings: Settings) -> str:
+    """The command that shows this shop: a folder of its own has to be named."""
+    folder = settings.data_dir
+    return "make dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} make dev"
+
+
+def _short(settings: Settings) -> str:
+    return str(settings.data_dir / "published" / "clm.duckdb")

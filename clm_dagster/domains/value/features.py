@@ -1,0 +1,152 @@
+"""What a value model sees of a customer: columns of core.customer_features, ratios of them, BG/NBD's expectation.
+
+Belongs here: the checks of frames that come in, the matrix, the simple rules of past spend. Does not: models.
+
+Who is asked about: everybody with an order before as_of, one-time buyers and those long gone included. A guest has
+no customer_id and so no row: guests' revenue is in the shop's totals (core.totals_daily) and nobody's value here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clm_dagster.domains.value.expectation import Expectation, Pace
+from clm_dagster.statistics.evaluation import ContestError, customers
+from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
+
+Floats = NDArray[np.float64]
+
+COUNTS = (
+    "recency_days", "tenure_days", "previous_order_days", "order_days", "orders", "orders_30d", "orders_90d",
+    "orders_180d", "orders_365d", "orders_year_ago_90d", "mean_gap_days", "sd_gap_days", "units",
+    "distinct_products", "visits", "visits_30d", "views", "carts",
+)  # fmt: skip
+MONEY = (
+    "net_revenue", "net_revenue_30d", "net_revenue_90d", "net_revenue_180d", "net_revenue_365d",
+    "average_order_value",
+)  # fmt: skip
+SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
+NEEDED = ("as_of", "customer_id", *COUNTS, *MONEY, *SHARES)
+
+ROUNDING = 16
+
+
+def by_snapshot(features: pd.DataFrame) -> dict[date, pd.DataFrame]:
+    """Customers with an order before as_of, by as_of (`customers.by_snapshot`)."""
+    return customers.by_snapshot(features, NEEDED, lambda frame: frame["order_days"] > 0)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Customers of one as_of as models take them, n rows.
+
+    frame: rows of core.customer_features; expectation: BG/NBD and Gamma-Gamma of each; base: expected revenue and a
+    floor, in money, what learned models predict a ratio to; x: the matrix, n x columns.
+    """
+
+    frame: pd.DataFrame
+    expectation: Expectation
+    base: Floats
+    x: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, pace: Pace, horizon_days: int) -> "Snapshot":
+        """Rows of core.customer_features, all of one as_of, with an order each, at a pace."""
+        said = pace.expect(frame, horizon_days)
+        base = said.revenue + pace.floor
+        return cls(frame, said, base, _matrix(frame, said, base, horizon_days))
+
+
+def past_rate(frame: pd.DataFrame, horizon_days: int) -> Floats:
+    """Net revenue of the last 365 days at its daily rate, times the horizon, shape (n,); never below 0.
+
+    Whoever is younger is divided by his tenure, but by no less than the horizon: a first order yesterday is no
+    order a day.
+    """
+    days = np.clip(frame["tenure_days"].to_numpy(float), min(horizon_days, 365), 365)
+    return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / days * horizon_days
+
+
+def past_year(frame: pd.DataFrame, horizon_days: int) -> Floats:
+    """Net revenue of the last 365 days / 365 * horizon, however young the customer, shape (n,)."""
+    return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / 365 * horizon_days
+
+
+def last_period(frame: pd.DataFrame, horizon_days: int) -> Floats:
+    """Net revenue of the last window the features have that is nearest to the horizon, at its rate, shape (n,)."""
+    window = min((30, 90, 180, 365), key=lambda days: abs(days - horizon_days))
+    spent = np.maximum(frame[f"net_revenue_{window}d"].to_numpy(float), 0)
+    return spent * (horizon_days / window)
+
+
+def labels_of(
+    frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date, column: str = "net_revenue"
+) -> Floats | None:
+    """A column of core.value_labels in the order of the snapshot's customers; None where one has no label."""
+    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")[column]
+    found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
+    return found if len(found) and not np.isnan(found).any() else None
+
+
+def checked_labels(
+    frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: tuple[date, ...], horizon_days: int
+) -> dict[date, Floats]:
+    """Net revenue within the horizon for each of the snapshots `days`, in the order of its customers.
+
+    Raises ContestError for another horizon, a snapshot without all its labels, too few customers, or one where
+    nobody spent anything.
+    """
+    others = set(labels["horizon_days"]) - {horizon_days}
+    if others:
+        raise ContestError(
+            f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
+            "core.value_labels again after a change of CLM_VALUE_HORIZON_DAYS"
+        )
+    result = {}
+    for day in days:
+        count = len(frames[day])
+        if count < MIN_CUSTOMERS:
+            raise ContestError(
+                f"as_of {day}: {count} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
+                "take later snapshots"
+            )
+        y = labels_of(frames, labels, day)
+        if y is None:
+            raise ContestError(
+                f"as_of {day}: not all of its {count} customers have a label. Labels are mature once every day of "
+                "their horizon is loaded, and come from the same days as the features: load those days, "
+                "materialize core.customer_features again, or take an earlier as_of"
+            )
+        if y.max() <= 0 or y.sum() <= 0:
+            raise ContestError(
+                f"as_of {day}: the net revenue of its {count} customers in the {horizon_days} days after is "
+                f"{y.sum():.2f}; nothing can be learnt of spend from it: choose another CLM_VALUE_HORIZON_DAYS"
+            )
+        result[day] = y
+    return result
+
+
+def _matrix(frame: pd.DataFrame, said: Expectation, base: Floats, horizon_days: int) -> pd.DataFrame:
+    """Counts and money as signed logarithms, shares as they are, and each money column over `base`.
+
+    No tree minds a logarithm; a network and a linear model need it. Missing stays missing. Rounded to a
+    sixteenth, 6% of an amount: with so few values, boosting with weights bins a column in a tenth of the time.
+    """
+    raw = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in (*COUNTS, *MONEY)}
+    columns = {name: np.sign(values) * np.log1p(np.abs(values)) for name, values in raw.items()}
+    columns |= {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in SHARES}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_gap = raw["recency_days"] / np.where(raw["mean_gap_days"] > 0, raw["mean_gap_days"], np.nan)
+    columns["recency_by_gap"] = np.log1p(by_gap)
+    columns["expected_orders"] = np.log1p(said.orders)
+    columns["expected_spend"] = np.log1p(said.spend)
+    columns["expected_revenue"] = np.log1p(said.revenue)
+    columns["no_order"] = said.no_order
+    for name in ("net_revenue_30d", "net_revenue_90d", "net_revenue_180d"):
+        columns[f"{name}_by_expected"] = np.log1p(np.maximum(raw[name], 0) / base)
+    columns["past_rate_by_expected"] = np.log1p(past_rate(frame, horizon_days) / base)
+    return (pd.DataFrame(columns) * ROUNDING).round() / ROUNDING

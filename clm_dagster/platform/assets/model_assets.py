@@ -1,0 +1,271 @@
+"""Models as assets: dependencies, partitions, and what a build says of itself.
+
+Belongs here: a build inside a Dagster step, from the lock to the metadata. Does not: SQL (`building`),
+what is stale (`versions`, `planning`), pictures (each room draws its own).
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from clm_dagster.platform.assets.node_assets import (
+    add_partition_metadata,
+    asset_key,
+    batch_of,
+    check_specs,
+    day_keys,
+    freshness_of,
+    keys_of_run,
+    partitions_of,
+    run_checks,
+    table_schema,
+)
+from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.build_ledger.versions import Builds, Version
+from clm_dagster.platform.dbt_project.building import Slice, Snapshot, compile_model, materialize, time_column
+from clm_dagster.platform.dbt_project.lineage import column_lineage
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.partitions import all_days_before, as_of_of_key, parse_day, span
+from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.settings import Settings
+
+# Reads its relation (all of it) and returns markdown with a picture, or None for nothing to show.
+Chart = Callable[[Connection], str | None]
+# Reads what it likes and returns further metadata: what a person should know beside the rows.
+Facts = Callable[[Connection], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: nothing, or problems as sentences, which warn or fail."""
+
+    problems: Sequence[str] = ()
+    fails: bool = False
+
+
+# Looks at a model (all of it) and says what a person should know.
+ModelCheck = Callable[[Connection], Finding]
+# The one source that is partitioned: by day.
+EVENTS = "raw.events"
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a room adds to the asset of one model."""
+
+    chart: Chart | None = None
+    facts: Facts | None = None
+    checks: Mapping[str, ModelCheck] = field(default_factory=dict)
+
+    def specs(self, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+        """Its checks, as Dagster is told of them."""
+        return [
+            dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip())
+            for name, check in self.checks.items()
+        ]
+
+    def run_checks(self, connection: Connection, key: dg.AssetKey) -> list[dg.AssetCheckResult]:
+        """Run its checks."""
+        found = {name: check(connection) for name, check in self.checks.items()}
+        return [
+            dg.AssetCheckResult(
+                check_name=name,
+                asset_key=key,
+                passed=not finding.problems,
+                severity=dg.AssetCheckSeverity.ERROR if finding.fails else dg.AssetCheckSeverity.WARN,
+                description="; ".join(finding.problems) or None,
+            )
+            for name, finding in found.items()
+        ]
+
+
+def model_asset(project: Project, model: Model, settings: Settings, added: Additions) -> dg.AssetsDefinition:
+    """The asset of a model."""
+
+    @dg.asset(
+        key=asset_key(model),
+        deps=[_dependency(project, model, name, settings) for name in model.needs],
+        description=model.description,
+        group_name=model.dagster.get("group", model.schema),
+        owners=model.dagster.get("owners"),
+        kinds={"duckdb", "sql", *model.dagster.get("kinds", ())},
+        tags={
+            "layer": model.schema,
+            "materialized": model.materialized,
+            **_job(project, model),
+        },
+        code_version=model.code_version,
+        check_specs=check_specs(model) + added.specs(asset_key(model)),
+        partitions_def=partitions_of(model.partitions, settings),
+        backfill_policy=dg.BackfillPolicy.single_run() if model.partitions else None,
+        freshness_policy=freshness_of(_calendar(model), settings),
+        metadata={
+            "dagster/column_schema": table_schema(model),
+            "dagster/table_name": model.relation,
+            "file": str(model.path.relative_to(project.path)),
+        },
+    )
+    def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+        return _run(context, warehouse, project, model, settings, added)
+
+    return run
+
+
+def _job(project: Project, model: Model) -> dict[str, str]:
+    """The tag that puts a model without days of its own into the job after which it is as it should be."""
+    if model.name in project.readers_of_python:
+        return {"job": "scores"}
+    return {"job": "snapshots"} if project.looks_at_snapshots(model.name) else {}
+
+
+def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
+    upstream = project.nodes[name]
+    daily = name == EVENTS or (isinstance(upstream, Model) and upstream.partitions == DAILY)
+    if daily and model.partitions == SNAPSHOT:
+        return dg.AssetDep(asset_key(upstream), partition_mapping=all_days_before(settings))
+    return dg.AssetDep(asset_key(upstream))
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    project: Project,
+    model: Model,
+    settings: Settings,
+    added: Additions,
+) -> dg.MaterializeResult:
+    """Build a model's partitions of this run, check them, and say what happened."""
+    start = time.perf_counter()
+    with warehouse.connect(model.relation) as connection:
+        keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
+        sql = ""
+        with connection.transaction():
+            connection.execute(f"create schema if not exists {model.schema}")
+            for name in model.refs:
+                if project.is_written_by_python(name):
+                    connection.make_fit(project.nodes[name].relation, project.nodes[name].types)
+            for number, piece in enumerate(_pieces(model, keys)):
+                sql = compile_model(project, model, piece)
+                materialize(connection, model, model.relation, sql, piece, first=number == 0)
+            if model.window == DAILY:
+                _forget_outside(connection, model, settings)
+            counts = _count(connection, model, keys)
+            rows = connection.scalar(f"select count(*) from {model.relation}")
+            known_at = _record(connection, project, model, counts, rows, context.run.run_id)
+        results = run_checks(connection, project, model, _where(model, keys))
+        results += added.run_checks(connection, asset_key(model))
+        facts = dict(added.facts(connection)) if added.facts else {}
+        picture = added.chart(connection) if added.chart else None
+    # The picture first: people look for it, and the SQL is long.
+    heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(picture)} if picture else {}
+    heavy |= facts
+    heavy |= {
+        "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
+        "dagster/column_lineage": _lineage(project, model, sql, settings.data_dir / "cache" / "lineage"),
+    }
+    rest = add_partition_metadata(context, asset_key(model), counts, heavy)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "rows_of_this_run": sum(counts.values()) if counts else rows,
+            "seconds": round(time.perf_counter() - start, 3),
+            **({"known_at": str(known_at)} if known_at else {}),
+            **rest,
+        },
+        check_results=results,
+    )
+
+
+def _forget_outside(connection: Connection, model: Model, settings: Settings) -> None:
+    """Remove days that no partition stands for: the shop's dates were others when they were built."""
+    start, end = span(settings)
+    column = time_column(model)
+    beyond = f" or {column} >= timestamp '{end} 00:00:00'" if end else ""
+    connection.execute(f"delete from {model.relation} where {column} < timestamp '{start} 00:00:00'{beyond}")
+    versions.forget(connection, model.relation, str(start), str(end) if end else None)
+
+
+def _all_days(connection: Connection) -> list[str]:
+    """Every day that is loaded: what a daily model without partitions is built over as a whole."""
+    stored = Builds.read(connection).keys(EVENTS)
+    if not stored:
+        raise dg.Failure("raw.events has no day yet; materialize raw/events first, or `clm run`")
+    return day_keys(batch_of(stored))
+
+
+def _pieces(model: Model, keys: Sequence[str]) -> Sequence[Slice]:
+    """What is built one after the other: a range of days, each snapshot, or the whole."""
+    if model.window == DAILY:
+        return [batch_of(keys)]
+    if model.window == SNAPSHOT:
+        return [Snapshot(as_of_of_key(key)) for key in keys]
+    return [None]
+
+
+def _calendar(model: Model) -> str | None:
+    """What its rows go by, also where it is built as a whole (a view over snapshots)."""
+    return model.window or model.partitions
+
+
+def _where(model: Model, keys: Sequence[str]) -> str | None:
+    """The rows of this run; None for all there are."""
+    if not keys or not _calendar(model):
+        return None
+    if _calendar(model) == DAILY:
+        return batch_of(keys).where(time_column(model))
+    first, last = as_of_of_key(keys[0]), as_of_of_key(keys[-1])
+    return f"{time_column(model)} between timestamp '{first}' and timestamp '{last}'"
+
+
+def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[str, int]:
+    """Rows of each partition of this run, zero where there is none; nothing for a model without."""
+    where = _where(model, keys)
+    if where is None:
+        return {}
+    found = dict(
+        connection.execute(
+            f"select cast({time_column(model)} as date), count(*) from {model.relation} "
+            f"where {where} group by all"
+        )
+    )
+    if _calendar(model) == DAILY:
+        return {key: found.get(parse_day(key), 0) for key in keys}
+    return {key: found.get(as_of_of_key(key).date(), 0) for key in keys}
+
+
+def _record(
+    connection: Connection,
+    project: Project,
+    model: Model,
+    counts: Mapping[str, int],
+    rows: int,
+    run_id: str,
+) -> datetime | None:
+    """Write the ledger of builds, in the transaction of the build; returns what was known by then.
+
+    A view's rows are as new as what it reads: its code is all that is stored of it.
+    """
+    built = counts if model.window else {versions.WHOLE: rows}
+    if model.materialized == "view":
+        expected = {versions.WHOLE: Version(model.code_version)}
+    else:
+        expected = Builds.read(connection).expected(project, model.name, list(built))
+    stored = [(key, version, built[key]) for key, version in expected.items()]
+    versions.record(connection, model.relation, stored, run_id)
+    return max((v.known_at for v in expected.values() if v.known_at), default=None)
+
+
+def _lineage(project: Project, model: Model, sql: str, cache: Path) -> dg.TableColumnLineage:
+    upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
+    schema = {relation: node.types for relation, node in upstream.items()}
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key(upstream[relation]), source) for relation, source in sources]
+            for column, sources in column_lineage(sql, schema, cache).items()
+        }
+    )

@@ -1,0 +1,153 @@
+"""What every asset is made of that stands for a relation: key, calendar, docs, checks, row counts.
+
+Belongs here: the words of Dagster for a node of the project. Does not: running anything but checks.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from clm_dagster.platform.dbt_project.building import Batch, failing_rows
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
+from clm_dagster.platform.dbt_project.properties import Column, DataTest
+from clm_dagster.platform.partitions import daily_partitions, days_between, parse_day, snapshot_partitions
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
+
+
+def asset_key(node: Node) -> dg.AssetKey:
+    """`[schema, name]`."""
+    return dg.AssetKey([node.schema, node.name])
+
+
+def partitions_of(calendar: str | None, settings: Settings) -> dg.TimeWindowPartitionsDefinition | None:
+    """The partitions definition of a calendar."""
+    if calendar == DAILY:
+        return daily_partitions(settings)
+    return snapshot_partitions(settings) if calendar == SNAPSHOT else None
+
+
+def freshness_of(calendar: str | None, settings: Settings) -> dg.FreshnessPolicy | None:
+    """How old an asset may grow. A historical source is as fresh as it will ever be: no policy."""
+    if not settings.is_live:
+        return None
+    day = timedelta(days=1)
+    if calendar == SNAPSHOT:
+        return dg.FreshnessPolicy.time_window(fail_window=9 * day, warn_window=8 * day)
+    return dg.FreshnessPolicy.time_window(fail_window=2 * day, warn_window=1.25 * day)
+
+
+def table_schema(node: Node) -> dg.TableSchema:
+    """Documented columns with constraints and tags."""
+    unique = [test.column for test in node.tests if test.kind == "unique"]
+    return dg.TableSchema(
+        columns=[_column(column) for column in node.columns],
+        constraints=dg.TableConstraints(other=[f"one row per {column}" for column in unique]),
+    )
+
+
+def _column(column: Column) -> dg.TableColumn:
+    kinds = {test.kind: test for test in column.tests}
+    other = []
+    if "accepted_values" in kinds:
+        other.append(f"one of {', '.join(map(str, kinds['accepted_values'].arguments['values']))}")
+    if "relationships" in kinds:
+        other.append(f"in {kinds['relationships'].related}.{kinds['relationships'].arguments['field']}")
+    return dg.TableColumn(
+        column.name,
+        (column.data_type or "unknown").upper(),
+        description=column.description,
+        tags={"pii": column.meta["pii"]} if "pii" in column.meta else {},
+        constraints=dg.TableColumnConstraints(
+            nullable="not_null" not in kinds, unique="unique" in kinds, other=other
+        ),
+    )
+
+
+def check_specs(node: Node) -> list[dg.AssetCheckSpec]:
+    """One check for each data test; those of severity `error` block what comes after."""
+    return [
+        dg.AssetCheckSpec(
+            test.name,
+            asset=asset_key(node),
+            description=f"dbt data test {test.kind} on {test.column}.",
+            blocking=test.severity == "error",
+        )
+        for test in node.all_tests
+    ]
+
+
+def run_checks(
+    connection: Connection, project: Project, node: Node, where: str | None
+) -> list[dg.AssetCheckResult]:
+    """Run a node's data tests on the rows that a condition holds for."""
+    relation = f"(select * from {node.relation} where {where})" if where else node.relation
+    return [_check(connection, project, node, test, relation) for test in node.all_tests]
+
+
+def _check(
+    connection: Connection, project: Project, node: Node, test: DataTest, relation: str
+) -> dg.AssetCheckResult:
+    sql = failing_rows(test, relation, lambda name: project.nodes[name].relation)
+    failing = int(connection.scalar(sql))
+    return dg.AssetCheckResult(
+        check_name=test.name,
+        asset_key=asset_key(node),
+        passed=failing == 0,
+        severity=dg.AssetCheckSeverity[test.severity.upper()],
+        metadata={"failing_rows": failing, "query": dg.MetadataValue.md(f"```sql\n{sql}\n```")},
+    )
+
+
+def keys_of_run(context: dg.AssetExecutionContext) -> list[str]:
+    """Partition keys of this step; of an asset without partitions, the range its run is for."""
+    if context.assets_def.partitions_def is not None:
+        return list(context.partition_keys)
+    tags = context.run.tags
+    first = tags.get("dagster/asset_partition_range_start", tags.get("dagster/partition"))
+    last = tags.get("dagster/asset_partition_range_end", first)
+    if first is None or last is None:
+        return []
+    return day_keys(batch_of([first, last]))
+
+
+def batch_of(keys: Sequence[str]) -> Batch:
+    """Consecutive daily keys as a range of days."""
+    return Batch(parse_day(keys[0]), parse_day(keys[-1]) + timedelta(days=1))
+
+
+def day_keys(batch: Batch) -> list[str]:
+    """The daily keys of a range of days."""
+    return [day.isoformat() for day in days_between(batch.start, batch.end)]
+
+
+def count_by_day(connection: Connection, relation: str, column: str, batch: Batch) -> dict[str, int]:
+    """Rows of each day of a batch, zero where there is none."""
+    found = dict(
+        connection.execute(
+            f"select cast(cast({column} as date) as varchar), count(*) from {relation} "
+            f"where {batch.where(column)} group by all"
+        )
+    )
+    return {key: found.get(key, 0) for key in day_keys(batch)}
+
+
+def add_partition_metadata(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, counts: dict[str, int], last: dict[str, Any]
+) -> dict[str, Any]:
+    """Row counts go to each partition's event, the heavy rest only to the last one's.
+
+    An event is stored for every partition: a chart in each of a thousand would swell Dagster's
+    store. Returns what is left for an asset without partitions.
+    """
+    if context.assets_def.partitions_def is None:
+        return last
+    newest = next(reversed(counts), None)
+    for partition, count in counts.items():
+        extra = last if partition == newest else {}
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": count, **extra}, asset_key=key, partition_key=partition
+        )
+    return {}

@@ -1,0 +1,102 @@
+"""Seeds as assets: rules that people edit, refused while they are wrong.
+
+Belongs here: loading a CSV file whole or not at all. Does not: what makes rules wrong (each room
+hands in its own checks).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from clm_dagster.platform.assets.node_assets import asset_key, check_specs, run_checks, table_schema
+from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.build_ledger.versions import Version
+from clm_dagster.platform.dbt_project.building import load_seed
+from clm_dagster.platform.dbt_project.project import Project, Seed
+from clm_dagster.platform.warehouse import Connection, Warehouse
+
+# Looks at a seed's new rows in a relation and says what is wrong with them.
+SeedCheck = Callable[[Connection, str], list[str]]
+_SHOWN_ROWS = 50
+
+
+class _RefusedError(Exception):
+    """Undoes the transaction in which refused rows were loaded."""
+
+
+def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) -> dg.AssetsDefinition:
+    """The asset of a seed. Rows that one of `checks` objects to leave those there were before."""
+    key = asset_key(seed)
+    specs = check_specs(seed) + [
+        dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip(), blocking=True)
+        for name, check in checks.items()
+    ]
+
+    @dg.asset(
+        key=key,
+        description=seed.description,
+        group_name=seed.dagster.get("group", seed.schema),
+        owners=seed.dagster.get("owners"),
+        kinds={"duckdb", "csv"},
+        tags={"layer": "seed"},
+        code_version=seed.code_version,
+        check_specs=specs,
+        metadata={"dagster/column_schema": table_schema(seed), "dagster/table_name": seed.relation},
+    )
+    def load(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+        start = time.perf_counter()
+        with warehouse.connect(seed.relation) as connection:
+            problems = _replace(connection, seed, checks, context.run.run_id)
+            if not any(problems.values()):
+                results = run_checks(connection, project, seed, None)
+                rows = connection.frame(f"select * from {seed.relation} limit {_SHOWN_ROWS}")
+                count = connection.scalar(f"select count(*) from {seed.relation}")
+        for name, found in problems.items():
+            yield dg.AssetCheckResult(
+                check_name=name,
+                passed=not found,
+                description="; ".join(found) or None,
+                metadata={"problems": dg.MetadataValue.md("\n".join(f"- {text}" for text in found))},
+            )
+        refused = [text for found in problems.values() for text in found]
+        if refused:
+            raise dg.Failure(
+                f"{seed.path} is refused and the rows there were before are kept: " + "; ".join(refused)
+            )
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": count,
+                "seconds": round(time.perf_counter() - start, 3),
+                "rows": dg.MetadataValue.md(_markdown(list(rows.columns), rows.to_numpy().tolist())),
+            },
+            check_results=results,
+        )
+
+    return load
+
+
+def _replace(
+    connection: Connection, seed: Seed, checks: Mapping[str, SeedCheck], run_id: str
+) -> dict[str, list[str]]:
+    """Load the file unless a check objects; returns what each has to say."""
+    problems: dict[str, list[str]] = {}
+    try:
+        with connection.transaction():
+            load_seed(connection, seed, seed.relation)
+            problems = {name: check(connection, seed.relation) for name, check in checks.items()}
+            if any(problems.values()):
+                raise _RefusedError
+            count = connection.scalar(f"select count(*) from {seed.relation}")
+            built = (versions.WHOLE, Version(seed.code_version), count)
+            versions.record(connection, seed.relation, [built], run_id)
+    except _RefusedError:
+        pass
+    return problems
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)

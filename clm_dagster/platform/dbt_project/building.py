@@ -1,0 +1,223 @@
+"""Run models in DuckDB: in place, or into a scratch schema over other inputs.
+
+Belongs here: SQL execution of models and their data tests. Does not: Dagster, locks, what is stale.
+
+`build` is the one door through which tests, replays and proofs run any part of the project: the
+project is a function of its sources and variables.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+import pandas as pd
+
+from clm_dagster.platform.dbt_project.project import Model, Node, Project
+from clm_dagster.platform.dbt_project.properties import DataTest
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The days [start, end) that a microbatch replaces."""
+
+    start: date
+    end: date
+
+    def where(self, column: str) -> str:
+        """The batch as a condition on a column."""
+        return f"{column} >= timestamp '{self.start} 00:00:00' and {column} < timestamp '{self.end} 00:00:00'"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state at one instant, which is a midnight: roll-ups are by day."""
+
+    as_of: datetime
+
+    def __post_init__(self) -> None:
+        if self.as_of.time() != time.min or self.as_of.tzinfo is not None:
+            raise ValueError(f"as_of {self.as_of} is not a shop-local midnight")
+
+    def where(self, column: str) -> str:
+        """The snapshot as a condition on a column."""
+        return f"{column} = timestamp '{self.as_of}'"
+
+
+Slice = Batch | Snapshot | None
+
+
+def compile_model(
+    project: Project,
+    model: Model,
+    piece: Slice = None,
+    relations: Callable[[str], str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> str:
+    """SQL of a model for a day range, an as_of, or (None) as a whole.
+
+    As in dbt, a microbatch reads just its batch of every upstream that has an `event_time`.
+    """
+
+    def relation(name: str) -> str:
+        node = project.nodes[name]
+        found = relations(name) if relations else node.relation
+        if isinstance(piece, Batch) and model.materialized == "microbatch" and node.event_time:
+            return f"(select * from {found} where {piece.where(node.event_time)})"
+        return found
+
+    values = dict(variables or {})
+    if isinstance(piece, Snapshot):
+        values["as_of"] = str(piece.as_of)
+    if model.materialized == "snapshot" and not values.get("as_of"):
+        raise ProjectError(f"{model.path}: a snapshot is built at an as_of, none was given")
+    return project.renderer.render(model.path, relation, values, this=model.relation)
+
+
+def materialize(
+    connection: Connection, model: Model, target: str, sql: str, piece: Slice = None, first: bool = True
+) -> None:
+    """Put a model's rows in place of those it had. Call it inside a transaction.
+
+    `first` is false for a further piece of a step: the table has its columns by then.
+    """
+    if model.materialized == "view":
+        connection.drop_unless(target, "VIEW")
+        connection.execute(f"create or replace view {target} as {sql}")
+    elif piece is None:
+        connection.drop_unless(target, "BASE TABLE")
+        connection.execute(f"create or replace table {target} as {sql}")
+    else:
+        connection.replace_rows(target, sql, piece.where(time_column(model)), same_columns=not first)
+
+
+def time_column(model: Model) -> str:
+    """The column that says which partition a row belongs to."""
+    return str(model.config.get("unique_key") or model.event_time)
+
+
+def load_seed(connection: Connection, seed: Node, target: str) -> None:
+    """Replace a seed's table with its file's rows. Call it inside a transaction."""
+    path = literal(seed.path)
+    columns = connection.columns(f"select * from read_csv({path}, header = true, delim = ',')")
+    documented = {column.name: column.data_type for column in seed.columns}
+    if documented and set(columns) != set(documented):
+        raise ProjectError(
+            f"{seed.path}: expected the columns {', '.join(documented)}, found {', '.join(columns)}"
+        )
+    types = {name: documented.get(name) or kind for name, kind in columns.items()}
+    listed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+    connection.execute(
+        f"create or replace table {target} as "
+        f"select * from read_csv({path}, header = true, delim = ',', columns = {{{listed}}})"
+    )
+
+
+def literal(value: object) -> str:
+    """Text as SQL writes it."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def failing_rows(test: DataTest, relation: str, relations: Callable[[str], str]) -> str:
+    """A query for the number of rows (or, for unique, of values) that fail a data test."""
+    column = test.column
+    if test.kind == "not_null":
+        return f"select count(*) from {relation} where {column} is null"
+    if test.kind == "unique":
+        return (
+            f"select count(*) from (select {column} from {relation} "
+            f"where {column} is not null group by {column} having count(*) > 1)"
+        )
+    if test.kind == "accepted_values":
+        write = literal if test.arguments.get("quote", True) else str
+        values = ", ".join(write(value) for value in test.arguments["values"])
+        return f"select count(*) from {relation} where {column} not in ({values})"
+    other, key = relations(str(test.related)), test.arguments["field"]
+    return (
+        f"select count(*) from {relation} as child where child.{column} is not null "
+        f"and not exists (select 1 from {other} as parent where parent.{key} = child.{column})"
+    )
+
+
+def build(
+    connection: Connection,
+    project: Project,
+    models: Iterable[str],
+    schema: str,
+    sources: Mapping[str, str | pd.DataFrame],
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+    start: date | None = None,
+    end: date | None = None,
+) -> dict[str, str]:
+    """Build models, and every model they need, into one scratch schema.
+
+    `sources` gives what is not built: names of sources (`raw.events`), seeds or models, each with a
+    relation or a frame of its own; a source that is not named is read where it stands, one that Python writes and
+    has not yet is empty.
+    Microbatches are built over [start, end); start is the variable `start_date` and end is `as_of`
+    unless they are given. `known_at` restricts every raw table to what was known then.
+    Returns the relation of every model built. Raises ProjectError for an unknown name, ValueError
+    for an as_of that is no midnight.
+    """
+    snapshot = Snapshot(as_of) if as_of else None
+    for name in (*models, *sources):
+        if name not in project.nodes:
+            raise ProjectError(f"there is no model, seed or source {name!r}")
+    connection.execute(f"create schema if not exists {schema}")
+    relations: dict[str, str] = {}
+    for name, given in sources.items():
+        if isinstance(given, pd.DataFrame):
+            relations[name] = f"{schema}.{name.replace('.', '__')}"
+            connection.load_frame(relations[name], given)
+        else:
+            relations[name] = given
+    built: dict[str, str] = {}
+    batch = _batch(project, as_of, start, end)
+    variables = {
+        "as_of": str(as_of) if as_of else None,
+        "known_at": str(known_at) if known_at else None,
+    }
+    for name in needed(project, models, without=relations):
+        node = project.nodes[name]
+        if not isinstance(node, Model):
+            relations[name] = node.relation
+            if project.is_written_by_python(name):
+                connection.make_fit(node.relation, node.types)
+            if name in project.seeds:
+                relations[name] = f"{schema}.{name}"
+                load_seed(connection, node, relations[name])
+            continue
+        piece: Slice = None
+        if node.materialized == "microbatch":
+            piece = batch
+        elif node.materialized == "snapshot":
+            piece = snapshot
+        relations[name] = built[name] = f"{schema}.{name}"
+        sql = compile_model(project, node, piece, relations.__getitem__, variables)
+        with connection.transaction():
+            materialize(connection, node, built[name], sql, piece)
+    return built
+
+
+def needed(project: Project, models: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+    """The models and all they refer to, upstream first; what `without` names is not entered."""
+    wanted: set[str] = set()
+    stack = list(models)
+    while stack:
+        name = stack.pop()
+        if name in wanted or name in without:
+            continue
+        wanted.add(name)
+        node = project.nodes[name]
+        if isinstance(node, Model):
+            stack.extend(node.refs)
+    return [name for name in project.nodes if name in wanted]
+
+
+def _batch(project: Project, as_of: datetime | None, start: date | None, end: date | None) -> Batch | None:
+    first = start or date.fromisoformat(str(project.variables["start_date"]))
+    last = end or (as_of.date() if as_of else None)
+    return Batch(first, last) if last else None

@@ -1,0 +1,356 @@
+"""Read and check a dbt folder: models, sources, seeds, docs, data tests, variables.
+
+Belongs here: what can be known without a database. Does not: running anything (`building`), or
+Dagster (`assets`). Whatever is wrong with the folder is an error here, with file and line.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.properties import (
+    Column,
+    Config,
+    DataTest,
+    Entry,
+    Properties,
+    read_properties,
+)
+from clm_dagster.platform.dbt_project.rendering import Capture, Renderer
+from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
+
+MATERIALIZATIONS = ("view", "table", "incremental")
+_SHARED_CONFIG = {"schema", "event_time", "tags", "meta"}
+_MODEL_CONFIG = _SHARED_CONFIG | {
+    "materialized", "incremental_strategy", "unique_key", "batch_size", "begin",
+}  # fmt: skip
+# Configuration that decides no row of a model, and so no version of it.
+_ROWLESS_CONFIG = {"begin", "tags", "meta"}
+# Two names of the calendar that a model is materialized by; None is "as a whole".
+DAILY, SNAPSHOT = "daily", "snapshot"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What models, seeds and source tables share: a relation with docs and tests."""
+
+    name: str
+    schema: str
+    path: Path
+    description: str = ""
+    columns: tuple[Column, ...] = ()
+    tests: tuple[DataTest, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def relation(self) -> str:
+        """`schema.name`, as SQL names it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def event_time(self) -> str | None:
+        """The column that says when a row happened, if the node has one."""
+        return self.config.get("event_time")
+
+    @property
+    def dagster(self) -> dict[str, Any]:
+        """Dagster's own words, from `meta.dagster`."""
+        return dict(self.config.get("meta", {}).get("dagster", {}))
+
+    @property
+    def types(self) -> dict[str, str]:
+        """What each documented column is stored as."""
+        return {column.name: column.data_type or "VARCHAR" for column in self.columns}
+
+    @property
+    def all_tests(self) -> tuple[DataTest, ...]:
+        """Tests of the node and of its columns."""
+        return self.tests + tuple(test for column in self.columns for test in column.tests)
+
+
+@dataclass(frozen=True)
+class Seed(Node):
+    """A CSV file of rules that people edit."""
+
+    @cached_property
+    def code_version(self) -> str:
+        """Hash of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Source(Node):
+    """A table that something else writes: the loader, or a room's Python."""
+
+    @property
+    def partitions(self) -> str | None:
+        """The calendar it is written by, where `meta.dagster.partitions` says so."""
+        return self.dagster.get("partitions")
+
+
+@dataclass(frozen=True)
+class Model(Node):
+    """A SQL file; `refs` are the nodes it reads, each with the place that says so."""
+
+    sql: str = ""
+    refs: Mapping[str, Where] = field(default_factory=dict)
+    code_version: str = ""
+
+    @property
+    def materialized(self) -> str:
+        """`view`, `table`, `microbatch` or `snapshot`."""
+        if self.config["materialized"] != "incremental":
+            return str(self.config["materialized"])
+        return "microbatch" if self.config["incremental_strategy"] == "microbatch" else "snapshot"
+
+    @property
+    def window(self) -> str | None:
+        """The calendar that the model is built by: daily, snapshot, or None for as a whole."""
+        return {"microbatch": DAILY, "snapshot": SNAPSHOT}.get(self.materialized)
+
+    @property
+    def partitions(self) -> str | None:
+        """The calendar of its Dagster asset: the window, unless `meta.dagster.partitions` says else."""
+        stated = self.dagster.get("partitions", self.window)
+        return None if stated == "none" else stated
+
+    @property
+    def needs(self) -> dict[str, Where]:
+        """What must be there before it: all it reads, and all that its data tests look into."""
+        related = {test.related: test.where for test in self.all_tests if test.related}
+        return related | dict(self.refs)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A whole folder, checked: every ref resolves, nothing is cyclic, every name is known."""
+
+    path: Path
+    variables: dict[str, Any]
+    nodes: dict[str, Node]
+    renderer: Renderer
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Models in an order in which each comes after what it refers to."""
+        return {name: n for name, n in self.nodes.items() if isinstance(n, Model)}
+
+    @property
+    def seeds(self) -> dict[str, Seed]:
+        """Seeds by name."""
+        return {name: n for name, n in self.nodes.items() if isinstance(n, Seed)}
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Source tables by `source.table`."""
+        return {name: n for name, n in self.nodes.items() if isinstance(n, Source)}
+
+    def looks_at_snapshots(self, name: str) -> bool:
+        """Whether a model is a snapshot, or reads one, directly or not."""
+        node = self.nodes[name]
+        return isinstance(node, Model) and (
+            node.window == SNAPSHOT or any(self.looks_at_snapshots(ref) for ref in node.refs)
+        )
+
+    def is_written_by_python(self, name: str) -> bool:
+        """Whether a node is a table that Python writes, a snapshot at a time."""
+        node = self.nodes[name]
+        return isinstance(node, Source) and node.partitions == SNAPSHOT
+
+    @cached_property
+    def readers_of_python(self) -> list[str]:
+        """Models that read a table that Python writes, directly or not; upstream first."""
+        found: list[str] = []
+        for name, model in self.models.items():
+            if any(self.is_written_by_python(ref) or ref in found for ref in model.refs):
+                found.append(name)
+        return found
+
+    def model(self, name: str) -> Model:
+        """A model by name. Raises ProjectError that lists those there are."""
+        found = self.nodes.get(name)
+        if not isinstance(found, Model):
+            raise ProjectError(f"no model {name!r}; the models are {', '.join(self.models)}")
+        return found
+
+
+def load_project(path: Path, **variables: Any) -> Project:
+    """Read a dbt folder. `variables` go before the defaults of dbt_project.yml.
+
+    Raises ProjectError, with file and line, for unknown refs, cycles, unknown configuration or
+    property keys, undefined variables or macros, docs of a model that is not there.
+    """
+    file = path / "dbt_project.yml"
+    settings = yaml_lines.load(file)
+    if "name" not in settings:
+        raise ProjectError(f"{file}:1: 'name' is missing")
+    defaults = yaml_lines.plain(settings.get("vars") or {})
+    unknown = set(variables) - set(defaults)
+    if unknown:
+        raise ProjectError(
+            f"{settings.where('vars')}: vars lacks {', '.join(sorted(unknown))}; dbt needs a default"
+        )
+    renderer = Renderer.load(path, defaults | variables)
+    properties = read_properties(path)
+    nodes: dict[str, Node] = {}
+    nodes |= _sources(properties)
+    nodes |= _seeds(path, settings, properties)
+    nodes |= _models(path, settings, properties, renderer, nodes)
+    return _ordered(Project(path, renderer.variables, nodes, renderer))
+
+
+# ------------------------------------------------------------------------------- reading
+
+
+def _sources(properties: Properties) -> dict[str, Source]:
+    nodes = {}
+    for full_name, entry in properties.sources.items():
+        name = full_name.split(".", 1)[1]
+        source = Source(name, entry.config.values["schema"], entry.where.path)
+        nodes[full_name] = _documented(source, entry, entry.config, _SHARED_CONFIG)
+    return nodes
+
+
+def _seeds(path: Path, settings: LinedDict, properties: Properties) -> dict[str, Seed]:
+    nodes: dict[str, Seed] = {}
+    for name, file in _files(path, "seeds", "csv", {}).items():
+        entry = properties.seeds.get(name, Entry(Where(file, 1)))
+        config = _folder_config(settings, "seeds", file.relative_to(path / "seeds").parent)
+        config = config.under(entry.config)
+        seed = Seed(name, str(config.values.get("schema", "staging")), file)
+        nodes[name] = _documented(seed, entry, config, _SHARED_CONFIG)
+    _all_there(properties.seeds, nodes, path / "seeds")
+    return nodes
+
+
+def _models(
+    path: Path, settings: LinedDict, properties: Properties, renderer: Renderer, others: Mapping[str, Node]
+) -> dict[str, Model]:
+    nodes: dict[str, Model] = {}
+    for name, file in _files(path, "models", "sql", others).items():
+        capture = renderer.capture(file)
+        entry = properties.models.get(name, Entry(Where(file, 1)))
+        stated = Config(capture.config, dict.fromkeys(capture.config, Where(file, capture.config_line)))
+        config = _folder_config(settings, "models", file.relative_to(path / "models").parent)
+        config = config.under(entry.config).under(stated)
+        config.values.setdefault("materialized", "view")
+        model = Model(name, str(config.values.get("schema", "main")), file, sql=file.read_text())
+        model = _documented(model, entry, config, _MODEL_CONFIG)
+        _check_materialization(config, Where(file, capture.config_line))
+        refs = {ref: Where(file, line) for ref, line in reversed(capture.refs)}
+        nodes[name] = replace(
+            model,
+            refs={ref: refs[ref] for ref, _ in capture.refs},
+            code_version=_code_version(capture, config),
+        )
+    _all_there(properties.models, nodes, path / "models")
+    return nodes
+
+
+def _files(path: Path, folder: str, ending: str, others: Mapping[str, Node]) -> dict[str, Path]:
+    """Files of a folder by the name that a `ref` calls them, which must be theirs alone."""
+    found: dict[str, Path] = {}
+    for file in sorted(path.glob(f"{folder}/**/*.{ending}")):
+        other = found.get(file.stem) or (others[file.stem].path if file.stem in others else None)
+        if other:
+            raise ProjectError(f"{file}:1: the name {file.stem!r} is taken by {other}")
+        found[file.stem] = file
+    return found
+
+
+def _all_there(entries: Mapping[str, Entry], nodes: Mapping[str, Node], folder: Path) -> None:
+    for name, entry in entries.items():
+        if name not in nodes:
+            raise ProjectError(f"{entry.where}: there is no {folder.name[:-1]} {name!r} in {folder}")
+
+
+def _folder_config(settings: LinedDict, section: str, folder: Path) -> Config:
+    """`+key` settings of dbt_project.yml that hold for a folder, the nearest last."""
+    tree = (settings.get(section) or {}).get(settings["name"]) or LinedDict()
+    config = Config()
+    for part in ("", *folder.parts):
+        tree = (tree.get(part) or LinedDict()) if part else tree
+        keys = [key for key in tree if key.startswith("+")]
+        config = config.under(
+            Config({k[1:]: yaml_lines.plain(tree[k]) for k in keys}, {k[1:]: tree.where(k) for k in keys})
+        )
+    return config
+
+
+_AnyNode = TypeVar("_AnyNode", bound=Node)
+
+
+def _documented(node: _AnyNode, entry: Entry, config: Config, known: set[str]) -> _AnyNode:
+    """The node with what is said of it. Raises ProjectError for an unknown word."""
+    config.check(known)
+    return replace(
+        node,
+        description=entry.description,
+        columns=entry.columns,
+        tests=entry.tests,
+        config=config.values,
+    )
+
+
+def _check_materialization(config: Config, where: Where) -> None:
+    values = config.values
+    if values["materialized"] not in MATERIALIZATIONS:
+        raise ProjectError(
+            f"{config.places['materialized']}: materialized={values['materialized']!r}; "
+            f"known are {', '.join(MATERIALIZATIONS)}"
+        )
+    if values["materialized"] != "incremental":
+        return
+    strategy = values.get("incremental_strategy")
+    if strategy == "microbatch":
+        needed: dict[str, Any] = {"event_time": None, "batch_size": "day", "begin": None}
+    elif strategy == "delete+insert":
+        needed = {"unique_key": "as_of"}
+    else:
+        raise ProjectError(
+            f"{where}: incremental_strategy={strategy!r}; known are microbatch and delete+insert"
+        )
+    for key, value in needed.items():
+        if key not in values or (value is not None and values[key] != value):
+            found = f"found {values[key]!r}" if key in values else "found nothing"
+            raise ProjectError(f"{where}: {strategy} needs {key}={value or '...'!r}, {found}")
+
+
+def _code_version(capture: Capture, config: Config) -> str:
+    """Hash of all that decides a model's rows, beside its inputs."""
+    decisive = sorted((k, str(v)) for k, v in config.values.items() if k not in _ROWLESS_CONFIG)
+    return hashlib.sha256(f"{capture.sql}\n{decisive}".encode()).hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------- resolving
+
+
+def _ordered(project: Project) -> Project:
+    """Check every name that is referred to, and put models after what they need."""
+    for node in project.nodes.values():
+        for test in node.all_tests:
+            _exists(project, test.related, test.where)
+    for model in project.models.values():
+        for ref, where in model.refs.items():
+            _exists(project, ref, where)
+    graph = {name: model.needs for name, model in project.models.items()}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = list(reversed(error.args[1]))
+        steps = [f"{a} -> {b} ({graph[a][b]})" for a, b in pairwise(circle)]
+        raise ProjectError(f"models refer to each other in a circle: {'; '.join(steps)}") from error
+    alone = [name for name in project.nodes if name not in order]
+    return replace(project, nodes={name: project.nodes[name] for name in alone + order})
+
+
+def _exists(project: Project, name: str | None, where: Where) -> None:
+    if name is not None and name not in project.nodes:
+        kind = "source" if "." in name else "model or seed"
+        raise ProjectError(f"{where}: there is no {kind} {name!r}")

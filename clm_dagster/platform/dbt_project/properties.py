@@ -1,0 +1,209 @@
+"""Property files: what the YAML beside models, seeds and sources says of them, checked.
+
+Belongs here: descriptions, columns, data tests, and configuration with the place of every value.
+Does not: SQL (`rendering`), or whether what is spoken of exists (`project`).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
+
+SEVERITIES = ("error", "warn")
+# dbt's four data tests, and what each must be told.
+TEST_ARGUMENTS: dict[str, set[str]] = {
+    "not_null": set(),
+    "unique": set(),
+    "accepted_values": {"values"},
+    "relationships": {"to", "field"},
+}
+_OPTIONAL_ARGUMENTS = {"column_name", "quote"}
+DAGSTER_KEYS = {"group", "owners", "kinds", "partitions"}
+# What `meta.dagster.partitions` may say.
+CALENDARS = ("daily", "snapshot", "none")
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """One data test, dbt's own four kinds; `column` may be any expression, as in dbt."""
+
+    kind: str
+    column: str
+    arguments: dict[str, Any]
+    severity: str
+    where: Where
+
+    @property
+    def name(self) -> str:
+        """A name for the asset check: kind and column in letters, digits and underscores."""
+        words = "".join(c if c.isalnum() else " " for c in self.column).split()
+        return "_".join([self.kind, *words])
+
+    @property
+    def related(self) -> str | None:
+        """The node that a relationships test points at: `ref('x')` or `source('a', 'b')`."""
+        if self.kind != "relationships":
+            return None
+        function, _, inner = str(self.arguments["to"]).partition("(")
+        if function.strip() not in ("ref", "source"):
+            raise ProjectError(
+                f"{self.where}: relationships: to is {self.arguments['to']!r}; expected ref('model') or "
+                "source('source', 'table')"
+            )
+        return ".".join(part.strip("'\" )") for part in inner.split(","))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A documented column."""
+
+    name: str
+    description: str
+    data_type: str | None = None
+    tests: tuple[DataTest, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration, and where each key of it was said."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Where] = field(default_factory=dict)
+
+    def under(self, nearer: "Config") -> "Config":
+        """Both, where what is nearer to the model wins; as in dbt, `meta` is merged key by key."""
+        values = self.values | nearer.values
+        if "meta" in self.values and "meta" in nearer.values:
+            values["meta"] = self.values["meta"] | nearer.values["meta"]
+        return Config(values, self.places | nearer.places)
+
+    def check(self, known: set[str]) -> None:
+        """Raises ProjectError for a key that is not known, Dagster's own words included."""
+        for key in self.values:
+            if key not in known:
+                raise ProjectError(
+                    f"{self.places[key]}: unknown config {key!r}; known are {', '.join(sorted(known))}"
+                )
+        words = self.values.get("meta", {}).get("dagster", {})
+        for key in words:
+            if key not in DAGSTER_KEYS:
+                raise ProjectError(
+                    f"{self.places['meta']}: meta.dagster has no key {key!r}; "
+                    f"known are {', '.join(sorted(DAGSTER_KEYS))}"
+                )
+        if words.get("partitions", "none") not in CALENDARS:
+            raise ProjectError(
+                f"{self.places['meta']}: meta.dagster.partitions is {words['partitions']!r}; "
+                f"known are {', '.join(CALENDARS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a property file says of one model, seed or source table."""
+
+    where: Where
+    description: str = ""
+    columns: tuple[Column, ...] = ()
+    tests: tuple[DataTest, ...] = ()
+    config: Config = field(default_factory=Config)
+
+
+@dataclass(frozen=True)
+class Properties:
+    """Every entry of every property file, by name; of source tables, by `source.table`."""
+
+    models: dict[str, Entry] = field(default_factory=dict)
+    seeds: dict[str, Entry] = field(default_factory=dict)
+    sources: dict[str, Entry] = field(default_factory=dict)
+
+
+def read_properties(folder: Path) -> Properties:
+    """Read the YAML files beside models and seeds. Raises ProjectError, with file and line."""
+    found = Properties()
+    for file in sorted([*folder.glob("models/**/*.yml"), *folder.glob("seeds/**/*.yml")]):
+        content = yaml_lines.mapping(
+            yaml_lines.load(file), Where(file, 1), {"version", "models", "seeds", "sources"}
+        )
+        for section, entries in (("models", found.models), ("seeds", found.seeds)):
+            for item, where in yaml_lines.sequence(content, section):
+                _add(entries, item, where, "", Config())
+        for item, where in yaml_lines.sequence(content, "sources"):
+            source = yaml_lines.mapping(
+                item, where, {"name", "schema", "description", "config", "tables"}, {"name", "tables"}
+            )
+            schema = Config({"schema": source.get("schema", source["name"])}, {"schema": where})
+            for table, place in yaml_lines.sequence(source, "tables"):
+                _add(found.sources, table, place, f"{source['name']}.", _config(source).under(schema))
+    return found
+
+
+def _add(entries: dict[str, Entry], item: Any, where: Where, prefix: str, shared: Config) -> None:
+    known = {"name", "description", "config", "columns", "data_tests"}
+    content = yaml_lines.mapping(item, where, known, {"name"})
+    name = prefix + str(content["name"])
+    if name in entries:
+        raise ProjectError(
+            f"{content.where('name')}: {name!r} stands twice; the first is at {entries[name].where}"
+        )
+    columns = tuple(_column(*column) for column in yaml_lines.sequence(content, "columns"))
+    tests = _tests(content, None)
+    names = [test.name for test in (*tests, *(t for column in columns for t in column.tests))]
+    for twice in {test for test in names if names.count(test) > 1}:
+        raise ProjectError(f"{content.where('name')}: {name} has the data test {twice} twice")
+    entries[name] = Entry(
+        where=content.where("name"),
+        description=str(content.get("description") or "").strip(),
+        columns=columns,
+        tests=tests,
+        config=shared.under(_config(content)),
+    )
+
+
+def _config(content: LinedDict) -> Config:
+    config = content.get("config")
+    if config is None:
+        return Config()
+    places = {key: config.where(key) for key in yaml_lines.mapping(config, content.where("config"), config)}
+    return Config(yaml_lines.plain(config), places)
+
+
+def _column(item: Any, where: Where) -> Column:
+    known = {"name", "description", "data_type", "data_tests", "config"}
+    content = yaml_lines.mapping(item, where, known, {"name"})
+    return Column(
+        name=content["name"],
+        description=" ".join(str(content.get("description") or "").split()),
+        data_type=content.get("data_type"),
+        tests=_tests(content, content["name"]),
+        meta=_config(content).values.get("meta", {}),
+    )
+
+
+def _tests(content: LinedDict, column: str | None) -> tuple[DataTest, ...]:
+    return tuple(_test(item, where, column) for item, where in yaml_lines.sequence(content, "data_tests"))
+
+
+def _test(item: Any, where: Where, column: str | None) -> DataTest:
+    """One test: a bare name, or a name with `arguments`, `column_name` and `config`."""
+    entry = {item: {}} if isinstance(item, str) else yaml_lines.plain(item)
+    (kind, body), *more = entry.items() if isinstance(entry, dict) else [(entry, {})]
+    if kind not in TEST_ARGUMENTS or more:
+        raise ProjectError(f"{where}: unknown data test {kind!r}; known are {', '.join(TEST_ARGUMENTS)}")
+    body = dict(body or {})
+    config, arguments = body.pop("config", {}), body.pop("arguments", {}) | body
+    wanted = TEST_ARGUMENTS[kind]
+    for name in set(arguments) - wanted - _OPTIONAL_ARGUMENTS:
+        raise ProjectError(f"{where}: {kind}: unknown argument {name!r}")
+    for name in wanted - set(arguments):
+        raise ProjectError(f"{where}: {kind}: the argument {name!r} is missing")
+    column = arguments.pop("column_name", column)
+    if column is None:
+        raise ProjectError(f"{where}: {kind}: a test of a whole model needs column_name")
+    severity = str(config.get("severity", "error")).lower()
+    if severity not in SEVERITIES:
+        raise ProjectError(f"{where}: {kind}: severity is {severity!r}; known are {', '.join(SEVERITIES)}")
+    return DataTest(kind, column, arguments, severity, where)

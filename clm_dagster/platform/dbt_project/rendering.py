@@ -1,0 +1,133 @@
+"""Jinja with dbt's words: `ref`, `source`, `var`, `config`, `this`, `is_incremental`, macros.
+
+Belongs here: turning a template into SQL, and noting what it asked for. Does not: deciding what a
+name resolves to; the caller passes that in.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jinja2
+
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+
+
+@dataclass
+class Capture:
+    """What a template said while it was rendered."""
+
+    sql: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    config_line: int = 1
+    refs: list[tuple[str, int]] = field(default_factory=list)  # name, line
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Templates of one folder, its macros and the values of its variables."""
+
+    environment: jinja2.Environment
+    macro_files: tuple[Path, ...]
+    variables: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path, variables: dict[str, Any]) -> "Renderer":
+        """Take the macros of `folder/macros`."""
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            loader=jinja2.FunctionLoader(_load_file),
+            extensions=["jinja2.ext.do"],
+        )
+        return cls(environment, tuple(sorted(folder.glob("macros/**/*.sql"))), variables)
+
+    def capture(self, path: Path) -> Capture:
+        """Render with placeholders, to learn what a template refers to and how it is configured.
+
+        A variable that is null by default is decided by a run: its SQL without it and with it counts.
+        """
+        found = Capture()
+
+        def note(name: str) -> str:
+            found.refs.append((name, _line(path)))
+            return name
+
+        def config(**values: Any) -> str:
+            found.config |= values
+            found.config_line = _line(path)
+            return ""
+
+        open_variables = {name: f"<{name}>" for name, value in self.variables.items() if value is None}
+        for variables in ({}, open_variables) if open_variables else ({},):
+            found.sql += self.render(path, note, variables, extra={"config": config}) + "\n"
+        return found
+
+    def render(
+        self,
+        path: Path,
+        relation: Callable[[str], str],
+        variables: dict[str, Any] | None = None,
+        this: str = "this",
+        extra: dict[str, Any] | None = None,
+    ) -> str:
+        """SQL of one template. `relation` says what a `ref` or `source` stands for.
+
+        Raises ProjectError with file and line.
+        """
+        values = self.variables | (variables or {})
+
+        def var(name: str, *default: Any) -> Any:
+            if name not in values and not default:
+                raise ProjectError(f"variable {name!r} is not defined in dbt_project.yml")
+            return values.get(name, *default)
+
+        context: dict[str, Any] = {
+            "ref": relation,
+            "source": lambda source, table: relation(f"{source}.{table}"),
+            "var": var,
+            "config": lambda **_: "",
+            "this": this,
+            "is_incremental": lambda: False,
+        } | (extra or {})
+        try:
+            for file in self.macro_files:
+                module = self.environment.get_template(str(file)).make_module(dict(context))
+                context |= {k: v for k, v in vars(module).items() if not k.startswith("_")}
+            return self.environment.get_template(str(path)).render(context).strip()
+        except jinja2.TemplateSyntaxError as error:
+            raise ProjectError(f"{error.filename}:{error.lineno}: {error.message}") from error
+        except (jinja2.UndefinedError, ProjectError, TypeError) as error:
+            raise ProjectError(f"{path}:{_failing_line(error, path)}: {error}") from error
+
+
+def _load_file(name: str) -> tuple[str, str, Callable[[], bool]]:
+    path = Path(name)
+    stamp = path.stat().st_mtime_ns
+    return path.read_text(), name, lambda: path.stat().st_mtime_ns == stamp
+
+
+def _line(path: Path) -> int:
+    """The line of the template that is being rendered right now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        template = frame.f_globals.get("__jinja_template__")
+        if template is None and frame.f_code.co_filename == str(path):
+            return frame.f_lineno
+        if template is not None and template.filename == str(path):
+            return int(template.get_corresponding_lineno(frame.f_lineno))
+        frame = frame.f_back
+    return 1
+
+
+def _failing_line(error: BaseException, path: Path) -> int:
+    # Jinja rewrites the traceback so that template frames carry the template's own lines.
+    for entry in reversed(traceback.extract_tb(error.__traceback__)):
+        if entry.filename == str(path):
+            return entry.lineno or 1
+    return 1

@@ -1,0 +1,44 @@
+"""The asset that publishes the warehouse."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from clm_dagster.platform.publish.copying import publish
+from clm_dagster.platform.warehouse import Warehouse
+from clm_dagster.settings import Settings
+
+KEY = dg.AssetKey(["published", "warehouse"])
+
+
+def publish_asset(settings: Settings, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Copy the warehouse to where people read it, after all that they read."""
+
+    @dg.asset(
+        key=KEY,
+        deps=list(upstream),
+        group_name="published",
+        owners=["team:data"],
+        kinds={"duckdb", "file"},
+        tags={"layer": "published"},
+        description=(
+            "The warehouse as people and dashboards read it: a copy of the DuckDB file, replaced whole and "
+            f"atomically, in `{settings.data_dir / 'published' / 'clm.duckdb'}`. Open it read-only."
+        ),
+        metadata={"dagster/uri": str(settings.published_path)},
+    )
+    def warehouse_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+        start = time.perf_counter()
+        with warehouse.still("publication") as path:
+            copied = publish(path, Path(settings.published_path))
+        return dg.MaterializeResult(
+            metadata={
+                "size_mb": round(copied.size / 1e6, 2),
+                "written_mb": round(copied.written / 1e6, 2),
+                "seconds": round(time.perf_counter() - start, 3),
+            }
+        )
+
+    return warehouse_copy

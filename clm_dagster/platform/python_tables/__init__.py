@@ -1,0 +1,1 @@
+"""Tables that Python writes, a snapshot at a time."""

@@ -1,0 +1,150 @@
+"""Running jobs in this process as Dagster runs, with progress and errors a person can read.
+
+Belongs here: Dagster's instance and one run. Does not: which runs are needed (`shop_run`).
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from clm_dagster.platform.failures import step_errors
+from clm_dagster.platform.jobs import range_tags
+from clm_dagster.settings import Settings
+
+# Which process executes a run; tells a run that goes on from one whose process is gone.
+PID_TAG = "clm/pid"
+_DAGSTER_YAML = """\
+# Written once by clm_dagster; yours to change.
+telemetry:
+  enabled: false
+retention:
+  schedule:
+    purge_after_days: 30
+  sensor:
+    purge_after_days:
+      skipped: 3
+      failure: 30
+      success: 30
+"""
+# Called with a step's key and how many of its partitions are done.
+Progress = Callable[[str, int], None]
+
+
+class RunFailedError(RuntimeError):
+    """A Dagster run failed; the message is its steps' own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that ended well, and the partitions it materialized."""
+
+    job: str
+    run_id: str
+    materialized: int
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make Dagster's home in the data folder and point this process at it. No telemetry."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(_DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    return home
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report runs as failed whose process was killed, so that the UI does not show them forever."""
+    closed = []
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(unfinished):
+        pid = run.tags.get(PID_TAG)
+        if pid and not Path(f"/proc/{pid}").exists():
+            instance.report_run_failed(run, f"process {pid} was killed before the run ended")
+            closed.append(run.run_id)
+    return closed
+
+
+def execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    keys: tuple[str, str] | None,
+    progress: Progress,
+    only: Sequence[dg.AssetKey] = (),
+) -> Run:
+    """Run a job, over a range of partitions or as a whole; `only` some of its assets. Raises RunFailedError."""
+    run_id = str(uuid4())
+    done: dict[str, int] = {}
+    stores = _OpenStores(Path(os.environ["DAGSTER_HOME"]) / "history")
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        stores.keep("runs.db", "runs/index.db", f"runs/{run_id}.db")
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        if event.event_type in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION):
+            if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+                done[event.step_key] = done.get(event.step_key, 0) + 1
+            progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
+
+    instance.add_event_listener(run_id, listen)
+    tags = {PID_TAG: str(os.getpid())} | (range_tags(*keys) if keys else {})
+    try:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            tags=tags,
+            run_id=run_id,
+            raise_on_error=False,
+            asset_selection=list(only) or None,
+        )
+    finally:
+        stores.close()
+    if not result.success:
+        raise RunFailedError(_message(result, job, keys))
+    return Run(job, run_id, sum(done.values()))
+
+
+class _OpenStores:
+    """Connections to Dagster's SQLite files that do nothing but stay open for the length of a run.
+
+    Dagster opens and closes a connection for every event, and SQLite writes its log back whenever the
+    last one closes: a quarter of the cost of an event. With another store there is no such file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, sqlite3.Connection] = {}
+
+    def keep(self, *names: str) -> None:
+        """Open those files that exist and are not open yet."""
+        for name in names:
+            path = self._folder / name
+            if name not in self._open and path.exists():
+                self._open[name] = sqlite3.connect(path)
+                self._open[name].execute("select count(*) from sqlite_master").fetchall()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for connection in self._open.values():
+            connection.close()
+
+
+def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] | None) -> str:
+    lines = step_errors(result.all_events)
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            lines.append(
+                f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed: "
+                f"{evaluation.description or ''}"
+            )
+    what = f"{job} {keys[0]} to {keys[1]}" if keys else job
+    return "\n".join(lines) or f"the run of {what} failed; run {result.run_id} in the UI says why"

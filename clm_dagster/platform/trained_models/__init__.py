@@ -1,0 +1,1 @@
+"""Trained models: evaluation, MLflow, promotion, the table of trainings, scores."""

@@ -1,0 +1,156 @@
+"""Maximum likelihood in log-parameters, and how sure it is. Any model here is fitted by `maximise`.
+
+Belongs here: the search, the Hessian, standard errors. Does not: any model's formula.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from clm_dagster.statistics.btyd.durations import Floats
+from clm_dagster.statistics.btyd.errors import FitError
+
+Model = TypeVar("Model")
+Objective = Callable[[Floats], tuple[float, Floats]]
+
+# Log-parameters end here: beyond e^10 or e^-10 a likelihood is flat in its parameter.
+BOUND = 10.0
+NEAR = 0.1
+STEP = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Generic[Model]):
+    """A model, fitted: the estimates, and how sure they are.
+
+    Attributes:
+        model: the model at the maximum.
+        estimates: natural parameters by name, times in the model's unit.
+        log_likelihood: of all customers, no penalty in it.
+        customers: how many customers were used (the sum of the weights).
+        log_covariance: of the logarithms of the parameters, from the Hessian; shape (k, k). Infinite
+            on the diagonal for a parameter the data do not pin down.
+        at_bound: names of parameters that ran to the end of their range, for example `b` where nobody
+            ever stops buying. The model is still usable; such a parameter's size means nothing.
+    """
+
+    model: Model
+    estimates: dict[str, float]
+    log_likelihood: float
+    customers: float
+    log_covariance: Floats
+    at_bound: tuple[str, ...]
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Standard errors of the natural parameters by the delta method: estimate x error of its log."""
+        errors = np.sqrt(np.diag(self.log_covariance))
+        return {name: float(self.estimates[name] * e) for name, e in zip(self.estimates, errors, strict=True)}
+
+    def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Confidence intervals of the natural parameters, symmetric in the logarithm, so never below 0."""
+        half = norm.ppf(0.5 + level / 2) * np.sqrt(np.diag(self.log_covariance))
+        with np.errstate(over="ignore"):  # an infinite error: from 0 to infinity
+            return {
+                name: (float(value * np.exp(-h)), float(value * np.exp(h)))
+                for (name, value), h in zip(self.estimates.items(), half, strict=True)
+            }
+
+
+def maximise(
+    objective: Objective, start: Floats, weight: float, curvature: Floats | None = None
+) -> tuple[Floats, Floats, list[int]]:
+    """Find the log-parameters of the largest likelihood.
+
+    Args:
+        objective: log-parameters (k,) to the log-likelihood and its gradient (k,).
+        start: log-parameters to start from, shape (k,).
+        weight: the number of customers; the search looks at the mean, so that steps do not depend on it.
+        curvature: minus the Hessian of the mean log-likelihood near the start, if a sample has told it;
+            a few steps with it may then do for the whole search. Shape (k, k).
+
+    Returns:
+        The maximum (k,), the covariance of the log-parameters (k, k), and the indices at their bound.
+
+    Raises:
+        FitError: the search ended where the slope is not flat.
+    """
+
+    seen: dict[bytes, tuple[float, Floats]] = {}  # the steps below ask again where they have been
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        place = theta.tobytes()
+        if place not in seen:
+            value, gradient = objective(theta)
+            seen[place] = -value / weight, -gradient / weight
+        return seen[place]
+
+    low, high = np.minimum(start, 0) - BOUND, np.maximum(start, 0) + BOUND
+
+    def is_free(theta: Floats) -> np.ndarray:
+        return (theta > low + NEAR) & (theta < high - NEAR)
+
+    theta = start if curvature is None else _newton(loss, start, curvature)
+    for _ in range(5):  # on a long flat ridge the search may give up; it goes on from there, afresh
+        if curvature is not None and np.all(np.abs(loss(theta)[1]) < 1e-7):
+            break
+        theta = minimize(
+            loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
+        ).x  # fmt: skip
+        if not np.any(np.abs(loss(theta)[1][is_free(theta)]) > 1e-4):
+            break
+    free = is_free(theta)
+    hessian = _hessian(loss, theta, free)
+    if free.all() and _is_sound(hessian):  # L-BFGS-B stops a little early: end at the top itself
+        top = _newton(loss, theta, hessian)
+        # On a ridge without end the steps leave the range. Cutting each coordinate off would leave the ridge too.
+        if np.all((low <= top) & (top <= high)):
+            before, theta = theta, top
+            if np.max(np.abs(theta - before)) > 1e-3:
+                hessian = _hessian(loss, theta, free)
+    slope = loss(theta)[1]
+    if np.any(np.abs(slope[free]) > 1e-4):
+        raise FitError(
+            f"the likelihood of {weight:g} customers has no top that the search could find (its slope is"
+            f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
+        )
+    return theta, _covariance(hessian * weight, free), list(np.flatnonzero(~free))
+
+
+def _newton(loss: Objective, theta: Floats, hessian: Floats) -> Floats:
+    """Newton steps with one Hessian, as long as they are small and go down."""
+    value, slope = loss(theta)
+    for _ in range(10):
+        step = -np.linalg.solve(hessian, slope)
+        if np.max(np.abs(slope)) < 1e-10 or np.max(np.abs(step)) > 1:
+            break
+        next_value, next_slope = loss(theta + step)
+        if next_value > value + 1e-12:
+            break
+        theta, value, slope = theta + step, next_value, next_slope
+    return theta
+
+
+def _hessian(loss: Objective, theta: Floats, free: np.ndarray) -> Floats:
+    """Central differences of the analytic gradient, over the free parameters only."""
+    steps = np.eye(theta.size)[free] * STEP
+    rows = [(loss(theta + step)[1] - loss(theta - step)[1])[free] / (2 * STEP) for step in steps]
+    hessian = np.array(rows).reshape(free.sum(), free.sum())
+    return (hessian + hessian.T) / 2
+
+
+def _is_sound(hessian: Floats) -> bool:
+    eigenvalues = np.linalg.eigvalsh(hessian) if hessian.size else np.zeros(1)
+    return bool(eigenvalues[0] > 1e-9 * max(eigenvalues[-1], 1e-300))
+
+
+def _covariance(information: Floats, free: np.ndarray) -> Floats:
+    covariance = np.diag(np.full(free.size, np.inf))
+    if _is_sound(information):
+        covariance[np.ix_(free, free)] = np.linalg.inv(information)
+    return covariance

@@ -1,0 +1,75 @@
+"""What every contest shares: splits by time, metrics, intervals, calibration, gates, drift.
+
+Belongs here: pure statistics of comparing models on a later period; arrays and frames in, numbers and
+sentences out. Does not: any model, anything that knows what is being predicted, Dagster, MLflow, DuckDB.
+"""
+
+from clm_dagster.statistics.evaluation.calibration import (
+    Calibration,
+    Shape,
+    ShapeFit,
+    at_level,
+    fit_shape,
+    safe_logit,
+    shifted_to_mean,
+)
+from clm_dagster.statistics.evaluation.drift import missing_rate_change, population_stability
+from clm_dagster.statistics.evaluation.gates import Verdict, judge, suspected_leak
+from clm_dagster.statistics.evaluation.intervals import (
+    Difference,
+    fast_auc,
+    fast_log_loss,
+    metric_interval,
+    paired_differences,
+)
+from clm_dagster.statistics.evaluation.metrics import (
+    best_f1_threshold,
+    calibration_error,
+    classification_metrics,
+    lift_at,
+    reliability,
+)
+from clm_dagster.statistics.evaluation.plans import ContestPlan, GridSettings, contest_plan, level_snapshots
+from clm_dagster.statistics.evaluation.splits import (
+    ContestError,
+    TimeSplit,
+    latest_mature,
+    missing_snapshots,
+    time_split,
+    year_on_grid,
+)
+
+__all__ = [
+    "Calibration",
+    "ContestError",
+    "ContestPlan",
+    "Difference",
+    "GridSettings",
+    "Shape",
+    "ShapeFit",
+    "TimeSplit",
+    "Verdict",
+    "at_level",
+    "best_f1_threshold",
+    "calibration_error",
+    "classification_metrics",
+    "contest_plan",
+    "fast_auc",
+    "fast_log_loss",
+    "fit_shape",
+    "judge",
+    "latest_mature",
+    "level_snapshots",
+    "lift_at",
+    "metric_interval",
+    "missing_rate_change",
+    "missing_snapshots",
+    "paired_differences",
+    "population_stability",
+    "reliability",
+    "safe_logit",
+    "shifted_to_mean",
+    "suspected_leak",
+    "time_split",
+    "year_on_grid",
+]

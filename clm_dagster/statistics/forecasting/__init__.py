@@ -1,0 +1,1 @@
+"""Forecasts of single series and of series that add up."""

@@ -1,0 +1,66 @@
+"""Drift and groups, against figures computed apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from clm_dagster.domains.churn.monitoring import age_band, fairness, feature_drift
+
+
+@pytest.fixture
+def scored() -> pd.DataFrame:
+    """Two runs of 400 customers; the probabilities are true."""
+    rng = np.random.default_rng(0)
+    p = rng.beta(2, 2, 800)
+    return pd.DataFrame(
+        {
+            "as_of": np.repeat(pd.to_datetime(["2024-01-01", "2024-04-01"]), 400),
+            "customer_id": [f"c{i}" for i in range(400)] * 2,
+            "churn_probability": p,
+            "model_version": np.repeat(["1", "2"], 400),
+            "churned": (rng.random(800) < p).astype(float),
+        }
+    )
+
+
+def test_what_moved_is_named_first_and_judged() -> None:
+    rng = np.random.default_rng(0)
+    trained = pd.DataFrame(
+        {"a": rng.normal(size=5000), "b": rng.normal(size=5000), "c": rng.choice(["x", "y"], 5000)}
+    )
+    later = trained.assign(a=trained.a + 1, b=trained.b.where(rng.random(5000) > 0.04))
+    table = feature_drift(trained, trained, later, warn=0.1, fail=0.5).set_index("feature")
+    assert table.index[0] == "a" and table.status.to_dict() == {"a": "fail", "b": "warn", "c": "ok"}
+    assert table.loc["b", "missing_change"] == pytest.approx(0.04, abs=0.01)
+    assert table.loc["c", "population_stability"] == pytest.approx(0, abs=1e-9)
+    # What had moved as far when the model proved itself is no news.
+    again = feature_drift(trained, later, later, warn=0.1, fail=0.5).set_index("feature")
+    assert set(again.status) == {"ok"} and again.loc["a", "population_stability"] > 0.5
+    assert again.population_stability.to_dict() == again.population_stability_at_test.to_dict()
+
+
+def test_groups_have_sizes_metrics_and_intervals(scored: pd.DataFrame) -> None:
+    frame = scored.assign(
+        country=np.where(np.arange(800) < 20, "LU", np.where(np.arange(800) % 3 == 0, "DE", None)),
+        gender=None,
+    )
+    # One group's probabilities are all too low.
+    frame["churn_probability"] -= np.where(frame.country == "DE", 0.2, 0) * frame.churn_probability
+    table = fairness(frame, ["country", "gender", "age_band"]).set_index("group")
+    assert set(table.attribute) == {"country"}  # the shop knows no gender and no age
+    assert table.customers.to_dict() == frame.country.fillna("unknown").value_counts().to_dict()
+    german = frame[frame.country == "DE"]
+    assert table.loc["DE", "roc_auc"] == pytest.approx(
+        roc_auc_score(german.churned, german.churn_probability)
+    )
+    assert table.loc["DE", "calibration_gap_high"] < 0
+    unknown = table.loc["unknown"]
+    assert unknown.calibration_gap_low < 0 < unknown.calibration_gap_high
+    assert np.isnan(table.loc["LU", "roc_auc"])  # 20 customers: too few to say
+
+
+def test_age_bands() -> None:
+    born = pd.Series([2000, 1999, 1960, 1955, 1850, np.nan])
+    assert age_band(born, 2024).to_list()[:4] == ["under 25", "25-34", "55-64", "65 and over"]
+    assert age_band(born, 2024).isna().to_list() == [False] * 4 + [True, True]

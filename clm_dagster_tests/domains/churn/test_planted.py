@@ -1,0 +1,53 @@
+"""Churn of the simulated shop against the probabilities that were planted in it."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from clm_dagster.domains.churn.contestants import contestants
+from clm_dagster.domains.churn.model import hold_contest
+from clm_dagster.domains.churn.plan import ContestSettings
+from clm_dagster.statistics.btyd import BGNBD, Unit, days
+from clm_dagster.statistics.evaluation.customers import histories
+from clm_dagster_tests.domains.churn.conftest import Shop as Loaded
+from clm_dagster_tests.simulate.conftest import Shop, stationary
+
+__all__ = ["stationary"]
+HORIZON, TEST_DAY = 40, 158
+
+
+@pytest.mark.slow
+def test_probabilities_hold_against_the_planted_ones(stationary: Shop) -> None:
+    """In the stationary world who is alive orders as a Poisson process of a known rate, who has left never does."""
+    planted = stationary.parameters
+    start, test = planted.start, planted.start + timedelta(days=TEST_DAY)
+    purchases = stationary.query(
+        "select customer_id, event_at, order_id, product_id, unit_price * quantity as unit_price, country from events "
+        "where event_type = 'purchase' and customer_id is not null order by event_id"
+    )
+    loaded = Loaded.load(purchases, start, start + timedelta(days=planted.days), HORIZON)
+    settings = ContestSettings(horizon_days=HORIZON, snapshots=4, validations=1)
+    features, labels, plan = loaded.contest(test, start, settings)
+    few = [e for e in contestants() if e.name in ("recency", "bgnbd", "logistic", "boosting")]
+    result = hold_contest(features, labels, plan, settings, few)
+    told = result.test_probabilities.set_index("customer_id")
+
+    truth = stationary.truth("customers").set_index("customer_id").loc[told.index]
+    alive = truth["dropped_out_at"].isna() | (truth["dropped_out_at"] > TEST_DAY)
+    true = np.where(alive, np.exp(-truth["purchase_rate"] * HORIZON), 1.0)
+    said = told[result.winner].to_numpy()
+    tenths = pd.Series(true - said).groupby(pd.qcut(said, 10, labels=False, duplicates="drop")).mean()
+    assert abs((true - said).mean()) < 0.02
+    assert tenths.abs().max() < 0.05
+
+    # Nobody sees who is alive: the best that can be had knows the planted parameters, and not the customer.
+    oracle = BGNBD(
+        unit=Unit.DAY, r=planted.rate_shape, alpha=planted.rate_days, a=planted.dropout_a, b=planted.dropout_b
+    )
+    best = oracle.probability_of_no_purchase(histories(result.given.frames[plan.split.test]), days(HORIZON))
+    churned = told["churned"].to_numpy()
+    assert roc_auc_score(churned, said) > roc_auc_score(churned, best) - 0.005
+    assert roc_auc_score(churned, true) > roc_auc_score(churned, said)

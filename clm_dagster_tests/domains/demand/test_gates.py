@@ -1,0 +1,40 @@
+"""The champion rule of demand, on tables made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.demand.gates import gain_over, judge_demand
+
+
+def held_out(gaps: list[float]) -> pd.DataFrame:
+    """Series whose chosen forecasts differ by so much from the mean of eight weeks."""
+    base = np.linspace(0.8, 1.2, len(gaps))
+    parts = [
+        pd.DataFrame({"level": "product", "key": [f"p{i}" for i in range(len(gaps))], "measure": "units",
+                      "method": name, "mase": values})
+        for name, values in (("chosen", base + gaps), ("eight_week_mean", base))
+    ]  # fmt: skip
+    return pd.concat(parts)
+
+
+def test_a_clear_gain_makes_a_champion() -> None:
+    gain = gain_over(held_out([-0.1, -0.12, -0.08, -0.11, -0.05, -0.2]), "eight_week_mean")
+    assert gain is not None and gain.value == pytest.approx(-0.11)
+    assert gain.low < gain.value < gain.high < 0
+    assert judge_demand(gain, 6).accepted
+    past = judge_demand(gain, 6, is_newest=False)
+    assert not past.accepted and "not the newest partition" in str(past)
+
+
+def test_a_gain_that_may_be_chance_does_not() -> None:
+    gain = gain_over(held_out([-0.3, 0.2, -0.2, 0.25, 0.02]), "eight_week_mean")
+    verdict = judge_demand(gain, 5)
+    assert not verdict.accepted and "old champion stays" in str(verdict)
+
+
+def test_without_a_backtest_nobody_is_judged() -> None:
+    assert gain_over(held_out([]), "eight_week_mean") is None
+    assert gain_over(held_out([0.1]), "seasonal_naive") is None
+    verdict = judge_demand(None, 0)
+    assert not verdict.accepted and "too short" in str(verdict)

@@ -1,0 +1,47 @@
+"""The network: it learns a week, answers the same twice, and says what to install where torch is missing."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from clm_dagster.domains.demand.lstm import GlobalLSTM
+from clm_dagster.domains.demand.model import contestants
+from clm_dagster.domains.demand.series import weekly_panel
+from clm_dagster_tests.domains.demand.shop import days_of, expected, panel_of
+
+SMALL = GlobalLSTM(epochs=6, windows=1500)
+
+
+def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    panel = panel_of(np.random.default_rng(1).poisson(9.0, (10, 400)).astype(float))
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'clm_dagster\[lstm\]'"):
+        SMALL.paths(panel, np.array([372]), 28)
+
+
+def test_it_takes_part_only_where_it_is_asked_for() -> None:
+    assert "lstm" not in [method.name for method in contestants()]
+    assert [method.name for method in contestants(lstm=True)][-1] == "lstm"
+
+
+def test_it_learns_the_week_and_answers_the_same_twice() -> None:
+    pytest.importorskip("torch", reason="the extra `lstm` is not installed")
+    days = days_of()
+    levels = np.linspace(10, 60, 12)
+    rng = np.random.default_rng(2)
+    panel = panel_of(np.stack([rng.poisson(expected(level, days)) for level in levels]).astype(float))
+    origins = np.array([panel.size - 56, panel.size - 28])
+    paths = SMALL.paths(panel, origins, 28)
+    assert paths.shape == (12, 2, 28)
+    truth = np.stack([[expected(level, days[o : o + 28]) for o in origins] for level in levels])
+    closed = truth == 0
+    assert (paths[closed] == 0).all()
+    assert np.abs(paths - truth)[~closed].mean() < 0.15 * truth[~closed].mean()
+    np.testing.assert_array_equal(SMALL.paths(panel, origins, 28), paths)
+    later = panel.values.copy()
+    later[:, origins[0] :] *= 5  # what comes after the first origin is not learnt from, nor seen by it
+    changed = panel_of(later)
+    np.testing.assert_allclose(SMALL.paths(changed, origins, 28)[:, 0], paths[:, 0], rtol=1e-5)
+    weeks = weekly_panel(panel)
+    assert SMALL.paths(weeks, np.array([weeks.size]), 13).shape == (12, 1, 13)

@@ -1,0 +1,238 @@
+"""Stages and their cut-offs, against a Kaplan-Meier and a reading of each history that share no SQL."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from clm_dagster.definitions import load_sql
+from clm_dagster.domains.lifecycle.model import STAGES
+from clm_dagster.platform.dbt_project.building import build
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
+from clm_dagster_tests.domains.lifecycle.shop import AS_OF, events_of, fill, order_days, snapshots
+
+
+@pytest.fixture
+def in_memory() -> Connection:
+    return Connection(duckdb.connect())
+
+
+def kaplan_meier(days: pd.DataFrame, as_of: datetime) -> SurvfuncRight:
+    """Statsmodels' estimate: gaps end at the next order, or are open on the last day before as_of."""
+    frame = days[pd.to_datetime(days.activity_date) < as_of].sort_values(["customer_id", "activity_date"])
+    at = pd.to_datetime(frame.activity_date)
+    following = at.groupby(frame.customer_id).shift(-1)
+    ends = following.fillna(pd.Timestamp(as_of) - pd.Timedelta(days=1))
+    return SurvfuncRight((ends - at).dt.days, following.notna().astype(int))
+
+
+def cutoff(curve: SurvfuncRight, q: float) -> int:
+    returned = 1 - curve.surv_prob
+    year = returned[curve.surv_times <= 365][-1]
+    return int(curve.surv_times[returned >= q * year][0])
+
+
+def check_against_statsmodels(
+    connection: Connection, project: Project, days: pd.DataFrame, as_of: datetime
+) -> tuple[int, int]:
+    built = build(connection, project, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=as_of)
+    curve = kaplan_meier(days, as_of)
+    found = connection.frame(f"from {built['repurchase_survival']} where returns > 0 order by gap_days")
+    np.testing.assert_array_equal(found.gap_days, curve.surv_times)
+    np.testing.assert_array_equal(found.at_risk, curve.n_risk)
+    np.testing.assert_array_equal(found.returns, curve.n_events)
+    np.testing.assert_allclose(found.survival, curve.surv_prob, rtol=0, atol=1e-9)
+    (row,) = connection.frame(f"from {built['lifecycle_cutoffs']}").to_dict("records")
+    assert row["basis"] == "own gaps"
+    assert (row["half_days"], row["active_days"], row["lost_days"]) == tuple(
+        cutoff(curve, q) for q in (0.5, 0.8, 0.95)
+    )
+    return row["active_days"], row["lost_days"]
+
+
+def test_the_curve_and_its_cutoffs_are_those_of_statsmodels(in_memory: Connection, project: Project) -> None:
+    for seed in range(3):
+        check_against_statsmodels(in_memory, project, order_days(seed), AS_OF)
+
+
+def test_a_curve_on_which_everybody_came_back_ends_at_zero(in_memory: Connection, project: Project) -> None:
+    days = pd.DataFrame(
+        {"customer_id": ["a", "a", "a"], "activity_date": [date(2024, 1, d) for d in (1, 5, 10)], "orders": 1}
+    )
+    relation = build(
+        in_memory,
+        project,
+        ["repurchase_survival"],
+        "s",
+        {"customer_daily": days},
+        as_of=datetime(2024, 1, 11),
+    )["repurchase_survival"]
+    # The order of the last day has been watched for no day at all.
+    assert in_memory.execute(f"select gap_days, at_risk, returns, censored, survival from {relation}") == [
+        (0, 3, 0, 1, 1.0),
+        (4, 2, 1, 0, 0.5),
+        (5, 1, 1, 0, 0.0),
+    ]
+
+
+@pytest.mark.slow
+def test_cutoffs_of_cdnow(reference_data: Path, in_memory: Connection, project: Project) -> None:
+    bought = pd.read_parquet(reference_data / "cdnow" / "cdnow_master.parquet")
+    days = pd.DataFrame(
+        {"customer_id": bought.customer_id, "activity_date": pd.to_datetime(bought.date.astype(str)).dt.date}
+    ).drop_duplicates().assign(orders=1)  # fmt: skip
+    found = check_against_statsmodels(in_memory, project, days, datetime(1998, 7, 1))
+    assert found == (121, 262)
+
+
+@pytest.mark.slow
+def test_cutoffs_of_online_retail_ii(reference_data: Path, in_memory: Connection, project: Project) -> None:
+    path = reference_data / "online_retail_ii" / "online_retail_II.csv.gz"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates()
+    code = rows.StockCode.str.strip().str.upper()
+    bought = rows[
+        (rows["Customer ID"] != "")
+        & ~rows.Invoice.str.startswith("C")
+        & (rows.Quantity.astype(int) > 0)
+        & (rows.Price.astype(float) > 0)
+        & code.str.match(r"^([0-9]{5}|DCGS|SP1002$|PADS$)")
+    ]
+    days = pd.DataFrame(
+        {"customer_id": bought["Customer ID"], "activity_date": pd.to_datetime(bought.InvoiceDate).dt.date}
+    ).drop_duplicates().assign(orders=1)  # fmt: skip
+    found = check_against_statsmodels(in_memory, project, days, datetime(2011, 12, 10))
+    assert found == (97, 228)
+
+
+def test_the_quantiles_are_settings(
+    in_memory: Connection, settings_for: Callable[..., Settings], project: Project
+) -> None:
+    days = order_days()
+    other = load_sql(settings_for(active_quantile=0.6, lost_quantile=0.9))
+    built = build(in_memory, other, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=AS_OF)
+    curve = kaplan_meier(days, AS_OF)
+    assert in_memory.execute(f"select active_days, lost_days from {built['lifecycle_cutoffs']}") == [
+        (cutoff(curve, 0.6), cutoff(curve, 0.9))
+    ]
+    # Another quantile makes other rows: what was built with the old one is out of date.
+    assert other.models["lifecycle_cutoffs"].code_version != project.models["lifecycle_cutoffs"].code_version
+
+
+@pytest.mark.parametrize(
+    ("days", "as_of"),
+    [
+        (order_days(), datetime(2022, 12, 1)),  # no gap can be 365 days long
+        (order_days(customers=20), AS_OF),  # a handful of returns
+    ],
+)
+def test_a_young_shop_takes_fixed_days_and_says_so(
+    days: pd.DataFrame, as_of: datetime, in_memory: Connection, project: Project
+) -> None:
+    built = build(in_memory, project, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=as_of)
+    assert in_memory.execute(
+        f"select basis, half_days, active_days, lost_days from {built['lifecycle_cutoffs']}"
+    ) == [("too young", None, 100, 240)]
+
+
+# ------------------------------------------------------------------------------------ stages
+
+
+def stage_of(days: list[date], as_of: date, active: int, lost: int) -> str:
+    """The stage of one customer by its definition, day by day."""
+    if not days:
+        return "prospect"
+    recency = (as_of - days[-1]).days
+    if recency > active:
+        return "lost" if recency > lost else "at_risk"
+    if len(days) == 1:
+        return "new"
+    start = days[0]
+    for before, after in pairwise(days):
+        if (after - before).days > lost:
+            start = after
+    if start == days[-1]:
+        return "reactivated"
+    return "growing" if (days[-1] - start).days <= lost else "loyal"
+
+
+def test_every_known_customer_has_the_one_stage_of_his_history(
+    in_memory: Connection, project: Project
+) -> None:
+    days = order_days()
+    events = events_of(days)
+    answers = []
+    for seed in (0, 1):  # whatever the order of rows
+        fill(in_memory, project, events.sample(frac=1, random_state=seed))
+        built = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF], f"s{seed}")
+        answers.append(in_memory.frame(f"from {built['stage_states']} order by customer_id"))
+    pd.testing.assert_frame_equal(*answers)
+    found = answers[0].set_index("customer_id").stage
+    active, lost = in_memory.execute(f"select active_days, lost_days from {built['lifecycle_cutoffs']}")[0]
+    before = days[pd.to_datetime(days.activity_date) < AS_OF]
+    histories = {"x1": [], "x2": []} | before.groupby("customer_id").activity_date.apply(list).to_dict()
+    expected = {name: stage_of(dates, AS_OF.date(), active, lost) for name, dates in histories.items()}
+    assert found.index.is_unique
+    assert found.to_dict() == expected
+    assert set(found) == set(STAGES)
+
+
+def test_stages_before_and_days_in_stage_are_those_of_the_stored_snapshots(
+    in_memory: Connection, project: Project
+) -> None:
+    fill(in_memory, project, events_of(order_days()))
+    as_ofs = [datetime(2023, 10, 2) + timedelta(days=7 * week) for week in (0, 1, 2, 4, 5, 8)]
+    orders = ([5, 0, 3, 1, 4, 2], [0, 1, 2, 3, 4, 5])
+    found = []
+    for number, order in enumerate(orders):  # whatever the order of building
+        built = snapshots(
+            in_memory, project, ["lifecycle_stages"], [as_ofs[place] for place in order], f"s{number}"
+        )
+        found.append(in_memory.frame(f"from {built['lifecycle_stages']} order by as_of, customer_id"))
+    pd.testing.assert_frame_equal(*found)
+    before: dict[str, tuple[str, pd.Timestamp]] = {}
+    for as_of, rows in found[0].groupby("as_of"):
+        now = {}
+        for row in rows.itertuples():
+            previous, since = before.get(row.customer_id, (None, as_of))
+            assert (row.previous_stage if isinstance(row.previous_stage, str) else None) == previous
+            since = since if previous == row.stage else as_of
+            assert row.days_in_stage == (as_of - since).days
+            now[row.customer_id] = (row.stage, since)
+        before = now
+    assert found[0].days_in_stage.max() == 56
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        ("prospect", r"^known for \d+ days, no order yet$"),
+        ("new", r"^first order \d+ days ago; half of such customers come back within \d+$"),
+        ("growing", r"^\d+ days with an order, the last \d+ days ago; half of such customers come back within"),
+        ("loyal", r"^has kept coming back for \d+ days, never away for more than \d+; last order \d+ days ago$"),
+        ("reactivated", r"^back \d+ days ago after \d+ days away; after \d+ a customer counts as lost$"),
+        ("at_risk", r"^last order \d+ days ago; half of such customers come back within \d+, 80% within \d+$"),
+        ("lost", r"^last order \d+ days ago; half of such customers come back within \d+, 95% within \d+$"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_a_sentence(stage: str, reason: str, in_memory: Connection, project: Project) -> None:
+    fill(in_memory, project, events_of(order_days(customers=150)))
+    relation = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF])["lifecycle_stages"]
+    said = in_memory.frame(f"select reason from {relation} where stage = '{stage}'").reason
+    assert len(said) and said.str.match(reason).all(), said.iloc[0]
+
+
+def test_a_young_shop_gives_no_reason_that_it_cannot_know(in_memory: Connection, project: Project) -> None:
+    fill(in_memory, project, events_of(order_days()))
+    relation = snapshots(in_memory, project, ["lifecycle_stages"], [datetime(2022, 12, 1)])[
+        "lifecycle_stages"
+    ]
+    (said,) = in_memory.execute(f"select reason from {relation} where stage = 'at_risk' limit 1")[0]
+    assert said.endswith(" days ago; the shop is too young to tell, over 100 counts as at risk")

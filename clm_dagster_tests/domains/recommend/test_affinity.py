@@ -1,0 +1,119 @@
+"""Pairs in SQL against brute force in pandas, and the published French baskets to the last digit."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.recommend.affinity import COLUMNS, product_affinity
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.statistics.association import rule_measures
+
+START, END = date(2024, 1, 1), date(2024, 3, 1)
+
+
+@pytest.fixture
+def database() -> Iterator[Connection]:
+    with duckdb.connect() as opened:
+        yield Connection(opened)
+
+
+def order_lines(seed: int = 5, orders: int = 120, products: int = 9) -> pd.DataFrame:
+    """Lines from a week before START to a week after END, some of them no purchases, some twice."""
+    rng = np.random.default_rng(seed)
+    order, product = np.nonzero(rng.random((orders, products)) < rng.uniform(0.05, 0.6, products))
+    days = rng.integers(-7, (END - START).days + 7, orders)
+    lines = pd.DataFrame(
+        {
+            "order_id": [f"o{o}" for o in order],
+            "product_id": [f"p{p}" for p in product],
+            "event_at": [datetime.combine(START, datetime.min.time()) + timedelta(days=int(days[o])) for o in order],
+            "line_type": rng.choice(["purchase", "return", "gift"], len(order), p=[0.9, 0.05, 0.05]),
+        }
+    )  # fmt: skip
+    return pd.concat([lines, lines.sample(30, random_state=1)], ignore_index=True)
+
+
+def brute_force(lines: pd.DataFrame, minimum: int) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+    inside = lines[
+        (lines.line_type == "purchase") & (lines.event_at >= str(START)) & (lines.event_at < str(END))
+    ]
+    baskets = list(inside.groupby("order_id").product_id.agg(set))
+    items = sorted(set().union(*baskets))
+    found = {}
+    for one, other in permutations(items, 2):
+        both = sum({one, other} <= basket for basket in baskets)
+        if both >= minimum:
+            sides = (sum(one in basket for basket in baskets), sum(other in basket for basket in baskets))
+            found[(one, other)] = (both, *sides, len(baskets))
+    return found
+
+
+def test_pairs_are_those_that_brute_force_counts(database: Connection) -> None:
+    lines = order_lines()
+    database.load_frame("lines", lines)
+    table = product_affinity(database, START, END, 0.05, min_baskets=1, lines="lines")
+    assert tuple(table.columns) == COLUMNS
+    total = int(table.all_baskets[0])
+    expected = brute_force(lines, int(np.ceil(0.05 * total)))
+    counts = table[["baskets", "product_baskets", "other_baskets", "all_baskets"]].itertuples(
+        index=False, name=None
+    )
+    pairs = list(zip(table.product_id, table.other_product_id, strict=True))
+    assert dict(zip(pairs, counts, strict=True)) == expected
+    assert pairs == sorted(pairs)
+    measures = rule_measures(table.baskets, table.product_baskets, table.other_baskets, table.all_baskets)
+    for name in ("support", "confidence", "lift", "leverage", "conviction"):
+        np.testing.assert_allclose(table[name], measures[name], rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+def test_the_order_of_rows_changes_nothing_and_a_support_is_inclusive(database: Connection) -> None:
+    lines = order_lines()
+    database.load_frame("lines", lines)
+    database.load_frame("shuffled", lines.sample(frac=1, random_state=2))
+    some = product_affinity(database, START, END, 0.1, lines="lines")
+    pd.testing.assert_frame_equal(some, product_affinity(database, START, END, 0.1, lines="shuffled"))
+    least = some.sort_values("support").iloc[0]
+    again = product_affinity(database, START, END, least.support, lines="lines")
+    pd.testing.assert_frame_equal(some[some.support >= least.support], again)
+
+
+def test_few_baskets_say_nothing_and_a_rule_that_never_fails_has_no_conviction(database: Connection) -> None:
+    rows = [(f"o{i}", p) for i in range(6) for p in ("a", "b")] + [("o9", "b")]
+    lines = pd.DataFrame(rows, columns=["order_id", "product_id"])
+    database.load_frame("lines", lines.assign(line_type="purchase", event_at=pd.Timestamp(START)))
+    table = product_affinity(database, START, END, 0.01, lines="lines").set_index("product_id")
+    assert table.confidence["a"] == 1 and pd.isna(table.conviction["a"])
+    assert table.conviction["b"] == pytest.approx((1 - 6 / 7) / (1 - 6 / 7))
+    assert product_affinity(database, START, END, 0.01, min_baskets=7, lines="lines").empty
+    assert product_affinity(database, date(2025, 1, 1), date(2025, 2, 1), 0.01, lines="lines").empty
+
+
+def test_french_baskets_to_the_last_digit(database: Connection, reference_data: Path) -> None:
+    """REFERENCE.md: 392 invoices of Online Retail in France, no C invoices; orders of postage alone are baskets."""
+    raw = pd.read_parquet(reference_data / "online_retail_ii" / "year_2010_2011.parquet")
+    raw.columns = [c.lower().replace(" ", "") for c in raw.columns]
+    wanted = (raw["country"] == "France") & ~raw["invoice"].astype(str).str.startswith("C")
+    france = raw[wanted & raw["description"].notna()]
+    lines = pd.DataFrame(
+        {
+            "order_id": france["invoice"].astype(str), "product_id": france["description"].str.strip(),
+            "line_type": "purchase", "event_at": pd.to_datetime(france["invoicedate"]),
+        }
+    )  # fmt: skip
+    database.load_frame("lines", lines.reset_index(drop=True))
+    table = product_affinity(database, date(2010, 12, 1), date(2011, 12, 10), 0.07, lines="lines")
+    assert set(table.all_baskets) == {392}
+    pairs = table.set_index(["product_id", "other_product_id"])
+    clocks = pairs.loc[("ALARM CLOCK BAKELIKE RED", "ALARM CLOCK BAKELIKE GREEN")]
+    found = clocks[["support", "confidence", "lift", "leverage", "conviction"]].astype(float).round(6)
+    assert found.to_list() == [0.079082, 0.837838, 8.642959, 0.069932, 5.568878]
+    plates, cups = "SET/6 RED SPOTTY PAPER PLATES", "SET/6 RED SPOTTY PAPER CUPS"
+    assert round(float(pairs.loc[(plates, cups), "confidence"]), 6) == 0.96
+    assert round(float(pairs.loc[(cups, plates), "confidence"]), 6) == 0.888889
+    assert round(float(pairs.loc[(plates, cups), "lift"]), 6) == 6.968889

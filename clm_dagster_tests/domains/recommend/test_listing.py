@@ -1,0 +1,214 @@
+"""Everybody's lists: by the ranker, by the dumb rule where there is none, and for those who never bought."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.recommend import checks, listing
+from clm_dagster.domains.recommend.checks import Faults
+from clm_dagster.domains.recommend.interactions import Interactions, interactions
+from clm_dagster.domains.recommend.listing import (
+    ANYWHERE,
+    COLD,
+    FALLBACK,
+    Ways,
+    everyones_lists,
+    visitors_lists,
+)
+from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.domains.recommend.served import example, served, to_ranker
+from clm_dagster_tests.domains.recommend.conftest import AS_OF
+
+SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations=15, year_ago=False)
+
+
+@pytest.fixture(scope="module")
+def ranker(past: Interactions, names: pd.DataFrame) -> Ranker:
+    return Ranker(SMALL).fit(past, names)
+
+
+@pytest.fixture(scope="module")
+def people(past: Interactions) -> pd.DataFrame:
+    """All buyers, and three who never bought: in Germany, nowhere known, and of a country without buyers."""
+    known = pd.DataFrame({"customer_id": past.customers, "segment": "loyal"})
+    known["country"] = np.where(np.arange(len(known)) % 2, "DE", "FR")
+    cold = pd.DataFrame({"customer_id": ["x1", "x2", "x3"], "country": ["DE", None, "MT"], "segment": None})
+    return pd.concat([known, cold], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def lists(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker) -> pd.DataFrame:
+    return everything(past, people, names, Ways(ranker, 8))
+
+
+def everything(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ways: Ways) -> pd.DataFrame:
+    parts = [*everyones_lists(past, people, names, ways)]
+    frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
+    # What a customer has is in one part.
+    assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
+    return frame.sort_values(["customer_id", "list", "rank"], ignore_index=True)
+
+
+def passed(
+    lists: pd.DataFrame, past: Interactions, people: pd.DataFrame, active_days: int = 90
+) -> dict[str, bool]:
+    odd = lists.customer_id.str[-1].isin(list("13579")).to_numpy(bool)
+    active, known = past.sold_within(active_days), pd.Index(past.customers).isin(people["customer_id"])
+    faults = sum(
+        (checks.faults_of(part, past, active, known) for part in (lists[odd], lists[~odd])), Faults()
+    )
+    found = checks.check_lists("a day", faults, len(people), active_days)
+    return {result.check_name: result.passed for result in found}
+
+
+def test_everybody_has_both_lists_and_the_checks_find_nothing_wrong(
+    lists: pd.DataFrame, past: Interactions, people: pd.DataFrame
+) -> None:
+    assert set(lists.customer_id) == set(people.customer_id)
+    assert all(passed(lists, past, people).values())
+    assert lists["rank"].max() == 8
+    assert set(lists.method) == {"two_stages", COLD}
+    assert (lists.customer_id.str.startswith("x") == (lists.method == COLD)).all()
+    assert lists.equals(lists.sort_values(["customer_id", "list", "rank"]))
+
+
+def test_the_checks_see_what_is_wrong(lists: pd.DataFrame, past: Interactions, people: pd.DataFrame) -> None:
+    one = lists.customer_id == "c001"
+    own = past.products[past.latest()[[past.rows_of(["c001"])[0]]].indices[0]]
+    wrong = lists[~(one & (lists.list == "next_best"))].copy()
+    wrong.loc[one & (lists.list == "discover"), "product_id"] = own
+    wrong.loc[wrong.index[-1], "product_id"] = "unheard of"
+    found = passed(wrong, past, people)
+    assert found == dict.fromkeys(found, False) and len(found) == 4
+    # A buyer whom the snapshot does not know has lists and makes up for nobody.
+    assert all(passed(lists, past, people.iloc[1:]).values())
+    lacking = lists[(lists.customer_id != "c002") | (lists.list == "discover")]
+    assert not passed(lacking, past, people[people.customer_id != "c001"])["every_customer_has_lists"]
+    assert all(passed(lists.iloc[:0], past, people.iloc[:0]).values())
+
+
+def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
+    lists: pd.DataFrame, past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
+) -> None:
+    import skops.io
+
+    from clm_dagster.domains.recommend.served import TRUSTED
+
+    stored = skops.io.loads(skops.io.dumps(served(ranker)), trusted=list(TRUSTED))
+    again = to_ranker(stored, names)
+    assert again.settings == ranker.settings and again.days == ranker.days
+    pd.testing.assert_frame_equal(everything(past, people, names, Ways(again, 8)), lists)
+    _, _, x = again.prepared(past).block(np.arange(3))
+    pairs = example(x[ranker.columns], 50)
+    chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
+    np.testing.assert_allclose(chances, ranker._scores(x.head(50)), atol=1e-6)
+
+
+def test_row_order_and_blocks_change_nothing(
+    lines: pd.DataFrame,
+    lists: pd.DataFrame,
+    people: pd.DataFrame,
+    names: pd.DataFrame,
+    ranker: Ranker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "PEOPLE", 2)
+    past = interactions(lines.sample(frac=1, random_state=3), AS_OF)
+    again = everything(
+        past,
+        people.sample(frac=1, random_state=3),
+        names.sample(frac=1, random_state=3),
+        Ways(ranker, 8, threads=3),
+    )
+    pd.testing.assert_frame_equal(again, lists)
+
+
+def test_without_a_model_buyers_get_what_they_buy_again(
+    past: Interactions, people: pd.DataFrame, names: pd.DataFrame
+) -> None:
+    lists = everything(past, people, names, Ways(None))
+    assert set(lists.method) == {FALLBACK, COLD}
+    first = lists[(lists.list == "next_best") & (lists["rank"] == 1) & (lists.method == FALLBACK)]
+    assert first.reason.str.match(r"bought (once|\d+ times)").all()
+    discover = lists[(lists.list == "discover") & (lists.method == FALLBACK)]
+    assert not discover.reason.str.startswith(("bought once", "bought 2 times")).any()
+
+
+def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
+    cold = lists[lists.method == COLD].set_index("customer_id")
+    assert cold.reason.str.startswith("no purchase of this customer yet: popular").all()
+    assert cold.loc["x1", "reason"].str.contains("popular in DE; bought by").all()
+    assert not cold.loc["x2", "reason"].str.contains(" in DE| in MT").any()
+    both = cold.loc["x1"].groupby("list").product_id.agg(list)
+    assert both["next_best"] == both["discover"]
+
+
+def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
+    lines: pd.DataFrame, past: Interactions, people: pd.DataFrame
+) -> None:
+    found = visitors_lists(past, people, 5, 90)
+    assert found.groupby("country")["rank"].agg(list).to_dict() == {
+        country: [1, 2, 3, 4, 5] for country in ("DE", "FR", "MT", ANYWHERE)
+    }
+    recent = lines[
+        (lines["day"] < pd.Timestamp(AS_OF)) & (lines["day"] >= pd.Timestamp(AS_OF) - pd.Timedelta(days=28))
+    ]
+    recent = recent.drop_duplicates(["customer_id", "product_id", "day"])
+    shop = recent.product_id.value_counts(normalize=True)
+    everywhere = found[found.country == ANYWHERE].set_index("product_id").score
+    np.testing.assert_allclose(everywhere, shop.reindex(everywhere.index), rtol=1e-6)
+    assert everywhere.iloc[0] == pytest.approx(shop.max())
+    # Nobody of Malta has bought: the whole shop's list.
+    malta = found[found.country == "MT"]
+    assert malta.product_id.tolist() == everywhere.index.tolist()
+    assert malta.reason.str.startswith("popular; ").all()
+    german = recent[recent.customer_id.isin(people[people.country == "DE"].customer_id)]
+    share = (german.product_id.value_counts() + 200 * shop) / (len(german) + 200)
+    mine = found[found.country == "DE"].set_index("product_id").score
+    np.testing.assert_allclose(mine, share.reindex(mine.index), rtol=1e-5)
+    assert (
+        found.reason.str.contains("popular").all()
+        and found[found.country == "DE"].reason.str.contains("in DE").all()
+    )
+    for country in (None, ANYWHERE):
+        alone = visitors_lists(past, people.assign(country=country), 5, 90)
+        assert alone.country.tolist() == [ANYWHERE] * 5
+
+
+@pytest.mark.parametrize("what", ["one product", "one customer", "no names", "one line"])
+def test_poor_shops_have_the_lists_that_they_can_have(
+    what: str, lines: pd.DataFrame, names: pd.DataFrame
+) -> None:
+    poor = {
+        "one product": lines.assign(product_id="p001"),
+        "one customer": lines.assign(customer_id="c001"),
+        "no names": lines,
+        "one line": lines[lines["day"] < pd.Timestamp(AS_OF)].sort_values("day").tail(1),
+    }[what]
+    past = interactions(poor, AS_OF)
+    people = pd.DataFrame({"customer_id": [*past.customers, "x1"], "country": None, "segment": None})
+    called = names.assign(name=None) if what == "no names" else names
+    lists = everything(past, people, called, Ways(None))
+    assert set(lists[lists.list == "next_best"].customer_id) == set(people.customer_id)
+    assert lists.reason.notna().all() and lists.score.gt(0).all()
+    if what == "one product":
+        assert set(lists[lists.list == "discover"].customer_id) == {"x1"}
+
+
+def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
+    past = interactions(lines, date(2026, 1, 1))
+    people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
+    assert everything(past, people, names, Ways(None)).empty
+    assert visitors_lists(past, people, 5, 90).empty
+
+
+def test_what_is_discontinued_is_asked_of_todays_setting(
+    past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
+) -> None:
+    again = to_ranker(served(ranker), names)
+    again.settings = replace(again.settings, active_days=5)
+    lists = everything(past, people, names, Ways(again, 8, 5))
+    assert passed(lists, past, people, 5)["no_discontinued_product"]

@@ -1,0 +1,41 @@
+"""Shops whose features and labels the project's own SQL makes; a world of BG/NBD and Gamma-Gamma drawn directly."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.value.plan import ContestSettings
+from clm_dagster.statistics.evaluation import ContestPlan, contest_plan
+from clm_dagster_tests.domains.churn.conftest import Shop, real_shop, simulated_purchases
+
+__all__ = ["FIRST_DAY", "SETTINGS", "TEST", "Shop", "real_shop"]
+
+SETTINGS = ContestSettings(horizon_days=60, snapshots=6, validations=2)
+TEST = date(2024, 3, 1)
+FIRST_DAY = date(2023, 1, 1)
+
+Simulated = tuple[pd.DataFrame, pd.DataFrame, ContestPlan]
+
+
+def contest_of(shop: Shop, test: date, first_day: date, settings: ContestSettings) -> Simulated:
+    """All that a contest needs."""
+    plan = contest_plan(test, first_day, settings)
+    return *shop.tables(plan.snapshots, "value_labels"), plan
+
+
+def spending_purchases(seed: int = 1, customers: int = 700) -> pd.DataFrame:
+    """Customers of BG/NBD who differ in what an order is worth."""
+    purchases = simulated_purchases(seed, customers)
+    rng = np.random.default_rng(seed + 1)
+    worth = pd.Series(1 / rng.gamma(3.0, 0.5, customers), index=[f"c{i:04d}" for i in range(customers)])
+    price = purchases.unit_price * purchases.customer_id.map(worth)
+    return purchases.assign(unit_price=price.clip(lower=0.01).round(2))
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Simulated:
+    """Features, labels and plan of a contest in the simulated shop."""
+    shop = Shop.load(spending_purchases(), FIRST_DAY, FIRST_DAY + timedelta(days=500), 60)
+    return contest_of(shop, TEST, FIRST_DAY, SETTINGS)

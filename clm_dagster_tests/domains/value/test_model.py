@@ -1,0 +1,209 @@
+"""The value contest as a whole, on a simulated shop: honest, repeatable, and clear about bad input."""
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.value.contestants import BLENDS, Contestant, contestants
+from clm_dagster.domains.value.model import ContestResult, hold_contest
+from clm_dagster.domains.value.scoring import SnapshotLevel, ValueModel, snapshot_level
+from clm_dagster.domains.value.tiers import TIERS
+from clm_dagster.statistics.evaluation import ContestError, contest_plan
+from clm_dagster_tests.domains.value.conftest import FIRST_DAY, SETTINGS, TEST, Simulated
+
+QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
+
+
+def entries(*names: str) -> list[Contestant]:
+    return [entry for entry in contestants() if entry.name in names]
+
+
+def hold(simulated: Simulated, *names: str) -> ContestResult:
+    features, labels, plan = simulated
+    return hold_contest(features, labels, plan, SETTINGS, entries(*(names or QUICK)))
+
+
+@pytest.fixture(scope="module")
+def result(simulated: Simulated) -> ContestResult:
+    return hold(simulated)
+
+
+def snapshot(simulated: Simulated, day: date = TEST) -> pd.DataFrame:
+    return simulated[0][simulated[0].as_of == pd.Timestamp(day)]
+
+
+def test_every_contestant_runs(simulated: Simulated) -> None:
+    held = hold(simulated, *(entry.name for entry in contestants()))
+    assert set(held.standings) == {entry.name for entry in contestants()} | set(BLENDS)
+    table = held.table
+    assert table.notna().all(axis=None) and (table.test_spearman > 0.2).all()
+    said = held.amounts.drop(columns=["customer_id", "net_revenue"])
+    assert said.min(axis=None) >= 0 and np.isfinite(said).all(axis=None)
+    best = held.standings[held.winner]
+    assert best.test["mae"] < held.standings["past_rate"].test["mae"]
+    assert best.mae_over["past_rate"].value < 0 and abs(best.test["bias"]) < 0.2
+    assert held.amounts.customer_id.nunique() == (snapshot(simulated).order_days > 0).sum()
+    assert held.deciles.cumulative_share.iloc[-1] == pytest.approx(1)
+
+
+def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
+    simulated: Simulated, result: ContestResult
+) -> None:
+    features, labels, plan = simulated
+    again = hold((features.sample(frac=1, random_state=3), labels.sample(frac=1, random_state=4), plan))
+    assert again.winner == result.winner and again.level == result.level
+    pd.testing.assert_frame_equal(again.amounts, result.amounts)
+    pd.testing.assert_frame_equal(again.table.drop(columns="seconds"), result.table.drop(columns="seconds"))
+
+
+def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: ContestResult) -> None:
+    features, labels, plan = simulated
+    at_test = labels.as_of == pd.Timestamp(TEST)
+    turned = labels.copy()
+    turned.loc[at_test, "net_revenue"] = labels.loc[at_test, "net_revenue"].to_numpy()[::-1]
+    held = hold((features, turned, plan))
+    pd.testing.assert_frame_equal(
+        held.amounts.drop(columns="net_revenue"), result.amounts.drop(columns="net_revenue")
+    )
+    assert held.standings["btyd"].test["spearman"] < 0.15 < result.standings["btyd"].test["spearman"]
+
+
+def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: ContestResult) -> None:
+    features, labels, plan = simulated
+    assert max(plan.history) + timedelta(days=SETTINGS.horizon_days) <= TEST == max(plan.snapshots)
+    immature = labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > pd.Timestamp(TEST)
+    later = labels.assign(
+        net_revenue=labels.net_revenue.where(~immature | (labels.as_of == pd.Timestamp(TEST)), 1000)
+    )
+    assert (later.net_revenue != labels.net_revenue).any()
+    pd.testing.assert_frame_equal(hold((features, later, plan)).amounts, result.amounts)
+
+
+def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
+    simulated: Simulated, result: ContestResult
+) -> None:
+    scores = result.model.scores(snapshot(simulated))
+    assert list(scores.customer_id) == list(result.amounts.customer_id)
+    np.testing.assert_allclose(scores.expected_revenue, result.amounts[result.winner], rtol=1e-9)
+    # At the test's own pace and level, one customer alone gets the same.
+    one = result.model.amounts(snapshot(simulated).set_index("customer_id").loc[["c0007"]].reset_index())
+    assert one[0] == pytest.approx(scores.set_index("customer_id").expected_revenue["c0007"], rel=1e-9)
+    level, found = snapshot_level(*simulated[:2], TEST, result.model.cap, SETTINGS)
+    assert level.revenue == pytest.approx(result.level.factor) and found.method == result.level.method
+    assert level.orders == pytest.approx(result.order_level.factor)
+
+
+def test_scores_are_complete(simulated: Simulated, result: ContestResult) -> None:
+    frame = snapshot(simulated)
+    scores = result.model.scores(frame, SnapshotLevel(1.3, 1.2))
+    assert len(scores) == (frame.order_days > 0).sum() and scores.notna().all(axis=None)
+    once = frame.customer_id[frame.order_days == 1]
+    assert set(once) <= set(scores.customer_id) and len(once) > 20
+    assert (scores.expected_revenue > 0).all() and (scores.revenue_low >= 0).all()
+    assert (scores.revenue_low <= scores.revenue_high).all()
+    assert scores.probability_of_no_order.between(0, 1).all() and set(scores.value_tier) <= set(TIERS)
+    lower = result.model.scores(frame, SnapshotLevel(1.0, 1.0))
+    assert (scores.expected_revenue > lower.expected_revenue).all()
+    np.testing.assert_allclose(scores.expected_orders, 1.2 * lower.expected_orders)
+    assert (scores.probability_of_no_order <= lower.probability_of_no_order).all()
+
+
+def test_a_model_is_json_and_estimators(simulated: Simulated, result: ContestResult) -> None:
+    for model in (result.model, hold(simulated, "btyd", "boosting_sqrt", "two_part", "mlp").model):
+        state = json.loads(json.dumps(model.state()))
+        again = ValueModel.from_parts(state, model.estimators())
+        pd.testing.assert_frame_equal(again.scores(snapshot(simulated)), model.scores(snapshot(simulated)))
+        assert all(type(part).__module__.startswith("sklearn.") for part in model.estimators().values())
+
+
+def test_the_verdict_says_why(result: ContestResult) -> None:
+    assert result.verdict().accepted
+    backfill = result.verdict(is_newest=False)
+    assert not backfill.accepted and "a backfill of the past moves no champion" in str(backfill)
+    better = result.verdict(champion_amounts=result.amounts.net_revenue.to_numpy())
+    assert not better.accepted and "from the present champion's" in str(better)
+
+
+# --------------------------------------------------------------------------------------- outliers
+
+
+def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: ContestResult) -> None:
+    """A customer of the fit part orders for 80,000 once: before every later snapshot, and in labels before."""
+    features, labels, plan = simulated
+    who, amount, day = "c0010", 80_000.0, pd.Timestamp(plan.split.fit[-1]) + pd.Timedelta(days=20)
+    money = ["net_revenue", "net_revenue_180d", "net_revenue_365d", "gross_revenue", "average_order_value"]
+    f, y = features.astype(dict.fromkeys(money, float)), labels.astype({"net_revenue": float})
+    f.loc[(f.customer_id == who) & (f.as_of > day), money] += amount
+    inside = (y.as_of <= day) & (y.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > day)
+    y.loc[(y.customer_id == who) & inside, "net_revenue"] += amount
+    held = hold_contest(f, y, plan, SETTINGS, entries(*QUICK))
+    assert held.winner == result.winner
+    before, after = (
+        r.amounts.set_index("customer_id")[result.winner].drop(who, errors="ignore") for r in (result, held)
+    )
+    assert abs(after.sum() / before.sum() - 1) < 0.05
+    # The same order, were it not cut, is more than all customers of a snapshot spend together.
+    assert amount > 1.5 * result.amounts.net_revenue.sum()
+    assert (after / before - 1).abs().median() < 0.1
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+
+def test_what_makes_a_contest_impossible_is_said(simulated: Simulated) -> None:
+    features, labels, plan = simulated
+    train = pd.Timestamp(plan.split.training[0])
+    once = features.assign(order_days=1, recency_days=features.tenure_days)
+    cases = [
+        (
+            features[features.as_of != train],
+            labels,
+            rf"no features at as_of {train:%Y-%m-%d}: build core.cust",
+        ),
+        (features, labels[labels.as_of != train], rf"as_of {train:%Y-%m-%d}: not all of its .* have a label"),
+        (features, labels.drop(labels.index[labels.as_of == train][:3]), "not all of its .* have a label"),
+        (features, labels.assign(net_revenue=0), "is 0.00; nothing can be learnt of spend"),
+        (features, labels.assign(net_revenue=-5), "is -.*; nothing can be learnt of spend"),
+        (features.groupby("as_of").head(90), labels, "customers ordered before it, 100 are needed"),
+        (features.groupby("as_of").head(1), labels, "customers ordered before it, 100 are needed"),
+        (features.drop(columns="units"), labels, "the features lack units; they are columns of core"),
+        (features, labels.assign(horizon_days=30), "the labels are of 30 days, the contest of 60"),
+        (pd.concat([features, features.head(2)]), labels, "the features have 2 rows twice"),
+        (once, labels, "no expectation of its .* customers: none of .* bought twice"),
+        (features.assign(net_revenue=-1), labels, "no expectation of its .* customers"),
+    ]
+    for given, labelled, message in cases:
+        with pytest.raises(ContestError, match=message):
+            hold((given, labelled, plan))
+    with pytest.raises(ContestError, match="no contest with test as_of 2023-04-01: 0 mature training snap"):
+        contest_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
+
+
+def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
+    simulated: Simulated, result: ContestResult
+) -> None:
+    frame = snapshot(simulated)
+    known = frame[frame.order_days > 0]
+    alone = known[known.order_days > 2].head(1)
+    nobody_back = known[known.order_days == 1]
+    returned = known.head(3).assign(net_revenue=-10, net_revenue_365d=-10, net_revenue_90d=-10)
+    for some in (alone, nobody_back, returned):
+        scores = result.model.scores(some)
+        assert len(scores) == len(some) and scores.notna().all(axis=None)
+        assert (scores.expected_revenue >= 0).all() and (scores.revenue_low >= 0).all()
+    # Whoever returned more than he bought keeps his past, below 0, and is expected to bring next to nothing.
+    assert (result.model.scores(returned).past_revenue == -10).all()
+    with pytest.raises(ContestError, match="one as_of is scored at a time, found 0"):
+        result.model.scores(frame[frame.order_days == 0].head(0))
+    with pytest.raises(ContestError, match="no customers to score at as_of 2030-01-01"):
+        snapshot_level(simulated[0], simulated[1], date(2030, 1, 1), 100.0, SETTINGS)
+
+
+def test_another_horizon_is_another_contest(simulated: Simulated) -> None:
+    features, labels, plan = simulated
+    with pytest.raises(ContestError, match="the labels are of 60 days, the contest of 30"):
+        hold_contest(features, labels, plan, replace(SETTINGS, horizon_days=30), entries("btyd"))

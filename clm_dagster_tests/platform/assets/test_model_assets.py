@@ -1,0 +1,300 @@
+"""What Dagster sees of the real project: docs that are true, lineage, checks, events of a run."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from clm_dagster.platform.assets.extras import Extras, sql_assets
+from clm_dagster.platform.assets.model_assets import Additions, Finding, model_asset
+from clm_dagster.platform.assets.node_assets import keys_of_run
+from clm_dagster.platform.dbt_project.building import Batch, Slice, Snapshot, compile_model
+from clm_dagster.platform.dbt_project.lineage import Lineage, column_lineage
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project, load_project
+from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.settings import Settings
+from clm_dagster_tests.sql.fixtures import DBT_PROJECT
+
+Folder = Callable[[dict[str, str]], Path]
+MODELS = [
+    "stg_events", "stg_order_lines", "stg_customers", "stg_products", "customer_daily", "product_daily",
+    "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
+    "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
+    "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
+    "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
+    "value_contest", "value_deciles", "value_tracking", "demand_daily", "demand_keys", "demand_series",
+    "demand_promotions", "demand_contest", "recommender_contest", "recommender_by_segment",
+]  # fmt: skip
+
+
+def test_the_models_are_these(project: Project) -> None:
+    assert sorted(project.models) == sorted(MODELS)
+
+
+# -------------------------------------------------------------------------------------- docs
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *MODELS,
+        "risk_bands",
+        "rfm_segment_map",
+        "rfm_segment_names",
+        "stage_map",
+        "online_retail_ii_product_codes",
+    ],
+)
+def test_documented_columns_are_those_there_are_with_their_types(
+    name: str, project: Project, built: Connection
+) -> None:
+    node = project.nodes[name]
+    stored = built.columns(f"select * from {node.relation}")
+    assert {column.name: column.data_type for column in node.columns} == stored
+    assert [column.name for column in node.columns] == list(stored)
+    assert all(column.description for column in node.columns)
+
+
+def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        name = key.to_user_string()
+        assert node.description, name
+        assert node.group_name and node.group_name != "default", name
+        assert node.owners, name
+        assert node.kinds, name
+        if key.path[0] in ("staging", "core", "marts"):
+            assert node.code_version, name
+            schema = node.metadata["dagster/column_schema"]
+            assert schema.columns, name
+            assert all(column.description for column in schema.columns), name
+            assert node.metadata["dagster/table_name"] == ".".join(key.path)
+
+
+def test_constraints_and_personal_data_are_in_the_schema(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    def schema(name: str) -> dg.TableSchema:
+        return graph.get(dg.AssetKey(name.split("/"))).metadata["dagster/column_schema"]
+
+    customers = {column.name: column for column in schema("staging/stg_customers").columns}
+    assert customers["customer_id"].constraints == dg.TableColumnConstraints(nullable=False, unique=True)
+    assert customers["customer_id"].tags == {"pii": "pseudonymous"}
+    assert customers["birth_year"].tags == {"pii": "personal"}
+    scores = schema("core/rfm_scores")
+    assert scores.constraints.other == ["one row per (as_of, customer_id)"]
+    constraints = {column.name: column.constraints.other for column in scores.columns}
+    assert constraints["r_score"] == ["one of 1, 2, 3, 4, 5"]
+    assert constraints["segment"] == ["in rfm_segment_names.segment"]
+
+
+def test_dependencies_follow_refs_and_data_tests(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    scores = graph.get(dg.AssetKey(["core", "rfm_scores"]))
+    assert {key.to_user_string() for key in scores.parent_keys} == {
+        "core/customer_features", "staging/rfm_segment_map", "staging/rfm_segment_names"
+    }  # fmt: skip
+    # A snapshot may use every day before its as_of, and no later one.
+    features = definitions.resolve_asset_graph().get(dg.AssetKey(["core", "customer_features"]))
+    mapping = features.partition_mappings[dg.AssetKey(["core", "customer_daily"])]
+    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        features.partitions_def.subset_with_partition_keys(["2024-01-08"]),
+        features.partitions_def,
+        graph.get(dg.AssetKey(["core", "customer_daily"])).partitions_def,
+    ).partitions_subset.get_partition_keys()
+    assert (min(upstream), max(upstream)) == ("2024-01-01", "2024-01-14")
+
+
+# ----------------------------------------------------------------------------------- lineage
+
+
+def lineage_of(project: Project, model: Model, cache: Path) -> Lineage:
+    pieces: dict[str | None, Slice] = {
+        DAILY: Batch(date(2024, 1, 1), date(2024, 1, 2)),
+        SNAPSHOT: Snapshot(pd.Timestamp("2024-01-08").to_pydatetime()),
+        None: None,
+    }
+    schema = {
+        project.nodes[ref].relation: {c.name: str(c.data_type) for c in project.nodes[ref].columns}
+        for ref in model.refs
+    }
+    return column_lineage(compile_model(project, model, pieces[model.window]), schema, cache)
+
+
+def test_every_column_of_every_model_comes_from_columns_that_exist(project: Project, tmp_path: Path) -> None:
+    for model in project.models.values():
+        found = lineage_of(project, model, tmp_path)
+        columns = {column.name for column in model.columns}
+        known = {
+            (node.relation, column.name)
+            for ref in model.refs
+            for node in [project.nodes[ref]]
+            for column in node.columns
+        }
+        assert set(found) <= columns, model.name
+        assert {source for sources in found.values() for source in sources} <= known, model.name
+        # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
+        constant = {
+            "as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "metric", "level", "measure",
+        }  # fmt: skip
+        counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
+        missing = columns - set(found) - constant - counts
+        assert not missing, (model.name, missing)
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "sources"),
+    [
+        ("rfm_scores", "monetary", ["core.customer_features.net_revenue"]),
+        ("rfm_scores", "frequency", ["core.customer_features.order_days"]),
+        ("rfm_scores", "segment", ["staging.rfm_segment_map.segment"]),
+        ("rfm_segments", "previous_segment", ["core.rfm_scores.segment"]),
+        ("customer_daily", "net_revenue", ["staging.stg_order_lines.net_revenue"]),
+        ("customer_features", "distinct_products", ["staging.stg_order_lines.product_id"]),
+        (
+            "customer_features",
+            "country",
+            [
+                "core.customer_daily.activity_date",
+                "core.customer_daily.country",
+                "staging.stg_customers.country",
+            ],
+        ),
+        ("stg_order_lines", "gross_revenue", ["staging.stg_events.amount", "staging.stg_events.event_type"]),
+        ("stg_events", "amount", ["raw.events.quantity", "raw.events.unit_price"]),
+    ],
+)
+def test_lineage_of_a_column(
+    model: str, column: str, sources: list[str], project: Project, tmp_path: Path
+) -> None:
+    found = lineage_of(project, project.model(model), tmp_path)[column]
+    assert [f"{relation}.{name}" for relation, name in found] == sources
+
+
+def test_lineage_is_kept_by_content(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = lineage_of(project, project.model("stg_events"), tmp_path)
+    monkeypatch.setattr(
+        "clm_dagster.platform.dbt_project.lineage._follow", lambda sql, schema: pytest.fail("not kept")
+    )
+    assert lineage_of(project, project.model("stg_events"), tmp_path) == first
+
+
+# --------------------------------------------------------------------------------- materializing
+
+CHECKED = {
+    "dbt_project.yml": DBT_PROJECT,
+    "models/a.sql": "select unnest([1, 1, 2]) as k",
+    "models/b.sql": "select * from {{ ref('a') }}",
+    "models/_m.yml": """\
+models:
+  - name: a
+    description: Numbers.
+    columns:
+      - name: k
+        data_type: INTEGER
+        data_tests:
+          - not_null
+          - unique: {config: {severity: SEVERITY}}
+""",
+}
+
+
+def few_rows(connection: Connection) -> Finding:
+    """Whether there are ten rows."""
+    return Finding([f"{connection.scalar('select count(*) from core.a')} rows are few", "so be careful"])
+
+
+def materialize(
+    files: dict[str, str],
+    folder: Folder,
+    settings: Settings,
+    warehouse: Warehouse,
+    instance: dg.DagsterInstance,
+) -> dg.ExecuteInProcessResult:
+    project = load_project(folder(files))
+    extras = Extras(
+        charts={"core.a": lambda connection: "![a](data:,)"},
+        facts={"core.a": lambda connection: {"rests_on": "numbers"}},
+        checks={"core.a": {"has_enough": few_rows, "is_there": lambda connection: Finding()}},
+    )
+    assets = sql_assets(project, settings, extras)
+    return dg.materialize(assets, instance=instance, resources={"warehouse": warehouse}, raise_on_error=False)
+
+
+def test_an_event_tells_rows_sql_checks_lineage_and_chart(
+    folder: Folder, settings: Settings, warehouse: Warehouse, instance: dg.DagsterInstance
+) -> None:
+    files = CHECKED | {"models/_m.yml": CHECKED["models/_m.yml"].replace("SEVERITY", "warn")}
+    result = materialize(files, folder, settings, warehouse, instance)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("core__a")
+    assert event.metadata["dagster/row_count"].value == 3
+    assert "unnest([1, 1, 2])" in event.metadata["compiled_sql"].value
+    assert event.metadata["chart"].value == "![a](data:,)"
+    assert event.metadata["rests_on"].value == "numbers"
+    (b,) = result.asset_materializations_for_node("core__b")
+    assert b.metadata["compiled_sql"].value == "```sql\nselect * from core.a\n```"
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["not_null_k"].passed
+    assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert checks["unique_k"].metadata["failing_rows"].value == 1
+    # What a room's check finds is said, and stops nothing.
+    said = checks["has_enough"]
+    assert (said.passed, said.severity, said.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert said.description == "3 rows are few; so be careful"
+    assert checks["is_there"].passed
+
+
+def test_a_failed_test_of_severity_error_stops_what_comes_after(
+    folder: Folder, settings: Settings, warehouse: Warehouse, instance: dg.DagsterInstance
+) -> None:
+    files = CHECKED | {"models/_m.yml": CHECKED["models/_m.yml"].replace("SEVERITY", "error")}
+    result = materialize(files, folder, settings, warehouse, instance)
+    assert not result.success
+    assert [event.asset_key.path[-1] for event in result.get_asset_materialization_events()] == ["a"]
+
+
+def test_rows_of_each_partition_are_on_its_event_and_pictures_on_the_last(
+    built_shop: tuple[Settings, Warehouse, pd.DataFrame], project: Project, tmp_path: Path
+) -> None:
+    settings, warehouse, _ = built_shop
+    model = project.model("product_daily")
+    asset = model_asset(project, model, settings, Additions(chart=lambda connection: "![a](data:,)"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {
+            "dagster/asset_partition_range_start": "2024-01-03",
+            "dagster/asset_partition_range_end": "2024-01-04",
+        }
+        result = dg.materialize([asset], instance=instance, resources={"warehouse": warehouse}, tags=tags)
+    events = {e.partition: e for e in result.asset_materializations_for_node("core__product_daily")}
+    with warehouse.connect("a test") as connection:
+        counts = dict(
+            connection.execute("select sales_date::varchar, count(*) from core.product_daily group by 1")
+        )
+    assert {key: e.metadata["dagster/partition_row_count"].value for key, e in events.items()} == {
+        key: counts[key] for key in ("2024-01-03", "2024-01-04")
+    }
+    assert ["chart" in events[key].metadata for key in ("2024-01-03", "2024-01-04")] == [False, True]
+    assert all(e.metadata["known_at"].value for e in events.values())
+
+
+def test_an_asset_without_partitions_follows_the_range_of_its_run() -> None:
+    seen: list[list[str]] = []
+
+    @dg.asset
+    def whole(context: dg.AssetExecutionContext) -> None:
+        seen.append(keys_of_run(context))
+
+    ranged = {
+        "dagster/asset_partition_range_start": "2024-02-28",
+        "dagster/asset_partition_range_end": "2024-03-01",
+    }
+    for tags in ({}, {"dagster/partition": "2024-01-05"}, ranged):
+        dg.materialize([whole], tags=tags)
+    assert seen == [[], ["2024-01-05"], ["2024-02-28", "2024-02-29", "2024-03-01"]]

@@ -1,0 +1,170 @@
+"""What a run has to do: after a late delivery, after changed SQL, after nothing."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from clm_dagster.definitions import load_sql, warehouse_of
+from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.platform.build_ledger.staleness import (
+    ranges,
+    stale_days,
+    stale_snapshots,
+    tables_are_stale,
+    views_are_stale,
+)
+from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.shop_run import run_shop
+from clm_dagster_tests.conftest import small_shop_events
+
+WEEKS = ["2024-01-01", "2024-01-08"]
+DAYS = [f"2024-01-{day:02d}" for day in range(1, 15)]
+
+
+def test_ranges_join_what_is_close() -> None:
+    assert ranges([]) == []
+    assert ranges(["2024-01-01"]) == [("2024-01-01", "2024-01-01")]
+    assert ranges(["2024-01-01", "2024-01-02", "2024-01-16"]) == [("2024-01-01", "2024-01-16")]
+    assert ranges(["2024-01-01", "2024-01-17", "2024-01-18"]) == [
+        ("2024-01-01", "2024-01-01"),
+        ("2024-01-17", "2024-01-18"),
+    ]
+    assert ranges(["2024-01-01", "2024-01-22"], step_days=21) == [("2024-01-01", "2024-01-22")]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done now."""
+
+    days: list[str]
+    snapshots: list[str]
+    tables: bool
+    views: bool
+
+
+NOTHING = Plan([], [], False, False)
+
+
+def plan(settings: Settings) -> Plan:
+    project = load_sql(settings)
+    source = ShopSource.open(settings, project)
+    deliveries = source.landing.deliveries()
+    with warehouse_of(settings).connect("a test") as connection:
+        builds = Builds.read(connection)
+    return Plan(
+        stale_days(project, source, builds, deliveries),
+        stale_snapshots(project, builds, WEEKS),
+        tables_are_stale(source, builds, deliveries),
+        views_are_stale(project, builds),
+    )
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a shop of two weeks that is up to date."""
+    root = tmp_path_factory.mktemp("planned")
+    (root / "inbox").mkdir()
+    small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
+    settings = load_settings(
+        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        end_date="2024-01-15",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(root))
+        run_shop(settings, lambda title, total: lambda step, done: None)
+    yield settings
+
+
+@pytest.fixture
+def shop(ran: Settings, tmp_path: Path) -> Settings:
+    """The same in folders of its own, SQL included, to change."""
+    shutil.copytree(ran.data_dir, tmp_path / "data")
+    shutil.copytree(PROJECT_DIR / "dbt_like_sql", tmp_path / "sql")
+    return ran.model_copy(update={"data_dir": tmp_path / "data", "sql_dir": tmp_path / "sql"})
+
+
+def edit(settings: Settings, file: str, old: str, new: str) -> None:
+    path = settings.sql_dir / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def deliver(settings: Settings, tmp_path: Path, days: list[str], name: str = "events_late.csv") -> None:
+    """Land one more file with an order on each of some days."""
+    source = ShopSource.open(settings, load_sql(settings))
+    rows = (
+        small_shop_events(customers=12, orders=40, days=14).query("event_type == 'purchase'").head(len(days))
+    )
+    late = rows.assign(
+        event_id=[f"{name}{n}" for n in range(len(days))], event_at=[f"{d} 10:00" for d in days]
+    )
+    path = tmp_path / name
+    late.to_csv(path, index=False)
+    source.landing.land(str(path), source.adapter, datetime(2024, 2, 1))
+
+
+def test_nothing_is_stale_after_a_run(shop: Settings) -> None:
+    assert plan(shop) == NOTHING
+
+
+def test_before_any_run_everything_is_stale(shop: Settings, tmp_path: Path) -> None:
+    fresh = shop.model_copy(update={"data_dir": tmp_path / "fresh"})
+    deliver(fresh, tmp_path, ["2024-01-03"])
+    assert plan(fresh) == Plan(DAYS, WEEKS, True, True)
+
+
+@pytest.mark.parametrize(
+    ("days", "weeks"),
+    [(["2024-01-03"], WEEKS), (["2024-01-10"], WEEKS[1:]), (["2024-01-02", "2024-01-14"], WEEKS)],
+)
+def test_a_late_delivery_makes_its_days_stale_and_once_they_are_loaded_what_comes_after(
+    days: list[str], weeks: list[str], shop: Settings, tmp_path: Path
+) -> None:
+    deliver(shop, tmp_path, days)
+    assert plan(shop).days == days
+    assert plan(shop).snapshots == []  # they follow the days as they are loaded, not as they are landed
+    with warehouse_of(shop).connect("a test") as connection:
+        for day in days:
+            connection.execute(
+                "update raw.builds set version = 'other' where relation = 'core.customer_daily' and partition_key = ?",
+                [day],
+            )
+    assert plan(shop).snapshots == weeks
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("models/core/product_daily.sql", "'gift' then 1", "'gift' then 2", Plan(DAYS, [], False, False)),
+        (
+            "models/staging/stg_order_lines.sql", "'return' then quantity", "'return' then -quantity",
+            Plan(DAYS, WEEKS, False, True),
+        ),
+        ("models/core/customer_features.sql", "age <= 30", "age <= 31", Plan([], WEEKS, False, False)),
+        ("models/core/rfm_scores.sql", "5 * (rank", "4 * (rank", Plan([], WEEKS, False, False)),
+        ("models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,", Plan([], [], False, True)),
+        ("macros/as_known.sql", "superseded_at is null", "superseded_at is not null", Plan(DAYS, WEEKS, False, True)),
+        ("seeds/rfm_segment_map.csv", "5,1,new", "5,1,loyal", Plan([], WEEKS, False, True)),
+        ("seeds/rfm_segment_names.csv", "Middling", "Average", Plan([], [], False, True)),
+        ("models/core/_core__models.yml", "owners: [\"team:data\"]", "owners: [\"team:other\"]", NOTHING),
+        ("models/core/_core__models.yml", "Purchases.", "What was bought.", NOTHING),
+    ],
+)  # fmt: skip
+def test_changed_code_makes_stale_what_it_makes(
+    file: str, old: str, new: str, expected: Plan, shop: Settings
+) -> None:
+    edit(shop, file, old, new)
+    assert plan(shop) == expected
+
+
+def test_a_longer_history_leaves_the_days_there_are(shop: Settings) -> None:
+    later = shop.model_copy(update={"end_date": date(2024, 1, 20)})
+    found = plan(later)
+    # The dates decide what is rejected: every day is looked at again, with five more.
+    assert found.days[-1] == "2024-01-21"
+    assert found.snapshots == []

@@ -1,0 +1,52 @@
+"""Rows kept in files: all of them, with the types of the table, gone with the object."""
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from clm_dagster.platform.python_tables.parquet_buffer import Spill
+
+TYPES = {"name": "varchar", "at": "timestamp", "n": "integer"}
+
+
+def part(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({"n": range(len(names)), "name": names, "at": pd.Timestamp("2024-05-01")})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Beside a warehouse of an awkward name."""
+    found = tmp_path / "a [1] it's *"
+    found.mkdir()
+    return found
+
+
+def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
+    spill = Spill(TYPES, folder)
+    spill.add(part("a", "b"))
+    spill.add(part("c").assign(name=None, at=pd.NaT))  # a column of nothing has a type of its own
+    assert len(spill) == 3
+    found = duckdb.sql(spill.query)
+    assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
+        "name": "VARCHAR", "at": "TIMESTAMP", "n": "INTEGER",
+    }  # fmt: skip
+    assert found.fetchall()[:2] == [
+        ("a", pd.Timestamp("2024-05-01"), 0),
+        ("b", pd.Timestamp("2024-05-01"), 1),
+    ]
+
+
+def test_nothing_is_no_row_of_the_same_columns(folder: Path) -> None:
+    spill = Spill(TYPES, folder)
+    assert len(spill) == 0 and duckdb.sql(spill.query).columns == list(TYPES)
+
+
+def test_other_columns_are_refused_and_files_go_with_the_object(folder: Path) -> None:
+    spill = Spill(TYPES, folder)
+    with pytest.raises(ValueError, match="expected the columns name, at, n, found n, name"):
+        spill.add(part("a").drop(columns="at"))
+    assert len([*folder.glob("*/*.parquet")]) == 1
+    del spill
+    assert not [*folder.iterdir()]

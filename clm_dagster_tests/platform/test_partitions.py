@@ -1,0 +1,97 @@
+"""The calendar: keys, what as_of a key means, and which days a snapshot may use."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clm_dagster.platform.partitions import (
+    all_days_before,
+    as_of_of_key,
+    daily_partitions,
+    days_between,
+    key_of_as_of,
+    monday_on_or_after,
+    monday_on_or_before,
+    parse_day,
+    snapshot_keys,
+    snapshot_partitions,
+    span,
+)
+from clm_dagster.settings import Settings, load_settings
+
+
+def test_online_retail_ii_spans_two_years_from_monday_to_monday() -> None:
+    settings = load_settings(source="online_retail_ii")
+    assert span(settings) == (date(2009, 11, 30), date(2011, 12, 12))
+    days, weeks = (
+        daily_partitions(settings).get_partition_keys(),
+        snapshot_partitions(settings).get_partition_keys(),
+    )
+    assert (len(days), days[0], days[-1]) == (742, "2009-11-30", "2011-12-11")
+    assert (len(weeks), weeks[0], weeks[-1]) == (106, "2009-11-30", "2011-12-05")
+    assert as_of_of_key(weeks[-1]) == datetime(2011, 12, 12)
+
+
+@given(st.dates(date(2000, 1, 1), date(2030, 1, 1)))
+def test_mondays_around_a_day(day: date) -> None:
+    before, after = monday_on_or_before(day), monday_on_or_after(day)
+    assert before.weekday() == after.weekday() == 0
+    assert before <= day <= after
+    assert after - before == timedelta(days=0 if day.weekday() == 0 else 7)
+
+
+@given(st.dates(date(2000, 1, 3), date(2030, 1, 1)).map(monday_on_or_before))
+def test_a_key_and_its_as_of_are_each_others_reverse(monday: date) -> None:
+    key = monday.isoformat()
+    assert as_of_of_key(key) == datetime(monday.year, monday.month, monday.day) + timedelta(days=7)
+    assert key_of_as_of(as_of_of_key(key)) == key
+
+
+def test_dagster_and_we_mean_the_same_window(settings_for: Callable[..., Settings]) -> None:
+    for zone in ("UTC", "Europe/London", "America/New_York", "Asia/Kolkata"):
+        weeks = snapshot_partitions(settings_for(timezone=zone))
+        for key in ("2024-01-01", "2024-02-26"):
+            window = weeks.time_window_for_partition_key(key)
+            assert window.end.replace(tzinfo=None) == as_of_of_key(key)
+            assert window.start.replace(tzinfo=None) == datetime.combine(parse_day(key), datetime.min.time())
+
+
+def test_an_open_shop_has_the_days_that_have_ended(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for(end_date=None)
+    now = datetime(2024, 1, 17, 3, tzinfo=settings.zone)
+    assert daily_partitions(settings).get_partition_keys(current_time=now)[-1] == "2024-01-16"
+    assert snapshot_partitions(settings).get_partition_keys(current_time=now)[-1] == "2024-01-08"
+
+
+def test_days_of_a_daylight_saving_change_are_days(settings_for: Callable[..., Settings]) -> None:
+    keys = daily_partitions(settings_for(start_date="2024-03-25", end_date="2024-04-08")).get_partition_keys()
+    assert keys == [day.isoformat() for day in days_between(date(2024, 3, 25), date(2024, 4, 8))]
+
+
+@pytest.mark.parametrize("end", ["2024-03-01", None])
+def test_a_snapshot_may_use_every_day_before_its_as_of_and_no_other(
+    end: str | None, settings_for: Callable[..., Settings]
+) -> None:
+    settings = settings_for(end_date=end)
+    days, weeks = daily_partitions(settings), snapshot_partitions(settings)
+    found = (
+        all_days_before(settings)
+        .get_upstream_mapped_partitions_result_for_partitions(
+            weeks.subset_with_partition_keys(["2024-01-15"]), weeks, days
+        )
+        .partitions_subset.get_partition_keys()
+    )
+    assert list(found) == [day.isoformat() for day in days_between(date(2024, 1, 1), date(2024, 1, 22))]
+
+
+def test_snapshot_keys_of_some_days() -> None:
+    assert snapshot_keys(date(2024, 1, 3), date(2024, 1, 16)) == ["2024-01-01", "2024-01-08", "2024-01-15"]
+    assert snapshot_keys(date(2024, 1, 8), date(2024, 1, 15)) == ["2024-01-08"]
+
+
+def test_what_is_no_day_says_so() -> None:
+    with pytest.raises(ValueError, match="'2011-6-1' is no day; expected one like 2011-06-01"):
+        parse_day("2011-6-1")

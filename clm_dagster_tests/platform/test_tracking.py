@@ -1,0 +1,69 @@
+"""MLflow: one run for a materialization, found again by a retry; the champion; a store that is away."""
+
+import os
+import re
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from clm_dagster.platform.tracking import Tracking, TrackingError, data_hash
+
+
+def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    tracking = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifact_dir=str(tmp_path / "files"))
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    model = LinearRegression().fit(frame, [0.0, 2.0, 4.0])
+    tries: list[str] = []
+
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def flaky(context: dg.AssetExecutionContext) -> None:
+        with tracking.run(context, "2024-01-01", {"clm.code_version": "a"}) as run:
+            tries.append(run.run_id)
+            run.params({"k": 3})
+            run.metrics({"score": 0.5, "absent": None})
+            with run.child("rival") as child:
+                child.metrics({"score": 0.4})
+            logged = run.sklearn_model("models.test", model, frame, ["scikit-learn", "skops"])
+            if len(tries) == 1:
+                raise ValueError("once")
+        assert (logged.name, logged.version) == ("models.test", "1")
+
+    assert dg.materialize([flaky], instance=instance).success
+    assert len(tries) == 2 and len(set(tries)) == 1
+    client, experiment = tracking.open()
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # another shop in this process has a store of its own
+    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
+    assert sorted(runs) == ["flaky 2024-01-01", "rival"] and len(client.search_runs([experiment])) == 2
+    found = runs["flaky 2024-01-01"]
+    assert (
+        found.info.status == "FINISHED"
+        and found.data.params == {"k": "3"}
+        and found.data.metrics == {"score": 0.5}
+    )
+    assert found.data.tags["dagster.asset_key"] == "flaky"
+    assert client.get_registered_model("models.test").aliases == {}
+    tracking.promote("models.test", "1")
+    import mlflow
+
+    loaded = mlflow.sklearn.load_model("models:/models.test@champion")
+    assert loaded.predict(frame) == pytest.approx([0, 2, 4])
+    assert client.get_registered_model("models.test").aliases.keys() == {"champion"}
+
+
+def test_a_store_that_is_away_is_named_with_what_to_do(tmp_path: Path) -> None:
+    tracking = Tracking(uri="http://127.0.0.1:9", artifact_dir=str(tmp_path))
+    with pytest.raises(TrackingError, match=re.escape("http://127.0.0.1:9 cannot be used")) as raised:
+        tracking.open()
+    assert "MLFLOW_TRACKING_URI" in str(raised.value)
+
+
+def test_the_hash_of_data_is_free_of_the_order_of_rows() -> None:
+    frame = pd.DataFrame({"a": ["x", "y", "z"], "b": [1.0, 2.0, None]})
+    assert data_hash(frame) == data_hash(frame.iloc[[2, 0, 1]])
+    assert data_hash(frame) != data_hash(frame.assign(b=[1.0, 2.0, 3.0]))
+    assert data_hash(frame) != data_hash(frame.rename(columns={"a": "c"}))

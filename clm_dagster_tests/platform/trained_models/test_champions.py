@@ -1,0 +1,45 @@
+"""Which model scores a snapshot: the champion as of then, a person's own choice, or none."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from clm_dagster.platform.trained_models.champions import choose
+
+NAME = "models.test"
+
+
+def models(*rows: tuple[str | None, bool, bool]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["model_version", "accepted", "suspected_leak"])
+    return frame.assign(horizon_days=90, said="what was said", as_of=pd.Timestamp("2024-01-01"))
+
+
+def test_the_newest_that_passed_its_gate_scores() -> None:
+    choice = choose(NAME, models(("1", True, False), ("2", True, False), ("3", False, False)), 90, None)
+    assert choice.row is not None and choice.row["model_version"] == "2" and choice.said is None
+
+
+def test_without_a_champion_the_newest_scores_and_it_is_said() -> None:
+    choice = choose(NAME, models(("1", False, False), ("2", False, False), ("3", False, True)), 90, None)
+    assert choice.row is not None and choice.row["model_version"] == "2"
+    assert (
+        choice.said == "no model had passed its gate by then; scored by version 2 all the same. what was said"
+    )
+
+
+@pytest.mark.parametrize("rows", [(), (("1", False, True),), ((None, False, False),)])
+def test_nothing_honest_scores_nobody(rows: tuple[tuple[str | None, bool, bool], ...]) -> None:
+    choice = choose(NAME, models(*rows), 90, None)
+    assert choice.row is None and "no model of models.test can score it" in str(choice.said)
+
+
+def test_a_model_of_another_horizon_does_not_count() -> None:
+    assert choose(NAME, models(("1", True, False)), 30, None).row is None
+
+
+def test_a_person_who_moves_the_alias_is_obeyed() -> None:
+    known = models(("1", True, False), ("2", True, False))
+    choice = choose(NAME, known, 90, "1")
+    assert choice.row is not None and choice.row["model_version"] == "1"
+    with pytest.raises(dg.Failure, match=r"is version 7, which the table .* does not know .*\(known: 1, 2\)"):
+        choose(NAME, known, 90, "7")
