@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from clm_dagster.settings import PROJECT_DIR, Settings, SettingsError, load_settings, origins
+from clm_dagster.settings import PROJECT_DIR, SettingsError, load_settings, origins
 
 if TYPE_CHECKING:  # a command imports what it needs: --help shall not wait
     from clm_dagster.simulate.parameters import Parameters
@@ -195,13 +195,11 @@ def settings() -> None:
     current = load_settings()
     came_from = origins(current)
     table = Table("setting", "value", "from", "what it is", box=None, header_style="bold", pad_edge=False)
-    for name, info in Settings.model_fields.items():
-        value = getattr(current, name)
+    values = current.flat()
+    for name, setting in current.known.items():
+        value = values[name]
         table.add_row(
-            f"CLM_{name.upper()}",
-            "" if value is None else str(value),
-            came_from[name],
-            info.description or "",
+            setting.variable, "" if value is None else str(value), came_from[name], setting.description
         )
     console.print(table)
 

@@ -10,6 +10,7 @@ import dagster as dg
 from clm_dagster.domains.churn.assets import churn_assets, churn_tables
 from clm_dagster.domains.churn.charts import fairness_chart, scorecard_chart
 from clm_dagster.domains.churn.grading import band_check, grade_check
+from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.demand.assets import demand_assets, demand_tables
 from clm_dagster.domains.demand.charts import contest_chart
 from clm_dagster.domains.ingest.assets import ingest_assets
@@ -41,17 +42,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 def load_sql(settings: Settings) -> Project:
     """The SQL project, with the variables that settings decide."""
-    return load_project(
-        settings.sql_dir,
-        start_date=str(settings.start_date),
-        active_quantile=settings.active_quantile,
-        lost_quantile=settings.lost_quantile,
-        churn_horizon_days=settings.churn_horizon_days,
-        churn_active_days=settings.churn_active_days,
-        value_horizon_days=settings.value_horizon_days,
-        demand_keys=settings.demand_keys,
-        demand_products=settings.demand_products,
-    )
+    return load_project(settings.sql_dir, **settings.sql_variables())
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -105,7 +96,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         },
         checks={
             "marts.funnel_daily": {"source_has_visits": visits_check},
-            "marts.model_scorecard": {"scores_keep_their_promise": grade_check(settings)},
+            "marts.model_scorecard": {"scores_keep_their_promise": grade_check(settings.of(ChurnSettings))},
         },
         facts=dict.fromkeys(
             ("core.lifecycle_cutoffs", "core.stage_states", "marts.lifecycle_stages"), cutoff_facts

@@ -64,7 +64,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         source = ShopSource.open(settings, project)
         measured = _measured_dates(settings, source.landing.deliveries())
         if measured:
-            settings = report.settings = settings.model_copy(update=measured)
+            settings = report.settings = settings.replace(**measured)
             definitions, project = build_definitions(settings), load_sql(settings)
             source = ShopSource.open(settings, project)
         record_last_run(settings, measured)

@@ -1,12 +1,18 @@
 """Which value a setting takes, where it says it came from, and what it refuses."""
 
+import importlib
 import json
+import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from clm_dagster.settings import Settings, SettingsError, load_settings, origins, record_last_run
+import clm_dagster.domains
+from clm_dagster.domains.churn.settings import ChurnSettings
+from clm_dagster.domains.lifecycle.settings import LifecycleSettings
+from clm_dagster.settings import SettingsError, known_settings, load_settings, origins, record_last_run
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +23,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_has_a_default_that_works_and_a_sentence() -> None:
     settings = load_settings()
     assert settings.source == "online_retail_ii"
-    for name, field in Settings.model_fields.items():
-        assert field.description and field.description.endswith("."), name
-        assert not field.is_required(), name
+    for name, setting in known_settings().items():
+        assert setting.description.endswith("."), name
+        assert not setting.info.is_required(), name
 
 
 def test_the_first_place_that_has_a_value_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +134,90 @@ def test_a_broken_record_of_the_last_run_says_what_to_do(tmp_path: Path) -> None
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings(source="generic").source = "other"
+
+
+# ------------------------------------------------------------------------------------- domains
+
+
+def test_a_domain_has_its_own_settings_and_they_have_flat_names_outside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CLM_CHURN_HORIZON_DAYS", "30")
+    settings = load_settings(source="generic", drift_warn=0.2)
+    assert settings.of(ChurnSettings).horizon_days == 30
+    assert settings.of(ChurnSettings).drift_warn == 0.2
+    came_from = origins(settings)
+    assert came_from["churn_horizon_days"] == "environment, CLM_CHURN_HORIZON_DAYS"
+    assert (came_from["drift_warn"], came_from["drift_fail"]) == ("given by the program", "default")
+    assert settings.flat()["churn_horizon_days"] == 30
+
+
+def test_other_values_for_some_are_checked_like_any(tmp_path: Path) -> None:
+    settings = load_settings(source="generic", churn_horizon_days=30)
+    other = settings.replace(active_quantile=0.5, data_dir=tmp_path)
+    assert (other.of(LifecycleSettings).active_quantile, other.data_dir) == (0.5, tmp_path)
+    assert other.of(ChurnSettings).horizon_days == 30
+    assert settings.of(LifecycleSettings).active_quantile == 0.8
+    with pytest.raises(SettingsError, match=r"active_quantile 0.99 is not below lost_quantile 0.95"):
+        settings.replace(active_quantile=0.99)
+    with pytest.raises(SettingsError, match="there is no setting churn_horizon; `clm settings` prints"):
+        settings.replace(churn_horizon=30)
+
+
+def test_what_the_sql_project_reads_comes_from_the_settings_that_are_marked() -> None:
+    variables = load_settings(source="generic", start_date="2020-01-01", demand_keys=3).sql_variables()
+    assert variables == {
+        "start_date": "2020-01-01", "active_quantile": 0.8, "lost_quantile": 0.95, "churn_horizon_days": 90,
+        "churn_active_days": 365, "value_horizon_days": 90, "demand_keys": 3, "demand_products": 100,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def add_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Make a domain in a folder of its own that has these settings."""
+    monkeypatch.setattr(
+        clm_dagster.domains, "__path__", [*clm_dagster.domains.__path__, str(tmp_path / "domains")]
+    )
+    before = set(sys.modules)
+
+    def add(name: str, fields: str) -> None:
+        folder = tmp_path / "domains" / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        (folder / "settings.py").write_text(
+            "from clm_dagster.settings import DomainSettings, OwnName, Variable\n"
+            "from pydantic import Field\n"
+            f"class Own(DomainSettings):\n    {fields}\n"
+        )
+        importlib.invalidate_caches()
+
+    yield add
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_new_domain_brings_its_settings_along(
+    add_domain: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_domain("loyalty", 'points: Variable[int] = Field(5, description="Points of an order.")')
+    monkeypatch.setenv("CLM_LOYALTY_POINTS", "7")
+    settings = load_settings(source="generic")
+    assert settings.flat()["loyalty_points"] == settings.sql_variables()["loyalty_points"] == 7
+    monkeypatch.setenv("CLM_LOYALTY_POINTS", "many")
+    with pytest.raises(SettingsError, match=r"CLM_LOYALTY_POINTS: .*\(found 'many'\)"):
+        load_settings(source="generic")
+
+
+@pytest.mark.parametrize(
+    ("fields", "variable"),
+    [
+        ('drift_warn: OwnName[float] = Field(0.1, description="Mine.")', "CLM_DRIFT_WARN"),
+        ('data_dir: OwnName[str] = Field("", description="Mine.")', "CLM_DATA_DIR"),
+    ],
+)
+def test_a_name_belongs_to_one_setting(
+    fields: str, variable: str, add_domain: Callable[[str, str], None]
+) -> None:
+    add_domain("loyalty", fields)
+    with pytest.raises(SettingsError, match=rf"{variable} is a setting of .* and of .*loyalty.settings.Own"):
+        load_settings(source="generic")

@@ -44,7 +44,7 @@ class Ran:
             connection.execute(sql)
 
     def materialize(self, job: str, key: str, asset: str, **settings: Any) -> dg.ExecuteInProcessResult:
-        definitions = build_definitions(self.settings.model_copy(update=settings))
+        definitions = build_definitions(self.settings.replace(**settings))
         with at_home(self.settings), dg.DagsterInstance.get() as instance:
             return definitions.resolve_job_def(job).execute_in_process(
                 instance=instance, partition_key=key, asset_selection=[dg.AssetKey(asset.split("."))],

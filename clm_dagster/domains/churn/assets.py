@@ -33,6 +33,7 @@ from clm_dagster.domains.churn.plan import ContestSettings
 from clm_dagster.domains.churn.reading import MODEL, active, contest_settings, read_labels, read_margins
 from clm_dagster.domains.churn.scoring import ChurnModel, snapshot_level
 from clm_dagster.domains.churn.served import TRUSTED, to_model
+from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.partitions import as_of_of_key
@@ -63,7 +64,7 @@ _LEVEL_COLUMNS = ", ".join(("as_of", *features.NEEDED[1:]))
 
 def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """The tables of this room, in the order in which they are computed."""
-    chosen = contest_settings(settings)
+    chosen, own = contest_settings(settings), settings.of(ChurnSettings)
     contest: list[Any] = [
         model,
         plan,
@@ -106,7 +107,7 @@ def churn_tables(project: Project, settings: Settings) -> list[FrameTable]:
         ),
         frame_table(
             project, DRIFT, ["customer_features"], [monitoring, features, rhythm, _drifter], model=MODEL,
-            chosen=(chosen.active_days, settings.drift_warn, settings.drift_fail),
+            chosen=(chosen.active_days, own.drift_warn, own.drift_fail),
         ),
     ]  # fmt: skip
 
@@ -247,7 +248,8 @@ def _drift_reader(settings: Settings) -> Read:
 
 
 def _drifter(settings: Settings) -> Compute:
-    warn, fail = settings.drift_warn, settings.drift_fail
+    own = settings.of(ChurnSettings)
+    warn, fail = own.drift_warn, own.drift_fail
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Moving) -> Computed:
         as_of = as_of_of_key(request.key).date()

@@ -5,12 +5,12 @@ this room's Python writes (`checks`).
 """
 
 from clm_dagster.domains.churn.bands import risk_band_problems
+from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.platform.assets.model_assets import Finding, ModelCheck
 from clm_dagster.platform.warehouse import Connection
-from clm_dagster.settings import Settings
 
 
-def grade_check(settings: Settings) -> ModelCheck:
+def grade_check(settings: ChurnSettings) -> ModelCheck:
     """Make the check of marts.model_scorecard, with the thresholds that the settings name."""
 
     def check(connection: Connection) -> Finding:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import pandas as pd
 
 from clm_dagster.domains.churn.plan import ContestSettings
+from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.platform.trained_models.snapshots import read_mature
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -18,13 +19,14 @@ MODEL = "models.churn_model"
 
 def contest_settings(settings: Settings) -> ContestSettings:
     """What the user chose of the contest."""
+    own = settings.of(ChurnSettings)
     return ContestSettings(
-        horizon_days=settings.churn_horizon_days,
-        active_days=settings.churn_active_days,
+        horizon_days=own.horizon_days,
+        active_days=own.active_days,
         spacing_days=7 * settings.contest_spacing_weeks,
         snapshots=settings.contest_snapshots,
-        leak_auc=settings.churn_leak_auc,
-        calibration_limit=settings.churn_calibration_limit,
+        leak_auc=own.leak_auc,
+        calibration_limit=own.calibration_limit,
     )
 
 

@@ -48,6 +48,7 @@ from clm_dagster.domains.demand.reorder import ReorderSettings
 from clm_dagster.domains.demand.rules import Rules
 from clm_dagster.domains.demand.series import KEYS, daily_panel
 from clm_dagster.domains.demand.served import TRUSTED, to_rules
+from clm_dagster.domains.demand.settings import DemandSettings as OwnSettings
 from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.charts import pictures_of
 from clm_dagster.platform.dbt_project.project import Project
@@ -89,10 +90,11 @@ def demand_tables(project: Project, settings: Settings) -> list[FrameTable]:
     ]  # fmt: skip
     reads = ["demand_keys", "demand_series", "demand_promotions"]
     weeks = range(1, DemandSettings().horizon_weeks + 1)
-    lead = (settings.reorder_lead_days, settings.reorder_service_level)
+    own = settings.of(OwnSettings)
+    lead = (own.reorder_lead_days, own.reorder_service_level)
     return [
         frame_table(
-            project, MODEL, reads, [*methods, gates, training], model=MODEL, chosen=settings.demand_lstm
+            project, MODEL, reads, [*methods, gates, training], model=MODEL, chosen=own.lstm
         ),
         frame_table(project, FORECASTS, reads, [*methods, _forecast], model=MODEL),
         frame_table(
@@ -119,7 +121,7 @@ def demand_assets(project: Project, settings: Settings) -> list[dg.AssetsDefinit
             [*coverage_specs(asset_key(forecast.node)), *checks.specs_of_forecasts(asset_key(forecast.node))],
         ),
         frame_asset(project, settings, judged, _read_past, _accuracy),
-        frame_asset(project, settings, reordered, _read_forecast, _reorderer(settings)),
+        frame_asset(project, settings, reordered, _read_forecast, _reorderer(settings.of(OwnSettings))),
         frame_asset(project, settings, calendar, _read_series, _calendar),
     ]  # fmt: skip
 
@@ -265,7 +267,7 @@ def _read_forecast(connection: Connection, request: Request) -> _Forecast:
     return _Forecast(Trainings.read(connection, MODEL, as_of), frame)
 
 
-def _reorderer(settings: Settings) -> Compute:
+def _reorderer(settings: OwnSettings) -> Compute:
     chosen = ReorderSettings(settings.reorder_lead_days, settings.reorder_service_level)
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Forecast) -> Computed:

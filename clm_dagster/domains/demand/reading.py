@@ -8,6 +8,7 @@ from datetime import date
 import pandas as pd
 
 from clm_dagster.domains.demand.model import DemandSettings
+from clm_dagster.domains.demand.settings import DemandSettings as OwnSettings
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
@@ -62,7 +63,7 @@ def demand_settings(settings: Settings, series: int = 0) -> DemandSettings:
 
     threads = settings.threads or cpu_count() or 1
     jobs = threads if series >= SERIES_WORTH_PROCESSES else 1
-    return DemandSettings(lstm=settings.demand_lstm, jobs=jobs)
+    return DemandSettings(lstm=settings.of(OwnSettings).lstm, jobs=jobs)
 
 
 SERIES_WORTH_PROCESSES = 60

@@ -49,6 +49,7 @@ from clm_dagster.domains.recommend.reading import (
 )
 from clm_dagster.domains.recommend.reasons import names_of
 from clm_dagster.domains.recommend.served import TRUSTED, to_ranker
+from clm_dagster.domains.recommend.settings import RecommendSettings
 from clm_dagster.domains.recommend.similar import similar_products
 from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.dbt_project.project import Project
@@ -85,11 +86,11 @@ MOST_THREADS = 8
 
 def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
     """The tables of this room, in the order in which they are computed."""
-    chosen = training.ranker_settings(settings)
+    chosen, own = training.ranker_settings(settings), settings.of(RecommendSettings)
     counted: list[Any] = [interactions, similarity, candidates, reading]
     ranked: list[Any] = [*counted, binning, features, ranking, metrics, served]
     lines = ["stg_order_lines", "stg_products"]
-    pairs = (settings.rules_days, settings.rules_min_support)
+    pairs = (own.rules_days, own.rules_min_support)
     return [
         frame_table(
             project, MODEL, [*lines, "rfm_scores"], [*ranked, judging, model, training],
@@ -98,18 +99,18 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
         frame_table(
             project, LISTS, [*lines, "customer_features", "rfm_scores"],
             [*ranked, listing, cold, reasons, _lister, _with_model], model=MODEL,
-            chosen=(chosen, settings.recommend_count),
+            chosen=(chosen, own.count),
         ),
         frame_table(
             project, POPULAR, [*lines, "customer_features"],
             [interactions, similarity, cold, reasons, reading, listing, _visitors],
-            chosen=(chosen, settings.recommend_count),
+            chosen=(chosen, own.count),
         ),
         frame_table(project, SIMILAR, lines, [*counted, similar, _similar], chosen=chosen),
         frame_table(project, AFFINITY, lines, [affinity, reading, baskets], chosen=pairs),
         frame_table(
             project, RULES, lines, [rules, reading, baskets],
-            chosen=(*pairs, settings.rules_min_confidence, chosen.horizon_days),
+            chosen=(*pairs, own.rules_min_confidence, chosen.horizon_days),
         ),
     ]  # fmt: skip
 
@@ -117,6 +118,7 @@ def recommend_tables(project: Project, settings: Settings) -> list[FrameTable]:
 def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of this room."""
     trained, listed, popular, alike, paired, ruled = recommend_tables(project, settings)
+    own = settings.of(RecommendSettings)
     return [
         frame_asset(
             project, settings, trained, training.reader(project, settings), training.train,
@@ -126,14 +128,14 @@ def recommend_assets(project: Project, settings: Settings) -> list[dg.AssetsDefi
             project, settings, listed, _reader(project), _lister(project, settings),
             checks.specs_of_lists(asset_key(listed.node)),
         ),
-        frame_asset(project, settings, popular, _visitors_reader(project), _visitors(settings)),
-        frame_asset(project, settings, alike, _catalogue_reader(project), _similar(settings)),
+        frame_asset(project, settings, popular, _visitors_reader(project), _visitors(own)),
+        frame_asset(project, settings, alike, _catalogue_reader(project), _similar(own)),
         frame_asset(
-            project, settings, paired, pairs_reader(project, settings), told_pairs,
+            project, settings, paired, pairs_reader(project, own), told_pairs,
             checks.specs_of_rules(asset_key(paired.node)),
         ),
         frame_asset(
-            project, settings, ruled, rule_reader(project, settings), ruler(settings),
+            project, settings, ruled, rule_reader(project, own), ruler(own),
             checks.specs_of_rules(asset_key(ruled.node)),
         ),
     ]  # fmt: skip
@@ -166,7 +168,8 @@ def _reader(project: Project) -> Read:
 
 
 def _lister(project: Project, settings: Settings) -> Compute:
-    horizon, active_days = settings.recommend_horizon_days, settings.recommend_active_days
+    own = settings.of(RecommendSettings)
+    horizon, active_days = own.horizon_days, own.active_days
     types = row_types(project.nodes[LISTS])
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Given) -> Computed:
@@ -178,7 +181,7 @@ def _lister(project: Project, settings: Settings) -> Compute:
             said = f"no ranker was trained by then: buyers' lists go by buy_again.{last}"
         ranker = _ranker_of(context, choice, given.products, active_days)
         threads = min(settings.threads or os.cpu_count() or 1, MOST_THREADS)
-        ways = Ways(ranker, settings.recommend_count, active_days, threads)
+        ways = Ways(ranker, own.count, active_days, threads)
         examples = ""
         rows, faults, cold, products = Spill(types, settings.warehouse_path.parent), Faults(), 0, set[str]()
         with threadpool_limits(limits=1):
@@ -271,21 +274,17 @@ def _visitors_reader(project: Project) -> Read:
     return read
 
 
-def _visitors(settings: Settings) -> Compute:
+def _visitors(settings: RecommendSettings) -> Compute:
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Crowd) -> Computed:
         if given.past is None:
             return Computed(pd.DataFrame(columns=_POPULAR_COLUMNS))
-        lists = visitors_lists(
-            given.past, given.customers, settings.recommend_count, settings.recommend_active_days
-        )
-        told = lists.assign(
-            horizon_days=settings.recommend_horizon_days, model_name=COLD, model_version=NO_VERSION
-        )
+        lists = visitors_lists(given.past, given.customers, settings.count, settings.active_days)
+        told = lists.assign(horizon_days=settings.horizon_days, model_name=COLD, model_version=NO_VERSION)
         anywhere = pictures.lists_page(
             lists[lists["country"] == ANYWHERE],
             names_of(given.products),
             ["country"],
-            settings.recommend_count,
+            settings.count,
         )
         return Computed(
             told[_POPULAR_COLUMNS],
@@ -314,8 +313,8 @@ def _catalogue_reader(project: Project) -> Read:
     return read
 
 
-def _similar(settings: Settings) -> Compute:
-    active_days = settings.recommend_active_days
+def _similar(settings: RecommendSettings) -> Compute:
+    active_days = settings.active_days
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Catalogue) -> Computed:
         if given.past is None:

@@ -15,11 +15,11 @@ from clm_dagster.domains.recommend import checks
 from clm_dagster.domains.recommend.affinity import MIN_BASKETS, product_affinity
 from clm_dagster.domains.recommend.reading import read_baskets, read_products
 from clm_dagster.domains.recommend.reasons import called, names_of
+from clm_dagster.domains.recommend.settings import RecommendSettings
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.python_tables.tables import Compute, Computed, Read, Request
 from clm_dagster.platform.warehouse import Connection
-from clm_dagster.settings import Settings
 from clm_dagster.statistics.association import TooManyItemsets, basket_rules, held_later
 
 # Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
@@ -34,7 +34,7 @@ class _Pairs:
     products: pd.DataFrame
 
 
-def pairs_reader(project: Project, settings: Settings) -> Read:
+def pairs_reader(project: Project, settings: RecommendSettings) -> Read:
     """Reads the pairs of product_affinity, which SQL counts."""
 
     def read(connection: Connection, request: Request) -> _Pairs:
@@ -68,7 +68,7 @@ class _Baskets:
     products: pd.DataFrame
 
 
-def rule_reader(project: Project, settings: Settings) -> Read:
+def rule_reader(project: Project, settings: RecommendSettings) -> Read:
     """Reads the baskets of basket_rules."""
 
     def read(connection: Connection, request: Request) -> _Baskets:
@@ -83,13 +83,13 @@ def rule_reader(project: Project, settings: Settings) -> Read:
     return read
 
 
-def _rule_window(as_of: date, settings: Settings) -> tuple[date, date]:
+def _rule_window(as_of: date, settings: RecommendSettings) -> tuple[date, date]:
     """The first day of all baskets, and of those that rules are tried on: nothing from as_of on is read."""
-    held = min(settings.recommend_horizon_days, settings.rules_days // 2)
+    held = min(settings.horizon_days, settings.rules_days // 2)
     return as_of - timedelta(days=settings.rules_days), as_of - timedelta(days=held)
 
 
-def ruler(settings: Settings) -> Compute:
+def ruler(settings: RecommendSettings) -> Compute:
     """Finds the rules of basket_rules, and tries them on later baskets."""
 
     def compute(context: dg.AssetExecutionContext, request: Request, given: _Baskets) -> Computed:

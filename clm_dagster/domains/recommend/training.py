@@ -22,6 +22,7 @@ from clm_dagster.domains.recommend.model import RANKER, ContestResult, Entrant, 
 from clm_dagster.domains.recommend.ranking import RankerSettings
 from clm_dagster.domains.recommend.reading import MODEL, read_past, read_products, read_segments
 from clm_dagster.domains.recommend.served import PACKAGES, TRUSTED, example, served
+from clm_dagster.domains.recommend.settings import RecommendSettings
 from clm_dagster.platform.charts import make_figure, pictures_of
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.partitions import as_of_of_key
@@ -37,9 +38,8 @@ from clm_dagster.statistics.evaluation import ContestError, Difference, Verdict
 
 def ranker_settings(settings: Settings) -> RankerSettings:
     """What the user chose of the ranker."""
-    return RankerSettings(
-        horizon_days=settings.recommend_horizon_days, active_days=settings.recommend_active_days
-    )
+    own = settings.of(RecommendSettings)
+    return RankerSettings(horizon_days=own.horizon_days, active_days=own.active_days)
 
 
 @dataclass(frozen=True)

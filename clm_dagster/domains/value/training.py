@@ -19,6 +19,7 @@ from clm_dagster.domains.value.model import ContestResult, Standing, hold_contes
 from clm_dagster.domains.value.plan import ContestSettings
 from clm_dagster.domains.value.scoring import SnapshotLevel
 from clm_dagster.domains.value.served import PACKAGES, TRUSTED, example, served, to_model
+from clm_dagster.domains.value.settings import ValueSettings
 from clm_dagster.platform.charts import make_figure, pictures_of
 from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.python_tables.tables import Computed, Read, Request
@@ -38,7 +39,7 @@ PROMISED = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
 def contest_settings(settings: Settings) -> ContestSettings:
     """What the user chose of the contest."""
     return ContestSettings(
-        horizon_days=settings.value_horizon_days,
+        horizon_days=settings.of(ValueSettings).horizon_days,
         spacing_days=7 * settings.contest_spacing_weeks,
         snapshots=settings.contest_snapshots,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import tracking_of
+from clm_dagster.domains.demand.settings import DemandSettings
 from clm_dagster.platform.jobs import MODELS, SCORES
 from clm_dagster_tests.trained_shop import FEW_DEMAND, Ran
 
@@ -133,7 +134,7 @@ def test_the_backtest_stands_beside_it(ran: Ran) -> None:
 
 def test_reorder_points_cover_products_and_their_lead_time(ran: Ran) -> None:
     points = ran.query("select * from marts.reorder_points")
-    lead, as_of = ran.settings.reorder_lead_days, points.as_of.max()
+    lead, as_of = ran.settings.of(DemandSettings).reorder_lead_days, points.as_of.max()
     newest = points[points.as_of == as_of]
     assert newest.groupby("product_id").size().eq(28 - lead + 1).all() and newest.product_id.nunique() == 5
     assert (newest.reorder_point >= newest.expected_demand).all() and (newest.safety_stock >= 0).all()

@@ -85,7 +85,7 @@ def shop(ran: Settings, tmp_path: Path) -> Settings:
     """The same in folders of its own, SQL included, to change."""
     shutil.copytree(ran.data_dir, tmp_path / "data")
     shutil.copytree(PROJECT_DIR / "dbt_like_sql", tmp_path / "sql")
-    return ran.model_copy(update={"data_dir": tmp_path / "data", "sql_dir": tmp_path / "sql"})
+    return ran.replace(data_dir=tmp_path / "data", sql_dir=tmp_path / "sql")
 
 
 def edit(settings: Settings, file: str, old: str, new: str) -> None:
@@ -113,7 +113,7 @@ def test_nothing_is_stale_after_a_run(shop: Settings) -> None:
 
 
 def test_before_any_run_everything_is_stale(shop: Settings, tmp_path: Path) -> None:
-    fresh = shop.model_copy(update={"data_dir": tmp_path / "fresh"})
+    fresh = shop.replace(data_dir=tmp_path / "fresh")
     deliver(fresh, tmp_path, ["2024-01-03"])
     assert plan(fresh) == Plan(DAYS, WEEKS, True, True)
 
@@ -163,7 +163,7 @@ def test_changed_code_makes_stale_what_it_makes(
 
 
 def test_a_longer_history_leaves_the_days_there_are(shop: Settings) -> None:
-    later = shop.model_copy(update={"end_date": date(2024, 1, 20)})
+    later = shop.replace(end_date=date(2024, 1, 20))
     found = plan(later)
     # The dates decide what is rejected: every day is looked at again, with five more.
     assert found.days[-1] == "2024-01-21"

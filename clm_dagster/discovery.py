@@ -1,0 +1,26 @@
+"""Where domains are found: the folders of `clm_dagster.domains`.
+
+Belongs here: looking through that package. Does not: what is done with what is found (`settings`, `definitions`), or
+the name of any domain.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+DOMAINS = "clm_dagster.domains"
+
+
+def domain_modules(name: str) -> dict[str, ModuleType]:
+    """Import the module `name` of every domain that has one; domain -> module, in the order of names.
+
+    A folder that is appended to the package's `__path__` is looked through as well.
+    """
+    package = importlib.import_module(DOMAINS)
+    found: dict[str, ModuleType] = {}
+    for domain in sorted(info.name for info in pkgutil.iter_modules(package.__path__) if info.ispkg):
+        full = f"{DOMAINS}.{domain}.{name}"
+        if importlib.util.find_spec(full) is not None:
+            found[domain] = importlib.import_module(full)
+    return found

@@ -1,0 +1,31 @@
+"""What a user may choose of lifecycle stages."""
+
+from pydantic import Field, model_validator
+
+from clm_dagster.settings import DomainSettings, OwnName, Variable
+
+
+class LifecycleSettings(DomainSettings):
+    """Settings of lifecycle stages."""
+
+    active_quantile: Variable[OwnName[float]] = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="A customer is at risk once this share of those who come back within a year have done so.",
+    )
+    lost_quantile: Variable[OwnName[float]] = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="A customer is lost once this share of those who come back within a year have done so.",
+    )
+
+    @model_validator(mode="after")
+    def _at_risk_before_lost(self) -> "LifecycleSettings":
+        if self.active_quantile >= self.lost_quantile:
+            raise ValueError(
+                f"active_quantile {self.active_quantile} is not below lost_quantile {self.lost_quantile}; "
+                "a customer is at risk before he is lost"
+            )
+        return self

@@ -1,0 +1,13 @@
+"""What a user may choose of customer value."""
+
+from pydantic import Field
+
+from clm_dagster.settings import DomainSettings, Variable
+
+
+class ValueSettings(DomainSettings):
+    """Settings of customer value."""
+
+    horizon_days: Variable[int] = Field(
+        90, ge=1, description="Days after as_of in which a customer's spend is forecast."
+    )

@@ -1,0 +1,128 @@
+"""Reading settings: the places a value may come from, and which place it did come from.
+
+Belongs here: the environment, the record of the last run, the adapter's own settings. Does not: what settings there
+are (`ground`, the domains), or checking a value (`composition`).
+
+A value comes from the first of: the program, a `CLM_` environment variable, the record of the last `clm run` in the
+data folder (so that the UI shows the shop that was run), the source's own adapter (a historical source knows its
+dates), the default.
+"""
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clm_dagster.settings.composition import BY_PROGRAM, Settings, build_settings, known_settings
+from clm_dagster.settings.fields import Setting, SettingsError
+
+LAST_RUN_FILE = "last_run.json"
+# What `clm run` records: the shop it ran, not how it ran it.
+LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
+BY_DEFAULT = "default"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; `overrides`, by flat names, go before every other place.
+
+    Raises SettingsError with one line for each value that cannot be used.
+    """
+    known = known_settings()
+    values: dict[str, object] = dict(overrides)
+    places = dict.fromkeys(overrides, BY_PROGRAM)
+
+    def take(found: Mapping[str, object], place: Callable[[Setting], str]) -> None:
+        for name in (known.keys() & found.keys()) - values.keys():
+            values[name], places[name] = found[name], place(known[name])
+
+    take(_environment(known), lambda setting: f"environment, {setting.variable}")
+    path, record = _last_run(values)
+    take(record, lambda _: f"last run, {path}")
+    source, own = _adapter(values)
+    take(own, lambda _: f"adapter {source}")
+    return build_settings(known, values, places)
+
+
+# ------------------------------------------------------------------------------------- places
+
+
+def _environment(known: Mapping[str, Setting]) -> dict[str, str]:
+    """What the environment says; the case of a variable does not matter."""
+    variables = {name.upper(): value for name, value in os.environ.items()}
+    return {
+        name: variables[setting.variable] for name, setting in known.items() if setting.variable in variables
+    }
+
+
+def _default(name: str) -> object:
+    return Settings.model_fields[name].default
+
+
+def _last_run(values: Mapping[str, object]) -> tuple[Path, dict[str, object]]:
+    """What the last `clm run` recorded in the data folder; only for the source it was run on."""
+    path = Path(str(values.get("data_dir") or _default("data_dir"))) / LAST_RUN_FILE
+    if not path.exists():
+        return path, {}
+    try:
+        record = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{path} is not JSON ({error}); delete it or run `clm run`") from error
+    if values.get("source", record.get("source")) != record.get("source"):
+        return path, {}
+    return path, {key: record[key] for key in LAST_RUN_FIELDS if key in record}
+
+
+def _adapter(values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """The `settings` of the source's adapter.yml: a historical source knows its own dates."""
+    folder = Path(str(values.get("sql_dir") or _default("sql_dir"))) / "adapters"
+    source = str(values.get("source") or _default("source"))
+    path = folder / source / "adapter.yml"
+    if not path.exists():
+        known = sorted(p.parent.name for p in folder.glob("*/adapter.yml"))
+        raise SettingsError(
+            f"source {source!r} has no adapter: {path} does not exist. "
+            f"Known sources: {', '.join(known) or 'none'}. "
+            "The README's chapter 'Bring your own shop' says how to write one."
+        )
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    return source, dict(content.get("settings") or {})
+
+
+def origins(settings: Settings) -> dict[str, str]:
+    """Say for every setting, by its flat name, where its value came from: a short phrase for a person."""
+    return {name: settings.places.get(name, BY_DEFAULT) for name in settings.known}
+
+
+def unsaid_dates(settings: Settings) -> list[str]:
+    """Those of start_date and end_date that no person and no adapter gave."""
+    path = settings.data_dir / LAST_RUN_FILE
+    measured = json.loads(path.read_text()).get("measured", []) if path.exists() else []
+    said = origins(settings)
+    return [
+        name
+        for name in ("start_date", "end_date")
+        if said[name] == BY_DEFAULT or (said[name].startswith("last run") and name in measured)
+    ]
+
+
+def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
+    """Keep the shop that was run in the data folder, whole or not at all.
+
+    `measured` names the dates that nobody gave and that were taken from the files: the next run
+    takes them from the files again.
+    """
+    record: dict[str, Any] = {
+        name: None if (value := getattr(settings, name)) is None else str(value) for name in LAST_RUN_FIELDS
+    }
+    record["measured"] = sorted(measured)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.data_dir / LAST_RUN_FILE
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(record, indent=2) + "\n")
+    scratch.replace(path)
