@@ -10,9 +10,10 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from clm_dagster.definitions import build_definitions, load_sql, python_tables, warehouse_of
+from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.build_ledger.staleness import (
@@ -28,8 +29,11 @@ from clm_dagster.platform.build_ledger.staleness import (
 )
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import Project
-from clm_dagster.platform.jobs import DAILY, LAND, MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.domain import Shop, build_domains, tables_of
+from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.partitions import parse_day, snapshot_partitions
+from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unsaid_dates
 
@@ -173,7 +177,7 @@ def _trainings_to_run(
         builds = Builds.read(connection)
     wanted: dict[str, list[dg.AssetKey]] = {}
     due = training_keys(keys, settings)
-    for table in python_tables(project, settings):
+    for table in _tables(settings, project):
         if table.is_trained:
             for key in stale_trainings(project, table, builds, due):
                 wanted.setdefault(key, []).append(asset_key(table.node))
@@ -185,11 +189,15 @@ def _scores_to_run(settings: Settings, project: Project, source: ShopSource) -> 
     newest = keys[-settings.score_count :] if settings.score_count else []
     with warehouse_of(settings).connect("plan") as connection:
         builds = Builds.read(connection)
-    return stale_scores(project, python_tables(project, settings), builds, newest)
+    return stale_scores(project, _tables(settings, project), builds, newest)
 
 
 def _readers_to_run(settings: Settings, project: Project) -> list[dg.AssetKey]:
     """Views of what Python writes that no run of the scores has made."""
     with warehouse_of(settings).connect("plan") as connection:
         builds = Builds.read(connection)
-    return [asset_key(v) for v in stale_readers(project, python_tables(project, settings), builds)]
+    return [asset_key(v) for v in stale_readers(project, _tables(settings, project), builds)]
+
+
+def _tables(settings: Settings, project: Project) -> list[FrameTable]:
+    return tables_of(build_domains(Shop(settings, project)), project)

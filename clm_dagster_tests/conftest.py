@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import build_definitions, load_sql, warehouse_of
+from clm_dagster.definitions import build_definitions
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
 

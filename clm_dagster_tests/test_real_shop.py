@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.platform.jobs import MODELS, SCORES
+from clm_dagster.platform.job_names import MODELS, SCORES
 from clm_dagster.settings import PROJECT_DIR, load_settings
 from clm_dagster_tests.domains.recommend.recount import recount
 from clm_dagster_tests.real_shop import clm, run_real_shop

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import warehouse_of
 from clm_dagster.domains.shop.summary import read_summary
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import Report, run_shop

@@ -12,9 +12,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import build_definitions, tracking_of, warehouse_of
+from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.churn import model as churn_model
 from clm_dagster.domains.churn.contestants import contestants as churn_contestants
+from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, simulated_purchases

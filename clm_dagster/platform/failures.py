@@ -1,8 +1,16 @@
-"""What a failed step says, in words for a person: for the terminal and for the webhook alike."""
+"""What a failed run says, in words for a person: for the terminal and for the webhook alike.
 
+Belongs here: the words, and the sensor that posts them. Does not: running anything (`runs`).
+"""
+
+import json
+import urllib.request
 from collections.abc import Sequence
 
 import dagster as dg
+
+from clm_dagster.platform.job_names import RANGE_START
+from clm_dagster.settings import Settings
 
 # Errors whose message says all there is to say; the others keep the name of their class.
 _FOR_PEOPLE = {"InputError", "ProjectError", "SettingsError", "TrackingError", "WarehouseBusyError"}
@@ -29,3 +37,44 @@ def _cause(event: dg.DagsterEvent) -> str:
     text = error.message.strip()
     # `package.module.InputError: what is wrong` -> what is wrong
     return text.split(": ", 1)[-1] if error.cls_name in _FOR_PEOPLE else text
+
+
+def failure_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that posts every failed run to the webhook."""
+
+    @dg.run_failure_sensor(
+        name="failed_runs",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=settings.sensor_seconds,
+        description="Posts a failed run to the webhook of the setting CLM_WEBHOOK_URL, if there is one.",
+    )
+    def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        if not settings.webhook_url:
+            return dg.SkipReason("no webhook is set (CLM_WEBHOOK_URL)")
+        post(settings.webhook_url, failure_message(context))
+        return None
+
+    return failed_runs
+
+
+def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
+    """What is posted: `text` as chat programs show it, and its parts."""
+    run, event = context.dagster_run, context.failure_event
+    partition = run.tags.get("dagster/partition", run.tags.get(RANGE_START, ""))
+    error = "; ".join(step_errors(context.get_step_failure_events())) or event.message or "no message"
+    return {
+        "text": f"clm_dagster: {run.job_name} {partition} failed: {error}",
+        "job": run.job_name,
+        "run_id": run.run_id,
+        "partition": partition,
+        "error": error,
+    }
+
+
+def post(url: str, message: dict[str, str]) -> None:
+    """Send a message as JSON. Raises OSError if nobody takes it: the sensor's tick then shows it."""
+    request = urllib.request.Request(
+        url, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10):
+        pass

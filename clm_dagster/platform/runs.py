@@ -13,7 +13,7 @@ from uuid import uuid4
 import dagster as dg
 
 from clm_dagster.platform.failures import step_errors
-from clm_dagster.platform.jobs import range_tags
+from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
 
 # Which process executes a run; tells a run that goes on from one whose process is gone.

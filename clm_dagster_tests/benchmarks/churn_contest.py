@@ -41,8 +41,9 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
     import mlflow
     from mlflow import MlflowClient
 
-    from clm_dagster.definitions import build_definitions, tracking_of
+    from clm_dagster.definitions import build_definitions
     from clm_dagster.domains.churn import training
+    from clm_dagster.platform.resources import tracking_of
     from clm_dagster.platform.runs import prepare_home
     from clm_dagster.settings import load_settings
 

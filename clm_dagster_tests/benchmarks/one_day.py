@@ -69,7 +69,8 @@ def history(folder: str, files: list[str], keep_bookkeeping: bool) -> dict[str, 
 
 def _load(settings: "Settings", instance: "dg.DagsterInstance") -> None:
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.platform.jobs import DAILY, LAND, SNAPSHOTS
+    from clm_dagster.domains.ingest.sensors import LAND
+    from clm_dagster.platform.job_names import DAILY, SNAPSHOTS
     from clm_dagster.platform.partitions import monday_on_or_before, parse_day
     from clm_dagster.platform.runs import execute
 
@@ -91,7 +92,8 @@ def extra(folder: str, day_file: str, loaded: list[str], repeats: int) -> dict[s
     import dagster as dg
 
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.platform.jobs import DAILY, LAND, SNAPSHOTS
+    from clm_dagster.domains.ingest.sensors import LAND
+    from clm_dagster.platform.job_names import DAILY, SNAPSHOTS
     from clm_dagster.platform.runs import execute, prepare_home
     from clm_dagster_tests.benchmarks.stopwatch import install
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clm_dagster.definitions import load_sql, warehouse_of
 from clm_dagster.domains.ingest.contract import read_contract
+from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster.simulate.parameters import Parameters

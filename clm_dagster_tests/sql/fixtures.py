@@ -10,11 +10,11 @@ import duckdb
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import load_sql, warehouse_of
 from clm_dagster.domains.ingest.contract import read_contract
 from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop

@@ -28,6 +28,7 @@ from clm_dagster.platform.assets.node_assets import (
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
+from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.partitions import daily_partitions, parse_day
 from clm_dagster.platform.warehouse import Connection, Warehouse
 
@@ -91,7 +92,7 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
         group_name=GROUP,
         owners=OWNERS,
         kinds={"file", "parquet"},
-        tags={"layer": "landing"},
+        tags={"layer": "landing", "job": DAILY_JOB},
         description=(
             f"The shop's files at `{settings.input}`, parsed once, as text, into day-partitioned Parquet. "
             f"A file whose content is already landed is passed over.\n\n{source.adapter.description}"
@@ -137,7 +138,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb", "sql"},
-        tags={"layer": "raw"},
+        tags={"layer": "raw", "job": DAILY_JOB},
         description=f"{node.description}\n\n{_rules(source, 'events')}",
         partitions_def=daily_partitions(source.settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -190,7 +191,7 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb", "sql"},
-        tags={"layer": "raw"},
+        tags={"layer": "raw", "job": DAILY_JOB},
         description=f"{node.description}\n\n{_rules(source, table)}",
         code_version=source.adapter.code_version(table) if has else None,
         check_specs=[
@@ -243,7 +244,7 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb", "sql"},
-        tags={"layer": "raw"},
+        tags={"layer": "raw", "job": DAILY_JOB},
         description=(
             "Rows that the contract forbids, each kept whole, with its reason, file and row number. Rows of a "
             "daily partition come with raw/events; this asset adds those that lie in none: without a "
@@ -285,7 +286,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb"},
-        tags={"layer": "raw"},
+        tags={"layer": "raw", "job": DAILY_JOB},
         description=(
             "The ledger: one row for each delivery, contract table and day (null for rows without a readable "
             "date), delivered = accepted + rejected + duplicate. Its rows are written in the transaction "

@@ -30,6 +30,8 @@ from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.dbt_project.building import Slice, Snapshot, compile_model, materialize, time_column
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.job_names import DAILY as DAILY_JOB
+from clm_dagster.platform.job_names import SCORES, SNAPSHOTS
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, parse_day, span
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings
@@ -97,7 +99,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         tags={
             "layer": model.schema,
             "materialized": model.materialized,
-            **_job(project, model),
+            "job": _job(project, model),
         },
         code_version=model.code_version,
         check_specs=check_specs(model) + added.specs(asset_key(model)),
@@ -116,11 +118,11 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
     return run
 
 
-def _job(project: Project, model: Model) -> dict[str, str]:
-    """The tag that puts a model without days of its own into the job after which it is as it should be."""
+def _job(project: Project, model: Model) -> str:
+    """The job after which a model is as it should be: views over snapshots follow the weeks."""
     if model.name in project.readers_of_python:
-        return {"job": "scores"}
-    return {"job": "snapshots"} if project.looks_at_snapshots(model.name) else {}
+        return SCORES
+    return SNAPSHOTS if project.looks_at_snapshots(model.name) else DAILY_JOB
 
 
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:

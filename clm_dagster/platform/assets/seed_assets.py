@@ -15,6 +15,7 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project, Seed
+from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.warehouse import Connection, Warehouse
 
 # Looks at a seed's new rows in a relation and says what is wrong with them.
@@ -40,7 +41,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
         group_name=seed.dagster.get("group", seed.schema),
         owners=seed.dagster.get("owners"),
         kinds={"duckdb", "csv"},
-        tags={"layer": "seed"},
+        tags={"layer": "seed", "job": DAILY},
         code_version=seed.code_version,
         check_specs=specs,
         metadata={"dagster/column_schema": table_schema(seed), "dagster/table_name": seed.relation},

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from clm_dagster.definitions import tracking_of
-from clm_dagster.platform.jobs import MODELS, SCORES
+from clm_dagster.platform.job_names import MODELS, SCORES
 from clm_dagster.platform.partitions import snapshot_keys
+from clm_dagster.platform.resources import tracking_of
 from clm_dagster.platform.tracking import TrackingError
 from clm_dagster.statistics.evaluation import calibration_error, lift_at
 from clm_dagster_tests.domains.churn.conftest import FIRST_DAY

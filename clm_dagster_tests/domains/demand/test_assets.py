@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import tracking_of
 from clm_dagster.domains.demand.settings import DemandSettings
-from clm_dagster.platform.jobs import MODELS, SCORES
+from clm_dagster.platform.job_names import MODELS, SCORES
+from clm_dagster.platform.resources import tracking_of
 from clm_dagster_tests.trained_shop import FEW_DEMAND, Ran
 
 pytestmark = pytest.mark.slow

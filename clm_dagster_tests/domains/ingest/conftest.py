@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clm_dagster.definitions import load_sql
 from clm_dagster.domains.ingest.contract import ContractTable, read_contract
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.resources import load_sql
 from clm_dagster.settings import load_settings
 from clm_dagster_tests.domains.ingest.shop import Shop
 

@@ -17,7 +17,7 @@ from clm_dagster_tests.domains.ingest.shop import LATER, Shop
 LAND = """
 import sys
 from datetime import datetime
-from clm_dagster.definitions import load_sql
+from clm_dagster.platform.resources import load_sql
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.settings import load_settings
 settings = load_settings(

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from clm_dagster.definitions import load_sql
 from clm_dagster.domains.lifecycle.model import STAGES
 from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.resources import load_sql
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 from clm_dagster_tests.domains.lifecycle.shop import AS_OF, events_of, fill, order_days, snapshots

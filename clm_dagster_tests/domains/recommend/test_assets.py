@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import tracking_of
 from clm_dagster.domains.recommend.metrics import METRICS
 from clm_dagster.domains.recommend.model import RANKER, contestants
-from clm_dagster.platform.jobs import MODELS, SCORES
+from clm_dagster.platform.job_names import MODELS, SCORES
+from clm_dagster.platform.resources import tracking_of
 from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.domains.recommend.recount import recount

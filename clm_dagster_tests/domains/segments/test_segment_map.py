@@ -8,12 +8,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import build_definitions, load_sql
+from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.segments.charts import segment_chart
 from clm_dagster.domains.segments.model import segment_map_problems
 from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.resources import load_sql
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import PROJECT_DIR, Settings
 

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import tracking_of
-from clm_dagster.platform.jobs import MODELS
+from clm_dagster.platform.job_names import MODELS
+from clm_dagster.platform.resources import tracking_of
 from clm_dagster_tests.trained_shop import END, Ran
 
 pytestmark = pytest.mark.slow

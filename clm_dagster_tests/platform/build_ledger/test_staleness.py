@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from clm_dagster.definitions import load_sql, warehouse_of
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform.build_ledger.staleness import (
     ranges,
@@ -18,6 +17,7 @@ from clm_dagster.platform.build_ledger.staleness import (
     views_are_stale,
 )
 from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.conftest import small_shop_events

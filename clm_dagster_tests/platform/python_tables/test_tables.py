@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import warehouse_of
 from clm_dagster.domains.personas.assets import persona_tables
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.staleness import stale_scores, stale_trainings, training_keys
@@ -15,6 +14,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.python_tables.parquet_buffer import Spill
 from clm_dagster.platform.python_tables.tables import FrameTable, frame_table, row_types, write_rows
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop

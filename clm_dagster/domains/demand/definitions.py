@@ -1,0 +1,18 @@
+"""What Dagster sees of demand.
+
+Belongs here: the list of what the domain offers. Does not: how any of it works.
+"""
+
+from clm_dagster.domains.demand.assets import demand_assets, demand_tables
+from clm_dagster.domains.demand.charts import contest_chart
+from clm_dagster.platform.domain import Domain, Shop
+
+
+def build(shop: Shop) -> Domain:
+    """The trained rules, forecasts, their accuracy, reorder points, the calendar."""
+    return Domain(
+        name="demand",
+        tables=demand_tables(shop.project, shop.settings),
+        assets=demand_assets(shop.project, shop.settings),
+        charts={"marts.demand_contest": contest_chart},
+    )

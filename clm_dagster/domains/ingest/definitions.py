@@ -1,0 +1,26 @@
+"""What Dagster sees of ingestion: landing, the raw tables, the ledger, their sensors.
+
+Belongs here: the list of what the domain offers. Does not: how any of it works.
+"""
+
+import dagster as dg
+
+from clm_dagster.domains.ingest.assets import LANDING, ingest_assets
+from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
+from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.platform.domain import Domain, Shop
+
+
+def build(shop: Shop) -> Domain:
+    """Landing and the raw tables, loaded as the source's adapter says."""
+    source = ShopSource.open(shop.settings, shop.project)
+    return Domain(
+        name="ingest",
+        assets=ingest_assets(source, shop.project),
+        jobs=[
+            dg.define_asset_job(
+                LAND, dg.AssetSelection.assets(LANDING), description="Parse new files into the landing area."
+            )
+        ],
+        sensors=ingest_sensors(shop.settings),
+    )
