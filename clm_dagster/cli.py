@@ -3,6 +3,7 @@
 Belongs here: words, colours, options. Does not: work.
 """
 
+import json
 import os
 import sys
 from datetime import date, datetime
@@ -22,7 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from clm_dagster.settings import PROJECT_DIR, SettingsError, load_settings, origins
+from clm_dagster.errors import UserError
+from clm_dagster.settings import PROJECT_DIR, load_settings, origins
 
 if TYPE_CHECKING:  # a command imports what it needs: --help shall not wait
     from clm_dagster.simulate.parameters import Parameters
@@ -43,17 +45,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is a message, not a traceback."""
-    from clm_dagster.domains.ingest.errors import InputError
-    from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
-    from clm_dagster.platform.runs import RunFailedError
-    from clm_dagster.platform.warehouse import WarehouseBusyError
-    from clm_dagster.simulate.shop import SimulationError
-
     try:
         cli()
-    except (
-        SettingsError, InputError, ProjectError, RunFailedError, SimulationError, WarehouseBusyError
-    ) as error:  # fmt: skip
+    except UserError as error:
         errors.print(Panel(str(error), title="[bold red]clm cannot go on", border_style="red"), markup=False)
         sys.exit(1)
 
@@ -99,6 +93,20 @@ def _run_shop() -> None:
     if len(report.runs) == 1:
         console.print("Nothing new: everything is up to date.")
     console.print(render(read_summary(report.settings), report.settings))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For a program: one JSON object instead of a table.")
+def plan(as_json: bool) -> None:
+    """Say what `clm run` would run now, and why; nothing is run or changed."""
+    from clm_dagster.plan_view import as_dict, render
+    from clm_dagster.shop_run import plan_shop
+
+    outlook = plan_shop(load_settings())
+    if as_json:
+        click.echo(json.dumps(as_dict(outlook), indent=2))
+    else:
+        console.print(render(outlook))
 
 
 @cli.command()

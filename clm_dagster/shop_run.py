@@ -1,12 +1,13 @@
-"""`clm run`: bring a shop up to date. Lands new files, then runs what is stale and nothing else.
+"""`clm run` and `clm plan`: bring a shop up to date, or say what that would take.
 
-Belongs here: the order of runs. Does not: what is stale (`planning`), one run (`runs`), words and
-colours (`cli`).
+Belongs here: landing, then the stages of the plan in their order. Does not: what is wanted and why (`planning`), one
+run (`runs`), words and colours (`cli`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,26 +15,14 @@ from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.sensors import LAND
-from clm_dagster.domains.ingest.source import ShopSource
-from clm_dagster.platform.assets.node_assets import asset_key
-from clm_dagster.platform.build_ledger.staleness import (
-    ranges,
-    stale_days,
-    stale_readers,
-    stale_scores,
-    stale_snapshots,
-    stale_trainings,
-    tables_are_stale,
-    training_keys,
-    views_are_stale,
-)
+from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.platform.build_ledger.versions import Builds
-from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
-from clm_dagster.platform.partitions import parse_day, snapshot_partitions
+from clm_dagster.platform.partitions import parse_day
+from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import FrameTable
-from clm_dagster.platform.resources import load_sql, warehouse_of
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unsaid_dates
 
@@ -50,75 +39,115 @@ class Report:
     dead_runs: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What a shop run would do: land these files, then the plan for what is landed already."""
+
+    settings: Settings
+    new_files: tuple[Path, ...]
+    plan: Plan
+
+
 # Begins a stretch of work: its title and how many materializations it will have.
 Begin = Callable[[str, int], Progress]
 
 
-def run_shop(settings: Settings, begin: Begin) -> Report:
-    """Land, load, roll up, take snapshots, publish; each a Dagster run that the UI shows.
+@dataclass(frozen=True)
+class _Ready:
+    """A shop as it is landed, with all that planning needs beside the ledger."""
 
-    Raises InputError, RunFailedError, SettingsError.
+    shop: Shop
+    source: ShopSource
+    landed: LandedFiles
+    tables: Sequence[FrameTable]
+
+    @classmethod
+    def open(cls, settings: Settings) -> "_Ready":
+        """Read the SQL project, the domains' tables and the landing area."""
+        shop = Shop.open(settings)
+        source = ShopSource.open(settings, shop.project)
+        tables = tables_of(build_domains(shop), shop.project)
+        return cls(shop, source, LandedFiles.read(source), tables)
+
+    @property
+    def settings(self) -> Settings:
+        return self.shop.settings
+
+    def plan(self) -> Plan:
+        """Read the ledger, once, and plan on it; nothing is made or changed."""
+        with warehouse_of(self.settings).look("plan") as connection:
+            builds = Builds() if connection is None else Builds.read(connection)
+        return Planner(
+            self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
+        ).plan()
+
+
+def plan_shop(settings: Settings) -> Outlook:
+    """What `run_shop` would do now. Nothing is run, made or changed. Raises InputError, SettingsError."""
+    ready = _Ready.open(settings)
+    new = ready.source.landing.new_files(settings.input, ready.source.adapter)
+    if not ready.landed.deliveries:
+        return Outlook(settings, tuple(new), Plan())
+    measured = _measured_dates(settings, ready.landed.deliveries)
+    if measured:
+        ready = _Ready.open(settings.replace(**measured))
+    return Outlook(ready.settings, tuple(new), ready.plan())
+
+
+def run_shop(settings: Settings, begin: Begin) -> Report:
+    """Land, then run the plan stage by stage; each run is a Dagster run that the UI shows.
+
+    A stage that did something is planned on by the next. Raises InputError, RunFailedError, SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
-        project = load_sql(settings)
-        source = ShopSource.open(settings, project)
-        measured = _measured_dates(settings, source.landing.deliveries())
+        ready = _Ready.open(settings)
+        measured = _measured_dates(settings, ready.landed.deliveries)
         if measured:
             settings = report.settings = settings.replace(**measured)
-            definitions, project = build_definitions(settings), load_sql(settings)
-            source = ShopSource.open(settings, project)
+            definitions, ready = build_definitions(settings), _Ready.open(settings)
         record_last_run(settings, measured)
-        for first, last in ranges(_days_to_run(settings, project, source)):
-            report.runs.append(_run(definitions, instance, DAILY, first, last, begin))
-        for first, last in ranges(_snapshots_to_run(settings, project, source)):
-            report.runs.append(_run(definitions, instance, SNAPSHOTS, first, last, begin))
-        for key, tables in _trainings_to_run(settings, project, source).items():
-            report.runs.append(_run(definitions, instance, MODELS, key, key, begin, tables))
-        for first, last in ranges(_scores_to_run(settings, project, source)):
-            report.runs.append(_run(definitions, instance, SCORES, first, last, begin))
-        views = _readers_to_run(settings, project)
-        if views:
-            newest = _snapshots(settings, source)[-1]
-            report.runs.append(_run(definitions, instance, SCORES, newest, newest, begin, views))
-        if not is_published(settings):
-            report.runs.append(execute(definitions, instance, PUBLISH, None, begin("Publishing", 1)))
+        plan = ready.plan()
+        for stage in STAGES:
+            steps = plan.of(stage)
+            report.runs += [_run(definitions, instance, step, begin) for step in steps]
+            if steps:
+                plan = ready.plan()
     return report
 
 
 def is_published(settings: Settings) -> bool:
-    """Whether the published copy is as new as the warehouse."""
+    """Whether the published copy is as new as the warehouse; there is nothing to publish before that is there."""
     source, target = settings.warehouse_path, settings.published_path
+    if not source.exists():
+        return True
     return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
-_TITLES = {DAILY: "Days", SNAPSHOTS: "Snapshots", MODELS: "Models", SCORES: "Scores"}
+_TITLES = {
+    DAILY: "Days", SNAPSHOTS: "Snapshots", MODELS: "Models", SCORES: "Scores", PUBLISH: "Publishing",
+}  # fmt: skip
 
 
-def _run(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    job: str,
-    first: str,
-    last: str,
-    begin: Begin,
-    only: Sequence[dg.AssetKey] = (),
-) -> Run:
-    job_def = definitions.resolve_job_def(job)
-    partitions = job_def.partitions_def
+def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin) -> Run:
+    if not step.first:
+        return execute(definitions, instance, step.job, None, begin(_TITLES[step.job], 1))
+    job = definitions.resolve_job_def(step.job)
+    partitions = job.partitions_def
     assert partitions is not None
-    keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
+    keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(step.first, step.last))
     graph = definitions.resolve_asset_graph()
-    selected = only or job_def.asset_layer.executable_asset_keys
+    only = [dg.AssetKey(relation.split(".")) for relation in step.assets] if step.only_assets else []
+    selected = only or job.asset_layer.executable_asset_keys
     total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
-    title = f"{_TITLES[job]} {first}" + ("" if first == last else f" to {last}")
-    return execute(definitions, instance, job, (first, last), begin(title, total), only)
+    title = f"{_TITLES[step.job]} {step.first}" + ("" if step.first == step.last else f" to {step.last}")
+    return execute(definitions, instance, step.job, (step.first, step.last), begin(title, total), only)
 
 
-def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str, date]:
+def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:
     """Dates of a source that neither a person nor its adapter gave: the days that its files hold.
 
     Raises InputError if they span more than a shop's history can.
@@ -140,64 +169,3 @@ def _measured_dates(settings: Settings, deliveries: list[Delivery]) -> dict[str,
         )
     found = {"start_date": first, "end_date": last + timedelta(days=1)}
     return {name: day for name, day in found.items() if name in unsaid}
-
-
-def _days_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
-    deliveries = source.landing.deliveries()
-    with warehouse_of(settings).connect("plan") as connection:
-        builds = Builds.read(connection)
-    days = stale_days(project, source, builds, deliveries)
-    if days or not (tables_are_stale(source, builds, deliveries) or views_are_stale(project, builds)):
-        return days
-    # What lies in no day comes along with any; the last is the least work.
-    return [day.isoformat() for day in source.days(deliveries)][-1:]
-
-
-def _snapshots_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
-    keys = _snapshots(settings, source)
-    with warehouse_of(settings).connect("plan") as connection:
-        builds = Builds.read(connection)
-    stale = stale_snapshots(project, builds, keys)
-    return stale or (keys[-1:] if views_are_stale(project, builds) else [])
-
-
-def _snapshots(settings: Settings, source: ShopSource) -> list[str]:
-    """Snapshots whose weeks have data and have ended."""
-    days = source.days(source.landing.deliveries())
-    ended = set(snapshot_partitions(settings).get_partition_keys())
-    return [key for key in (d.isoformat() for d in days if d.weekday() == 0) if key in ended]
-
-
-def _trainings_to_run(
-    settings: Settings, project: Project, source: ShopSource
-) -> dict[str, list[dg.AssetKey]]:
-    """The models to train at each snapshot, in the order of as_of."""
-    keys = _snapshots(settings, source)
-    with warehouse_of(settings).connect("plan") as connection:
-        builds = Builds.read(connection)
-    wanted: dict[str, list[dg.AssetKey]] = {}
-    due = training_keys(keys, settings)
-    for table in _tables(settings, project):
-        if table.is_trained:
-            for key in stale_trainings(project, table, builds, due):
-                wanted.setdefault(key, []).append(asset_key(table.node))
-    return dict(sorted(wanted.items()))
-
-
-def _scores_to_run(settings: Settings, project: Project, source: ShopSource) -> list[str]:
-    keys = _snapshots(settings, source)
-    newest = keys[-settings.score_count :] if settings.score_count else []
-    with warehouse_of(settings).connect("plan") as connection:
-        builds = Builds.read(connection)
-    return stale_scores(project, _tables(settings, project), builds, newest)
-
-
-def _readers_to_run(settings: Settings, project: Project) -> list[dg.AssetKey]:
-    """Views of what Python writes that no run of the scores has made."""
-    with warehouse_of(settings).connect("plan") as connection:
-        builds = Builds.read(connection)
-    return [asset_key(v) for v in stale_readers(project, _tables(settings, project), builds)]
-
-
-def _tables(settings: Settings, project: Project) -> list[FrameTable]:
-    return tables_of(build_domains(Shop(settings, project)), project)

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from clm_dagster.errors import user_error_names
 from clm_dagster.platform.job_names import RANGE_START
 from clm_dagster.settings import Settings
-
-# Errors whose message says all there is to say; the others keep the name of their class.
-_FOR_PEOPLE = {"InputError", "ProjectError", "SettingsError", "TrackingError", "WarehouseBusyError"}
 
 
 def step_errors(events: Sequence[dg.DagsterEvent]) -> list[str]:
@@ -35,8 +33,8 @@ def _cause(event: dg.DagsterEvent) -> str:
     while error.cause:
         error = error.cause
     text = error.message.strip()
-    # `package.module.InputError: what is wrong` -> what is wrong
-    return text.split(": ", 1)[-1] if error.cls_name in _FOR_PEOPLE else text
+    # `package.module.InputError: what is wrong` -> what is wrong; any other keeps the name of its class.
+    return text.split(": ", 1)[-1] if error.cls_name in user_error_names() else text
 
 
 def failure_sensor(settings: Settings) -> dg.SensorDefinition:

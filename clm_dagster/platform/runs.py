@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from clm_dagster.errors import UserError
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
@@ -35,7 +36,7 @@ retention:
 Progress = Callable[[str, int], None]
 
 
-class RunFailedError(RuntimeError):
+class RunFailedError(UserError, RuntimeError):
     """A Dagster run failed; the message is its steps' own."""
 
 

@@ -20,6 +20,8 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from clm_dagster.errors import UserError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
@@ -34,7 +36,7 @@ _MLFLOW_DEFAULTS = {
 }
 
 
-class TrackingError(RuntimeError):
+class TrackingError(UserError, RuntimeError):
     """MLflow's store cannot be used; the message names it and says what to do."""
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ import pandas as pd
 from dagster_duckdb import DuckDBResource
 from filelock import FileLock, Timeout
 
+from clm_dagster.errors import UserError
+
 log = logging.getLogger(__name__)
 
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
@@ -31,7 +33,7 @@ SCHEMAS = ("raw", "staging", "core", "marts", "models")
 statement_listeners: list[Callable[[str, float], None]] = []
 
 
-class WarehouseBusyError(RuntimeError):
+class WarehouseBusyError(UserError, RuntimeError):
     """Another process kept the warehouse for longer than the `lock_timeout` setting."""
 
 
@@ -202,6 +204,18 @@ class Warehouse(dg.ConfigurableResource):
                     yield connection
                 finally:
                     raw.close()
+
+    @contextmanager
+    def look(self, purpose: str) -> Iterator[Connection | None]:
+        """Hold the warehouse to read from it: nothing is made or changed. None where there is none yet.
+
+        Raises WarehouseBusyError.
+        """
+        if not Path(self.path).exists():
+            yield None
+            return
+        with self._turn(purpose), closing(duckdb.connect(self.path, read_only=True)) as raw:
+            yield Connection(raw)
 
     @contextmanager
     def still(self, purpose: str) -> Iterator[Path]:

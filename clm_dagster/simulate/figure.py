@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.ingest import quoting
+from clm_dagster.platform import quoting
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_png, style
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.simulate.shop import INBOX, TRUTH

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from clm_dagster.errors import UserError
 from clm_dagster.simulate.aftermath import Aftermath
 from clm_dagster.simulate.baskets import Baskets, Shelf
 from clm_dagster.simulate.browsing import CLICK, OPEN, Browsing
@@ -42,7 +43,7 @@ class Simulated:
         return self.out / INBOX
 
 
-class SimulationError(ValueError):
+class SimulationError(UserError, ValueError):
     """A shop cannot be written where it was asked for; the message says what would do."""
 
 

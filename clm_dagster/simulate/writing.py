@@ -13,7 +13,7 @@ from types import TracebackType
 
 import duckdb
 
-from clm_dagster.domains.ingest import quoting
+from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.simulate.browsing import TYPES
 from clm_dagster.simulate.faults import columns

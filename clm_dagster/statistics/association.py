@@ -15,13 +15,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control, hypergeom
 
+from clm_dagster.errors import UserError
+
 Bits = NDArray[np.uint64]
 Itemset = tuple[int, ...]
 
 MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 
 
-class RuleError(ValueError):
+class RuleError(UserError, ValueError):
     """Baskets or thresholds from which no rule can be made; says which."""
 
 

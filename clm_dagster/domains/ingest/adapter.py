@@ -12,9 +12,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from clm_dagster.domains.ingest import quoting
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
 

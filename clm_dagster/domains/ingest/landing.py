@@ -90,6 +90,12 @@ class Landing:
         """Parquet files that hold a day's rows of a part."""
         return sorted((self.folder / table / part / parts.day_folder(day)).iterdir())
 
+    def new_files(self, given: str, adapter: Adapter) -> list[Path]:
+        """The files of an input that `land` would land; nothing is made or changed. Raises InputError."""
+        known = {d.delivery_id: d for d in self.deliveries()}
+        files, feeds, _ = _wanted(given, adapter, known)
+        return [file.path for file in _fresh(files, feeds, adapter, known)]
+
     def land(self, given: str, adapter: Adapter, now: datetime) -> Landed:
         """Land every file of an input that is not landed yet; all of them or, on an error, none.
 
@@ -98,7 +104,7 @@ class Landing:
         with self._alone():
             known = {d.delivery_id: d for d in self.deliveries()}
             files, feeds, ignored = _wanted(given, adapter, known)
-            fresh = [f for i, f in files.items() if not _is_landed(known.get(i), feeds[i], adapter)]
+            fresh = _fresh(files, feeds, adapter, known)
             if not any("events" in names for names in (*feeds.values(), *(d.tables for d in known.values()))):
                 raise InputError(
                     f"no file of {given} feeds the table events, which every source needs: found "
@@ -174,6 +180,16 @@ def _wanted(
         if delivery_id in known:
             tables_fed.update(set(known[delivery_id].tables) & set(adapter.tables))
     return files, feeds, ignored
+
+
+def _fresh(
+    files: Mapping[str, InputFile],
+    feeds: Mapping[str, set[str]],
+    adapter: Adapter,
+    known: Mapping[str, Delivery],
+) -> list[InputFile]:
+    """The files that are not landed yet, or not as the adapter parses them now."""
+    return [f for i, f in files.items() if not _is_landed(known.get(i), feeds[i], adapter)]
 
 
 def _is_landed(found: Delivery | None, tables: Collection[str], adapter: Adapter) -> bool:

@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clm_dagster.domains.ingest import quoting
 from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole
 from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 

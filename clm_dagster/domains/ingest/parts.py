@@ -12,11 +12,11 @@ from typing import Any
 
 import duckdb
 
-from clm_dagster.domains.ingest import quoting
 from clm_dagster.domains.ingest.adapter import CALENDAR, Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile
 from clm_dagster.domains.ingest.reading import check_columns, columns_of, explain, rows_of
+from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"

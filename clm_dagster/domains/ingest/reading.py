@@ -18,10 +18,10 @@ from difflib import get_close_matches
 
 import duckdb
 
-from clm_dagster.domains.ingest import quoting
 from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, AdapterTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, check_gzip, damaged_gzip, head_of
+from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 # Columns that landing adds; a file cannot have them.

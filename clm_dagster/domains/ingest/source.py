@@ -85,6 +85,36 @@ class ShopSource:
         }
 
 
+@dataclass(frozen=True)
+class LandedFiles:
+    """What of a source has landed, as planning looks at it (`build_ledger.staleness.Landed`)."""
+
+    source: ShopSource
+    deliveries: Sequence[Delivery]
+
+    @classmethod
+    def read(cls, source: ShopSource) -> "LandedFiles":
+        """Read the landing area once."""
+        return cls(source, source.landing.deliveries())
+
+    def day_keys(self) -> list[str]:
+        """Every daily partition, in order, from the first to the last that can hold a row."""
+        return [day.isoformat() for day in self.source.days(self.deliveries)]
+
+    def pending_days(self, builds: Builds) -> list[str]:
+        """The days whose events are not loaded as they are landed."""
+        days = set(self.day_keys())
+        return [key for key in self.source.pending(builds, self.deliveries, "events") if key in days]
+
+    def has_pending_tables(self, builds: Builds) -> bool:
+        """Whether something that lies in no daily partition waits to be loaded."""
+        return any(
+            table != "events" or key == UNDATED
+            for table in self.source.contract
+            for key in self.source.pending(builds, self.deliveries, table)
+        )
+
+
 def landed_relation(table: str) -> str:
     """The name in the ledger of builds under which the inputs of a raw table are kept."""
     return f"landing.{table}"

@@ -1,14 +1,13 @@
-"""What a run has to do: the days and snapshots whose stored version is not what it should be.
+"""What is out of date: the days and snapshots whose stored version is not what it should be.
 
-Belongs here: comparing versions. Does not: running anything (`jobs`, `cli`), or how a version is
-made (`versions`, `ingest.source`).
+Belongs here: comparing versions. Does not: what a run does about it (`platform.planning`), or how a version is made
+(`versions`, and for landed files the domain that lands them).
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
-from clm_dagster.domains.ingest.landing import Delivery
-from clm_dagster.domains.ingest.source import UNDATED, ShopSource
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project, Seed
@@ -20,13 +19,26 @@ from clm_dagster.settings import Settings
 _MERGE_GAP_DAYS = 14
 
 
-def stale_days(
-    project: Project, source: ShopSource, builds: Builds, deliveries: Sequence[Delivery]
-) -> list[str]:
+class Landed(Protocol):
+    """What has landed, as planning looks at it."""
+
+    def day_keys(self) -> list[str]:
+        """Every daily partition, in order, from the first to the last that can hold a row."""
+        ...
+
+    def pending_days(self, builds: Builds) -> list[str]:
+        """The days whose rows are not loaded as they are landed."""
+        ...
+
+    def has_pending_tables(self, builds: Builds) -> bool:
+        """Whether something that lies in no daily partition waits to be loaded."""
+        ...
+
+
+def stale_days(project: Project, landed: Landed, builds: Builds) -> list[str]:
     """Days whose events are not loaded as landed, or whose roll-ups are of another version."""
-    pending = set(source.pending(builds, deliveries, "events"))
-    days = [day.isoformat() for day in source.days(deliveries)]
-    stale = pending & set(days)
+    days = landed.day_keys()
+    stale = set(landed.pending_days(builds))
     for name, model in project.models.items():
         if model.window == DAILY:
             expected = builds.expected(project, name, [d for d in days if d not in stale])
@@ -34,24 +46,20 @@ def stale_days(
     return sorted(stale)
 
 
-def tables_are_stale(source: ShopSource, builds: Builds, deliveries: Sequence[Delivery]) -> bool:
-    """Whether something that lies in no daily partition waits to be loaded."""
-    return any(
-        table != "events" or key == UNDATED
-        for table in source.contract
-        for key in source.pending(builds, deliveries, table)
-    )
-
-
 def views_are_stale(project: Project, builds: Builds) -> bool:
-    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all.
+    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all."""
+    return bool(stale_files(project, builds))
+
+
+def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
+    """Views and seeds that stand in the warehouse as another file than there is now, or not at all.
 
     Views of tables that Python writes are not looked at: they are made after those (`stale_readers`).
     """
     readers = project.readers_of_python
     views = [m for m in project.models.values() if m.materialized == "view" and m.name not in readers]
     files: list[Model | Seed] = [*views, *project.seeds.values()]
-    return any(_differs(builds, f.relation, versions.WHOLE, f.code_version) for f in files)
+    return [f for f in files if _differs(builds, f.relation, versions.WHOLE, f.code_version)]
 
 
 def stale_readers(project: Project, tables: Sequence[FrameTable], builds: Builds) -> list[Model]:

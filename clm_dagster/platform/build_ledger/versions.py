@@ -29,24 +29,48 @@ class Version:
     hash: str
     known_at: datetime | None = None
 
+    @property
+    def code(self) -> str:
+        """What of the hash stands for the code alone."""
+        return self.hash.split("-")[0]
+
 
 ABSENT = Version("absent")
 
 
 class Builds:
-    """All versions that are stored, read once."""
+    """All versions that are stored, read once, in the order in which they were written."""
 
-    def __init__(self, rows: Iterable[tuple[str, str, str, datetime | None]]) -> None:
+    def __init__(self, rows: Iterable[tuple[str, str, str, datetime | None]] = ()) -> None:
         self._stored: dict[str, dict[str, Version]] = {}
+        self._written: dict[str, dict[str, int]] = {}
         self._chains: dict[str, tuple[list[str], list[Version]]] = {}
+        self._clock = 0
         for relation, key, version, known_at in rows:
-            self._stored.setdefault(relation, {})[key] = Version(version, known_at)
+            self.assume(relation, key, Version(version, known_at))
 
     @classmethod
     def read(cls, connection: Connection) -> "Builds":
-        """Read the ledger."""
-        create_ledger(connection)
-        return cls(connection.execute("select relation, partition_key, version, known_at from raw.builds"))
+        """Read the ledger; nothing is stored where there is none yet."""
+        if connection.relation_kind("raw.builds") is None:
+            return cls()
+        return cls(
+            connection.execute(
+                "select relation, partition_key, version, known_at from raw.builds order by rowid"
+            )
+        )
+
+    def assume(self, relation: str, key: str, version: Version) -> None:
+        """Go on as if a partition had been built at this version just now. The warehouse is not changed."""
+        written = self._written.setdefault(relation, {})
+        self._stored.setdefault(relation, {})[key] = version
+        self._clock += 1
+        written[key] = self._clock
+        self._chains.pop(relation, None)
+
+    def written(self, relation: str, key: str = WHOLE) -> int:
+        """When a partition was built, as a place in the order of all; 0 where it was not."""
+        return self._written.get(relation, {}).get(key, 0)
 
     def stored(self, relation: str, key: str = WHOLE) -> Version | None:
         """The version a partition was built at, None where it was not."""
@@ -87,6 +111,35 @@ class Builds:
             return self._history(node.relation, "9999")
         return self.stored(node.relation) or ABSENT
 
+    def newer_inputs(
+        self, project: Project, refs: Iterable[str], window: str | None, key: str, than: int
+    ) -> list[str]:
+        """The relations among inputs that were built after a place in the order, as a partition of a reader sees them.
+
+        A view is looked through: it has no rows of its own.
+        """
+        found: dict[str, None] = {}
+        for ref in refs:
+            node = project.nodes[ref]
+            if isinstance(node, Model) and node.materialized == "view":
+                stored = self.stored(node.relation)
+                if stored is None or stored.hash != node.code_version:
+                    found[node.relation] = None
+                found |= dict.fromkeys(self.newer_inputs(project, node.refs, window, key, than))
+            elif any(self.written(node.relation, k) > than for k in self._keys_read(node, window, key)):
+                found[node.relation] = None
+        return list(found)
+
+    def _keys_read(self, node: Node, window: str | None, key: str) -> list[str]:
+        kind = node.window if isinstance(node, Model) else self._kind(node)
+        if kind is None:
+            return [WHOLE]
+        if kind == window:
+            return [key]
+        end = as_of_of_key(key).date().isoformat() if kind == DAILY and window == SNAPSHOT else "9999"
+        keys = self.keys(node.relation)
+        return keys[: bisect_left(keys, end)]
+
     def _kind(self, node: Node) -> str | None:
         """What Python writes says its calendar; raw tables are known by the keys they are stored under."""
         if isinstance(node, Source) and node.partitions:
@@ -110,9 +163,12 @@ class Builds:
 
 
 def combine(parts: Sequence[Version]) -> Version:
-    """The version of something made from all of these."""
+    """The version of something made from all of these; the first is that of its code, which can be told from it."""
     digest = hashlib.sha256("\n".join(part.hash for part in parts).encode()).hexdigest()[:32]
-    return Version(digest, max((part.known_at for part in parts if part.known_at), default=None))
+    return Version(
+        f"{parts[0].hash[:16]}-{digest}",
+        max((part.known_at for part in parts if part.known_at), default=None),
+    )
 
 
 def create_ledger(connection: Connection) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
+from clm_dagster.errors import UserError
 
-class ProjectError(ValueError):
+
+class ProjectError(UserError, ValueError):
     """Something is wrong with the SQL project; the message names file, line and what would do."""
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from clm_dagster.errors import UserError
+
 YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
 
 
-class ContestError(ValueError):
+class ContestError(UserError, ValueError):
     """A contest cannot be held; the message says what is missing and what to do."""
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.platform.build_ledger.staleness import (
     ranges,
     stale_days,
     stale_snapshots,
-    tables_are_stale,
     views_are_stale,
 )
 from clm_dagster.platform.build_ledger.versions import Builds
@@ -52,14 +51,13 @@ NOTHING = Plan([], [], False, False)
 
 def plan(settings: Settings) -> Plan:
     project = load_sql(settings)
-    source = ShopSource.open(settings, project)
-    deliveries = source.landing.deliveries()
+    landed = LandedFiles.read(ShopSource.open(settings, project))
     with warehouse_of(settings).connect("a test") as connection:
         builds = Builds.read(connection)
     return Plan(
-        stale_days(project, source, builds, deliveries),
+        stale_days(project, landed, builds),
         stale_snapshots(project, builds, WEEKS),
-        tables_are_stale(source, builds, deliveries),
+        landed.has_pending_tables(builds),
         views_are_stale(project, builds),
     )
 

@@ -1,4 +1,7 @@
-"""Names and paths inside SQL, whatever characters they have."""
+"""Names and paths inside SQL, whatever characters they have.
+
+Belongs here: quoting. Does not: any statement.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

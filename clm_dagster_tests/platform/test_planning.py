@@ -1,0 +1,82 @@
+"""What is planned from a ledger: stages that follow from each other, and their reasons."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from clm_dagster.domains.personas.assets import persona_tables
+from clm_dagster.platform.build_ledger.versions import Builds, Version
+from clm_dagster.platform.planning import Plan, Planner
+from clm_dagster.platform.resources import load_sql
+from clm_dagster.settings import Settings
+
+DAYS = [(date(2024, 1, 1) + timedelta(days=n)).isoformat() for n in range(14)]
+
+
+@dataclass(frozen=True)
+class LandedDays:
+    """Two weeks of which some days wait to be loaded."""
+
+    waiting: tuple[str, ...] = ()
+
+    def day_keys(self) -> list[str]:
+        return DAYS
+
+    def pending_days(self, builds: Builds) -> list[str]:
+        return list(self.waiting)
+
+    def has_pending_tables(self, builds: Builds) -> bool:
+        return False
+
+
+def plan(settings: Settings, builds: Builds, waiting: tuple[str, ...] = ()) -> Plan:
+    project = load_sql(settings)
+    return Planner(
+        settings, project, persona_tables(project), LandedDays(waiting), builds, published=True
+    ).plan()
+
+
+def test_of_an_empty_warehouse_everything_is_planned_in_its_order(
+    settings_for: Callable[..., Settings],
+) -> None:
+    settings = settings_for(end_date="2024-01-15", train_count=1)
+    found = plan(settings, Builds(), tuple(DAYS))
+    assert [(step.job, step.first, step.last) for step in found.steps] == [
+        ("daily", DAYS[0], DAYS[-1]),
+        ("snapshots", "2024-01-01", "2024-01-08"),
+        ("models", "2024-01-08", "2024-01-08"),
+        ("scores", "2024-01-08", "2024-01-08"),
+    ]
+    (models,) = found.of("models")
+    assert (models.assets, models.only_assets) == (("models.persona_model",), True)
+    assert models.reasons == ("models.persona_model: a model is due",)
+    assert any("missing" in reason for reason in found.of("scores")[0].reasons)
+
+
+def test_a_plan_that_is_carried_out_leaves_nothing_and_late_rows_go_all_the_way(
+    settings_for: Callable[..., Settings],
+) -> None:
+    settings = settings_for(end_date="2024-01-15", train_count=1)
+    builds = Builds()
+    plan(settings, builds, tuple(DAYS))  # takes all of it as built
+    assert plan(settings, builds).steps == ()
+    found = plan(settings, builds, (DAYS[-1],))
+    assert [(step.job, step.first) for step in found.steps] == [
+        ("daily", DAYS[-1]),
+        ("snapshots", "2024-01-08"),
+        ("models", "2024-01-08"),
+        ("scores", "2024-01-08"),
+    ]
+    assert found.of("days")[0].reasons[0] == "raw.events: landed, and not loaded yet"
+    assert "inputs changed" in found.of("models")[0].reasons[0]
+    assert any("models.persona_model of 2024-01-08" in reason for reason in found.of("scores")[0].reasons)
+
+
+def test_trainings_follow_one_that_they_carry_on(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for(end_date="2024-01-15", train_count=2, train_every_weeks=1)
+    builds = Builds()
+    plan(settings, builds, tuple(DAYS))
+    builds.assume("models.persona_model", "2024-01-01", Version("other-inputs"))
+    first, second = plan(settings, builds).of("models")
+    assert (first.first, first.reasons) == ("2024-01-01", ("models.persona_model: its code changed",))
+    assert second.first == "2024-01-08"

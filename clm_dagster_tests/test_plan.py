@@ -1,0 +1,153 @@
+"""What `clm plan` says: what would run and why, and that it changes nothing."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from clm_dagster.cli import cli
+from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.plan_view import as_dict, render
+from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.shop_run import Outlook, plan_shop, run_shop
+from clm_dagster_tests.conftest import small_shop_events
+
+
+def quiet(title: str, total: int) -> Callable[[str, int], None]:
+    return lambda step, done: None
+
+
+def printed(outlook: Outlook) -> str:
+    console = Console(width=240)
+    with console.capture() as captured:
+        console.print(render(outlook))
+    return captured.get()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a shop of two weeks that is up to date."""
+    root = tmp_path_factory.mktemp("planned")
+    (root / "inbox").mkdir()
+    small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
+    settings = load_settings(
+        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        end_date="2024-01-15",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(root))
+        run_shop(settings, quiet)
+    yield settings
+
+
+@pytest.fixture
+def shop(ran: Settings, tmp_path: Path) -> Settings:
+    """The same in folders of its own, SQL included, to change."""
+    shutil.copytree(ran.data_dir, tmp_path / "data")
+    shutil.copytree(ran.input, tmp_path / "inbox")
+    shutil.copytree(PROJECT_DIR / "dbt_like_sql", tmp_path / "sql")
+    return ran.replace(data_dir=tmp_path / "data", sql_dir=tmp_path / "sql", input=str(tmp_path / "inbox"))
+
+
+def edit(settings: Settings, file: str, old: str, new: str) -> None:
+    path = settings.sql_dir / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_a_fresh_folder_is_left_alone_and_the_files_to_land_are_named(
+    settings: Settings, write_inbox: Callable[..., Path]
+) -> None:
+    with pytest.raises(InputError):
+        plan_shop(settings)
+    write_inbox(small_shop_events(orders=10, days=3))
+    outlook = plan_shop(settings)
+    assert [path.name for path in outlook.new_files] == ["events.csv"]
+    assert outlook.plan.steps == ()
+    assert "land" in printed(outlook) and "not landed yet: events.csv" in printed(outlook)
+    assert not settings.data_dir.exists()
+
+
+def test_after_a_run_there_is_nothing_to_do_and_it_says_so(shop: Settings) -> None:
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in shop.data_dir.rglob("*.duckdb")}
+
+    before = state()
+    outlook = plan_shop(shop)
+    assert printed(outlook).startswith("Nothing to do")
+    assert as_dict(outlook) == {"new_files": [], "runs": []}
+    assert state() == before
+
+
+def test_changed_code_is_told_from_changed_inputs(shop: Settings) -> None:
+    edit(shop, "models/core/customer_features.sql", "age <= 30", "age <= 31")
+    (step,) = plan_shop(shop).plan.steps
+    assert (step.job, step.first, step.last) == ("snapshots", "2024-01-01", "2024-01-08")
+    assert step.reasons[0] == "core.customer_features: its code changed"
+    assert "core.rfm_scores" in step.assets
+    assert any("inputs changed: core.customer_features" in reason for reason in step.reasons)
+
+
+def test_a_plan_looks_ahead_over_what_its_first_runs_will_change(shop: Settings) -> None:
+    with warehouse_of(shop).connect("a test") as connection:
+        connection.execute(
+            "delete from raw.builds where relation = 'landing.events' and partition_key = '2024-01-10'"
+        )
+    days, weeks = plan_shop(shop).plan.steps
+    assert (days.job, days.first, days.last) == ("daily", "2024-01-10", "2024-01-10")
+    assert days.reasons[0] == "raw.events: landed, and not loaded yet"
+    assert (weeks.job, weeks.first, weeks.last) == ("snapshots", "2024-01-08", "2024-01-08")
+    assert any("inputs changed: core.customer_daily" in reason for reason in weeks.reasons)
+
+
+def test_what_is_planned_is_what_runs(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.dagster_home))
+    edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
+    edit(shop, "models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,")
+    steps = plan_shop(shop).plan.steps
+    assert [(step.job, step.first, step.last) for step in steps] == [
+        ("daily", "2024-01-14", "2024-01-14"),
+        ("snapshots", "2024-01-01", "2024-01-08"),
+    ]
+    assert steps[0].reasons == ("marts.shop_daily: its file changed",)
+    assert [run.job for run in run_shop(shop, quiet).runs] == ["land", "daily", "snapshots"]
+    assert plan_shop(shop).plan.steps == ()
+
+
+def test_a_late_file_is_landed_before_its_days_are_planned(shop: Settings) -> None:
+    late = small_shop_events(customers=12, orders=40, days=14).query("event_type == 'purchase'").head(1)
+    path = Path(shop.input) / "events_late.csv"
+    late.assign(event_id="late", event_at="2024-01-10 10:00").to_csv(path, index=False)
+    outlook = plan_shop(shop)
+    assert outlook.new_files == (path,)
+    assert "planned once the files are landed" in printed(outlook)
+
+
+def test_what_was_never_published_is(shop: Settings) -> None:
+    shop.published_path.unlink()
+    (step,) = plan_shop(shop).plan.steps
+    assert (step.job, step.first, step.reasons) == (
+        "publish",
+        "",
+        ("the published copy is missing or older",),
+    )
+
+
+def test_the_command_prints_a_table_and_json_for_programs(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
+    for name in ("source", "input", "data_dir", "sql_dir", "start_date", "end_date"):
+        monkeypatch.setenv(f"CLM_{name.upper()}", str(getattr(shop, name)))
+    result = CliRunner().invoke(cli, ["plan", "--json"], catch_exceptions=False)
+    (run,) = json.loads(result.output)["runs"]
+    assert (run["job"], run["first_partition"]) == ("snapshots", "2024-01-01")
+    assert run["why"][0] == "core.rfm_scores: its code changed"
+    monkeypatch.setattr("clm_dagster.cli.console", Console(width=240))
+    result = CliRunner().invoke(cli, ["plan"], catch_exceptions=False)
+    assert "2024-01-01 to 2024-01-08" in result.output and "its code changed" in result.output
