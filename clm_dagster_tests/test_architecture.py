@@ -1,0 +1,128 @@
+"""Arrows run one way: definitions -> domains -> {platform, statistics}. Read from the import statements themselves."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import clm_dagster
+
+ROOT = Path(clm_dagster.__file__).parent
+# Of the package's top level: those who put domains together, and the ground that every layer may stand on.
+ABOVE = {"cli", "definitions", "plan_view", "shop_run"}
+GROUND = {"discovery", "errors", "settings"}
+LAYERS = {"domains", "platform", "simulate", "statistics"}
+# Who may import whom, by the first name below the package; nobody else may.
+ALLOWED = {
+    "errors": set[str](),
+    "discovery": set[str](),
+    "settings": {"discovery", "errors"},
+    "statistics": {"errors"},
+    "platform": {"discovery", "errors", "settings", "statistics"},
+    "domains": {"errors", "settings", "platform", "statistics"},
+    "simulate": {"errors", "settings", "platform", "statistics"},
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imported(name: str, at_load: bool = False) -> set[str]:
+    """The project's own modules that a module imports; `at_load` those it needs to be loaded at all."""
+    tree = ast.parse(MODULES[name].read_text())
+    found: set[str] = set()
+    for node in _statements(tree) if at_load else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} line {node.lineno}: an import that names no package"
+            module = str(node.module)
+            found |= {f"{module}.{a.name}" if f"{module}.{a.name}" in MODULES else module for a in node.names}
+    return {target for target in found if target.split(".")[0] == "clm_dagster"}
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """What is executed on loading: not the bodies of functions, nor what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from _statements(node)
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def domain(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[1] == "domains" else None
+
+
+def test_the_top_level_holds_what_is_known() -> None:
+    found = {p.stem for p in ROOT.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert found - {"__init__"} == ABOVE | GROUND | LAYERS
+
+
+def test_arrows_run_one_way() -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name in MODULES
+        if layer(name) in ALLOWED
+        for target in sorted(imported(name))
+        if layer(target) not in ALLOWED[layer(name)] | {layer(name)}
+    ]
+    assert wrong == []
+
+
+def test_no_domain_imports_another() -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name in MODULES
+        if domain(name)
+        for target in sorted(imported(name))
+        if domain(target) not in (None, domain(name))
+    ]
+    assert wrong == []
+
+
+def test_what_puts_domains_together_names_none() -> None:
+    assert {target for target in imported("clm_dagster.definitions") if layer(target) == "domains"} == set()
+
+
+def test_statistics_know_neither_dagster_nor_duckdb_nor_mlflow() -> None:
+    wrong = []
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())) if layer(name) == "statistics" else ():
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            found = {n.split(".")[0] for n in names} & {"dagster", "duckdb", "mlflow"}
+            wrong += [f"{name} imports {n}" for n in sorted(found)]
+    assert wrong == []
+
+
+def test_no_module_needs_itself_to_be_loaded() -> None:
+    # A package's own file is loaded before its modules, and may gather them.
+    graph = {name: imported(name, at_load=True) & set(MODULES) for name in MODULES}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+def test_definitions_stay_thin() -> None:
+    assert len((ROOT / "definitions.py").read_text().splitlines()) < 60
+
+
+def test_a_file_holds_one_thing() -> None:
+    long = {name: n for name, p in MODULES.items() if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}

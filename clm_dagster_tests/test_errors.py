@@ -1,0 +1,64 @@
+"""Errors that a person can mend: one base class, one message, no traceback."""
+
+import dagster as dg
+import pytest
+
+from clm_dagster import cli
+from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.errors import UserError, user_error_names
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.failures import step_errors
+from clm_dagster.platform.runs import RunFailedError
+from clm_dagster.platform.tracking import TrackingError
+from clm_dagster.platform.warehouse import WarehouseBusyError
+from clm_dagster.settings import SettingsError
+from clm_dagster.simulate.shop import SimulationError
+from clm_dagster.statistics.btyd import FitError, HistoryError
+from clm_dagster.statistics.evaluation import ContestError
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ContestError, FitError, HistoryError, InputError, ProjectError, RunFailedError, SettingsError,
+        SimulationError, TrackingError, WarehouseBusyError,
+    ],
+)  # fmt: skip
+def test_the_command_line_shows_the_message_alone(
+    kind: type[UserError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise kind("the file is empty; expected rows")
+
+    monkeypatch.setattr(cli, "cli", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert "clm cannot go on" in shown and "the file is empty; expected rows" in shown
+    assert kind.__name__ in user_error_names()
+
+
+def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "cli", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(InputError("no rows"), "no rows"), (ValueError("no rows"), "ValueError: no rows")]
+)
+def test_a_failed_step_says_what_is_wrong(error: Exception, told: str, instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def load() -> None:
+        raise error
+
+    @dg.job
+    def failing() -> None:
+        load()
+
+    result = failing.execute_in_process(instance=instance, raise_on_error=False)
+    assert step_errors(result.all_events) == [f"load: {told}"]
