@@ -1,6 +1,8 @@
 """What tests share: where the reference data is, and a small shop in the contract's shape."""
 
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clm_dagster.domains
 from clm_dagster.definitions import build_definitions
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.resources import load_sql, warehouse_of
@@ -153,6 +156,26 @@ def write_inbox(settings: Settings) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def new_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Make the folder of a domain that the package finds for as long as the test lasts."""
+    domains = tmp_path / "domains"
+    monkeypatch.setattr(clm_dagster.domains, "__path__", [*clm_dagster.domains.__path__, str(domains)])
+    before = set(sys.modules)
+
+    def make(name: str) -> Path:
+        folder = domains / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text(f'"""The domain {name}."""\n')
+        importlib.invalidate_caches()
+        return folder
+
+    yield make
+    for module in set(sys.modules) - before:
+        if str(getattr(sys.modules[module], "__file__", None) or "").startswith(str(domains)):
+            del sys.modules[module]
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,12 @@
 """Which value a setting takes, where it says it came from, and what it refuses."""
 
-import importlib
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-import clm_dagster.domains
 from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.lifecycle.settings import LifecycleSettings
 from clm_dagster.settings import SettingsError, known_settings, load_settings, origins, record_last_run
@@ -173,27 +170,17 @@ def test_what_the_sql_project_reads_comes_from_the_settings_that_are_marked() ->
 
 
 @pytest.fixture
-def add_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+def add_domain(new_domain: Callable[[str], Path]) -> Callable[[str, str], None]:
     """Make a domain in a folder of its own that has these settings."""
-    monkeypatch.setattr(
-        clm_dagster.domains, "__path__", [*clm_dagster.domains.__path__, str(tmp_path / "domains")]
-    )
-    before = set(sys.modules)
 
     def add(name: str, fields: str) -> None:
-        folder = tmp_path / "domains" / name
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").touch()
-        (folder / "settings.py").write_text(
+        (new_domain(name) / "settings.py").write_text(
             "from clm_dagster.settings import DomainSettings, OwnName, Variable\n"
             "from pydantic import Field\n"
             f"class Own(DomainSettings):\n    {fields}\n"
         )
-        importlib.invalidate_caches()
 
-    yield add
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    return add
 
 
 def test_a_new_domain_brings_its_settings_along(

@@ -97,7 +97,7 @@ def extras_of(domains: Sequence[Domain], project: Project) -> Extras:
     """
     models = {model.relation for model in project.models.values()}
     return Extras(
-        charts=_together("chart", {d.name: d.charts for d in domains}, models),
+        charts=_together("a chart", {d.name: d.charts for d in domains}, models),
         facts=_together("facts", {d.name: d.facts for d in domains}, models),
         checks=_together("checks", {d.name: d.checks for d in domains}, models),
         seed_checks=_together("checks", {d.name: d.seed_checks for d in domains}, set(project.seeds)),
