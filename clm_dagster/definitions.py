@@ -3,8 +3,6 @@
 Belongs here: putting together. Does not: anything that names a domain or one of its tables.
 """
 
-import warnings
-
 import dagster as dg
 
 from clm_dagster.platform.assets.extras import sql_assets
@@ -15,9 +13,6 @@ from clm_dagster.platform.publish.assets import publish_asset
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.settings import Settings, load_settings
-
-# Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

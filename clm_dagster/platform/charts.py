@@ -1,6 +1,6 @@
 """Figures as markdown that the Dagster UI shows inline.
 
-Belongs here: one look for every chart. Does not: what is drawn (each room draws its own).
+Belongs here: one look for every chart. Does not: what is drawn (each domain draws its own).
 """
 
 import base64

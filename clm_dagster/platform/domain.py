@@ -4,6 +4,7 @@ Belongs here: the shape in which a domain hands over its parts, and their order.
 `definitions.py` with one function, `build(shop: Shop) -> Domain`, and is found there.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -23,6 +24,10 @@ from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from clm_dagster.platform.jobs import AssetJob
+
+
+# Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 @dataclass(frozen=True)

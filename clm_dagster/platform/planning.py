@@ -244,9 +244,9 @@ class Planner:
 
 
 def _told(reasons: Sequence[Reason]) -> tuple[str, ...]:
-    """Reasons in few lines: relations that share one are told together."""
+    """Reasons in few lines: relations that share one are told together, causes before what follows from them."""
     together: dict[str, list[str]] = {}
-    for reason in reasons:
+    for reason in sorted(reasons, key=lambda reason: reason.why.startswith("inputs")):
         together.setdefault(reason.why, []).append(reason.relation)
     lines = [f"{_some(relations, _MOST_INPUTS)}: {why}" for why, relations in together.items()]
     rest = len(lines) - _MOST_REASONS

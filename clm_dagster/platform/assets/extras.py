@@ -1,6 +1,6 @@
-"""The whole project as Dagster assets, and what rooms add to them.
+"""The whole project as Dagster assets, and what domains add to them.
 
-Belongs here: the way in from `definitions` and the rooms. Does not: how an asset is made (`parts`,
+Belongs here: the way in from `definitions` and the domains. Does not: how an asset is made (`parts`,
 `seed_assets`, `model_assets`).
 """
 
@@ -17,7 +17,7 @@ from clm_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class Extras:
-    """What rooms add to assets: charts, facts and checks of models by relation, checks of seeds by name."""
+    """What domains add to assets: charts, facts and checks of models by relation, checks of seeds by name."""
 
     charts: Mapping[str, Chart] = field(default_factory=dict)
     facts: Mapping[str, Facts] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Models as assets: dependencies, partitions, and what a build says of itself.
 
 Belongs here: a build inside a Dagster step, from the lock to the metadata. Does not: SQL (`building`),
-what is stale (`versions`, `planning`), pictures (each room draws its own).
+what is stale (`versions`, `planning`), pictures (each domain draws its own).
 """
 
 import time
@@ -58,7 +58,7 @@ EVENTS = "raw.events"
 
 @dataclass(frozen=True)
 class Additions:
-    """What a room adds to the asset of one model."""
+    """What a domain adds to the asset of one model."""
 
     chart: Chart | None = None
     facts: Facts | None = None

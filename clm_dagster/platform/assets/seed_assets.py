@@ -1,6 +1,6 @@
 """Seeds as assets: rules that people edit, refused while they are wrong.
 
-Belongs here: loading a CSV file whole or not at all. Does not: what makes rules wrong (each room
+Belongs here: loading a CSV file whole or not at all. Does not: what makes rules wrong (each domain
 hands in its own checks).
 """
 
