@@ -66,9 +66,8 @@ def test_the_assets_are_these(settings: Settings) -> None:
         "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
         "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes",
         "staging/rfm_segment_map", "staging/rfm_segment_names", "staging/risk_bands", "staging/stage_map",
-        "staging/stg_customers", "staging/stg_events",
-        "staging/stg_order_lines",
-        "staging/stg_products",
+        "staging/stg_catalogue", "staging/stg_customers", "staging/stg_events", "staging/stg_order_lines",
+        "staging/stg_products", "staging/stg_promotions", "staging/stg_reviews", "staging/stg_touches",
     ]  # fmt: skip
 
 

@@ -26,6 +26,8 @@ START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
 HORIZON_DAYS = 5
 TABLES = (
     "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
+    "staging.stg_catalogue", "staging.stg_promotions", "staging.stg_touches", "staging.stg_reviews",
+    "core.demand_promotions", "core.customer_categories",
     "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
     "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels", "core.value_labels",
     "marts.shop_daily", "marts.rfm_segments",
@@ -75,9 +77,20 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "country": ["BE", "NL"],
         }
     ).to_csv(root / "customers.csv", index=False)
-    pd.DataFrame({"product_id": ["p01"], "name": ["Mug"], "unit_cost": ["1.20"]}).to_csv(
-        root / "products.csv", index=False
-    )
+    optional: dict[str, dict[str, list[str]]] = {
+        "products": {"product_id": ["p01"], "name": ["Mug"], "category": ["Kitchen"], "unit_cost": ["1.20"]},
+        "promotions": {
+            "promotion_id": ["half", "week"], "product_id": ["p01", ""], "category": ["", "Kitchen"],
+            "starts_at": ["2024-01-10", "2024-02-01 12:00"], "ends_at": ["2024-01-12", "2024-02-08"],
+            "discount": ["0.5", "0.1"],
+        },
+        "touches": {"touch_id": ["t1"], "customer_id": ["c001"], "sent_at": ["2024-01-15 09:00"]},
+        "reviews": {
+            "review_id": ["r1"], "product_id": ["p01"], "written_at": ["2024-01-20 10:00"], "rating": ["4"],
+        },
+    }  # fmt: skip
+    for name, columns in optional.items():
+        pd.DataFrame(columns).to_csv(root / f"{name}.csv", index=False)
     settings = load_settings(
         source="generic",
         input=str(root),

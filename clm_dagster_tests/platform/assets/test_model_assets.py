@@ -20,7 +20,8 @@ from clm_dagster_tests.sql.fixtures import DBT_PROJECT
 
 Folder = Callable[[dict[str, str]], Path]
 MODELS = [
-    "stg_events", "stg_order_lines", "stg_customers", "stg_products", "customer_daily", "product_daily",
+    "stg_events", "stg_order_lines", "stg_customers", "stg_products", "stg_catalogue", "stg_promotions",
+    "stg_touches", "stg_reviews", "customer_daily", "product_daily",
     "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
     "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
     "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",

@@ -12,8 +12,8 @@ with categories as (
     select
         product_id,
         category
-    from {{ source('raw', 'products') }}
-    where {{ as_known() }} and not deleted and category is not null
+    from {{ ref('stg_catalogue') }}
+    where category is not null
 
 ),
 

@@ -11,8 +11,8 @@ with promotions as (
         starts_at,
         ends_at,
         discount
-    from {{ source('raw', 'promotions') }}
-    where {{ as_known() }} and not deleted and coalesce(product_id, category) is not null
+    from {{ ref('stg_promotions') }}
+    where coalesce(product_id, category) is not null
 
 ),
 

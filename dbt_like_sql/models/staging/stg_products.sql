@@ -1,10 +1,9 @@
--- Products of the source's own table, and those that only events name. A product without a name
+-- Products of the shop's own catalogue, and those that only events name. A product without a name
 -- of its own takes its most frequent description, up to as_of where there is one.
 
-with source as (
+with catalogue as (
 
-    select * from {{ source('raw', 'products') }}
-    where {{ as_known() }} and not deleted
+    select * from {{ ref('stg_catalogue') }}
 
 ),
 
@@ -51,15 +50,15 @@ final as (
 
     select
         ---------- ids
-        coalesce(source.product_id, named.product_id) as product_id,
+        coalesce(catalogue.product_id, named.product_id) as product_id,
         ---------- what
-        coalesce(source.name, named.description) as name,
-        source.category,
+        coalesce(catalogue.name, named.description) as name,
+        catalogue.category,
         ---------- how much
-        source.list_price,
-        source.unit_cost
-    from source
-    full outer join named on source.product_id = named.product_id
+        catalogue.list_price,
+        catalogue.unit_cost
+    from catalogue
+    full outer join named on catalogue.product_id = named.product_id
 
 )
 

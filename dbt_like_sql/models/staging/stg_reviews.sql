@@ -1,0 +1,27 @@
+{{ config(event_time='written_at') }}
+
+with source as (
+
+    select * from {{ source('raw', 'reviews') }}
+    where {{ as_known() }}
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        review_id,
+        customer_id,
+        product_id,
+        ---------- when
+        written_at,
+        ---------- what
+        rating,
+        text
+    from source
+    where not deleted
+
+)
+
+select * from final
