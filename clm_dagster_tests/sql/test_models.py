@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from clm_dagster.platform.dbt_project.building import build
-from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster_tests.sql.fixtures import Raw, only, read_rows
 
 JAN_1, JAN_2 = date(2024, 1, 1), date(2024, 1, 2)
@@ -314,17 +313,6 @@ def test_deleted_and_superseded_rows_are_not_there(raw: Raw) -> None:
     for name in raw.project.models:
         if name.startswith("stg_"):
             assert raw.rows(name) == [], name
-
-
-def test_every_raw_table_has_a_staging_model_of_its_own_and_nothing_else_reads_it(project: Project) -> None:
-    """A contract table's columns are named and typed in one place; all else reads that."""
-    raw = {name for name, source in project.sources.items() if source.schema == "raw"}
-    readers = {
-        table: [name for name, model in project.models.items() if table in model.refs] for table in raw
-    }
-    assert {table: [project.models[name].schema for name in found] for table, found in readers.items()} == {
-        table: ["staging"] for table in raw
-    }, readers
 
 
 # ---------------------------------------------------------------------------- churn_labels

@@ -2,7 +2,7 @@
 
 Belongs here: their versions, their atomic replacement, their assets. Does not: what a room computes.
 
-Such a table is documented as a dbt source (`models/marts/_python__sources.yml`), so that SQL can read
+Such a table is documented as a dbt source, in a YAML file of its own in `dbt_like_sql/models`, so that SQL can read
 it. A step holds the warehouse while it reads and while it writes, and not while it computes between.
 """
 

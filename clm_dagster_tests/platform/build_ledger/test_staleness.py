@@ -149,8 +149,8 @@ def test_a_late_delivery_makes_its_days_stale_and_once_they_are_loaded_what_come
         ("macros/as_known.sql", "superseded_at is null", "superseded_at is not null", Plan(DAYS, WEEKS, False, True)),
         ("seeds/rfm_segment_map.csv", "5,1,new", "5,1,loyal", Plan([], WEEKS, False, True)),
         ("seeds/rfm_segment_names.csv", "Middling", "Average", Plan([], [], False, True)),
-        ("models/core/_core__models.yml", "owners: [\"team:data\"]", "owners: [\"team:other\"]", NOTHING),
-        ("models/core/_core__models.yml", "Purchases.", "What was bought.", NOTHING),
+        ("models/core/customer_daily.yml", "owners: [\"team:data\"]", "owners: [\"team:other\"]", NOTHING),
+        ("models/core/customer_daily.yml", "Purchases.", "What was bought.", NOTHING),
     ],
 )  # fmt: skip
 def test_changed_code_makes_stale_what_it_makes(
