@@ -1,6 +1,14 @@
 """How the SQL project is laid out: where what stands, and who may read what."""
 
+from datetime import datetime
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
 from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.building import Snapshot, compile_model
 from clm_dagster.platform.dbt_project.project import Project
 
 
@@ -26,3 +34,41 @@ def test_every_model_has_a_yaml_file_beside_it_and_every_source_table_one_of_its
         assert source.path.stem == source.name
         (entry,) = yaml_lines.load(source.path)["sources"]
         assert [table["name"] for table in entry["tables"]] == [source.name]
+
+
+# Words that engines do not share, or say otherwise: each stands in one macro.
+BEHIND_MACROS = ("isodow", "round_even", "from_json", "generate_series")
+
+# Models over columns of JSON, which long tables replace.
+UNPACK_JSON = {
+    (name, "from_json")
+    for name in (
+        "churn_contest", "churn_fairness", "value_contest", "demand_contest", "recommender_contest",
+        "recommender_by_segment",
+    )
+}  # fmt: skip
+
+
+def test_words_that_engines_do_not_share_stand_in_macros_alone(project: Project) -> None:
+    """Another engine is another body of a few macros, and no edit of a model."""
+    found = {
+        (name, word) for name, model in project.models.items() for word in BEHIND_MACROS if word in model.sql
+    }
+    assert {pair for pair in found if pair not in UNPACK_JSON} == set()
+    macros = "".join(file.read_text() for file in (project.path / "macros").glob("*.sql"))
+    assert all(word in macros for word in BEHIND_MACROS if word != "from_json")
+
+
+def test_dates_are_subtracted_by_date_diff(project: Project) -> None:
+    """`date - date` is days in some engines, an interval or an error in others; less whole days is fine."""
+    schema = {}
+    for node in project.nodes.values():
+        schema.setdefault(node.schema, {})[node.name] = node.types
+    found = {}
+    for name, model in project.models.items():
+        sql = compile_model(project, model, Snapshot(datetime(2024, 1, 1)))
+        tree = qualify(sqlglot.parse_one(sql, dialect="duckdb"), schema=schema, dialect="duckdb")
+        for less in annotate_types(tree, schema=schema, dialect="duckdb").find_all(exp.Sub):
+            if less.left.is_type("date") and not less.right.is_type("int"):
+                found[name] = less.sql(dialect="duckdb")
+    assert found == {}

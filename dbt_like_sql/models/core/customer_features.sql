@@ -29,7 +29,9 @@ order_days as (
         customer_id,
         activity_date,
         lag(activity_date) over (partition by customer_id order by activity_date) as previous_date,
-        activity_date - lag(activity_date) over (partition by customer_id order by activity_date) as gap
+        date_diff(
+            'day', lag(activity_date) over (partition by customer_id order by activity_date), activity_date
+        ) as gap
     from days
     where orders > 0
 
@@ -57,7 +59,7 @@ ages as (
 
     select
         *,
-        cast('{{ var("as_of") }}' as date) - activity_date as age
+        date_diff('day', activity_date, cast('{{ var("as_of") }}' as date)) as age
     from days
 
 ),
@@ -82,7 +84,7 @@ sums as (
         sum(gross_revenue) as gross_revenue,
         sum(returned_revenue) as returned_revenue,
         sum(units) as units,
-        sum(case when extract(isodow from activity_date) >= 6 then orders else 0 end) as weekend_orders,
+        sum(case when {{ day_of_week('activity_date') }} >= 6 then orders else 0 end) as weekend_orders,
         sum(evening_orders) as evening_orders,
         sum(visits) as visits,
         sum(views) as views,
@@ -120,9 +122,9 @@ final as (
         ---------- orders
         gaps.first_order_date,
         gaps.last_order_date,
-        cast('{{ var("as_of") }}' as date) - gaps.last_order_date as recency_days,
-        cast('{{ var("as_of") }}' as date) - gaps.first_order_date as tenure_days,
-        cast('{{ var("as_of") }}' as date) - gaps.previous_order_date as previous_order_days,
+        date_diff('day', gaps.last_order_date, cast('{{ var("as_of") }}' as date)) as recency_days,
+        date_diff('day', gaps.first_order_date, cast('{{ var("as_of") }}' as date)) as tenure_days,
+        date_diff('day', gaps.previous_order_date, cast('{{ var("as_of") }}' as date)) as previous_order_days,
         coalesce(gaps.order_days, 0) as order_days,
         cast(coalesce(sums.orders, 0) as bigint) as orders,
         cast(coalesce(sums.orders_30d, 0) as bigint) as orders_30d,

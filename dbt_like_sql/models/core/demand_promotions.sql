@@ -22,8 +22,7 @@ days as (
         level,
         key,
         discount,
-        unnest(generate_series(cast(starts_at as date), cast(ends_at - interval 1 microsecond as date), interval 1 day))
-            as day_at
+        {{ date_series('cast(starts_at as date)', 'cast(ends_at - interval 1 microsecond as date)', 'day') }} as day
     from promotions
 
 ),
@@ -33,10 +32,10 @@ final as (
     select
         level,
         key,
-        cast(day_at as date) as day,
+        day,
         max(discount) as discount
     from days
-    group by level, key, cast(day_at as date)
+    group by level, key, day
 
 )
 

@@ -23,7 +23,7 @@ with order_days as (
 gaps as (
 
     select
-        coalesce(next_date, cast('{{ var("as_of") }}' as date) - 1) - activity_date as gap_days,
+        date_diff('day', activity_date, coalesce(next_date, cast('{{ var("as_of") }}' as date) - 1)) as gap_days,
         count(next_date) as returns,
         count(*) - count(next_date) as censored
     from order_days

@@ -26,7 +26,9 @@ order_days as (
     select
         customer_id,
         activity_date,
-        activity_date - lag(activity_date) over (partition by customer_id order by activity_date) as gap_days
+        date_diff(
+            'day', lag(activity_date) over (partition by customer_id order by activity_date), activity_date
+        ) as gap_days
     from {{ ref('customer_daily') }}
     where orders > 0 and activity_date < cast('{{ var("as_of") }}' as date)
 
@@ -50,11 +52,12 @@ measured as (
     select
         customers.as_of,
         customers.customer_id,
-        cast(customers.as_of as date)
-        - least(customers.signed_up_date, customers.first_seen_date) as known_days,
+        date_diff(
+            'day', least(customers.signed_up_date, customers.first_seen_date), cast(customers.as_of as date)
+        ) as known_days,
         customers.order_days,
         customers.recency_days,
-        customers.last_order_date - starts.run_start_date as run_days,
+        date_diff('day', starts.run_start_date, customers.last_order_date) as run_days,
         starts.away_days,
         customers.net_revenue,
         cutoffs.active_days,

@@ -51,7 +51,7 @@ months as (
 
 calendar as (
 
-    select cast(unnest(generate_series(min(month), max(month), interval 1 month)) as date) as month
+    select {{ date_series('min(month)', 'max(month)', 'month') }} as month
     from days
 
 ),

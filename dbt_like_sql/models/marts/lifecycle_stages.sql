@@ -52,7 +52,7 @@ final as (
         stays.customer_id,
         stays.stage,
         stays.previous_stage,
-        cast(stays.as_of as date) - cast(stays.since as date) as days_in_stage,
+        date_diff('day', cast(stays.since as date), cast(stays.as_of as date)) as days_in_stage,
         case stays.stage
             when 'prospect' then concat('known for ', stays.known_days, ' days, no order yet')
             when 'new' then concat('first order ', stays.recency_days, ' days ago', cutoffs.half)

@@ -68,7 +68,7 @@ tops as (
 
     select
         *,
-        greatest(1, cast(round_even(0.1 * customers, 0) as bigint)) as wanted
+        greatest(1, cast({{ round_half_even('0.1 * customers') }} as bigint)) as wanted
     from labelled
 
 ),

@@ -90,7 +90,7 @@ moved as (
         now.customer_id,
         before.segment as previous_segment,
         now.segment,
-        cast(snapshots.as_of as date) - cast(snapshots.previous_as_of as date) as days_between,
+        date_diff('day', cast(snapshots.previous_as_of as date), cast(snapshots.as_of as date)) as days_between,
         before.recency_days as recency_before,
         before.frequency as frequency_before,
         now.recency_days as recency_now,
@@ -99,8 +99,12 @@ moved as (
         now.frequency - coalesce(bought.order_days, 0) as frequency_known,
         case
             when bought.order_days is null
-                then now.recency_days - (cast(snapshots.as_of as date) - cast(snapshots.previous_as_of as date))
-            else coalesce(cast(snapshots.previous_as_of as date) - bought.last_date_before, before.recency_days)
+                then now.recency_days - date_diff('day', cast(snapshots.previous_as_of as date), cast(snapshots.as_of as date))
+            else
+                coalesce(
+                    date_diff('day', bought.last_date_before, cast(snapshots.previous_as_of as date)),
+                    before.recency_days
+                )
         end as recency_known,
         {% for s in range(2, 6) %}
             earlier.r{{ s }} as before_r{{ s }},

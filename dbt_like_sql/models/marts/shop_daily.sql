@@ -8,7 +8,7 @@ with totals as (
 
 calendar as (
 
-    select cast(unnest(generate_series(min(sales_date), max(sales_date), interval 1 day)) as date) as sales_date
+    select {{ date_series('min(sales_date)', 'max(sales_date)', 'day') }} as sales_date
     from totals
 
 ),
