@@ -14,6 +14,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from clm_dagster.platform.dbt_project.project import load_project
 from clm_dagster.settings import PROJECT_DIR, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.conftest import small_shop_events
@@ -145,3 +146,7 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
         expected, found = rows(ours, table), rows(theirs, table)
         assert len(expected) > 0, table
         pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)
+    # The tables give a unit test the types of its columns, so it runs where they are.
+    said = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
+    for name, test in load_project(FOLDER).unit_tests.items():
+        assert f"PASS {test.model}::{name}" in said, said

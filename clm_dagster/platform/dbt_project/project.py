@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.expectations import UnitTest
+from clm_dagster.platform.dbt_project.exposures import Exposure
 from clm_dagster.platform.dbt_project.properties import (
     Column,
     Config,
@@ -135,6 +137,8 @@ class Project:
     variables: dict[str, Any]
     nodes: dict[str, Node]
     renderer: Renderer
+    unit_tests: Mapping[str, UnitTest] = field(default_factory=dict)
+    exposures: Mapping[str, Exposure] = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, Model]:
@@ -202,7 +206,8 @@ def load_project(path: Path, **variables: Any) -> Project:
     nodes |= _sources(properties)
     nodes |= _seeds(path, settings, properties)
     nodes |= _models(path, settings, properties, renderer, nodes)
-    return _ordered(Project(path, renderer.variables, nodes, renderer))
+    unit_tests, exposures = properties.unit_tests, properties.exposures
+    return _ordered(Project(path, renderer.variables, nodes, renderer, unit_tests, exposures))
 
 
 # ------------------------------------------------------------------------------- reading
@@ -339,6 +344,11 @@ def _ordered(project: Project) -> Project:
     for model in project.models.values():
         for ref, where in model.refs.items():
             _exists(project, ref, where)
+    for exposure in project.exposures.values():
+        for ref, where in exposure.reads.items():
+            _exists(project, ref, where)
+    for unit_test in project.unit_tests.values():
+        _check_unit_test(project, unit_test)
     graph = {name: model.needs for name, model in project.models.items()}
     try:
         order = list(TopologicalSorter(graph).static_order())
@@ -348,6 +358,18 @@ def _ordered(project: Project) -> Project:
         raise ProjectError(f"models refer to each other in a circle: {'; '.join(steps)}") from error
     alone = [name for name in project.nodes if name not in order]
     return replace(project, nodes={name: project.nodes[name] for name in alone + order})
+
+
+def _check_unit_test(project: Project, test: UnitTest) -> None:
+    model = project.models.get(test.model)
+    if model is None:
+        raise ProjectError(f"{test.where}: there is no model {test.model!r}")
+    reads = {ref: project.nodes[ref].types for ref in model.refs}
+    test.check(reads, project.seeds, model.types, project.variables)
+    if model.window == SNAPSHOT and test.variables.get("as_of") is None:
+        raise ProjectError(
+            f"{test.where}: {model.name} is built at an as_of: overrides.vars.as_of is missing"
+        )
 
 
 def _exists(project: Project, name: str | None, where: Where) -> None:

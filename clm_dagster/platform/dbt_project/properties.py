@@ -1,14 +1,18 @@
 """Property files: what the YAML beside models, seeds and sources says of them, checked.
 
-Belongs here: descriptions, columns, data tests, and configuration with the place of every value.
-Does not: SQL (`rendering`), or whether what is spoken of exists (`project`).
+Belongs here: descriptions, columns, data tests, and configuration with the place of every value; unit tests and
+exposures have modules of their own. Does not: SQL (`rendering`), or whether what is spoken of exists (`project`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.expectations import UnitTest, read_unit_test
+from clm_dagster.platform.dbt_project.exposures import Exposure, read_exposure
+from clm_dagster.platform.dbt_project.references import referred
 from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
 
 SEVERITIES = ("error", "warn")
@@ -21,6 +25,7 @@ TEST_ARGUMENTS: dict[str, set[str]] = {
 }
 _OPTIONAL_ARGUMENTS = {"column_name", "quote"}
 DAGSTER_KEYS = {"group", "owners", "kinds", "partitions"}
+_SECTIONS = {"version", "models", "seeds", "sources", "unit_tests", "exposures"}
 # What `meta.dagster.partitions` may say.
 CALENDARS = ("daily", "snapshot", "none")
 
@@ -46,13 +51,7 @@ class DataTest:
         """The node that a relationships test points at: `ref('x')` or `source('a', 'b')`."""
         if self.kind != "relationships":
             return None
-        function, _, inner = str(self.arguments["to"]).partition("(")
-        if function.strip() not in ("ref", "source"):
-            raise ProjectError(
-                f"{self.where}: relationships: to is {self.arguments['to']!r}; expected ref('model') or "
-                "source('source', 'table')"
-            )
-        return ".".join(part.strip("'\" )") for part in inner.split(","))
+        return referred(self.arguments["to"], self.where, "relationships: to")
 
 
 @dataclass(frozen=True)
@@ -119,15 +118,15 @@ class Properties:
     models: dict[str, Entry] = field(default_factory=dict)
     seeds: dict[str, Entry] = field(default_factory=dict)
     sources: dict[str, Entry] = field(default_factory=dict)
+    unit_tests: dict[str, UnitTest] = field(default_factory=dict)
+    exposures: dict[str, Exposure] = field(default_factory=dict)
 
 
 def read_properties(folder: Path) -> Properties:
     """Read the YAML files beside models and seeds. Raises ProjectError, with file and line."""
     found = Properties()
     for file in sorted([*folder.glob("models/**/*.yml"), *folder.glob("seeds/**/*.yml")]):
-        content = yaml_lines.mapping(
-            yaml_lines.load(file), Where(file, 1), {"version", "models", "seeds", "sources"}
-        )
+        content = yaml_lines.mapping(yaml_lines.load(file), Where(file, 1), _SECTIONS)
         for section, entries in (("models", found.models), ("seeds", found.seeds)):
             for item, where in yaml_lines.sequence(content, section):
                 _add(entries, item, where, "", Config())
@@ -138,17 +137,31 @@ def read_properties(folder: Path) -> Properties:
             schema = Config({"schema": source.get("schema", source["name"])}, {"schema": where})
             for table, place in yaml_lines.sequence(source, "tables"):
                 _add(found.sources, table, place, f"{source['name']}.", _config(source).under(schema))
+        for item, where in yaml_lines.sequence(content, "unit_tests"):
+            _put(found.unit_tests, read_unit_test(item, where))
+        for item, where in yaml_lines.sequence(content, "exposures"):
+            _put(found.exposures, read_exposure(item, where))
     return found
+
+
+_Named = TypeVar("_Named", UnitTest, Exposure)
+
+
+def _put(entries: dict[str, _Named], entry: _Named) -> None:
+    _once(entry.name, entry.where, entries)
+    entries[entry.name] = entry
+
+
+def _once(name: str, where: Where, entries: Mapping[str, "Entry | UnitTest | Exposure"]) -> None:
+    if name in entries:
+        raise ProjectError(f"{where}: {name!r} stands twice; the first is at {entries[name].where}")
 
 
 def _add(entries: dict[str, Entry], item: Any, where: Where, prefix: str, shared: Config) -> None:
     known = {"name", "description", "config", "columns", "data_tests"}
     content = yaml_lines.mapping(item, where, known, {"name"})
     name = prefix + str(content["name"])
-    if name in entries:
-        raise ProjectError(
-            f"{content.where('name')}: {name!r} stands twice; the first is at {entries[name].where}"
-        )
+    _once(name, content.where("name"), entries)
     columns = tuple(_column(*column) for column in yaml_lines.sequence(content, "columns"))
     tests = _tests(content, None)
     names = [test.name for test in (*tests, *(t for column in columns for t in column.tests))]

@@ -1,0 +1,52 @@
+"""Exposures: who reads which tables, and for what.
+
+Belongs here: reading dbt's exposures from YAML, with file and line. Does not: what the UI makes of them (`assets`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clm_dagster.platform.dbt_project import yaml_lines
+from clm_dagster.platform.dbt_project.references import referred
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError, Where
+
+# dbt's words.
+TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
+MATURITIES = ("high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A use that people make of tables; `reads` are the nodes, each with the place that says so."""
+
+    name: str
+    label: str
+    kind: str
+    description: str
+    owner: str
+    maturity: str | None
+    reads: Mapping[str, Where]
+    where: Where
+
+
+def read_exposure(item: object, where: Where) -> Exposure:
+    """Read one entry of `exposures`. Raise ProjectError, with file and line, for what dbt does not know."""
+    known = {"name", "label", "type", "maturity", "url", "description", "depends_on", "owner"}
+    content = yaml_lines.mapping(item, where, known, {"name", "type", "owner", "depends_on", "description"})
+    for key, words in (("type", TYPES), ("maturity", MATURITIES)):
+        if key in content and content[key] not in words:
+            raise ProjectError(
+                f"{content.where(key)}: {key} is {content[key]!r}; known are {', '.join(words)}"
+            )
+    owner = yaml_lines.mapping(content["owner"], content.where("owner"), {"name", "email"}, {"name"})
+    depends_on = yaml_lines.sequence(content, "depends_on")
+    return Exposure(
+        name=str(content["name"]),
+        label=str(content.get("label") or content["name"]),
+        kind=content["type"],
+        description=" ".join(str(content["description"]).split()),
+        owner=str(owner["name"]),
+        maturity=content.get("maturity"),
+        reads={referred(text, place, "depends_on"): place for text, place in depends_on},
+        where=content.where("name"),
+    )

@@ -1,0 +1,121 @@
+"""Run unit tests: build a model over the rows that are given, and compare what it makes of them.
+
+Belongs here: a test's tables in a schema of its own, and a difference that people can read. Does not: what YAML may say
+(`expectations`), how a model is built (`building`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import duckdb
+
+from clm_dagster.platform.dbt_project.building import build
+from clm_dagster.platform.dbt_project.expectations import Fixture, UnitTest, Value
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.warehouse import Connection
+
+SCHEMA = "unit_test"
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model made of a unit test's rows; values as text, in the columns that the test expects."""
+
+    test: UnitTest
+    columns: Sequence[str]
+    expected: Sequence[Row]
+    found: Sequence[Row]
+
+    @property
+    def passed(self) -> bool:
+        """Whether both are the same rows, as often, in whatever order."""
+        return Counter(self.expected) == Counter(self.found)
+
+    def explain(self) -> str:
+        """Return both as one table: `-` is expected and not found, `+` is found and not expected."""
+        missing = Counter(self.expected) - Counter(self.found)
+        extra = Counter(self.found) - Counter(self.expected)
+        both = Counter(self.expected) & Counter(self.found)
+        marked = [("-", row) for row in missing.elements()] + [("+", row) for row in extra.elements()]
+        marked += [(" ", row) for row in both.elements()]
+        lines = [(" ", tuple(self.columns)), *sorted(marked, key=lambda line: [str(v) for v in line[1]])]
+        texts = [[mark, *("null" if v is None else v for v in row)] for mark, row in lines]
+        widths = [max(len(text[i]) for text in texts) for i in range(len(self.columns) + 1)]
+        table = [" ".join(v.ljust(w) for v, w in zip(text, widths, strict=True)).rstrip() for text in texts]
+        return "\n".join(
+            [
+                f"{self.test.model}: unit test {self.test.name} ({self.test.where})",
+                f"{len(self.expected)} rows expected, {len(self.found)} found; - expected and not found, "
+                "+ found and not expected",
+                *table,
+            ]
+        )
+
+
+def run_unit_test(connection: Connection, project: Project, test: UnitTest) -> Outcome:
+    """Build the model over the given rows, and nothing else but seeds; return what it made of them.
+
+    Raise ProjectError, with file and line, for a value that is none of its column's type.
+    """
+    connection.execute(f"drop schema if exists {SCHEMA} cascade")
+    connection.execute(f"create schema {SCHEMA}")
+    try:
+        given = {}
+        for name, fixture in test.given.items():
+            given[name] = f"{SCHEMA}.given__{name.replace('.', '__')}"
+            _store(connection, given[name], fixture, project.nodes[name].types)
+        instants = {name: _instant(test, name) for name in ("as_of", "known_at")}
+        built = build(connection, _with_variables(project, test), [test.model], SCHEMA, given, **instants)
+        types = project.model(test.model).types
+        columns = list(test.expect.columns) or list(types)
+        _store(connection, f"{SCHEMA}.expected", test.expect, {name: types[name] for name in columns})
+        found = _texts(connection, built[test.model], columns)
+        return Outcome(test, columns, _texts(connection, f"{SCHEMA}.expected", columns), found)
+    finally:
+        connection.execute(f"drop schema {SCHEMA} cascade")
+
+
+def _with_variables(project: Project, test: UnitTest) -> Project:
+    variables = project.variables | dict(test.variables)
+    return replace(project, variables=variables, renderer=replace(project.renderer, variables=variables))
+
+
+def _instant(test: UnitTest, name: str) -> datetime | None:
+    value = test.variables.get(name)
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise ProjectError(f"{test.places[name]}: {name} is {value!r}; expected an instant") from error
+
+
+def _store(connection: Connection, relation: str, fixture: Fixture, types: Mapping[str, str]) -> None:
+    """Make a table of these columns and put the rows into it; what a row does not name is null."""
+    listed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+    connection.execute(f"create table {relation} ({listed})")
+    for row in fixture.rows:
+        if not row:
+            continue
+        names = ", ".join(f'"{name}"' for name in row)
+        values = ", ".join(f"cast(? as {types[name]})" for name in row)
+        try:
+            connection.execute(
+                f"insert into {relation} ({names}) values ({values})",
+                [_text(value) for value in row.values()],
+            )
+        except duckdb.Error as error:
+            raise ProjectError(f"{fixture.where}: {dict(row)}: {error}") from error
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(connection: Connection, relation: str, columns: Sequence[str]) -> list[Row]:
+    listed = ", ".join(f'cast("{name}" as varchar)' for name in columns)
+    return connection.execute(f"select {listed} from {relation}")
