@@ -36,6 +36,14 @@ def test_every_model_has_a_yaml_file_beside_it_and_every_source_table_one_of_its
         assert [table["name"] for table in entry["tables"]] == [source.name]
 
 
+def test_every_table_of_marts_has_a_use_and_every_use_a_file_of_its_name(project: Project) -> None:
+    """What is published is there for somebody."""
+    used = {name for exposure in project.exposures.values() for name in exposure.reads}
+    assert {name for name, node in project.nodes.items() if node.schema == "marts"} - used == set()
+    files = {exposure.where.path for exposure in project.exposures.values()}
+    assert {file.stem for file in files} == set(project.exposures)
+
+
 # Words that engines do not share, or say otherwise: each stands in one macro.
 BEHIND_MACROS = ("isodow", "round_even", "from_json", "generate_series")
 

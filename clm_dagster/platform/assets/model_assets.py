@@ -24,6 +24,7 @@ from clm_dagster.platform.assets.node_assets import (
     partitions_of,
     run_checks,
     table_schema,
+    use_metadata,
 )
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds, Version
@@ -110,6 +111,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             "dagster/column_schema": table_schema(model),
             "dagster/table_name": model.relation,
             "file": str(model.path.relative_to(project.path)),
+            **use_metadata(project, model.name),
         },
     )
     def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:

@@ -66,6 +66,14 @@ def _column(column: Column) -> dg.TableColumn:
     )
 
 
+def use_metadata(project: Project, name: str) -> dict[str, Any]:
+    """Who reads a node and for what, from the project's exposures; nothing where no exposure names it."""
+    lines = [
+        f"- **{use.label}** ({use.kind}, {use.owner}): {use.description}" for use in project.uses_of(name)
+    ]
+    return {"used_for": dg.MetadataValue.md("\n".join(lines))} if lines else {}
+
+
 def check_specs(node: Node) -> list[dg.AssetCheckSpec]:
     """One check for each data test; those of severity `error` block what comes after."""
     return [

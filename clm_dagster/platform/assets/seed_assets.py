@@ -10,7 +10,13 @@ from typing import Any
 
 import dagster as dg
 
-from clm_dagster.platform.assets.node_assets import asset_key, check_specs, run_checks, table_schema
+from clm_dagster.platform.assets.node_assets import (
+    asset_key,
+    check_specs,
+    run_checks,
+    table_schema,
+    use_metadata,
+)
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.building import load_seed
@@ -44,7 +50,11 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
         tags={"layer": "seed", "job": DAILY},
         code_version=seed.code_version,
         check_specs=specs,
-        metadata={"dagster/column_schema": table_schema(seed), "dagster/table_name": seed.relation},
+        metadata={
+            "dagster/column_schema": table_schema(seed),
+            "dagster/table_name": seed.relation,
+            **use_metadata(project, seed.name),
+        },
     )
     def load(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         start = time.perf_counter()

@@ -3,6 +3,7 @@
 Belongs here: reading dbt's exposures from YAML, with file and line. Does not: what the UI makes of them (`assets`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,10 @@ def read_exposure(item: object, where: Where) -> Exposure:
             raise ProjectError(
                 f"{content.where(key)}: {key} is {content[key]!r}; known are {', '.join(words)}"
             )
+    if not re.fullmatch(r"\w+", str(content["name"])):
+        raise ProjectError(
+            f"{content.where('name')}: name is {content['name']!r}; expected letters, digits and _"
+        )
     owner = yaml_lines.mapping(content["owner"], content.where("owner"), {"name", "email"}, {"name"})
     depends_on = yaml_lines.sequence(content, "depends_on")
     return Exposure(

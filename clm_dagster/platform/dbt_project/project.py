@@ -176,6 +176,10 @@ class Project:
                 found.append(name)
         return found
 
+    def uses_of(self, name: str) -> list[Exposure]:
+        """Exposures that read a node themselves."""
+        return [exposure for exposure in self.exposures.values() if name in exposure.reads]
+
     def model(self, name: str) -> Model:
         """A model by name. Raises ProjectError that lists those there are."""
         found = self.nodes.get(name)
