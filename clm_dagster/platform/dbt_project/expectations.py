@@ -4,7 +4,7 @@ Belongs here: reading them, and checking every name in them, with file and line.
 (`unit_tests`).
 
 The format is dbt's: rows are mappings (`format: dict`, the default) or a block of CSV (`format: csv`), whose empty
-fields are null. A column that no row of a given table names is null in it.
+fields are null. A column that no row of a given table names is null in it. A seed without rows is its own file.
 """
 
 import csv
@@ -37,31 +37,34 @@ class UnitTest:
     name: str
     model: str
     description: str
-    given: Mapping[str, Fixture]  # by the name of the node it stands for
+    given: Mapping[str, Fixture | None]  # by the name of the node it stands for; None is a seed's own file
     expect: Fixture
     variables: Mapping[str, Value]
     where: Where
-    places: Mapping[str, Where]  # of the variables
+    places: Mapping[str, Where]  # of the variables, and of what is given
 
     def check(
         self,
         reads: Mapping[str, Collection[str]],
-        optional: Collection[str],
+        seeds: Collection[str],
         columns: Collection[str],
         variables: Collection[str],
     ) -> None:
         """Raise ProjectError where the test names what is not there.
 
-        `reads` gives the columns of all that the model reads, `optional` what of it may be left out.
+        `reads` gives the columns of all that the model reads; only `seeds` may be given without rows.
         """
         for name, fixture in self.given.items():
             if name not in reads:
                 raise ProjectError(
-                    f"{fixture.where}: {self.model} does not read {name!r}; it reads {', '.join(reads)}"
+                    f"{self.places[name]}: {self.model} does not read {name!r}; it reads {', '.join(reads)}"
                 )
-            _check_columns(fixture, name, reads[name])
+            if fixture is not None:
+                _check_columns(fixture, name, reads[name])
+            elif name not in seeds:
+                raise ProjectError(f"{self.places[name]}: 'rows' is missing: {name} is no seed")
         for name in reads:
-            if name not in self.given and name not in optional:
+            if name not in self.given:
                 raise ProjectError(f"{self.where}: {self.model} reads {name!r}, which is not given")
         _check_columns(self.expect, self.model, columns)
         for name in self.variables:
@@ -75,13 +78,15 @@ def read_unit_test(item: object, where: Where) -> UnitTest:
     """Read one entry of `unit_tests`. Raise ProjectError, with file and line, for a key that is not known."""
     known = {"name", "model", "description", "given", "expect", "overrides"}
     content = yaml_lines.mapping(item, where, known, {"name", "model", "given", "expect"})
-    given: dict[str, Fixture] = {}
+    given: dict[str, Fixture | None] = {}
+    places: dict[str, Where] = {}
     for entry, place in yaml_lines.sequence(content, "given"):
-        table = yaml_lines.mapping(entry, place, {"input", "format", "rows"}, {"input", "rows"})
+        table = yaml_lines.mapping(entry, place, {"input", "format", "rows"}, {"input"})
         name = referred(table["input"], table.where("input"), "input")
         if name in given:
-            raise ProjectError(f"{place}: {name!r} is given twice; the first is at {given[name].where}")
-        given[name] = _fixture(table, place)
+            raise ProjectError(f"{place}: {name!r} is given twice; the first is at {places[name]}")
+        given[name] = None if table.get("rows") is None else _fixture(table, place)
+        places[name] = place
     place = content.where("expect")
     expect = _fixture(yaml_lines.mapping(content["expect"], place, {"format", "rows"}, {"rows"}), place)
     for row in expect.rows:
@@ -98,7 +103,7 @@ def read_unit_test(item: object, where: Where) -> UnitTest:
         expect=expect,
         variables=dict(variables),
         where=content.where("name"),
-        places={name: variables.where(name) for name in variables},
+        places=places | {name: variables.where(name) for name in variables},
     )
 
 

@@ -66,6 +66,8 @@ def run_unit_test(connection: Connection, project: Project, test: UnitTest) -> O
     try:
         given = {}
         for name, fixture in test.given.items():
+            if fixture is None:  # a seed: `build` loads its file
+                continue
             given[name] = f"{SCHEMA}.given__{name.replace('.', '__')}"
             _store(connection, given[name], fixture, project.nodes[name].types)
         instants = {name: _instant(test, name) for name in ("as_of", "known_at")}

@@ -42,6 +42,7 @@ unit_tests:
         rows:
           - {customer: anna, amount: 2, paid: true, day: "2024-01-01"}
           - {customer: anna, amount: 3.5, day: "2024-01-02"}
+      - input: ref('factors')
     expect:
       rows:
         - {customer: anna, total: 5.5, paid: 1}
@@ -89,16 +90,16 @@ def test_what_a_row_does_not_name_is_null_and_only_expected_columns_are_compared
 
 
 def test_csv_is_the_same_and_its_empty_fields_are_null(run: Callable[[str], Outcome]) -> None:
-    rows = TEST[TEST.index("        rows:") : TEST.index("    expect")]
+    rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     lines = ("customer,amount,paid", "anna,2,true", "anna,3.5,")
     block = "        format: csv\n        rows: |\n" + "".join(f"          {line}\n" for line in lines)
     assert run(TEST.replace(rows, block)).passed
 
 
-def test_a_seed_that_is_not_given_is_its_file(run: Callable[[str], Outcome]) -> None:
+def test_a_seed_that_is_given_without_rows_is_its_file(run: Callable[[str], Outcome]) -> None:
     assert run(TEST.replace("paid: 1}", "factor: 7}")).passed
-    given = "      - input: ref('factors')\n        rows: [{factor: 9}]\n    expect"
-    outcome = run(TEST.replace("paid: 1}", "factor: 7}").replace("    expect", given))
+    rows = "ref('factors')\n        rows: [{factor: 9}]"
+    outcome = run(TEST.replace("paid: 1}", "factor: 7}").replace("ref('factors')", rows))
     assert (outcome.expected, outcome.found) == ([("anna", "5.5000", "7")], [("anna", "5.5000", "9")])
 
 
@@ -138,13 +139,14 @@ def test_no_rows_may_be_expected(run: Callable[[str], Outcome]) -> None:
     ("old", "new", "message"),
     [
         ("amount: 3.5", "amuont: 3.5", r"sums\.yml:21: orders documents no column 'amuont'; its columns are customer"),
-        ("paid: 1}", "piad: 1}", r"sums\.yml:24: sums documents no column 'piad'"),
+        ("paid: 1}", "piad: 1}", r"sums\.yml:25: sums documents no column 'piad'"),
         ("ref('orders')", "ref('sums')", r"sums\.yml:18: sums does not read 'sums'; it reads orders, factors"),
         ("ref('orders')", "orders", r"sums\.yml:18: input is 'orders'; expected ref\('model'\) or source"),
-        ("ref('orders')", "ref('factors')", r"sums\.yml:20: factors documents no column 'customer'"),
+        ("\n      - input: ref('factors')", "", r"sums\.yml:15: sums reads 'factors', which is not given"),
+        ("        rows:", "        nothing:", r"sums\.yml:19: unknown key 'nothing'; known are format, input, rows"),
         ("model: sums", "model: smus", r"sums\.yml:15: there is no model 'smus'"),
-        ("    expect:", "    expects:", r"sums\.yml:22: unknown key 'expects'; known are .*expect"),
-        ("    expect:", "    then: 1\n    expect:", r"sums\.yml:22: unknown key 'then'"),
+        ("    expect:", "    expects:", r"sums\.yml:23: unknown key 'expects'; known are .*expect"),
+        ("    expect:", "    then: 1\n    expect:", r"sums\.yml:23: unknown key 'then'"),
         ("        rows:", "        format: sql\n        rows:", r"sums\.yml:19: format is 'sql'; known are dict, csv"),
         ("        rows:", "        format: csv\n        rows:", r"sums\.yml:20: format: csv expects text"),
         ('"2024-01-02"', "2024-01-02", r"sums\.yml:21: day: write 2024-01-02 in quotes"),
@@ -156,7 +158,7 @@ def test_no_rows_may_be_expected(run: Callable[[str], Outcome]) -> None:
         ("    given:", "    overrides: {macros: {}}\n    given:", r"sums\.yml:17: unknown key 'macros'; known are"),
         (
             "        - {customer: anna, total", "        - {customer: bob}\n        - {customer: anna, total",
-            r"sums\.yml:22: every row expected has the same columns: customer, total, paid",
+            r"sums\.yml:23: every row expected has the same columns: customer, total, paid",
         ),
         (
             "    given:", "    given:\n      - {input: ref('orders'), rows: []}",
@@ -178,15 +180,21 @@ def test_an_input_that_is_not_given_is_refused(files: Callable[[str], Path]) -> 
         load_project(files(test))
 
 
+def test_only_a_seed_is_given_without_rows(files: Callable[[str], Path]) -> None:
+    rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
+    with pytest.raises(ProjectError, match=r"sums\.yml:18: 'rows' is missing: orders is no seed"):
+        load_project(files(TEST.replace(rows, "")))
+
+
 def test_two_tests_of_one_name_are_refused(files: Callable[[str], Path]) -> None:
     with pytest.raises(
-        ProjectError, match=r"sums\.yml:25: 'adds_up' stands twice; the first is at \S*yml:15"
+        ProjectError, match=r"sums\.yml:26: 'adds_up' stands twice; the first is at \S*yml:15"
     ):
         load_project(files(TEST + TEST[TEST.index("  - name") :]))
 
 
 def test_a_short_line_of_csv_is_refused(files: Callable[[str], Path]) -> None:
-    rows = TEST[TEST.index("        rows:") : TEST.index("    expect")]
+    rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     block = "        format: csv\n        rows: |\n          customer,amount\n          anna\n"
     with pytest.raises(ProjectError, match=r"sums\.yml:22: expected 2 fields \(customer, amount\), found 1"):
         load_project(files(TEST.replace(rows, block)))
