@@ -10,8 +10,10 @@ from clm_dagster.platform.domain import Shop, build_domains, extras_of, tables_o
 from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
+from clm_dagster.platform.python_tables.assets import python_asset
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.schedules import build_schedules
+from clm_dagster.platform.trained_models.metrics import metric_specs
 from clm_dagster.settings import Settings, load_settings
 
 
@@ -19,11 +21,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything Dagster is to know, for these settings."""
     shop = Shop.open(settings)
     domains = build_domains(shop)
+    tables = tables_of(domains, shop.project)
     return dg.Definitions(
         assets=[
             *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
             *(asset for domain in domains for asset in domain.assets),
-            publish_asset(settings, shop.project, tables_of(domains, shop.project)),
+            *(python_asset(shop.project, settings, table) for table in tables),
+            *metric_specs(shop.project, settings, tables),
+            publish_asset(settings, shop.project, tables),
         ],
         jobs=[*build_jobs(), *(job for domain in domains for job in domain.jobs)],
         schedules=[*build_schedules(settings), *(s for domain in domains for s in domain.schedules)],

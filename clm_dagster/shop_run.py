@@ -21,7 +21,7 @@ from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
-from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unsaid_dates
@@ -59,7 +59,7 @@ class _Ready:
     shop: Shop
     source: ShopSource
     landed: LandedFiles
-    tables: Sequence[FrameTable]
+    tables: Sequence[AnyTable]
 
     @classmethod
     def open(cls, settings: Settings) -> "_Ready":

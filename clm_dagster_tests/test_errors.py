@@ -14,13 +14,13 @@ from clm_dagster.platform.warehouse import WarehouseBusyError
 from clm_dagster.settings import SettingsError
 from clm_dagster.simulate.shop import SimulationError
 from clm_dagster.statistics.btyd import FitError, HistoryError
-from clm_dagster.statistics.evaluation import ContestError
+from clm_dagster.statistics.evaluation import EvaluationError
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        ContestError, FitError, HistoryError, InputError, ProjectError, RunFailedError, SettingsError,
+        EvaluationError, FitError, HistoryError, InputError, ProjectError, RunFailedError, SettingsError,
         SimulationError, TrackingError, WarehouseBusyError,
     ],
 )  # fmt: skip

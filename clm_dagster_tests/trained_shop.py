@@ -1,4 +1,4 @@
-"""A shop that has run as a whole, models and scores included, for the tests of every room that trains.
+"""A shop that has run as a whole, models and scores included, for the tests of every domain that trains.
 
 Belongs here: the shop and what tests ask of it. Whoever changes something in it puts it back.
 """
@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.domains.churn import model as churn_model
-from clm_dagster.domains.churn.contestants import contestants as churn_contestants
+from clm_dagster.domains.churn import evaluate as churn_evaluation
+from clm_dagster.domains.churn.candidates import candidates as churn_candidates
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
@@ -27,7 +27,7 @@ END = "2023-11-20"
 
 
 def few_churn() -> tuple[Any, ...]:
-    return tuple(entry for entry in churn_contestants() if entry.name in FEW_CHURN)
+    return tuple(entry for entry in churn_candidates() if entry.name in FEW_CHURN)
 
 
 class Ran:
@@ -58,15 +58,15 @@ class Ran:
 
 @contextmanager
 def at_home(settings: Settings) -> Iterator[None]:
-    """The shop's own Dagster home and few contestants, for as long as the block lasts: other tests have theirs."""
+    """The shop's own Dagster home and few candidates, for as long as the block lasts: other tests have theirs."""
     with pytest.MonkeyPatch.context() as patch, contest_of(*FEW_DEMAND):
-        patch.setattr(churn_model, "contestants", few_churn)
+        patch.setattr(churn_evaluation, "candidates", few_churn)
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
         yield
 
 
 def run_trained_shop(folder: Path) -> Ran:
-    """Run it: two trainings of churn, value and demand with few contestants, thirteen scored snapshots."""
+    """Run it: two trainings of churn, value and demand with few candidates, thirteen scored snapshots."""
     purchases = simulated_purchases(customers=1500, days=323)
     purchases.assign(
         event_type="purchase", quantity=1, currency="EUR", event_id=[f"e{i}" for i in range(len(purchases))]

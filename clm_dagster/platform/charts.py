@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # matplotlib takes a second to import: only where a chart is 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# How to draw on a figure, and its width and height in inches.
+Draw = Callable[["Figure"], None]
+Drawing = tuple[Draw, float, float]
 INK = "#22313f"
 ACCENT = "#2a6f97"
 PALE = "#a9c9dd"
@@ -29,7 +32,7 @@ def figure_markdown(
     return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def pictures_of(draws: Mapping[str, tuple[Callable[["Figure"], None], float, float]]) -> dict[str, Any]:
+def pictures_of(draws: Mapping[str, Drawing]) -> dict[str, Any]:
     """Asset metadata of several pictures: each a drawing and its width and height in inches, by name."""
     import dagster as dg
 

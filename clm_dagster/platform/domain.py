@@ -18,7 +18,7 @@ from clm_dagster.platform.assets.model_assets import Chart, Facts, ModelCheck
 from clm_dagster.platform.assets.seed_assets import SeedCheck
 from clm_dagster.platform.dbt_project.project import Model, Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
-from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import load_sql
 from clm_dagster.settings import Settings
 
@@ -47,12 +47,12 @@ class Shop:
 class Domain:
     """What a domain offers.
 
-    `tables` are those that its Python writes, `assets` theirs and any other that is no model and no seed. `charts`,
+    `tables` are those that its Python writes, `assets` any other that is no model and no seed. `charts`,
     `facts` and `checks` are those of SQL models, by relation (`marts.shop_daily`); `seed_checks` by the seed's name.
     """
 
     name: str
-    tables: Sequence[FrameTable] = ()
+    tables: Sequence[AnyTable] = ()
     assets: Sequence[dg.AssetsDefinition] = ()
     charts: Mapping[str, Chart] = field(default_factory=dict)
     facts: Mapping[str, Facts] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def build_domains(shop: Shop) -> list[Domain]:
     return [module.build(shop) for module in domain_modules("definitions").values()]
 
 
-def tables_of(domains: Sequence[Domain], project: Project) -> list[FrameTable]:
+def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
     """Every table that Python writes; each comes after those it reads, directly or through SQL.
 
     Raises ProjectError for tables that read each other in a circle.
@@ -83,7 +83,7 @@ def tables_of(domains: Sequence[Domain], project: Project) -> list[FrameTable]:
         ) from error
 
 
-def _upstream(table: FrameTable, project: Project) -> set[str]:
+def _upstream(table: AnyTable, project: Project) -> set[str]:
     """The relations that a table reads; not itself, whose earlier rows a trained table carries over."""
     found: set[str] = {table.model.relation} if table.model is not None else set()
     waiting = list(table.reads)

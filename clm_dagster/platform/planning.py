@@ -28,7 +28,7 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Pro
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.partitions import snapshot_partitions
-from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
 EVENTS = "raw.events"
@@ -83,7 +83,7 @@ class Planner:
 
     settings: Settings
     project: Project
-    tables: Sequence[FrameTable]
+    tables: Sequence[AnyTable]
     landed: Landed
     builds: Builds
     published: bool
@@ -197,19 +197,19 @@ class Planner:
         for view in views:
             self.builds.assume(view.relation, WHOLE, Version(view.code_version))
 
-    def _build_table(self, table: FrameTable, key: str) -> None:
+    def _build_table(self, table: AnyTable, key: str) -> None:
         self.builds.assume(table.relation, key, table.expected(self.project, self.builds, key))
 
     # -------------------------------------------------------------------------------- reasons
 
-    def _why_trained(self, table: FrameTable, key: str) -> str:
+    def _why_trained(self, table: AnyTable, key: str) -> str:
         if self.builds.stored(table.relation, key) is None:
             return "a model is due"
         if not table.is_stale(self.project, self.builds, key):
             return "an earlier model that it carries on is trained again"
         return self._why_table(table, key)
 
-    def _why_table(self, table: FrameTable, key: str) -> str:
+    def _why_table(self, table: AnyTable, key: str) -> str:
         expected = table.expected(self.project, self.builds, key)
         why = self._why(table.relation, key, expected, table.reads, SNAPSHOT)
         written, trained = self.builds.written(table.relation, key), table.model_key(self.builds, key)

@@ -91,10 +91,12 @@ def execute(
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
-        if event.event_type in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION):
-            if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
-                done[event.step_key] = done.get(event.step_key, 0) + 1
-            progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
+        own = event.asset_key is not None and "__".join(event.asset_key.path) == event.step_key
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and own:
+            done[event.step_key] = done.get(event.step_key, 0) + 1
+        elif event.event_type != dg.DagsterEventType.STEP_START:
+            return  # rows that a training writes beside its own table are no work of the run
+        progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
 
     instance.add_event_listener(run_id, listen)
     tags = {PID_TAG: str(os.getpid())} | (range_tags(*keys) if keys else {})

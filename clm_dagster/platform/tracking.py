@@ -84,14 +84,14 @@ class TrackedRun:
 
     @contextmanager
     def child(self, name: str) -> Iterator["TrackedRun"]:
-        """A run under this one, for one contestant; a retry finds it again by its name."""
+        """A run under this one, for one candidate; a retry finds it again by its name."""
         import mlflow
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         experiment = self.client.get_run(self.run_id).info.experiment_id
-        found = _find(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.contestant": name})
+        found = _find(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.candidate": name})
         with mlflow.start_run(
-            run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.contestant": name}
+            run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.candidate": name}
         ) as run:
             yield TrackedRun(run.info.run_id, self.client)
 
@@ -141,20 +141,19 @@ class Tracking(dg.ConfigurableResource):
 
     @contextmanager
     def run(
-        self, context: dg.AssetExecutionContext, partition: str, tags: Mapping[str, str]
+        self, asset: str, partition: str, dagster_run_id: str, tags: Mapping[str, str]
     ) -> Iterator[TrackedRun]:
-        """The MLflow run of one partition's materialization, open for the length of the block.
+        """Open the MLflow run of one partition's materialization for the length of the block.
 
         `tags` say what was trained on what: code version, hash and as_of of the training data. A retry
         of the same Dagster step on the same code and data goes on with its run; an exception marks it
-        failed. Raises TrackingError.
+        failed. Raise TrackingError.
         """
         client, experiment = self.open()
         import mlflow
 
-        asset = context.asset_key.to_user_string()
         identity = {
-            "dagster.run_id": context.run.root_run_id or context.run.run_id,
+            "dagster.run_id": dagster_run_id,
             "dagster.asset_key": asset,
             "dagster.partition": partition,
             **tags,
@@ -248,12 +247,10 @@ def _find(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> s
     return found[0].info.run_id if found else None
 
 
-def training_tags(
-    context: dg.AssetExecutionContext, version: str, hashed: str, trained_as_of: object
-) -> dict[str, str]:
-    """What was trained on what: code, hash and newest as_of of the training data, version of all it read."""
+def training_tags(code_version: str, version: str, hashed: str, trained_as_of: object) -> dict[str, str]:
+    """Return what was trained on what: code, hash and newest as_of of the training data, version of all it read."""
     return {
-        "clm.code_version": str(context.assets_def.code_versions_by_key[context.asset_key]),
+        "clm.code_version": code_version,
         "clm.training_data_hash": hashed,
         "clm.training_as_of": str(trained_as_of),
         "clm.version": version,

@@ -42,7 +42,7 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
     from mlflow import MlflowClient
 
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.domains.churn import training
+    from clm_dagster.domains.churn import notes, training
     from clm_dagster.platform.resources import tracking_of
     from clm_dagster.platform.runs import prepare_home
     from clm_dagster.settings import load_settings
@@ -73,8 +73,8 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
 
         return inner
 
-    training.hold_contest = timed("contest", training.hold_contest)
-    training._log_contestant = timed("contestants", training._log_contestant)
+    training.evaluate_candidates = timed("contest", training.evaluate_candidates)
+    notes._candidate_run = timed("contestants", notes._candidate_run)
     for name in CALLS:
         setattr(MlflowClient, name, timed("mlflow", getattr(MlflowClient, name)))
     flavor: Any = mlflow.sklearn
@@ -87,7 +87,7 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
         result = definitions.resolve_job_def("models").execute_in_process(
             instance=instance, partition_key=key, asset_selection=[dg.AssetKey(["models", "churn_model"])]
         )
-        (event,) = result.asset_materializations_for_node("models__churn_model")
+        *_, event = result.asset_materializations_for_node("models__churn_model")
         customers = int(str(event.metadata["customers"].value))
     wall = time.perf_counter() - start
     return {"wall": wall, "customers": customers, "cores": os.cpu_count(), **spent}

@@ -1,4 +1,4 @@
-"""How long demand takes: the search of an ARIMA against statsmodels' own, and whole contests by size.
+"""How long demand takes: the search of an ARIMA against statsmodels' own, and whole evaluations by size.
 
 Belongs here: our side, the plain search over the same orders, shops of growing size. Does not: words
 (`report`). Every figure is processor seconds of one thread: others on the machine do not count.
@@ -13,7 +13,7 @@ import pandas as pd
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.demand.model import DemandSettings, contestants, hold_contest
+from clm_dagster.domains.demand.model import DemandSettings, candidates, evaluate_period
 from clm_dagster.domains.demand.series import Panel, make_panel, weekly_panel
 from clm_dagster.statistics.forecasting.arima import Arima, auto_arima
 from clm_dagster.statistics.forecasting.css import Floats
@@ -50,15 +50,15 @@ def search(series: int) -> dict[str, Any]:
 
 
 def contests(series: int) -> dict[str, Any]:
-    """Seconds of the whole contest of days and of weeks for so many series, by one process."""
+    """Seconds of the whole evaluation of days and of weeks for so many series, by one process."""
     days = made_up(series)
     found: dict[str, Any] = {"series": series}
     with threadpool_limits(1):
         start = time.process_time()
-        hold_contest(days, contestants(), 28, DemandSettings())
+        evaluate_period(days, candidates(), 28, DemandSettings())
         found["days"] = time.process_time() - start
         start = time.process_time()
-        hold_contest(weekly_panel(days), contestants(weekly=True), 8, DemandSettings())
+        evaluate_period(weekly_panel(days), candidates(weekly=True), 8, DemandSettings())
         found["weeks"] = time.process_time() - start
     return found
 

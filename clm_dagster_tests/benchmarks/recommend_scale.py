@@ -62,11 +62,11 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     from clm_dagster.domains.recommend.checks import Faults, faults_of
-    from clm_dagster.domains.recommend.listing import Ways, everyones_lists
-    from clm_dagster.domains.recommend.model import hold_contest
+    from clm_dagster.domains.recommend.evaluate import evaluate_candidates
+    from clm_dagster.domains.recommend.listing import ListSettings, everyones_lists
+    from clm_dagster.domains.recommend.queries import read_past
     from clm_dagster.domains.recommend.ranking import RankerSettings
-    from clm_dagster.domains.recommend.reading import read_past
-    from clm_dagster.platform.python_tables.parquet_buffer import Spill
+    from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
     from clm_dagster.platform.warehouse import Connection
 
     as_of = date.fromisoformat(end)
@@ -83,12 +83,13 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     assert past is not None
     with threadpool_limits(1):
         with _timed(seconds, "train"):
-            contest = hold_contest(past, products, RankerSettings())
-        rows, faults = Spill(_TYPES, Path(out)), Faults()
+            result = evaluate_candidates(past, products, RankerSettings())
+        rows, faults = ParquetBuffer(_TYPES, Path(out)), Faults()
         start = time.perf_counter()
         with _timed(seconds, "list"):
             active, known = past.sold_within(90), pd.Index(past.customers).isin(customers["customer_id"])
-            for part in everyones_lists(past, customers, products, Ways(contest.ranker, threads=THREADS)):
+            ranker = result.ranker
+            for part in everyones_lists(past, customers, products, ListSettings(), ranker, THREADS):
                 rows.add(part)
                 faults += faults_of(part, past, active, known)
         listed = time.perf_counter() - start
@@ -104,7 +105,7 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     return {
         "customers": len(customers), "buyers": past.shape[0], "products": past.shape[1],
         "purchases": len(past.age), "rows": len(rows), **seconds,
-        "ndcg": float(contest.measure("next_best")["ndcg"]), "judged": contest.customers,
+        "ndcg": float(result.measure("next_best")["ndcg"]), "judged": result.customers,
         "listed_wall": listed,
         "a_thousand": 1_000 * seconds["list"] / len(customers),
     }  # fmt: skip

@@ -25,7 +25,7 @@ def selected(definitions: dg.Definitions, job: str) -> set[str]:
 
 
 def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
-    everything = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    everything = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
     weekly = {
         "core/customer_categories", "core/customer_features", "core/rfm_scores", "marts/rfm_segments",
         "core/churn_labels", "core/demand_keys", "core/value_labels",
@@ -57,7 +57,7 @@ def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
 
 def test_every_asset_is_in_the_job_of_its_tag(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
+    for key in graph.materializable_asset_keys:
         tags = graph.get(key).tags
         if "job" in tags:
             assert key.to_user_string() in selected(definitions, tags["job"]), key
@@ -67,7 +67,7 @@ def test_every_asset_is_in_the_job_of_its_tag(definitions: dg.Definitions) -> No
 
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    partitioned = [graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned]
+    partitioned = [graph.get(k) for k in graph.materializable_asset_keys if graph.get(k).is_partitioned]
     assert len(partitioned) == 33
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from clm_dagster.domains.personas.assets import persona_tables
+from clm_dagster.domains.personas.tables import persona_tables
+
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.planning import Plan, Planner
 from clm_dagster.platform.resources import load_sql

@@ -22,7 +22,7 @@ def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
 
     @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
     def flaky(context: dg.AssetExecutionContext) -> None:
-        with tracking.run(context, "2024-01-01", {"clm.code_version": "a"}) as run:
+        with tracking.run("flaky", "2024-01-01", context.run.run_id, {"clm.code_version": "a"}) as run:
             tries.append(run.run_id)
             run.params({"k": 3})
             run.metrics({"score": 0.5, "absent": None})

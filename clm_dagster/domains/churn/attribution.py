@@ -23,7 +23,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from clm_dagster.domains.churn.contestants import LogOddsMean
+from clm_dagster.domains.churn.candidates import LogOddsMean
 from clm_dagster.statistics.evaluation import safe_logit
 
 Floats = NDArray[np.float64]

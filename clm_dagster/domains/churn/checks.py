@@ -1,16 +1,14 @@
-"""What the checks of this room say, in words."""
+"""Results of the checks of what this domain's Python writes, in words."""
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.platform.trained_models import checks
-from clm_dagster.platform.trained_models.checks import check_contest, contest_specs, warn
-from clm_dagster.statistics.evaluation import Verdict
+from clm_dagster.platform.trained_models.checks import warn
 
 if TYPE_CHECKING:
-    from clm_dagster.domains.churn.model import ContestResult
+    from clm_dagster.domains.churn.evaluate import EvaluationResult
 
 LEAK, HORIZON = "no_suspected_leak", "horizon_fits_the_shop"
 DRIFT = "features_have_not_drifted"
@@ -18,50 +16,28 @@ DRIFT = "features_have_not_drifted"
 _FACTOR = 2.0
 
 
-def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a training."""
-    return [
-        *contest_specs(
-            key, "The winner beats recency alone, its probabilities hold, no worse than the champion's."
-        ),
-        dg.AssetCheckSpec(LEAK, asset=key, description="No AUC is too good to be true (CLM_CHURN_LEAK_AUC)."),
-        dg.AssetCheckSpec(
-            HORIZON, asset=key, description="The horizon is near the one that the shop's own gaps suggest."
-        ),
-    ]  # fmt: skip
-
-
-def specs_of_drift(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of the drift."""
-    return [
-        dg.AssetCheckSpec(
-            DRIFT, asset=key,
-            description="Features lie no further from training than at the test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL).",
-        )
-    ]  # fmt: skip
+TRAINING = {
+    LEAK: "No AUC is too good to be true (CLM_CHURN_LEAK_AUC).",
+    HORIZON: "The horizon is near the one that the shop's own gaps suggest.",
+}
+DRIFTED = {DRIFT: "Features lie no further from training than at the test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL)."}
 
 
 def check_training(
-    as_of: str, result: "ContestResult", then: Verdict, now: Verdict, suggestion: tuple[int, str]
+    as_of: str, result: "EvaluationResult", suggestion: tuple[int, str]
 ) -> list[dg.AssetCheckResult]:
-    """Results of the checks of a training that held its contest."""
-    horizon, (days, said) = result.split.horizon_days, suggestion
+    """Return the results of the domain's own checks of a training."""
+    horizon, (days, reason) = result.split.horizon_days, suggestion
     fits = not days or days / _FACTOR <= horizon <= days * _FACTOR
     return [
-        *check_contest(
-            as_of, f"{len(result.standings)} contestants, judged at {result.split.test}", then.accepted, str(now)
-        ),
         dg.AssetCheckResult(
-            check_name=LEAK, passed=not result.leaks, severity=dg.AssetCheckSeverity.ERROR,
+            check_name=LEAK,
+            passed=not result.leaks,
+            severity=dg.AssetCheckSeverity.ERROR,
             description=f"{as_of}: {' '.join(result.leaks) or 'nothing is too good to be true'}",
         ),
-        warn(HORIZON, fits, f"{as_of}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {said}"),
-    ]  # fmt: skip
-
-
-def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
-    """Results where no contest could be held."""
-    return checks.check_no_contest(problem, LEAK, HORIZON)
+        warn(HORIZON, fits, f"{as_of}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {reason}"),
+    ]
 
 
 def check_drift(

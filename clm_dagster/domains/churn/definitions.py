@@ -3,10 +3,10 @@
 Belongs here: the list of what the domain offers. Does not: how any of it works.
 """
 
-from clm_dagster.domains.churn.assets import churn_assets, churn_tables
-from clm_dagster.domains.churn.charts import fairness_chart, scorecard_chart
+from clm_dagster.domains.churn.asset_charts import fairness_chart, scorecard_chart
 from clm_dagster.domains.churn.grading import band_check, grade_check
 from clm_dagster.domains.churn.settings import ChurnSettings
+from clm_dagster.domains.churn.tables import churn_tables
 from clm_dagster.platform.domain import Domain, Shop
 
 
@@ -16,7 +16,6 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="churn",
         tables=churn_tables(shop.project, shop.settings),
-        assets=churn_assets(shop.project, shop.settings),
         charts={"marts.churn_fairness": fairness_chart, "marts.model_scorecard": scorecard_chart},
         checks={"marts.model_scorecard": {"scores_keep_their_promise": grades}},
         seed_checks={"risk_bands": {"bands_cover_every_probability": band_check}},

@@ -1,4 +1,4 @@
-"""Looks at one contestant beside its metrics: what it leans on, and what more history gave it. Pure.
+"""Looks at one candidate beside its metrics: what it leans on, and what more history gave it. Pure.
 
 Belongs here: permutation importance and learning curves, as tables. Does not: plots, attributions of single
 customers (`attribution`).
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from clm_dagster.domains.churn.contestants import SEED, Contestant, fitted, log_odds
+from clm_dagster.domains.churn.candidates import SEED, Candidate, fitted, log_odds
 from clm_dagster.domains.churn.plan import Prepared
 from clm_dagster.statistics.evaluation import TimeSplit, fast_auc, fast_log_loss, shifted_to_mean
 
@@ -19,7 +19,7 @@ ROWS = 5000
 
 
 def importance(model: Any, x: pd.DataFrame, labels: np.ndarray, repeats: int = 10) -> pd.DataFrame:
-    """How much AUC a fitted contestant loses when one column is shuffled (Breiman 2001), on at most ROWS rows.
+    """How much AUC a fitted candidate loses when one column is shuffled (Breiman 2001), on at most ROWS rows.
 
     One row for each column, the most needed first: feature, importance (mean loss of AUC), low and high, the 95%
     interval of the mean over `repeats` shuffles. Columns that say the same thing share it between them. All
@@ -43,7 +43,7 @@ def importance(model: Any, x: pd.DataFrame, labels: np.ndarray, repeats: int = 1
 
 
 def learning_curve(
-    entry: Contestant, parameters: Mapping[str, Any], given: Prepared, split: TimeSplit
+    entry: Candidate, parameters: Mapping[str, Any], given: Prepared, split: TimeSplit
 ) -> pd.DataFrame:
     """Fit on the newest 1, 2, 4, ... and all snapshots of the fit part, and judge each on validation.
 

@@ -1,7 +1,7 @@
 """What a churn model sees of a customer: columns of core.customer_features, and ratios of them.
 
 Belongs here: which columns enter, which topic each speaks of, the checks of frames that come in.
-Does not: models (`contestants`), labels (SQL).
+Does not: models (`candidates`), labels (SQL).
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ import pandas as pd
 
 from clm_dagster.domains.churn import rhythm
 from clm_dagster.statistics.btyd import BGNBD
-from clm_dagster.statistics.evaluation import ContestError, customers
+from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
 # Columns of core.customer_features and of `derive`, by the topic that a reason names.
@@ -70,12 +70,12 @@ def checked_labels(
 ) -> dict[date, np.ndarray]:
     """Labels (0 or 1) of each snapshot in `days`, in the order of its frame's customers.
 
-    Raises ContestError where labels are of another horizon, a snapshot has no or not all labels, too few
+    Raises EvaluationError where labels are of another horizon, a snapshot has no or not all labels, too few
     customers or a single class.
     """
     others = set(labels["horizon_days"]) - {horizon_days}
     if others:
-        raise ContestError(
+        raise EvaluationError(
             f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
             "core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
         )
@@ -84,26 +84,26 @@ def checked_labels(
     result = {}
     for day in sorted(set(days)):
         if day not in frames:
-            raise ContestError(f"no features at as_of {day}: build core.customer_features for it")
+            raise EvaluationError(f"no features at as_of {day}: build core.customer_features for it")
         if day not in found:
-            raise ContestError(
+            raise EvaluationError(
                 f"no labels at as_of {day}: they are mature once every day of their horizon is loaded; "
                 "load those days or take an earlier as_of"
             )
         y = found[day].reindex(frames[day]["customer_id"]).to_numpy(float)
         lacking = int(np.isnan(y).sum())
         if lacking:
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: {lacking} of {len(y)} customers have no label; features and labels must come from "
                 "the same days: materialize core.customer_features again"
             )
         if len(y) < MIN_CUSTOMERS:
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: {len(y)} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
                 "take later snapshots or a longer CLM_CHURN_ACTIVE_DAYS"
             )
         if y.min() == y.max():
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: all {len(y)} customers have churned = {y[0]:g}, a single class; nothing can be "
                 "learnt from it: choose another CLM_CHURN_HORIZON_DAYS"
             )
@@ -112,10 +112,10 @@ def checked_labels(
 
 
 def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Raise ContestError for a feature that is missing for everybody."""
+    """Raise EvaluationError for a feature that is missing for everybody."""
     empty = [name for name in columns if frame[name].isna().all()]
     if empty:
-        raise ContestError(
+        raise EvaluationError(
             f"the features {', '.join(empty)} are missing for all {len(frame)} training rows; "
             "fill them in core.customer_features or leave them out of the contest's features"
         )

@@ -1,6 +1,6 @@
 """The share of customers that will churn at one as_of: a forecast of the level, season and all.
 
-Belongs here: how the base rate moves over snapshots. Does not: who is likelier than whom (`contestants`).
+Belongs here: how the base rate moves over snapshots. Does not: who is likelier than whom (`candidates`).
 
 Every level is said as a residual: the log-odds of the share of customers without an order less those that
 BG/NBD expects of the same customers at its constant pace. So a change in who the customers are

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from clm_dagster.domains.churn import rhythm
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, check_not_empty, checked_labels, derive
 from clm_dagster.statistics.btyd import BGNBD
-from clm_dagster.statistics.evaluation import ContestError, ContestPlan, GridSettings, missing_snapshots
+from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, GridSettings, missing_snapshots
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ContestSettings(GridSettings):
+class EvaluationSettings(GridSettings):
     """What a user may choose of a contest; the defaults are those of the package's settings."""
 
     active_days: int = 365
@@ -44,14 +44,14 @@ class Prepared:
 
 
 def prepare(
-    features: pd.DataFrame, labels: pd.DataFrame, plan: ContestPlan, settings: ContestSettings
+    features: pd.DataFrame, labels: pd.DataFrame, plan: EvaluationPlan, settings: EvaluationSettings
 ) -> Prepared:
-    """Check and shape the inputs of a contest. Raises ContestError for what makes it impossible."""
+    """Check and shape the inputs of a contest. Raises EvaluationError for what makes it impossible."""
     split = plan.split
     frames = by_snapshot(features, settings.active_days)
     lacking = missing_snapshots((*split.training, split.test), frames)
     if lacking:
-        raise ContestError(
+        raise EvaluationError(
             f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
             "give a later first day"
         )

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.statistics.btyd import BGNBD, FitError, days
-from clm_dagster.statistics.evaluation import ContestError, safe_logit
+from clm_dagster.statistics.evaluation import EvaluationError, safe_logit
 from clm_dagster.statistics.evaluation.customers import histories
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ def fit(frame: pd.DataFrame) -> BGNBD:
 def fit_all(frames: Mapping[date, pd.DataFrame]) -> dict[date, BGNBD]:
     """The pace of each snapshot. One whose likelihood has no top, as weeks after a shop's first day, takes another's.
 
-    That of the nearest later snapshot that has one, else of the nearest earlier. Raises ContestError where none has.
+    That of the nearest later snapshot that has one, else of the nearest earlier. Raises EvaluationError where none has.
     """
     found: dict[date, BGNBD | None] = {}
     for day, frame in frames.items():
@@ -37,7 +37,7 @@ def fit_all(frames: Mapping[date, pd.DataFrame]) -> dict[date, BGNBD]:
             found[day] = None
     known = sorted(day for day, pace in found.items() if pace is not None)
     if not known:
-        raise ContestError(
+        raise EvaluationError(
             f"no snapshot up to {max(frames)} shows how often customers come back: too few have ordered a second "
             "time; wait, or load the shop's earlier orders"
         )

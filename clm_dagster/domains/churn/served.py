@@ -16,15 +16,17 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.churn.features import CATEGORIES, NEEDED
-from clm_dagster.domains.churn.scoring import ChurnModel
+from clm_dagster.domains.churn.model import ChurnModel
+from clm_dagster.domains.churn.queries import MODEL
+from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 
 # What a file may hold beyond scikit-learn's own types: ours, and what its trees and networks are made of.
 TRUSTED = (
-    "clm_dagster.domains.churn.contestants.LogOddsMean",
-    "clm_dagster.domains.churn.contestants._mutual_information",
-    "clm_dagster.domains.churn.contestants.signed_log",
+    "clm_dagster.domains.churn.candidates.LogOddsMean",
+    "clm_dagster.domains.churn.candidates._mutual_information",
+    "clm_dagster.domains.churn.candidates.signed_log",
     "clm_dagster.domains.churn.served.ChurnProbability",
     "numpy.dtype",
     "sklearn._loss.link.Interval",
@@ -32,9 +34,10 @@ TRUSTED = (
     "sklearn._loss.loss.HalfBinomialLoss",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.impute._iterative.IterativeImputer",
+    "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.tree._tree.Tree",
 )
-PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 INPUTS = NEEDED[2:]
 
 
@@ -51,10 +54,10 @@ class ChurnProbability(BaseEstimator):
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
         """One column, churn_probability, for n rows with the columns of `INPUTS` by name."""
-        return pd.DataFrame({"churn_probability": to_model(self).probabilities(x)}, index=x.index)
+        return pd.DataFrame({"churn_probability": unpack(self).probabilities(x)}, index=x.index)
 
 
-def served(model: ChurnModel) -> ChurnProbability:
+def pack(model: ChurnModel) -> ChurnProbability:
     """The model as one estimator."""
     about = {
         "name": model.name,
@@ -72,8 +75,8 @@ def served(model: ChurnModel) -> ChurnProbability:
     return ChurnProbability(model.estimator, json.dumps(about))
 
 
-def to_model(estimator: ChurnProbability) -> ChurnModel:
-    """The model that `served` took apart."""
+def unpack(estimator: ChurnProbability) -> ChurnModel:
+    """The model that `pack` took apart."""
     about = json.loads(estimator.about)
     pace = about["pace"]
     told = about["shape"]
@@ -94,6 +97,9 @@ def to_model(estimator: ChurnProbability) -> ChurnModel:
         tested_as_of=date.fromisoformat(about["tested_as_of"]),
         horizon_days=about["horizon_days"],
     )
+
+
+REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

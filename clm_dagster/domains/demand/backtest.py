@@ -1,13 +1,13 @@
-"""The contest: rolling origins, the field's measures, and which method a series gets.
+"""The backtest: rolling origins, the field's measures, and which method a series gets.
 
 Belongs here: running methods at past origins, judging them, choosing. Does not: methods, bands
 (`intervals`).
 
 The choice, by the root mean squared scaled error (RMSSE), because stock and revenue need means:
 
-1. Good methods are those whose mean RMSSE over all series of a kind (regular, intermittent) is within 5% of
+1. Good methods are those whose mean RMSSE over all series of a class (regular, intermittent) is within 5% of
    the best, and the best three in any case. Their mean is the *combination*, which every series gets by
-   default. A kind of fewer than five series is too few to tell: the methods good for all are good for it.
+   default. A class of fewer than five series is too few to tell: the methods good for all are good for it.
 2. A series gets a single method instead only where that beat the combination by more than two standard
    errors over the origins. Origins overlap, so the standard error is widened by the square root of how many
    origins share a day.
@@ -51,7 +51,7 @@ def rolling_origins(size: int, horizon: int, spacing: int, count: int, least: in
 
 @dataclass(frozen=True)
 class Backtest:
-    """Paths of all methods at past origins of one panel, and what came."""
+    """Paths of all methods at past origins of one panel, and the actual values."""
 
     panel: Panel
     origins: Ints
@@ -79,7 +79,7 @@ class Backtest:
 
     @cached_property
     def actual(self) -> Floats:
-        """(series, origins, horizon) what came; NaN where the series had not begun by the first origin."""
+        """(series, origins, horizon) the actual values; NaN where the series had not begun by the first origin."""
         found = self.panel.values[:, self.origins[:, None] + np.arange(self.horizon)]
         if not self.origins.size:
             return found
@@ -101,22 +101,22 @@ class Backtest:
         squared = np.square(self.errors(paths)).mean(axis=-1)
         return np.sqrt(squared) / self.scales[1][:, None]
 
-    def choose(self, kinds: NDArray[np.str_], spacing: int) -> "Choice":
-        """Weights of each method for each series, by the rule above. kinds (series,) are contested apart."""
+    def choose(self, series_class: NDArray[np.str_], spacing: int) -> "Choice":
+        """Return weights of each method for each series by the rule above, class (series,) by class."""
         weights = np.zeros((len(self.panel), len(self.methods)))
         names = np.full(len(self.panel), COMBINATION, dtype=object)
-        good: dict[str, tuple[str, ...]] = {}
+        combined: dict[str, tuple[str, ...]] = {}
         scaled = self.scaled()
         everyone = (
             np.flatnonzero(np.isfinite(scaled).all(axis=(0, 2))) if self.origins.size else np.zeros(0, int)
         )
         widening = np.sqrt(max(1.0, self.horizon / spacing))
-        for kind in np.unique(kinds):
-            rows = np.flatnonzero(kinds == kind)
+        for name in np.unique(series_class):
+            rows = np.flatnonzero(series_class == name)
             judged = np.intersect1d(rows, everyone)
             if not judged.size:
                 kept = np.isin(self.methods, BASELINES[1:])
-                good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
+                combined[str(name)] = tuple(np.array(self.methods)[kept].tolist())
                 weights[rows] = kept / kept.sum()
                 names[rows] = BASELINES[1]
                 continue
@@ -124,7 +124,7 @@ class Backtest:
             overall = scaled[:, telling].mean(axis=(1, 2))
             third = np.sort(overall)[:LEAST_GOOD][-1]
             kept = overall <= max(GOOD_WITHIN * overall.min(), third)
-            good[str(kind)] = tuple(np.array(self.methods)[kept].tolist())
+            combined[str(name)] = tuple(np.array(self.methods)[kept].tolist())
             weights[rows] = kept / kept.sum()
             together = self.scaled(self.paths[kept].mean(axis=0))
             for row in judged:
@@ -139,7 +139,7 @@ class Backtest:
                 if lead[best] < 0:
                     weights[row] = np.arange(len(self.methods)) == best
                     names[row] = self.methods[best]
-        return Choice(weights, tuple(names), good)
+        return Choice(weights, tuple(names), combined)
 
     def chosen(self, choice: "Choice") -> Floats:
         """Paths of the chosen forecasts (series, origins, horizon)."""
@@ -164,8 +164,8 @@ class Choice:
     """(series, methods), rows sum to one."""
     names: tuple[str, ...]
     """The method of each series, or `combination`."""
-    good: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each kind of series the methods that are combined."""
+    combined: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each class of series the methods that are combined."""
 
     def combine(self, paths: Floats) -> Floats:
         """(methods, series, horizon) to (series, horizon)."""
@@ -215,7 +215,7 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
 
 
 def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
-    """Share of what came within the band, ends included, over the last two axes; NaN where unknown."""
+    """Share of actual values within the band, ends included, over the last two axes; NaN where unknown."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
     return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
 

@@ -1,7 +1,8 @@
 """Answers of methods kept in a folder, so that a killed forecast goes on where it was.
 
 Belongs here: names, atomic files. Does not: what is computed. An answer is named by a digest of everything it
-depends on, so that another as_of, setting or late sale never finds it; delete the folder at any time.
+depends on but the code, so that another as_of, setting or late sale never finds it; each version of the code has a
+folder of its own. Delete the folder at any time.
 """
 
 import hashlib
@@ -16,15 +17,13 @@ from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.series import Panel
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.local_models import Learnt
+from clm_dagster.statistics.forecasting.local_models import FittedParameters
 
 SERIES_AT_ONCE = 100
-VERSION = "2"
-"""To be raised with every change of what a method answers."""
 
 
-def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
-    """A `run` for `model.forecast` that asks the folder first, and writes what it had to compute.
+def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
+    """Return a `run` for `model.forecast` that asks the folder first, and writes what it had to compute.
 
     Methods of one series are kept a hundred series at a time: no kill costs more than those.
     """
@@ -49,23 +48,23 @@ def keeping(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], F
     return run
 
 
-def learning(folder: Path) -> Callable[[LocalMethod, Panel], list[Learnt]]:
-    """A `learn` for `outlook.taught` that does the same for what models have learnt."""
+def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[FittedParameters]]:
+    """Return a `fit` for `model.fit_policies` that does the same for fitted parameters."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def learn(method: LocalMethod, panel: Panel) -> list[Learnt]:
+    def fit(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
         return [one for part in _parts(panel) for one in ask(method, part)]
 
-    def ask(method: LocalMethod, panel: Panel) -> list[Learnt]:
+    def ask(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
         path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
         if not path.exists():
             unfinished = path.with_suffix(".part")
-            unfinished.write_text(json.dumps(method.learn(panel)))
+            unfinished.write_text(json.dumps(method.fit(panel)))
             unfinished.replace(path)
-        found: list[Learnt] = json.loads(path.read_text())
+        found: list[FittedParameters] = json.loads(path.read_text())
         return found
 
-    return learn
+    return fit
 
 
 def _parts(panel: Panel) -> list[Panel]:
@@ -78,7 +77,7 @@ def _parts(panel: Panel) -> list[Panel]:
 
 def digest(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> str:
     """Of a question: the method and its settings, the series and dates, the origins."""
-    found = hashlib.sha256(f"{VERSION} {method!r} {panel.step} {panel.dates[0]} {horizon}".encode())
+    found = hashlib.sha256(f"{method!r} {panel.step} {panel.dates[0]} {horizon}".encode())
     for known in (panel, panel.days):
         if known is not None:
             found.update(known.keys.to_csv().encode())

@@ -1,6 +1,6 @@
 """The ARIMA of one series, to be looked at: what was searched, what was found, what is left in the residuals.
 
-Belongs here: fitting it once more as the contest does, and tests of its residuals. Does not: pictures.
+Belongs here: fitting it once more as the evaluation does, and tests of its residuals. Does not: plots.
 """
 
 from dataclasses import dataclass

@@ -79,7 +79,7 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
 
 
 def targets_of(panel: Panel, origins: Ints, horizon: int, before: int) -> Floats:
-    """What came (series, origins, horizon), shut days mended; NaN from position `before` on."""
+    """The actual values (series, origins, horizon), shut days mended; NaN from position `before` on."""
     positions = origins[:, None] + np.arange(horizon)
     found = _take(mended(panel), positions)
     return np.where(positions < before, found, np.nan)

@@ -1,4 +1,4 @@
-"""Whether the rules of a contest become champion, in plain words. Pure: frames in, sentences out."""
+"""Whether the policy of an evaluation becomes champion, in plain words. Pure: frames in, sentences out."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,14 @@ from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.statistics.evaluation import Difference, Verdict
 
 DRAWS, SEED = 2000, 20111209
-RULE = BASELINES[1]
+BASELINE = BASELINES[1]
 
 
 def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
     """Mean MASE of the chosen forecasts less a baseline's over all series, with its 95% bootstrap interval.
 
-    held_out: level, key, measure, method, mase (`model.Contest.held_out`). Series are drawn with replacement; those
-    of a shop go together, so that the interval is rather too narrow. None where no series can be compared.
+    held_out: level, key, measure, method, mase (`model.PeriodEvaluation.held_out`). Series are drawn with replacement;
+    those of a shop go together, so that the interval is rather too narrow. None where no series can be compared.
     """
     if held_out.empty:
         return None
@@ -33,17 +33,14 @@ def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
 def judge_demand(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
     """The champion rule: newest partition, and daily MASE clearly below the eight-week mean's.
 
-    gain: `gain_over` that rule on origins that the choice did not see; None where the shop is too young for any.
+    gain: `gain_over` that baseline on origins that the choice did not see; None where the shop is too young for any.
     """
+    stays = "The old champion stays."
     if gain is None:
-        return Verdict(
-            False,
-            ("The old champion stays.", "The history is too short to judge any forecast: it takes 36 weeks."),
-        )  # fmt: skip
-    said = f"Daily MASE less that of the mean of eight weeks, {series} series, on dates not used to choose: {gain}."
-    against = [] if gain.below_zero else [said]
-    if not is_newest:
-        against.append("This is not the newest partition: a backfill of the past moves no champion.")
-    if against:
-        return Verdict(False, ("The old champion stays.", *([] if said in against else [said]), *against))
-    return Verdict(True, ("The chosen forecasts become champion.", said))
+        too_short = "The history is too short to judge any forecast: it takes 36 weeks."
+        return Verdict(False, (stays, too_short))
+    measured = f"Daily MASE less that of the mean of eight weeks, {series} series, on dates not used to choose: {gain}."
+    if gain.below_zero and is_newest:
+        return Verdict(True, ("The chosen forecasts become champion.", measured))
+    backfill = "This is not the newest partition: a backfill of the past moves no champion."
+    return Verdict(False, (stays, measured, *(() if is_newest else (backfill,))))

@@ -1,12 +1,12 @@
 """Models of one series run over every series of a panel.
 
-Belongs here: which days of a series a model sees, what it has learnt, paths. Does not: the models (`local_models`),
+Belongs here: which days of a series a model sees, its fitted parameters, paths. Does not: the models (`local_models`),
 methods that are one array operation for all series (`panel_methods`).
 
 A series is its open days alone, and its season their number in a week: closed weekdays are forecast as
-zero and teach nothing. Shut days are mended. Orders and parameters are learnt before the first origin; at
+zero and are not fitted on. Shut days are mended. Orders and parameters are fitted before the first origin; at
 later origins the same model is run over the longer history, so that a backtest costs one search, and a forecast by
-what was learnt at an earlier instant none.
+parameters of an earlier instant none.
 """
 
 import warnings
@@ -24,7 +24,7 @@ from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import (
     ArimaModel,
     ComponentsModel,
-    Learnt,
+    FittedParameters,
     LocalModel,
     SmoothingModel,
     ThetaMethod,
@@ -50,48 +50,50 @@ class LocalMethod:
 
     name: str
     model: LocalModel = field(repr=False)
-    jobs: int = field(default=1, compare=False)
+    jobs: int = field(default=1, compare=False, repr=False)
     """Processes to share the series among; the answer does not depend on it."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See panel_methods.Method."""
-        return self.paths_by([None] * len(panel), panel, origins, horizon)
+        return self.paths_with([None] * len(panel), panel, origins, horizon)
 
-    def paths_by(self, learnt: Sequence[Learnt | None], panel: Panel, origins: Ints, horizon: int) -> Floats:
-        """The same by what was learnt (`learn`) of each series earlier.
+    def paths_with(
+        self, parameters: Sequence[FittedParameters | None], panel: Panel, origins: Ints, horizon: int
+    ) -> Floats:
+        """Return the same by parameters that were fitted earlier (`fit`), one for each series.
 
-        None, or what was learnt while other weekdays were open, is learnt anew before the first origin.
+        None, or parameters that were fitted while other weekdays were open, are fitted anew before the first origin.
         """
-        jobs = self._of_each(panel, int(origins[0]), horizon, learnt)
-        found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in jobs)
+        series = self._each_series(panel, int(origins[0]), horizon, parameters)
+        found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in series)
         return closed_as_zero(np.stack(found), panel, origins)
 
-    def learn(self, panel: Panel) -> list[Learnt]:
-        """What the model learns of each series from the whole panel, to forecast by later."""
-        jobs = self._of_each(panel, panel.size, 0, [None] * len(panel))
-        return list(Parallel(n_jobs=self.jobs)(delayed(_learnt)(one, panel.size) for one in jobs))
+    def fit(self, panel: Panel) -> list[FittedParameters]:
+        """Return the parameters of each series, fitted on the whole panel, to forecast by later."""
+        series = self._each_series(panel, panel.size, 0, [None] * len(panel))
+        return list(Parallel(n_jobs=self.jobs)(delayed(_fit)(one, panel.size) for one in series))
 
-    def _of_each(
-        self, panel: Panel, learns_until: int, horizon: int, learnt: Sequence[Learnt | None]
-    ) -> "list[_One]":
+    def _each_series(
+        self, panel: Panel, fitted_until: int, horizon: int, parameters: Sequence[FittedParameters | None]
+    ) -> "list[_Series]":
         histories, begins = mended(panel), panel.begins
-        is_open = panel.open_weekdays(learns_until)
+        is_open = panel.open_weekdays(fitted_until)
         weekdays = (np.arange(panel.size + horizon) + int(panel.dates[0].weekday())) % 7
         found = []
-        for row, known in enumerate(learnt):
+        for row, known in enumerate(parameters):
             weekly = is_open[row].tolist()
-            fits = known if known is not None and known["open"] == weekly else None
-            columns = fits["columns"] if fits else columns_of(panel, row, learns_until)
+            usable = known if known is not None and known["open"] == weekly else None
+            columns = usable["columns"] if usable else columns_of(panel, row, fitted_until)
             use = is_open[row][weekdays] if panel.step == 1 else np.ones(weekdays.size, dtype=bool)
             use[: begins[row]] = False
             season = int(is_open[row].sum()) if panel.step == 1 else 1
             x = regressors(panel, row, panel.size + horizon, columns)
-            found.append(_One(self.model, histories[row], use, season, x, weekly, list(columns), fits))
+            found.append(_Series(self.model, histories[row], use, season, x, weekly, list(columns), usable))
         return found
 
 
 @dataclass(frozen=True)
-class _One:
+class _Series:
     """One series with its model: values (periods,), which periods count (periods + horizon), regressors."""
 
     model: LocalModel
@@ -101,64 +103,64 @@ class _One:
     x: Floats
     open: list[bool]
     columns: list[str]
-    learnt: Learnt | None
+    parameters: FittedParameters | None
 
     def history(self, origin: int) -> Floats:
         """Values that count before a position."""
         return self.values[:origin][self.use[:origin]]
 
-    def learn(self, origin: int) -> Learnt:
-        """What is known by a position; without a fit where there is too little, or one value only."""
+    def fit(self, origin: int) -> FittedParameters:
+        """Fit on what is known by a position; without a fit where there is too little, or one value only."""
         history = self.history(origin)
         season = self.season if history.size >= LEAST_SEASONS * self.season else 1
-        about: Learnt = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
+        found: FittedParameters = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
         if history.size < LEAST_VALUES or np.ptp(history) == 0:
-            return about
+            return found
         with warnings.catch_warnings():
             # A model that does not converge is judged by its backtest like any other.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            about["fit"] = self.model.learn(history, season, self.x[:origin][self.use[:origin]])
-        return about
+            found["fit"] = self.model.fit(history, season, self.x[:origin][self.use[:origin]])
+        return found
 
-    def path(self, learnt: Learnt, origin: int, horizon: int) -> Floats:
+    def path(self, parameters: FittedParameters, origin: int, horizon: int) -> Floats:
         """The path of the periods that count after a position."""
         known, until = self.history(origin), origin + horizon
         x = self.x[:until][self.use[:until]]
-        if learnt["fit"] is None:
+        if parameters["fit"] is None:
             return np.full(len(x) - known.size, known.mean() if known.size else 0.0)
-        return self.model.path(learnt["fit"], learnt["season"], known, x)
+        return self.model.path(parameters["fit"], parameters["season"], known, x)
 
 
-def _learnt(one: _One, origin: int) -> Learnt:
-    return one.learn(origin)
+def _fit(one: _Series, origin: int) -> FittedParameters:
+    return one.fit(origin)
 
 
-def _paths(one: _One, origins: Ints, horizon: int) -> Floats:
+def _paths(one: _Series, origins: Ints, horizon: int) -> Floats:
     """Paths (origins, horizon) of one series."""
     paths = np.zeros((origins.size, horizon))
     history = one.history(int(origins[0]))
     if history.size == 0:
         return paths
-    learnt = one.learnt or one.learn(int(origins[0]))
+    parameters = one.parameters or one.fit(int(origins[0]))
     top = CEILING * float(history.max(initial=0))
     for j, origin in enumerate(origins):
         ahead = one.use[origin : origin + horizon]
-        path = one.path(learnt, int(origin), horizon) if ahead.any() else np.zeros(0)
+        path = one.path(parameters, int(origin), horizon) if ahead.any() else np.zeros(0)
         top = max(top, CEILING * float(one.history(int(origin)).max(initial=0)))
         paths[j, ahead] = np.clip(path, 0, top)
     return paths
 
 
-def columns_of(panel: Panel, row: int, learns_until: int) -> tuple[str, ...]:
-    """Which regressors a series has that is learnt up to a position.
+def columns_of(panel: Panel, row: int, fitted_until: int) -> tuple[str, ...]:
+    """Which regressors a series has that is fitted up to a position.
 
     No discount where there were fewer than five days of it, no year where the series was known for less than two.
     """
     columns = []
-    discounts = panel.discounts_until(learns_until)
+    discounts = panel.discounts_until(fitted_until)
     if discounts is not None and (discounts[row] > 0).sum() >= LEAST_DISCOUNTS:
         columns.append(DISCOUNT)
-    if (learns_until - panel.begins[row]) * panel.step >= 2 * YEAR:
+    if (fitted_until - panel.begins[row]) * panel.step >= 2 * YEAR:
         columns.append(YEARLY)
     return tuple(columns)
 

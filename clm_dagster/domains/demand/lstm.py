@@ -1,6 +1,6 @@
 """A recurrent network over all series, for those who ask for one: an LSTM (Hochreiter and Schmidhuber 1997) in torch.
 
-It takes part in the contest like every other method, with the setting `demand_lstm` and the extra `lstm`
+It is a candidate like every other method, with the setting `demand_lstm` and the extra `lstm`
 (`pip install 'clm_dagster[lstm]'`), and wins only where it wins. torch is imported when it runs.
 
 Belongs here: windows, the network, its training. Does not: other methods (`panel_methods`, `local_methods`).
@@ -64,10 +64,10 @@ class GlobalLSTM:
                 before, ahead, level = _windows(panel, origins, window, horizon)
                 given = [torch.tensor(_flat(v, 2), dtype=torch.float32) for v in (before, ahead)]
                 with torch.no_grad():
-                    said = network(*given).numpy().astype(float)
+                    answer = network(*given).numpy().astype(float)
         finally:
             torch.set_num_threads(threads)
-        found = np.nan_to_num(said.reshape(found.shape) * level[:, :, None])
+        found = np.nan_to_num(answer.reshape(found.shape) * level[:, :, None])
         return closed_as_zero(np.maximum(found, 0), panel, origins)
 
     def _train(self, network: "nn.Module", parts: "list[Tensor]", rng: np.random.Generator) -> None:

@@ -5,8 +5,8 @@
     result.backtest     # period, level, key, measure, method, mase, rmsse, smape, wape, bias
     result.accuracy     # the same with coverage and interval scores, for the chosen forecasts
 
-Belongs here: the order of the work for days and weeks, what becomes of odd series. Does not:
-methods (`panel_methods`, `local_methods`), judging (`backtest`), bands (`intervals`), adding up (`adding_up`).
+Belongs here: the order of the work for days and weeks. Does not: methods (`panel_methods`, `local_methods`), judging
+(`backtest`), odd series (`series_class`), bands and adding up (`predict`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,15 +32,6 @@ from clm_dagster.domains.demand.backtest import (
 from clm_dagster.domains.demand.local_methods import local_methods
 from clm_dagster.domains.demand.lstm import NAME as LSTM
 from clm_dagster.domains.demand.lstm import GlobalLSTM
-from clm_dagster.domains.demand.outcomes import CONTESTED, outcomes_of
-from clm_dagster.domains.demand.outlook import (
-    Learn,
-    Outlook,
-    learn_directly,
-    look_ahead,
-    own_variances,
-    taught,
-)
 from clm_dagster.domains.demand.panel_methods import (
     CalendarRegression,
     EightWeekMean,
@@ -50,7 +41,15 @@ from clm_dagster.domains.demand.panel_methods import (
     SeasonalNaive,
     SummedDays,
 )
-from clm_dagster.domains.demand.rules import Rules, follow_outcomes
+from clm_dagster.domains.demand.policy import ForecastPolicy, apply_fallbacks
+from clm_dagster.domains.demand.predict import (
+    Fit,
+    ForecastResult,
+    fit_directly,
+    own_variances,
+    predict_panel,
+    with_fitted_parameters,
+)
 from clm_dagster.domains.demand.series import (
     DAYS_OF_RULE,
     DAYS_OF_WEEK,
@@ -60,6 +59,7 @@ from clm_dagster.domains.demand.series import (
     weekly_panel,
     with_promotions,
 )
+from clm_dagster.domains.demand.series_class import EVALUATED, classify_series
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.intervals import conformal_quantiles
 
@@ -68,7 +68,7 @@ DAY, WEEK = "day", "week"
 
 @dataclass(frozen=True)
 class DemandSettings:
-    """How far ahead, and how the contest is held."""
+    """How far ahead is forecast, and how candidates are evaluated."""
 
     horizon_days: int = 28
     horizon_weeks: int = 13
@@ -78,9 +78,9 @@ class DemandSettings:
     spacing_days: int = 14
     """Days between origins; the last is one horizon before as_of."""
     memory_days: int = 4 * 364
-    """Older days are not learnt from."""
+    """Older days are not fitted on."""
     lstm: bool = False
-    """Whether a recurrent network takes part; it needs torch."""
+    """Whether a recurrent network is a candidate; it needs torch."""
     jobs: int = 1
     """Processes for models that are fitted one series at a time."""
 
@@ -96,9 +96,9 @@ class DemandForecast:
     accuracy: pd.DataFrame
     """One row for each period and series: how the chosen forecasts and their bands did."""
     combined: dict[str, dict[str, tuple[str, ...]]]
-    """Which methods each period combines for each kind of series."""
+    """Which methods each period combines for each class of series."""
     days: Panel
-    """The daily panel that was learnt from."""
+    """The daily panel that was fitted on."""
 
 
 def forecast(
@@ -112,18 +112,18 @@ def forecast(
 
     Values on or after as_of are not looked at. Units and revenue of the levels add up to the shop's, to the
     penny. `promotions` are level, key, day, discount, planned days included. The answer does not depend on
-    the order of rows. `run` may keep what methods answer, so that a killed run goes on (`checkpoints`). Raises
+    the order of rows. `run` may keep what methods answer, so that a killed run goes on (`checkpoints`). Raise
     ValueError on a broken frame (`series.daily_panel`).
-    """  # fmt: skip
+    """
     settings = settings or DemandSettings()
     panels = panels_of(series, as_of, settings, promotions)
-    contests = hold_contests(panels, settings, run)
-    rules = {period: contest.rules for period, contest in contests.items()}
+    evaluations = evaluate_candidates(panels, settings, run)
+    policies = {period: evaluation.policy for period, evaluation in evaluations.items()}
     return DemandForecast(
-        forecasts=forecasts_of(look_ahead_of(rules, panels, settings, run)),
-        backtest=by_period({period: contest.table for period, contest in contests.items()}),
-        accuracy=by_period({period: contest.accuracy for period, contest in contests.items()}),
-        combined={period: contest.choice.good for period, contest in contests.items()},
+        forecasts=forecast_rows(predict_panels(policies, panels, settings, run)),
+        backtest=by_period({period: evaluation.table for period, evaluation in evaluations.items()}),
+        accuracy=by_period({period: evaluation.accuracy for period, evaluation in evaluations.items()}),
+        combined={period: evaluation.choice.combined for period, evaluation in evaluations.items()},
         days=panels[DAY],
     )
 
@@ -140,85 +140,96 @@ def panels_of(
     return {DAY: days, WEEK: weeks} if weeks.size else {DAY: days}
 
 
-def hold_contests(
+def evaluate_candidates(
     panels: Mapping[str, Panel], settings: DemandSettings, run: Run = run_directly
-) -> dict[str, "Contest"]:
-    """The contest of each period."""
+) -> dict[str, "PeriodEvaluation"]:
+    """Evaluate the candidates of each period."""
     judged = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
     return {
-        period: hold_contest(
-            panel, contestants(settings.jobs, period == WEEK, settings.lstm), judged[period], settings, run
+        period: evaluate_period(
+            panel, candidates(settings.jobs, period == WEEK, settings.lstm), judged[period], settings, run
         )
         for period, panel in panels.items()
-    }  # fmt: skip
+    }
 
 
-def look_ahead_of(
-    rules: Mapping[str, Rules], panels: Mapping[str, Panel], settings: DemandSettings, run: Run = run_directly
-) -> dict[str, Outlook]:
-    """What the rules of each period say from the panels' end on; periods without rules or panel are left out."""
+def fit_policies(
+    evaluations: Mapping[str, "PeriodEvaluation"], settings: DemandSettings, fit: Fit = fit_directly
+) -> dict[str, ForecastPolicy]:
+    """Return the policy of each evaluation with the parameters of its models: what later forecasts need."""
+    return {
+        period: with_fitted_parameters(
+            evaluation.policy, evaluation.backtest.panel, candidates(settings.jobs, period == WEEK), fit
+        )
+        for period, evaluation in evaluations.items()
+    }
+
+
+def predict_panels(
+    policies: Mapping[str, ForecastPolicy],
+    panels: Mapping[str, Panel],
+    settings: DemandSettings,
+    run: Run = run_directly,
+) -> dict[str, ForecastResult]:
+    """Forecast each period by its policy from the panels' end on; periods without policy or panel are left out."""
     horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
     return {
-        period: look_ahead(
-            rules[period],
+        period: predict_panel(
+            policies[period],
             panel,
-            contestants(settings.jobs, period == WEEK, LSTM in rules[period].methods),
+            candidates(settings.jobs, period == WEEK, LSTM in policies[period].methods),
             horizons[period],
             run,
         )
         for period, panel in panels.items()
-        if period in rules
+        if period in policies
     }
 
 
-def rules_of(
-    contests: Mapping[str, "Contest"], settings: DemandSettings, learn: Learn = learn_directly
-) -> dict[str, Rules]:
-    """The rules of each contest, with what the models of one series have learnt: what later forecasts need."""
-    return {
-        period: taught(
-            contest.rules, contest.backtest.panel, contestants(settings.jobs, period == WEEK), learn
-        )
-        for period, contest in contests.items()
-    }  # fmt: skip
+def forecast_rows(results: Mapping[str, ForecastResult]) -> pd.DataFrame:
+    """Return forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
+    return by_period({period: result.forecasts for period, result in results.items()})
 
 
-def forecasts_of(outlooks: Mapping[str, Outlook]) -> pd.DataFrame:
-    """Forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
-    return by_period({period: outlook.forecasts for period, outlook in outlooks.items()})
-
-
-def contestants(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-    """Everyone in the contest of days, or of weeks, where the two that learn a calendar sum their days."""
+def candidates(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
+    """Return every candidate for days, or for weeks, where the two that know a calendar sum their days."""
     calendar: list[Method] = [CalendarRegression(), GlobalBoosting()]
     if weekly:
         calendar = [SummedDays(method) for method in calendar]
-    rules: list[Method] = [SeasonalNaive(), EightWeekMean(), IntermittentDemand()]
+    naive: list[Method] = [SeasonalNaive(), EightWeekMean(), IntermittentDemand()]
     networks: list[Method] = [GlobalLSTM()] if lstm else []
-    return [*rules, *calendar, *local_methods(jobs), *networks]
+    return [*naive, *calendar, *local_methods(jobs), *networks]
 
 
 @dataclass(frozen=True)
-class Contest:
-    """The contest of one period: how everyone did, and who was chosen."""
+class PeriodEvaluation:
+    """The evaluation of one period: how every candidate did, and which were chosen.
+
+    spacing: periods between origins.
+    """
 
     backtest: Backtest
     choice: Choice
-    outcomes: NDArray[np.str_]
+    series_class: NDArray[np.str_]
     spacing: int
-    """Periods between origins."""
 
     @property
-    def rules(self) -> Rules:
+    def policy(self) -> ForecastPolicy:
         """What is kept of it to forecast by, now and at later instants."""
         backtest = self.backtest
         origins = backtest.origins
-        return Rules(
-            keys=backtest.panel.keys, methods=backtest.methods, weights=self.choice.weights,
-            names=self.choice.names, outcomes=self.outcomes, good=self.choice.good,
+        return ForecastPolicy(
+            keys=backtest.panel.keys,
+            methods=backtest.methods,
+            weights=self.choice.weights,
+            names=self.choice.names,
+            series_class=self.series_class,
+            combined=self.choice.combined,
             first_origin=backtest.panel.dates[origins[0]] if origins.size else None,
-            paths=backtest.chosen(self.choice), actual=backtest.actual, variances=self._variances(),
-        )  # fmt: skip
+            paths=backtest.chosen(self.choice),
+            actual=backtest.actual,
+            variances=self._variances(),
+        )
 
     def _variances(self) -> Floats:
         """(series,) mean squared errors of the backtest; of a young series, the variance of its own values."""
@@ -235,7 +246,7 @@ class Contest:
 
     @property
     def held_out(self) -> pd.DataFrame:
-        """How the rule of choosing does on origins that it did not see: one row for each contested series.
+        """How the rule of choosing does on origins that it did not see: one row for each evaluated series.
 
         Chosen by the origins whose horizon had ended by the first of the last two, judged on these two; beside it
         both baselines on the same two. Columns: level, key, measure, method, mase, rmsse, smape, wape, bias. Empty
@@ -246,17 +257,19 @@ class Contest:
         if not known.size:
             return pd.DataFrame(columns=[*KEYS, "method", *MEASURES])
         early = replace(backtest, origins=origins[known], paths=backtest.paths[:, :, known])
-        choice = _with_rules(early.choose(self.outcomes, self.spacing), self.outcomes, backtest.methods)
+        choice = _with_fallbacks(
+            early.choose(self.series_class, self.spacing), self.series_class, backtest.methods
+        )
         late = np.einsum("sm,msoh->soh", choice.weights, backtest.paths[:, :, -2:])
-        said = {"chosen": late} | {
+        judged_paths = {"chosen": late} | {
             name: backtest.paths[backtest.methods.index(name)][:, -2:] for name in BASELINES
         }
-        judged = np.isin(self.outcomes, CONTESTED)
+        evaluated = np.isin(self.series_class, EVALUATED)
         parts = [
             backtest.panel.keys.assign(
                 method=name, **measures(paths, backtest.actual[:, -2:], *backtest.scales)
-            )[judged]
-            for name, paths in said.items()
+            )[evaluated]
+            for name, paths in judged_paths.items()
         ]
         return pd.concat(parts, ignore_index=True)
 
@@ -271,49 +284,51 @@ class Contest:
         paths, actual = backtest.chosen(self.choice), backtest.actual
         bands = [_bands_at(self, paths, actual, at) for at in range(backtest.origins.size)]
         judged = [at for at, band in enumerate(bands) if band is not None]
-        frame = panel.keys.assign(method=self.choice.names, outcome=self.outcomes, origins=len(judged))
+        frame = panel.keys.assign(method=self.choice.names, outcome=self.series_class, origins=len(judged))
         for level, low, high in ((80, 1, 3), (95, 0, 4)):
             lows, highs = (
                 np.stack([bands[at][:, :, column] for at in judged], axis=1)  # type: ignore[index]
                 if judged else np.full((len(panel), 1, 1), np.nan)
                 for column in (low, high)
             )  # fmt: skip
-            came = actual[:, judged] if judged else lows
-            frame[f"coverage_{level}"] = coverage(lows, highs, came)
+            known = actual[:, judged] if judged else lows
+            frame[f"coverage_{level}"] = coverage(lows, highs, known)
             frame[f"interval_score_{level}"] = (
-                interval_score(lows, highs, came, level / 100) / backtest.scales[0]
+                interval_score(lows, highs, known, level / 100) / backtest.scales[0]
             )
         return frame
 
 
-def _bands_at(contest: Contest, paths: Floats, actual: Floats, at: int) -> Floats | None:
+def _bands_at(evaluation: PeriodEvaluation, paths: Floats, actual: Floats, at: int) -> Floats | None:
     """Quantiles for origin number `at` from origins that had ended before it; None where there are too few."""
-    backtest = contest.backtest
+    backtest = evaluation.backtest
     ended = np.flatnonzero(backtest.origins + backtest.horizon <= backtest.origins[at])
     if ended.size < 2:
         return None
     pools = 1 if backtest.panel.step == 1 else 2
-    return conformal_quantiles(paths[:, at], paths[:, ended], actual[:, ended], contest.outcomes, pools)
+    return conformal_quantiles(
+        paths[:, at], paths[:, ended], actual[:, ended], evaluation.series_class, pools
+    )
 
 
-def hold_contest(
+def evaluate_period(
     panel: Panel, methods: Sequence[Method], judged: int, settings: DemandSettings, run: Run = run_directly
-) -> Contest:
+) -> PeriodEvaluation:
     """Backtest the methods over `judged` steps from each origin, and choose for each series."""
     spacing = max(1, settings.spacing_days // panel.step)
     origins = rolling_origins(panel.size, judged, spacing, settings.origins, DAYS_OF_RULE // panel.step)
-    outcomes = outcomes_of(panel, int(origins[0]) if origins.size else panel.size)
+    series_class = classify_series(panel, int(origins[0]) if origins.size else panel.size)
     backtest = Backtest.run(panel, methods, origins, judged, run)
-    choice = _with_rules(backtest.choose(outcomes, spacing), outcomes, backtest.methods)
-    return Contest(backtest, choice, outcomes, spacing)
+    choice = _with_fallbacks(backtest.choose(series_class, spacing), series_class, backtest.methods)
+    return PeriodEvaluation(backtest, choice, series_class, spacing)
 
 
-def _with_rules(choice: Choice, outcomes: NDArray[np.str_], methods: Sequence[str]) -> Choice:
-    """Series that are not in the contest get the rule of their outcome."""
+def _with_fallbacks(choice: Choice, series_class: NDArray[np.str_], methods: Sequence[str]) -> Choice:
+    """Give series that are not evaluated the fixed rule of their class."""
     weights, names = choice.weights.copy(), np.array(choice.names, dtype=object)
-    follow_outcomes(weights, names, outcomes, methods)
-    good = {kind: kept for kind, kept in choice.good.items() if kind in CONTESTED}
-    return replace(choice, weights=weights, names=tuple(names), good=good)
+    apply_fallbacks(weights, names, series_class, methods)
+    combined = {name: kept for name, kept in choice.combined.items() if name in EVALUATED}
+    return replace(choice, weights=weights, names=tuple(names), combined=combined)
 
 
 def by_period(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Methods that forecast all series of a panel at once: rules, intermittent demand, regression, boosting.
+"""Methods that forecast all series of a panel at once: naive baselines, intermittent demand, regression, boosting.
 
 Belongs here: what is one array operation for all series. Does not: models of one series (`local_methods`).
 
@@ -25,7 +25,7 @@ RATIO_LIMIT = 8.0
 
 
 class Method(Protocol):
-    """What takes part in the contest."""
+    """What can be a candidate."""
 
     @property
     def name(self) -> str:
@@ -74,8 +74,8 @@ class IntermittentDemand:
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
-        learnt = int(origins[0])
-        is_open = panel.open_weekdays(learnt)
+        start = int(origins[0])
+        is_open = panel.open_weekdays(start)
         open_days = is_open[:, panel.weekdays] if panel.step == 1 else np.ones(panel.values.shape, dtype=bool)
         open_days = open_days & ~panel.shut & np.isfinite(panel.values)
         best = np.full(len(panel), np.inf)

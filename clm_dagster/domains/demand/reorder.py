@@ -1,7 +1,7 @@
 """When and how much to reorder: safety stock from the forecast's own quantiles.
 
-Belongs here: from daily forecasts of units to a reorder point for each day. Does not: forecasts, stock on
-hand (no source has it).
+Belongs here: the rows of `marts.reorder_points`, from daily forecasts of units to a reorder point for each day. Does
+not: forecasts, stock on hand (no source has it).
 
 Order when stock on hand and on the way falls to the reorder point: what is sold in the lead time, and a
 safety stock so that with the probability `service_level` nothing runs out in it (cycle service; Silver,
@@ -16,7 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from clm_dagster.domains.demand.model import DAY
+from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.domains.demand.served import REGISTERED
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.statistics.forecasting.css import Floats
 
 UPPER = {0.5: "q50", 0.9: "q90", 0.975: "q975"}
@@ -34,6 +39,25 @@ class ReorderSettings:
     """Days from order to shelf."""
     service_level: float = 0.95
     """Probability of no shortage during a lead time, above .5 and below 1."""
+
+
+def reorder(work: Work[ReorderSettings], forecasts: pd.DataFrame) -> TableOutput:
+    """Return reorder points by the daily forecasts of a snapshot and the errors of the model that made them."""
+    if forecasts.empty:
+        return TableOutput(pd.DataFrame(columns=work.columns))
+    version = forecasts["model_version"].iloc[0]
+    policy = REGISTERED.load(work.tracking, version)[DAY]
+    rows = reorder_points(forecasts, _widening_by_product(policy, work.settings), work.settings)
+    found = rows.rename(columns={"key": "product_id"}).assign(
+        model_name=forecasts["model_name"].iloc[0], model_version=version
+    )
+    return TableOutput(found[work.columns], {"products": int(found["product_id"].nunique())})
+
+
+def _widening_by_product(policy: ForecastPolicy, settings: ReorderSettings) -> pd.Series:
+    wide = pd.Series(widening(policy.paths, policy.actual, settings.lead_days), policy.keys["key"])
+    products = (policy.keys["level"] == "product") & (policy.keys["measure"] == "units")
+    return wide[products.to_numpy()]
 
 
 def widening(paths: Floats, actual: Floats, lead_days: int) -> Floats:

@@ -1,4 +1,4 @@
-"""The rules of demand as scikit-learn and MLflow see them: one estimator, from a history to its forecasts.
+"""The policies of demand as scikit-learn and MLflow see them: one estimator, from a history to its forecasts.
 
 Belongs here: the way into MLflow and back. Does not: MLflow itself, how forecasts are made.
 
@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from clm_dagster.domains.demand.model import DAY, DemandSettings, forecasts_of, look_ahead_of, panels_of
-from clm_dagster.domains.demand.rules import Rules
+from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.policy import ForecastPolicy
+from clm_dagster.domains.demand.queries import MODEL
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.platform.trained_models.registered import PACKAGES, RegisteredModel
 from clm_dagster.statistics.forecasting.css import Floats
 
-TRUSTED = ("clm_dagster.domains.demand.served.DemandForecaster", "numpy.dtype")
-PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "statsmodels", "skops")
 _EXAMPLE_DAYS, _EXAMPLE_SERIES = 120, 2
 
 
@@ -30,26 +30,32 @@ class DemandForecaster(BaseEstimator):
         self.about = about
 
     def fit(self, x: pd.DataFrame, y: object = None) -> "DemandForecaster":
-        """It is fitted already: a contest makes it."""
+        """It is fitted already: an evaluation makes it."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
         """From level, key, measure, day, value to period, level, key, measure, date, mean, q025 to q975 and more."""
         as_of = (pd.to_datetime(x["day"]).max() + pd.Timedelta(days=1)).date()
         settings = DemandSettings()
-        return forecasts_of(look_ahead_of(to_rules(self), panels_of(x, as_of, settings), settings))
+        return forecast_rows(predict_panels(unpack(self), panels_of(x, as_of, settings), settings))
 
 
-def served(rules: Mapping[str, Rules]) -> DemandForecaster:
-    """The rules of each period as one estimator."""
-    arrays = {f"{period}/{name}": array for period, r in rules.items() for name, array in r.arrays().items()}
-    return DemandForecaster(arrays, json.dumps({period: r.about() for period, r in rules.items()}))
+def pack(policies: Mapping[str, ForecastPolicy]) -> DemandForecaster:
+    """Return the policies of all periods as one estimator."""
+    arrays = {
+        f"{period}/{name}": array
+        for period, policy in policies.items()
+        for name, array in policy.arrays().items()
+    }
+    return DemandForecaster(
+        arrays, json.dumps({period: policy.about() for period, policy in policies.items()})
+    )
 
 
-def to_rules(estimator: DemandForecaster) -> dict[str, Rules]:
-    """The rules that `served` took apart."""
+def unpack(estimator: DemandForecaster) -> Mapping[str, ForecastPolicy]:
+    """Return the policies that `pack` took apart."""
     return {
-        period: Rules.from_parts(
+        period: ForecastPolicy.from_parts(
             about,
             {
                 name.removeprefix(f"{period}/"): np.asarray(array)
@@ -61,9 +67,18 @@ def to_rules(estimator: DemandForecaster) -> dict[str, Rules]:
     }
 
 
-def example(series: pd.DataFrame, rules: Mapping[str, Rules]) -> pd.DataFrame:
-    """The last days of two series, as the served model takes them."""
-    wanted = rules[DAY].keys.head(_EXAMPLE_SERIES)
+REGISTERED = RegisteredModel(
+    MODEL,
+    pack=pack,
+    unpack=unpack,
+    trusted=("clm_dagster.domains.demand.served.DemandForecaster", "numpy.dtype"),
+    packages=(*PACKAGES, "statsmodels"),
+)
+
+
+def example(series: pd.DataFrame, policies: Mapping[str, ForecastPolicy]) -> pd.DataFrame:
+    """Return the last days of two series, as the served model takes them."""
+    wanted = policies[DAY].keys.head(_EXAMPLE_SERIES)
     rows = series.merge(wanted[KEYS], on=KEYS)
     days = pd.to_datetime(rows["day"])
     rows = rows.assign(day=days, value=rows["value"].astype(float))

@@ -156,7 +156,8 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
             create_tables(connection, source.contract.values())
             with connection.transaction():
                 load_days(connection, source, deliveries, "events", keys, context.run.run_id)
-            results = run_checks(connection, project, node, batch.where("event_at"))
+            by_day = {key: batch_of([key]).where("event_at") for key in keys}
+            results = run_checks(connection, project, node, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
             results.append(ledger_result(connection, EVENTS, deliveries, source.contract["events"], days))
             results.append(share_result(connection, EVENTS, days))

@@ -9,25 +9,11 @@ from clm_dagster.statistics.clustering import STABLE
 STABILITY, TASTES, COVERAGE = "personas_are_stable", "categories_are_known", "a_model_was_trained_by_then"
 
 
-def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a training."""
-    return [
-        dg.AssetCheckSpec(
-            STABILITY, asset=key,
-            description=f"K-means on resampled customers finds the same personas (Rand index >= {STABLE:g}).",
-        ),
-        dg.AssetCheckSpec(TASTES, asset=key, description="Products have categories, so personas know tastes."),
-    ]  # fmt: skip
-
-
-def specs_of_scores(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of an assignment."""
-    return [
-        dg.AssetCheckSpec(
-            COVERAGE, asset=key,
-            description="There is a model that was trained at or before as_of; else the table has no rows.",
-        )
-    ]  # fmt: skip
+TRAINING = {
+    STABILITY: f"K-means on resampled customers finds the same personas (Rand index >= {STABLE:g}).",
+    TASTES: "Products have categories, so personas know tastes.",
+}
+ASSIGNMENT = {COVERAGE: "There is a model that was trained at or before as_of; else the table has no rows."}
 
 
 def check_training(trained: Trained, has_categories: bool, as_of: str) -> list[dg.AssetCheckResult]:

@@ -3,7 +3,7 @@
 Belongs here: the list of what the domain offers. Does not: how any of it works.
 """
 
-from clm_dagster.domains.personas.assets import persona_assets, persona_tables
+from clm_dagster.domains.personas.tables import persona_tables
 from clm_dagster.platform.domain import Domain, Shop
 
 
@@ -12,5 +12,4 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="personas",
         tables=persona_tables(shop.project),
-        assets=persona_assets(shop.project, shop.settings),
     )

@@ -42,7 +42,7 @@ class CandidateError(ValueError):
 
 
 class Recommender(Protocol):
-    """What every candidate can do; `name` is its row in the contest's table."""
+    """What every candidate can do; `name` is that of its results."""
 
     name: str
 

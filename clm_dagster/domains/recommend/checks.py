@@ -1,7 +1,10 @@
-"""What the checks of this room say, in words."""
+"""What the checks of recommendations say, in words, and the faults of lists that they count.
+
+Belongs here: descriptions and results of the domain's own checks. Does not: those that every trained model has
+(`platform.trained_models.checks`).
+"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -10,11 +13,7 @@ from numpy.typing import NDArray
 
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.metrics import stored
-from clm_dagster.platform.trained_models.checks import check_contest, contest_specs, coverage_specs, warn
-from clm_dagster.statistics.evaluation import Verdict
-
-if TYPE_CHECKING:
-    from clm_dagster.domains.recommend.model import ContestResult
+from clm_dagster.platform.trained_models.checks import warn
 
 EVERYONE, ALIVE, ONCE, FRESH = (
     "every_customer_has_lists",
@@ -23,48 +22,14 @@ EVERYONE, ALIVE, ONCE, FRESH = (
     "discover_holds_nothing_bought",
 )
 RULES = "rules_could_be_made"
-
-
-def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a training."""
-    return contest_specs(
-        key, "The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0."
-    )
-
-
-def specs_of_lists(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of the recommendations."""
-    return [
-        *coverage_specs(key),
-        dg.AssetCheckSpec(EVERYONE, asset=key, description="Every customer known at as_of has both lists."),
-        dg.AssetCheckSpec(
-            ALIVE, asset=key,
-            description="Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",
-        ),
-        dg.AssetCheckSpec(ONCE, asset=key, description="No product stands twice on one list of a customer."),
-        dg.AssetCheckSpec(FRESH, asset=key, description="No product on discover had been bought by the customer."),
-    ]  # fmt: skip
-
-
-def specs_of_rules(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of a table of products that go together."""
-    return [
-        dg.AssetCheckSpec(
-            RULES, asset=key, description="There were baskets enough to say what goes with what."
-        )
-    ]
-
-
-def check_training(
-    as_of: str, result: "ContestResult", then: Verdict, now: Verdict
-) -> list[dg.AssetCheckResult]:
-    """Results of the checks of a training that held its contest."""
-    left = "".join(f" Without {name}: {why}." for name, why in result.left_out.items())
-    held = (
-        f"{len(result.entrants)} methods, judged on {result.customers} customers of the "
-        f"{result.ranker.settings.horizon_days} days from {result.judged_at} on.{left}"
-    )
-    return check_contest(as_of, held, then.accepted, str(now))
+GATE = "The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0."
+LISTED = {
+    EVERYONE: "Every customer known at as_of has both lists.",
+    ALIVE: "Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",
+    ONCE: "No product stands twice on one list of a customer.",
+    FRESH: "No product on discover had been bought by the customer.",
+}
+TOGETHER = {RULES: "There were baskets enough to say what goes with what."}
 
 
 @dataclass(frozen=True)
@@ -94,8 +59,10 @@ class Faults:
 def faults_of(
     lists: pd.DataFrame, past: Interactions, active: NDArray[np.bool_], known: NDArray[np.bool_]
 ) -> Faults:
-    """Look up the lists of some customers. lists: columns of `everyones_lists`; active: which products were sold
-    lately; known: which of past.customers the snapshot knows. Buyers whom it does not know have lists as well.
+    """Count what is wrong with the lists of some customers.
+
+    lists: columns of `everyones_lists`. active: which products were sold lately. known: which of past.customers the
+    snapshot knows; buyers whom it does not know have lists as well.
     """
     # Each id is looked up once: among a million of them a look costs more than counting.
     person, people = pd.factorize(lists["customer_id"])
@@ -116,7 +83,7 @@ def faults_of(
 
 
 def check_lists(as_of: str, faults: Faults, customers: int, active_days: int) -> list[dg.AssetCheckResult]:
-    """Results of the checks of the lists of so many customers."""
+    """Return the results of the checks of the lists of so many customers."""
     lacking = customers - faults.complete
     return [
         warn(EVERYONE, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
@@ -135,7 +102,7 @@ def check_lists(as_of: str, faults: Faults, customers: int, active_days: int) ->
 
 
 def check_rules(as_of: str, problem: str | None) -> list[dg.AssetCheckResult]:
-    """The result of the check of a table of products that go together."""
+    """Return the result of the check of a table of products that go together."""
     return [warn(RULES, problem is None, f"{as_of}: {problem or 'made'}")]
 
 

@@ -1,6 +1,7 @@
-"""Lists for customers of whom nothing is known but where they are: no order before as_of, or no id at all.
+"""Lists for people of whom nothing is known but where they are: no order before as_of, or no id at all.
 
-Belongs here: popularity by group, shrunk. Does not: customers with a purchase; they have candidates of their own.
+Belongs here: popularity by group, shrunk, and the lists of groups. Does not: customers with a purchase; they have
+candidates of their own.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import pandas as pd
 from scipy import sparse
 
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.similarity import Scores
+from clm_dagster.domains.recommend.reasons import popular_reasons
+from clm_dagster.domains.recommend.similarity import Scores, top
 
 SHRINKAGE = 200.0
 GROUPS = ("country", "segment")
@@ -78,3 +80,30 @@ class ColdStart:
                 parts.append(np.vstack([shares.to_numpy(), self.shop])[rows])
         mean = np.mean(parts, axis=0) if parts else np.tile(self.shop, (len(customers), 1))
         return np.where(self.active, mean, 0).astype(np.float32)
+
+
+def group_lists(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return one list for each of the groups: rank, product_id, score, reason, and the groups' columns."""
+    place, product, score = top(start.score(groups), count)
+    # Of a group that nobody has bought in, nothing is known but the whole shop's list.
+    known = groups.apply(lambda column: column.where(column.isin(start.bought_in(str(column.name)))))
+    where = np.array([_place(known.iloc[i]) for i in range(len(groups))], dtype=object)
+    buyers = popular_reasons(past, product, where=" of the whole shop")
+    lists = pd.DataFrame(
+        {
+            "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,
+            "product_id": past.products[product],
+            "score": score.astype(float),
+            "reason": "popular" + where[place] + "; " + buyers,
+        }
+    )
+    return lists.join(groups.iloc[place].reset_index(drop=True))
+
+
+def _place(group: pd.Series) -> str:
+    parts = []
+    if isinstance(group.get("country"), str):
+        parts.append(f"in {group['country']}")
+    if isinstance(group.get("segment"), str):
+        parts.append(f"with {group['segment']} customers")
+    return (" " + " ".join(parts)) if parts else ""

@@ -3,7 +3,7 @@
 Belongs here: the list of what the domain offers. Does not: how any of it works.
 """
 
-from clm_dagster.domains.recommend.assets import recommend_assets, recommend_tables
+from clm_dagster.domains.recommend.tables import recommend_tables
 from clm_dagster.platform.domain import Domain, Shop
 
 
@@ -12,5 +12,4 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="recommend",
         tables=recommend_tables(shop.project, shop.settings),
-        assets=recommend_assets(shop.project, shop.settings),
     )

@@ -1,4 +1,4 @@
-"""The contest of one test instant: lists of every method in, a table, its intervals and a verdict out.
+"""How good the lists of every method are at one instant: lists in, a table, its intervals and a verdict out.
 
 Belongs here: what is compared with what. Does not: how a list is made (`ranking`, `candidates`), formulas (`metrics`).
 
@@ -33,7 +33,7 @@ from clm_dagster.domains.recommend.metrics import (
     padded,
     window_truth,
 )
-from clm_dagster.statistics.evaluation import ContestError, Difference, Verdict
+from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
 
 # What a list must beat, and the products that count for it.
 BASELINES = {"next_best": "buy_again", "discover": "popularity"}
@@ -43,7 +43,7 @@ TARGETS = {"window": False, "next_basket": True}
 
 @dataclass(frozen=True)
 class Judged:
-    """Outcome of a contest.
+    """How good lists were.
 
     table: one row for each method, list and target (window, next_basket): customers; ndcg, recall and hit with
     _low and _high, 95% by the bootstrap over customers; coverage and novelty of the lists. by_segment: method, list,
@@ -85,12 +85,12 @@ def judge_lists(
     lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
     `candidate_lists` give them; both baselines must be among them. segments: customer_id -> segment at as_of, each
     customer once; one without has the segment "unknown". among: these customers alone are judged. Coverage is of
-    the products sold in `active_days`. Raises ContestError where a baseline is missing and NoPurchases where nothing
+    the products sold in `active_days`. Raises EvaluationError where a baseline is missing and NoPurchases where nothing
     was bought in the window.
     """
     absent = sorted(set(BASELINES.values()) - set(lists))
     if absent:
-        raise ContestError(
+        raise EvaluationError(
             f"lists of {', '.join(absent)} are missing: a contest without its baselines shows nothing"
         )
     rows, parts = [], []

@@ -1,10 +1,10 @@
 """The lists of every customer at one as_of, with a reason for each place. Pure: frames in, frames out.
 
-Belongs here: who gets whose lists, blocks of customers. Does not: a single list (`ranking`, `cold`), SQL.
+Belongs here: which method lists for whom, blocks of customers. Does not: a single list (`ranking`, `cold`), the table
+(`recommendations`), SQL.
 
-Customers who have bought are ranked by the model; where there is none, by the dumb rule `buy_again`. Those who have
-not (signed up, or only ever returned) get what is popular where they are: `cold_start`. So do visitors whom nobody
-knows, by their country.
+Customers who have bought are ranked by the model; where there is none, by the naive baseline `buy_again`. Those who
+have not (signed up, or only ever returned) get what is popular where they are: `cold_start`.
 """
 
 from collections import deque
@@ -18,51 +18,61 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.recommend.candidates import LISTS, BuyAgain, ItemNeighbours, candidate_lists
-from clm_dagster.domains.recommend.cold import ColdStart
+from clm_dagster.domains.recommend.cold import ColdStart, group_lists
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
 from clm_dagster.domains.recommend.ranking import Ranker
-from clm_dagster.domains.recommend.reasons import Explainer, names_of, popular_reasons
-from clm_dagster.domains.recommend.similarity import top
+from clm_dagster.domains.recommend.reasons import Explainer, names_of
 
 FALLBACK, COLD = "buy_again", "cold_start"
-ANYWHERE = "all"
+# The version of the model behind a list that no model made.
+NO_VERSION = "none"
 # Customers of a part.
 PEOPLE = 5_000
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
 
 @dataclass(frozen=True)
-class Ways:
-    """How lists are made: the model (None where there is none), places in a list, days until discontinued, threads."""
+class ListSettings:
+    """What a user may choose of lists.
 
-    ranker: Ranker | None
+    count: places in a list. active_days: a product without a sale for longer is on none. horizon_days: of the model.
+    """
+
     count: int = 10
     active_days: int = 90
-    threads: int = 1
+    horizon_days: int = 60
 
 
 def everyones_lists(
-    past: Interactions, customers: pd.DataFrame, products: pd.DataFrame, ways: Ways
+    past: Interactions,
+    customers: pd.DataFrame,
+    products: pd.DataFrame,
+    settings: ListSettings,
+    ranker: Ranker | None = None,
+    threads: int = 1,
 ) -> Iterator[pd.DataFrame]:
-    """Both lists of every customer, a few thousand customers at a time, those who have bought first.
+    """Yield both lists of every customer, a few thousand customers at a time, those who have bought first.
 
     Each part has customer_id, list, rank, product_id, score, reason, method, sorted by customer, list and rank; what
     a customer has is in one part. customers: customer_id, country, segment, one row for each known customer.
-    products: product_id, name, category. method: the ranker's name, buy_again or cold_start.
+    products: product_id, name, category. ranker: the model, None where there is none. method: the ranker's name,
+    buy_again or cold_start.
     """
-    if not past.sold_within(ways.active_days).any():
+    if not past.sold_within(settings.active_days).any():
         return
-    parts = [_buyers(past, names_of(products), ways)]
+    parts = [_buyers(past, names_of(products), settings, ranker, threads)]
     cold = customers[past.rows_of(customers["customer_id"].astype(str).to_numpy(object)) < 0]
     if len(cold):
-        parts.append(_cold(past, customers, cold.sort_values("customer_id"), ways))
+        parts.append(_cold(past, customers, cold.sort_values("customer_id"), settings))
     for part in chain(*parts):
         yield part[COLUMNS]
 
 
-def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.DataFrame]:
-    """Lists of those who have bought."""
-    list_some, items, method = _way(past, ways)
+def _buyers(
+    past: Interactions, names: pd.Series, settings: ListSettings, ranker: Ranker | None, threads: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the lists of those who have bought."""
+    list_some, items, method = _method(past, settings, ranker)
     explainer = Explainer(past, items.similarity, names)
 
     def listed(rows: Ints) -> pd.DataFrame:
@@ -82,15 +92,14 @@ def _buyers(past: Interactions, names: pd.Series, ways: Ways) -> Iterator[pd.Dat
         )
 
     numbers = np.arange(past.shape[0], dtype=np.int64)
-    yield from _in_turn(
-        listed, [numbers[i : i + PEOPLE] for i in range(0, len(numbers), PEOPLE)], ways.threads
-    )
+    blocks = [numbers[i : i + PEOPLE] for i in range(0, len(numbers), PEOPLE)]
+    yield from _in_turn(listed, blocks, threads)
 
 
 def _in_turn(
     work: Callable[[Ints], pd.DataFrame], blocks: Sequence[Ints], threads: int
 ) -> Iterator[pd.DataFrame]:
-    """The results of some threads in the order of `blocks`; they run ahead by no more blocks than there are threads."""
+    """Yield the results in the order of `blocks`; threads run ahead by no more blocks than there are threads."""
     # Each block in one thread: what scikit-learn would start beside it only waits.
     with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
         waiting: deque[Future[pd.DataFrame]] = deque()
@@ -102,29 +111,30 @@ def _in_turn(
             yield waiting.popleft().result()
 
 
-def _way(past: Interactions, ways: Ways) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
-    """What lists some buyers, the similar products that explain the lists, and the method's name."""
-    ranker = ways.ranker
+def _method(
+    past: Interactions, settings: ListSettings, ranker: Ranker | None
+) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
+    """Return what lists some buyers, the similar products that explain the lists, and the method's name."""
     if ranker is None:
-        rule = BuyAgain().fit(past)
+        baseline = BuyAgain().fit(past)
         return (
-            lambda rows: candidate_lists(rule, past, rows, ways.count, ways.active_days),
+            lambda rows: candidate_lists(baseline, past, rows, settings.count, settings.active_days),
             ItemNeighbours().fit(past),
             FALLBACK,
         )
     prepared = ranker.prepared(past)
     items = next(r for r in prepared.recommenders if isinstance(r, ItemNeighbours))
-    return lambda rows: ranker.lists(past, rows, ways.count, prepared), items, ranker.name
+    return lambda rows: ranker.lists(past, rows, settings.count, prepared), items, ranker.name
 
 
 def _cold(
-    past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, ways: Ways
+    past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, settings: ListSettings
 ) -> Iterator[pd.DataFrame]:
-    """Lists of customers without a purchase: one for each country and segment, the same for all who share them."""
+    """Yield lists of customers without a purchase: the same for all who share a country and a segment."""
     known = [name for name in ("country", "segment") if cold[name].notna().any()]
-    start = ColdStart(active_days=ways.active_days, groups=known).fit(past, customers)
+    start = ColdStart(active_days=settings.active_days, groups=known).fit(past, customers)
     groups = cold[known].drop_duplicates().reset_index(drop=True) if known else pd.DataFrame(index=[0])
-    lists = _of_groups(past, start, groups, ways.count)
+    lists = group_lists(past, start, groups, settings.count)
     # Marked, since nothing of this customer's own stands behind it.
     lists["reason"] = "no purchase of this customer yet: " + lists["reason"]
     lists = lists.assign(method=COLD)
@@ -133,46 +143,3 @@ def _cold(
         found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
         both = pd.concat([found.assign(list=name) for name in LISTS])
         yield both.sort_values(["customer_id", "list", "rank"], ignore_index=True)
-
-
-def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
-    """What to show to people of whom no more is known than a country: country, rank, product_id, score, reason.
-
-    One list for each country of customers, and one for ANYWHERE, which holds for all others. Sorted by both.
-    """
-    if not past.sold_within(active_days).any():
-        return pd.DataFrame(columns=["country", "rank", "product_id", "score", "reason"])
-    start = ColdStart(active_days=active_days, groups=["country"]).fit(past, customers)
-    countries = [None, *sorted(set(customers["country"].dropna()) - {ANYWHERE})]
-    lists = _of_groups(past, start, pd.DataFrame({"country": pd.Series(countries, dtype=object)}), count)
-    lists["country"] = lists["country"].fillna(ANYWHERE)
-    return lists.sort_values(["country", "rank"], ignore_index=True)
-
-
-def _of_groups(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:
-    """One list for each of the groups: their columns, rank, product_id, score, reason."""
-    place, product, score = top(start.score(groups), count)
-    # Of a group that nobody has bought in, nothing is known but the whole shop's list.
-    told = groups.apply(lambda column: column.where(column.isin(start.bought_in(str(column.name)))))
-    where = np.array([_place(told.iloc[i]) for i in range(len(groups))], dtype=object)
-    lists = pd.DataFrame(
-        {
-            "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,
-            "product_id": past.products[product],
-            "score": score.astype(float),
-            "reason": "popular"
-            + where[place]
-            + "; "
-            + popular_reasons(past, product, where=" of the whole shop"),
-        }
-    )
-    return lists.join(groups.iloc[place].reset_index(drop=True))
-
-
-def _place(group: pd.Series) -> str:
-    told = []
-    if isinstance(group.get("country"), str):
-        told.append(f"in {group['country']}")
-    if isinstance(group.get("segment"), str):
-        told.append(f"with {group['segment']} customers")
-    return (" " + " ".join(told)) if told else ""

@@ -138,7 +138,7 @@ def _mean(_: Floats, values: Floats) -> float:
 
 
 def _both_classes(count: int) -> Floats:
-    # The contest's bootstrap draws again when a resample lacks a class; a mean needs no class, so any two do.
+    # The shared bootstrap draws again when a resample lacks a class; a mean needs no class, so any two do.
     if count < 2:
         raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
     return (np.arange(count) % 2).astype(np.float64)

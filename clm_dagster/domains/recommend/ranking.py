@@ -32,7 +32,7 @@ from clm_dagster.domains.recommend.features import YEAR, PairFeatures
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly
 from clm_dagster.domains.recommend.metrics import K, NoPurchases, stored, window_truth
 from clm_dagster.domains.recommend.similarity import Scores, blocks
-from clm_dagster.statistics.evaluation import ContestError
+from clm_dagster.statistics.evaluation import EvaluationError
 
 SEED = 20111209
 # Features, whether it was bought, and weights of candidates; and those of several training instants.
@@ -79,7 +79,7 @@ def default_recommenders(products: pd.DataFrame) -> list[Recommender]:
 def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tuple[date, ...]:
     """The instants that teach a ranker used at as_of, oldest first; their labels end at as_of or before.
 
-    first_day: that of the first purchase of a known customer. Raises ContestError where none has `history_days`
+    first_day: that of the first purchase of a known customer. Raises EvaluationError where none has `history_days`
     behind it.
     """
     last = as_of - timedelta(days=settings.horizon_days)
@@ -89,7 +89,7 @@ def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tup
     earliest = first_day + timedelta(days=settings.history_days)
     found = tuple(sorted(day for day in days if day >= earliest))
     if not found:
-        raise ContestError(
+        raise EvaluationError(
             f"no instant from which a ranker at {as_of} could learn: it needs {settings.history_days} days of past "
             f"from {first_day} on and {settings.horizon_days} days to look ahead; take buy_again until "
             f"{earliest + (as_of - last)}"
@@ -112,7 +112,7 @@ class Ranker:
         """Learn from purchases before past.as_of. products: of `product_words`.
 
         taught: examples by instant that another ranker of the same settings made of the same purchases; those that
-        are missing are added. They hold for any as_of at which their label is known. Raises ContestError where no
+        are missing are added. They hold for any as_of at which their label is known. Raises EvaluationError where no
         training instant has a customer who came back.
         """
         self.products = products
@@ -123,7 +123,7 @@ class Ranker:
         self.days = tuple(day for day in days if taught[day])
         parts = [part for day in days for part in taught[day]]
         if not parts:
-            raise ContestError(
+            raise EvaluationError(
                 f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
                 f"a ranker at {past.as_of} has nothing to learn from: take buy_again"
             )
@@ -206,7 +206,7 @@ class Ranker:
             return np.zeros(0, dtype=np.float32)
         missing = [name for name in self.columns if name not in x]
         if missing:
-            raise ContestError(
+            raise EvaluationError(
                 f"the ranker was trained on {', '.join(missing)}, which this version does not make any more; train it "
                 "again (models.recommender_model)"
             )

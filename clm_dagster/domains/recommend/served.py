@@ -1,9 +1,9 @@
-"""A ranker as scikit-learn and MLflow see it: one estimator that holds its models, and says chances of pairs.
+"""The ranker as it is registered: one scikit-learn estimator that holds its models and predicts chances of pairs.
 
 Belongs here: the way into MLflow and back. Does not: MLflow itself, fitting, lists of customers.
 
 Its columns are the features of a pair of a customer and a product (`features`); lists need the shop's purchases and
-are made by `marts.recommendations`. Beside the fitted classifiers everything is JSON, so that the file in MLflow
+are made by `recommendations`. Beside the fitted classifiers everything is JSON, so that the file in MLflow
 (skops) holds no code and no type but scikit-learn's and those of `TRUSTED`.
 """
 
@@ -17,7 +17,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.recommend.binning import places
+from clm_dagster.domains.recommend.queries import MODEL
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.platform.trained_models.registered import RegisteredModel
 
 # What a file may hold beyond scikit-learn's own types: ours, and what its trees are made of.
 TRUSTED = (
@@ -29,7 +31,6 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
-PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 
 
 class PairChance(BaseEstimator):
@@ -40,7 +41,7 @@ class PairChance(BaseEstimator):
         self.about = about
 
     def fit(self, x: pd.DataFrame, y: Any = None) -> "PairChance":
-        """It is fitted already: a contest makes it."""
+        """Return itself: the models are fitted already."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
@@ -50,8 +51,8 @@ class PairChance(BaseEstimator):
         return pd.DataFrame({"chance": np.mean(chances, axis=0)}, index=x.index)
 
 
-def served(ranker: Ranker) -> PairChance:
-    """The ranker as one estimator."""
+def pack(ranker: Ranker) -> PairChance:
+    """Return the ranker as one estimator."""
     about = {
         "edges": ranker.edges,
         "settings": asdict(ranker.settings),
@@ -60,17 +61,19 @@ def served(ranker: Ranker) -> PairChance:
     return PairChance(list(ranker.models), json.dumps(about))
 
 
-def to_ranker(estimator: PairChance, products: pd.DataFrame) -> Ranker:
-    """The ranker that `served` took apart. products: product_id, name, category of the shop that is scored."""
+def unpack(estimator: PairChance) -> Ranker:
+    """Return the ranker that `pack` took apart, but for its products: whoever makes lists sets those of then."""
     about = json.loads(estimator.about)
     ranker = Ranker(RankerSettings(**about["settings"]))
-    ranker.products = products
     ranker.edges = about["edges"]
     ranker.days = tuple(date.fromisoformat(day) for day in about["days"])
     ranker.models = list(estimator.members)
     return ranker
 
 
+REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
+
+
 def example(features: pd.DataFrame, rows: int = 5) -> pd.DataFrame:
-    """The first pairs as the served model takes them: numbers as float, so that one may be missing."""
+    """Return the first pairs as the registered model takes them: numbers as float, so that one may be missing."""
     return features.head(rows).reset_index(drop=True).astype(np.float64)

@@ -1,16 +1,55 @@
-"""Similar products for every product: what the same customers buy, and what reads alike where too few have.
+"""Similar products for every product: the rows of `marts.similar_products`.
 
-Belongs here: the table of similar products. Does not: lists for customers (`ranking`).
+Belongs here: what the same customers buy, and what reads alike where too few have bought it. Does not: lists for
+customers (`ranking`), SQL (`queries`).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from clm_dagster.domains.recommend.candidates import product_words
 from clm_dagster.domains.recommend.interactions import Interactions
+from clm_dagster.domains.recommend.queries import read_past, read_products
 from clm_dagster.domains.recommend.similarity import Weights, cells, neighbours, weighted
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading, Work
 
 BUYERS = 20.0
+
+
+@dataclass(frozen=True)
+class SimilarSettings:
+    """What a user may choose of similar products: days without a sale until one is on no list; places in a list."""
+
+    active_days: int = 90
+    count: int = 10
+
+
+@dataclass(frozen=True)
+class CatalogueInputs:
+    """Purchases (None where there is none), and products' names."""
+
+    past: Interactions | None
+    products: pd.DataFrame
+
+
+def read_catalogue(reading: Reading[SimilarSettings]) -> CatalogueInputs:
+    """Read who bought what, and what products are called."""
+    return CatalogueInputs(
+        read_past(reading.connection, reading.as_of),
+        read_products(reading.connection, reading.project, reading.as_of),
+    )
+
+
+def list_similar(work: Work[SimilarSettings], inputs: CatalogueInputs) -> TableOutput:
+    """Return the products most like each product."""
+    if inputs.past is None:
+        return TableOutput(pd.DataFrame(columns=work.columns))
+    settings = work.settings
+    rows = similar_products(inputs.past, inputs.products, settings.count, active_days=settings.active_days)
+    return TableOutput(rows[work.columns], {"products": int(rows["product_id"].nunique())})
 
 
 def similar_products(
@@ -23,7 +62,7 @@ def similar_products(
     weights: Weights = "tfidf",
     pool: int = 200,
 ) -> pd.DataFrame:
-    """The `count` products most like each: product_id, rank, similar_product_id, score, by_customers, by_name.
+    """Return the `count` products most like each: product_id, rank, similar_product_id, score, by_customers, by_name.
 
     products: product_id, name, category, the last two optional. by_customers: cosine of who buys, by_name: of what
     it is called; score is their mean, customers weighing b / (b + BUYERS) where the rarer of both has b buyers.

@@ -1,49 +1,27 @@
-"""What the checks of this room say, in words."""
+"""Results of the checks of what this domain's Python writes, in words."""
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clm_dagster.platform.trained_models import checks
-from clm_dagster.platform.trained_models.checks import check_contest, contest_specs, warn
-from clm_dagster.statistics.evaluation import Verdict
+from clm_dagster.platform.trained_models.checks import warn
 
 if TYPE_CHECKING:
-    from clm_dagster.domains.value.model import ContestResult
+    from clm_dagster.domains.value.evaluate import EvaluationResult
 
 LEVEL = "level_was_met"
 MOST_BIAS = 0.15
+TRAINING = {LEVEL: f"The sum of the test's predictions is within {MOST_BIAS:.0%} of the actual sum."}
 
 
-def specs_of_model(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a training."""
+def check_training(as_of: str, result: "EvaluationResult") -> list[dg.AssetCheckResult]:
+    """Return the results of the domain's own checks of a training."""
+    bias = result.results[result.winner].test["bias"]
     return [
-        *contest_specs(
-            key, "The winner beats what was spent before, its intervals hold, no worse than the champion's."
-        ),
-        dg.AssetCheckSpec(
-            LEVEL, asset=key, description=f"The sum of the test's predictions is within {MOST_BIAS:.0%} of what came."
-        ),
-    ]  # fmt: skip
-
-
-def check_training(
-    as_of: str, result: "ContestResult", then: Verdict, now: Verdict
-) -> list[dg.AssetCheckResult]:
-    """Results of the checks of a training that held its contest."""
-    bias = result.standings[result.winner].test["bias"]
-    return [
-        *check_contest(
-            as_of, f"{len(result.standings)} contestants, judged at {result.split.test}", then.accepted, str(now)
-        ),
         warn(
-            LEVEL, abs(bias) <= MOST_BIAS,
-            f"{as_of}: what all customers were said to spend together is {bias:+.1%} off what came; the level was "
-            f"forecast by the way {result.level.method}",
-        ),
-    ]  # fmt: skip
-
-
-def check_no_contest(problem: str) -> list[dg.AssetCheckResult]:
-    """Results where no contest could be held."""
-    return checks.check_no_contest(problem, LEVEL)
+            LEVEL,
+            abs(bias) <= MOST_BIAS,
+            f"{as_of}: predicted spend of all customers together is {bias:+.1%} off the actual sum; the level was "
+            f"forecast by the method {result.level.method}",
+        )
+    ]

@@ -3,8 +3,8 @@
 Belongs here: the list of what the domain offers. Does not: how any of it works.
 """
 
-from clm_dagster.domains.value.assets import value_assets, value_tables
-from clm_dagster.domains.value.charts import decile_chart, segment_value_chart, tracking_chart
+from clm_dagster.domains.value.asset_charts import decile_chart, segment_value_chart, tracking_chart
+from clm_dagster.domains.value.tables import value_tables
 from clm_dagster.platform.domain import Domain, Shop
 
 
@@ -13,7 +13,6 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="value",
         tables=value_tables(shop.project, shop.settings),
-        assets=value_assets(shop.project, shop.settings),
         charts={
             "marts.value_by_segment": segment_value_chart,
             "marts.value_deciles": decile_chart,

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.statistics.btyd import BGNBD, FitError, GammaGamma, Unit, days
-from clm_dagster.statistics.evaluation import ContestError
+from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster.statistics.evaluation.customers import histories
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Pace:
     def fit(cls, frame: pd.DataFrame, horizon_days: int) -> "Pace":
         """Fit to rows of core.customer_features with an order each. It sees no label.
 
-        Raises ContestError where the customers tell too little: one alone, nobody who came back, no two amounts.
+        Raises EvaluationError where the customers tell too little: one alone, nobody who came back, no two amounts.
         """
         count, spend = frame["order_days"].to_numpy(float), mean_spend(frame)
         paid = spend > 0
@@ -62,7 +62,7 @@ class Pace:
             mean = float(found.expect(frame, horizon_days).revenue.mean())
         except FitError as error:
             as_of = pd.to_datetime(frame["as_of"].iloc[0]).date()
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {as_of}: no expectation of its {len(frame)} customers: {error}"
             ) from error
         return cls(purchases, gamma, found.orders_per_day, FLOOR_SHARE * mean)

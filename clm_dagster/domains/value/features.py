@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.value.expectation import Expectation, Pace
-from clm_dagster.statistics.evaluation import ContestError, customers
+from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
 Floats = NDArray[np.float64]
@@ -97,12 +97,12 @@ def checked_labels(
 ) -> dict[date, Floats]:
     """Net revenue within the horizon for each of the snapshots `days`, in the order of its customers.
 
-    Raises ContestError for another horizon, a snapshot without all its labels, too few customers, or one where
+    Raises EvaluationError for another horizon, a snapshot without all its labels, too few customers, or one where
     nobody spent anything.
     """
     others = set(labels["horizon_days"]) - {horizon_days}
     if others:
-        raise ContestError(
+        raise EvaluationError(
             f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
             "core.value_labels again after a change of CLM_VALUE_HORIZON_DAYS"
         )
@@ -110,19 +110,19 @@ def checked_labels(
     for day in days:
         count = len(frames[day])
         if count < MIN_CUSTOMERS:
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: {count} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
                 "take later snapshots"
             )
         y = labels_of(frames, labels, day)
         if y is None:
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: not all of its {count} customers have a label. Labels are mature once every day of "
                 "their horizon is loaded, and come from the same days as the features: load those days, "
                 "materialize core.customer_features again, or take an earlier as_of"
             )
         if y.max() <= 0 or y.sum() <= 0:
-            raise ContestError(
+            raise EvaluationError(
                 f"as_of {day}: the net revenue of its {count} customers in the {horizon_days} days after is "
                 f"{y.sum():.2f}; nothing can be learnt of spend from it: choose another CLM_VALUE_HORIZON_DAYS"
             )

@@ -21,9 +21,9 @@ def judge_value(
 ) -> Verdict:
     """The champion rule: newest partition, better than what was spent before, intervals hold, not worse than now.
 
-    mae_over, catch_over: the winner's figure less each dumb rule's on the test snapshot, at one level. Its MAE must
-    be smaller than that of the customer's own past rate, and neither MAE nor catch clearly worse than any rule's. A
-    clearly smaller MAE is not asked for: a handful of wholesalers decide it.
+    mae_over, catch_over: the winner's figure less each naive baseline's on the test snapshot, at one level. Its MAE
+    must be smaller than that of the customer's own past rate, and neither MAE nor catch clearly worse than any
+    baseline's. A clearly smaller MAE is not asked for: a handful of wholesalers decide it.
     coverage: measured on the test snapshot, wanted: what the intervals promise. champion_mae: the winner's MAE less
     the present champion's; None where there is none.
     """

@@ -1,6 +1,6 @@
 """What all customers of a snapshot will spend together: a forecast of the level, season and all.
 
-Belongs here: how the total moves over snapshots. Does not: who spends more than whom (`contestants`).
+Belongs here: how the total moves over snapshots. Does not: who spends more than whom (`candidates`).
 
 Every level is said as a factor on what BG/NBD and Gamma-Gamma expect of the same customers at their constant
 pace, so a change in who the customers are is no change of level. Labels take a horizon to mature, but what came

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from clm_dagster.domains.value.expectation import Pace, winsor_limit
 from clm_dagster.domains.value.features import Snapshot, by_snapshot, checked_labels, labels_of
 from clm_dagster.domains.value.level import CAP_QUANTILE, Amounts, Levels
-from clm_dagster.statistics.evaluation import ContestError, ContestPlan, GridSettings, missing_snapshots
+from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, GridSettings, missing_snapshots
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ContestSettings(GridSettings):
+class EvaluationSettings(GridSettings):
     """What a user may choose of a contest; the defaults are those of the package's settings."""
 
     coverage: float = 0.8
@@ -43,15 +43,15 @@ class Prepared:
 
 
 def prepare(
-    features: pd.DataFrame, labels: pd.DataFrame, plan: ContestPlan, settings: ContestSettings
+    features: pd.DataFrame, labels: pd.DataFrame, plan: EvaluationPlan, settings: EvaluationSettings
 ) -> Prepared:
-    """Check and shape the inputs of a contest. Raises ContestError for what makes it impossible."""
+    """Check and shape the inputs of a contest. Raises EvaluationError for what makes it impossible."""
     split, horizon = plan.split, settings.horizon_days
     frames = by_snapshot(features)
     days = (*split.training, split.test)
     lacking = missing_snapshots(days, frames)
     if lacking:
-        raise ContestError(
+        raise EvaluationError(
             f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
             "give a later first day"
         )
@@ -70,13 +70,13 @@ def _paces(
 ) -> dict[date, Pace]:
     """The pace of each snapshot; one in which too few have come back yet takes that of the next that tells enough.
 
-    Raises ContestError where the test snapshot itself tells too little.
+    Raises EvaluationError where the test snapshot itself tells too little.
     """
     found = {test: Pace.fit(frames[test], horizon_days)}
     following = found[test]
     for day in sorted(set(days) - {test}, reverse=True):
         # Weeks after a shop's first day the likelihood has no top: then `following` stands in.
-        with suppress(ContestError):
+        with suppress(EvaluationError):
             following = Pace.fit(frames[day], horizon_days)
         found[day] = following
     return found
@@ -87,19 +87,19 @@ def levels_of(
     labels: pd.DataFrame,
     as_of: date,
     cap: float,
-    settings: ContestSettings,
+    settings: EvaluationSettings,
     paces: dict[date, Pace] | None = None,
 ) -> tuple[Levels, Levels]:
     """Levels of revenue and of orders over snapshots; no label that matures after `as_of` is looked at.
 
     A snapshot of the past whose customers tell too little to fit a pace says nothing of the level and is left out;
-    at `as_of` itself that is a ContestError.
+    at `as_of` itself that is a EvaluationError.
     """
     revenue, orders = {}, {}
     for day, frame in frames.items():
         try:
             pace = (paces or {}).get(day) or Pace.fit(frame, settings.horizon_days)
-        except ContestError:
+        except EvaluationError:
             if day == as_of:
                 raise
             continue

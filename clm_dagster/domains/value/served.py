@@ -14,7 +14,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.value.features import NEEDED
-from clm_dagster.domains.value.scoring import ValueModel
+from clm_dagster.domains.value.model import ValueModel
+from clm_dagster.domains.value.queries import MODEL
+from clm_dagster.platform.trained_models.registered import RegisteredModel
 
 # What a file may hold beyond scikit-learn's own types: ours, and what its trees and networks are made of.
 TRUSTED = (
@@ -31,7 +33,6 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
 )
-PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 INPUTS = NEEDED[2:]
 
 
@@ -48,17 +49,20 @@ class ExpectedRevenue(BaseEstimator):
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
         """One column, expected_revenue, for n rows with the columns of `INPUTS` by name."""
-        return pd.DataFrame({"expected_revenue": to_model(self).amounts(x)}, index=x.index)
+        return pd.DataFrame({"expected_revenue": unpack(self).amounts(x)}, index=x.index)
 
 
-def served(model: ValueModel) -> ExpectedRevenue:
+def pack(model: ValueModel) -> ExpectedRevenue:
     """The model as one estimator."""
     return ExpectedRevenue(model.estimators(), json.dumps(model.state()))
 
 
-def to_model(estimator: ExpectedRevenue) -> ValueModel:
-    """The model that `served` took apart."""
+def unpack(estimator: ExpectedRevenue) -> ValueModel:
+    """The model that `pack` took apart."""
     return ValueModel.from_parts(json.loads(estimator.about), estimator.estimators)
+
+
+REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

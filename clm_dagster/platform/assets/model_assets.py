@@ -161,7 +161,7 @@ def _run(
             counts = _count(connection, model, keys)
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
-        results = run_checks(connection, project, model, _where(model, keys))
+        results = run_checks(connection, project, model, _where(model, keys), _conditions(model, keys))
         results += added.run_checks(connection, asset_key(model))
         facts = dict(added.facts(connection)) if added.facts else {}
         picture = added.chart(connection) if added.chart else None
@@ -224,6 +224,11 @@ def _where(model: Model, keys: Sequence[str]) -> str | None:
         return batch_of(keys).where(time_column(model))
     first, last = as_of_of_key(keys[0]), as_of_of_key(keys[-1])
     return f"{time_column(model)} between timestamp '{first}' and timestamp '{last}'"
+
+
+def _conditions(model: Model, keys: Sequence[str]) -> dict[str, str]:
+    """The rows of each partition of this run."""
+    return {key: where for key in keys if (where := _where(model, [key]))}
 
 
 def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[str, int]:

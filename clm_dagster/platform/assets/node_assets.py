@@ -3,7 +3,7 @@
 Belongs here: the words of Dagster for a node of the project. Does not: running anything but checks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,9 @@ from clm_dagster.platform.dbt_project.properties import Column, DataTest
 from clm_dagster.platform.partitions import daily_partitions, days_between, parse_day, snapshot_partitions
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
+
+# A run of years does not fill a page with the partitions that failed.
+_MOST_SHOWN = 10
 
 
 def asset_key(node: Node) -> dg.AssetKey:
@@ -88,24 +91,49 @@ def check_specs(node: Node) -> list[dg.AssetCheckSpec]:
 
 
 def run_checks(
-    connection: Connection, project: Project, node: Node, where: str | None
+    connection: Connection,
+    project: Project,
+    node: Node,
+    where: str | None,
+    partitions: Mapping[str, str] | None = None,
 ) -> list[dg.AssetCheckResult]:
-    """Run a node's data tests on the rows that a condition holds for."""
-    relation = f"(select * from {node.relation} where {where})" if where else node.relation
-    return [_check(connection, project, node, test, relation) for test in node.all_tests]
+    """Run a node's data tests on the rows for which a condition holds; None for all rows.
+
+    partitions: key -> condition of each partition in it. A test that fails names those that it fails in.
+    """
+    return [_check(connection, project, node, test, where, partitions or {}) for test in node.all_tests]
 
 
 def _check(
-    connection: Connection, project: Project, node: Node, test: DataTest, relation: str
+    connection: Connection,
+    project: Project,
+    node: Node,
+    test: DataTest,
+    where: str | None,
+    partitions: Mapping[str, str],
 ) -> dg.AssetCheckResult:
-    sql = failing_rows(test, relation, lambda name: project.nodes[name].relation)
-    failing = int(connection.scalar(sql))
+    def failing(condition: str | None) -> tuple[int, str]:
+        relation = f"(select * from {node.relation} where {condition})" if condition else node.relation
+        sql = failing_rows(test, relation, lambda name: project.nodes[name].relation)
+        return int(connection.scalar(sql)), sql
+
+    rows, sql = failing(where)
+    failed = [key for key, condition in partitions.items() if failing(condition)[0]] if rows else []
+    description = None
+    if failed and len(partitions) > 1:
+        shown = ", ".join(failed[:_MOST_SHOWN]) + (", ..." if len(failed) > _MOST_SHOWN else "")
+        description = f"failed in {len(failed)} of {len(partitions)} partitions: {shown}"
     return dg.AssetCheckResult(
         check_name=test.name,
         asset_key=asset_key(node),
-        passed=failing == 0,
+        passed=rows == 0,
         severity=dg.AssetCheckSeverity[test.severity.upper()],
-        metadata={"failing_rows": failing, "query": dg.MetadataValue.md(f"```sql\n{sql}\n```")},
+        description=description,
+        metadata={
+            "failing_rows": rows,
+            **({"failed_partitions": failed} if failed else {}),
+            "query": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
+        },
     )
 
 

@@ -12,7 +12,7 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project, Seed
 from clm_dagster.platform.partitions import parse_day
-from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
 # Stale ranges this close are run as one: a run costs more than a few days done again.
@@ -62,7 +62,7 @@ def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
     return [f for f in files if _differs(builds, f.relation, versions.WHOLE, f.code_version)]
 
 
-def stale_readers(project: Project, tables: Sequence[FrameTable], builds: Builds) -> list[Model]:
+def stale_readers(project: Project, tables: Sequence[AnyTable], builds: Builds) -> list[Model]:
     """Views of tables that Python writes which are not what their file says; none before such a table is there."""
     if not any(builds.keys(table.relation) for table in tables):
         return []
@@ -94,7 +94,7 @@ def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
     return (list(chosen) or list(keys[-1:]))[-settings.train_count :] if settings.train_count else []
 
 
-def stale_trainings(project: Project, table: FrameTable, builds: Builds, keys: Sequence[str]) -> list[str]:
+def stale_trainings(project: Project, table: AnyTable, builds: Builds, keys: Sequence[str]) -> list[str]:
     """Of the snapshots that a model is trained at, those to train: stale, or after one that is.
 
     The latter only where the model carries something over from the one before it.
@@ -106,7 +106,7 @@ def stale_trainings(project: Project, table: FrameTable, builds: Builds, keys: S
 
 
 def stale_scores(
-    project: Project, tables: Sequence[FrameTable], builds: Builds, keys: Sequence[str]
+    project: Project, tables: Sequence[AnyTable], builds: Builds, keys: Sequence[str]
 ) -> list[str]:
     """Of the snapshots that are scored, those where a score is stale and a model was trained by then.
 
@@ -116,7 +116,7 @@ def stale_scores(
     return [key for key in keys if any(t.is_stale(project, builds, key) for t in _due(scores, builds, key))]
 
 
-def _due(scores: Sequence[FrameTable], builds: Builds, key: str) -> list[FrameTable]:
+def _due(scores: Sequence[AnyTable], builds: Builds, key: str) -> list[AnyTable]:
     """The tables that can be computed at a snapshot: none before the first model."""
     ready = [table for table in scores if table.model_key(builds, key) is not None]
     return [*ready, *(table for table in scores if table.model is None)] if ready else []

@@ -199,12 +199,7 @@ def load_project(path: Path, **variables: Any) -> Project:
     if "name" not in settings:
         raise ProjectError(f"{file}:1: 'name' is missing")
     defaults = yaml_lines.plain(settings.get("vars") or {})
-    unknown = set(variables) - set(defaults)
-    if unknown:
-        raise ProjectError(
-            f"{settings.where('vars')}: vars lacks {', '.join(sorted(unknown))}; dbt needs a default"
-        )
-    renderer = Renderer.load(path, defaults | variables)
+    renderer = Renderer.load(path, defaults | variables, frozenset(defaults))
     properties = read_properties(path)
     nodes: dict[str, Node] = {}
     nodes |= _sources(properties)

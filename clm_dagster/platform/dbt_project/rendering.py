@@ -29,14 +29,18 @@ class Capture:
 
 @dataclass(frozen=True)
 class Renderer:
-    """Templates of one folder, its macros and the values of its variables."""
+    """Templates of one folder, its macros and the values of its variables.
+
+    `defaults` are the variables of dbt_project.yml: dbt knows no others, unless SQL gives a default of its own.
+    """
 
     environment: jinja2.Environment
     macro_files: tuple[Path, ...]
     variables: dict[str, Any]
+    defaults: frozenset[str]
 
     @classmethod
-    def load(cls, folder: Path, variables: dict[str, Any]) -> "Renderer":
+    def load(cls, folder: Path, variables: dict[str, Any], defaults: frozenset[str]) -> "Renderer":
         """Take the macros of `folder/macros`."""
         environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
@@ -45,7 +49,7 @@ class Renderer:
             loader=jinja2.FunctionLoader(_load_file),
             extensions=["jinja2.ext.do"],
         )
-        return cls(environment, tuple(sorted(folder.glob("macros/**/*.sql"))), variables)
+        return cls(environment, tuple(sorted(folder.glob("macros/**/*.sql"))), variables, defaults)
 
     def capture(self, path: Path) -> Capture:
         """Render with placeholders, to learn what a template refers to and how it is configured.
@@ -83,8 +87,10 @@ class Renderer:
         values = self.variables | (variables or {})
 
         def var(name: str, *default: Any) -> Any:
-            if name not in values and not default:
-                raise ProjectError(f"variable {name!r} is not defined in dbt_project.yml")
+            if name not in self.defaults and not default:
+                raise ProjectError(
+                    f"variable {name!r} is not defined in dbt_project.yml; define it there, or give var() a default"
+                )
             return values.get(name, *default)
 
         context: dict[str, Any] = {

@@ -10,14 +10,14 @@ from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.job_names import PUBLISH
 from clm_dagster.platform.publish.copying import publish
-from clm_dagster.platform.python_tables.tables import FrameTable
+from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings
 
 KEY = dg.AssetKey(["published", "warehouse"])
 
 
-def publish_asset(settings: Settings, project: Project, tables: Sequence[FrameTable]) -> dg.AssetsDefinition:
+def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTable]) -> dg.AssetsDefinition:
     """Copy the warehouse to where people read it, after all that they read: models of SQL and tables of Python."""
     upstream = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
     upstream += [asset_key(table.node) for table in tables if not table.is_trained]

@@ -1,6 +1,6 @@
 """Rows too many for memory: written to files as they are computed, read by the database when they are stored.
 
-Belongs here: the files. Does not: the table that they go to (`frame_tables`).
+Belongs here: the files. Does not: the table that they go to (`output`).
 """
 
 import tempfile
@@ -13,7 +13,7 @@ import pandas as pd
 from clm_dagster.platform.warehouse import casts
 
 
-class Spill:
+class ParquetBuffer:
     """Parts of one table in Parquet files, in a folder of their own that goes when the object does.
 
     types: column -> type in DuckDB. folder: where that folder is made; beside the warehouse there is room for what is

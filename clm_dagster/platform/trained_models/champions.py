@@ -9,7 +9,6 @@ suspected_leak and said.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -102,16 +101,19 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
 
 
 def row_without_model(
-    name: str, columns: Sequence[str], key: str, horizon_days: int, problem: str, has_model: bool
+    name: str, columns: Sequence[str], key: str, horizon_days: int | None, problem: str, has_model: bool
 ) -> pd.DataFrame:
-    """The row of a training that could not be held, which says why.
+    """Return the row of a training that was not possible, which says why.
 
-    Raises dg.Failure where a model is stored for the snapshot already: that is not thrown away.
+    Raise dg.Failure where a model is stored for the snapshot already: that is not thrown away.
     """
     if has_model:
         raise dg.Failure(f"{name} {key}: {problem} The model that is there stays, and so do its scores.")
-    row: dict[str, Any] = dict.fromkeys(columns)
-    row |= {
-        "model_name": name, "horizon_days": horizon_days, "accepted": False, "suspected_leak": False, "said": problem,
-    }  # fmt: skip
-    return pd.DataFrame([row])
+    known = {
+        "model_name": name,
+        "horizon_days": horizon_days,
+        "accepted": False,
+        "suspected_leak": False,
+        "said": problem,
+    }
+    return pd.DataFrame([{column: known.get(column) for column in columns}], columns=list(columns))

@@ -1,25 +1,25 @@
 """Snapshots of customers as trained models read them: which ones, and their rows.
 
-Belongs here: what every room with a contest over core.customer_features reads. Does not: what is made of it.
+Belongs here: what every domain with an evaluation over core.customer_features reads. Does not: what is made of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.platform.partitions import as_of_of_key, key_of_as_of
-from clm_dagster.platform.python_tables.tables import Request
-from clm_dagster.platform.trained_models.champions import has_model_at
+from clm_dagster.platform.partitions import key_of_as_of
+from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.evaluation import (
-    ContestError,
-    ContestPlan,
+    EvaluationError,
+    EvaluationPlan,
     GridSettings,
-    contest_plan,
+    TimeSplit,
+    evaluation_plan,
     level_snapshots,
 )
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
@@ -28,7 +28,7 @@ from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 def first_day(connection: Connection, before: date) -> date:
     """The day by which as many customers had ordered as a contest needs, so that a stray early order starts nothing.
 
-    Raises ContestError where there are fewer.
+    Raises EvaluationError where there are fewer.
     """
     found = connection.execute(
         "select min(activity_date) as first from core.customer_daily where orders > 0 and activity_date < ? "
@@ -36,7 +36,7 @@ def first_day(connection: Connection, before: date) -> date:
         [before, MIN_CUSTOMERS - 1],
     )
     if not found:
-        raise ContestError(
+        raise EvaluationError(
             f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; a contest needs {MIN_CUSTOMERS} "
             "to learn from: wait, or load the shop's earlier orders"
         )
@@ -54,7 +54,7 @@ def judged_snapshot(as_of: date, horizon_days: int) -> date:
 
 
 def read_snapshots(
-    connection: Connection, request: Request, days: Sequence[date], where: str, most: int, columns: str = "*"
+    reading: Reading[Any], days: Sequence[date], where: str, most: int, columns: str = "*"
 ) -> pd.DataFrame:
     """Customers at several snapshots for whom `where` holds, rows of core.customer_features, in order.
 
@@ -65,17 +65,18 @@ def read_snapshots(
     asked = "as_of in (select unnest(?::timestamp[]))"
     stored = {
         row[0]
-        for row in connection.execute(
+        for row in reading.connection.execute(
             f"select distinct as_of from core.customer_features where {asked}", [instants]
         )
     }
     lacking = [key_of_as_of(day) for day in instants if day not in stored]
     if lacking:
         raise dg.Failure(
-            f"{request.key}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots that are "
-            f"read, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or `clm run`"
+            f"{reading.partition.key}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots "
+            f"that are read, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or "
+            "`clm run`"
         )
-    return connection.frame(
+    return reading.connection.frame(
         f"""
         with known as (
             select count(distinct customer_id) as customers from core.customer_daily
@@ -88,7 +89,7 @@ def read_snapshots(
                 < ?::double / greatest((select customers from known), 1)
         order by as_of, customer_id
         """,
-        [as_of_of_key(request.key), instants, most],
+        [reading.as_of, instants, most],
     )
 
 
@@ -103,70 +104,75 @@ def read_mature(
     )
 
 
-def level_days(connection: Connection, request: Request, settings: GridSettings) -> list[date]:
+def level_days(reading: Reading[Any], settings: GridSettings) -> list[date]:
     """The snapshots that a score reads: its own, the last, and those that the level is forecast from.
 
     Only its own where there is no model yet, or are too few customers to forecast a level from, and so no model either.
     """
-    as_of = as_of_of_key(request.key).date()
-    if request.model_key is None:
-        return [as_of]
+    day = reading.day
+    if reading.partition.model_key is None:
+        return [day]
     try:
-        return list(level_snapshots(as_of, first_day(connection, as_of), settings))
-    except ContestError:
-        return [as_of]
+        return list(level_snapshots(day, first_day(reading.connection, day), settings))
+    except EvaluationError:
+        return [day]
 
 
-S = TypeVar("S", bound=GridSettings)
-R = TypeVar("R")
+Grid = TypeVar("Grid", bound=GridSettings)
 
 
 @dataclass(frozen=True)
-class Material(Generic[S]):
-    """What the training of one as_of reads for its contest.
+class SnapshotSettings(Generic[Grid]):
+    """What the user chose of an evaluation over snapshots; customers: so many of a larger shop are read."""
 
-    before: rows of the models trained before; has_model: whether one is stored for this very snapshot. problem:
-    why no contest can be held, if so; then there is no plan, and there are no features or labels.
-    """
+    evaluation: Grid
+    customers: int
 
-    settings: S
-    before: pd.DataFrame
-    has_model: bool
-    problem: str = ""
-    plan: ContestPlan | None = None
-    features: pd.DataFrame = field(default_factory=pd.DataFrame)
-    labels: pd.DataFrame = field(default_factory=pd.DataFrame)
+    @property
+    def weeks_back(self) -> tuple[int, ...]:
+        """Earlier snapshots that a score reads, in weeks: those that its level is forecast from."""
+        grid = self.evaluation
+        return tuple(grid.spacing_days // 7 * step for step in range(1, grid.steps_back + 1))
+
+    @property
+    def training_weeks_back(self) -> tuple[int, ...]:
+        """Earlier snapshots that a training reads, in weeks: the test, and those before it."""
+        test = weeks_to_mature(self.evaluation.horizon_days)
+        return (test, *(test + weeks for weeks in self.weeks_back))
 
 
-def read_material(
-    connection: Connection,
-    request: Request,
-    trained: pd.DataFrame,
-    settings: S,
+def split_columns(split: TimeSplit) -> dict[str, object]:
+    """Return the columns of a table of trainings that say what was trained and judged on which snapshots."""
+    return {
+        "trained_as_of": split.training[-1],
+        "tested_as_of": split.test,
+        "training_snapshots": len(split.training),
+    }
+
+
+@dataclass(frozen=True)
+class SnapshotInputs:
+    """What an evaluation over snapshots of customers reads: its plan, features at its snapshots, mature labels."""
+
+    plan: EvaluationPlan
+    features: pd.DataFrame
+    labels: pd.DataFrame
+
+    @property
+    def test_features(self) -> pd.DataFrame:
+        """Features at the snapshot that the evaluation is judged at."""
+        days = pd.to_datetime(self.features["as_of"]).dt.date
+        return self.features[days == self.plan.split.test]
+
+
+def read_evaluation(
+    reading: Reading[SnapshotSettings[Any]],
     where: str,
-    most: int,
     read_labels: Callable[[Connection, date, Sequence[date]], pd.DataFrame],
-) -> Material[S]:
-    """Read the contest of one as_of. trained: rows of the room's own table of trainings up to it."""
-    as_of = as_of_of_key(request.key)
-    before, has_model = trained[trained["as_of"] < as_of], has_model_at(trained, as_of)
-    try:
-        first = first_day(connection, as_of.date())
-        plan = contest_plan(judged_snapshot(as_of.date(), settings.horizon_days), first, settings)
-    except ContestError as error:
-        return Material(settings, before, has_model, str(error))
-    features = read_snapshots(connection, request, plan.snapshots, where, most)
-    labels = read_labels(connection, as_of.date(), plan.snapshots)
-    return Material(settings, before, has_model, "", plan, features, labels)
-
-
-def held(
-    given: Material[S], hold: Callable[[pd.DataFrame, pd.DataFrame, ContestPlan, S], R]
-) -> tuple[R | None, str]:
-    """The contest's result, or why it could not be held."""
-    if given.plan is None:
-        return None, given.problem
-    try:
-        return hold(given.features, given.labels, given.plan, given.settings), ""
-    except ContestError as error:
-        return None, str(error)
+) -> SnapshotInputs:
+    """Read the inputs of the evaluation of one as_of. Raise EvaluationError where the history is too short."""
+    grid: GridSettings = reading.settings.evaluation
+    first = first_day(reading.connection, reading.day)
+    plan = evaluation_plan(judged_snapshot(reading.day, grid.horizon_days), first, grid)
+    features = read_snapshots(reading, plan.snapshots, where, reading.settings.customers)
+    return SnapshotInputs(plan, features, read_labels(reading.connection, reading.day, plan.snapshots))

@@ -29,9 +29,14 @@ from clm_dagster.statistics.evaluation.metrics import (
     lift_at,
     reliability,
 )
-from clm_dagster.statistics.evaluation.plans import ContestPlan, GridSettings, contest_plan, level_snapshots
+from clm_dagster.statistics.evaluation.plans import (
+    EvaluationPlan,
+    GridSettings,
+    evaluation_plan,
+    level_snapshots,
+)
 from clm_dagster.statistics.evaluation.splits import (
-    ContestError,
+    EvaluationError,
     TimeSplit,
     latest_mature,
     missing_snapshots,
@@ -41,9 +46,9 @@ from clm_dagster.statistics.evaluation.splits import (
 
 __all__ = [
     "Calibration",
-    "ContestError",
-    "ContestPlan",
     "Difference",
+    "EvaluationError",
+    "EvaluationPlan",
     "GridSettings",
     "Shape",
     "ShapeFit",
@@ -53,7 +58,7 @@ __all__ = [
     "best_f1_threshold",
     "calibration_error",
     "classification_metrics",
-    "contest_plan",
+    "evaluation_plan",
     "fast_auc",
     "fast_log_loss",
     "fit_shape",

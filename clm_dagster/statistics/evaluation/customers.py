@@ -6,7 +6,7 @@ from datetime import date
 import pandas as pd
 
 from clm_dagster.statistics.btyd import Histories, days
-from clm_dagster.statistics.evaluation.splits import ContestError
+from clm_dagster.statistics.evaluation.splits import EvaluationError
 
 # As many customers as a contest needs at a snapshot, at the least.
 MIN_CUSTOMERS = 100
@@ -17,18 +17,18 @@ def by_snapshot(
 ) -> dict[date, pd.DataFrame]:
     """Customers who are asked about, by the date of as_of, dates in order; each frame in order of customer_id.
 
-    is_asked: from the rows to true or false of each. Raises ContestError where a `needed` column is missing or a
+    is_asked: from the rows to true or false of each. Raises EvaluationError where a `needed` column is missing or a
     customer is there twice.
     """
     missing = [name for name in needed if name not in features]
     if missing:
-        raise ContestError(
+        raise EvaluationError(
             f"the features lack {', '.join(missing)}; they are columns of core.customer_features: "
             "materialize it again"
         )
     repeated = features.duplicated(["as_of", "customer_id"]).sum()
     if repeated:
-        raise ContestError(
+        raise EvaluationError(
             f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
         )
     chosen = features[is_asked(features)].sort_values(["as_of", "customer_id"], ignore_index=True)

@@ -40,7 +40,7 @@ def judge(
     champion_loss: Difference | None = None,
     is_newest: bool = True,
 ) -> Verdict:
-    """The champion rule: newest partition, better than the dumb rule, calibrated, not worse than the champion.
+    """The champion rule: newest partition, better than the naive baseline, calibrated, not worse than the champion.
 
     gain: the winner's AUC less the baseline's on the test snapshot. champion_loss: the winner's log loss
     less the present champion's on the same test snapshot; None where there is no champion. leaks: what

@@ -26,7 +26,7 @@ class GridSettings:
 
 
 @dataclass(frozen=True)
-class ContestPlan:
+class EvaluationPlan:
     """The split of a contest, and every snapshot whose features it reads.
 
     history: mature snapshots before the test at which the level's forecast is tried.
@@ -37,10 +37,10 @@ class ContestPlan:
     snapshots: tuple[date, ...]
 
 
-def contest_plan(test: date, first_day: date, settings: GridSettings) -> ContestPlan:
+def evaluation_plan(test: date, first_day: date, settings: GridSettings) -> EvaluationPlan:
     """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
 
-    A snapshot can train two steps of the grid after the first day. Raises ContestError for too short a history.
+    A snapshot can train two steps of the grid after the first day. Raises EvaluationError for too short a history.
     """
     split = time_split(
         test, settings.horizon_days, _first(first_day, settings), settings.spacing_days, settings.snapshots,
@@ -48,7 +48,7 @@ def contest_plan(test: date, first_day: date, settings: GridSettings) -> Contest
     )  # fmt: skip
     snapshots = level_snapshots(test, first_day, settings)
     history = tuple(day for day in snapshots if day + timedelta(days=settings.horizon_days) <= test)
-    return ContestPlan(split, history, snapshots)
+    return EvaluationPlan(split, history, snapshots)
 
 
 def level_snapshots(as_of: date, first_day: date, settings: GridSettings) -> tuple[date, ...]:

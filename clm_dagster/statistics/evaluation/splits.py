@@ -9,7 +9,7 @@ from clm_dagster.errors import UserError
 YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
 
 
-class ContestError(UserError, ValueError):
+class EvaluationError(UserError, ValueError):
     """A contest cannot be held; the message says what is missing and what to do."""
 
 
@@ -59,10 +59,10 @@ def time_split(
     With too short a history for a gap inside the training part, the gap between fit and validation is
     given up before the contest is: fit is then every training snapshot before the first validation one.
 
-    Raises ContestError where fewer than two training snapshots are mature.
+    Raises EvaluationError where fewer than two training snapshots are mature.
     """
     if min(horizon_days, spacing_days, count, validations) < 1:
-        raise ContestError(
+        raise EvaluationError(
             f"horizon ({horizon_days}), spacing ({spacing_days}), count ({count}) and validations "
             f"({validations}) of a contest are 1 or more"
         )
@@ -71,7 +71,7 @@ def time_split(
     training = sorted(day for day in grid if day >= first)
     if len(training) < 2:
         wanted = first + timedelta(days=(gap + 1) * spacing_days)
-        raise ContestError(
+        raise EvaluationError(
             f"no contest with test as_of {test}: {len(training)} mature training snapshots, 2 are needed. "
             f"Snapshots can start at {first} and must end {horizon_days} days before the test; hold the "
             f"contest for a test as_of from {wanted} on, or shorten the horizon or the spacing."

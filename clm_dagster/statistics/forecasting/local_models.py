@@ -1,7 +1,7 @@
 """Models of one series: ARIMA, exponential smoothing, Theta, unobserved components.
 
-Belongs here: for each of them what it learns from a history, as plain numbers that JSON can hold, and its path from
-any later history by what was learnt. Does not: which days of which series (`local_methods`).
+Belongs here: for each of them the parameters fitted on a history, as plain numbers that JSON can hold, and the path
+after any later history by these parameters. Does not: which days of which series, which is the caller's choice.
 """
 
 from dataclasses import asdict, replace
@@ -20,24 +20,24 @@ from clm_dagster.statistics.forecasting.arima import Arima, auto_arima, fit_arim
 from clm_dagster.statistics.forecasting.css import CssFit, Floats, Orders
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 
-Learnt = dict[str, Any]
-"""What a model has learnt of a series: numbers, texts and lists of them."""
+# What a model has fitted on a series: numbers, texts and lists of them.
+FittedParameters = dict[str, Any]
 
 
 class LocalModel(Protocol):
     """What a model of one series can do."""
 
-    def learn(self, history: Floats, season: int, x: Floats) -> Learnt:
-        """From a history (n,), its season (1: none) and regressors (n, k)."""
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
+        """Fit on a history (n,), its season (1: none) and regressors (n, k)."""
 
-    def path(self, learnt: Learnt, season: int, known: Floats, x: Floats) -> Floats:
-        """The mean path after a history (n,) with regressors (n + horizon, k); the history may be a longer one."""
+    def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
+        """Return the mean path after a history (n,), maybe a longer one, with regressors (n + horizon, k)."""
 
 
 class ArimaModel:
     """Orders by search; forecasts come back to the mean on the series' own scale."""
 
-    def learn(self, history: Floats, season: int, x: Floats) -> Learnt:
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
         model, power = search_arima(history, season, x)
         return {
@@ -45,26 +45,28 @@ class ArimaModel:
             "regressors": model.regressors.shape[1], "variance": model.css.sigma2,
         }  # fmt: skip
 
-    def path(self, learnt: Learnt, season: int, known: Floats, x: Floats) -> Floats:
+    def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        fit = CssFit(Orders(**learnt["orders"]), np.array(learnt["parameters"]), np.zeros(0), converged=True)
-        used, power = x[:, : learnt["regressors"]], float(learnt["power"])
+        fit = CssFit(
+            Orders(**parameters["orders"]), np.array(parameters["parameters"]), np.zeros(0), converged=True
+        )
+        used, power = x[:, : parameters["regressors"]], float(parameters["power"])
         path = fit.forecast(transformed(known, power), used[: known.size], used[known.size :])
-        return back_to_mean(path, power, learnt["variance"])
+        return back_to_mean(path, power, parameters["variance"])
 
 
 class SmoothingModel:
     """Holt-Winters: additive season, level without trend, by statsmodels."""
 
-    def learn(self, history: Floats, season: int, x: Floats) -> Learnt:
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
         found = self._model(history, season).fit().params
         names = ("smoothing_level", *(("smoothing_seasonal",) if season > 1 else ()))
         return {name: float(found[name]) for name in names}
 
-    def path(self, learnt: Learnt, season: int, known: Floats, x: Floats) -> Floats:
+    def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        fitted = self._model(known, season).fit(optimized=False, **learnt)
+        fitted = self._model(known, season).fit(optimized=False, **parameters)
         return np.asarray(fitted.forecast(len(x) - known.size))
 
     @staticmethod
@@ -82,7 +84,7 @@ class ThetaMethod:
     Billah 2003).
     """
 
-    def learn(self, history: Floats, season: int, x: Floats) -> Learnt:
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
         model = ThetaModel(
             pd.Series(history), period=max(season, 1), deseasonalize=season > 1, method="additive"
@@ -91,11 +93,11 @@ class ThetaMethod:
         seasonal = season > 1 and bool(np.ptp(found.forecast_components(season)["seasonal"]) > 0)
         return {"alpha": float(found.params["alpha"]), "seasonal": seasonal}
 
-    def path(self, learnt: Learnt, season: int, known: Floats, x: Floats) -> Floats:
+    def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        alpha, horizon = learnt["alpha"], len(x) - known.size
+        alpha, horizon = parameters["alpha"], len(x) - known.size
         pattern = np.zeros(1)
-        if learnt["seasonal"]:
+        if parameters["seasonal"]:
             pattern = seasonal_decompose(known, model="additive", period=season).seasonal[:season]
         level = known - np.resize(pattern, known.size)
         slope = np.polyfit(np.arange(known.size), level, 1)[0]
@@ -108,14 +110,14 @@ class ThetaMethod:
 class ComponentsModel:
     """Unobserved components: a local level and a season that may change (Harvey 1989), by statsmodels."""
 
-    def learn(self, history: Floats, season: int, x: Floats) -> Learnt:
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
         found = self._model(history, season).fit(disp=0, maxiter=50, cov_type="none")
         return {"parameters": np.asarray(found.params).tolist()}
 
-    def path(self, learnt: Learnt, season: int, known: Floats, x: Floats) -> Floats:
+    def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        filtered = self._model(known, season).filter(np.array(learnt["parameters"]), cov_type="none")
+        filtered = self._model(known, season).filter(np.array(parameters["parameters"]), cov_type="none")
         return np.asarray(filtered.forecast(len(x) - known.size))
 
     @staticmethod

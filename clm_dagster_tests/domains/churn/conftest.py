@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.churn.plan import ContestSettings
+from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.domains.ingest.contract import read_contract
 from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project, load_project
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import PROJECT_DIR
-from clm_dagster.statistics.evaluation import ContestPlan, contest_plan
+from clm_dagster.statistics.evaluation import EvaluationPlan, evaluation_plan
 
 UPSTREAM = ("customer_daily", "totals_daily", "stg_order_lines", "stg_customers")
 
@@ -75,10 +75,10 @@ class Shop:
         return pd.concat(features, ignore_index=True), pd.concat(labels, ignore_index=True)
 
     def contest(
-        self, test: date, first_day: date, settings: ContestSettings
-    ) -> tuple[pd.DataFrame, pd.DataFrame, ContestPlan]:
+        self, test: date, first_day: date, settings: EvaluationSettings
+    ) -> tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]:
         """All that a contest needs."""
-        plan = contest_plan(test, first_day, settings)
+        plan = evaluation_plan(test, first_day, settings)
         return *self.tables(plan.snapshots), plan
 
 
@@ -108,13 +108,13 @@ def simulated_purchases(seed: int = 1, customers: int = 700, days: int = 500) ->
     )
 
 
-SETTINGS = ContestSettings(horizon_days=60, snapshots=6, validations=2)
+SETTINGS = EvaluationSettings(horizon_days=60, snapshots=6, validations=2)
 TEST = date(2024, 3, 1)
 FIRST_DAY = date(2023, 1, 1)
 
 
 @pytest.fixture(scope="session")
-def simulated() -> tuple[pd.DataFrame, pd.DataFrame, ContestPlan]:
+def simulated() -> tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]:
     """Features, labels and plan of a contest in the simulated shop."""
     shop = Shop.load(simulated_purchases(), FIRST_DAY, FIRST_DAY + timedelta(days=500), 60)
     return shop.contest(TEST, FIRST_DAY, SETTINGS)

@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clm_dagster.domains.churn import rhythm
 from clm_dagster.domains.churn.attribution import Tree, attribute, boosted_trees, single_tree, tree_parts
-from clm_dagster.domains.churn.contestants import LogOddsMean, contestants, fitted, log_odds
+from clm_dagster.domains.churn.candidates import LogOddsMean, candidates, fitted, log_odds
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple
     assert list(x.columns) == list(FEATURES)
     models = {
         entry.name: fitted(entry, list(FEATURES), entry.search[0], x, y, np.zeros(len(x), dtype=int))
-        for entry in contestants()
+        for entry in candidates()
         if entry.exact
     }
     assert {"logistic", "naive_bayes", "tree", "boosting", "bgnbd"} <= set(models)
@@ -125,7 +125,7 @@ def test_what_has_no_exact_decomposition_is_refused(simulated: tuple) -> None:
     features, _, plan = simulated
     frame = by_snapshot(features, 365)[plan.split.test]
     x = derive(frame, rhythm.fit(frame), 60)
-    forest = next(entry for entry in contestants() if entry.name == "forest")
+    forest = next(entry for entry in candidates() if entry.name == "forest")
     model = fitted(
         forest, list(FEATURES), {}, x, (frame.order_days > 1).to_numpy(float), np.zeros(len(x), dtype=int)
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.churn.assets import band_of
 from clm_dagster.domains.churn.bands import risk_band_problems
+from clm_dagster.domains.churn.score import band_of
 from clm_dagster.settings import PROJECT_DIR
 
 

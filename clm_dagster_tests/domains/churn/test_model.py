@@ -7,31 +7,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.churn.contestants import Contestant, contestants, rebalanced
+from clm_dagster.domains.churn.candidates import Candidate, candidates, rebalanced
 from clm_dagster.domains.churn.diagnostics import importance, learning_curve
+from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
 from clm_dagster.domains.churn.leaks import leaky_columns
-from clm_dagster.domains.churn.model import ContestResult, hold_contest
+from clm_dagster.domains.churn.model import snapshot_level
 from clm_dagster.domains.churn.plan import prepare
-from clm_dagster.domains.churn.scoring import snapshot_level
-from clm_dagster.statistics.evaluation import ContestError, ContestPlan, contest_plan
+from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, evaluation_plan
 from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, SETTINGS, TEST
 
-Simulated = tuple[pd.DataFrame, pd.DataFrame, ContestPlan]
+Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 QUICK = ("recency", "bgnbd", "logistic", "tree")
 
 
-def entries(*names: str) -> list[Contestant]:
-    return [entry for entry in contestants() if entry.name in names]
+def entries(*names: str) -> list[Candidate]:
+    return [entry for entry in candidates() if entry.name in names]
 
 
-def hold(simulated: Simulated, *names: str, **changes: object) -> ContestResult:
+def hold(simulated: Simulated, *names: str, **changes: object) -> EvaluationResult:
     features, labels, plan = simulated
-    return hold_contest(features, labels, plan, replace(SETTINGS, **changes), entries(*(names or QUICK)))
+    return evaluate_candidates(
+        features, labels, plan, replace(SETTINGS, **changes), entries(*(names or QUICK))
+    )
 
 
 @pytest.fixture(scope="module")
-def result(simulated: Simulated) -> ContestResult:
+def result(simulated: Simulated) -> EvaluationResult:
     return hold(simulated)
 
 
@@ -41,21 +43,21 @@ def snapshot(simulated: Simulated, day: date) -> pd.DataFrame:
 
 
 def test_every_contestant_runs(simulated: Simulated) -> None:
-    held = hold(simulated, *(entry.name for entry in contestants()))
-    assert set(held.standings) == {entry.name for entry in contestants()} | {
+    held = hold(simulated, *(entry.name for entry in candidates()))
+    assert set(held.results) == {entry.name for entry in candidates()} | {
         "blend", "blend_logistic_bgnbd", "blend_boosting_bgnbd", "blend_logistic_boosting",
     }  # fmt: skip
     table = held.table
     assert table.notna().all(axis=None) and (table.test_roc_auc > 0.55).all()
     best = table[table.exact].iloc[0]
-    assert held.winner == best.contestant and held.standings[held.winner].exact
+    assert held.winner == best.contestant and held.results[held.winner].exact
     said = held.test_probabilities.drop(columns=["customer_id", "churned"])
     assert said.min(axis=None) > 0 and said.max(axis=None) < 1
     assert np.allclose(said.mean(), held.level.rate)  # all are at the forecast level
 
 
 def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
-    simulated: Simulated, result: ContestResult
+    simulated: Simulated, result: EvaluationResult
 ) -> None:
     features, labels, plan = simulated
     shuffled = features.sample(frac=1, random_state=3), labels.sample(frac=1, random_state=4), plan
@@ -65,7 +67,7 @@ def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
     pd.testing.assert_frame_equal(again.table.drop(columns="seconds"), result.table.drop(columns="seconds"))
 
 
-def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: ContestResult) -> None:
+def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: EvaluationResult) -> None:
     features, labels, plan = simulated
     turned = labels.assign(
         churned=labels.churned.where(labels.as_of != pd.Timestamp(TEST), 1 - labels.churned)
@@ -73,12 +75,12 @@ def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: Co
     held = hold((features, turned, plan))
     said = [r.test_probabilities.drop(columns="churned") for r in (held, result)]
     pd.testing.assert_frame_equal(*said)
-    auc = result.standings["bgnbd"].test["roc_auc"]
-    assert held.standings["bgnbd"].test["roc_auc"] == pytest.approx(1 - auc)
+    auc = result.results["bgnbd"].test["roc_auc"]
+    assert held.results["bgnbd"].test["roc_auc"] == pytest.approx(1 - auc)
     assert not held.verdict(SETTINGS).accepted
 
 
-def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: ContestResult) -> None:
+def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: EvaluationResult) -> None:
     _, labels, plan = simulated
     known = labels[labels.as_of.dt.date.isin([*plan.history, TEST])]
     assert max(plan.history) + timedelta(days=SETTINGS.horizon_days) <= TEST
@@ -93,7 +95,7 @@ def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result:
 
 
 def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
-    simulated: Simulated, result: ContestResult
+    simulated: Simulated, result: EvaluationResult
 ) -> None:
     frame = snapshot(simulated, TEST)
     scores = result.model.scores(frame, result.level.rate)
@@ -165,7 +167,7 @@ def test_what_makes_a_contest_impossible_is_said(simulated: Simulated) -> None:
         (pd.concat([features, features.head(2)]), labels, "the features have 2 rows twice"),
     ]
     for given, labelled, message in cases:
-        with pytest.raises(ContestError, match=message):
+        with pytest.raises(EvaluationError, match=message):
             hold((given, labelled, plan))
 
 
@@ -178,9 +180,9 @@ def test_a_feature_left_out_is_not_missed(simulated: Simulated) -> None:
 
 def test_no_mature_snapshot_is_said() -> None:
     with pytest.raises(
-        ContestError, match="no contest with test as_of 2023-04-01: 0 mature training snapshots"
+        EvaluationError, match="no contest with test as_of 2023-04-01: 0 mature training snapshots"
     ):
-        contest_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
+        evaluation_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
 
 
 # ------------------------------------------------------------------------------------------- parts

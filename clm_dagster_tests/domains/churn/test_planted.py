@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clm_dagster.domains.churn.contestants import contestants
-from clm_dagster.domains.churn.model import hold_contest
-from clm_dagster.domains.churn.plan import ContestSettings
+from clm_dagster.domains.churn.candidates import candidates
+from clm_dagster.domains.churn.evaluate import evaluate_candidates
+from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.statistics.btyd import BGNBD, Unit, days
 from clm_dagster.statistics.evaluation.customers import histories
 from clm_dagster_tests.domains.churn.conftest import Shop as Loaded
@@ -29,10 +29,10 @@ def test_probabilities_hold_against_the_planted_ones(stationary: Shop) -> None:
         "where event_type = 'purchase' and customer_id is not null order by event_id"
     )
     loaded = Loaded.load(purchases, start, start + timedelta(days=planted.days), HORIZON)
-    settings = ContestSettings(horizon_days=HORIZON, snapshots=4, validations=1)
+    settings = EvaluationSettings(horizon_days=HORIZON, snapshots=4, validations=1)
     features, labels, plan = loaded.contest(test, start, settings)
-    few = [e for e in contestants() if e.name in ("recency", "bgnbd", "logistic", "boosting")]
-    result = hold_contest(features, labels, plan, settings, few)
+    few = [e for e in candidates() if e.name in ("recency", "bgnbd", "logistic", "boosting")]
+    result = evaluate_candidates(features, labels, plan, settings, few)
     told = result.test_probabilities.set_index("customer_id")
 
     truth = stationary.truth("customers").set_index("customer_id").loc[told.index]

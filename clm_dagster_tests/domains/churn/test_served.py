@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import skops.io
 
-from clm_dagster.domains.churn.contestants import Contestant, contestants
-from clm_dagster.domains.churn.model import hold_contest
-from clm_dagster.domains.churn.served import TRUSTED, example, served, to_model
-from clm_dagster.statistics.evaluation import ContestPlan
+from clm_dagster.domains.churn.candidates import Candidate, LogOddsMean, candidates, fitted
+from clm_dagster.domains.churn.evaluate import evaluate_candidates
+from clm_dagster.domains.churn.plan import prepare
+from clm_dagster.domains.churn.served import TRUSTED, example, pack, unpack
+from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster_tests.domains.churn.conftest import SETTINGS
 
 
@@ -19,18 +20,34 @@ from clm_dagster_tests.domains.churn.conftest import SETTINGS
     "name", ["logistic", "boosting", "tree", "naive_bayes", "logistic_selected", "blend"]
 )
 def test_a_file_gives_back_the_model(
-    name: str, simulated: tuple[pd.DataFrame, pd.DataFrame, ContestPlan], tmp_path: Path
+    name: str, simulated: tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan], tmp_path: Path
 ) -> None:
     features, labels, plan = simulated
     members = {"blend": ("logistic", "boosting", "bgnbd")}.get(name, (name,))
-    entries: list[Contestant] = [entry for entry in contestants() if entry.name in members]
-    result = hold_contest(features, labels, plan, SETTINGS, entries)
+    entries: list[Candidate] = [entry for entry in candidates() if entry.name in members]
+    result = evaluate_candidates(features, labels, plan, SETTINGS, entries)
     model: Any = result.model
-    skops.io.dump(served(model), tmp_path / "model.skops")
+    skops.io.dump(pack(model), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=list(TRUSTED))
-    back = to_model(loaded)
+    back = unpack(loaded)
     frame = result.given.frames[plan.split.test]
     pd.testing.assert_frame_equal(back.scores(frame, 0.4), model.scores(frame, 0.4))
     said = loaded.predict(example(frame, len(frame)))["churn_probability"]
     np.testing.assert_allclose(said, model.probabilities(frame), rtol=1e-12)
     assert (back.trained_as_of, back.tested_as_of) == (model.trained_as_of, model.tested_as_of)
+
+
+def test_whoever_can_win_is_loaded_from_its_file(
+    simulated: tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan],
+) -> None:
+    """Every type in a file of a candidate with exact reasons is trusted, though on this shop another may win."""
+    features, labels, plan = simulated
+    given = prepare(features, labels, plan, SETTINGS)
+    day = plan.split.training[-1]
+    x, y = given.x[day], given.y[day]
+    unknown = {}
+    for entry in (entry for entry in candidates() if entry.exact):
+        pipeline = fitted(entry, given.columns, entry.search[0], x, y, np.zeros(len(y), dtype=np.int64))
+        found = skops.io.get_untrusted_types(data=skops.io.dumps(LogOddsMean([pipeline])))
+        unknown[entry.name] = set(found) - set(TRUSTED)
+    assert unknown == {name: set() for name in unknown} and len(unknown) > 8

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.demand import model
-from clm_dagster.domains.demand.model import contestants
+from clm_dagster.domains.demand.model import candidates
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.series import Panel, make_panel
 
@@ -61,12 +61,12 @@ def panel_of(values: np.ndarray, first: date = FIRST) -> Panel:
 
 @contextmanager
 def contest_of(*names: str) -> Iterator[None]:
-    """Contests of these methods only, for as long as the block lasts."""
-    everyone = contestants
+    """Evaluate these methods only, for as long as the block lasts."""
+    everyone = candidates
 
     def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
         return [method for method in everyone(jobs, weekly) if method.name in names]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "contestants", some)
+        patch.setattr(model, "candidates", some)
         yield

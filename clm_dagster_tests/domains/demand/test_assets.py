@@ -1,4 +1,4 @@
-"""Demand end to end: a shop that has run, its contests in MLflow, its forecasts, and what came of them."""
+"""Demand end to end: a shop that has run, its trainings in MLflow, its forecasts, and what came of them."""
 
 import json
 
@@ -158,7 +158,7 @@ def test_the_calendar_adds_up_to_what_was_sold(ran: Ran) -> None:
 
 
 def test_twice_is_the_same(ran: Ran) -> None:
-    """A training and a forecast again: the same rows, and no figure of the contest differs but the seconds."""
+    """A training and a forecast again: the same rows, and no figure of the evaluation differs but the seconds."""
     models = ran.query(
         "select * exclude (model_version, mlflow_run_id, model_uri, seconds, said) from models.demand_model"
     )
@@ -174,7 +174,7 @@ def test_twice_is_the_same(ran: Ran) -> None:
     pd.testing.assert_frame_equal(again.sort_values("as_of"), models.sort_values("as_of"), check_like=True)
     again = ran.query("select * exclude (model_version) from marts.demand_forecasts order by all")
     pd.testing.assert_frame_equal(again, forecasts)
-    assert not list((ran.settings.data_dir / "cache" / "demand").iterdir())
+    assert not list((ran.settings.data_dir / "cache" / "models.demand_model").iterdir())
 
 
 def test_checks_say_what_they_found(ran: Ran) -> None:

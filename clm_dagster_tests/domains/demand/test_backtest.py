@@ -92,7 +92,7 @@ def test_noise_does_not_choose_and_a_clear_lead_does() -> None:
     noise["bad"] = np.full((series, origins - 1), 40.0)
     kinds = np.full(series, "regular")
     choice = contest(noise, series, origins).choose(kinds, 14)
-    assert set(choice.good["regular"]) <= {"a", "b", "c"}
+    assert set(choice.combined["regular"]) <= {"a", "b", "c"}
     assert choice.names.count(COMBINATION) >= 15
     clear = {name: e.copy() for name, e in noise.items()}
     clear["b"][3] = 0.5
@@ -107,11 +107,11 @@ def test_kinds_are_contested_apart() -> None:
     errors["a"][:5] = 50
     errors["b"][5:] = 50
     kinds = np.array(["regular"] * 5 + ["intermittent"] * 7)
-    apart = contest(errors, 12, 9).choose(kinds, 14).good
+    apart = contest(errors, 12, 9).choose(kinds, 14).combined
     assert apart == {"regular": ("b", "c", "d"), "intermittent": ("a", "c", "d")}
     # Four of a kind are too few: what is good for all twelve is good for them.
     few = np.array(["regular"] * 4 + ["intermittent"] * 8)
-    assert contest(errors, 12, 9).choose(few, 14).good["regular"] == ("a", "c", "d")
+    assert contest(errors, 12, 9).choose(few, 14).combined["regular"] == ("a", "c", "d")
 
 
 def test_the_best_three_are_always_combined() -> None:
@@ -119,7 +119,7 @@ def test_the_best_three_are_always_combined() -> None:
         name: np.full((6, 8), size) for name, size in zip("abcde", (1.0, 9.0, 20.0, 30.0, 40.0), strict=True)
     }
     chosen = contest(errors, 6, 9).choose(np.full(6, "regular"), 14)
-    assert chosen.good["regular"] == ("a", "b", "c")
+    assert chosen.combined["regular"] == ("a", "b", "c")
     assert set(chosen.names) == {"a"}  # which beats the three together at every origin
 
 

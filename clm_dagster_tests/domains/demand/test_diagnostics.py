@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.diagnostic import acorr_ljungbox
 
+from clm_dagster.domains.demand.accuracy import COLUMNS, realised
 from clm_dagster.domains.demand.diagnostics import explain
-from clm_dagster.domains.demand.realised import COLUMNS, realised
 from clm_dagster.domains.demand.series import weekly_panel
 from clm_dagster_tests.domains.demand.shop import days_of, expected, panel_of
 

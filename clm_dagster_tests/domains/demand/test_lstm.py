@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clm_dagster.domains.demand.lstm import GlobalLSTM
-from clm_dagster.domains.demand.model import contestants
+from clm_dagster.domains.demand.model import candidates
 from clm_dagster.domains.demand.series import weekly_panel
 from clm_dagster_tests.domains.demand.shop import days_of, expected, panel_of
 
@@ -21,8 +21,8 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_takes_part_only_where_it_is_asked_for() -> None:
-    assert "lstm" not in [method.name for method in contestants()]
-    assert [method.name for method in contestants(lstm=True)][-1] == "lstm"
+    assert "lstm" not in [method.name for method in candidates()]
+    assert [method.name for method in candidates(lstm=True)][-1] == "lstm"
 
 
 def test_it_learns_the_week_and_answers_the_same_twice() -> None:

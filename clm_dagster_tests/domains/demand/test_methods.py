@@ -8,7 +8,7 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
 from clm_dagster.domains.demand.features import design
 from clm_dagster.domains.demand.local_methods import local_methods
-from clm_dagster.domains.demand.model import contestants
+from clm_dagster.domains.demand.model import candidates
 from clm_dagster.domains.demand.panel_methods import (
     EightWeekMean,
     IntermittentDemand,
@@ -39,7 +39,7 @@ def names(method: Method) -> str:
     return method.name
 
 
-@pytest.mark.parametrize("method", contestants(), ids=names)
+@pytest.mark.parametrize("method", candidates(), ids=names)
 def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Panel) -> None:
     origin = panel.size - HORIZON
     paths = method.paths(panel, np.array([origin]), HORIZON)
@@ -64,7 +64,7 @@ def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Pa
     )
 
 
-@pytest.mark.parametrize("method", contestants(), ids=names)
+@pytest.mark.parametrize("method", candidates(), ids=names)
 def test_several_origins_are_each_forecast_from_what_was_known(method: Method, panel: Panel) -> None:
     origins = panel.size - HORIZON - np.array([42, 14])
     both = method.paths(panel, origins, HORIZON)
@@ -110,11 +110,11 @@ def test_theta_is_that_of_statsmodels() -> None:
     series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
     theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
     theta = ThetaMethod()
-    ours = theta.path(theta.learn(series, 6, NONE), 6, series, NONE[: series.size + 15])
+    ours = theta.path(theta.fit(series, 6, NONE), 6, series, NONE[: series.size + 15])
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     noise = rng.normal(50, 3, 240)
     theirs = ThetaModel(pd.Series(noise), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    ours = theta.path(theta.learn(noise, 6, NONE), 6, noise, NONE[: noise.size + 15])
+    ours = theta.path(theta.fit(noise, 6, NONE), 6, noise, NONE[: noise.size + 15])
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
@@ -125,10 +125,10 @@ def test_smoothing_goes_on_over_a_longer_history() -> None:
         series[:240], seasonal="add", seasonal_periods=6, initialization_method="heuristic"
     ).fit()
     model = SmoothingModel()
-    learnt = model.learn(series[:240], 6, NONE)
-    then = model.path(learnt, 6, series[:240], NONE[:252])
+    parameters = model.fit(series[:240], 6, NONE)
+    then = model.path(parameters, 6, series[:240], NONE[:252])
     np.testing.assert_allclose(then, fitted.forecast(12), rtol=1e-6)
-    assert not np.allclose(model.path(learnt, 6, series, NONE[:312]), then, rtol=1e-4)
+    assert not np.allclose(model.path(parameters, 6, series, NONE[:312]), then, rtol=1e-4)
 
 
 def test_weeks_are_sums_of_days(panel: Panel) -> None:

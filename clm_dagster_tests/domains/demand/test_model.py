@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.checkpoints import keeping
+from clm_dagster.domains.demand.checkpoints import checkpointed_run
 from clm_dagster.domains.demand.model import (
     DemandForecast,
     DemandSettings,
-    contestants,
+    candidates,
+    evaluate_period,
     forecast,
-    hold_contest,
 )
 from clm_dagster.domains.demand.panel_methods import CalendarRegression, EightWeekMean, Method, SeasonalNaive
 from clm_dagster.domains.demand.series import daily_panel, with_promotions
@@ -26,7 +26,7 @@ BANDS = ["q025", "q10", "q50", "q90", "q975"]
 
 @pytest.fixture(autouse=True, scope="module")
 def fast() -> Iterator[None]:
-    """The contest without its slowest three, which have tests of their own."""
+    """Evaluate without the slowest three, which have tests of their own."""
     with contest_of(*FAST):
         yield
 
@@ -91,10 +91,10 @@ def test_the_same_rows_whatever_their_order_and_whatever_comes_later(
 
 def test_the_backtest_table_is_recomputed_from_the_paths(series: pd.DataFrame) -> None:
     panel = daily_panel(series, AS_OF)
-    contest = hold_contest(panel, [SeasonalNaive(), EightWeekMean()], 28, DemandSettings())
-    table = contest.backtest.table(contest.choice).set_index(["measure", "key", "method"])
+    evaluation = evaluate_period(panel, [SeasonalNaive(), EightWeekMean()], 28, DemandSettings())
+    table = evaluation.backtest.table(evaluation.choice).set_index(["measure", "key", "method"])
     origin = panel.size - 28 - 14 * np.arange(8)[::-1]
-    assert contest.backtest.origins.tolist() == origin.tolist()
+    assert evaluation.backtest.origins.tolist() == origin.tolist()
     row = int(np.flatnonzero((panel.keys.key == "p1") & (panel.keys.measure == "units"))[0])
     values = panel.values[row]
     naive = [np.abs(np.tile(values[o - 7 : o], 4) - values[o : o + 28]).mean() for o in origin]
@@ -141,20 +141,20 @@ def test_odd_series_have_a_stated_outcome(series: pd.DataFrame) -> None:
 
 def test_the_choice_is_judged_on_dates_that_it_did_not_see(series: pd.DataFrame) -> None:
     panel = daily_panel(series, AS_OF)
-    contest = hold_contest(panel, contestants(), 28, DemandSettings())
-    held_out = contest.held_out
+    evaluation = evaluate_period(panel, candidates(), 28, DemandSettings())
+    held_out = evaluation.held_out
     assert held_out.groupby("method").size().to_dict() == dict.fromkeys(
         ("chosen", "seasonal_naive", "eight_week_mean"), len(panel)
     )
-    last = contest.backtest.origins[-2:]
+    last = evaluation.backtest.origins[-2:]
     row = int(np.flatnonzero((panel.keys.key == "p1") & (panel.keys.measure == "units"))[0])
-    paths = SeasonalNaive().paths(panel, contest.backtest.origins, 28)[row, -2:]
+    paths = SeasonalNaive().paths(panel, evaluation.backtest.origins, 28)[row, -2:]
     actual = panel.values[row, last[:, None] + np.arange(28)]
     naive = held_out[(held_out.key == "p1") & (held_out.measure == "units")].set_index("method").mase
-    scale = contest.backtest.scales[0][row]
+    scale = evaluation.backtest.scales[0][row]
     assert naive["seasonal_naive"] == pytest.approx(np.abs(paths - actual).mean() / scale)
     assert naive["chosen"] < naive["seasonal_naive"]
-    young = hold_contest(panel.latest(230), contestants(), 28, DemandSettings())
+    young = evaluate_period(panel.latest(230), candidates(), 28, DemandSettings())
     assert young.backtest.origins.size == 2 and young.held_out.empty
     assert set(young.held_out.columns) == set(held_out.columns)
 
@@ -194,7 +194,7 @@ def test_a_planned_promotion_raises_its_days() -> None:
     )
     plain = daily_panel(frame, AS_OF)
     knows = with_promotions(plain, promotions, 28)
-    for method in [CalendarRegression(), *(m for m in contestants() if m.name in ("boosting", "arima"))]:
+    for method in [CalendarRegression(), *(m for m in candidates() if m.name in ("boosting", "arima"))]:
         now = np.array([plain.size])
         lift = method.paths(knows, now, 28)[0, 0, 7:10] / method.paths(plain, now, 28)[0, 0, 7:10]
         assert (lift > 1.4).all(), method.name
@@ -207,7 +207,7 @@ def test_a_killed_forecast_goes_on(series: pd.DataFrame, done: DemandForecast, t
     class KilledError(Exception):
         pass
 
-    keep = keeping(tmp_path)
+    keep = checkpointed_run(tmp_path)
     asked: list[str] = []
 
     def dying(method: Method, panel: object, origins: object, horizon: int) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, contestants, hold_contest
-from clm_dagster.domains.demand.outlook import look_ahead
+from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, candidates, evaluate_period
+from clm_dagster.domains.demand.predict import predict_panel
 from clm_dagster.domains.demand.series import Panel, make_panel, weekly_panel
 
 pytestmark = pytest.mark.slow
@@ -65,13 +65,13 @@ def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
         came = np.nan_to_num(thirty.values[:, position:])
         past = np.nan_to_num(thirty.values[:, :position])
         if period == DAY:
-            contest = hold_contest(known, contestants(), 28, DemandSettings())
-            outlook = look_ahead(contest.rules, known, contestants(), 28)
+            evaluation = evaluate_period(known, candidates(), 28, DemandSettings())
+            outlook = predict_panel(evaluation.policy, known, candidates(), 28)
             actual, steps = came[:, :28], past[:, 7:] - past[:, :-7]
         else:
             weeks = weekly_panel(known)
-            contest = hold_contest(weeks, contestants(weekly=True), 8, DemandSettings())
-            outlook = look_ahead(contest.rules, weeks, contestants(weekly=True), 13)
+            evaluation = evaluate_period(weeks, candidates(weekly=True), 8, DemandSettings())
+            outlook = predict_panel(evaluation.policy, weeks, candidates(weekly=True), 13)
             actual = came[:, :56].reshape(len(came), 8, 7).sum(axis=2)
             steps = np.diff(past[:, position % 7 :].reshape(len(past), -1, 7).sum(axis=2), axis=1)
         error = outlook.mean[:, : actual.shape[1]] - actual

@@ -1,4 +1,4 @@
-"""Recommendations end to end: a shop that has run, its contests in MLflow, its lists, rules, and poor shops."""
+"""Recommendations end to end: a shop that has run, its evaluations in MLflow, its lists, rules, and poor shops."""
 
 from datetime import timedelta
 
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clm_dagster.domains.recommend.evaluate import RANKER, all_candidates
 from clm_dagster.domains.recommend.metrics import METRICS
-from clm_dagster.domains.recommend.model import RANKER, contestants
 from clm_dagster.platform.job_names import MODELS, SCORES
 from clm_dagster.platform.resources import tracking_of
 from clm_dagster.settings import load_settings
@@ -31,7 +31,7 @@ def test_every_training_is_a_run_with_a_child_for_each_method(ran: Ran) -> None:
     assert (pd.to_datetime(rows.tested_as_of) + pd.Timedelta(days=HORIZON) == rows.as_of).all()
     client, experiment = ran.mlflow()
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{rows.mlflow_run_id[1]}'")
-    names = {RANKER} | {entry.name for entry in contestants(pd.DataFrame({"product_id": []}))}
+    names = {RANKER} | {entry.name for entry in all_candidates(pd.DataFrame({"product_id": []}))}
     assert {run.info.run_name for run in children} == names
     told = ran.query(
         "select * from marts.recommender_contest where as_of = (select max(as_of) from models.recommender_model) "
@@ -141,7 +141,7 @@ def test_the_figures_recounted_by_hand_are_those_of_the_judges_code(ran: Ran) ->
 
 
 def test_training_and_scoring_again_give_the_same(ran: Ran) -> None:
-    columns = "* exclude (mlflow_run_id, model_version, model_uri, contest, said)"
+    columns = "* exclude (mlflow_run_id, model_version, model_uri, said)"
     before = ran.query(f"select {columns} from models.recommender_model order by as_of")
     lists = ran.query("select * exclude (model_version) from marts.recommendations order by all")
     champion = tracking_of(ran.settings).champion("models.recommender_model")
@@ -156,7 +156,7 @@ def test_training_and_scoring_again_give_the_same(ran: Ran) -> None:
     pd.testing.assert_frame_equal(again, lists)
 
 
-def test_a_young_shop_says_what_is_missing_and_goes_by_the_dumb_rule(ran: Ran) -> None:
+def test_a_young_shop_says_what_is_missing_and_goes_by_the_naive_baseline(ran: Ran) -> None:
     key = "2023-02-20"
     result = ran.materialize(MODELS, key, "models.recommender_model")
     assert result.success

@@ -10,7 +10,7 @@ from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, candi
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.judging import Judged, judge_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
-from clm_dagster.statistics.evaluation import ContestError
+from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster_tests.domains.recommend.conftest import AS_OF
 
 
@@ -99,7 +99,7 @@ def test_lists_of_candidates(past: Interactions, lists: dict[str, pd.DataFrame])
 def test_bad_contests(
     lines: pd.DataFrame, later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]
 ) -> None:
-    with pytest.raises(ContestError, match="lists of popularity are missing"):
+    with pytest.raises(EvaluationError, match="lists of popularity are missing"):
         judge_lists(later, past, {"buy_again": lists["buy_again"]}, 60)
     with pytest.raises(NoPurchases, match="no known customer"):
         nothing = lines[lines["day"] < pd.Timestamp(AS_OF)]

@@ -1,4 +1,4 @@
-"""Everybody's lists: by the ranker, by the dumb rule where there is none, and for those who never bought."""
+"""Everybody's lists: by the ranker, by the naive baseline without one, and for those who never bought."""
 
 from dataclasses import replace
 from datetime import date
@@ -10,19 +10,14 @@ import pytest
 from clm_dagster.domains.recommend import checks, listing
 from clm_dagster.domains.recommend.checks import Faults
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.listing import (
-    ANYWHERE,
-    COLD,
-    FALLBACK,
-    Ways,
-    everyones_lists,
-    visitors_lists,
-)
+from clm_dagster.domains.recommend.listing import COLD, FALLBACK, ListSettings, everyones_lists
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster.domains.recommend.served import example, served, to_ranker
+from clm_dagster.domains.recommend.served import REGISTERED, example, pack, unpack
+from clm_dagster.domains.recommend.visitors import ANYWHERE, visitors_lists
 from clm_dagster_tests.domains.recommend.conftest import AS_OF
 
 SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations=15, year_ago=False)
+EIGHT, TEN = ListSettings(8), ListSettings(10)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +36,18 @@ def people(past: Interactions) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def lists(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker) -> pd.DataFrame:
-    return everything(past, people, names, Ways(ranker, 8))
+    return everything(past, people, names, EIGHT, ranker)
 
 
-def everything(past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ways: Ways) -> pd.DataFrame:
-    parts = [*everyones_lists(past, people, names, ways)]
+def everything(
+    past: Interactions,
+    people: pd.DataFrame,
+    names: pd.DataFrame,
+    settings: ListSettings = TEN,
+    ranker: Ranker | None = None,
+    threads: int = 1,
+) -> pd.DataFrame:
+    parts = [*everyones_lists(past, people, names, settings, ranker, threads)]
     frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
     # What a customer has is in one part.
     assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
@@ -95,12 +97,11 @@ def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
 ) -> None:
     import skops.io
 
-    from clm_dagster.domains.recommend.served import TRUSTED
-
-    stored = skops.io.loads(skops.io.dumps(served(ranker)), trusted=list(TRUSTED))
-    again = to_ranker(stored, names)
+    stored = skops.io.loads(skops.io.dumps(pack(ranker)), trusted=list(REGISTERED.trusted))
+    again = unpack(stored)
+    again.products = names
     assert again.settings == ranker.settings and again.days == ranker.days
-    pd.testing.assert_frame_equal(everything(past, people, names, Ways(again, 8)), lists)
+    pd.testing.assert_frame_equal(everything(past, people, names, EIGHT, again), lists)
     _, _, x = again.prepared(past).block(np.arange(3))
     pairs = example(x[ranker.columns], 50)
     chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
@@ -121,7 +122,9 @@ def test_row_order_and_blocks_change_nothing(
         past,
         people.sample(frac=1, random_state=3),
         names.sample(frac=1, random_state=3),
-        Ways(ranker, 8, threads=3),
+        EIGHT,
+        ranker,
+        threads=3,
     )
     pd.testing.assert_frame_equal(again, lists)
 
@@ -129,7 +132,7 @@ def test_row_order_and_blocks_change_nothing(
 def test_without_a_model_buyers_get_what_they_buy_again(
     past: Interactions, people: pd.DataFrame, names: pd.DataFrame
 ) -> None:
-    lists = everything(past, people, names, Ways(None))
+    lists = everything(past, people, names)
     assert set(lists.method) == {FALLBACK, COLD}
     first = lists[(lists.list == "next_best") & (lists["rank"] == 1) & (lists.method == FALLBACK)]
     assert first.reason.str.match(r"bought (once|\d+ times)").all()
@@ -191,7 +194,7 @@ def test_poor_shops_have_the_lists_that_they_can_have(
     past = interactions(poor, AS_OF)
     people = pd.DataFrame({"customer_id": [*past.customers, "x1"], "country": None, "segment": None})
     called = names.assign(name=None) if what == "no names" else names
-    lists = everything(past, people, called, Ways(None))
+    lists = everything(past, people, called)
     assert set(lists[lists.list == "next_best"].customer_id) == set(people.customer_id)
     assert lists.reason.notna().all() and lists.score.gt(0).all()
     if what == "one product":
@@ -201,14 +204,15 @@ def test_poor_shops_have_the_lists_that_they_can_have(
 def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
     past = interactions(lines, date(2026, 1, 1))
     people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
-    assert everything(past, people, names, Ways(None)).empty
+    assert everything(past, people, names).empty
     assert visitors_lists(past, people, 5, 90).empty
 
 
 def test_what_is_discontinued_is_asked_of_todays_setting(
     past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
 ) -> None:
-    again = to_ranker(served(ranker), names)
+    again = unpack(pack(ranker))
+    again.products = names
     again.settings = replace(again.settings, active_days=5)
-    lists = everything(past, people, names, Ways(again, 8, 5))
+    lists = everything(past, people, names, ListSettings(8, 5), again)
     assert passed(lists, past, people, 5)["no_discontinued_product"]

@@ -13,7 +13,7 @@ from clm_dagster.domains.recommend.interactions import Interactions, interaction
 from clm_dagster.domains.recommend.judging import judge_lists
 from clm_dagster.domains.recommend.metrics import window_truth
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, training_days
-from clm_dagster.statistics.evaluation import ContestError
+from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster_tests.domains.recommend.conftest import AS_OF
 from clm_dagster_tests.domains.recommend.retail import retail_names
 
@@ -39,7 +39,7 @@ def test_training_days_are_mature_and_one_lies_a_year_back() -> None:
         date(2010, 3, 3),
         date(2010, 4, 2),
     )
-    with pytest.raises(ContestError, match="take buy_again until 2010-04-30"):
+    with pytest.raises(EvaluationError, match="take buy_again until 2010-04-30"):
         training_days(date(2010, 4, 1), date(2009, 12, 1), settings)
 
 
@@ -104,7 +104,7 @@ def test_a_ranker_of_other_features_says_so(ranker: Ranker, past: Interactions) 
         ranker.models,
         ranker.products,
     )
-    with pytest.raises(ContestError, match=r"trained on score_of_old, .* train it again"):
+    with pytest.raises(EvaluationError, match=r"trained on score_of_old, .* train it again"):
         old.lists(past, np.arange(3))
 
 
@@ -118,7 +118,7 @@ def test_a_ranker_without_anyone_who_came_back_says_so(names: pd.DataFrame) -> N
             "order_id": [f"o{i}" for i in range(300)],
         }
     )
-    with pytest.raises(ContestError, match="has nothing to learn from: take buy_again"):
+    with pytest.raises(EvaluationError, match="has nothing to learn from: take buy_again"):
         Ranker(SMALL).fit(interactions(once, AS_OF), names)
 
 

@@ -6,22 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.value.plan import ContestSettings
-from clm_dagster.statistics.evaluation import ContestPlan, contest_plan
+from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.statistics.evaluation import EvaluationPlan, evaluation_plan
 from clm_dagster_tests.domains.churn.conftest import Shop, real_shop, simulated_purchases
 
 __all__ = ["FIRST_DAY", "SETTINGS", "TEST", "Shop", "real_shop"]
 
-SETTINGS = ContestSettings(horizon_days=60, snapshots=6, validations=2)
+SETTINGS = EvaluationSettings(horizon_days=60, snapshots=6, validations=2)
 TEST = date(2024, 3, 1)
 FIRST_DAY = date(2023, 1, 1)
 
-Simulated = tuple[pd.DataFrame, pd.DataFrame, ContestPlan]
+Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 
 
-def contest_of(shop: Shop, test: date, first_day: date, settings: ContestSettings) -> Simulated:
+def contest_of(shop: Shop, test: date, first_day: date, settings: EvaluationSettings) -> Simulated:
     """All that a contest needs."""
-    plan = contest_plan(test, first_day, settings)
+    plan = evaluation_plan(test, first_day, settings)
     return *shop.tables(plan.snapshots, "value_labels"), plan
 
 

@@ -8,27 +8,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.value.contestants import BLENDS, Contestant, contestants
-from clm_dagster.domains.value.model import ContestResult, hold_contest
-from clm_dagster.domains.value.scoring import SnapshotLevel, ValueModel, snapshot_level
+from clm_dagster.domains.value.candidates import BLENDS, Candidate, candidates
+from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
+from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.domains.value.tiers import TIERS
-from clm_dagster.statistics.evaluation import ContestError, contest_plan
+from clm_dagster.statistics.evaluation import EvaluationError, evaluation_plan
 from clm_dagster_tests.domains.value.conftest import FIRST_DAY, SETTINGS, TEST, Simulated
 
 QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
 
 
-def entries(*names: str) -> list[Contestant]:
-    return [entry for entry in contestants() if entry.name in names]
+def entries(*names: str) -> list[Candidate]:
+    return [entry for entry in candidates() if entry.name in names]
 
 
-def hold(simulated: Simulated, *names: str) -> ContestResult:
+def hold(simulated: Simulated, *names: str) -> EvaluationResult:
     features, labels, plan = simulated
-    return hold_contest(features, labels, plan, SETTINGS, entries(*(names or QUICK)))
+    return evaluate_candidates(features, labels, plan, SETTINGS, entries(*(names or QUICK)))
 
 
 @pytest.fixture(scope="module")
-def result(simulated: Simulated) -> ContestResult:
+def result(simulated: Simulated) -> EvaluationResult:
     return hold(simulated)
 
 
@@ -37,21 +37,21 @@ def snapshot(simulated: Simulated, day: date = TEST) -> pd.DataFrame:
 
 
 def test_every_contestant_runs(simulated: Simulated) -> None:
-    held = hold(simulated, *(entry.name for entry in contestants()))
-    assert set(held.standings) == {entry.name for entry in contestants()} | set(BLENDS)
+    held = hold(simulated, *(entry.name for entry in candidates()))
+    assert set(held.results) == {entry.name for entry in candidates()} | set(BLENDS)
     table = held.table
     assert table.notna().all(axis=None) and (table.test_spearman > 0.2).all()
     said = held.amounts.drop(columns=["customer_id", "net_revenue"])
     assert said.min(axis=None) >= 0 and np.isfinite(said).all(axis=None)
-    best = held.standings[held.winner]
-    assert best.test["mae"] < held.standings["past_rate"].test["mae"]
+    best = held.results[held.winner]
+    assert best.test["mae"] < held.results["past_rate"].test["mae"]
     assert best.mae_over["past_rate"].value < 0 and abs(best.test["bias"]) < 0.2
     assert held.amounts.customer_id.nunique() == (snapshot(simulated).order_days > 0).sum()
     assert held.deciles.cumulative_share.iloc[-1] == pytest.approx(1)
 
 
 def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
-    simulated: Simulated, result: ContestResult
+    simulated: Simulated, result: EvaluationResult
 ) -> None:
     features, labels, plan = simulated
     again = hold((features.sample(frac=1, random_state=3), labels.sample(frac=1, random_state=4), plan))
@@ -60,7 +60,7 @@ def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
     pd.testing.assert_frame_equal(again.table.drop(columns="seconds"), result.table.drop(columns="seconds"))
 
 
-def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: ContestResult) -> None:
+def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: EvaluationResult) -> None:
     features, labels, plan = simulated
     at_test = labels.as_of == pd.Timestamp(TEST)
     turned = labels.copy()
@@ -69,10 +69,10 @@ def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: Co
     pd.testing.assert_frame_equal(
         held.amounts.drop(columns="net_revenue"), result.amounts.drop(columns="net_revenue")
     )
-    assert held.standings["btyd"].test["spearman"] < 0.15 < result.standings["btyd"].test["spearman"]
+    assert held.results["btyd"].test["spearman"] < 0.15 < result.results["btyd"].test["spearman"]
 
 
-def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: ContestResult) -> None:
+def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: EvaluationResult) -> None:
     features, labels, plan = simulated
     assert max(plan.history) + timedelta(days=SETTINGS.horizon_days) <= TEST == max(plan.snapshots)
     immature = labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > pd.Timestamp(TEST)
@@ -84,7 +84,7 @@ def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result:
 
 
 def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
-    simulated: Simulated, result: ContestResult
+    simulated: Simulated, result: EvaluationResult
 ) -> None:
     scores = result.model.scores(snapshot(simulated))
     assert list(scores.customer_id) == list(result.amounts.customer_id)
@@ -97,7 +97,7 @@ def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
     assert level.orders == pytest.approx(result.order_level.factor)
 
 
-def test_scores_are_complete(simulated: Simulated, result: ContestResult) -> None:
+def test_scores_are_complete(simulated: Simulated, result: EvaluationResult) -> None:
     frame = snapshot(simulated)
     scores = result.model.scores(frame, SnapshotLevel(1.3, 1.2))
     assert len(scores) == (frame.order_days > 0).sum() and scores.notna().all(axis=None)
@@ -112,7 +112,7 @@ def test_scores_are_complete(simulated: Simulated, result: ContestResult) -> Non
     assert (scores.probability_of_no_order <= lower.probability_of_no_order).all()
 
 
-def test_a_model_is_json_and_estimators(simulated: Simulated, result: ContestResult) -> None:
+def test_a_model_is_json_and_estimators(simulated: Simulated, result: EvaluationResult) -> None:
     for model in (result.model, hold(simulated, "btyd", "boosting_sqrt", "two_part", "mlp").model):
         state = json.loads(json.dumps(model.state()))
         again = ValueModel.from_parts(state, model.estimators())
@@ -120,7 +120,7 @@ def test_a_model_is_json_and_estimators(simulated: Simulated, result: ContestRes
         assert all(type(part).__module__.startswith("sklearn.") for part in model.estimators().values())
 
 
-def test_the_verdict_says_why(result: ContestResult) -> None:
+def test_the_verdict_says_why(result: EvaluationResult) -> None:
     assert result.verdict().accepted
     backfill = result.verdict(is_newest=False)
     assert not backfill.accepted and "a backfill of the past moves no champion" in str(backfill)
@@ -131,7 +131,7 @@ def test_the_verdict_says_why(result: ContestResult) -> None:
 # --------------------------------------------------------------------------------------- outliers
 
 
-def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: ContestResult) -> None:
+def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: EvaluationResult) -> None:
     """A customer of the fit part orders for 80,000 once: before every later snapshot, and in labels before."""
     features, labels, plan = simulated
     who, amount, day = "c0010", 80_000.0, pd.Timestamp(plan.split.fit[-1]) + pd.Timedelta(days=20)
@@ -140,7 +140,7 @@ def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: ContestR
     f.loc[(f.customer_id == who) & (f.as_of > day), money] += amount
     inside = (y.as_of <= day) & (y.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > day)
     y.loc[(y.customer_id == who) & inside, "net_revenue"] += amount
-    held = hold_contest(f, y, plan, SETTINGS, entries(*QUICK))
+    held = evaluate_candidates(f, y, plan, SETTINGS, entries(*QUICK))
     assert held.winner == result.winner
     before, after = (
         r.amounts.set_index("customer_id")[result.winner].drop(who, errors="ignore") for r in (result, held)
@@ -177,14 +177,16 @@ def test_what_makes_a_contest_impossible_is_said(simulated: Simulated) -> None:
         (features.assign(net_revenue=-1), labels, "no expectation of its .* customers"),
     ]
     for given, labelled, message in cases:
-        with pytest.raises(ContestError, match=message):
+        with pytest.raises(EvaluationError, match=message):
             hold((given, labelled, plan))
-    with pytest.raises(ContestError, match="no contest with test as_of 2023-04-01: 0 mature training snap"):
-        contest_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
+    with pytest.raises(
+        EvaluationError, match="no contest with test as_of 2023-04-01: 0 mature training snap"
+    ):
+        evaluation_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
 
 
 def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
-    simulated: Simulated, result: ContestResult
+    simulated: Simulated, result: EvaluationResult
 ) -> None:
     frame = snapshot(simulated)
     known = frame[frame.order_days > 0]
@@ -197,13 +199,13 @@ def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
         assert (scores.expected_revenue >= 0).all() and (scores.revenue_low >= 0).all()
     # Whoever returned more than he bought keeps his past, below 0, and is expected to bring next to nothing.
     assert (result.model.scores(returned).past_revenue == -10).all()
-    with pytest.raises(ContestError, match="one as_of is scored at a time, found 0"):
+    with pytest.raises(EvaluationError, match="one as_of is scored at a time, found 0"):
         result.model.scores(frame[frame.order_days == 0].head(0))
-    with pytest.raises(ContestError, match="no customers to score at as_of 2030-01-01"):
+    with pytest.raises(EvaluationError, match="no customers to score at as_of 2030-01-01"):
         snapshot_level(simulated[0], simulated[1], date(2030, 1, 1), 100.0, SETTINGS)
 
 
 def test_another_horizon_is_another_contest(simulated: Simulated) -> None:
     features, labels, plan = simulated
-    with pytest.raises(ContestError, match="the labels are of 60 days, the contest of 30"):
-        hold_contest(features, labels, plan, replace(SETTINGS, horizon_days=30), entries("btyd"))
+    with pytest.raises(EvaluationError, match="the labels are of 60 days, the contest of 30"):
+        evaluate_candidates(features, labels, plan, replace(SETTINGS, horizon_days=30), entries("btyd"))

@@ -252,8 +252,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_the_project_does_not_declare(folder: Folder) -> None:
-    with pytest.raises(ProjectError, match=r"dbt_project\.yml:3: vars lacks horizon"):
-        load_project(folder({}), horizon=90)
+    unknown = folder({"models/a.sql": "select {{ var('horizon') }} as horizon"})
+    message = r"a\.sql:1: variable 'horizon' is not defined in dbt_project\.yml; define it there, or give"
+    with pytest.raises(ProjectError, match=message):
+        load_project(unknown, horizon=90)
+    own = folder({"models/a.sql": "select {{ var('horizon', 30) }} as horizon"})
+    assert "90" in load_project(own, horizon=90).renderer.render(own / "models" / "a.sql", str)
 
 
 def test_models_come_after_what_they_and_their_tests_need(folder: Folder) -> None:

@@ -6,7 +6,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from clm_dagster.platform.python_tables.parquet_buffer import Spill
+from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 
 TYPES = {"name": "varchar", "at": "timestamp", "n": "integer"}
 
@@ -24,11 +24,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
-    spill = Spill(TYPES, folder)
-    spill.add(part("a", "b"))
-    spill.add(part("c").assign(name=None, at=pd.NaT))  # a column of nothing has a type of its own
-    assert len(spill) == 3
-    found = duckdb.sql(spill.query)
+    buffer = ParquetBuffer(TYPES, folder)
+    buffer.add(part("a", "b"))
+    buffer.add(part("c").assign(name=None, at=pd.NaT))  # a column of nothing has a type of its own
+    assert len(buffer) == 3
+    found = duckdb.sql(buffer.query)
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
         "name": "VARCHAR", "at": "TIMESTAMP", "n": "INTEGER",
     }  # fmt: skip
@@ -39,14 +39,14 @@ def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
 
 
 def test_nothing_is_no_row_of_the_same_columns(folder: Path) -> None:
-    spill = Spill(TYPES, folder)
-    assert len(spill) == 0 and duckdb.sql(spill.query).columns == list(TYPES)
+    buffer = ParquetBuffer(TYPES, folder)
+    assert len(buffer) == 0 and duckdb.sql(buffer.query).columns == list(TYPES)
 
 
 def test_other_columns_are_refused_and_files_go_with_the_object(folder: Path) -> None:
-    spill = Spill(TYPES, folder)
+    buffer = ParquetBuffer(TYPES, folder)
     with pytest.raises(ValueError, match="expected the columns name, at, n, found n, name"):
-        spill.add(part("a").drop(columns="at"))
+        buffer.add(part("a").drop(columns="at"))
     assert len([*folder.glob("*/*.parquet")]) == 1
-    del spill
+    del buffer
     assert not [*folder.iterdir()]

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.personas.assets import persona_tables
+from clm_dagster.domains.personas.tables import persona_tables
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.staleness import stale_scores, stale_trainings, training_keys
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
-from clm_dagster.platform.python_tables.parquet_buffer import Spill
-from clm_dagster.platform.python_tables.tables import FrameTable, frame_table, row_types, write_rows
+from clm_dagster.platform.partitions import as_of_of_key
+from clm_dagster.platform.python_tables.output import SideRows, TableOutput, write_output
+from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
+from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
+from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -25,7 +29,7 @@ WEEKS = [f"2024-{month}" for month in ("01-01", "01-08", "01-15", "01-22")]
 
 
 @pytest.fixture
-def tables(project: Project) -> list[FrameTable]:
+def tables(project: Project) -> list[AnyTable]:
     return persona_tables(project)
 
 
@@ -33,9 +37,30 @@ def build(connection: Connection, relation: str, key: str, version: str = "a") -
     versions.record(connection, relation, [(key, Version(version), 1)], "a run")
 
 
-def up_to_date(connection: Connection, project: Project, table: FrameTable, key: str) -> None:
+def up_to_date(connection: Connection, project: Project, table: AnyTable, key: str) -> None:
     expected = table.expected(project, Builds.read(connection), key)
     versions.record(connection, table.relation, [(key, expected, 1)], "a run")
+
+
+def write(
+    connection: Connection, table: AnyTable, key: str, output: pd.DataFrame | ParquetBuffer, version: str
+) -> None:
+    partition = PartitionContext(key, as_of_of_key(key), None, Version(version), True)
+    write_output(connection, table.node, partition, TableOutput(output), "a run")
+
+
+def read_nothing(reading: Reading[object]) -> None:
+    return None
+
+
+def compute_nothing(work: Work[object], inputs: None) -> TableOutput:
+    return TableOutput(pd.DataFrame(columns=work.columns))
+
+
+def plain_table(project: Project, name: str, settings: object = None, **more: Any) -> AnyTable:
+    return PythonTable.of(
+        project, name, ["customer_features"], read_nothing, compute_nothing, settings, **more
+    )
 
 
 def rows(*customers: str) -> pd.DataFrame:
@@ -46,45 +71,46 @@ def rows(*customers: str) -> pd.DataFrame:
 
 
 def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
-    connection: Connection, tables: list[FrameTable]
+    connection: Connection, tables: list[AnyTable]
 ) -> None:
     table = tables[1]
     stored = f"select as_of::date::varchar, customer_id from {table.relation} order by all"
-    write_rows(connection, table, WEEKS[0], rows("a", "b"), Version("1"), "r")
-    write_rows(connection, table, WEEKS[1], rows("a"), Version("1"), "r")
-    write_rows(connection, table, WEEKS[0], rows("c"), Version("2"), "r")
+    write(connection, table, WEEKS[0], rows("a", "b"), "1")
+    write(connection, table, WEEKS[1], rows("a"), "1")
+    write(connection, table, WEEKS[0], rows("c"), "2")
     expected = [("2024-01-08", "c"), ("2024-01-15", "a")]
     assert connection.execute(stored) == expected
     bad = rows("d").assign(confidence="no number")
     with pytest.raises(Exception, match="no number"):
-        write_rows(connection, table, WEEKS[0], bad, Version("3"), "r")
+        write(connection, table, WEEKS[0], bad, "3")
     with pytest.raises(ValueError, match="expected the columns as_of, customer_id"):
-        write_rows(connection, table, WEEKS[0], rows("d").drop(columns="persona"), Version("3"), "r")
+        write(connection, table, WEEKS[0], rows("d").drop(columns="persona"), "3")
     assert connection.execute(stored) == expected
     assert Builds.read(connection).stored(table.relation, WEEKS[0]) == Version("2")
     kinds = connection.columns(f"select * from {table.relation}")
     assert kinds == {column.name: column.data_type for column in table.node.columns}
-    write_rows(connection, table, WEEKS[0], rows(), Version("4"), "r")
+    write(connection, table, WEEKS[0], rows(), "4")
     assert connection.execute(stored) == expected[1:]
 
 
 def test_rows_in_files_are_stored_as_a_frame_is(
-    connection: Connection, tables: list[FrameTable], tmp_path: Path
+    connection: Connection, tables: list[AnyTable], tmp_path: Path
 ) -> None:
     table = tables[1]
     stored = f"select * from {table.relation} order by customer_id"
-    write_rows(connection, table, WEEKS[0], rows("a", "b", "c"), Version("1"), "r")
+    write(connection, table, WEEKS[0], rows("a", "b", "c"), "1")
     expected = connection.frame(stored)
-    spill = Spill(row_types(table.node), tmp_path)
-    spill.add(rows("c"))
-    spill.add(rows("b", "a"))
-    write_rows(connection, table, WEEKS[0], spill, Version("2"), "r")
+    types = {name: kind for name, kind in table.node.types.items() if name != "as_of"}
+    buffer = ParquetBuffer(types, tmp_path)
+    buffer.add(rows("c"))
+    buffer.add(rows("b", "a"))
+    write(connection, table, WEEKS[0], buffer, "2")
     pd.testing.assert_frame_equal(connection.frame(stored), expected)
     assert Builds.read(connection).stored(table.relation, WEEKS[0]) == Version("2")
 
 
 def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(
-    connection: Connection, project: Project, tables: list[FrameTable]
+    connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     model = tables[0]
     for key in WEEKS:
@@ -112,9 +138,9 @@ def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(
 
 
 def test_a_table_without_a_model_comes_along_once_another_has_one(
-    connection: Connection, project: Project, tables: list[FrameTable]
+    connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
-    model, plain = tables[0], frame_table(project, "marts.similar_products", ["customer_features"], [])
+    model, plain = tables[0], plain_table(project, "marts.similar_products")
     for relation in READS:
         build(connection, relation, WEEKS[1])
 
@@ -132,7 +158,7 @@ def test_a_table_without_a_model_comes_along_once_another_has_one(
 
 
 def test_a_training_is_stale_after_one_that_is(
-    connection: Connection, project: Project, tables: list[FrameTable]
+    connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     model = tables[0]
     for key in WEEKS:
@@ -157,10 +183,8 @@ def test_training_snapshots_are_quarterly(settings_for: Callable[..., Settings])
 def test_earlier_snapshots_and_settings_are_part_of_the_version(
     connection: Connection, project: Project
 ) -> None:
-    def table(chosen: object) -> FrameTable:
-        return frame_table(
-            project, "marts.personas", ["customer_features"], [], weeks_back=[1, 3], chosen=chosen
-        )
+    def table(chosen: object) -> AnyTable:
+        return plain_table(project, "marts.personas", chosen, weeks_back=[1, 3])
 
     build(connection, READS[0], WEEKS[3])
     expected = {}
@@ -174,11 +198,37 @@ def test_earlier_snapshots_and_settings_are_part_of_the_version(
     assert table(2).expected(project, Builds.read(connection), WEEKS[3]) != expected[3]
 
 
+def test_rows_beside_a_table_are_replaced_for_their_model_and_snapshot_alone(
+    connection: Connection, project: Project, tables: list[AnyTable]
+) -> None:
+    def train(key: str, owner: str, value: float) -> None:
+        partition = PartitionContext(key, as_of_of_key(key), None, Version("1"), True)
+        metrics = pd.DataFrame(
+            {"candidate": ["a"], "metric": ["auc"], "value": [value], "low": [None], "high": [None]}
+        )
+        side = SideRows(project.sources["models.candidate_metrics"], owner, metrics)
+        output = TableOutput(rows("anna"), sides=[side])
+        write_output(connection, tables[1].node, partition, output, "a run")
+
+    train(WEEKS[0], "models.x", 0.1)
+    train(WEEKS[1], "models.x", 0.2)
+    train(WEEKS[0], "models.y", 0.3)
+    train(WEEKS[0], "models.x", 0.4)
+    found = connection.execute(
+        "select model, as_of::date::varchar, value from models.candidate_metrics order by all"
+    )
+    assert found == [
+        ("models.x", "2024-01-08", 0.4),
+        ("models.x", "2024-01-15", 0.2),
+        ("models.y", "2024-01-08", 0.3),
+    ]
+
+
 def test_a_table_must_be_documented(project: Project) -> None:
     with pytest.raises(ProjectError, match="there is no model, seed or source 'marts"):
-        frame_table(project, "marts.unknown", [], [])
+        plain_table(project, "marts.unknown")
     with pytest.raises(ProjectError, match="needs partitions: snapshot"):
-        frame_table(project, "raw.customers", [], [])
+        plain_table(project, "raw.customers")
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from clm_dagster.statistics.evaluation import (
-    ContestError,
     Difference,
+    EvaluationError,
     Shape,
     at_level,
     best_f1_threshold,
@@ -60,10 +60,12 @@ def test_a_short_history_gives_fewer_snapshots_and_then_none() -> None:
     short = time_split(date(2011, 6, 1), 30, first, 28, 13, 3)
     assert min(short.training) >= first and 1 <= len(short.validation) < len(short.training) / 2
     assert max(short.fit) < min(short.validation)
-    with pytest.raises(ContestError, match=r"1 mature training snapshots, 2 are needed.*from 2011-03-26 on"):
+    with pytest.raises(
+        EvaluationError, match=r"1 mature training snapshots, 2 are needed.*from 2011-03-26 on"
+    ):
         time_split(date(2011, 3, 1), 30, first, 28)
     time_split(date(2011, 3, 26), 30, first, 28)
-    with pytest.raises(ContestError, match="are 1 or more"):
+    with pytest.raises(EvaluationError, match="are 1 or more"):
         time_split(date(2011, 3, 1), 30, first, 0)
 
 

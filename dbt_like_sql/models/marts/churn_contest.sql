@@ -1,58 +1,76 @@
 {{ config(event_time='as_of') }}
 
--- The contests of models.churn_model, a row for each contestant.
+-- The evaluations of models.churn_model, a row for each candidate.
 
-with contests as (
+with trainings as (
+
+    select * from {{ source('models', 'churn_model') }}
+    where model_version is not null
+
+),
+
+metrics as (
 
     select
         as_of,
-        tested_as_of,
-        horizon_days,
-        model_version,
-        unnest(from_json(contest, '[{
-            "contestant": "VARCHAR", "is_winner": "BOOLEAN", "exact_reasons": "BOOLEAN", "seconds": "DOUBLE",
-            "validation_log_loss": "DOUBLE", "roc_auc": "DOUBLE", "average_precision": "DOUBLE", "brier": "DOUBLE",
-            "log_loss": "DOUBLE", "calibration_error_before": "DOUBLE", "calibration_error": "DOUBLE",
-            "precision": "DOUBLE", "recall": "DOUBLE", "f1": "DOUBLE", "lift_at_10": "DOUBLE",
-            "auc_over_recency": "DOUBLE", "auc_over_recency_low": "DOUBLE", "auc_over_recency_high": "DOUBLE",
-            "auc_over_winner": "DOUBLE", "auc_over_winner_low": "DOUBLE", "auc_over_winner_high": "DOUBLE"
-        }]')) as told
-    from {{ source('models', 'churn_model') }}
-    where contest is not null
+        candidate,
+        {{ metric('exact_reasons') }} = 1 as exact_reasons,
+        {{ metric('validation_log_loss') }} as validation_log_loss,
+        {{ metric('roc_auc') }} as roc_auc,
+        {{ metric('average_precision') }} as average_precision,
+        {{ metric('brier') }} as brier,
+        {{ metric('log_loss') }} as log_loss,
+        {{ metric('calibration_error_before') }} as calibration_error_before,
+        {{ metric('calibration_error') }} as calibration_error,
+        {{ metric('precision') }} as precision,
+        {{ metric('recall') }} as recall,
+        {{ metric('f1') }} as f1,
+        {{ metric('lift_at_10') }} as lift_at_10,
+        {{ metric('auc_over_recency') }} as auc_over_recency,
+        {{ metric_low('auc_over_recency') }} as auc_over_recency_low,
+        {{ metric_high('auc_over_recency') }} as auc_over_recency_high,
+        {{ metric('auc_over_winner') }} as auc_over_winner,
+        {{ metric_low('auc_over_winner') }} as auc_over_winner_low,
+        {{ metric_high('auc_over_winner') }} as auc_over_winner_high,
+        {{ metric('seconds') }} as seconds
+    from {{ source('models', 'candidate_metrics') }}
+    where model = 'models.churn_model'
+    group by as_of, candidate
 
 ),
 
 final as (
 
     select
-        as_of,
-        tested_as_of,
-        horizon_days,
-        model_version,
-        told.contestant,
-        told.is_winner,
-        told.exact_reasons,
-        told.validation_log_loss,
+        trainings.as_of,
+        trainings.tested_as_of,
+        trainings.horizon_days,
+        trainings.model_version,
+        metrics.candidate as contestant,
+        metrics.candidate = trainings.winner as is_winner,
+        metrics.exact_reasons,
+        metrics.validation_log_loss,
         ---------- on the test snapshot, calibrated
-        told.roc_auc,
-        told.average_precision,
-        told.brier,
-        told.log_loss,
-        told.calibration_error_before,
-        told.calibration_error,
-        told.precision,
-        told.recall,
-        told.f1,
-        told.lift_at_10,
+        metrics.roc_auc,
+        metrics.average_precision,
+        metrics.brier,
+        metrics.log_loss,
+        metrics.calibration_error_before,
+        metrics.calibration_error,
+        metrics.precision,
+        metrics.recall,
+        metrics.f1,
+        metrics.lift_at_10,
         ---------- differences with their 95% intervals
-        told.auc_over_recency,
-        told.auc_over_recency_low,
-        told.auc_over_recency_high,
-        told.auc_over_winner,
-        told.auc_over_winner_low,
-        told.auc_over_winner_high,
-        told.seconds
-    from contests
+        metrics.auc_over_recency,
+        metrics.auc_over_recency_low,
+        metrics.auc_over_recency_high,
+        metrics.auc_over_winner,
+        metrics.auc_over_winner_low,
+        metrics.auc_over_winner_high,
+        metrics.seconds
+    from trainings
+    inner join metrics on trainings.as_of = metrics.as_of
 
 )
 

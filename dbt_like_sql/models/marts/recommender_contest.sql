@@ -1,59 +1,98 @@
 {{ config(event_time='as_of') }}
 
--- The contests of models.recommender_model, a row for each method, list and target.
+-- The evaluations of models.recommender_model, a row for each method, list and target.
 
-with contests as (
+with trainings as (
 
     select
         as_of,
         tested_as_of,
         horizon_days,
-        model_version,
-        unnest(from_json(contest, '[{
-            "contestant": "VARCHAR", "list": "VARCHAR", "target": "VARCHAR", "is_ranker": "BOOLEAN",
-            "is_baseline": "BOOLEAN", "customers": "BIGINT", "ndcg": "DOUBLE", "ndcg_low": "DOUBLE",
-            "ndcg_high": "DOUBLE", "recall": "DOUBLE", "recall_low": "DOUBLE", "recall_high": "DOUBLE",
-            "hit": "DOUBLE", "hit_low": "DOUBLE", "hit_high": "DOUBLE", "coverage": "DOUBLE", "novelty": "DOUBLE",
-            "ndcg_over_baseline": "DOUBLE", "ndcg_over_baseline_low": "DOUBLE", "ndcg_over_baseline_high": "DOUBLE",
-            "seconds": "DOUBLE"
-        }]')) as told
+        model_version
     from {{ source('models', 'recommender_model') }}
-    where contest is not null
+
+),
+
+-- A metric is a path: window/next_best/ndcg.
+paths as (
+
+    select
+        as_of,
+        candidate,
+        split_part(metric, '/', 1) as target,
+        split_part(metric, '/', 2) as list,
+        split_part(metric, '/', 3) as metric,
+        value,
+        low,
+        high
+    from {{ source('models', 'candidate_metrics') }}
+    where model = 'models.recommender_model'
+
+),
+
+candidates as (
+
+    select
+        as_of,
+        candidate,
+        list,
+        target,
+        {{ metric('is_ranker') }} = 1 as is_ranker,
+        {{ metric('is_baseline') }} = 1 as is_baseline,
+        {{ metric('customers') }}::bigint as customers,
+        ---------- at ten places, with 95% intervals over customers
+        {{ metric('ndcg') }} as ndcg,
+        {{ metric_low('ndcg') }} as ndcg_low,
+        {{ metric_high('ndcg') }} as ndcg_high,
+        {{ metric('recall') }} as recall,
+        {{ metric_low('recall') }} as recall_low,
+        {{ metric_high('recall') }} as recall_high,
+        {{ metric('hit') }} as hit,
+        {{ metric_low('hit') }} as hit_low,
+        {{ metric_high('hit') }} as hit_high,
+        ---------- of all lists together
+        {{ metric('coverage') }} as coverage,
+        {{ metric('novelty') }} as novelty,
+        ---------- against the list's naive baseline, on the same customers
+        {{ metric('ndcg_over_baseline') }} as ndcg_over_baseline,
+        {{ metric_low('ndcg_over_baseline') }} as ndcg_over_baseline_low,
+        {{ metric_high('ndcg_over_baseline') }} as ndcg_over_baseline_high,
+        {{ metric('seconds') }} as seconds
+    from paths
+    group by as_of, candidate, list, target
 
 ),
 
 final as (
 
     select
-        as_of,
-        tested_as_of,
-        horizon_days,
-        model_version,
-        told.contestant,
-        told.list,
-        told.target,
-        told.is_ranker,
-        told.is_baseline,
-        told.customers,
-        ---------- at ten places, with 95% intervals over customers
-        told.ndcg,
-        told.ndcg_low,
-        told.ndcg_high,
-        told.recall,
-        told.recall_low,
-        told.recall_high,
-        told.hit,
-        told.hit_low,
-        told.hit_high,
-        ---------- of all lists together
-        told.coverage,
-        told.novelty,
-        ---------- against the list's dumb rule, on the same customers
-        told.ndcg_over_baseline,
-        told.ndcg_over_baseline_low,
-        told.ndcg_over_baseline_high,
-        told.seconds
-    from contests
+        trainings.as_of,
+        trainings.tested_as_of,
+        trainings.horizon_days,
+        trainings.model_version,
+        candidates.candidate as contestant,
+        candidates.list,
+        candidates.target,
+        candidates.is_ranker,
+        candidates.is_baseline,
+        candidates.customers,
+        candidates.ndcg,
+        candidates.ndcg_low,
+        candidates.ndcg_high,
+        candidates.recall,
+        candidates.recall_low,
+        candidates.recall_high,
+        candidates.hit,
+        candidates.hit_low,
+        candidates.hit_high,
+        candidates.coverage,
+        candidates.novelty,
+        candidates.ndcg_over_baseline,
+        candidates.ndcg_over_baseline_low,
+        candidates.ndcg_over_baseline_high,
+        candidates.seconds
+    from candidates
+    inner join trainings on candidates.as_of = trainings.as_of
 
 )
 

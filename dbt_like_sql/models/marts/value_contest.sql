@@ -1,56 +1,72 @@
 {{ config(event_time='as_of') }}
 
--- The contests of models.value_model, a row for each contestant.
+-- The evaluations of models.value_model, a row for each candidate.
 
-with contests as (
+with trainings as (
+
+    select * from {{ source('models', 'value_model') }}
+    where model_version is not null
+
+),
+
+metrics as (
 
     select
         as_of,
-        tested_as_of,
-        horizon_days,
-        model_version,
-        unnest(from_json(contest, '[{
-            "contestant": "VARCHAR", "is_winner": "BOOLEAN", "is_baseline": "BOOLEAN", "seconds": "DOUBLE",
-            "validation_score": "DOUBLE", "bias_before": "DOUBLE", "bias": "DOUBLE", "mae": "DOUBLE", "rmse": "DOUBLE",
-            "spearman": "DOUBLE", "gini": "DOUBLE", "catch": "DOUBLE", "best_catch": "DOUBLE",
-            "mae_over_past_year": "DOUBLE", "mae_over_past_year_low": "DOUBLE", "mae_over_past_year_high": "DOUBLE",
-            "catch_over_past_year": "DOUBLE", "catch_over_past_year_low": "DOUBLE",
-            "catch_over_past_year_high": "DOUBLE"
-        }]')) as told
-    from {{ source('models', 'value_model') }}
-    where contest is not null
+        candidate,
+        {{ metric('is_baseline') }} = 1 as is_baseline,
+        {{ metric('validation_score') }} as validation_score,
+        {{ metric('bias_before') }} as bias_before,
+        {{ metric('bias') }} as bias,
+        {{ metric('mae') }} as mae,
+        {{ metric('rmse') }} as rmse,
+        {{ metric('spearman') }} as spearman,
+        {{ metric('gini') }} as gini,
+        {{ metric('catch') }} as catch,
+        {{ metric('best_catch') }} as best_catch,
+        {{ metric('mae_over_past_year') }} as mae_over_past_year,
+        {{ metric_low('mae_over_past_year') }} as mae_over_past_year_low,
+        {{ metric_high('mae_over_past_year') }} as mae_over_past_year_high,
+        {{ metric('catch_over_past_year') }} as catch_over_past_year,
+        {{ metric_low('catch_over_past_year') }} as catch_over_past_year_low,
+        {{ metric_high('catch_over_past_year') }} as catch_over_past_year_high,
+        {{ metric('seconds') }} as seconds
+    from {{ source('models', 'candidate_metrics') }}
+    where model = 'models.value_model'
+    group by as_of, candidate
 
 ),
 
 final as (
 
     select
-        as_of,
-        tested_as_of,
-        horizon_days,
-        model_version,
-        told.contestant,
-        told.is_winner,
-        told.is_baseline,
-        told.validation_score,
+        trainings.as_of,
+        trainings.tested_as_of,
+        trainings.horizon_days,
+        trainings.model_version,
+        metrics.candidate as contestant,
+        metrics.candidate = trainings.winner as is_winner,
+        metrics.is_baseline,
+        metrics.validation_score,
         ---------- on the test snapshot
-        told.bias_before,
-        told.bias,
-        told.mae,
-        told.rmse,
-        told.spearman,
-        told.gini,
-        told.catch,
-        told.best_catch,
+        metrics.bias_before,
+        metrics.bias,
+        metrics.mae,
+        metrics.rmse,
+        metrics.spearman,
+        metrics.gini,
+        metrics.catch,
+        metrics.best_catch,
         ---------- differences with their 95% intervals
-        told.mae_over_past_year,
-        told.mae_over_past_year_low,
-        told.mae_over_past_year_high,
-        told.catch_over_past_year,
-        told.catch_over_past_year_low,
-        told.catch_over_past_year_high,
-        told.seconds
-    from contests
+        metrics.mae_over_past_year,
+        metrics.mae_over_past_year_low,
+        metrics.mae_over_past_year_high,
+        metrics.catch_over_past_year,
+        metrics.catch_over_past_year_low,
+        metrics.catch_over_past_year_high,
+        metrics.seconds
+    from trainings
+    inner join metrics on trainings.as_of = metrics.as_of
 
 )
 

@@ -1,0 +1,73 @@
+"""How the features of a snapshot have moved since training.
+
+Belongs here: what drift reads, and the rows of `marts.feature_drift`. Does not: comparing (`monitoring`).
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.domains.churn import checks
+from clm_dagster.domains.churn.asset_charts import drift_chart
+from clm_dagster.domains.churn.model import ChurnModel
+from clm_dagster.domains.churn.monitoring import feature_drift
+from clm_dagster.domains.churn.plan import EvaluationSettings
+from clm_dagster.domains.churn.queries import active, read_earlier_drift
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.scoring import Scoring
+from clm_dagster.platform.trained_models.snapshots import read_snapshots
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """What the user chose of drift: a stability index warns from `warn` and fails from `fail`."""
+
+    evaluation: EvaluationSettings
+    customers: int
+    warn: float
+    fail: float
+
+
+@dataclass(frozen=True)
+class DriftInputs:
+    """What drift is measured from: customers at as_of, and drift at the snapshots before."""
+
+    features: pd.DataFrame
+    before: pd.DataFrame
+
+
+def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
+    """Read the customers of a snapshot and the drift before it."""
+    settings = reading.settings
+    features = read_snapshots(reading, [reading.day], active(settings.evaluation), settings.customers)
+    return DriftInputs(features, read_earlier_drift(reading.connection, reading.day))
+
+
+def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) -> TableOutput:
+    """Compare each feature with training and with the test snapshot."""
+    work, model, settings = scoring.work, scoring.fitted, scoring.settings
+    if model is None or inputs.features.empty:
+        return without_model(scoring, inputs)
+    table = feature_drift(
+        model.background,
+        model.judged,
+        model.inputs(inputs.features, model.pace_of(inputs.features)),
+        settings.warn,
+        settings.fail,
+    )
+    shown = pd.concat([inputs.before, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
+    picture = drift_chart(shown)
+    return TableOutput(
+        scoring.stamped(table),
+        {"chart": dg.MetadataValue.md(picture)} if picture else {},
+        checks.check_drift(str(work.day), table, settings.warn, settings.fail),
+    )
+
+
+def without_model(scoring: Scoring[DriftSettings, ChurnModel], _: DriftInputs) -> TableOutput:
+    """Return no rows, and a check that says that there is nothing to compare with."""
+    settings = scoring.settings
+    results = checks.check_drift(str(scoring.work.day), None, settings.warn, settings.fail)
+    return TableOutput(pd.DataFrame(columns=scoring.work.columns), {}, results)

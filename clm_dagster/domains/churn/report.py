@@ -1,0 +1,119 @@
+"""What the warehouse and the registry keep of a training of churn.
+
+Belongs here: the row of `models.churn_model`, metrics of candidates and groups, the model. Does not: what people see
+of it (`notes`).
+"""
+
+import pandas as pd
+
+from clm_dagster.domains.churn.candidates import RECENCY
+from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
+from clm_dagster.domains.churn.model import ChurnModel
+from clm_dagster.domains.churn.monitoring import age_band, fairness
+from clm_dagster.domains.churn.queries import Settings, TrainingInputs
+from clm_dagster.domains.churn.served import example
+from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.tracking import data_hash
+from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.snapshots import split_columns
+from clm_dagster.platform.trained_models.training import Report
+
+GROUPS = ("country", "gender", "age_band", "acquisition_channel")
+# Of the winner on the test snapshot: columns of the table, which grades of later scores are compared with.
+PROMISED = (
+    "roc_auc",
+    "brier",
+    "log_loss",
+    "calibration_error",
+    "lift_at_10",
+    "base_rate",
+    "mean_probability",
+)
+_TEST_METRICS = (
+    "roc_auc",
+    "average_precision",
+    "brier",
+    "log_loss",
+    "calibration_error",
+    "precision",
+    "recall",
+    "f1",
+    "lift_at_10",
+)
+METRICS = (
+    *_TEST_METRICS,
+    "exact_reasons",
+    "seconds",
+    "validation_log_loss",
+    "calibration_error_before",
+    "auc_over_recency",
+    "auc_over_winner",
+    "customers",
+    "mean_probability",
+    "base_rate",
+    "calibration_gap",
+)
+
+
+def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult) -> Report[ChurnModel]:
+    """Return the row of a training, its model and its metrics."""
+    split, best = result.split, result.results[result.winner]
+    snapshots = inputs.snapshots
+    return Report(
+        fitted=result.model,
+        example=example(result.given.frames[split.test], 1_000),
+        data_hash=f"{data_hash(snapshots.features)}{data_hash(snapshots.labels)}",
+        trained_as_of=split.training[-1],
+        row={
+            **split_columns(split),
+            "customers": len(result.test_probabilities),
+            "winner": result.winner,
+            **{f"test_{name}": best.test[name] for name in PROMISED},
+            "recency_roc_auc": result.results[RECENCY].test["roc_auc"],
+            "level_method": result.level.method,
+        },
+        metrics=[
+            *(metric for one in result.results.values() for metric in metrics_of_candidate(one)),
+            *_group_metrics(inputs, result),
+        ],
+        suspected_leak=bool(result.leaks),
+    )
+
+
+def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
+    """Return one candidate as the table shows it."""
+    return metrics_of(
+        one.name,
+        {
+            "exact_reasons": int(one.exact),
+            "seconds": round(one.seconds, 3),
+            "validation_log_loss": one.validation["log_loss"],
+            "calibration_error_before": one.before["calibration_error"],
+            **{name: one.test[name] for name in _TEST_METRICS},
+            "auc_over_recency": one.auc_over_recency,
+            "auc_over_winner": one.auc_over_winner,
+        },
+    )
+
+
+def _group_metrics(inputs: TrainingInputs, result: EvaluationResult) -> list[Metric]:
+    """Return the winner on the test snapshot by country, gender, age band and acquisition channel."""
+    frame = result.given.frames[result.split.test][["customer_id", "country"]]
+    people = frame.merge(inputs.people, on="customer_id", how="left")
+    people["age_band"] = age_band(people["birth_year"], result.split.test.year)
+    scored = people.assign(
+        churn_probability=result.test_probabilities[result.winner].to_numpy(),
+        churned=result.test_probabilities["churned"].to_numpy(float),
+    )
+    found: list[Metric] = []
+    for row in fairness(scored, GROUPS).to_dict("records"):
+        numbers = {str(name): _shown(value) for name, value in row.items() if not isinstance(value, str)}
+        for name in ("customers", "mean_probability", "base_rate", "calibration_gap", "roc_auc"):
+            ends = (numbers[name], numbers.get(f"{name}_low"), numbers.get(f"{name}_high"))
+            found.append(Metric(result.winner, name, *ends, row["attribute"], row["group"]))
+    return found
+
+
+def _shown(value: float) -> float | None:
+    """Return a number with the ten decimals that the table has always had."""
+    return None if pd.isna(value) else float(f"{value:.10f}")

@@ -1,0 +1,106 @@
+"""Charts of the tables of demand: the candidates, forecasts with their bands, the calendar.
+
+Belongs here: drawing them on a figure. Does not: what is drawn, plots for MLflow alone (`mlflow_plots`).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.demand.mlflow_plots import candidates_plot, largest
+from clm_dagster.domains.demand.series import KEYS, daily_panel
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, figure_markdown, style
+from clm_dagster.platform.warehouse import Connection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN_DAYS, SHOWN_WEEKS = 84, 52
+
+
+def contest_chart(connection: Connection) -> str | None:
+    """Return everyone's mean MASE in the newest training."""
+    means = connection.frame(
+        "select period, level, method, series, mase from marts.demand_contest "
+        "where as_of = (select max(as_of) from marts.demand_contest) order by all"
+    )
+    if means.empty:
+        return None
+    return figure_markdown(candidates_plot(means), "candidates of the forecasts", width=11, height=3.2)
+
+
+def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) -> Draw:
+    """History, forecast and both bands of the largest series, one small picture each.
+
+    series: level, key, measure, day, value before as_of; forecasts: rows of one as_of, with period and date.
+    """
+    rows = forecasts[forecasts["period"] == period]
+    as_of = rows["date"].min()
+    shown, step = (SHOWN_DAYS, 1) if period == "day" else (SHOWN_WEEKS, 7)
+
+    def draw(figure: "Figure") -> None:
+        from matplotlib.dates import ConciseDateFormatter
+
+        picked = largest(series)
+        grid = figure.subplots(-(-len(picked) // 2), 2, squeeze=False).ravel()
+        for axes in grid[len(picked) :]:
+            axes.set_axis_off()
+        for axes, key in zip(grid, picked, strict=False):
+            mine = rows[(rows[KEYS] == list(key)).all(axis=1)]
+            own = series[(series[KEYS] == list(key)).all(axis=1)]
+            panel = daily_panel(own, as_of.date())
+            values = np.nan_to_num(panel.values[0])
+            values = values[values.size % step :].reshape(-1, step).sum(axis=1)[-shown:]
+            dates = pd.date_range(end=as_of - pd.Timedelta(days=step), periods=values.size, freq=f"{step}D")
+            _forecast(axes, dates, values, mine, period)
+            level, name, measure = key
+            title = f"{'Shop' if level == 'shop' else f'{level.capitalize()} {name}'}: {measure}"
+            style(axes, f"{title} ({mine['method'].iloc[0]})" if "method" in mine and len(mine) else title)
+            axes.title.set_fontsize(9)
+            # Room above for the legend, in every picture alike.
+            axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+            axes.tick_params(labelsize=8)
+        grid[0].legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
+
+    return draw
+
+
+def _forecast(
+    axes: "Axes", dates: pd.DatetimeIndex, values: np.ndarray, rows: pd.DataFrame, period: str
+) -> None:
+    axes.plot(dates, values, color=INK, linewidth=0.9, label=f"sold a {period}")
+    axes.fill_between(
+        rows["date"], rows["q025"], rows["q975"], color=PALE, alpha=0.45, linewidth=0, label="95%"
+    )
+    axes.fill_between(rows["date"], rows["q10"], rows["q90"], color=PALE, linewidth=0, label="80%")
+    axes.plot(rows["date"], rows["mean"], color=ACCENT, linewidth=1.6, label="forecast")
+
+
+def calendar_plot(calendar: pd.DataFrame) -> Draw:
+    """The shop's revenue or, without one, units taken apart: trend and season over what was sold, and odd days.
+
+    calendar: rows of `components.components`.
+    """
+    shop = calendar[calendar["level"] == "shop"]
+    measure = "revenue" if (shop["measure"] == "revenue").any() else "units"
+    rows = shop[shop["measure"] == measure].sort_values("date")
+
+    def draw(figure: "Figure") -> None:
+        whole, weekly = figure.subplots(2, 1, height_ratios=[2, 1])
+        whole.plot(rows["date"], rows["value"], color=PALE, linewidth=0.9, label="sold a day")
+        whole.plot(rows["date"], rows["trend"], color=ACCENT, linewidth=1.8, label="trend")
+        odd, shut = rows[rows["is_anomaly"]], rows[rows["day_kind"] == "holiday"]
+        whole.plot(odd["date"], odd["value"], "o", color=WARM, markersize=5, label="anomaly")
+        whole.plot(shut["date"], shut["value"], "|", color=INK, markersize=9, label="holiday")
+        style(whole, f"The shop's {measure}, taken apart")
+        whole.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
+        season = rows[rows["day_kind"] == "open"].groupby(rows["date"].dt.day_of_week)["seasonal"].mean()
+        names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+        weekly.bar([names[day] for day in season.index], season.to_numpy(), color=PALE)
+        style(weekly, "Open weekdays against the trend, mean of the year")
+
+    return draw

@@ -1,0 +1,47 @@
+"""What the year before a snapshot was made of.
+
+Belongs here: the rows of `marts.demand_calendar`. Does not: the decomposition (`components`), SQL (`queries`).
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.domains.demand import asset_charts
+from clm_dagster.domains.demand.components import components
+from clm_dagster.domains.demand.series import daily_panel
+from clm_dagster.platform.charts import pictures_of
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Work
+
+# Days before as_of that are taken apart; older ones are in the calendars of earlier snapshots.
+CALENDAR_DAYS = 365
+MOST_ANOMALIES = 20
+
+
+def take_apart(work: Work[None], series: pd.DataFrame) -> TableOutput:
+    """Take the series of the last year apart into trend, season, holidays and a remainder."""
+    if series.empty:
+        return TableOutput(pd.DataFrame(columns=work.columns))
+    days = components(daily_panel(series, work.day))
+    recent = days[days["date"] >= work.partition.as_of - timedelta(days=CALENDAR_DAYS)]
+    anomalies = recent[recent["is_anomaly"] & (recent["level"] == "shop")]
+    return TableOutput(
+        recent,
+        pictures_of({"calendar": (asset_charts.calendar_plot(recent), 11.0, 5.0)})
+        | {"anomalies_of_the_shop": dg.MetadataValue.md(_table(anomalies))},
+    )
+
+
+def _table(anomalies: pd.DataFrame) -> str:
+    """Return anomalies as a markdown table, the newest first."""
+    if anomalies.empty:
+        return "none"
+    lines = ["| day | measure | sold | beyond the expected |", "|---|---|---|---|"]
+    newest = anomalies.sort_values(["date", "measure"], ascending=[False, True]).head(MOST_ANOMALIES)
+    for row in newest.to_dict("records"):
+        lines.append(
+            f"| {row['date']:%Y-%m-%d} | {row['measure']} | {row['value']:,.0f} | {row['anomaly_size']:+,.0f} |"
+        )
+    return "\n".join(lines)

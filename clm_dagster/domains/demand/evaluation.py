@@ -1,0 +1,110 @@
+"""The evaluation of all candidates over days and weeks together, as tables and a few numbers.
+
+Belongs here: what the evaluations of both periods say together. Does not: making them (`model`), MLflow and the
+warehouse (`training`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from clm_dagster.domains.demand.backtest import BASELINES, MEASURES
+from clm_dagster.domains.demand.gates import BASELINE, gain_over
+from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, PeriodEvaluation, by_period
+from clm_dagster.domains.demand.policy import ForecastPolicy
+from clm_dagster.domains.demand.series import KEYS, Panel
+from clm_dagster.statistics.evaluation import Difference
+
+BANDS = ("coverage_80", "coverage_95", "interval_score_80", "interval_score_95")
+# Whose measures of every series are kept in the table; those of all candidates are an artifact in MLflow.
+KEPT = ("chosen", *BASELINES)
+
+
+@dataclass(frozen=True)
+class DemandEvaluation:
+    """The evaluations of days and weeks, and the policies that they lead to.
+
+    panels, evaluations, policies: by period. settings: how it was done. seconds: what it took.
+    """
+
+    panels: Mapping[str, Panel]
+    evaluations: Mapping[str, PeriodEvaluation]
+    policies: Mapping[str, ForecastPolicy]
+    settings: DemandSettings
+    seconds: float
+
+    @property
+    def origins(self) -> int:
+        """From how many earlier dates daily forecasts were judged."""
+        return int(self.evaluations[DAY].backtest.origins.size)
+
+    @property
+    def combined(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The methods that are combined, by period and class of series."""
+        return {period: evaluation.choice.combined for period, evaluation in self.evaluations.items()}
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        """The chosen and the baselines on origins not used to choose, days and weeks."""
+        return by_period({period: evaluation.held_out for period, evaluation in self.evaluations.items()})
+
+    @cached_property
+    def accuracy(self) -> pd.DataFrame:
+        """One row for each period and series: how its bands did."""
+        return by_period({period: evaluation.accuracy for period, evaluation in self.evaluations.items()})
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row for each period, series and method, the chosen one as `chosen`, with the bands of the chosen."""
+        measured = by_period({period: evaluation.table for period, evaluation in self.evaluations.items()})
+        bands = self.accuracy[["period", *KEYS, "outcome", "origins", *BANDS]].assign(method="chosen")
+        found = measured.merge(bands, on=["period", *KEYS, "method"], how="left")
+        names = self.accuracy[["period", *KEYS, "method"]].rename(columns={"method": "model"})
+        return found.merge(names, on=["period", *KEYS], how="left")
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """Means over the series of each level: period, level, method, series, measures."""
+        table = self.table
+        groups = table[table["mase"].notna()].groupby(["period", "level", "method"], as_index=False)
+        return groups.agg(series=("mase", "size"), **{name: (name, "mean") for name in (*MEASURES, *BANDS)})
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """Mean coverage of each period over its series."""
+        return self.accuracy.groupby("period", as_index=False)[["coverage_80", "coverage_95"]].mean()
+
+    @cached_property
+    def summary(self) -> dict[str, float | None]:
+        """Means over the series on origins not used to choose, and the coverage of the bands."""
+        found: dict[str, float | None] = {}
+        for period in (DAY, WEEK):
+            rows = self.held_out[self.held_out["period"] == period]
+            for name in ("mase", "rmsse"):
+                found[f"{period}_{name}"] = _mean(rows[rows["method"] == "chosen"], name)
+            found[f"{period}_mase_of_mean"] = _mean(rows[rows["method"] == BASELINE], "mase")
+            for name in ("coverage_80", "coverage_95"):
+                found[f"{period}_{name}"] = _mean(self.coverage[self.coverage["period"] == period], name)
+        return found
+
+    @property
+    def gain(self) -> Difference | None:
+        """How much better the chosen daily forecasts are than the baseline; None where that cannot be judged."""
+        return gain_over(self._held_out_days, BASELINE)
+
+    @property
+    def judged_series(self) -> int:
+        """How many series that compares."""
+        return int(self._held_out_days["mase"].notna().sum() // len(KEPT))
+
+    @property
+    def _held_out_days(self) -> pd.DataFrame:
+        return self.held_out[self.held_out["period"] == DAY]
+
+
+def _mean(rows: pd.DataFrame, name: str) -> float | None:
+    if name not in rows or rows[name].isna().all():
+        return None
+    return float(rows[name].mean())

@@ -1,0 +1,51 @@
+"""Forecasts of every series at a snapshot.
+
+Belongs here: the rows of `marts.demand_forecasts`. Does not: how they are made (`predict`), SQL (`queries`).
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from clm_dagster.domains.demand import asset_charts, checks
+from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.policy import ForecastPolicy
+from clm_dagster.domains.demand.queries import SeriesInputs
+from clm_dagster.platform.charts import Drawing, pictures_of
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
+
+DemandScoring = Scoring[DemandSettings, Mapping[str, ForecastPolicy]]
+
+
+def forecast_series(scoring: DemandScoring, inputs: SeriesInputs) -> TableOutput:
+    """Forecast every series. Raise NothingToScoreError where nothing was sold."""
+    assert scoring.fitted is not None
+    if inputs.series.empty:
+        raise NothingToScoreError("nothing was sold before it, so there is nothing to forecast from.")
+    settings = scoring.settings
+    with threadpool_limits(limits=1):
+        panels = panels_of(inputs.series, scoring.work.day, settings, inputs.promotions)
+        rows = forecast_rows(predict_panels(scoring.fitted, panels, settings))
+    return TableOutput(
+        scoring.stamped(rows.rename(columns={"method": "model"})),
+        pictures_of(_drawings(inputs.series, rows))
+        | _expected(rows, settings.horizon_days)
+        | {"series": len(panels[DAY])}
+        | scoring.facts(),
+        checks.check_sums(str(scoring.work.day), rows),
+    )
+
+
+def _drawings(series: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Drawing]:
+    return {
+        f"forecasts_by_{period}": (asset_charts.forecast_plot(series, rows, period), 11.0, 7.0)
+        for period in rows["period"].unique()
+    }
+
+
+def _expected(rows: pd.DataFrame, days: int) -> dict[str, float]:
+    """Return what the whole shop is expected to sell, by measure."""
+    shop = rows[(rows["period"] == DAY) & (rows["level"] == "shop")].groupby("measure")["mean"].sum()
+    return {f"expected_{name}_in_{days}_days": round(float(value), 2) for name, value in shop.items()}

@@ -1,0 +1,84 @@
+"""Plots of a training: the means of all candidates, what an ARIMA leaves in its residuals.
+
+Belongs here: drawing them on a figure. Does not: what is drawn (`evaluation`, `diagnostics`), plots of other tables
+(`asset_charts`).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.demand.diagnostics import Explained
+from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 6
+
+
+def largest(series: pd.DataFrame, count: int = SHOWN) -> list[tuple[str, str, str]]:
+    """level, key, measure of what is shown: the shop's revenue and units, then the revenue of the largest parts."""
+    totals = series[series["key"] != "other"].groupby(KEYS)["value"].sum()
+    found = [("shop", "all", "revenue"), ("shop", "all", "units")]
+    parts = totals[totals.index.get_level_values("measure") == "revenue"].drop(
+        index=[found[0]], errors="ignore"
+    )
+    found += list(parts.sort_values(ascending=False, kind="stable").index)
+    return [key for key in found if key in totals.index][:count]
+
+
+def candidates_plot(means: pd.DataFrame) -> Draw:
+    """Mean MASE of every candidate over all series, days and weeks. means: period, level, method, series, mase."""
+
+    def draw(figure: "Figure") -> None:
+        periods = [p for p in ("day", "week") if (means["period"] == p).any()]
+        for axes, period in zip(
+            figure.subplots(1, len(periods), squeeze=False).ravel(), periods, strict=True
+        ):
+            rows = means[(means["period"] == period) & means["mase"].notna()]
+            weighed = (
+                rows.assign(total=rows["mase"] * rows["series"]).groupby("method")[["total", "series"]].sum()
+            )
+            bars = (weighed["total"] / weighed["series"]).sort_values(ascending=False)
+            colours = [WARM if name == "chosen" else PALE for name in bars.index]
+            axes.barh([name.replace("_", " ") for name in bars.index], bars.to_numpy(), color=colours)
+            for at, value in enumerate(bars):
+                axes.text(value, at, f" {value:.3f}", va="center", fontsize=8, color=INK)
+            style(axes, f"Mean MASE of the backtest, {period}s")
+            axes.grid(visible=False)
+            axes.margins(x=0.15)
+
+    return draw
+
+
+def residual_plot(title: str, explained: Explained) -> Draw:
+    """Residuals of an ARIMA over time, their autocorrelation, and how normal they are."""
+    residuals = explained.residuals
+
+    def draw(figure: "Figure") -> None:
+        from scipy.stats import norm
+
+        over_time, correlation, quantiles = figure.subplots(1, 3, width_ratios=[2, 1.3, 1])
+        over_time.plot(explained.dates[-residuals.size :], residuals, color=ACCENT, linewidth=0.7)
+        style(over_time, f"{title}: {explained.arima.orders}, standardised residuals")
+        lags = np.arange(1, min(36, residuals.size // 2))
+        centred = residuals - residuals.mean()
+        total = float(centred @ centred) or 1.0
+        found = [float(centred[lag:] @ centred[:-lag]) / total for lag in lags]
+        correlation.bar(lags, found, color=PALE)
+        for edge in (-1.96, 1.96):
+            correlation.axhline(edge / np.sqrt(residuals.size), color=WARM, linewidth=0.8, linestyle="--")
+        p_values = ", ".join(f"{p:.2f}" for p in explained.ljung_box["p_value"])
+        style(correlation, f"Autocorrelation (Ljung-Box p {p_values or '-'})")
+        ordered = np.sort(residuals)
+        at = norm.ppf((np.arange(ordered.size) + 0.5) / ordered.size)
+        quantiles.plot(at, ordered, ".", color=ACCENT, markersize=3)
+        quantiles.plot(at, at, color=WARM, linewidth=0.8)
+        style(quantiles, "Normal quantiles")
+        for axes in (over_time, correlation, quantiles):
+            axes.title.set_fontsize(9)
+
+    return draw

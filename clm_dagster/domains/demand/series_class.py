@@ -1,0 +1,49 @@
+"""The class of each series: which are evaluated, and the fixed rule for those that are not.
+
+- regular, intermittent: forecast by the candidates. Intermittent means that a sale comes on average every 1.32 open
+  days or less often over the last half year (Syntetos, Boylan and Croston 2005).
+- young: it began less than eight weeks before the first origin of the backtest. The mean of its weekdays over
+  up to eight weeks, with the band that others of its kind have.
+- constant: one value on every open day of the last half year. That value, without a band.
+- dormant: no sale in the last half year. Zero, without a band.
+
+Belongs here: telling them apart. Does not: forecasts. Tables call the class of a series its `outcome`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clm_dagster.domains.demand.series import DAYS_OF_RULE, DAYS_OF_WEEK, Panel
+
+INTERMITTENT = 1.32
+REGULAR, SPARSE, YOUNG, CONSTANT, DORMANT = "regular", "intermittent", "young", "constant", "dormant"
+EVALUATED, FALLBACK = (REGULAR, SPARSE), (YOUNG, CONSTANT, DORMANT)
+# The method of a dormant series.
+ZERO = "zero"
+
+
+def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
+    """Return the class of each series (series,); first_origin is the position of the first forecast that is judged."""
+    recent = panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]
+    is_open = np.isfinite(recent)
+    if panel.step == 1:
+        weekdays = panel.weekdays[-recent.shape[1] :]
+        is_open &= panel.open_weekdays(panel.size)[:, weekdays] & ~panel.shut[-recent.shape[1] :]
+    values = np.where(is_open, recent, np.nan)
+    sales = np.nansum(values != 0, axis=1, where=is_open)
+    count = np.maximum(is_open.sum(axis=1), 1)
+    low, high = (
+        f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    eight_weeks = 8 * DAYS_OF_WEEK // panel.step
+    return np.select(
+        [sales == 0, (low == high) & (count >= eight_weeks), panel.begins > first_origin - eight_weeks,
+         count >= INTERMITTENT * sales],
+        [DORMANT, CONSTANT, YOUNG, SPARSE],
+        REGULAR,
+    )  # fmt: skip
+
+
+def constants_of(panel: Panel) -> NDArray[np.float64]:
+    """Return the greatest value (series,) of the last half year: the value of a constant series."""
+    return np.nan_to_num(panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]).max(axis=1, initial=0)

@@ -1,0 +1,59 @@
+"""The tables of demand, in the order in which they are computed."""
+
+from clm_dagster.domains.demand import checks
+from clm_dagster.domains.demand import settings as settings_of_demand
+from clm_dagster.domains.demand.accuracy import judge_forecasts
+from clm_dagster.domains.demand.calendar import take_apart
+from clm_dagster.domains.demand.forecasts import forecast_series
+from clm_dagster.domains.demand.model import DemandSettings
+from clm_dagster.domains.demand.queries import (
+    FORECASTS,
+    MODEL,
+    read_accuracy,
+    read_daily_forecasts,
+    read_inputs,
+    read_series,
+)
+from clm_dagster.domains.demand.reorder import ReorderSettings, reorder
+from clm_dagster.domains.demand.served import REGISTERED
+from clm_dagster.domains.demand.training import demand_model
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
+from clm_dagster.platform.trained_models.scoring import ScoreTable
+from clm_dagster.settings import Settings
+
+ACCURACY, REORDER, CALENDAR = "marts.forecast_accuracy", "marts.reorder_points", "marts.demand_calendar"
+
+
+def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
+    """Return the trained model, its forecasts, how they did, reorder points and the calendar."""
+    own = settings.of(settings_of_demand.DemandSettings)
+    usual = DemandSettings()
+    quarter = range(1, usual.horizon_weeks + 1)
+    lead = ReorderSettings(own.reorder_lead_days, own.reorder_service_level)
+    forecasts = ScoreTable(
+        name=FORECASTS,
+        model=REGISTERED,
+        horizon_days=usual.horizon_days,
+        reads=("demand_keys", "demand_series", "demand_promotions"),
+        settings=usual,
+        read=read_inputs,
+        score=forecast_series,
+        checks=checks.FORECASTS,
+    )
+    return [
+        demand_model(DemandSettings(lstm=own.lstm)).table(project),
+        forecasts.table(project),
+        PythonTable.of(
+            project,
+            ACCURACY,
+            (FORECASTS, "demand_series"),
+            read_accuracy,
+            judge_forecasts,
+            None,
+            MODEL,
+            weeks_back=quarter,
+        ),
+        PythonTable.of(project, REORDER, (FORECASTS,), read_daily_forecasts, reorder, lead, MODEL),
+        PythonTable.of(project, CALENDAR, ("demand_keys", "demand_series"), read_series, take_apart, None),
+    ]

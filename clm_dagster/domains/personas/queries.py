@@ -1,0 +1,109 @@
+"""What personas read from the warehouse, at one as_of.
+
+Belongs here: SQL that fetches finished tables. Does not: what is made of them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from clm_dagster.domains.personas.features import habits
+from clm_dagster.domains.personas.model import Before, PersonaModel
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.warehouse import Connection
+
+MODEL, PERSONAS = "models.persona_model", "marts.personas"
+_COLUMNS = ", ".join(
+    (
+        "customer_id",
+        "orders",
+        "gross_revenue",
+        "net_revenue",
+        "units",
+        "distinct_products",
+        "return_rate",
+        "weekend_order_share",
+        "evening_order_share",
+        "visits",
+    )
+)
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Customers and their categories at one as_of, and the personas of the training before."""
+
+    customers: pd.DataFrame
+    categories: pd.DataFrame
+    before: Before | None
+
+
+@dataclass(frozen=True)
+class AssignmentInputs:
+    """Customers and their categories at one as_of, and the model that assigns them.
+
+    row: the model's row of trainings; None for both where none was trained by then. assigned: customer_id and
+    persona_id as they were assigned, where that is read.
+    """
+
+    customers: pd.DataFrame
+    categories: pd.DataFrame
+    model: PersonaModel | None
+    row: pd.Series | None
+    assigned: pd.DataFrame
+
+    def habits(self, model: PersonaModel) -> pd.DataFrame:
+        """Return the customers as the model takes them."""
+        return habits(self.customers, self.categories, model.scaling.habits)
+
+
+def read_training(reading: Reading[Any]) -> TrainingInputs:
+    """Read what a training learns from."""
+    customers, categories = _read_customers(reading.connection, reading.as_of)
+    model, row = _read_model(reading)
+    before = None
+    if model is not None and row is not None:
+        earlier = habits(*_read_customers(reading.connection, row["as_of"]), model.scaling.habits)
+        before = Before(model, model.assign(earlier)["persona_id"])
+    return TrainingInputs(customers, categories, before)
+
+
+def read_customers(reading: Reading[Any]) -> AssignmentInputs:
+    """Read the customers to assign, and the model."""
+    customers, categories = _read_customers(reading.connection, reading.as_of)
+    model, row = _read_model(reading)
+    return AssignmentInputs(customers, categories, model, row, pd.DataFrame())
+
+
+def read_assigned(reading: Reading[Any]) -> AssignmentInputs:
+    """Read the customers, the model, and who is which persona."""
+    found = read_customers(reading)
+    assigned = reading.connection.frame(
+        f"select customer_id, persona_id from {PERSONAS} where as_of = ? order by customer_id",
+        [reading.as_of],
+    )
+    return AssignmentInputs(found.customers, found.categories, found.model, found.row, assigned)
+
+
+def _read_model(reading: Reading[Any]) -> tuple[PersonaModel | None, pd.Series | None]:
+    trained_at = reading.partition.model_as_of
+    if trained_at is None:
+        return None, None
+    rows = reading.connection.frame(f"select * from {MODEL} where as_of = ?", [trained_at])
+    row = rows.iloc[0]
+    return (PersonaModel.from_json(row["model"]) if isinstance(row["model"], str) else None), row
+
+
+def _read_customers(connection: Connection, as_of: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    customers = connection.frame(
+        f"select {_COLUMNS} from core.customer_features where as_of = ? and orders > 0 order by customer_id",
+        [as_of],
+    )
+    categories = connection.frame(
+        "select customer_id, category, gross_revenue from core.customer_categories where as_of = ? "
+        "order by customer_id, category",
+        [as_of],
+    )
+    return customers, categories

@@ -1,0 +1,153 @@
+"""Training the personas: what `models.persona_model` holds, and what people see of it.
+
+Belongs here: the domain's answers to the engine of trained models. Does not: finding personas (`model`), SQL
+(`queries`), assigning customers (`score`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from clm_dagster.domains.personas import checks, plots
+from clm_dagster.domains.personas.features import habits
+from clm_dagster.domains.personas.model import Trained, train
+from clm_dagster.domains.personas.queries import MODEL, TrainingInputs, read_training
+from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.tracking import data_hash
+from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.training import CandidateRun, Notes, Report, TrainedModel
+
+METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
+
+
+def pack(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline as it is: it is an estimator already."""
+    return pipeline
+
+
+REGISTERED = RegisteredModel(MODEL, pack=pack, unpack=pack, trusted=("numpy.clip",))
+
+
+def persona_model() -> TrainedModel[None, TrainingInputs, Trained, Pipeline]:
+    """Return the trained model of the personas. Every newest one serves: there is no gate."""
+    return TrainedModel(
+        registered=REGISTERED,
+        reads=("customer_features", "customer_categories"),
+        settings=None,
+        horizon_days=None,
+        read=read_training,
+        evaluate=evaluate,
+        report=report,
+        notes=notes,
+        candidates=candidates,
+        baseline="one persona for all",
+        metrics=METRICS,
+        checks=checks.TRAINING,
+    )
+
+
+def evaluate(_: Work[None], inputs: TrainingInputs) -> Trained:
+    """Find the personas."""
+    return train(inputs.customers, inputs.categories, inputs.before)
+
+
+def report(work: Work[None], inputs: TrainingInputs, result: Trained) -> Report[Pipeline]:
+    """Return the row of a training, its model and its metrics."""
+    model, choice = result.model, result.choice
+    frame = None if model is None else habits(inputs.customers, inputs.categories, model.scaling.habits)
+    return Report(
+        fitted=None if model is None or frame is None else model.pipeline(frame),
+        example=None if frame is None else frame.head(1_000),
+        data_hash=f"{data_hash(inputs.customers)}{data_hash(inputs.categories)}",
+        trained_as_of=work.partition.as_of,
+        row={
+            "customers": result.customers,
+            "personas": len(model.ids) if model else 0,
+            "silhouette": choice.at(choice.silhouette) if choice else None,
+            "stability": choice.at(choice.stability) if choice else None,
+            "new_personas": "; ".join(result.new) or None,
+            "vanished_personas": "; ".join(result.vanished) or None,
+            "said": result.said,
+            "model": model.to_json() if model else None,
+        },
+        metrics=_metrics(result) if model else (),
+    )
+
+
+def _metrics(result: Trained) -> list[Metric]:
+    """Return how good each number of personas is, and what other methods find."""
+    found: list[Metric] = []
+    choice = result.choice
+    if choice is not None:
+        for k, silhouette, stability in zip(choice.ks, choice.silhouette, choice.stability, strict=True):
+            values: dict[str, float | None] = {
+                "clusters": k,
+                "silhouette": silhouette,
+                "stability": stability,
+            }
+            found += metrics_of(f"kmeans_{k}", dict.fromkeys(METRICS) | values)
+    for other in result.comparisons:
+        values = {name: value for name, value in asdict(other).items() if name != "method"}
+        found += metrics_of(other.method, dict.fromkeys(METRICS) | values)
+    return found
+
+
+def notes(work: Work[None], inputs: TrainingInputs, result: Trained) -> Notes:
+    """Return what people see of a training."""
+    own = checks.check_training(result, not inputs.categories.empty, str(work.partition.as_of))
+    if result.model is None or result.choice is None:
+        return Notes(checks=own)
+    choice = result.choice
+    return Notes(
+        parameters={"k": choice.k, "rule": choice.rule, "habits": ", ".join(result.model.scaling.habits)},
+        metrics={
+            "silhouette": choice.at(choice.silhouette),
+            "stability": choice.at(choice.stability),
+            "customers": result.customers,
+            "new": len(result.new),
+            "vanished": len(result.vanished),
+        },
+        documents={"said.json": {"said": result.said, "new": result.new, "vanished": result.vanished}},
+        drawings=_drawings(result),
+        tables={"other_methods": _comparisons(result)} if result.comparisons else {},
+        checks=own,
+    )
+
+
+def candidates(_: Work[None], inputs: TrainingInputs, result: Trained) -> Iterator[CandidateRun]:
+    """Yield every number of personas that was tried, and other methods on the same customers."""
+    choice = result.choice
+    if choice is not None:
+        for k, silhouette, stability in zip(choice.ks, choice.silhouette, choice.stability, strict=True):
+            yield CandidateRun(f"kmeans_{k}", {"k": k}, {"silhouette": silhouette, "stability": stability})
+    for other in result.comparisons:
+        values: dict[str, Any] = asdict(other)
+        yield CandidateRun(other.method, metrics={n: v for n, v in values.items() if n != "method"})
+
+
+def _drawings(result: Trained) -> dict[str, Drawing]:
+    drawings: dict[str, Drawing] = {}
+    if result.choice is not None and result.choice.ks:
+        drawings["choice_of_k"] = (plots.choice_chart(result.choice), 9.0, 3.4)
+    if result.model is not None and result.loadings.size:
+        names = result.model.scaling.habits
+        drawings["loadings"] = (plots.loadings_chart(result.loadings, names), 7.0, 1.4 + 0.3 * len(names))
+    return drawings
+
+
+def _comparisons(result: Trained) -> str:
+    """Return other methods beside the personas, as markdown."""
+    lines = [
+        "| method | clusters | noise | silhouette | Rand index with the personas |",
+        "|---|---|---|---|---|",
+    ]
+    for other in result.comparisons:
+        silhouette = "" if other.silhouette is None else f"{other.silhouette:.2f}"
+        lines.append(
+            f"| {other.method} | {other.clusters} | {other.noise_share:.0%} | {silhouette} | {other.agreement:.2f} |"
+        )
+    return "\n".join(lines)

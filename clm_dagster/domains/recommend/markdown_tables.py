@@ -1,0 +1,56 @@
+"""What people see of lists and of an evaluation as tables in Dagster.
+
+Belongs here: markdown. Does not: figures (`mlflow_plots`), the numbers in the tables (`judging`, `evaluate`).
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
+from clm_dagster.domains.recommend.metrics import K
+from clm_dagster.domains.recommend.reasons import called
+
+_STANDINGS = (
+    "NDCG all",
+    "recall all",
+    "hit all",
+    "NDCG new",
+    "recall new",
+    "hit new",
+    "coverage",
+    "novelty",
+    "s",
+)
+
+
+def first_places(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: int = 3) -> str:
+    """Return the first places of some lists.
+
+    lists: the columns `by`, rank, product_id and reason. names: product_id -> name; a product without one is called
+    by its id.
+    """
+    shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
+    shown = shown.assign(product=called(shown["product_id"].to_numpy(object), names))
+    columns = [*by, "rank", "product", "reason"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in shown[columns].itertuples(index=False):
+        lines.append("| " + " | ".join(str(value).replace("|", "/") for value in row) + " |")
+    return "\n".join(lines)
+
+
+def standings(result: EvaluationResult) -> str:
+    """Return the candidates with their metrics, the best of next_best first."""
+    lines = [f"| method, at {K} | {' | '.join(_STANDINGS)} |", "|---" * (len(_STANDINGS) + 1) + "|"]
+    everything = {name: result.measure("next_best", name) for name in result.candidates}
+    for name in sorted(everything, key=lambda name: (-everything[name]["ndcg"], name)):
+        found, new = everything[name], result.measure("discover", name)
+        shown = f"**{name}**" if name == RANKER else name
+        lines.append(
+            f"| {shown} | {found['ndcg']:.4f} ({found['ndcg_low']:.3f}-{found['ndcg_high']:.3f}) "
+            f"| {found['recall']:.3f} | {found['hit']:.3f} "
+            f"| {new['ndcg']:.4f} ({new['ndcg_low']:.3f}-{new['ndcg_high']:.3f}) | {new['recall']:.3f} "
+            f"| {new['hit']:.3f} | {found['coverage']:.3f} | {found['novelty']:.1f} "
+            f"| {result.candidates[name].seconds:.1f} |"
+        )
+    return "\n".join(lines)

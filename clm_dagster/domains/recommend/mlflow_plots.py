@@ -1,0 +1,93 @@
+"""Figures of an evaluation of recommenders. Pure drawing.
+
+Belongs here: figures. Does not: the numbers in them (`judging`, `evaluate`), tables (`markdown_tables`).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.recommend.candidates import LISTS
+from clm_dagster.domains.recommend.evaluate import RANKER
+from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.metrics import METRICS, K
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TITLES = {"next_best": "anything", "discover": "not bought before"}
+_SEGMENTS_SHOWN = 10
+
+
+def contest_page(table: pd.DataFrame) -> Draw:
+    """Draw NDCG of every method with its 95% interval, a panel for each list. table: as `Judged.table`."""
+    window = table[table["target"] == "window"]
+
+    def draw(figure: "Figure") -> None:
+        for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
+            rows = window[window["list"] == name].sort_values(["ndcg", "method"])
+            places = np.arange(len(rows))
+            colors = [WARM if m == RANKER else INK if m == BASELINES[name] else PALE for m in rows["method"]]
+            errors = [rows["ndcg"] - rows["ndcg_low"], rows["ndcg_high"] - rows["ndcg"]]
+            axes.barh(places, rows["ndcg"], color=colors, height=0.65)
+            axes.errorbar(rows["ndcg"], places, xerr=errors, fmt="none", ecolor="#7f8c96", elinewidth=1)
+            axes.set_yticks(places, [m.replace("_", " ") for m in rows["method"]])
+            style(axes, f"{name}: {_TITLES[name]}, NDCG@{K}")
+            axes.tick_params(axis="y", labelsize=8)
+
+    return draw
+
+
+def segment_page(by_segment: pd.DataFrame) -> Draw:
+    """Draw NDCG of the ranker and of the baseline in each segment. by_segment: as `Judged.by_segment`."""
+
+    def draw(figure: "Figure") -> None:
+        for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
+            rows = by_segment[by_segment["list"] == name].set_index("segment")
+            model, baseline = rows[rows["method"] == RANKER], rows[rows["method"] == BASELINES[name]]
+            model = model.sort_values("customers", ascending=False).head(_SEGMENTS_SHOWN).iloc[::-1]
+            places = np.arange(len(model))
+            axes.scatter(
+                baseline["ndcg"].reindex(model.index), places, color=INK, s=24, label=BASELINES[name]
+            )
+            axes.scatter(model["ndcg"], places, color=ACCENT, s=30, label=RANKER)
+            axes.set_yticks(
+                places, [f"{s} ({n:,.0f})" for s, n in zip(model.index, model["customers"], strict=True)]
+            )
+            axes.legend(frameon=False, fontsize=8)
+            style(axes, f"{name}: NDCG@{K} by segment")
+            axes.tick_params(axis="y", labelsize=8)
+
+    return draw
+
+
+def method_page(table: pd.DataFrame, method: str) -> Draw:
+    """Draw every metric of one method beside the list's baseline. table: as `Judged.table`.
+
+    It places its axes itself: there is a page for every candidate, and a fitted layout takes time.
+    """
+    window = table[table["target"] == "window"]
+
+    def measured(name: str, who: str, what: str) -> float:
+        rows = window[(window["list"] == name) & (window["method"] == who)]
+        return float(rows[what].iloc[0])
+
+    def draw(figure: "Figure") -> None:
+        figure.subplots_adjust(left=0.06, right=0.98, top=0.88, bottom=0.1, wspace=0.16)
+        for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
+            places = np.arange(len(METRICS))
+            for shift, who, color in ((-0.18, BASELINES[name], PALE), (0.18, method, ACCENT)):
+                value, low, high = (
+                    np.array([measured(name, who, f"{m}{end}") for m in METRICS])
+                    for end in ("", "_low", "_high")
+                )
+                axes.bar(places + shift, value, 0.34, color=color, label=who)
+                errors = [value - low, high - value]
+                axes.errorbar(places + shift, value, yerr=errors, fmt="none", ecolor=INK, elinewidth=1)
+            axes.set_xticks(places, list(METRICS))
+            axes.legend(frameon=False, fontsize=8)
+            style(axes, f"{name}, at {K}")
+
+    return draw

@@ -1,0 +1,95 @@
+"""What people see of a training, in MLflow and in Dagster. No row of a table depends on it.
+
+Belongs here: parameters, metrics and artifacts of the run and of its candidates. Does not: figures (`mlflow_plots`),
+markdown (`markdown_tables`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from clm_dagster.domains.recommend import mlflow_plots
+from clm_dagster.domains.recommend.candidates import LISTS
+from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
+from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.markdown_tables import standings
+from clm_dagster.domains.recommend.metrics import METRICS
+from clm_dagster.domains.recommend.ranking import RankerSettings
+from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.trained_models.training import CandidateRun, Notes
+
+
+def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Notes:
+    """Return what people see of a training."""
+    ranker = result.ranker
+    left_out = "".join(f" Without {name}: {why}." for name, why in result.left_out.items())
+    return Notes(
+        evaluated=f"{len(result.candidates)} methods, judged on {result.customers} customers of the "
+        f"{ranker.settings.horizon_days} days from {result.judged_at} on.{left_out}",
+        parameters={
+            **result.candidates[RANKER].parameters,
+            "trained_at": ", ".join(map(str, ranker.days)),
+            "judged_at": result.judged_at,
+            "judged_ranker_trained_at": ", ".join(map(str, result.judged_days)),
+            "features": len(ranker.columns),
+            "left_out": ", ".join(result.left_out) or "nobody",
+        },
+        metrics=_mlflow_metrics(result, RANKER),
+        documents={"contest.json": _document(result)},
+        drawings=_drawings(result),
+        tables={"standings": standings(result)},
+    )
+
+
+def candidate_runs(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Iterator[CandidateRun]:
+    """Yield every candidate with its metrics and its page."""
+    for candidate in result.candidates.values():
+        page = mlflow_plots.method_page(result.judged.table, candidate.name)
+        yield CandidateRun(
+            candidate.name,
+            candidate.parameters,
+            _mlflow_metrics(result, candidate.name),
+            figures={"method.png": (page, 9.0, 3.2)},
+        )
+
+
+def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | None]:
+    """Return the metrics of one candidate by target and list, with intervals, and its gain over the baseline."""
+    table = result.judged.table
+    names = [
+        *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+        "coverage",
+        "novelty",
+    ]
+    found: dict[str, float | None] = {"seconds": result.candidates[method].seconds}
+    for row in _records(table[table["method"] == method]):
+        found |= {f"{row['target']}/{row['list']}/{name}": row[name] for name in names}
+    for name in LISTS:
+        gain, where = result.judged.gains[(name, method)], f"ndcg_over_{BASELINES[name]}/{name}"
+        found |= {f"{where}/value": gain.value, f"{where}/low": gain.low, f"{where}/high": gain.high}
+    return found
+
+
+def _document(result: EvaluationResult) -> dict[str, Any]:
+    return {
+        "left_out": dict(result.left_out),
+        "contest": _records(result.judged.table),
+        "by_segment": _records(result.judged.by_segment),
+        "features": result.ranker.columns,
+    }
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as JSON has them: None for a value that is missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
+    judged = result.judged
+    return {
+        "contest": (mlflow_plots.contest_page(judged.table), 10.0, 1.2 + 0.24 * len(result.candidates)),
+        "segments": (mlflow_plots.segment_page(judged.by_segment), 10.0, 3.6),
+    }

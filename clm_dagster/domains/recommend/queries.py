@@ -1,0 +1,117 @@
+"""What recommendations read from the warehouse, at one as_of.
+
+Belongs here: SQL that fetches purchases, products and customers. Does not: what is made of them, counting pairs of
+products (`affinity`).
+
+Only lines of the type `purchase` are read. What is no product (postage, fees, manual lines) is a `charge` by the
+contract, which each source's adapter decides; so no rule about product codes is needed here.
+"""
+
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from clm_dagster.domains.recommend.interactions import Interactions
+from clm_dagster.platform.dbt_project.building import Snapshot, compile_model
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.warehouse import Connection
+
+MODEL = "models.recommender_model"
+LISTS, POPULAR, SIMILAR = "marts.recommendations", "marts.popular_products", "marts.similar_products"
+AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
+
+
+def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
+    """The purchases of known customers before as_of, numbered by the database: no text for each line.
+
+    The same as `interactions` makes of the lines themselves; None for a shop before its first purchase.
+    """
+    customers = connection.frame(_IDS.format(column="customer_id"), [as_of])
+    products = connection.frame(_IDS.format(column="product_id"), [as_of])
+    if customers.empty:
+        return None
+    for name, frame in (("customers", customers), ("products", products)):
+        numbered = frame.assign(number=np.arange(len(frame), dtype=np.int32))
+        connection.load_frame(f"recommend_{name}", numbered, temporary=True)
+    rows = connection.frame(_NUMBERED, [as_of, as_of])
+    for name in ("customers", "products"):
+        connection.execute(f"drop table recommend_{name}")
+    return Interactions(
+        as_of=as_of.date(),
+        customers=customers["id"].to_numpy(dtype=object),
+        products=products["id"].to_numpy(dtype=object),
+        customer=rows["customer"].to_numpy(),
+        product=rows["product"].to_numpy(),
+        age=rows["age"].to_numpy(),
+        quantity=rows["quantity"].to_numpy(),
+    )
+
+
+_BOUGHT = """
+    from staging.stg_order_lines
+    where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?
+"""
+_IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"
+# Joined before they are added up, so that what is grouped is numbers.
+_NUMBERED = f"""
+    select
+        bought.customer,
+        bought.product,
+        (?::date - bought.day)::integer as age,
+        sum(bought.units)::float as quantity
+    from (
+        select c.number as customer, p.number as product, lines.event_date as day, lines.units
+        from (select customer_id, product_id, event_date, units {_BOUGHT}) as lines
+        inner join recommend_customers as c on lines.customer_id = c.id
+        inner join recommend_products as p on lines.product_id = p.id
+    ) as bought
+    group by bought.customer, bought.product, bought.day
+    order by bought.customer, bought.product, bought.day
+"""
+
+
+def read_products(connection: Connection, project: Project, as_of: datetime) -> pd.DataFrame:
+    """What products were called before as_of: product_id, name, category; the view staging.stg_products knows today."""
+    then = compile_model(project, project.model("stg_products"), Snapshot(as_of))
+    return connection.frame(f"select product_id, name, category from ({then}) order by product_id")
+
+
+def read_customers(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Every customer known at as_of, those without an order too: customer_id, country, segment (RFM)."""
+    return connection.frame(
+        """
+        select known.customer_id, known.country, scores.segment
+        from core.customer_features as known
+        left join core.rfm_scores as scores
+            on known.as_of = scores.as_of and known.customer_id = scores.customer_id
+        where known.as_of = ?
+        order by known.customer_id
+        """,
+        [as_of],
+    )
+
+
+def read_countries(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Every customer known at as_of, those without an order too: customer_id, country."""
+    return connection.frame(
+        "select customer_id, country from core.customer_features where as_of = ? order by customer_id",
+        [as_of],
+    )
+
+
+def read_segments(connection: Connection, day: date) -> pd.Series:
+    """customer_id -> RFM segment at a snapshot; nothing where it is not there."""
+    frame = connection.frame(
+        "select customer_id, segment from core.rfm_scores where as_of = ? order by customer_id", [day]
+    )
+    return frame.set_index("customer_id")["segment"]
+
+
+def read_baskets(connection: Connection, start: date, end: date) -> pd.DataFrame:
+    """Products of each order of the days [start, end), guests' too: order_id, product_id."""
+    return connection.frame(
+        "select distinct order_id, product_id from staging.stg_order_lines where line_type = 'purchase' "
+        "and order_id is not null and product_id is not null and event_at >= ? and event_at < ? order by all",
+        [start, end],
+    )

@@ -1,0 +1,133 @@
+"""Everybody's lists at a snapshot: the rows of `marts.recommendations`.
+
+Belongs here: what the table reads, which model stands behind each row, what people see of it. Does not: making lists
+(`listing`), SQL (`queries`), words of checks (`checks`).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import dagster as dg
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from clm_dagster.domains.recommend.checks import Faults, check_lists, faults_of
+from clm_dagster.domains.recommend.interactions import Interactions
+from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings, everyones_lists
+from clm_dagster.domains.recommend.markdown_tables import first_places
+from clm_dagster.domains.recommend.queries import read_customers, read_past, read_products
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.reasons import names_of
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.scoring import Scoring
+
+# Customers whose lists the UI shows.
+EXAMPLES = 5
+# Each makes a block of customers of its own, some 200 MB.
+MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class ListInputs:
+    """What lists are made of: purchases (None where there is none), products' names, customers."""
+
+    past: Interactions | None
+    products: pd.DataFrame
+    customers: pd.DataFrame
+
+
+def read_lists(reading: Reading[ListSettings]) -> ListInputs:
+    """Read the purchases and customers of a snapshot."""
+    connection = reading.connection
+    return ListInputs(
+        read_past(connection, reading.as_of),
+        read_products(connection, reading.project, reading.as_of),
+        read_customers(connection, reading.as_of),
+    )
+
+
+def list_everyone(scoring: Scoring[ListSettings, Ranker], inputs: ListInputs) -> TableOutput:
+    """Return both lists of every customer; without a model the buyers' are those of the naive baseline."""
+    work, settings = scoring.work, scoring.settings
+    ranker = _ranker(scoring, inputs.products)
+    threads = min(work.threads or os.cpu_count() or 1, MOST_THREADS)
+    rows, summary = work.buffer(), _Summary(names_of(inputs.products))
+    with threadpool_limits(limits=1):
+        for lists, faults in _parts(inputs, settings, ranker, threads):
+            rows.add(_with_model(lists, scoring.choice.row, settings.horizon_days))
+            summary.add(lists, faults)
+            work.log(f"{work.day}: {summary.faults.customers:,} of {len(inputs.customers):,} customers")
+    row = scoring.choice.row
+    return TableOutput(
+        rows,
+        {"model_version": NO_VERSION if row is None else str(row["model_version"]), **summary.facts()},
+        check_lists(str(work.day), summary.faults, len(inputs.customers), settings.active_days),
+    )
+
+
+def _ranker(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> Ranker | None:
+    ranker = scoring.fitted
+    if ranker is not None:
+        ranker.products = products
+        # What is discontinued is asked of the setting of today.
+        ranker.settings = replace(ranker.settings, active_days=scoring.settings.active_days)
+    return ranker
+
+
+def _parts(
+    inputs: ListInputs, settings: ListSettings, ranker: Ranker | None, threads: int
+) -> Iterator[tuple[pd.DataFrame, Faults]]:
+    """Yield the lists of some customers at a time, and what is wrong with them; nothing without a purchase."""
+    past, customers = inputs.past, inputs.customers
+    if past is None:
+        return
+    active = past.sold_within(settings.active_days)
+    known = pd.Index(past.customers).isin(customers["customer_id"])
+    for lists in everyones_lists(past, customers, inputs.products, settings, ranker, threads):
+        yield lists, faults_of(lists, past, active, known)
+
+
+def _with_model(lists: pd.DataFrame, row: pd.Series | None, horizon_days: int) -> pd.DataFrame:
+    """Return lists with the model, or the naive baseline, that stands behind each place."""
+    ranked = (lists["method"] == Ranker.name).to_numpy()
+    found = lists.rename(columns={"method": "model_name"}).assign(
+        model_version=NO_VERSION,
+        model_as_of=pd.Series(pd.NaT, index=lists.index, dtype="datetime64[us]"),
+        horizon_days=horizon_days,
+    )
+    if row is not None and ranked.any():
+        found.loc[ranked, "model_name"] = row["model_name"]
+        found.loc[ranked, "model_version"] = row["model_version"]
+        found.loc[ranked, "model_as_of"] = pd.Timestamp(row["as_of"])
+    return found
+
+
+@dataclass
+class _Summary:
+    """What people see of lists, added up over the parts. names: product_id -> name."""
+
+    names: pd.Series
+    faults: Faults = field(default_factory=Faults)
+    cold: int = 0
+    products: set[str] = field(default_factory=set)
+    examples: str = ""
+
+    def add(self, lists: pd.DataFrame, faults: Faults) -> None:
+        """Add the lists of some customers."""
+        if not self.examples:
+            some = lists[lists["customer_id"].isin(lists["customer_id"].unique()[:EXAMPLES])]
+            self.examples = first_places(some, self.names, ["customer_id", "list"])
+        self.faults += faults
+        self.cold += int(lists.loc[lists["method"] == COLD, "customer_id"].nunique())
+        self.products |= set(lists["product_id"])
+
+    def facts(self) -> dict[str, object]:
+        """Return it as metadata."""
+        return {
+            "customers": self.faults.customers,
+            "products": len(self.products),
+            "cold_customers": self.cold,
+            "examples": dg.MetadataValue.md(self.examples),
+        }

@@ -1,0 +1,56 @@
+"""The tables of recommendations that Python writes, in the order in which they are computed."""
+
+from clm_dagster.domains.recommend import checks
+from clm_dagster.domains.recommend.baskets import (
+    PairSettings,
+    RuleSettings,
+    find_rules,
+    name_pairs,
+    read_pairs,
+    read_rules,
+)
+from clm_dagster.domains.recommend.listing import ListSettings
+from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, POPULAR, RULES, SIMILAR
+from clm_dagster.domains.recommend.ranking import RankerSettings
+from clm_dagster.domains.recommend.recommendations import list_everyone, read_lists
+from clm_dagster.domains.recommend.served import REGISTERED
+from clm_dagster.domains.recommend.settings import RecommendSettings
+from clm_dagster.domains.recommend.similar import SimilarSettings, list_similar, read_catalogue
+from clm_dagster.domains.recommend.training import recommender_model
+from clm_dagster.domains.recommend.visitors import list_countries, read_visitors
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
+from clm_dagster.platform.trained_models.scoring import ScoreTable
+from clm_dagster.settings import Settings
+
+
+def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
+    """Return the trained ranker, everybody's lists, similar products, and what goes with what."""
+    own = settings.of(RecommendSettings)
+    horizon_days, active_days = own.horizon_days, own.active_days
+    ranker = RankerSettings(horizon_days=horizon_days, active_days=active_days)
+    lists = ListSettings(own.count, active_days, horizon_days)
+    pairs = PairSettings(own.rules_days, own.rules_min_support)
+    rules = RuleSettings(own.rules_days, own.rules_min_support, own.rules_min_confidence, horizon_days)
+    lines = ("stg_order_lines", "stg_products")
+    visitors_read = (*lines, "customer_features")
+    recommendations = ScoreTable(
+        LISTS,
+        REGISTERED,
+        horizon_days,
+        reads=(*lines, "customer_features", "rfm_scores"),
+        settings=lists,
+        read=read_lists,
+        score=list_everyone,
+        without_model=list_everyone,
+        no_model="no ranker was trained by then: buyers' lists go by buy_again.",
+        checks=checks.LISTED,
+    )
+    return [
+        recommender_model(ranker).table(project),
+        recommendations.table(project),
+        PythonTable.of(project, POPULAR, visitors_read, read_visitors, list_countries, lists),
+        PythonTable.of(project, SIMILAR, lines, read_catalogue, list_similar, SimilarSettings(active_days)),
+        PythonTable.of(project, AFFINITY, lines, read_pairs, name_pairs, pairs, checks=checks.TOGETHER),
+        PythonTable.of(project, RULES, lines, read_rules, find_rules, rules, checks=checks.TOGETHER),
+    ]

@@ -1,0 +1,70 @@
+"""What to show to visitors of whom no more is known than a country: the rows of `marts.popular_products`.
+
+Belongs here: one list for each country and one for anywhere. Does not: customers (`recommendations`), popularity by
+group (`cold`).
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.domains.recommend.cold import ColdStart, group_lists
+from clm_dagster.domains.recommend.interactions import Interactions
+from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings
+from clm_dagster.domains.recommend.markdown_tables import first_places
+from clm_dagster.domains.recommend.queries import read_countries, read_past, read_products
+from clm_dagster.domains.recommend.reasons import names_of
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading, Work
+
+ANYWHERE = "all"
+
+
+@dataclass(frozen=True)
+class VisitorInputs:
+    """Purchases (None where there is none), the customers' countries, and products' names."""
+
+    past: Interactions | None
+    customers: pd.DataFrame
+    products: pd.DataFrame
+
+
+def read_visitors(reading: Reading[ListSettings]) -> VisitorInputs:
+    """Read what is popular where."""
+    connection = reading.connection
+    return VisitorInputs(
+        read_past(connection, reading.as_of),
+        read_countries(connection, reading.as_of),
+        read_products(connection, reading.project, reading.as_of),
+    )
+
+
+def list_countries(work: Work[ListSettings], inputs: VisitorInputs) -> TableOutput:
+    """Return a list of popular products for each country, and one for anywhere."""
+    if inputs.past is None:
+        return TableOutput(pd.DataFrame(columns=work.columns))
+    settings = work.settings
+    lists = visitors_lists(inputs.past, inputs.customers, settings.count, settings.active_days)
+    rows = lists.assign(horizon_days=settings.horizon_days, model_name=COLD, model_version=NO_VERSION)
+    anywhere = lists[lists["country"] == ANYWHERE]
+    page = first_places(anywhere, names_of(inputs.products), ["country"], settings.count)
+    return TableOutput(
+        rows[work.columns],
+        {"countries": int((lists["rank"] == 1).sum()), "anywhere": dg.MetadataValue.md(page)},
+    )
+
+
+def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
+    """Return country, rank, product_id, score and reason, sorted by country and rank.
+
+    One list for each country of customers, and one for ANYWHERE, which holds for all others.
+    """
+    if not past.sold_within(active_days).any():
+        return pd.DataFrame(columns=["country", "rank", "product_id", "score", "reason"])
+    start = ColdStart(active_days=active_days, groups=["country"]).fit(past, customers)
+    countries = [None, *sorted(set(customers["country"].dropna()) - {ANYWHERE})]
+    groups = pd.DataFrame({"country": pd.Series(countries, dtype=object)})
+    lists = group_lists(past, start, groups, count)
+    lists["country"] = lists["country"].fillna(ANYWHERE)
+    return lists.sort_values(["country", "rank"], ignore_index=True)

@@ -1,0 +1,108 @@
+"""What people see of a training of customer value: the UI's tables and pictures, and MLflow's runs.
+
+Belongs here: words and plots. Does not: anything that a row of a table depends on (`report`).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from clm_dagster.domains.value import checks, mlflow_plots
+from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
+from clm_dagster.domains.value.queries import Settings
+from clm_dagster.domains.value.report import YEAR, metrics_of_candidate
+from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.trained_models.metrics import flat
+from clm_dagster.platform.trained_models.snapshots import SnapshotInputs
+from clm_dagster.platform.trained_models.training import CandidateRun, Notes
+
+
+def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult) -> Notes:
+    """Return what people see of a training."""
+    split = result.split
+    return Notes(
+        evaluated=f"{len(result.results)} candidates, judged at {split.test}",
+        parameters={
+            "winner": result.winner,
+            "horizon_days": split.horizon_days,
+            "spacing_days": split.spacing_days,
+            "training_snapshots": len(split.training),
+            "trained_as_of": split.training[-1],
+            "tested_as_of": split.test,
+            "level": result.level.method,
+            "tiers": result.model.tiers.method,
+            "cap": f"{result.model.cap:.2f}",
+        },
+        metrics=_run_metrics(result.results[result.winner]) | {"interval_coverage": result.coverage},
+        documents={
+            "contest.json": {
+                "level": asdict(result.level),
+                "contest": [
+                    asdict(metric) for one in result.results.values() for metric in metrics_of_candidate(one)
+                ],
+                "deciles": json.loads(result.deciles.to_json(orient="records")),
+                "tiers": result.tiers.to_dict("records"),
+                "interval_coverage_by_decile": list(result.coverage_by_decile),
+            }
+        },
+        drawings=_drawings(result),
+        tables={"standings": _table(result)},
+        checks=checks.check_training(str(work.day), result),
+    )
+
+
+def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
+    height = 1.2 + 0.22 * len(result.results)
+    return {
+        "contest": (mlflow_plots.evaluation_page(result), 10.0, height),
+        "level": (mlflow_plots.level_page(result), 8.0, 2.4),
+    }
+
+
+def _table(result: EvaluationResult) -> str:
+    """Return the evaluation as a markdown table, best by validation first."""
+    lines = [
+        "| candidate | validation score | MAE | over the last year's rate | bias before | bias | RMSE | Spearman "
+        "| Gini | catch | s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in sorted(result.results.values(), key=lambda one: one.score):
+        name = f"**{one.name}**" if one.name == result.winner else one.name
+        lines.append(
+            f"| {name} | {one.score:.0f} | {one.test['mae']:.2f} | {one.mae_over[YEAR]} "
+            f"| {one.before['bias']:+.1%} | {one.test['bias']:+.1%} | {one.test['rmse']:.0f} "
+            f"| {one.test['spearman']:.3f} | {one.test['gini']:.3f} | {one.test['catch']:.3f} | {one.seconds:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def candidate_runs(
+    _: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
+) -> Iterator[CandidateRun]:
+    """Yield every candidate with its page on the test snapshot."""
+    actual = result.amounts["net_revenue"].to_numpy()
+    for one in result.results.values():
+        members = one.parameters.get("members")
+        page = mlflow_plots.candidate_page(one.name, actual, result.amounts[one.name].to_numpy())
+        yield CandidateRun(
+            name=one.name,
+            parameters=dict(one.parameters) | ({"members": ", ".join(members)} if members else {}),
+            metrics=_run_metrics(one),
+            figures={"contestant.png": (page, 13.0, 4.0)},
+        )
+
+
+def _run_metrics(one: CandidateResult) -> dict[str, float]:
+    """Return every metric of a candidate under the names that MLflow shows."""
+    return flat(
+        {
+            "seconds": one.seconds,
+            "validation/score": one.score,
+            "validation": one.validation,
+            "test_before": one.before,
+            "test": one.test,
+            **{f"mae_over_{baseline}": gap for baseline, gap in one.mae_over.items()},
+            **{f"catch_over_{baseline}": gap for baseline, gap in one.catch_over.items()},
+        }
+    )

@@ -1,0 +1,47 @@
+"""What the steps of customer value read from the warehouse, at one as_of.
+
+Belongs here: SQL that fetches finished tables. Does not: what is made of them.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+
+from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.snapshots import (
+    SnapshotInputs,
+    SnapshotSettings,
+    read_evaluation,
+    read_mature,
+)
+from clm_dagster.platform.warehouse import Connection
+
+Settings = SnapshotSettings[EvaluationSettings]
+MODEL, VALUE, WEEKLY = "models.value_model", "marts.customer_value", "marts.value_expectations"
+# SQL predicate for the customers that are asked about: everybody with an order before as_of.
+BUYERS = "order_days > 0"
+
+
+def read_training(reading: Reading[Settings]) -> SnapshotInputs:
+    """Read what a training learns from."""
+    return read_evaluation(reading, BUYERS, read_labels)
+
+
+def read_labels(connection: Connection, as_of: date, days: Sequence[date]) -> pd.DataFrame:
+    """Return the labels at these snapshots that were mature at `as_of`."""
+    columns = "net_revenue::double as net_revenue, orders"
+    return read_mature(connection, "core.value_labels", columns, as_of, days)
+
+
+def read_buyers(connection: Connection, as_of: date) -> pd.DataFrame:
+    """Return every customer with an order before as_of, rows of core.customer_features."""
+    return connection.frame(
+        f"select * from core.customer_features where as_of = ? and {BUYERS} order by customer_id", [as_of]
+    )
+
+
+def read_value(connection: Connection, as_of: date) -> pd.DataFrame:
+    """Return the expected value of each customer at a snapshot."""
+    return connection.frame(f"select * from {VALUE} where as_of = ? order by customer_id", [as_of])

@@ -1,0 +1,68 @@
+"""What the warehouse and the registry keep of a training of customer value.
+
+Belongs here: the row of `models.value_model`, metrics of candidates, the model. Does not: what people see of it
+(`notes`).
+"""
+
+from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
+from clm_dagster.domains.value.gates import BASELINES
+from clm_dagster.domains.value.model import ValueModel
+from clm_dagster.domains.value.queries import Settings
+from clm_dagster.domains.value.served import example
+from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.tracking import data_hash
+from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.snapshots import SnapshotInputs, split_columns
+from clm_dagster.platform.trained_models.training import Report
+
+# Of the winner on the test snapshot: columns of the table.
+PROMISED = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
+YEAR = "past_year"
+METRICS = (
+    *PROMISED,
+    "is_baseline",
+    "seconds",
+    "validation_score",
+    "bias_before",
+    f"mae_over_{YEAR}",
+    f"catch_over_{YEAR}",
+)
+
+
+def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult) -> Report[ValueModel]:
+    """Return the row of a training, its model and its metrics."""
+    split, best = result.split, result.results[result.winner]
+    return Report(
+        fitted=result.model,
+        example=example(inputs.test_features, 1_000),
+        data_hash=f"{data_hash(inputs.features)}{data_hash(inputs.labels)}",
+        trained_as_of=split.training[-1],
+        row={
+            **split_columns(split),
+            "customers": len(result.amounts),
+            "winner": result.winner,
+            **{f"test_{name}": best.test[name] for name in PROMISED},
+            "bias_before": best.before["bias"],
+            "interval_coverage": result.coverage,
+            "tier_method": result.model.tiers.method,
+            "level_method": result.level.method,
+            "tiers": result.tiers.to_json(orient="records"),
+        },
+        metrics=[metric for one in result.results.values() for metric in metrics_of_candidate(one)],
+    )
+
+
+def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
+    """Return one candidate as the table shows it."""
+    return metrics_of(
+        one.name,
+        {
+            "is_baseline": int(one.name in BASELINES),
+            "seconds": round(one.seconds, 3),
+            "validation_score": one.score,
+            "bias_before": one.before["bias"],
+            **{name: one.test[name] for name in PROMISED},
+            f"mae_over_{YEAR}": one.mae_over[YEAR],
+            f"catch_over_{YEAR}": one.catch_over[YEAR],
+        },
+    )

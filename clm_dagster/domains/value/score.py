@@ -1,0 +1,95 @@
+"""What each customer is expected to spend at a snapshot, and when within the horizon.
+
+Belongs here: what scoring reads, and the rows of `marts.customer_value` and `marts.value_expectations`. Does not:
+training (`training`), the model (`model`), SQL (`queries`).
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
+from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.domains.value.queries import BUYERS, Settings, read_buyers, read_labels, read_value
+from clm_dagster.domains.value.served import REGISTERED
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading, Work
+from clm_dagster.platform.trained_models.scoring import Scoring
+from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
+from clm_dagster.statistics.evaluation import EvaluationError
+
+
+@dataclass(frozen=True)
+class ScoreInputs:
+    """What scoring reads: all buyers, those of a year before for the level, mature labels."""
+
+    buyers: pd.DataFrame
+    history: pd.DataFrame
+    labels: pd.DataFrame
+
+
+def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
+    """Read the customers of a snapshot and what its level is forecast from."""
+    days = level_days(reading, reading.settings.evaluation)
+    return ScoreInputs(
+        buyers=read_buyers(reading.connection, reading.day),
+        history=read_snapshots(reading, days, BUYERS, reading.settings.customers),
+        labels=read_labels(reading.connection, reading.day, days),
+    )
+
+
+def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableOutput:
+    """Predict what every buyer will spend."""
+    model = scoring.fitted
+    if model is None or inputs.buyers.empty:
+        return TableOutput(pd.DataFrame(columns=scoring.work.columns))
+    level = _level(scoring, model, inputs)
+    frame = scoring.stamped(model.scores(inputs.buyers, level))
+    sizes = frame["value_tier"].value_counts()
+    return TableOutput(
+        frame,
+        {
+            **scoring.facts(),
+            "expected_revenue": round(float(frame["expected_revenue"].sum()), 2),
+            "level": round(level.revenue if level else model.level.revenue, 4),
+            "customers": {str(name): int(count) for name, count in sizes.items()},
+        },
+    )
+
+
+def _level(
+    scoring: Scoring[Settings, ValueModel], model: ValueModel, inputs: ScoreInputs
+) -> SnapshotLevel | None:
+    """Return the level forecast for the snapshot; None, that of the model's test, where it tells too little."""
+    chosen: EvaluationSettings = scoring.settings.evaluation
+    try:
+        found, _ = snapshot_level(inputs.history, inputs.labels, scoring.work.day, model.cap, chosen)
+    except EvaluationError:
+        return None
+    return found
+
+
+@dataclass(frozen=True)
+class WeeklyInputs:
+    """What the weeks are made of: all buyers of a snapshot, and what each is expected to spend."""
+
+    buyers: pd.DataFrame
+    value: pd.DataFrame
+
+
+def read_weekly(reading: Reading[None]) -> WeeklyInputs:
+    """Read the scored customers of a snapshot."""
+    return WeeklyInputs(
+        read_buyers(reading.connection, reading.day), read_value(reading.connection, reading.day)
+    )
+
+
+def expect_weekly(work: Work[None], inputs: WeeklyInputs) -> TableOutput:
+    """Spread the expected orders and revenue of all customers over the weeks of the horizon."""
+    if inputs.value.empty:
+        return TableOutput(pd.DataFrame(columns=work.columns))
+    scored = inputs.value.iloc[0][["horizon_days", "model_name", "model_version"]]
+    model = REGISTERED.load(work.tracking, scored["model_version"])
+    orders, revenue = inputs.value[["expected_orders", "expected_revenue"]].sum()
+    weeks = model.weekly(inputs.buyers, orders, revenue)
+    return TableOutput(weeks.assign(**scored)[work.columns])

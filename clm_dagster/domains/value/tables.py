@@ -1,0 +1,42 @@
+"""The tables of customer value that Python writes, in the order in which they are computed."""
+
+from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.domains.value.queries import MODEL, VALUE, WEEKLY
+from clm_dagster.domains.value.score import expect_weekly, read_scoring, read_weekly, score
+from clm_dagster.domains.value.served import REGISTERED
+from clm_dagster.domains.value.settings import ValueSettings
+from clm_dagster.domains.value.training import value_model
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
+from clm_dagster.platform.trained_models.scoring import ScoreTable
+from clm_dagster.platform.trained_models.snapshots import SnapshotSettings
+from clm_dagster.settings import Settings
+
+
+def value_tables(project: Project, settings: Settings) -> list[AnyTable]:
+    """Return the trained model, the value of each customer, and the weeks in which it is expected."""
+    chosen = training_settings(settings)
+    scores = ScoreTable(
+        VALUE,
+        REGISTERED,
+        chosen.evaluation.horizon_days,
+        reads=("customer_features", "value_labels"),
+        weeks_back=chosen.weeks_back,
+        settings=chosen,
+        read=read_scoring,
+        score=score,
+    )
+    weekly = PythonTable.of(
+        project, WEEKLY, ("customer_features", VALUE), read_weekly, expect_weekly, None, MODEL
+    )
+    return [value_model(chosen).table(project), scores.table(project), weekly]
+
+
+def training_settings(settings: Settings) -> SnapshotSettings[EvaluationSettings]:
+    """Return what the user chose of a training."""
+    evaluation = EvaluationSettings(
+        horizon_days=settings.of(ValueSettings).horizon_days,
+        spacing_days=7 * settings.contest_spacing_weeks,
+        snapshots=settings.contest_snapshots,
+    )
+    return SnapshotSettings(evaluation, settings.train_customers)

@@ -1,0 +1,164 @@
+"""Tables that Python writes as Dagster assets.
+
+Belongs here: a computation inside a Dagster step, from the lock to the metadata. Does not: versions (`tables`), what
+a domain computes.
+"""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from clm_dagster.platform.assets.node_assets import (
+    add_partition_metadata,
+    asset_key,
+    check_specs,
+    freshness_of,
+    partitions_of,
+    run_checks,
+    table_schema,
+    use_metadata,
+)
+from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key
+from clm_dagster.platform.python_tables.check_results import join_results
+from clm_dagster.platform.python_tables.output import TableOutput, write_output
+from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
+from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
+from clm_dagster.platform.warehouse import Warehouse
+from clm_dagster.settings import Settings
+
+
+def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.AssetsDefinition:
+    """Return the asset of a table that Python writes, with the project's docs, columns and data tests.
+
+    Several snapshots are computed one after the other in the order of as_of.
+    """
+    node = table.node
+    key = asset_key(node)
+
+    @dg.asset(
+        key=key,
+        deps=_dependencies(project, settings, table),
+        description=node.description,
+        group_name=node.dagster.get("group", node.schema),
+        owners=node.dagster.get("owners"),
+        kinds={"duckdb", "python", *({"mlflow"} if table.is_trained else ())},
+        tags={"layer": node.schema, "materialized": "python"},
+        code_version=table.code_version,
+        check_specs=[
+            *check_specs(node),
+            *(dg.AssetCheckSpec(name, asset=key, description=text) for name, text in table.checks.items()),
+        ],
+        partitions_def=partitions_of(SNAPSHOT, settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=None if table.is_trained else freshness_of(SNAPSHOT, settings),
+        metadata={
+            "dagster/column_schema": table_schema(node),
+            "dagster/table_name": table.relation,
+            **use_metadata(project, table.relation),
+        },
+        required_resource_keys={"warehouse", "tracking"},
+    )
+    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _run(context, project, settings, table)
+
+    return run
+
+
+def _dependencies(project: Project, settings: Settings, table: AnyTable) -> list[dg.AssetDep]:
+    deps = []
+    for name in table.reads:
+        node = project.nodes[name]
+        mapping: dg.PartitionMapping | None = None
+        if isinstance(node, Model) and node.partitions == DAILY:
+            mapping = all_days_before(settings)
+        elif table.weeks_back and calendar_of(node) == SNAPSHOT:
+            mapping = dg.TimeWindowPartitionMapping(start_offset=-max(table.weeks_back))
+        deps.append(dg.AssetDep(asset_key(node), partition_mapping=mapping))
+    if table.model is not None and not table.is_trained:
+        weeks = all_days_before(settings).start_offset // WEEK.days
+        earlier = dg.TimeWindowPartitionMapping(start_offset=weeks)
+        deps.append(dg.AssetDep(asset_key(table.model), partition_mapping=earlier))
+    return deps
+
+
+def _partition(project: Project, table: AnyTable, builds: Builds, key: str) -> PartitionContext:
+    for name in table.reads:
+        node = project.nodes[name]
+        if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
+            raise dg.Failure(
+                f"{table.relation} {key}: {node.relation} has no such snapshot yet; materialize "
+                f"{asset_key(node).to_user_string()} for {key} first, or `clm run`"
+            )
+    newest = all(stored <= key for stored in builds.keys(table.relation))
+    return PartitionContext(
+        key=key,
+        as_of=as_of_of_key(key),
+        model_key=table.model_key(builds, key),
+        version=table.expected(project, builds, key),
+        is_newest=newest,
+    )
+
+
+def _run(
+    context: dg.AssetExecutionContext, project: Project, settings: Settings, table: AnyTable
+) -> dg.MaterializeResult:
+    start = time.perf_counter()
+    warehouse: Warehouse = context.resources.warehouse
+    node = table.node
+    counts: dict[str, int] = {}
+    windows: dict[str, str] = {}
+    own: dict[str, Sequence[dg.AssetCheckResult]] = {}
+    metadata: Mapping[str, Any] = {}
+    for key in context.partition_keys:
+        with warehouse.connect(f"{table.relation} {key}") as connection:
+            partition = _partition(project, table, Builds.read(connection), key)
+            inputs = table.read(Reading(connection, partition, table.settings, project))
+        context.log.info(f"{table.relation} {key}: computing")
+        work = Work(
+            partition=partition,
+            settings=table.settings,
+            node=node,
+            code_version=table.code_version,
+            tracking=context.resources.tracking,
+            log=context.log.info,
+            threads=settings.threads,
+            data_dir=settings.data_dir.resolve(),
+            dagster_run_id=context.run.root_run_id or context.run.run_id,
+        )
+        output = table.compute(work, inputs)
+        with warehouse.connect(f"{table.relation} {key}") as connection:
+            write_output(connection, node, partition, output, context.run.run_id)
+        if work.checkpoint_dir.exists():
+            shutil.rmtree(work.checkpoint_dir)
+        counts[key], windows[key] = len(output.rows), partition.where
+        own[key], metadata = output.checks, output.metadata
+        _report_sides(context, key, output)
+    with warehouse.connect(table.relation) as connection:
+        results = run_checks(connection, project, node, " or ".join(windows.values()), windows)
+        rows = connection.scalar(f"select count(*) from {table.relation}")
+    add_partition_metadata(context, asset_key(node), counts, dict(metadata))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "rows_of_this_run": sum(counts.values()),
+            "seconds": round(time.perf_counter() - start, 3),
+        },
+        check_results=[*results, *join_results(own)],
+    )
+
+
+def _report_sides(context: dg.AssetExecutionContext, key: str, output: TableOutput) -> None:
+    """Tell Dagster of rows beside the table: their asset has no step of its own."""
+    for side in output.sides:
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=asset_key(side.node),
+                partition=key,
+                metadata={"model": side.owner, "rows_of_this_model": len(side.rows)},
+            )
+        )

@@ -1,0 +1,63 @@
+"""What is computed for a snapshot, and how it gets into the table.
+
+Belongs here: rows, metadata and check results of one snapshot; their replacement in one transaction. Does not: what
+a domain computes, the asset (`assets`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.dbt_project.project import Node
+from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
+from clm_dagster.platform.python_tables.partition import PartitionContext
+from clm_dagster.platform.warehouse import Connection
+
+# The rows of a snapshot, without as_of.
+Rows = pd.DataFrame | ParquetBuffer
+
+
+@dataclass(frozen=True)
+class SideRows:
+    """Rows of another table that belong to the same snapshot: those with `owner` in its column `model` are replaced."""
+
+    node: Node
+    owner: str
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TableOutput:
+    """What a computation gives for one snapshot: rows, metadata, results of the domain's own checks."""
+
+    rows: Rows
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[dg.AssetCheckResult] = ()
+    sides: Sequence[SideRows] = ()
+
+
+def write_output(
+    connection: Connection, node: Node, partition: PartitionContext, output: TableOutput, run_id: str
+) -> None:
+    """Replace a snapshot's rows, those beside it and their rows in the ledger in one transaction."""
+    as_of, types, where = partition.as_of, node.types, partition.where
+    rows = output.rows
+    with connection.transaction():
+        if isinstance(rows, ParquetBuffer):
+            query = f"select *, timestamp '{as_of}' as as_of from ({rows.query})"
+            connection.replace_typed(node.relation, query, [*rows.types, "as_of"], types, where)
+        else:
+            stamped = rows.assign(as_of=pd.Timestamp(as_of))
+            connection.replace_with_frame(node.relation, stamped, types, where)
+        versions.record(connection, node.relation, [(partition.key, partition.version, len(rows))], run_id)
+        for side in output.sides:
+            connection.replace_with_frame(
+                side.node.relation,
+                side.rows.assign(model=side.owner, as_of=pd.Timestamp(as_of)),
+                side.node.types,
+                f"{where} and model = '{side.owner}'",
+            )

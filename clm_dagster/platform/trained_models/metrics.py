@@ -1,0 +1,159 @@
+"""Metrics of candidates and of groups as long tables, the same for every trained model.
+
+Belongs here: `models.candidate_metrics` and `models.group_metrics`, and that their names of metrics are those that SQL
+asks for. Does not: any metric.
+
+A row is one number: who, which metric, its value and, where there is one, its interval. A metric of one place among
+others (a period, a list) is named with a path, `window/next_best/ndcg`; the last part is the metric.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import dagster as dg
+import pandas as pd
+
+from clm_dagster.platform.assets.node_assets import asset_key, partitions_of, table_schema
+from clm_dagster.platform.dbt_project.project import SNAPSHOT, Project
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.python_tables.output import SideRows
+from clm_dagster.platform.python_tables.tables import AnyTable
+from clm_dagster.settings import Settings
+
+CANDIDATE_METRICS, GROUP_METRICS = "models.candidate_metrics", "models.group_metrics"
+_NUMBERS = ("value", "low", "high")
+_ASKED = re.compile(r"\bmetric(?:_low|_high)?\(\s*'([^']*)'")
+
+
+class Interval(Protocol):
+    """A value with the ends of its interval."""
+
+    @property
+    def value(self) -> float:
+        """The value."""
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of one candidate; of one group of customers or products where a dimension is given."""
+
+    candidate: str
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    dimension: str = ""
+    group_name: str = ""
+
+
+def metrics_of(
+    candidate: str,
+    values: Mapping[str, float | Interval | None],
+    path: str = "",
+    dimension: str = "",
+    group_name: str = "",
+) -> list[Metric]:
+    """Return the metrics of one candidate: numbers, or values with an interval (value, low, high)."""
+    rows = []
+    for name, value in values.items():
+        full = f"{path}/{name}" if path else name
+        if value is None or isinstance(value, int | float):
+            rows.append(Metric(candidate, full, value, None, None, dimension, group_name))
+        else:
+            rows.append(Metric(candidate, full, value.value, value.low, value.high, dimension, group_name))
+    return rows
+
+
+def flat(values: Mapping[str, Mapping[str, float] | Interval | float]) -> dict[str, float]:
+    """Return numbers under one name each, as MLflow takes them: `test/roc_auc`, and the three of an interval."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            found[name] = value
+        elif isinstance(value, Mapping):
+            found |= {f"{name}/{inner}": number for inner, number in value.items()}
+        else:
+            found |= {f"{name}/value": value.value, f"{name}/low": value.low, f"{name}/high": value.high}
+    return found
+
+
+def side_rows(
+    project: Project, owner: str, metrics: Sequence[Metric], names: Sequence[str]
+) -> list[SideRows]:
+    """Return the rows of both tables for one training of the model `owner`.
+
+    names: the metrics that the model declares. Raise ProjectError where the metrics found are others: a renamed
+    metric is an error here, not a null in a table.
+    """
+    found = {metric.metric.rpartition("/")[2] for metric in metrics}
+    if metrics and found != set(names):
+        new, gone = sorted(found - set(names)), sorted(set(names) - found)
+        raise ProjectError(
+            f"{owner}: its evaluation gives {f'the metrics {new} that it does not declare' if new else ''}"
+            f"{' and ' if new and gone else ''}{f'not the metrics {gone} that it declares' if gone else ''}. Correct "
+            "`metrics` of its TrainedModel, and the SQL that asks for them by name."
+        )
+    return [
+        SideRows(
+            project.sources[CANDIDATE_METRICS], owner, _frame([m for m in metrics if not m.dimension], False)
+        ),
+        SideRows(project.sources[GROUP_METRICS], owner, _frame([m for m in metrics if m.dimension], True)),
+    ]
+
+
+def _frame(metrics: Sequence[Metric], grouped: bool) -> pd.DataFrame:
+    names = [*(("dimension", "group_name") if grouped else ()), "candidate", "metric", *_NUMBERS]
+    frame = pd.DataFrame([[getattr(m, name) for name in names] for m in metrics], columns=names)
+    return frame.astype(dict.fromkeys(_NUMBERS, float))
+
+
+def metric_specs(project: Project, settings: Settings, tables: Sequence[AnyTable]) -> list[dg.AssetSpec]:
+    """Return the two tables as assets without a step of their own: every training writes its rows of them.
+
+    Raise ProjectError where SQL asks for a metric that no training writes.
+    """
+    check_metric_names(project, {table.relation: table.metrics for table in tables})
+    trained = [asset_key(table.node) for table in tables if table.is_trained]
+    return [
+        dg.AssetSpec(
+            key=asset_key(node),
+            deps=trained,
+            description=node.description,
+            group_name=node.dagster.get("group", node.schema),
+            owners=node.dagster.get("owners"),
+            kinds={"duckdb", "python", "mlflow"},
+            tags={"layer": node.schema, "materialized": "with_trainings"},
+            partitions_def=partitions_of(SNAPSHOT, settings),
+            metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
+        )
+        for node in (project.sources[CANDIDATE_METRICS], project.sources[GROUP_METRICS])
+    ]
+
+
+def check_metric_names(project: Project, declared: Mapping[str, Iterable[str]]) -> None:
+    """Hold the metrics that SQL asks for against those that trained models declare.
+
+    declared: model (`models.churn_model`) -> names. Raise ProjectError, with file and line, for a name that no model
+    which the SQL reads declares.
+    """
+    for model in project.models.values():
+        if not {CANDIDATE_METRICS, GROUP_METRICS} & set(model.refs):
+            continue
+        known = {name for ref in model.refs for name in declared.get(ref, ())}
+        for number, line in enumerate(model.sql.splitlines(), 1):
+            for name in _ASKED.findall(line):
+                if name not in known:
+                    raise ProjectError(
+                        f"{model.path}:{number}: no trained model that is read here declares the metric {name!r}; "
+                        f"declared are {', '.join(sorted(known)) or 'none'}"
+                    )

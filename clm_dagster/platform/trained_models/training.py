@@ -1,0 +1,327 @@
+"""The engine of trained models: one training as a Dagster step.
+
+Belongs here: all that trainings do alike: MLflow and its children, why nothing could be trained, the verdict as of
+then and as of now, promotion, the row of the table, metrics, checks, metadata. Does not: what is trained; a domain
+says that with a `TrainedModel`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from clm_dagster.platform.build_ledger.code_version import Root
+from clm_dagster.platform.charts import Drawing, make_figure, pictures_of
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.partition import Reading, Work
+from clm_dagster.platform.python_tables.tables import PythonTable
+from clm_dagster.platform.tracking import LoggedModel, TrackedRun, training_tags
+from clm_dagster.platform.trained_models import checks
+from clm_dagster.platform.trained_models.champions import (
+    champion_row,
+    has_model_at,
+    read_models,
+    row_without_model,
+)
+from clm_dagster.platform.trained_models.metrics import Metric, side_rows
+from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.statistics.evaluation import EvaluationError, Verdict
+
+S = TypeVar("S")
+Inputs = TypeVar("Inputs")
+Result = TypeVar("Result")
+Fitted = TypeVar("Fitted")
+Champion = TypeVar("Champion")
+# A text longer than this is kept in the table and not shown beside it.
+_MOST_TEXT = 1_000
+
+
+@dataclass(frozen=True)
+class CandidateRun:
+    """What MLflow is told of one candidate, as a run of its own below the training's.
+
+    steps: metrics along an axis, such as a learning curve: step -> metrics. figures: file name -> drawing, with
+    axes that place themselves. documents: file name -> JSON.
+    """
+
+    name: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    steps: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    figures: Mapping[str, Drawing] = field(default_factory=dict)
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report(Generic[Fitted]):
+    """What an evaluation leaves in the warehouse and in the registry. Pure data.
+
+    fitted: the model to register, None where there is none; example: rows as it takes them. data_hash and
+    trained_as_of: of the training data. row: the domain's own columns of its table of trainings. metrics: of
+    candidates and of groups, rows of the long tables. suspected_leak: whether a metric is too good to be true.
+    """
+
+    fitted: Fitted | None
+    example: pd.DataFrame | None
+    data_hash: str
+    trained_as_of: object
+    row: Mapping[str, object]
+    metrics: Sequence[Metric] = ()
+    suspected_leak: bool = False
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What people see of an evaluation; no row of a table depends on it.
+
+    evaluated: who was evaluated on what, in a sentence. parameters, metrics: of the training's MLflow run. texts,
+    documents: artifacts by file name. drawings: by name, shown in Dagster and kept in MLflow; figures: by file name,
+    for MLflow only. tables: markdown by name, for Dagster. facts: further metadata. checks: results of the domain's
+    own checks.
+    """
+
+    evaluated: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
+    figures: Mapping[str, Drawing] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    checks: Sequence[dg.AssetCheckResult] = ()
+
+
+@dataclass(frozen=True)
+class Gate(Generic[Inputs, Result, Champion]):
+    """What makes a champion.
+
+    description: the rule, in a sentence. verdict: from the inputs, the result, what the champion of then says of the
+    same test (None where there is none), and whether this is the newest partition.
+    """
+
+    description: str
+    verdict: Callable[[Inputs, Result, Champion | None, bool], Verdict]
+
+
+@dataclass(frozen=True)
+class TrainedModel(Generic[S, Inputs, Result, Fitted]):
+    """A model that is trained at snapshots: what a domain says of it.
+
+    registered: its name in the warehouse and in MLflow, and its estimator. reads, weeks_back, settings: as for any
+    PythonTable. horizon_days: after as_of, in which what it predicts happens. read: takes the inputs from the
+    warehouse; evaluate: fits and compares the candidates, pure; either raises EvaluationError where that is impossible.
+    report: what it leaves in the tables and the registry, pure; notes: what people see of it. candidates: what MLflow
+    is told of each candidate. baseline: the naive candidate
+    that it must beat. gate: None where every newest model serves. champion: what the champion of then predicts on the
+    test of this evaluation. metrics: names of the metrics in its report. checks: its own checks with their
+    descriptions. without_model: what the table says beside a problem while there is no model. carries_over: whether a
+    training reads the one before it.
+    """
+
+    registered: RegisteredModel[Fitted]
+    reads: tuple[str, ...]
+    settings: S
+    horizon_days: int | None
+    read: Callable[[Reading[S]], Inputs]
+    evaluate: Callable[[Work[S], Inputs], Result]
+    report: Callable[[Work[S], Inputs, Result], Report[Fitted]]
+    notes: Callable[[Work[S], Inputs, Result], Notes]
+    baseline: str
+    gate: Gate[Inputs, Result, Any] | None = None
+    champion: Callable[[Fitted, Inputs, Result], Any] | None = None
+    candidates: Callable[[Work[S], Inputs, Result], Iterable[CandidateRun]] | None = None
+    metrics: tuple[str, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    without_model: str = ""
+    weeks_back: tuple[int, ...] = ()
+    carries_over: bool = True
+
+    @property
+    def name(self) -> str:
+        """The table of trainings and the registered model: `models.churn_model`."""
+        return self.registered.name
+
+    def table(self, project: Project) -> PythonTable["TrainingInputs[Inputs]", S]:
+        """Return its table of trainings."""
+        gate = checks.evaluation_checks(self.gate.description) if self.gate else {}
+        decisive: list[Root] = [self.read, self.evaluate, self.report]
+        decisive += [self.registered.pack, *self.registered.code]
+        decisive += [self.gate.verdict] if self.gate else []
+        decisive += [self.champion] if self.champion else []
+        return PythonTable.of(
+            project, self.name, self.reads,
+            read=partial(_read, self),
+            compute=partial(_train, self, project),
+            settings=self.settings,
+            model=self.name if self.carries_over else None,
+            weeks_back=self.weeks_back,
+            checks=gate | dict(self.checks),
+            metrics=self.metrics,
+            code=decisive,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingInputs(Generic[Inputs]):
+    """What a training reads.
+
+    before: rows of the trainings before it. has_model: whether a model is stored for this very snapshot. inputs: the
+    domain's own. problem: why there is nothing to evaluate, if so; then there are no inputs.
+    """
+
+    before: pd.DataFrame
+    has_model: bool
+    inputs: Inputs | None
+    problem: str = ""
+
+
+def _read(model: TrainedModel[S, Inputs, Any, Any], reading: Reading[S]) -> TrainingInputs[Inputs]:
+    trained = read_models(reading.connection, model.name, reading.day)
+    before, has_model = trained[trained["as_of"] < reading.as_of], has_model_at(trained, reading.as_of)
+    try:
+        return TrainingInputs(before, has_model, model.read(reading))
+    except EvaluationError as error:
+        return TrainingInputs(before, has_model, None, str(error))
+
+
+def _train(
+    model: TrainedModel[S, Inputs, Result, Fitted],
+    project: Project,
+    work: Work[S],
+    given: TrainingInputs[Inputs],
+) -> TableOutput:
+    """Evaluate, register and describe the model of one snapshot."""
+    work.tracking.open()  # fail before the work when MLflow cannot be reached
+    if given.inputs is None:
+        return _without_model(model, project, work, given, given.problem)
+    try:
+        result = model.evaluate(work, given.inputs)
+    except EvaluationError as error:
+        return _without_model(model, project, work, given, str(error))
+    report = model.report(work, given.inputs, result)
+    notes = model.notes(work, given.inputs, result)
+    now = then = Verdict(True, ())
+    if model.gate:
+        champion = _champion_before(model, work, given, result)
+        then = model.gate.verdict(given.inputs, result, champion, True)
+        now = model.gate.verdict(given.inputs, result, champion, work.partition.is_newest)
+    run_id, logged = None, None
+    if report.fitted is not None:
+        with _mlflow_run(work, report) as run:
+            run_id = run.run_id
+            logged = _log(model, run, work, given.inputs, result, report, notes, str(now))
+        if now.accepted and work.partition.is_newest:
+            work.tracking.promote(model.name, logged.version)
+    row = {
+        "model_name": model.name,
+        "model_version": logged.version if logged else None,
+        "mlflow_run_id": run_id,
+        "model_uri": logged.uri if logged else None,
+        "training_data_hash": report.data_hash,
+        "horizon_days": model.horizon_days,
+        "accepted": then.accepted,
+        "suspected_leak": report.suspected_leak,
+        "said": str(now),
+        **report.row,
+    }
+    columns = work.columns
+    results = [*checks.check_evaluation(str(work.day), notes.evaluated, then, now)] if model.gate else []
+    return TableOutput(
+        pd.DataFrame([{name: row[name] for name in columns}], columns=columns),
+        pictures_of(notes.drawings)
+        | {name: dg.MetadataValue.md(text) for name, text in notes.tables.items()}
+        | _shown({name: row[name] for name in columns})
+        | dict(notes.facts),
+        [*results, *notes.checks],
+        side_rows(project, model.name, report.metrics, model.metrics),
+    )
+
+
+def _without_model(
+    model: TrainedModel[S, Inputs, Any, Any],
+    project: Project,
+    work: Work[S],
+    given: TrainingInputs[Inputs],
+    problem: str,
+) -> TableOutput:
+    """Return a row that says why there is no model. Raise dg.Failure where one is stored: it is not thrown away."""
+    message = f"{problem}{model.without_model}"
+    row = row_without_model(
+        model.name, work.columns, work.partition.key, model.horizon_days, message, given.has_model
+    )
+    results = checks.check_no_evaluation(f"{work.day}: {message}", *model.checks) if model.gate else []
+    return TableOutput(row, {"said": message}, results, side_rows(project, model.name, [], model.metrics))
+
+
+def _champion_before(
+    model: TrainedModel[S, Inputs, Result, Fitted],
+    work: Work[S],
+    given: TrainingInputs[Inputs],
+    result: Result,
+) -> Any:
+    """Return what the champion of then predicts on this evaluation's test; None where there is none."""
+    if model.champion is None or model.horizon_days is None or given.inputs is None:
+        return None
+    row = champion_row(given.before, model.horizon_days)
+    if row is None:
+        return None
+    return model.champion(model.registered.load(work.tracking, row["model_version"]), given.inputs, result)
+
+
+def _log(
+    model: TrainedModel[S, Inputs, Result, Fitted],
+    run: TrackedRun,
+    work: Work[S],
+    inputs: Inputs,
+    result: Result,
+    report: Report[Fitted],
+    notes: Notes,
+    said: str,
+) -> LoggedModel:
+    assert report.fitted is not None and report.example is not None
+    run.params(notes.parameters)
+    run.metrics(notes.metrics)
+    for file, content in notes.documents.items():
+        run.document({"said": said, **content}, file)
+    for file, text in notes.texts.items():
+        run.text(text, file)
+    for name, drawing in notes.drawings.items():
+        run.figure(make_figure(*drawing), f"{name}.png")
+    for file, drawing in notes.figures.items():
+        run.figure(make_figure(*drawing), file)
+    for candidate in model.candidates(work, inputs, result) if model.candidates else ():
+        with run.child(candidate.name) as child:
+            child.params(candidate.parameters)
+            child.metrics(candidate.metrics)
+            for step, values in candidate.steps.items():
+                child.metrics(values, step=step)
+            for file, content in candidate.documents.items():
+                child.document(content, file)
+            for file, drawing in candidate.figures.items():
+                child.figure(make_figure(*drawing, fitted=False), file)
+    return model.registered.log(run, report.fitted, report.example)
+
+
+def _mlflow_run(work: Work[Any], report: Report[Any]) -> AbstractContextManager[TrackedRun]:
+    partition = work.partition
+    tags = training_tags(work.code_version, partition.version.hash, report.data_hash, report.trained_as_of)
+    asset = "/".join((work.node.schema, work.node.name))
+    return work.tracking.run(asset, partition.key, work.dagster_run_id, tags)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row that Dagster shows: dates as text, no text that fills a page."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        plain = value.item() if isinstance(value, np.generic) else value
+        if plain is None or (isinstance(plain, str) and len(plain) > _MOST_TEXT):
+            continue
+        found[name] = plain if isinstance(plain, str | bool | int | float) else str(plain)
+    return found

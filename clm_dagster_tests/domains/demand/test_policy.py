@@ -1,0 +1,154 @@
+"""Forecasts by the policies of an earlier evaluation: the same at its instant, and those of other series later."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.demand import checkpoints, model
+from clm_dagster.domains.demand.local_methods import LocalMethod
+from clm_dagster.domains.demand.model import (
+    DAY,
+    DemandSettings,
+    candidates,
+    evaluate_candidates,
+    fit_policies,
+    forecast,
+    forecast_rows,
+    panels_of,
+    predict_panels,
+)
+from clm_dagster.domains.demand.policy import ForecastPolicy
+from clm_dagster.domains.demand.predict import predict_panel
+from clm_dagster.domains.demand.served import DemandForecaster, example, pack, unpack
+from clm_dagster.statistics.forecasting.local_models import ArimaModel
+from clm_dagster_tests.domains.demand.shop import AS_OF, contest_of, days_of, shop
+
+FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing", "arima")
+SETTINGS = DemandSettings()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast() -> Iterator[None]:
+    """Evaluate without the slow methods."""
+    with contest_of(*FAST):
+        yield
+
+
+@pytest.fixture(scope="module")
+def policies(fast: None) -> dict[str, ForecastPolicy]:
+    return fit_policies(evaluate_candidates(panels_of(shop(), AS_OF, SETTINGS), SETTINGS), SETTINGS)
+
+
+def ahead(policies: dict[str, ForecastPolicy], series: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    return forecast_rows(predict_panels(policies, panels_of(series, as_of, SETTINGS), SETTINGS))
+
+
+def test_a_policy_forecasts_the_same_after_being_stored(
+    policies: dict[str, ForecastPolicy],
+) -> None:
+    expected = forecast(shop(), AS_OF).forecasts
+    pd.testing.assert_frame_equal(ahead(policies, shop(), AS_OF), expected)
+    estimator = pack(policies)
+    pd.testing.assert_frame_equal(ahead(unpack(estimator), shop(), AS_OF), expected)
+    given = example(shop(), policies)
+    said = DemandForecaster(estimator.arrays, estimator.about).predict(given)
+    assert said.date.min() == pd.Timestamp(AS_OF)
+    assert set(said.groupby("period").size() / len(given[["level", "key", "measure"]].drop_duplicates())) == {
+        28.0,
+        13.0,
+    }
+
+
+def test_models_go_on_with_their_parameters_and_search_only_for_new_series(
+    policies: dict[str, ForecastPolicy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    search = ArimaModel.fit
+
+    def counted(self: ArimaModel, history: np.ndarray, season: int, x: np.ndarray) -> dict[str, object]:
+        searched.append(history.size)
+        return search(self, history, season, x)
+
+    monkeypatch.setattr(ArimaModel, "fit", counted)
+    later = AS_OF + timedelta(days=35)
+    ahead(policies, shop(as_of=later), later)
+    assert not searched
+    series = shop(as_of=later)
+    new = series[series.key == "p1"].assign(key="p9")
+    ahead(policies, pd.concat([series, new]), later)
+    periods = [period for period, found in policies.items() if "arima" in found.parameters]
+    assert periods and len(searched) == 2 * len(periods)  # units and revenue
+
+
+def test_what_was_fitted_before_a_kill_is_not_fitted_again(
+    policies: dict[str, ForecastPolicy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SERIES_AT_ONCE", 3)
+    panel = panels_of(shop(), AS_OF, SETTINGS)[DAY]
+    theta = next(method for method in candidates() if method.name == "theta")
+    assert isinstance(theta, LocalMethod)
+    killed = checkpoints.checkpointed_fit(tmp_path)
+    fitted = killed(theta, panel)
+    assert fitted == theta.fit(panel)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == -(-len(panel) // 3)
+    files[0].unlink()
+    kept = {path: path.stat().st_mtime_ns for path in files[1:]}
+    assert checkpoints.checkpointed_fit(tmp_path)(theta, panel) == fitted
+    assert {path: path.stat().st_mtime_ns for path in files[1:]} == kept
+
+
+def test_weeks_later_they_look_at_what_has_come_since(policies: dict[str, ForecastPolicy]) -> None:
+    later = AS_OF + timedelta(days=35)
+    series = shop(as_of=later)
+    said = ahead(policies, series, later)
+    assert said[said.period == DAY].date.min() == pd.Timestamp(later)
+    doubled = series.assign(value=np.where(series.day >= pd.Timestamp(AS_OF), 2 * series.value, series.value))
+    more = ahead(policies, doubled, later)
+    days = [frame[(frame.period == DAY) & (frame.measure == "units")]["mean"].sum() for frame in (said, more)]
+    assert days[1] > 1.2 * days[0]
+    units = said[(said.measure == "units") & (said.period == DAY)]
+    sums = units.groupby(["date", "level"])["mean"].sum().unstack("level")
+    np.testing.assert_allclose(sums["product"], sums["shop"], atol=0.001)
+
+
+def test_a_series_that_was_not_there_is_forecast_all_the_same(policies: dict[str, ForecastPolicy]) -> None:
+    later = AS_OF + timedelta(days=70)
+    days = days_of(as_of=later)
+    rng = np.random.default_rng(4)
+
+    def sold(key: str, since: int) -> pd.DataFrame:
+        value = np.where(np.arange(days.size) >= days.size - since, rng.poisson(9, days.size), 0)
+        frame = pd.DataFrame(
+            {"level": "product", "key": key, "measure": "orders", "day": days, "value": value}
+        )
+        return frame[frame.value > 0]
+
+    series = pd.concat([shop(as_of=later), sold("old, chosen now", 600), sold("new", 20)])
+    rows = ahead(policies, series, later)
+    rows = rows[(rows.measure == "orders") & (rows.period == DAY)].groupby("key").agg("first")
+    assert rows.loc["old, chosen now", ["outcome", "method"]].tolist() == ["regular", "combination"]
+    assert rows.loc["new", ["outcome", "method"]].tolist() == ["young", "eight_week_mean"]
+    for key in ("old, chosen now", "new"):
+        assert rows.loc[key, "mean"] == pytest.approx(9, rel=0.35)
+        assert rows.loc[key, "q025"] < rows.loc[key, "q10"] < rows.loc[key, "q90"] < rows.loc[key, "q975"]
+
+
+def test_what_has_ended_since_is_zero(policies: dict[str, ForecastPolicy]) -> None:
+    later = AS_OF + timedelta(days=250)
+    series = shop(as_of=later)
+    ended = series[(series.key != "p0") | (series.day < pd.Timestamp(AS_OF))]
+    rows = ahead(policies, ended, later)
+    gone = rows[rows.key == "p0"]
+    assert set(gone.outcome) == {"dormant"} and set(gone.method) == {"zero"}
+    assert (gone[["mean", "q975"]] == 0).all(axis=None)
+
+
+def test_rules_of_a_method_that_is_gone_say_so(policies: dict[str, ForecastPolicy]) -> None:
+    panel = panels_of(shop(), AS_OF, SETTINGS)[DAY]
+    with pytest.raises(ValueError, match=r"no method .* train again"):
+        predict_panel(policies[DAY], panel, model.candidates()[:1], 28)

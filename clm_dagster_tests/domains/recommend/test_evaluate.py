@@ -1,0 +1,134 @@
+"""The evaluation of one as_of: its candidates, what it looks at, and why it cannot be made."""
+
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.recommend import evaluate
+from clm_dagster.domains.recommend.candidates import BuyAgain, Ease, Popularity, candidate_lists
+from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult, evaluate_candidates
+from clm_dagster.domains.recommend.interactions import Interactions, interactions
+from clm_dagster.domains.recommend.judging import judge_lists
+from clm_dagster.domains.recommend.markdown_tables import first_places, standings
+from clm_dagster.domains.recommend.metrics import window_truth
+from clm_dagster.domains.recommend.mlflow_plots import contest_page, method_page, segment_page
+from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.platform.charts import make_figure
+from clm_dagster.statistics.evaluation import EvaluationError
+from clm_dagster_tests.domains.recommend.conftest import AS_OF
+
+SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
+
+
+@pytest.fixture(scope="module")
+def result(past: Interactions, names: pd.DataFrame) -> EvaluationResult:
+    segments = pd.Series({f"c{c:03d}": "odd" if c % 2 else "even" for c in range(60)})
+    return evaluate_candidates(past, names, SMALL, segments)
+
+
+def test_every_method_is_judged_on_both_lists(result: EvaluationResult) -> None:
+    assert result.judged_at == AS_OF - timedelta(days=40)
+    assert (
+        set(result.candidates)
+        == set(result.judged.table["method"])
+        > {RANKER, "buy_again", "popularity", "ease"}
+    )
+    assert not result.left_out
+    assert set(result.judged.by_segment["segment"]) == {"odd", "even"}
+    assert all(day + timedelta(days=40) <= result.judged_at for day in result.judged_days)
+    assert result.ranker.days[-1] == result.judged_at
+    assert result.candidates["hybrid"].parameters["share_item"] == 0.7
+    assert list(result.example.columns) == result.ranker.columns and len(result.example)
+
+
+def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
+    result: EvaluationResult, lines: pd.DataFrame, past: Interactions, names: pd.DataFrame
+) -> None:
+    late = lines["day"] >= pd.Timestamp(result.judged_at)
+    alone = Ranker(SMALL).fit(interactions(lines[~late], result.judged_at), names)
+    assert alone.days == result.judged_days
+    early = past.before(result.judged_at)
+    rows = window_truth(past, early, 40).rows
+    ndcg = {"two_stages": alone.lists(early, rows)}
+    for rule in (BuyAgain(), Popularity()):
+        ndcg[rule.name] = candidate_lists(rule.fit(early), early, rows)
+    judged = judge_lists(past, early, ndcg, 40).table.set_index(["method", "list", "target"])["ndcg"]
+    shown = result.judged.table.set_index(["method", "list", "target"])["ndcg"]
+    pd.testing.assert_series_equal(judged, shown.reindex(judged.index))
+    again = evaluate_candidates(
+        interactions(lines.sample(frac=1, random_state=4), AS_OF), names.sample(frac=1, random_state=4), SMALL
+    )
+    columns = ["method", "list", "target", "ndcg", "recall", "hit"]
+    pd.testing.assert_frame_equal(again.judged.table[columns], result.judged.table[columns])
+
+
+def test_nothing_from_as_of_on_counts(
+    result: EvaluationResult, lines: pd.DataFrame, names: pd.DataFrame
+) -> None:
+    changed = lines.assign(product_id=lines["product_id"].where(lines["day"] < pd.Timestamp(AS_OF), "future"))
+    again = evaluate_candidates(interactions(changed, AS_OF), names, SMALL)
+    assert again.judged.table["ndcg"].equals(result.judged.table["ndcg"])
+    pd.testing.assert_frame_equal(again.example, result.example)
+
+
+def test_a_very_large_shop_is_judged_on_some_of_its_customers(
+    result: EvaluationResult, past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "MOST_JUDGED", 31)
+    some = evaluate_candidates(past, names, SMALL)
+    assert some.customers == 31 < result.customers
+    table = some.judged.table
+    assert (table[(table["list"] == "next_best") & (table["target"] == "window")]["customers"] == 31).all()
+    assert some.ranker.days == result.ranker.days
+
+
+def test_a_catalogue_too_large_for_a_method_is_said(
+    past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [entry for entry in evaluate.all_candidates(names) if entry.name in ("popularity", "buy_again")]
+    monkeypatch.setattr(evaluate, "all_candidates", lambda products: [*few, Ease(limit=3)])
+    result = evaluate_candidates(past, names, SMALL)
+    assert "Take item_neighbours" in result.left_out["ease"]
+    assert set(result.candidates) == {RANKER, "popularity", "buy_again"}
+
+
+@pytest.mark.parametrize(
+    ("shop", "as_of", "said"),
+    [
+        (lambda lines: lines[lines["day"] < "2024-01-01"], AS_OF, "nothing to judge .* in the 40 days from 2024-04-22"),
+        (lambda lines: lines, date(2023, 7, 1), "nothing to judge"),
+        (lambda lines: lines.assign(customer_id="c001"), AS_OF, "1 known customers bought in the 40 days"),
+        (lambda lines: lines.assign(product_id="p001"), AS_OF, "cannot be judged"),
+    ],
+)  # fmt: skip
+def test_poor_shops_are_not_evaluated_and_the_message_says_why(
+    shop, as_of: date, said: str, lines: pd.DataFrame, names: pd.DataFrame
+) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(EvaluationError, match=said):
+        evaluate_candidates(interactions(shop(lines), as_of), names, SMALL)
+
+
+def test_lists_are_shown_with_names() -> None:
+    lists = pd.DataFrame(
+        {"country": "FR", "rank": [2, 1, 3], "product_id": ["a", "b", "c"], "reason": ["x", "y | z", "w"]}
+    )
+    assert first_places(lists, pd.Series({"a": "A mug"}), ["country"], 2).splitlines() == [
+        "| country | rank | product | reason |",
+        "|---|---|---|---|",
+        "| FR | 1 | b | y / z |",
+        "| FR | 2 | A mug | x |",
+    ]
+
+
+def test_pictures_can_be_drawn(result: EvaluationResult) -> None:
+    for page in (contest_page(result.judged.table), segment_page(result.judged.by_segment)):
+        assert make_figure(page, 9, 4).axes
+    assert make_figure(method_page(result.judged.table, "ease"), 9, 3.2, fitted=False).axes
+
+
+def test_standings_name_every_candidate_best_first(result: EvaluationResult) -> None:
+    lines = standings(result).splitlines()[2:]
+    names = [line.split(" | ")[0].strip("| *") for line in lines]
+    ndcg = [result.measure("next_best", name)["ndcg"] for name in names]
+    assert set(names) == set(result.candidates) and ndcg == sorted(ndcg, reverse=True)

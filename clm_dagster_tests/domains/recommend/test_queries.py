@@ -1,0 +1,73 @@
+"""What is read from the warehouse: purchases before as_of alone, numbered by the database as pandas numbers them."""
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.recommend.interactions import interactions
+from clm_dagster.domains.recommend.queries import read_baskets, read_past, read_products
+from clm_dagster.platform.dbt_project.building import build
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster_tests.conftest import small_shop_events
+
+AS_OF = datetime(2024, 2, 12)
+
+
+@pytest.fixture
+def shop(connection: Connection, project: Project) -> pd.DataFrame:
+    """The small shop's events in raw.events, with descriptions that change at as_of; staging views over them."""
+    from clm_dagster.domains.ingest.contract import read_contract
+    from clm_dagster.domains.ingest.loading import create_tables
+
+    create_tables(connection, read_contract(project).values())
+    events = small_shop_events(customers=30, orders=120).replace("", None)
+    late = events["event_at"] >= str(AS_OF)
+    events["description"] = np.where(
+        late, "NEW NAME", "OLD NAME OF " + events["product_id"].fillna("nothing")
+    )
+    connection.load_frame("main.given", events)
+    connection.execute(
+        "insert into raw.events by name select *, false as deleted, event_at as known_at from main.given"
+    )
+    build(connection, project, ["stg_events", "stg_order_lines", "stg_products"], "staging", {})
+    return events
+
+
+def test_the_database_numbers_as_pandas_does(connection: Connection, shop: pd.DataFrame) -> None:
+    bought = shop[shop["event_type"] == "purchase"]
+    lines = bought.assign(day=bought["event_at"], quantity=bought["quantity"].astype(int))
+    expected, found = interactions(lines, AS_OF.date()), read_past(connection, AS_OF)
+    assert found is not None and found.as_of == expected.as_of and len(found.age)
+    for name in ("customers", "products", "customer", "product", "age", "quantity"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    everything = read_past(connection, datetime(2025, 1, 1))
+    assert everything is not None
+    earlier = everything.before(AS_OF.date())
+    for name in ("customers", "products", "customer", "product", "age", "quantity"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(earlier, name), err_msg=name)
+
+
+def test_names_are_those_of_then(connection: Connection, project: Project, shop: pd.DataFrame) -> None:
+    products = read_products(connection, project, AS_OF)
+    assert products["name"].str.startswith("OLD NAME").all() and products["product_id"].is_unique
+    assert (read_products(connection, project, datetime(2025, 1, 1))["name"] == "NEW NAME").any()
+
+
+def test_baskets_are_guests_too_and_lie_in_their_window(connection: Connection, shop: pd.DataFrame) -> None:
+    start = datetime(2024, 1, 15)
+    baskets = read_baskets(connection, start.date(), AS_OF.date())
+    inside = shop[
+        (shop["event_type"] == "purchase")
+        & (shop["event_at"] >= str(start))
+        & (shop["event_at"] < str(AS_OF))
+    ]
+    assert set(baskets["order_id"]) == set(inside["order_id"])
+    assert shop[shop["order_id"].isin(baskets["order_id"])]["customer_id"].isna().any()
+    assert not baskets.duplicated().any()
+
+
+def test_a_shop_before_its_first_purchase_has_no_past(connection: Connection, shop: pd.DataFrame) -> None:
+    assert read_past(connection, datetime(2024, 1, 1)) is None

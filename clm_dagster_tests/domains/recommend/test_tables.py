@@ -1,0 +1,281 @@
+"""The domain's tables: what a training leaves, what they say without data, and that versions know what computes."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clm_dagster import platform
+from clm_dagster.domains.recommend.baskets import PairInputs, RuleInputs, find_rules, name_pairs
+from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
+from clm_dagster.domains.recommend.interactions import Interactions
+from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.metrics import METRICS as LIST_METRICS
+from clm_dagster.domains.recommend.notes import candidate_runs, notes
+from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, MODEL, POPULAR, RULES, SIMILAR
+from clm_dagster.domains.recommend.ranking import RankerSettings
+from clm_dagster.domains.recommend.recommendations import ListInputs, list_everyone
+from clm_dagster.domains.recommend.served import REGISTERED
+from clm_dagster.domains.recommend.similar import CatalogueInputs, list_similar
+from clm_dagster.domains.recommend.tables import recommend_tables
+from clm_dagster.domains.recommend.training import METRICS, TrainingInputs, evaluate, report, verdict
+from clm_dagster.domains.recommend.visitors import VisitorInputs, list_countries
+from clm_dagster.platform.build_ledger.code_version import closure
+from clm_dagster.platform.build_ledger.versions import Version
+from clm_dagster.platform.dbt_project.building import compile_model
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.output import TableOutput, write_output
+from clm_dagster.platform.python_tables.partition import PartitionContext, Work
+from clm_dagster.platform.python_tables.tables import AnyTable
+from clm_dagster.platform.trained_models.champions import Choice
+from clm_dagster.platform.trained_models.metrics import side_rows
+from clm_dagster.platform.trained_models.scoring import Scoring
+from clm_dagster.platform.trained_models.training import Report
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
+from clm_dagster_tests.domains.recommend.conftest import AS_OF
+
+SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
+INSTANT = datetime.combine(AS_OF, datetime.min.time())
+# Code of the engine runs too; what a table's version holds is the domain's code and what that calls.
+DECISIVE = ("clm_dagster.domains.", "clm_dagster.statistics.")
+PACKAGE = str(Path(platform.__file__ or "").parent.parent)
+Symbols = set[tuple[str, str]]
+Trained = tuple[EvaluationResult, Report[Any], Symbols]
+
+
+@contextmanager
+def executed() -> Iterator[Symbols]:
+    """The functions and classes at the top level of modules that are called in the block, in any thread."""
+    found: Symbols = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code, module = frame.f_code, str(frame.f_globals.get("__name__"))
+        if event == "call" and code.co_filename.startswith(PACKAGE) and module.startswith(DECISIVE):
+            found.add((module, code.co_qualname.split(".")[0]))
+
+    sys.setprofile(note)
+    threading.setprofile(note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+@pytest.fixture
+def tables(project: Project, settings: Settings) -> dict[str, AnyTable]:
+    return {table.relation: table for table in recommend_tables(project, settings)}
+
+
+def work_for(table: AnyTable, folder: Path) -> Work[Any]:
+    """What a step gives to a computation of `table`; there is no MLflow."""
+    partition = PartitionContext(str(AS_OF), INSTANT, None, Version("v"), is_newest=True)
+    tracking: Any = None
+    said: list[str] = []
+    return Work(
+        partition, table.settings, table.node, "code", tracking, said.append, 2, folder, "a Dagster run"
+    )
+
+
+def rows_of(output: TableOutput, connection: Connection) -> pd.DataFrame:
+    rows = output.rows
+    return rows if isinstance(rows, pd.DataFrame) else connection.frame(rows.query)
+
+
+@pytest.fixture(scope="module")
+def products(names: pd.DataFrame) -> pd.DataFrame:
+    return names.assign(category=None)
+
+
+@pytest.fixture(scope="module")
+def customers(past: Interactions) -> pd.DataFrame:
+    """All buyers, and one who never bought."""
+    ids = [*past.customers, "new"]
+    return pd.DataFrame(
+        {"customer_id": ids, "country": ["FR", "DE"] * (len(ids) // 2) + ["MT"], "segment": None}
+    )
+
+
+@pytest.fixture(scope="module")
+def inputs(past: Interactions, products: pd.DataFrame) -> TrainingInputs:
+    segments = pd.Series({f"c{c:03d}": "odd" if c % 2 else "even" for c in range(60)})
+    return TrainingInputs(past, products, segments)
+
+
+@pytest.fixture(scope="module")
+def trained(inputs: TrainingInputs) -> Trained:
+    """A small training: its result, its report, and what was executed."""
+    work: Any = SimpleNamespace(settings=SMALL)
+    with executed() as symbols:
+        result = evaluate(work, inputs)
+        made = report(work, inputs, result)
+        verdict(inputs, result, None, True)
+        REGISTERED.unpack(REGISTERED.pack(result.ranker))
+    return result, made, symbols
+
+
+# ---------------------------------------------------------------------------------------- versions
+
+
+def test_the_version_of_the_model_holds_all_that_a_training_executes(
+    tables: dict[str, AnyTable], trained: Trained
+) -> None:
+    *_, symbols = trained
+    assert ("clm_dagster.domains.recommend.binning", "places") in symbols
+    assert ("clm_dagster.statistics.evaluation.intervals", "paired_differences") in symbols
+    assert symbols <= closure(tables[MODEL].code)
+
+
+def test_the_versions_of_scores_hold_all_that_is_executed(
+    tables: dict[str, AnyTable],
+    trained: Trained,
+    past: Interactions,
+    products: pd.DataFrame,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+) -> None:
+    result, *_ = trained
+    packed = REGISTERED.pack(result.ranker)
+    row = pd.Series({"model_name": MODEL, "model_version": "1", "as_of": pd.Timestamp(AS_OF)})
+    work = {name: work_for(table, tmp_path) for name, table in tables.items()}
+    lists, cold = ListInputs(past, products, customers), VisitorInputs(past, customers, products)
+    baskets = pd.DataFrame({"order_id": np.repeat(np.arange(40), 2), "product_id": ["p001", "p002"] * 40})
+    pairs = pd.DataFrame(columns=[n for n in work[AFFINITY].columns if n not in ("name", "other_name")])
+    computed = {
+        LISTS: lambda: [
+            list_everyone(Scoring(work[LISTS], Choice(row), REGISTERED.unpack(packed)), lists),
+            list_everyone(Scoring(work[LISTS], Choice(None), None), lists),
+        ],
+        POPULAR: lambda: list_countries(work[POPULAR], cold),
+        SIMILAR: lambda: list_similar(work[SIMILAR], CatalogueInputs(past, products)),
+        AFFINITY: lambda: name_pairs(work[AFFINITY], PairInputs(pairs, products)),
+        RULES: lambda: find_rules(work[RULES], RuleInputs(baskets, baskets, products)),
+    }
+    for name, compute in computed.items():
+        with executed() as symbols:
+            compute()
+        table = tables[name]
+        assert symbols and symbols <= closure(table.code or (table.read, table.compute)), name
+
+
+# ------------------------------------------------------------------------------ what a training leaves
+
+
+def test_the_row_is_that_of_the_evaluation(tables: dict[str, AnyTable], trained: Trained) -> None:
+    result, made, _ = trained
+    assert set(made.row) <= set(tables[MODEL].node.types)
+    assert made.row["test_ndcg_discover"] == result.measure("discover")["ndcg"]
+    assert made.row["baseline_ndcg_next_best"] == result.measure("next_best", "buy_again")["ndcg"]
+    assert made.trained_as_of == made.row["tested_as_of"] == result.judged_at
+    assert made.fitted is result.ranker and made.example is not None
+    assert list(made.example) == result.ranker.columns and len(made.example)
+
+
+def test_sql_shows_the_metrics_as_they_were_judged(
+    connection: Connection, project: Project, trained: Trained
+) -> None:
+    result, made, _ = trained
+    node = project.nodes[MODEL]
+    sides = side_rows(project, MODEL, made.metrics, METRICS)
+    partition = PartitionContext(str(AS_OF), INSTANT, None, Version("v"), is_newest=True)
+    row = {"model_version": "7", "horizon_days": 40, **made.row}
+    columns = [name for name in node.types if name != "as_of"]
+    output = TableOutput(pd.DataFrame([row]).reindex(columns=columns), sides=sides)
+    write_output(connection, node, partition, output, "a run")
+    found = {
+        name: connection.frame(compile_model(project, project.model(name)))
+        for name in ("recommender_contest", "recommender_by_segment")
+    }
+    for name, frame in found.items():
+        documented = [column.name for column in project.model(name).columns]
+        assert list(frame) == documented and set(frame["model_version"]) == {"7"}
+
+    keys = ["method", "list", "target"]
+    shown = found["recommender_contest"].rename(columns={"contestant": "method"}).set_index(keys).sort_index()
+    judged = result.judged.table.set_index(keys).sort_index()
+    for name in judged:
+        np.testing.assert_array_equal(shown[name], judged[name], err_msg=str(name))
+    assert set(shown.index[shown["is_ranker"]].get_level_values("method")) == {RANKER}
+    baselines = shown[shown["is_baseline"]].reset_index()
+    assert dict(zip(baselines["list"], baselines["method"], strict=True)) == BASELINES
+    gains = shown["ndcg_over_baseline_low"].unstack("target")
+    assert gains["next_basket"].isna().all()
+    assert gains["window"].to_dict() == {(m, n): g.low for (n, m), g in result.judged.gains.items()}
+
+    keys = ["method", "list", "segment"]
+    parts = (
+        found["recommender_by_segment"].rename(columns={"contestant": "method"}).set_index(keys).sort_index()
+    )
+    expected = result.judged.by_segment.set_index(keys).sort_index()
+    assert (parts["customers"] == expected["customers"]).all()
+    pd.testing.assert_frame_equal(parts[[*LIST_METRICS]], expected[[*LIST_METRICS]], rtol=1e-14)
+
+
+def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
+    result, *_ = trained
+    work: Any = None
+    runs = {run.name: run for run in candidate_runs(work, None, result)}
+    assert set(runs) == set(result.candidates)
+    gain = result.judged.gains[("discover", "ease")]
+    assert runs["ease"].metrics["ndcg_over_popularity/discover/low"] == gain.low
+    assert runs["ease"].metrics["window/next_best/hit"] == result.measure("next_best", "ease")["hit"]
+    seen = notes(work, None, result)
+    assert seen.metrics == runs[RANKER].metrics and set(seen.documents) == {"contest.json"}
+    assert seen.evaluated.startswith(
+        f"{len(runs)} methods, judged on {result.customers} customers of the 40 days"
+    )
+
+
+# ------------------------------------------------------------------------------------------- scores
+
+
+def test_lists_name_the_model_or_the_baseline_behind_them(
+    tables: dict[str, AnyTable],
+    trained: Trained,
+    past: Interactions,
+    products: pd.DataFrame,
+    customers: pd.DataFrame,
+    connection: Connection,
+    tmp_path: Path,
+) -> None:
+    result, *_ = trained
+    work, given = work_for(tables[LISTS], tmp_path), ListInputs(past, products, customers)
+    row = pd.Series({"model_name": MODEL, "model_version": "3", "as_of": pd.Timestamp("2024-05-27")})
+    fitted = REGISTERED.unpack(REGISTERED.pack(result.ranker))
+    for choice, model, version in ((Choice(row), fitted, "3"), (Choice(None), None, "none")):
+        output = list_everyone(Scoring(work, choice, model), given)
+        lists = rows_of(output, connection)
+        bought = lists[lists["customer_id"] != "new"]
+        assert set(bought["model_name"]) == {MODEL if model else "buy_again"}
+        assert set(bought["model_version"]) == {version} == {output.metadata["model_version"]}
+        assert bought["model_as_of"].notna().all() == (model is not None)
+        cold = lists[lists["customer_id"] == "new"]
+        assert set(cold["model_name"]) == {"cold_start"} and cold["model_as_of"].isna().all()
+        assert output.metadata["cold_customers"] == 1 and all(check.passed for check in output.checks)
+        assert output.metadata["customers"] == len(customers)
+
+
+def test_a_shop_before_its_first_purchase_has_empty_tables(
+    tables: dict[str, AnyTable], products: pd.DataFrame, customers: pd.DataFrame, tmp_path: Path
+) -> None:
+    work = {name: work_for(table, tmp_path) for name, table in tables.items()}
+    nobody = pd.DataFrame(columns=["order_id", "product_id"])
+    outputs = {
+        LISTS: list_everyone(Scoring(work[LISTS], Choice(None), None), ListInputs(None, products, customers)),
+        POPULAR: list_countries(work[POPULAR], VisitorInputs(None, customers, products)),
+        SIMILAR: list_similar(work[SIMILAR], CatalogueInputs(None, products)),
+        RULES: find_rules(work[RULES], RuleInputs(nobody, nobody, products)),
+    }
+    assert all(len(output.rows) == 0 for output in outputs.values())
+    failed = {c.check_name: c.description for o in outputs.values() for c in o.checks if not c.passed}
+    assert set(failed) == {"every_customer_has_lists", "rules_could_be_made"}
+    assert "no basket to learn rules from" in (failed["rules_could_be_made"] or "")

@@ -1,0 +1,86 @@
+"""The version of Python code follows what a function can reach, and nothing else."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clm_dagster.platform.build_ledger.code_version import closure, code_version
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.settings import PROJECT_DIR
+from clm_dagster.statistics.evaluation.calibration import fit_shape
+from clm_dagster.statistics.evaluation.metrics import calibration_error
+
+CALIBRATION = "clm_dagster/statistics/evaluation/calibration.py"
+PRINT = """
+from clm_dagster.platform.build_ledger.code_version import code_version
+from clm_dagster.domains.churn.training import evaluate, report
+print(code_version([evaluate, report]))
+"""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package to edit."""
+    root = tmp_path_factory.mktemp("copied")
+    shutil.copytree(PROJECT_DIR / "clm_dagster", root / "clm_dagster", ignore=shutil.ignore_patterns("*.pyc"))
+    return root
+
+
+def version_of(root: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def edited(root: Path, file: str, edit: Callable[[str], str]) -> str:
+    """The version while a file is edited."""
+    path = root / file
+    text = path.read_text()
+    changed = edit(text)
+    assert changed != text
+    path.write_text(changed)
+    try:
+        return version_of(root)
+    finally:
+        path.write_text(text)
+
+
+def test_a_mended_gate_or_calibration_makes_churn_stale_and_words_do_not(copied: Path) -> None:
+    before = version_of(copied)
+    assert edited(copied, CALIBRATION, lambda text: text.replace("1e-", "2e-", 1)) != before
+    gates = "clm_dagster/statistics/evaluation/gates.py"
+    assert (
+        edited(copied, gates, lambda text: text.replace("<= calibration_limit", "< calibration_limit"))
+        != before
+    )
+    assert edited(copied, CALIBRATION, lambda text: text.replace('"""', '"""Other words. ', 1)) == before
+    assert edited(copied, CALIBRATION, lambda text: f"# A comment.\n\n{text}") == before
+    plots = "clm_dagster/domains/churn/mlflow_plots.py"
+    assert (
+        edited(copied, plots, lambda text: text.replace("_FEATURES_SHOWN = 12", "_FEATURES_SHOWN = 9"))
+        == before
+    )
+
+
+def test_a_closure_holds_what_is_reached_and_not_its_neighbours() -> None:
+    metrics = {name for module, name in closure([calibration_error]) if module.endswith("evaluation.metrics")}
+    assert "calibration_error" in metrics and "lift_at" not in metrics
+    modules = {module for module, _ in closure([fit_shape])}
+    assert "clm_dagster.statistics.evaluation.calibration" in modules
+    assert not any("churn" in module for module in modules)
+
+
+def test_settings_are_part_of_the_version() -> None:
+    assert code_version([calibration_error], 1) != code_version([calibration_error], 2)
+    assert code_version([calibration_error], 1) == code_version([calibration_error], 1)
+
+
+def test_a_function_that_captures_is_refused() -> None:
+    with pytest.raises(ProjectError, match="is defined inside another function"):
+        code_version([lambda: None])
