@@ -77,21 +77,28 @@ def ledger_problems(connection: Connection, contract: ContractTable, days: Days 
     table = contract.name
     where = days.where("event_date") if days else "true"
     stored_where = days.where(contract.time) if days and contract.time else "true"
+    # Day by day: two days that are off by as much in opposite directions add up.
     rows = connection.execute(f"""
         with ledger as (
-            select delivery_id, sum(delivered) as delivered, sum(accepted) as accepted, sum(rejected) as rejected,
-                sum(duplicate) as duplicate, min(duplicate) as least
-            from raw.deliveries where contract_table = '{table}' and {where} group by delivery_id
+            select delivery_id, event_date, sum(delivered) as delivered, sum(accepted) as accepted,
+                sum(rejected) as rejected, sum(duplicate) as duplicate, min(duplicate) as least
+            from raw.deliveries where contract_table = '{table}' and {where} group by delivery_id, event_date
         ), kept as (
-            select delivery_id, count(*) as n from raw.rejects
-            where contract_table = '{table}' and {where} group by delivery_id
+            select delivery_id, event_date, count(*) as n from raw.rejects
+            where contract_table = '{table}' and {where} group by delivery_id, event_date
         )
-        select ledger.*, coalesce(kept.n, 0) from ledger left join kept using (delivery_id)
+        select ledger.delivery_id, ledger.event_date::varchar, delivered, accepted, rejected, duplicate,
+            coalesce(kept.n, 0)
+        from ledger
+        left join kept on ledger.delivery_id = kept.delivery_id
+            and ledger.event_date is not distinct from kept.event_date
         where delivered <> accepted + rejected + duplicate or least < 0 or rejected <> coalesce(kept.n, 0)
+        order by all
     """)
     problems = [
-        f"{table}: delivery {d}: {n} delivered, {a} accepted, {r} rejected ({k} kept), {u} duplicate"
-        for d, n, a, r, u, _, k in rows
+        f"{table}: delivery {d}, {day or 'no day'}: {n} delivered, {a} accepted, {r} rejected ({k} kept), "
+        f"{u} duplicate"
+        for d, day, n, a, r, u, k in rows
     ]
     accepted, stored = connection.execute(
         f"select (select coalesce(sum(accepted), 0) from raw.deliveries where contract_table = '{table}' "

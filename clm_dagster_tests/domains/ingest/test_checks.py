@@ -53,6 +53,14 @@ def test_what_is_lost_or_added_is_found(loaded: Shop, damage: str, found: str) -
     assert re.search(found, problems(loaded))
 
 
+def test_days_that_are_off_in_opposite_directions_are_both_named(loaded: Shop) -> None:
+    loaded.query(
+        "update raw.deliveries set delivered = delivered + case when event_date = '2024-01-20' then 1 else -1 end"
+    )
+    named = ledger_problems(loaded.connection, loaded.contract["events"])
+    assert len(named) == 2 and "2024-01-20: 2 delivered, 1 accepted" in named[1]
+
+
 def test_damage_outside_the_days_is_not_theirs(loaded: Shop) -> None:
     loaded.query("delete from raw.events where event_id = 'later'")
     assert problems(loaded) == ""
