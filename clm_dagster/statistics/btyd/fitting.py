@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import least_squares, minimize
 from scipy.stats import norm
 
 from clm_dagster.statistics.btyd.durations import Floats
@@ -105,6 +105,9 @@ def maximise(
         if not np.any(np.abs(loss(theta)[1][is_free(theta)]) > 1e-4):
             break
     free = is_free(theta)
+    if np.any(np.abs(loss(theta)[1][free]) > 1e-4):
+        theta = _flattened(loss, theta, free, low, high)
+        free = is_free(theta)
     hessian = _hessian(loss, theta, free)
     if free.all() and _is_sound(hessian):  # L-BFGS-B stops a little early: end at the top itself
         top = _newton(loss, theta, hessian)
@@ -120,6 +123,25 @@ def maximise(
             f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
         )
     return theta, _covariance(hessian * weight, free), list(np.flatnonzero(~free))
+
+
+def _flattened(loss: Objective, theta: Floats, free: np.ndarray, low: Floats, high: Floats) -> Floats:
+    """Solve for a flat slope in the free parameters; the others stay at their bounds.
+
+    On a ridge of a few customers the likelihood changes by less than it can be computed to, so a search by its value
+    gives up; its gradient is still exact. The start is returned where the solution is less likely.
+    """
+
+    def at(values: Floats) -> Floats:
+        place = theta.copy()
+        place[free] = values
+        return place
+
+    found = least_squares(
+        lambda values: loss(at(values))[1][free], theta[free], bounds=(low[free], high[free]), xtol=1e-14
+    )
+    place = at(found.x)
+    return place if loss(place)[0] <= loss(theta)[0] + 1e-9 else theta
 
 
 def _newton(loss: Objective, theta: Floats, hessian: Floats) -> Floats:
