@@ -1,10 +1,10 @@
-# Each target is a few plain commands; the README shows them for who has no make.
+# Each target is a few plain commands; docs/getting-started.md shows them for those who have no make.
 PYTHON ?= python3
 BIN := .venv/bin
 CLM := $(BIN)/clm
 export DAGSTER_DISABLE_TELEMETRY := true
 
-.PHONY: setup run demo dev test test-all lint bench clean
+.PHONY: setup run demo dev test test-all lint docs bench clean
 
 setup: .venv/.done
 
@@ -38,6 +38,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint dbt_like_sql/models
+
+# The documentation site in build/docs. A broken link, or any other warning, is an error.
+docs: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .mkdocs.yml
 
 bench: setup
 	$(BIN)/python -m clm_dagster_tests.benchmarks $(BENCH)
