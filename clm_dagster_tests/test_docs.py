@@ -169,7 +169,7 @@ def test_every_query_can_be_run(project: Project) -> None:
                 continue
             for statement in sqlglot.parse(query, dialect="duckdb"):
                 assert statement is not None
-                qualify(statement, schema=schema, dialect="duckdb")
+                qualify(statement, schema=dict(schema), dialect="duckdb")
                 checked += 1
     assert checked > 10
 
