@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from clm_dagster.errors import UserError
-from clm_dagster.settings import PROJECT_DIR, load_settings, origins
+from clm_dagster.settings import load_settings, origins
 
 if TYPE_CHECKING:  # a command imports what it needs: --help shall not wait
     from clm_dagster.simulate.parameters import Parameters
@@ -35,6 +35,15 @@ errors = Console(stderr=True)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _POSITIVE = click.IntRange(min=1)
+# What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
+# schedules and sensors under it.
+_WORKSPACE = """\
+# Written by `clm dev` at every start.
+load_from:
+  - python_module:
+      module_name: clm_dagster.definitions
+      location_name: clm_dagster
+"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -191,10 +200,12 @@ def dev(host: str, port: int) -> None:
     """Open the Dagster UI on the shop of the last run, with the schedules and sensors."""
     from clm_dagster.platform.runs import prepare_home
 
-    prepare_home(load_settings())
-    os.chdir(PROJECT_DIR)
-    command = Path(sys.executable).with_name("dg")
-    os.execv(command, [str(command), "dev", "--host", host, "--port", str(port)])
+    # A workspace of its own: an installed wheel has neither the checkout's workspace.yaml nor its dg.toml.
+    workspace = prepare_home(load_settings()) / "workspace.yaml"
+    workspace.write_text(_WORKSPACE)
+    # The module instead of the script `dg`, which is not always beside the interpreter.
+    command = [sys.executable, "-m", "dagster_dg_cli.cli", "dev", "--workspace", str(workspace)]
+    os.execv(command[0], [*command, "--host", host, "--port", str(port)])
 
 
 @cli.command()

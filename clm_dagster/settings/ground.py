@@ -14,7 +14,15 @@ from pydantic import Field, field_validator, model_validator
 
 from clm_dagster.settings.fields import SettingsGroup, Variable
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+_PACKAGE_DIR = Path(__file__).resolve().parents[1]
+# The checkout. An installed wheel has none: only tests read it.
+PROJECT_DIR = _PACKAGE_DIR.parent
+
+
+def shipped_sql_dir() -> Path:
+    """Return the SQL project that comes with this code: a folder of the wheel, or of the checkout."""
+    in_wheel = _PACKAGE_DIR / "dbt_like_sql"
+    return in_wheel if in_wheel.is_dir() else PROJECT_DIR / "dbt_like_sql"
 
 
 class ShopSettings(SettingsGroup):
@@ -139,9 +147,7 @@ class GroundSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSe
         Path("data"),
         description="Folder of all state: warehouse, landing area, Dagster's and MLflow's stores.",
     )
-    sql_dir: Path = Field(
-        PROJECT_DIR / "dbt_like_sql", description="The folder of SQL models, adapters and seeds."
-    )
+    sql_dir: Path = Field(shipped_sql_dir(), description="The folder of SQL models, adapters and seeds.")
 
     @property
     def warehouse_path(self) -> Path:
