@@ -76,5 +76,5 @@ def test_the_demo_runs_to_the_end_in_a_folder_of_its_own(
     assert result.exit_code == 0, result.output
     home = tmp_path / "data" / "demo"
     assert (home / "published" / "clm.duckdb").exists() and (home / "shop" / "truth").is_dir()
-    assert f"CLM_DATA_DIR={home} make dev" in result.output
+    assert f"CLM_DATA_DIR={home} clm dev" in result.output
     assert not (tmp_path / "data" / "clm.duckdb").exists()

@@ -99,8 +99,8 @@ def clm(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # installation of the checkout stays out.
     shared = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (site / "dependencies.pth").write_text("\n".join(shared) + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", python]
-    call([*pip, "install", "--no-deps", "--no-index", wheel], home)
+    install = ["install", "--no-deps", "--no-index", str(wheel)]
+    call([sys.executable, "-m", "pip", "--python", python, *install], home)
     return home / "bin" / "clm"
 
 
@@ -203,7 +203,7 @@ def demo(clm: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPa
     """A folder that was empty before `clm demo`; the demo's data folder is in it."""
     folder = tmp_path_factory.mktemp("demo")
     printed = call([clm, *DEMO], folder, environment)
-    assert "CLM_DATA_DIR=data/demo" in printed
+    assert "CLM_DATA_DIR=data/demo clm dev" in printed
     return folder
 
 

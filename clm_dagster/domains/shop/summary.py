@@ -133,7 +133,7 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
 def _ui(settings: Settings) -> str:
     """The command that shows this shop: a folder of its own has to be named."""
     folder = settings.data_dir
-    return "make dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} make dev"
+    return "clm dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} clm dev"
 
 
 def _short(settings: Settings) -> str:
