@@ -1,1 +1,1 @@
-"""Churn: who of the customers of the last year will not order in the next `horizon` days, and why."""
+"""Churn: which customers of the last year will not order in the next `horizon` days, and why."""

@@ -1,4 +1,7 @@
-"""Charts of churn over time: grades beside promises, drift of features, groups of customers."""
+"""Charts of churn assets: grades of past scores, feature drift, fairness across groups.
+
+Belongs here: charts in asset metadata. Does not belong here: plots of an evaluation (`mlflow_plots`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ _SNAPSHOTS_SHOWN, _GROUPS_SHOWN = 26, 8
 
 
 def scorecard_chart(connection: Connection) -> str | None:
-    """Grades of every mature score run over time, and what was promised."""
+    """Draw the metrics of all mature scores over time, beside those of their model's test."""
     frame = connection.frame(
         "select as_of, metric, value, promised from marts.model_scorecard where value is not null order by as_of"
     )
@@ -38,9 +41,9 @@ def scorecard_chart(connection: Connection) -> str | None:
                 color=PALE,
                 marker="o",
                 markersize=3,
-                label="promised by the test",
+                label="in the model's test",
             )
-            axes.plot(rows["as_of"], rows["value"], color=ACCENT, marker="o", markersize=4, label="came true")
+            axes.plot(rows["as_of"], rows["value"], color=ACCENT, marker="o", markersize=4, label="actual")
             style(axes, title)
             axes.margins(y=0.4)
             axes.tick_params(axis="x", rotation=60, labelsize=7)
@@ -50,7 +53,10 @@ def scorecard_chart(connection: Connection) -> str | None:
 
 
 def drift_chart(frame: pd.DataFrame) -> str | None:
-    """Stability index of every feature at each of the newest snapshots. frame: as_of, feature, population_stability."""
+    """Draw the stability index of every feature at the newest snapshots.
+
+    frame: as_of, feature, population_stability.
+    """
     if frame.empty:
         return None
     table = frame.pivot(index="feature", columns="as_of", values="population_stability")
@@ -64,16 +70,16 @@ def drift_chart(frame: pd.DataFrame) -> str | None:
         every = max(1, len(table.columns) // 8)
         shown = list(range(len(table.columns)))[::-every][::-1]
         axes.set_xticks(shown, [f"{table.columns[place]:%Y-%m-%d}" for place in shown])
-        style(axes, "Population stability index since training: .1 warns, .25 has moved")
+        style(axes, "Population stability index since training; 0.1 is a moderate shift, 0.25 a large one")
         axes.grid(visible=False)
         axes.tick_params(labelsize=7)
         figure.colorbar(image, ax=axes, shrink=0.6)
 
-    return figure_markdown(draw, "drift of features", width=9, height=1.4 + 0.2 * len(table))
+    return figure_markdown(draw, "feature drift", width=9, height=1.4 + 0.2 * len(table))
 
 
 def fairness_chart(connection: Connection) -> str | None:
-    """Calibration gap of every group under the newest model, with its interval."""
+    """Draw the calibration gap of every group under the newest model, with its interval."""
     frame = connection.frame(
         """
         select attribute || ': ' || customer_group as name, customers, calibration_gap, calibration_gap_low,
@@ -96,13 +102,15 @@ def fairness_chart(connection: Connection) -> str | None:
         unfair = (rows["calibration_gap_low"] > 0) | (rows["calibration_gap_high"] < 0)
         axes.axvline(0, color="#c9d3da", linewidth=1)
         axes.errorbar(gap, rows.index, xerr=errors, fmt="none", ecolor=INK, elinewidth=1)
-        axes.scatter(gap, rows.index, c=[WARM if found else ACCENT for found in unfair], s=28, zorder=3)
+        axes.scatter(
+            gap, rows.index, c=[WARM if is_unfair else ACCENT for is_unfair in unfair], s=28, zorder=3
+        )
         names = [
             f"{row.name_} ({row.customers:,})" for row in rows.rename(columns={"name": "name_"}).itertuples()
         ]
         axes.set_yticks(rows.index, names)
         axes.margins(y=0.15)
-        style(axes, "Churn probability said less share that came, by group")
+        style(axes, "Mean churn probability minus actual churn rate, by group")
         axes.tick_params(axis="y", labelsize=8)
 
     return figure_markdown(draw, "fairness of churn scores", width=8, height=1.4 + 0.25 * len(rows))

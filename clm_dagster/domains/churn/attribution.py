@@ -1,12 +1,12 @@
-"""Why a model says what it says: exact local attributions of its log-odds to its input columns.
+"""Exact local attributions of a model's log-odds to its input columns.
 
-Belongs here: one exact decomposition for each kind of model that allows one. Does not: words (`reasons`).
+Belongs here: one exact decomposition for each kind of model that has one. Does not belong here: sentences (`reasons`).
 
-Every function gives (base, parts): base + the sum of a row's parts is the row's log-odds before
-calibration. Linear models and naive Bayes are sums already: a part is how far a term lies from its mean
-in training, which is its Shapley value where columns are held apart (Strumbelj, Kononenko 2014). Trees get
-path-dependent TreeSHAP (Lundberg et al. 2020), here by table: a tree of k splits sees no more of a row
-than k yes-or-no answers, so the Shapley values of its 2^k rows are computed once, and looked up.
+Every function returns (base, parts). The base plus the sum of a row's parts is the row's uncalibrated log-odds. Linear
+models and naive Bayes are sums of terms. A part is the difference between a term and its training mean, which is the
+Shapley value for independent columns (Strumbelj, Kononenko 2014). Trees use path-dependent TreeSHAP (Lundberg et al.
+2020) with a lookup table: a tree with k splits depends on a row only through k yes-or-no answers, so the Shapley values
+of its 2^k answer patterns are computed once.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from clm_dagster.domains.churn.candidates import LogOddsMean
 from clm_dagster.statistics.evaluation import safe_logit
 
 Floats = NDArray[np.float64]
-MAX_SPLITS = 14  # a table of 2^14 rows for a tree; beyond, the table costs more than it saves
+MAX_SPLITS = 14  # 2^14 table rows for a tree; a larger table costs more than it saves
 
 
 @dataclass(frozen=True)
 class Tree:
-    """One binary tree in arrays by node: split column, threshold, where missing goes, children, value, cover.
+    """A binary tree as arrays over nodes: split column, threshold, direction of missing values, children, value, cover.
 
-    left is -1 at a leaf. A row goes left if its value is <= threshold, or missing and `missing_left`.
+    left is -1 at a leaf. A row goes left if its value is <= threshold, or if it is missing and `missing_left` is set.
     """
 
     column: NDArray[np.int64]
@@ -47,10 +47,10 @@ class Tree:
 
 
 def attribute(model: Any, x: pd.DataFrame, background: pd.DataFrame) -> tuple[float, pd.DataFrame]:
-    """Base and parts (n rows, one column for each input column) of a fitted pipeline or mean of them.
+    """Return base and parts (n rows, one column for each input column) of a fitted pipeline or a mean of pipelines.
 
-    background: rows of training, whose means linear parts are measured from. Raises TypeError for a model
-    without an exact decomposition.
+    background: training rows; linear parts are differences from their means. Raise TypeError for a model without an
+    exact decomposition.
     """
     if isinstance(model, LogOddsMean):
         found = [attribute(member, x, background) for member in model.members]
@@ -78,7 +78,7 @@ def attribute(model: Any, x: pd.DataFrame, background: pd.DataFrame) -> tuple[fl
 
 
 def boosted_trees(model: HistGradientBoostingClassifier) -> list[Tree]:
-    """The trees of a fitted binary booster, categories excluded."""
+    """Return the trees of a fitted binary booster. Raise TypeError if it splits on categories."""
     trees = []
     for (predictor,) in model._predictors:
         nodes = predictor.nodes
@@ -87,30 +87,37 @@ def boosted_trees(model: HistGradientBoostingClassifier) -> list[Tree]:
         leaf = nodes["is_leaf"].astype(bool)
         trees.append(
             Tree(
-                nodes["feature_idx"].astype(int), nodes["num_threshold"].astype(float),
-                nodes["missing_go_to_left"].astype(bool), np.where(leaf, -1, nodes["left"].astype(int)),
-                np.where(leaf, -1, nodes["right"].astype(int)), nodes["value"].astype(float),
-                nodes["count"].astype(float),
+                column=nodes["feature_idx"].astype(int),
+                threshold=nodes["num_threshold"].astype(float),
+                missing_left=nodes["missing_go_to_left"].astype(bool),
+                left=np.where(leaf, -1, nodes["left"].astype(int)),
+                right=np.where(leaf, -1, nodes["right"].astype(int)),
+                value=nodes["value"].astype(float),
+                cover=nodes["count"].astype(float),
             )
-        )  # fmt: skip
+        )
     return trees
 
 
 def single_tree(model: DecisionTreeClassifier) -> Tree:
-    """A fitted tree whose leaves say log-odds."""
+    """Return a fitted tree with log-odds at its leaves."""
     nodes = model.tree_
     return Tree(
-        nodes.feature.astype(int), nodes.threshold.astype(float), nodes.missing_go_to_left.astype(bool),
-        nodes.children_left.astype(int), nodes.children_right.astype(int),
-        safe_logit(nodes.value[:, 0, 1] / nodes.value[:, 0].sum(axis=1)), nodes.weighted_n_node_samples.astype(float),
-    )  # fmt: skip
+        column=nodes.feature.astype(int),
+        threshold=nodes.threshold.astype(float),
+        missing_left=nodes.missing_go_to_left.astype(bool),
+        left=nodes.children_left.astype(int),
+        right=nodes.children_right.astype(int),
+        value=safe_logit(nodes.value[:, 0, 1] / nodes.value[:, 0].sum(axis=1)),
+        cover=nodes.weighted_n_node_samples.astype(float),
+    )
 
 
 def tree_parts(trees: list[Tree], z: Floats) -> tuple[float, Floats]:
-    """Path-dependent Shapley values of a sum of trees: base, and parts of the shape of z.
+    """Return the path-dependent Shapley values of a sum of trees: the base, and parts with the shape of z.
 
-    The value of a set of columns is the tree's mean where the others are unknown: at a split on an unknown
-    column both children are taken, weighted by their cover.
+    The value of a set of columns is the tree's mean with the other columns unknown: a split on an unknown column takes
+    both children, weighted by their cover.
     """
     columns_first = np.asfortranarray(z, dtype=float)
     missing = np.isnan(columns_first)
@@ -135,10 +142,10 @@ def tree_parts(trees: list[Tree], z: Floats) -> tuple[float, Floats]:
 
 
 def _shapley_table(tree: Tree, splits: NDArray[np.int64]) -> tuple[float, dict[int, Floats]]:
-    """Mean of a tree, and for each column it splits on the Shapley value of every pattern of answers.
+    """Return the mean of a tree and, for each of its split columns, the Shapley value of every answer pattern.
 
-    A leaf is a product game: with the columns S known it is reached with the product of [the row agrees on
-    all splits on j] for j in S and of the shares of cover for j not in S.
+    Each leaf is a product game. With the columns S known, the weight of the leaf is a product over all its columns j:
+    the indicator "the row agrees with all splits on j" for j in S, the share of cover for j not in S.
     """
     patterns = np.arange(2 ** len(splits))
     goes_left = {node: (patterns >> bit & 1).astype(bool) for bit, node in enumerate(splits)}
@@ -166,7 +173,7 @@ def _shapley_table(tree: Tree, splits: NDArray[np.int64]) -> tuple[float, dict[i
 
 
 def _product_game(agrees: dict[int, Floats], share: dict[int, float]) -> dict[int, Floats]:
-    """Shapley values of v(S) = product of agrees over S times product of shares over the rest."""
+    """Return the Shapley values of v(S) = product of `agrees` over S times product of `share` over the rest."""
     players, result = list(agrees), {}
     n = len(players)
     for player in players:
@@ -184,14 +191,14 @@ def _product_game(agrees: dict[int, Floats], share: dict[int, float]) -> dict[in
 
 
 def _naive_bayes_terms(model: GaussianNB, z: Floats) -> Floats:
-    """ln N(z | class 1) - ln N(z | class 0) of each column."""
+    """Return ln N(z | class 1) - ln N(z | class 0) of each column."""
     means, variances = model.theta_, model.var_
     terms = [-0.5 * (np.log(variances[k]) + (z - means[k]) ** 2 / variances[k]) for k in (0, 1)]
     return np.asarray(terms[1] - terms[0])
 
 
 def _by_input(parts: Floats, before: Pipeline, inputs: list[str], index: pd.Index) -> pd.DataFrame:
-    """Sum the parts of transformed columns (flags of missing values, categories) by the column they came from."""
+    """Sum the parts of transformed columns (missing-value flags, categories) by their input column."""
     names = before.get_feature_names_out()
     out = {name: np.zeros(len(parts)) for name in inputs}
     for place, name in enumerate(names):

@@ -1,12 +1,16 @@
-"""What makes a table of risk bands right. Pure: frames in, sentences out."""
+"""Validation of the risk bands.
+
+Belongs here: pure functions, frames in and sentences out. Does not belong here: the check itself (`grading`).
+"""
 
 import pandas as pd
 
 
 def risk_band_problems(rows: pd.DataFrame) -> list[str]:
-    """Say what is wrong with risk bands; nothing if every probability from 0 to 1 has exactly one.
+    """Return a sentence for each problem; none if every probability from 0 to 1 has exactly one band.
 
-    rows: risk_band, from_probability. The lowest begins at 0, none begins at 1 or beyond, no two at one place.
+    rows: risk_band, from_probability. The lowest band must begin at 0, every band below 1, and no two bands at the same
+    probability.
     """
     starts = rows["from_probability"]
     problems = []
@@ -21,6 +25,8 @@ def risk_band_problems(rows: pd.DataFrame) -> list[str]:
         for name, start in zip(outside["risk_band"], outside["from_probability"], strict=True)
     ]
     problems += [f"two bands begin at {value:g}" for value in sorted(known[known.duplicated()].unique())]
-    twice = rows["risk_band"].dropna()
-    problems += [f"the band {name!r} stands twice" for name in sorted(twice[twice.duplicated()].unique())]
+    names = rows["risk_band"].dropna()
+    problems += [
+        f"the band {name!r} appears more than once" for name in sorted(names[names.duplicated()].unique())
+    ]
     return problems

@@ -1,11 +1,12 @@
-"""Who takes part in the churn contest: scikit-learn pipelines that carry their own preprocessing.
+"""The candidate models of churn: scikit-learn pipelines with their own preprocessing.
 
-Belongs here: one entry for each candidate, with its smallest useful search. Does not: judging (`model`).
+Belongs here: one definition for each candidate, with a small parameter search. Does not belong here: the evaluation
+(`evaluate`).
 
-Every pipeline takes the frame of `features.derive`. Linear ones see the signed logarithm of numbers, a flag for
-what is missing, scaled; trees see the numbers. `rebalance` says how the base rates of the
-snapshots are made alike: the shop's level is forecast apart (`level`), and a model that sees other
-rates in other months reads the season out of features that only happen to move with it.
+Every pipeline takes the frame of `features.derive`. Linear models get the scaled, signed logarithm of numbers and a
+flag for missing values; trees get the numbers. `rebalance` gives all training snapshots the same base rate. The base
+rate is forecast separately (`base_rate`). A model trained on different rates in different months would learn the
+season from features that only happen to move with it.
 """
 
 import warnings
@@ -36,16 +37,16 @@ from clm_dagster.domains.churn.features import CATEGORIES
 from clm_dagster.statistics.evaluation import safe_logit
 
 SEED = 20111209
-RARE = 0.02  # categories below this share are one
+RARE = 0.02  # categories below this share are merged
 Rebalance = Literal["weights", "over", "under", "none"]
 Parameters = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One entry: how it is built, of which columns, over which parameters it is searched.
+    """A candidate: its pipeline, its columns and its parameter search.
 
-    exact: whether its log-odds can be taken apart exactly (`attribution`). columns: None for all.
+    exact: whether its log-odds have an exact decomposition (`attribution`). columns: None for all.
     """
 
     name: str
@@ -56,13 +57,13 @@ class Candidate:
     rebalance: Rebalance = "weights"
 
     def pipeline(self, columns: list[str], parameters: Parameters) -> Pipeline:
-        """An unfitted pipeline over those of `columns` that it uses."""
+        """Return an unfitted pipeline over the columns that this candidate uses."""
         used = [name for name in columns if self.columns is None or name in self.columns]
         return clone(self.build(used)).set_params(**parameters)
 
 
 def signed_log(values: Any) -> Any:
-    """sign(v) * ln(1 + |v|): counts and money spread evenly, returns keep their sign."""
+    """Return sign(v) * ln(1 + |v|), which spreads counts and money evenly and keeps the sign of returns."""
     return np.sign(values) * np.log1p(np.abs(values))
 
 
@@ -77,7 +78,7 @@ def _categories() -> OneHotEncoder:
 def _scaled(
     model: BaseEstimator, imputer: BaseEstimator | None = None, select: BaseEstimator | None = None
 ) -> Any:
-    """A builder of pipelines that take the logarithm, fill, scale, and then fit `model`."""
+    """Return a builder of pipelines that take logarithms, impute, scale and then fit `model`."""
 
     def build(columns: list[str]) -> Pipeline:
         numbers, categories = _split(columns)
@@ -97,7 +98,7 @@ def _scaled(
 
 
 def _plain(model: BaseEstimator) -> Any:
-    """A builder of pipelines for models that need no scaling and take missing values as they are."""
+    """Return a builder of pipelines for models that need no scaling and accept missing values."""
 
     def build(columns: list[str]) -> Pipeline:
         numbers, categories = _split(columns)
@@ -110,23 +111,36 @@ def _plain(model: BaseEstimator) -> Any:
 
 
 def _mutual_information(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mutual information on at most 5,000 rows: its nearest neighbours cost more than the model."""
+    """Return the mutual information on at most 5,000 rows; its nearest-neighbour search costs more than the model."""
     rows = np.random.default_rng(SEED).permutation(len(y))[:5000]
     return mutual_info_classif(x[rows], y[rows], random_state=SEED)
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """All of them, the naive baseline first."""
+    """Return all candidates, the naive baseline first."""
     logistic = LogisticRegression(max_iter=1000)
     boosting = HistGradientBoostingClassifier(
-        learning_rate=0.15, max_iter=60, max_bins=64, min_samples_leaf=200, l2_regularization=5.0,
-        early_stopping=False, random_state=SEED,
-    )  # fmt: skip
+        learning_rate=0.15,
+        max_iter=60,
+        max_bins=64,
+        min_samples_leaf=200,
+        l2_regularization=5.0,
+        early_stopping=False,
+        random_state=SEED,
+    )
     forest = RandomForestClassifier(
         n_estimators=50, min_samples_leaf=20, max_features=0.4, max_samples=0.3, random_state=SEED
     )
-    network = MLPClassifier((16,), alpha=1.0, learning_rate_init=0.01, max_iter=30, batch_size=512, tol=0.0,
-                            n_iter_no_change=40, random_state=SEED)  # fmt: skip
+    network = MLPClassifier(
+        (16,),
+        alpha=1.0,
+        learning_rate_init=0.01,
+        max_iter=30,
+        batch_size=512,
+        tol=0.0,
+        n_iter_no_change=40,
+        random_state=SEED,
+    )
     strengths = tuple({"model__C": c} for c in (0.005, 0.05))
     return (
         Candidate(RECENCY, _scaled(logistic), exact=True, columns=("recency_days",)),
@@ -173,7 +187,7 @@ def candidates() -> tuple[Candidate, ...]:
 
 
 RECENCY = "recency"
-# Means of log-odds: each allows exact reasons as its members do.
+# Means of log-odds. A blend has exact reasons if all its members have.
 BLENDS: dict[str, tuple[str, ...]] = {
     "blend_logistic_bgnbd": ("logistic", "bgnbd"),
     "blend_boosting_bgnbd": ("boosting", "bgnbd"),
@@ -183,36 +197,37 @@ BLENDS: dict[str, tuple[str, ...]] = {
 
 
 class LogOddsMean(ClassifierMixin, BaseEstimator):
-    """Mean of the log-odds of fitted classifiers: exact reasons of the members stay exact of the mean."""
+    """Mean of the log-odds of fitted classifiers. Exact reasons of the members stay exact for the mean."""
 
     def __init__(self, members: list[Any]) -> None:
         self.members = members
         self.classes_ = np.array([0, 1])
 
     def fit(self, x: Any, y: Any) -> "LogOddsMean":
-        """Fit every member; contests hand over members that are fitted already."""
+        """Fit every member. The evaluation passes members that are already fitted."""
         for member in self.members:
             member.fit(x, y)
         return self
 
     def decision_function(self, x: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean log-odds of n rows."""
+        """Return the mean log-odds of n rows."""
         return np.mean([log_odds(member, x) for member in self.members], axis=0)
 
     def predict_proba(self, x: pd.DataFrame) -> NDArray[np.float64]:
-        """Probabilities of 0 and 1, before calibration."""
+        """Return the uncalibrated probabilities of 0 and 1."""
         p = expit(self.decision_function(x))
         return np.column_stack([1 - p, p])
 
     def predict(self, x: pd.DataFrame) -> NDArray[np.int64]:
-        """1 where the log-odds are above zero."""
+        """Return 1 where the log-odds are above zero, else 0."""
         return (self.decision_function(x) > 0).astype(int)
 
 
 def log_odds(model: Any, x: pd.DataFrame) -> NDArray[np.float64]:
-    """Log-odds of n rows before calibration; a support vector machine's margin stands for its own.
+    """Return the uncalibrated log-odds of n rows.
 
-    A single tree and a forest say probabilities, kept off 0 and 1.
+    The margin of a support vector machine is used as log-odds. Probabilities of a tree or a forest are clipped away
+    from 0 and 1.
     """
     last = model[-1] if isinstance(model, Pipeline) else model
     if isinstance(last, GaussianNB):
@@ -223,36 +238,40 @@ def log_odds(model: Any, x: pd.DataFrame) -> NDArray[np.float64]:
     return safe_logit(model.predict_proba(x)[:, 1])
 
 
-def rebalanced(
-    labels: NDArray[np.float64], snapshots: NDArray[np.int64], how: Rebalance
+def rebalance_rows(
+    labels: NDArray[np.float64], snapshots: NDArray[np.int64], method: Rebalance
 ) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
-    """Rows to fit on, and their weights: every snapshot then shows the base rate of all of them.
+    """Return the rows to fit on and their weights, so that every snapshot has the overall base rate.
 
-    labels: n of 0 or 1; snapshots: n numbers of snapshots. Samples are drawn with the fixed seed.
+    labels: n values of 0 or 1. snapshots: the snapshot number of each row. Sampling uses a fixed seed.
     """
     rows = np.arange(len(labels))
-    if how == "none":
+    if method == "none":
         return rows, None
     frame = pd.DataFrame({"y": labels, "s": snapshots})
-    rate, own = labels.mean(), frame.groupby("s")["y"].transform("mean").to_numpy()
-    weights = np.where(labels == 1, rate / own, (1 - rate) / (1 - own))
-    if how == "weights":
+    overall_rate, snapshot_rate = labels.mean(), frame.groupby("s")["y"].transform("mean").to_numpy()
+    weights = np.where(labels == 1, overall_rate / snapshot_rate, (1 - overall_rate) / (1 - snapshot_rate))
+    if method == "weights":
         return rows, weights
     rng = np.random.default_rng(SEED)
-    scale = weights / (weights.max() if how == "under" else weights.min())
+    scale = weights / (weights.max() if method == "under" else weights.min())
     copies = np.floor(scale + rng.random(len(rows))).astype(int)
     return np.repeat(rows, copies), None
 
 
-def fitted(
-    candidate: Candidate, columns: list[str], parameters: Parameters, x: pd.DataFrame,
-    labels: NDArray[np.float64], snapshots: NDArray[np.int64],
-) -> Pipeline:  # fmt: skip
+def fit_candidate(
+    candidate: Candidate,
+    columns: list[str],
+    parameters: Parameters,
+    x: pd.DataFrame,
+    labels: NDArray[np.float64],
+    snapshots: NDArray[np.int64],
+) -> Pipeline:
     """Fit one candidate on rows of several snapshots."""
-    rows, weights = rebalanced(labels, snapshots, candidate.rebalance)
+    rows, weights = rebalance_rows(labels, snapshots, candidate.rebalance)
     pipeline = candidate.pipeline(columns, parameters)
     extra = {} if weights is None else {"model__sample_weight": weights}
     with warnings.catch_warnings():
-        # Stopped early is no fault: what a candidate is worth is seen on validation.
+        # Early stopping is intended; validation shows how good the candidate is.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return pipeline.fit(x.iloc[rows], labels[rows].astype(int), **extra)

@@ -1,6 +1,6 @@
-"""What Dagster sees of churn.
+"""Dagster definitions of the churn domain.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of tables, charts and checks. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.churn.asset_charts import fairness_chart, scorecard_chart
@@ -11,7 +11,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The trained model, scores and drift; charts and checks of grades and bands."""
+    """Return the tables (trained model, scores, drift), the charts, and the checks of grades and bands."""
     grades = grade_check(shop.settings.of(ChurnSettings))
     return Domain(
         name="churn",

@@ -1,6 +1,7 @@
-"""How the features of a snapshot have moved since training.
+"""Drift of a snapshot's features since training.
 
-Belongs here: what drift reads, and the rows of `marts.feature_drift`. Does not: comparing (`monitoring`).
+Belongs here: the inputs of drift, and the rows of `marts.feature_drift`. Does not belong here: the comparison
+(`monitoring`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from clm_dagster.domains.churn.asset_charts import drift_chart
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.monitoring import feature_drift
 from clm_dagster.domains.churn.plan import EvaluationSettings
-from clm_dagster.domains.churn.queries import active, read_earlier_drift
+from clm_dagster.domains.churn.queries import eligible_customers, read_earlier_drift
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import Scoring
@@ -22,7 +23,7 @@ from clm_dagster.platform.trained_models.snapshots import read_snapshots
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """What the user chose of drift: a stability index warns from `warn` and fails from `fail`."""
+    """User settings of drift. A stability index warns from `warn` on and fails from `fail` on."""
 
     evaluation: EvaluationSettings
     customers: int
@@ -32,16 +33,18 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class DriftInputs:
-    """What drift is measured from: customers at as_of, and drift at the snapshots before."""
+    """Inputs of drift: the customers at as_of, and the drift of earlier snapshots."""
 
     features: pd.DataFrame
-    before: pd.DataFrame
+    earlier: pd.DataFrame
 
 
 def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
-    """Read the customers of a snapshot and the drift before it."""
+    """Read the customers of a snapshot and the drift of earlier snapshots."""
     settings = reading.settings
-    features = read_snapshots(reading, [reading.day], active(settings.evaluation), settings.customers)
+    features = read_snapshots(
+        reading, [reading.day], eligible_customers(settings.evaluation), settings.customers
+    )
     return DriftInputs(features, read_earlier_drift(reading.connection, reading.day))
 
 
@@ -52,22 +55,22 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
         return without_model(scoring, inputs)
     table = feature_drift(
         model.background,
-        model.judged,
-        model.inputs(inputs.features, model.pace_of(inputs.features)),
+        model.test_sample,
+        model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
         settings.warn,
         settings.fail,
     )
-    shown = pd.concat([inputs.before, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
-    picture = drift_chart(shown)
+    shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
+    chart = drift_chart(shown)
     return TableOutput(
         scoring.stamped(table),
-        {"chart": dg.MetadataValue.md(picture)} if picture else {},
+        {"chart": dg.MetadataValue.md(chart)} if chart else {},
         checks.check_drift(str(work.day), table, settings.warn, settings.fail),
     )
 
 
 def without_model(scoring: Scoring[DriftSettings, ChurnModel], _: DriftInputs) -> TableOutput:
-    """Return no rows, and a check that says that there is nothing to compare with."""
+    """Return no rows, and a warning that there is no model to compare with."""
     settings = scoring.settings
     results = checks.check_drift(str(scoring.work.day), None, settings.warn, settings.fail)
     return TableOutput(pd.DataFrame(columns=scoring.work.columns), {}, results)

@@ -1,7 +1,7 @@
-"""What a churn model sees of a customer: columns of core.customer_features, and ratios of them.
+"""Features of the churn model: columns of core.customer_features and ratios of them.
 
-Belongs here: which columns enter, which topic each speaks of, the checks of frames that come in.
-Does not: models (`candidates`), labels (SQL).
+Belongs here: the feature list, the topic of each feature, validation of the input frames. Does not belong here: models
+(`candidates`), label definitions (SQL).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,23 +10,34 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.churn import rhythm
+from clm_dagster.domains.churn.purchase_model import no_purchase_log_odds
 from clm_dagster.statistics.btyd import BGNBD
 from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
-# Columns of core.customer_features and of `derive`, by the topic that a reason names.
+# Columns of core.customer_features and of `derive`, by the topic that a reason names. The feature `rhythm` is the
+# purchase model's log-odds of no purchase; stored tables use this name.
 TOPICS: dict[str, tuple[str, ...]] = {
     "recency": ("recency_days", "recency_by_gap", "overdue", "previous_order_days"),
     "rhythm": ("rhythm",),
     "frequency": (
-        "order_days", "orders", "orders_30d", "orders_90d", "orders_180d", "orders_365d", "order_rate",
+        "order_days",
+        "orders",
+        "orders_30d",
+        "orders_90d",
+        "orders_180d",
+        "orders_365d",
+        "order_rate",
     ),
     "season": ("orders_year_ago_90d",),
     "gaps": ("mean_gap_days", "sd_gap_days"),
     "tenure": ("tenure_days",),
     "money": (
-        "net_revenue", "net_revenue_30d", "net_revenue_90d", "net_revenue_180d", "net_revenue_365d",
+        "net_revenue",
+        "net_revenue_30d",
+        "net_revenue_90d",
+        "net_revenue_180d",
+        "net_revenue_365d",
         "average_order_value",
     ),
     "products": ("units", "distinct_products"),
@@ -34,7 +45,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "hours": ("weekend_order_share", "evening_order_share"),
     "visits": ("visits", "visits_30d", "views", "carts"),
     "country": ("country",),
-}  # fmt: skip
+}
 TOPIC_OF = {column: topic for topic, columns in TOPICS.items() for column in columns}
 FEATURES = tuple(TOPIC_OF)
 CATEGORIES = ("country",)
@@ -43,14 +54,14 @@ NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DER
 
 
 def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataFrame]:
-    """Customers who ordered in the `active_days` before as_of, by as_of (`customers.by_snapshot`)."""
+    """Return the customers who ordered in the `active_days` before as_of, by as_of (`customers.by_snapshot`)."""
     return customers.by_snapshot(features, NEEDED, lambda frame: frame["recency_days"] <= active_days)
 
 
-def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.DataFrame:
-    """The model's columns, in the order of FEATURES: numbers as float, categories as text.
+def derive(frame: pd.DataFrame, purchase_model: BGNBD, horizon_days: int) -> pd.DataFrame:
+    """Return the model's columns in the order of FEATURES: numbers as float, categories as text.
 
-    frame: rows of core.customer_features. Ratios are undefined, hence missing, for who ordered on one day.
+    frame: rows of core.customer_features. Ratios are missing for customers who ordered on one day only.
     """
     numbers = {name: frame[name].astype(float) for name in NEEDED[2:] if name not in CATEGORIES}
     out = pd.DataFrame(numbers, index=frame.index)
@@ -59,7 +70,7 @@ def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.Data
     out["recency_by_gap"] = out["recency_days"] / gap
     out["overdue"] = (out["recency_days"] - gap) / spread
     out["order_rate"] = out["order_days"] / (out["tenure_days"] + 1)
-    out["rhythm"] = rhythm.log_odds(parameters, frame, horizon_days)
+    out["rhythm"] = no_purchase_log_odds(purchase_model, frame, horizon_days)
     for name in CATEGORIES:
         out[name] = frame[name].astype(object).where(frame[name].notna(), "unknown").astype(str)
     return out[list(FEATURES)]
@@ -68,15 +79,15 @@ def derive(frame: pd.DataFrame, parameters: BGNBD, horizon_days: int) -> pd.Data
 def checked_labels(
     frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: Iterable[date], horizon_days: int
 ) -> dict[date, np.ndarray]:
-    """Labels (0 or 1) of each snapshot in `days`, in the order of its frame's customers.
+    """Return the labels (0 or 1) of each snapshot in `days`, in the row order of its frame.
 
-    Raises EvaluationError where labels are of another horizon, a snapshot has no or not all labels, too few
-    customers or a single class.
+    Raise EvaluationError if the labels have another horizon, or if a snapshot lacks labels, has too few customers or
+    has a single class.
     """
-    others = set(labels["horizon_days"]) - {horizon_days}
-    if others:
+    other_horizons = set(labels["horizon_days"]) - {horizon_days}
+    if other_horizons:
         raise EvaluationError(
-            f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
+            f"the labels are of {', '.join(map(str, sorted(other_horizons)))} days, the contest of {horizon_days}: run "
             "core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
         )
     at = pd.to_datetime(labels["as_of"]).dt.date
@@ -91,10 +102,10 @@ def checked_labels(
                 "load those days or take an earlier as_of"
             )
         y = found[day].reindex(frames[day]["customer_id"]).to_numpy(float)
-        lacking = int(np.isnan(y).sum())
-        if lacking:
+        missing = int(np.isnan(y).sum())
+        if missing:
             raise EvaluationError(
-                f"as_of {day}: {lacking} of {len(y)} customers have no label; features and labels must come from "
+                f"as_of {day}: {missing} of {len(y)} customers have no label; features and labels must come from "
                 "the same days: materialize core.customer_features again"
             )
         if len(y) < MIN_CUSTOMERS:
@@ -112,7 +123,7 @@ def checked_labels(
 
 
 def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Raise EvaluationError for a feature that is missing for everybody."""
+    """Raise EvaluationError if a feature is missing in all rows."""
     empty = [name for name in columns if frame[name].isna().all()]
     if empty:
         raise EvaluationError(
@@ -122,7 +133,7 @@ def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def known_labels(frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date) -> np.ndarray | None:
-    """Labels of a snapshot of the history, None where not everybody has one."""
+    """Return the labels of an earlier snapshot, or None unless every customer has one."""
     part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")["churned"]
     found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
     return found if len(found) and not np.isnan(found).any() else None

@@ -1,7 +1,7 @@
-"""Checks of tables that SQL makes: whether past scores kept their promise, whether the bands are sound.
+"""Checks of churn tables that SQL or a seed makes: grades of past scores, and risk bands.
 
-Belongs here: what those checks say. Does not: grades themselves (marts.model_scorecard), the checks of what
-this room's Python writes (`checks`).
+Belongs here: these checks. Does not belong here: the grades themselves (marts.model_scorecard), checks of tables that
+this domain's Python writes (`checks`).
 """
 
 from clm_dagster.domains.churn.bands import risk_band_problems
@@ -11,10 +11,10 @@ from clm_dagster.platform.warehouse import Connection
 
 
 def grade_check(settings: ChurnSettings) -> ModelCheck:
-    """Make the check of marts.model_scorecard, with the thresholds that the settings name."""
+    """Return the check of marts.model_scorecard, with the thresholds from the settings."""
 
     def check(connection: Connection) -> Finding:
-        """The newest graded scores rank and hold about as well as their model's test promised."""
+        """The newest graded scores are about as accurate and as well calibrated as their model in its test."""
         rows = connection.execute(
             """
             select as_of::date, metric, value, promised,
@@ -26,7 +26,7 @@ def grade_check(settings: ChurnSettings) -> ModelCheck:
             """
         )
         problems = [
-            f"scores of {as_of}: {metric} {value:.3f}, promised {promised:.3f}; worse by {worse:.3f} "
+            f"scores of {as_of}: {metric} is {value:.3f}, in the model's test {promised:.3f}; worse by {worse:.3f} "
             f"(warning from {settings.grade_warn:g}, failing from {settings.grade_fail:g})"
             for as_of, metric, value, promised, worse in rows
             if worse >= settings.grade_warn

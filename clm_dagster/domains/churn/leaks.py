@@ -1,4 +1,7 @@
-"""Columns that know the label. Pure: frames in, sentences out."""
+"""Detection of columns that leak the label.
+
+Belongs here: pure functions, frames in and sentences out. Does not belong here: the check that reports them (`checks`).
+"""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +11,11 @@ from clm_dagster.statistics.evaluation import fast_auc
 
 
 def leaky_columns(features: pd.DataFrame, labels: NDArray[np.float64], limit: float) -> tuple[str, ...]:
-    """A sentence for every numeric column that alone ranks the labels better than AUC `limit`, either way round.
+    """Return a sentence for every numeric column that alone ranks the labels with an AUC above `limit`.
 
-    Every column of the frame is looked at, those that no model uses too: a label made of one of them, such as
-    `recency_days > 90`, is a leak even where the column itself is left out. A column that is missing for
-    some is looked at where it is there, and its being missing is looked at as well.
+    A reversed ranking counts as well. Columns that no model uses are tested too: a label computed from one of them,
+    such as `recency_days > 90`, is a leak even if the column itself is left out. A column with missing values is tested
+    twice: on the rows that have a value, and as a missing-value flag.
     """
     found = []
     for name in features.select_dtypes(["number", "bool"]).columns:

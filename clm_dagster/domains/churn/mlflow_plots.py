@@ -1,6 +1,6 @@
-"""Pictures of a contest: one page for each candidate, one for the contest, one for the level. Pure drawing.
+"""Plots of an evaluation: one page for each candidate, one for all candidates, one for the base rate.
 
-Belongs here: figures. Does not: the numbers in them (`contest`, `diagnostics`, `model`).
+Belongs here: pure drawing. Does not belong here: the plotted numbers (`evaluate`, `diagnostics`).
 """
 
 from collections.abc import Callable
@@ -29,82 +29,88 @@ _FEATURES_SHOWN = 12
 
 @dataclass(frozen=True)
 class CandidateDiagnostics:
-    """What a candidate's page shows.
+    """The content of a candidate's page.
 
-    labels: n of 0 or 1 on the test snapshot; before, after: its probabilities without and with calibration;
-    importance, curve: tables of `diagnostics`, None where a candidate has none of its own.
+    labels: n values of 0 or 1 on the test snapshot. uncalibrated, calibrated: the candidate's probabilities.
+    importance, curve: tables of `diagnostics`; None if the candidate has none.
     """
 
     name: str
     labels: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
+    uncalibrated: np.ndarray
+    calibrated: np.ndarray
     threshold: float
     importance: pd.DataFrame | None = None
     curve: pd.DataFrame | None = None
 
 
-def candidate_page(looks: CandidateDiagnostics) -> Draw:
-    """Reliability, ROC, precision-recall, lift, confusion, importance and learning curve on one page."""
+def candidate_page(diagnostics: CandidateDiagnostics) -> Draw:
+    """Draw reliability, ROC, precision-recall, lift, confusion, importance and learning curve on one page."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots(2, 4).ravel()
         figure.subplots_adjust(left=0.05, right=0.98, top=0.9, bottom=0.08, wspace=0.32, hspace=0.36)
-        _reliability(axes[0], looks)
-        _curves(axes[1], axes[2], looks)
-        _lift(axes[3], looks)
-        _confusion(axes[4], looks)
-        _importance(axes[5], looks.importance)
-        _learning(axes[6], axes[7], looks.curve)
-        figure.suptitle(f"{looks.name}, on the test snapshot", color=INK, fontsize=12)
+        _reliability(axes[0], diagnostics)
+        _curves(axes[1], axes[2], diagnostics)
+        _lift(axes[3], diagnostics)
+        _confusion(axes[4], diagnostics)
+        _importance(axes[5], diagnostics.importance)
+        _learning(axes[6], axes[7], diagnostics.curve)
+        figure.suptitle(f"{diagnostics.name}, on the test snapshot", color=INK, fontsize=12)
 
     return draw
 
 
-def _reliability(axes: "Axes", looks: CandidateDiagnostics) -> None:
+def _reliability(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
     axes.plot([0, 1], [0, 1], color="#c9d3da", linewidth=1)
     for label, probabilities, color in (
-        ("as fitted", looks.before, PALE),
-        ("calibrated", looks.after, ACCENT),
+        ("as fitted", diagnostics.uncalibrated, PALE),
+        ("calibrated", diagnostics.calibrated, ACCENT),
     ):
-        table = reliability(looks.labels, probabilities)
+        table = reliability(diagnostics.labels, probabilities)
         axes.plot(table.predicted, table.observed, marker="o", markersize=4, color=color, label=label)
     axes.legend(frameon=False, fontsize=8)
-    style(axes, "Reliability", "share that churned")
-    axes.set_xlabel("said", fontsize=9, color=INK)
+    style(axes, "Reliability", "actual churn rate")
+    axes.set_xlabel("predicted churn rate", fontsize=9, color=INK)
 
 
-def _curves(roc: "Axes", recall: "Axes", looks: CandidateDiagnostics) -> None:
-    false, true, _ = roc_curve(looks.labels, looks.after)
+def _curves(roc: "Axes", recall: "Axes", diagnostics: CandidateDiagnostics) -> None:
+    false, true, _ = roc_curve(diagnostics.labels, diagnostics.calibrated)
     roc.plot([0, 1], [0, 1], color="#c9d3da", linewidth=1)
     roc.plot(false, true, color=ACCENT)
     style(roc, "ROC", "true positive rate")
-    precision, recalled, _ = precision_recall_curve(looks.labels, looks.after)
-    recall.axhline(looks.labels.mean(), color="#c9d3da", linewidth=1)
+    precision, recalled, _ = precision_recall_curve(diagnostics.labels, diagnostics.calibrated)
+    recall.axhline(diagnostics.labels.mean(), color="#c9d3da", linewidth=1)
     recall.plot(recalled, precision, color=ACCENT)
     style(recall, "Precision and recall", "precision")
 
 
-def _lift(axes: "Axes", looks: CandidateDiagnostics) -> None:
+def _lift(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
     axes.axhline(1, color="#c9d3da", linewidth=1)
-    axes.plot(_SHARES, [lift_at(looks.labels, looks.after, share) for share in _SHARES], color=ACCENT)
-    style(axes, "Lift", "times the shop's rate")
-    axes.set_xlabel("share of customers, riskiest first", fontsize=9, color=INK)
+    axes.plot(
+        _SHARES,
+        [lift_at(diagnostics.labels, diagnostics.calibrated, share) for share in _SHARES],
+        color=ACCENT,
+    )
+    style(axes, "Lift", "multiple of the base rate")
+    axes.set_xlabel("share of customers, highest risk first", fontsize=9, color=INK)
 
 
-def _confusion(axes: "Axes", looks: CandidateDiagnostics) -> None:
-    table = confusion_matrix(looks.labels, looks.after >= looks.threshold, labels=[0, 1])
+def _confusion(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
+    table = confusion_matrix(
+        diagnostics.labels, diagnostics.calibrated >= diagnostics.threshold, labels=[0, 1]
+    )
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1.4 * table.max())
     for (row, column), count in np.ndenumerate(table):
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=INK, fontsize=11)
-    style(axes, f"Confusion at {looks.threshold:.2f}")
+    style(axes, f"Confusion at {diagnostics.threshold:.2f}")
     axes.grid(visible=False)
-    axes.set_xticks([0, 1], ["said: stays", "said: churns"])
-    axes.set_yticks([0, 1], ["stayed", "churned"])
+    axes.set_xticks([0, 1], ["predicted: stays", "predicted: churns"])
+    axes.set_yticks([0, 1], ["actual: stayed", "actual: churned"])
 
 
 def _importance(axes: "Axes", table: pd.DataFrame | None) -> None:
-    style(axes, "Loss of AUC when shuffled")
+    style(axes, "Loss of AUC when a feature is shuffled")
     if table is None:
         axes.set_axis_off()
         return
@@ -124,21 +130,21 @@ def _learning(auc: "Axes", loss: "Axes", table: pd.DataFrame | None) -> None:
 
 
 def evaluation_page(result: "EvaluationResult") -> Draw:
-    """All candidates: AUC and calibration error on the test snapshot, before and after calibration."""
-    results = sorted(result.results.values(), key=lambda s: s.validation["log_loss"], reverse=True)
-    names = [s.name.replace("_", " ") for s in results]
+    """Draw AUC and calibration error of all candidates on the test snapshot, uncalibrated and calibrated."""
+    results = sorted(result.results.values(), key=lambda one: one.validation["log_loss"], reverse=True)
+    names = [one.name.replace("_", " ") for one in results]
     places = np.arange(len(names))
 
     def draw(figure: "Figure") -> None:
         left, right = figure.subplots(1, 2, sharey=True)
-        colors = [WARM if s.name == result.winner else ACCENT for s in results]
+        colors = [WARM if one.name == result.winner else ACCENT for one in results]
         base = result.results["recency"].test["roc_auc"] if "recency" in result.results else np.nan
         left.axvline(base, color="#c9d3da", linewidth=1)
-        left.scatter([s.test["roc_auc"] for s in results], places, c=colors, s=28, zorder=3)
+        left.scatter([one.test["roc_auc"] for one in results], places, c=colors, s=28, zorder=3)
         left.set_yticks(places, names)
-        style(left, "AUC; the line is recency alone")
+        style(left, "AUC (line: recency baseline)")
         right.scatter(
-            [s.before["calibration_error"] for s in results],
+            [one.uncalibrated["calibration_error"] for one in results],
             places,
             c=PALE,
             s=28,
@@ -146,7 +152,7 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
             zorder=3,
         )
         right.scatter(
-            [s.test["calibration_error"] for s in results],
+            [one.test["calibration_error"] for one in results],
             places,
             c=colors,
             s=28,
@@ -162,22 +168,26 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
     return draw
 
 
-def level_page(result: "EvaluationResult") -> Draw:
-    """The churn rate that each way would have forecast at the test snapshot, beside what came."""
-    level = result.level
+def base_rate_page(result: "EvaluationResult") -> Draw:
+    """Draw the churn rate that each method forecasts at the test snapshot, and the actual rate."""
+    base_rate = result.base_rate
     actual = float(result.test_probabilities["churned"].mean())
-    ways = list(level.rates)
+    methods = list(base_rate.rates)
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        colors = [WARM if way == level.method else PALE for way in ways]
-        axes.barh(ways, [level.rates[way] for way in ways], color=colors, height=0.6)
+        colors = [WARM if method == base_rate.method else PALE for method in methods]
+        axes.barh(methods, [base_rate.rates[method] for method in methods], color=colors, height=0.6)
         axes.axvline(actual, color=INK, linewidth=1)
-        style(axes, f"Churn rate as each way forecasts it; chosen {level.method}; came {actual:.3f}")
-        for place, way in enumerate(ways):
-            error = abs(logit(level.rates[way]) - logit(actual))
+        style(axes, f"Churn rate by forecast method; chosen: {base_rate.method}; actual: {actual:.3f}")
+        for place, method in enumerate(methods):
+            error = abs(logit(base_rate.rates[method]) - logit(actual))
             axes.text(
-                level.rates[way], place, f" {level.rates[way]:.3f} ({error:.2f})", va="center", fontsize=8
+                base_rate.rates[method],
+                place,
+                f" {base_rate.rates[method]:.3f} ({error:.2f})",
+                va="center",
+                fontsize=8,
             )
         axes.set_xlim(0, 1)
 

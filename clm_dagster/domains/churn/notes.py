@@ -1,6 +1,6 @@
-"""What people see of a training of churn: the UI's tables and pictures, and MLflow's runs.
+"""Metadata, plots and MLflow runs of a churn training.
 
-Belongs here: words, plots and diagnostics. Does not: anything that a row of a table depends on (`training`).
+Belongs here: texts, plots and diagnostics. Does not belong here: anything that table rows depend on (`report`).
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ _DIAGNOSED_ROWS, _SHUFFLES = 1_500, 5
 
 
 def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult) -> Notes:
-    """Return what people see of a training."""
+    """Return the metadata and MLflow content of a training."""
     split, best = result.split, result.results[result.winner]
     days, reason = inputs.suggestion
     return Notes(
-        evaluated=f"{len(result.results)} candidates, judged at {split.test}",
+        evaluated=f"{len(result.results)} candidates, evaluated at {split.test}",
         parameters={
             "winner": result.winner,
             "horizon_days": split.horizon_days,
@@ -39,7 +39,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
             "training_snapshots": len(split.training),
             "trained_as_of": split.training[-1],
             "tested_as_of": split.test,
-            "level": result.level.method,
+            "level": result.base_rate.method,
             "shape": best.shape.kind,
             "threshold": f"{best.threshold:.4f}",
         },
@@ -47,7 +47,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
         documents={
             "contest.json": {
                 "leaks": list(result.leaks),
-                "level": asdict(result.level),
+                "level": asdict(result.base_rate),
                 "contest": [
                     asdict(metric) for one in result.results.values() for metric in metrics_of_candidate(one)
                 ],
@@ -64,12 +64,12 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     height = 1.2 + 0.22 * len(result.results)
     return {
         "contest": (mlflow_plots.evaluation_page(result), 9.0, height),
-        "level": (mlflow_plots.level_page(result), 8.0, 2.4),
+        "level": (mlflow_plots.base_rate_page(result), 8.0, 2.4),
     }
 
 
 def _table(result: EvaluationResult) -> str:
-    """Return the evaluation as a markdown table, best by validation first."""
+    """Return the evaluation as a markdown table, best validation first."""
     lines = [
         "| candidate | validation log loss | AUC | over recency | Brier | ECE before | ECE | F1 | lift at 10% | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -78,7 +78,7 @@ def _table(result: EvaluationResult) -> str:
         name = f"**{one.name}**" if one.name == result.winner else one.name
         lines.append(
             f"| {name} | {one.validation['log_loss']:.4f} | {one.test['roc_auc']:.3f} | {one.auc_over_recency} "
-            f"| {one.test['brier']:.3f} | {one.before['calibration_error']:.3f} "
+            f"| {one.test['brier']:.3f} | {one.uncalibrated['calibration_error']:.3f} "
             f"| {one.test['calibration_error']:.3f} | {one.test['f1']:.3f} | {one.test['lift_at_10']:.2f} "
             f"| {one.seconds:.1f} |"
         )
@@ -89,17 +89,19 @@ def candidate_runs(
     work: Work[Settings], _: TrainingInputs, result: EvaluationResult
 ) -> Iterator[CandidateRun]:
     """Yield every candidate with its diagnostics on the test snapshot."""
-    entries = {entry.name: entry for entry in candidates()}
+    definitions = {candidate.name: candidate for candidate in candidates()}
     for number, one in enumerate(result.results.values(), 1):
         work.log(f"{one.name}, {number} of {len(result.results)}: diagnostics")
         with threadpool_limits(limits=1):
-            run = _candidate_run(one, entries.get(one.name), result)
+            run = _candidate_run(one, definitions.get(one.name), result)
         yield run
 
 
-def _candidate_run(one: CandidateResult, entry: Candidate | None, result: EvaluationResult) -> CandidateRun:
-    needed, curve = _diagnose(one, entry, result)
-    x, y = result.given.x[result.split.test], result.given.y[result.split.test]
+def _candidate_run(
+    one: CandidateResult, candidate: Candidate | None, result: EvaluationResult
+) -> CandidateRun:
+    importances, curve = _diagnose(one, candidate, result)
+    x, y = result.inputs.x[result.split.test], result.inputs.y[result.split.test]
     page = mlflow_plots.candidate_page(
         mlflow_plots.CandidateDiagnostics(
             one.name,
@@ -107,7 +109,7 @@ def _candidate_run(one: CandidateResult, entry: Candidate | None, result: Evalua
             expit(log_odds(result.fitted[one.name], x)),
             result.test_probabilities[one.name].to_numpy(),
             one.threshold,
-            needed,
+            importances,
             curve,
         )
     )
@@ -128,35 +130,37 @@ def _candidate_run(one: CandidateResult, entry: Candidate | None, result: Evalua
             for step, row in steps.items()
         },
         figures={"contestant.png": (page, 15.0, 7.0)},
-        documents={"importance.json": {"importance": needed.to_dict("records")}},
+        documents={"importance.json": {"importance": importances.to_dict("records")}},
     )
 
 
 def _diagnose(
-    one: CandidateResult, entry: Candidate | None, result: EvaluationResult
+    one: CandidateResult, candidate: Candidate | None, result: EvaluationResult
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return permutation importance on some customers, and the learning curve of one that is no blend."""
-    x, y = result.given.x[result.split.test], result.given.y[result.split.test]
+    """Return the permutation importance on a sample, and the learning curve unless the candidate is a blend."""
+    x, y = result.inputs.x[result.split.test], result.inputs.y[result.split.test]
     used = list(x.columns)
-    if entry is not None and entry.columns is not None:
-        used = [name for name in used if name in entry.columns]
+    if candidate is not None and candidate.columns is not None:
+        used = [name for name in used if name in candidate.columns]
     rows = np.sort(np.random.default_rng(0).permutation(len(y))[:_DIAGNOSED_ROWS])
-    needed = importance(
+    importances = importance(
         result.fitted[one.name], x.iloc[rows][used].reset_index(drop=True), y[rows], _SHUFFLES
     )
-    curve = None if entry is None else learning_curve(entry, one.parameters, result.given, result.split)
-    return needed, curve
+    curve = (
+        None if candidate is None else learning_curve(candidate, one.parameters, result.inputs, result.split)
+    )
+    return importances, curve
 
 
 def _run_metrics(one: CandidateResult) -> dict[str, float]:
-    """Return every metric of a candidate under the names that MLflow shows."""
+    """Return the metrics of a candidate by their MLflow names."""
     return flat(
         {
             "seconds": one.seconds,
             "validation": one.validation,
-            "test_before": one.before,
+            "test_before": one.uncalibrated,
             "test": one.test,
-            "test_at_constant_pace": one.test_purchase_level,
+            "test_at_constant_pace": one.test_at_constant_rate,
             "auc_over_recency": one.auc_over_recency,
             "auc_over_winner": one.auc_over_winner,
         }

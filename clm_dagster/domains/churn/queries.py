@@ -1,6 +1,6 @@
-"""What the steps of this room read from the warehouse, beside snapshots of customers.
+"""Queries of the churn steps, apart from customer snapshots.
 
-Belongs here: SQL that fetches finished tables, settings in the contest's own words. Does not: what is made of them.
+Belongs here: SQL that reads finished tables. Does not belong here: computation on the results.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ VALUE = "marts.customer_value"
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a training reads.
+    """Inputs of a training.
 
-    snapshots: of its evaluation. suggestion: the horizon in days that the shop's own gaps suggest, 0 for none, and
-    why. people: what groups customers belong to.
+    snapshots: of its evaluation. suggestion: the horizon in days that the shop's order gaps suggest, 0 for none, and
+    the reason. people: the groups that customers belong to.
     """
 
     snapshots: SnapshotInputs
@@ -39,40 +39,40 @@ class TrainingInputs:
 
 
 def read_training(reading: Reading[Settings]) -> TrainingInputs:
-    """Read what a training learns from."""
+    """Read the inputs of a training."""
     chosen = reading.settings.evaluation
     return TrainingInputs(
-        snapshots=read_evaluation(reading, active(chosen), read_labels),
+        snapshots=read_evaluation(reading, eligible_customers(chosen), read_labels),
         suggestion=suggested_horizon(reading.connection, reading.as_of),
         people=read_people(reading.connection),
         settings=chosen,
     )
 
 
-def active(chosen: EvaluationSettings) -> str:
-    """Who is asked about, as a condition on core.customer_features."""
+def eligible_customers(chosen: EvaluationSettings) -> str:
+    """Return the SQL predicate for eligible customers, on core.customer_features."""
     return f"recency_days <= {int(chosen.active_days)}"
 
 
 def read_labels(connection: Connection, as_of: date, days: Sequence[date]) -> pd.DataFrame:
-    """Labels at these snapshots that were mature at `as_of`."""
+    """Return the labels at these snapshots that were mature at `as_of`."""
     return read_mature(connection, "core.churn_labels", "churned", as_of, days)
 
 
 def read_people(connection: Connection) -> pd.DataFrame:
-    """What groups a customer belongs to, where the shop says so: gender, birth_year, acquisition_channel."""
+    """Return the known attributes of each customer: gender, birth_year, acquisition_channel."""
     return connection.frame(
         "select customer_id, gender, birth_year, acquisition_channel from staging.stg_customers order by customer_id"
     )
 
 
 def read_bands(connection: Connection) -> pd.DataFrame:
-    """Return the risk bands with the probability each begins at, in order."""
+    """Return the risk bands with the lowest probability of each, in ascending order."""
     return connection.frame("select risk_band, from_probability from staging.risk_bands order by 2")
 
 
 def read_earlier_drift(connection: Connection, as_of: date) -> pd.DataFrame:
-    """Return as_of, feature, population_stability of the snapshots before; no columns where there is none."""
+    """Return as_of, feature and population_stability of earlier snapshots; an empty frame before the first."""
     if connection.relation_kind(DRIFT) is None:
         return pd.DataFrame()
     return connection.frame(
@@ -80,11 +80,11 @@ def read_earlier_drift(connection: Connection, as_of: date) -> pd.DataFrame:
     )
 
 
-def read_margins(connection: Connection, as_of: date, otherwise: float) -> pd.DataFrame:
-    """The margin expected of each customer within the value model's horizon: customer_id, expected_margin, in money.
+def read_margins(connection: Connection, as_of: date, default: float) -> pd.DataFrame:
+    """Return each customer's expected margin within the value model's horizon: customer_id, expected_margin (money).
 
-    The share of margin is that of the shop's last 365 days where at least half of their revenue is of products whose
-    unit_cost is known, else `otherwise`. No rows before the first model of customer value.
+    The margin rate is that of the shop's last 365 days if the unit_cost is known for products with at least half of the
+    revenue, else `default`. There are no rows before the first model of customer value.
     """
     return connection.frame(
         """
@@ -105,19 +105,19 @@ def read_margins(connection: Connection, as_of: date, otherwise: float) -> pd.Da
         from marts.customer_value as value cross join shop
         where value.as_of = ?
         """,
-        [as_of, as_of, otherwise, as_of],
+        [as_of, as_of, default, as_of],
     )
 
 
 def suggested_horizon(connection: Connection, as_of: datetime) -> tuple[int, str]:
-    """A horizon from the shop's own gaps, and a sentence that says where it comes from."""
+    """Return the horizon that the shop's order gaps suggest, 0 for none, and a sentence with the reason."""
     found = connection.execute(
         "select active_days, active_quantile, basis from core.lifecycle_cutoffs where as_of = ?", [as_of]
     )
     if not found or found[0][2] != "own gaps":
-        return 0, "The shop is too young to suggest a horizon from its own gaps between orders."
+        return 0, "The shop is too young to suggest a horizon from the gaps between its orders."
     days, quantile, _ = found[0]
     return int(days), (
-        f"Of the customers who come back within a year, {quantile:.0%} do so within {days} days: a horizon of about "
-        f"{days} days asks whether one who is due will come (core.repurchase_survival)."
+        f"Of the customers who order again within a year, {quantile:.0%} do so within {days} days "
+        f"(core.repurchase_survival). Consider a horizon of about {days} days."
     )

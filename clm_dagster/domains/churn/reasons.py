@@ -1,10 +1,9 @@
-"""Reasons in plain words: which topics move a customer's risk most, with his value against the shop's.
+"""Reasons for a churn score, as sentences: the strongest topics, with the value of the customer and of the shop.
 
-Belongs here: sentences. Does not: how much a column counts (`attribution`).
+Belongs here: the sentences. Does not belong here: the effect of each column (`attribution`).
 
-A reason is a topic, not a column: columns of one topic say the same thing in several ways, a model spreads
-its weight over them as it likes, and their parts add up. Words of a whole snapshot are made at once,
-column by column.
+A reason is a topic, not a column. The columns of one topic are redundant and a model spreads its weight over them, so
+their parts are summed. The sentences of a whole snapshot are built column by column, not customer by customer.
 """
 
 from collections.abc import Callable
@@ -18,25 +17,25 @@ Words = Callable[[pd.DataFrame, int], pd.Series]
 
 
 def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, count: int) -> pd.DataFrame:
-    """The `count` topics that set each of n customers apart most, strongest first.
+    """Return the `count` topics with the largest effect for each of n customers, strongest first.
 
-    x: `features.derive`'s columns of a whole snapshot, whose medians are the shop's; parts: of the same shape,
-    in log-odds. Columns reason_k ("raises risk: ..." or "lowers risk: ...") and reason_k_effect, the topic's
-    part less its median over the snapshot, so that a reason says how a customer differs from the shop's
-    middle, as its words do. A topic that does not differ is no reason: then both are missing.
+    x: columns of `features.derive` for a whole snapshot; their medians stand for the shop. parts: log-odds, of the same
+    shape. Columns: reason_k ("raises risk: ..." or "lowers risk: ...") and reason_k_effect, the topic's part minus its
+    median over the snapshot. Effect and sentence thus both compare the customer with the shop's median customer. Both
+    are missing where the effect is zero.
     """
     topics = parts.T.groupby(lambda column: TOPIC_OF[column], sort=True).sum().T
     names = list(topics.columns)
     effects = (topics - topics.median()).to_numpy()
-    # Ties go by the topic's name, so that the order of columns decides nothing.
+    # Break ties by topic name, so that the order of columns does not matter.
     order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :count]
     sentences = np.column_stack([WORDS[name](x, horizon_days).to_numpy(dtype=object) for name in names])
     strongest = np.take_along_axis(effects, order, axis=1)
-    said = np.take_along_axis(sentences, order, axis=1)
+    chosen = np.take_along_axis(sentences, order, axis=1)
     out: dict[str, np.ndarray] = {}
     for place in range(order.shape[1]):
         effect = strongest[:, place]
-        text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + said[:, place]
+        text = np.where(effect > 0, "raises risk: ", "lowers risk: ").astype(object) + chosen[:, place]
         text[effect == 0] = None
         out[f"reason_{place + 1}"] = text
         out[f"reason_{place + 1}_effect"] = np.where(effect == 0, np.nan, effect)
@@ -44,7 +43,7 @@ def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, c
 
 
 def _number(values: pd.Series, digits: int = 0) -> pd.Series:
-    """Numbers as people write them: rounded, thousands apart. Each distinct number is written once."""
+    """Format numbers rounded and with thousands separators. Each distinct number is formatted once."""
     rounded = values.round(digits) + 0.0
     codes, distinct = pd.factorize(rounded)
     texts = np.array([f"{value:,.{digits}f}" for value in distinct] + ["unknown"], dtype=object)
@@ -52,8 +51,8 @@ def _number(values: pd.Series, digits: int = 0) -> pd.Series:
 
 
 def _median(values: pd.Series, digits: int = 0) -> str:
-    middle = values.median()
-    return "unknown" if pd.isna(middle) else f"{middle:,.{digits}f}"
+    median = values.median()
+    return "unknown" if pd.isna(median) else f"{median:,.{digits}f}"
 
 
 def _percent(values: pd.Series) -> pd.Series:
@@ -65,19 +64,19 @@ def _either(condition: pd.Series, yes: pd.Series | str, no: pd.Series | str) -> 
 
 
 def _against(x: pd.DataFrame, column: str, text: str, digits: int = 0) -> pd.Series:
-    """`text` with {} for the customer's value, and the shop's median behind it."""
+    """Return `text` with the customer's value in place of {}, followed by the shop's median."""
     before, after = text.split("{}")
     return before + _number(x[column], digits) + after + f" (shop {_median(x[column], digits)})"
 
 
 def _recency(x: pd.DataFrame, horizon_days: int) -> pd.Series:
-    silence = _against(x, "recency_days", "no order for {} days")
+    since_order = _against(x, "recency_days", "no order for {} days")
     if "mean_gap_days" not in x:
-        return silence
+        return since_order
     gap = x["mean_gap_days"]
-    own = "; usual gap " + _number(gap)
-    return silence + _either(
-        gap.notna(), own, f"; one order day only, the shop's usual gap is {_median(gap)}"
+    usual_gap = "; usual gap " + _number(gap)
+    return since_order + _either(
+        gap.notna(), usual_gap, f"; one order day only, the shop's usual gap is {_median(gap)}"
     )
 
 
@@ -85,12 +84,13 @@ def _rhythm(x: pd.DataFrame, horizon_days: int) -> pd.Series:
     chance = 1 / (1 + np.exp(-x["rhythm"]))
     return (
         f"by the rhythm of orders so far, {horizon_days} days without one have a chance of "
-        + _percent(chance) + f" (shop {_percent_of_median(chance)})"
-    )  # fmt: skip
+        + _percent(chance)
+        + f" (shop {_percent_of_median(chance)})"
+    )
 
 
 def _first_of(names: tuple[tuple[str, str, int], ...]) -> Words:
-    """Words of the first column that the model has."""
+    """Return the sentence builder of the first of these columns that the model has."""
 
     def words(x: pd.DataFrame, horizon_days: int) -> pd.Series:
         column, text, digits = next(entry for entry in names if entry[0] in x)

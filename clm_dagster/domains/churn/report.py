@@ -1,7 +1,7 @@
-"""What the warehouse and the registry keep of a training of churn.
+"""What a churn training stores in the warehouse and in the model registry.
 
-Belongs here: the row of `models.churn_model`, metrics of candidates and groups, the model. Does not: what people see
-of it (`notes`).
+Belongs here: the row of `models.churn_model`, metrics of candidates and groups, the model. Does not belong here:
+metadata and plots (`notes`).
 """
 
 import pandas as pd
@@ -19,7 +19,7 @@ from clm_dagster.platform.trained_models.snapshots import split_columns
 from clm_dagster.platform.trained_models.training import Report
 
 GROUPS = ("country", "gender", "age_band", "acquisition_channel")
-# Of the winner on the test snapshot: columns of the table, which grades of later scores are compared with.
+# Test metrics of the winner that the table stores. marts.model_scorecard compares later scores with them.
 PROMISED = (
     "roc_auc",
     "brier",
@@ -61,7 +61,7 @@ def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResul
     snapshots = inputs.snapshots
     return Report(
         fitted=result.model,
-        example=example(result.given.frames[split.test], 1_000),
+        example=example(result.inputs.frames[split.test], 1_000),
         data_hash=f"{data_hash(snapshots.features)}{data_hash(snapshots.labels)}",
         trained_as_of=split.training[-1],
         row={
@@ -70,7 +70,7 @@ def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResul
             "winner": result.winner,
             **{f"test_{name}": best.test[name] for name in PROMISED},
             "recency_roc_auc": result.results[RECENCY].test["roc_auc"],
-            "level_method": result.level.method,
+            "level_method": result.base_rate.method,
         },
         metrics=[
             *(metric for one in result.results.values() for metric in metrics_of_candidate(one)),
@@ -81,14 +81,14 @@ def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResul
 
 
 def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
-    """Return one candidate as the table shows it."""
+    """Return the stored metrics of one candidate."""
     return metrics_of(
         one.name,
         {
             "exact_reasons": int(one.exact),
             "seconds": round(one.seconds, 3),
             "validation_log_loss": one.validation["log_loss"],
-            "calibration_error_before": one.before["calibration_error"],
+            "calibration_error_before": one.uncalibrated["calibration_error"],
             **{name: one.test[name] for name in _TEST_METRICS},
             "auc_over_recency": one.auc_over_recency,
             "auc_over_winner": one.auc_over_winner,
@@ -97,8 +97,8 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
 
 
 def _group_metrics(inputs: TrainingInputs, result: EvaluationResult) -> list[Metric]:
-    """Return the winner on the test snapshot by country, gender, age band and acquisition channel."""
-    frame = result.given.frames[result.split.test][["customer_id", "country"]]
+    """Return the winner's test metrics by country, gender, age band and acquisition channel."""
+    frame = result.inputs.frames[result.split.test][["customer_id", "country"]]
     people = frame.merge(inputs.people, on="customer_id", how="left")
     people["age_band"] = age_band(people["birth_year"], result.split.test.year)
     scored = people.assign(
@@ -107,13 +107,13 @@ def _group_metrics(inputs: TrainingInputs, result: EvaluationResult) -> list[Met
     )
     found: list[Metric] = []
     for row in fairness(scored, GROUPS).to_dict("records"):
-        numbers = {str(name): _shown(value) for name, value in row.items() if not isinstance(value, str)}
+        numbers = {str(name): _rounded(value) for name, value in row.items() if not isinstance(value, str)}
         for name in ("customers", "mean_probability", "base_rate", "calibration_gap", "roc_auc"):
             ends = (numbers[name], numbers.get(f"{name}_low"), numbers.get(f"{name}_high"))
             found.append(Metric(result.winner, name, *ends, row["attribute"], row["group"]))
     return found
 
 
-def _shown(value: float) -> float | None:
-    """Return a number with the ten decimals that the table has always had."""
+def _rounded(value: float) -> float | None:
+    """Return a number rounded to the ten decimals that the table stores, None if it is missing."""
     return None if pd.isna(value) else float(f"{value:.10f}")

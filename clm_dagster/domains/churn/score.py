@@ -1,7 +1,7 @@
-"""The churn probability, risk band, reasons and expected loss of every active customer at a snapshot.
+"""Scores of every active customer at a snapshot: churn probability, risk band, reasons and expected loss.
 
-Belongs here: what scoring reads, and the rows of `marts.churn_scores`. Does not: training (`training`), the model
-(`model`), SQL (`queries`).
+Belongs here: the inputs of scoring, and the rows of `marts.churn_scores`. Does not belong here: training (`training`),
+the model (`model`), SQL (`queries`).
 """
 
 from dataclasses import dataclass
@@ -10,22 +10,26 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.domains.churn.features import NEEDED
-from clm_dagster.domains.churn.model import ChurnModel, snapshot_level
+from clm_dagster.domains.churn.model import ChurnModel, forecast_base_rate
 from clm_dagster.domains.churn.plan import EvaluationSettings
-from clm_dagster.domains.churn.queries import active, read_bands, read_labels, read_margins
+from clm_dagster.domains.churn.queries import eligible_customers, read_bands, read_labels, read_margins
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
 
 REASONS = 3
-# What the forecast of the base rate looks at, beside what says which customer it is.
+# Columns that the forecast of the base rate reads.
 _BASE_RATE_COLUMNS = ", ".join(("as_of", *NEEDED[1:]))
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """What the user chose of scores. customers: so many of a larger shop are read of the past; margin: otherwise."""
+    """User settings of scoring.
+
+    customers: the largest number of customers to read at an earlier snapshot. margin: the margin rate if the shop's own
+    is unknown.
+    """
 
     evaluation: EvaluationSettings
     customers: int
@@ -34,7 +38,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True)
 class ScoreInputs:
-    """What scoring reads: active customers, those of a year before for the base rate, mature labels, bands, margins."""
+    """Inputs of scoring: active customers, their history for the base rate, mature labels, bands and margins."""
 
     features: pd.DataFrame
     history: pd.DataFrame
@@ -44,17 +48,17 @@ class ScoreInputs:
 
 
 def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
-    """Read the customers of a snapshot and what their base rate is forecast from."""
+    """Read the customers of a snapshot and the inputs of the base-rate forecast."""
     connection, settings = reading.connection, reading.settings
-    where = active(settings.evaluation)
+    eligible = eligible_customers(settings.evaluation)
     days = level_days(reading, settings.evaluation)
     features = connection.frame(
-        f"select * from core.customer_features where as_of = ? and {where} order by customer_id",
+        f"select * from core.customer_features where as_of = ? and {eligible} order by customer_id",
         [reading.day],
     )
     return ScoreInputs(
         features=features,
-        history=read_snapshots(reading, days[:-1], where, settings.customers, _BASE_RATE_COLUMNS),
+        history=read_snapshots(reading, days[:-1], eligible, settings.customers, _BASE_RATE_COLUMNS),
         labels=read_labels(connection, reading.day, days),
         bands=read_bands(connection),
         margins=read_margins(connection, reading.day, settings.margin),
@@ -62,14 +66,14 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
 
 
 def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> TableOutput:
-    """Score every active customer at the base rate that is forecast for the snapshot."""
+    """Score every active customer at the base rate forecast for the snapshot."""
     model = scoring.fitted
     if model is None or inputs.features.empty:
         return TableOutput(pd.DataFrame(columns=scoring.work.columns))
-    together = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
+    snapshots = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
     chosen = scoring.settings.evaluation
-    forecast = snapshot_level(
-        together,
+    forecast = forecast_base_rate(
+        snapshots,
         inputs.labels,
         scoring.work.day,
         chosen.horizon_days,
@@ -93,6 +97,6 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
 
 
 def band_of(probabilities: np.ndarray, bands: pd.DataFrame) -> np.ndarray:
-    """Return the risk band of each probability: the last whose from_probability it reaches."""
+    """Return the risk band of each probability: the highest band whose from_probability it reaches."""
     places = np.searchsorted(bands["from_probability"].to_numpy(float), probabilities, side="right") - 1
     return bands["risk_band"].to_numpy(dtype=object)[places]

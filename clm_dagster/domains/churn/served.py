@@ -1,9 +1,10 @@
-"""A churn model as scikit-learn and MLflow see it: one estimator that holds all, and says probabilities.
+"""The churn model as a single scikit-learn estimator, for MLflow.
 
-Belongs here: the way into MLflow and back. Does not: MLflow itself, fitting, scoring a whole snapshot.
+Belongs here: conversion of a ChurnModel to this estimator and back. Does not belong here: MLflow calls, fitting,
+scoring of a whole snapshot.
 
-Beside the fitted estimator everything is JSON, so that the file in MLflow (skops) holds no code and no type
-but scikit-learn's and those of `TRUSTED`.
+Everything but the fitted estimator is stored as JSON. The skops file in MLflow therefore contains no code, and no types
+but those of scikit-learn and of `TRUSTED`.
 """
 
 import json
@@ -22,7 +23,7 @@ from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 
-# What a file may hold beyond scikit-learn's own types: ours, and what its trees and networks are made of.
+# Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
 TRUSTED = (
     "clm_dagster.domains.churn.candidates.LogOddsMean",
     "clm_dagster.domains.churn.candidates._mutual_information",
@@ -42,60 +43,61 @@ INPUTS = NEEDED[2:]
 
 
 class ChurnProbability(BaseEstimator):
-    """Churn probabilities of single customers, at the pace and level of the model's test snapshot."""
+    """Churn probabilities of single customers, with the purchase model and base rate of the test snapshot."""
 
-    def __init__(self, estimator: Any, about: str) -> None:
+    def __init__(self, estimator: Any, state: str) -> None:
         self.estimator = estimator
-        self.about = about
+        self.state = state
 
     def fit(self, x: pd.DataFrame, y: Any = None) -> "ChurnProbability":
-        """It is fitted already: a contest makes it."""
+        """Return self; the evaluation has already fitted the model."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """One column, churn_probability, for n rows with the columns of `INPUTS` by name."""
+        """Return one column, churn_probability, for n rows with the columns `INPUTS`."""
         return pd.DataFrame({"churn_probability": unpack(self).probabilities(x)}, index=x.index)
 
 
 def pack(model: ChurnModel) -> ChurnProbability:
-    """The model as one estimator."""
-    about = {
+    """Convert the model to one estimator."""
+    state = {
         "name": model.name,
         "columns": list(model.columns),
-        "pace": {**model.pace.parameters, "unit": model.pace.unit.name},
+        "purchase_model": {**model.purchase_model.parameters, "unit": model.purchase_model.unit.name},
         "shape": asdict(model.shape),
         "calibration": {"before": model.calibration.before, "after": model.calibration.after},
         "threshold": model.threshold,
         "background": model.background.to_dict(orient="list"),
-        "judged": model.judged.to_dict(orient="list"),
+        "test_sample": model.test_sample.to_dict(orient="list"),
         "trained_as_of": str(model.trained_as_of),
         "tested_as_of": str(model.tested_as_of),
         "horizon_days": model.horizon_days,
     }
-    return ChurnProbability(model.estimator, json.dumps(about))
+    return ChurnProbability(model.estimator, json.dumps(state))
 
 
 def unpack(estimator: ChurnProbability) -> ChurnModel:
-    """The model that `pack` took apart."""
-    about = json.loads(estimator.about)
-    pace = about["pace"]
-    told = about["shape"]
-    shape = Shape(told["kind"], told["slope"], tuple(told["knots"]), tuple(told["values"]))
-    numbers = dict.fromkeys((name for name in about["columns"] if name not in CATEGORIES), float)
-    background, judged = (pd.DataFrame(about[part]).astype(numbers) for part in ("background", "judged"))
+    """Convert an estimator from `pack` back to the model."""
+    state = json.loads(estimator.state)
+    purchases, curve = state["purchase_model"], state["shape"]
+    shape = Shape(curve["kind"], curve["slope"], tuple(curve["knots"]), tuple(curve["values"]))
+    numbers = dict.fromkeys((name for name in state["columns"] if name not in CATEGORIES), float)
+    background, test_sample = (
+        pd.DataFrame(state[part]).astype(numbers) for part in ("background", "test_sample")
+    )
     return ChurnModel(
-        name=about["name"],
+        name=state["name"],
         estimator=estimator.estimator,
-        columns=tuple(about["columns"]),
-        pace=BGNBD(**{**pace, "unit": Unit[pace["unit"]]}),
+        columns=tuple(state["columns"]),
+        purchase_model=BGNBD(**{**purchases, "unit": Unit[purchases["unit"]]}),
         shape=shape,
-        calibration=Calibration(shape, **about["calibration"]),
-        threshold=about["threshold"],
-        background=background[about["columns"]],
-        judged=judged[about["columns"]],
-        trained_as_of=date.fromisoformat(about["trained_as_of"]),
-        tested_as_of=date.fromisoformat(about["tested_as_of"]),
-        horizon_days=about["horizon_days"],
+        calibration=Calibration(shape, **state["calibration"]),
+        threshold=state["threshold"],
+        background=background[state["columns"]],
+        test_sample=test_sample[state["columns"]],
+        trained_as_of=date.fromisoformat(state["trained_as_of"]),
+        tested_as_of=date.fromisoformat(state["tested_as_of"]),
+        horizon_days=state["horizon_days"],
     )
 
 
@@ -103,7 +105,7 @@ REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:
-    """The first customers as the served model takes them: numbers as float, so that one may be missing."""
-    given = frame.head(rows)[list(INPUTS)].reset_index(drop=True)
+    """Return the first rows as the served model takes them: numbers as float, which may be missing."""
+    first = frame.head(rows)[list(INPUTS)].reset_index(drop=True)
     kinds = {name: object if name in CATEGORIES else np.float64 for name in INPUTS}
-    return given.astype(kinds)
+    return first.astype(kinds)

@@ -1,4 +1,4 @@
-"""What a user may choose of churn."""
+"""User settings of the churn domain."""
 
 from pydantic import Field, model_validator
 

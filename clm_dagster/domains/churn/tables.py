@@ -1,4 +1,7 @@
-"""The tables of churn that Python writes, in the order in which they are computed."""
+"""The churn tables that Python writes, in order of computation.
+
+Belongs here: which function reads and computes each table. Does not belong here: these functions.
+"""
 
 from clm_dagster.domains.churn import checks
 from clm_dagster.domains.churn.drift import DriftSettings, measure, read_drift, without_model
@@ -16,7 +19,7 @@ from clm_dagster.settings import Settings
 
 
 def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
-    """Return the trained model, the scores and the drift of features."""
+    """Return the tables of the trained model, the scores and the feature drift."""
     own = settings.of(ChurnSettings)
     chosen = evaluation_settings(settings)
     training = SnapshotSettings(chosen, settings.train_customers)
@@ -46,7 +49,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
 
 
 def evaluation_settings(settings: Settings) -> EvaluationSettings:
-    """Return what the user chose of an evaluation."""
+    """Return the evaluation settings that follow from the user's settings."""
     own = settings.of(ChurnSettings)
     return EvaluationSettings(
         horizon_days=own.horizon_days,

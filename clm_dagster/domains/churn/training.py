@@ -1,7 +1,7 @@
-"""The trained model of churn: what the engine of trained models is told.
+"""The trained model of churn, as the engine of trained models runs it.
 
-Belongs here: the domain's answers to the engine. Does not: the evaluation (`evaluate`), what is read (`queries`), what
-the tables hold of it (`report`), what people see (`notes`).
+Belongs here: the functions that the engine calls. Does not belong here: the evaluation (`evaluate`), queries
+(`queries`), rows of tables (`report`), metadata and plots (`notes`).
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from clm_dagster.statistics.evaluation import Verdict
 def churn_model(
     settings: Settings,
 ) -> TrainedModel[Settings, TrainingInputs, EvaluationResult, ChurnModel]:
-    """Return the trained model of churn."""
+    """Return the definition of the trained churn model."""
     return TrainedModel(
         registered=REGISTERED,
         reads=("customer_features", "churn_labels", "stg_customers", "lifecycle_cutoffs"),
@@ -38,7 +38,8 @@ def churn_model(
         champion=champion_probabilities,
         baseline=RECENCY,
         gate=Gate(
-            "The winner beats recency alone, its probabilities hold, no worse than the champion's.", verdict
+            "The winner beats the recency baseline, is calibrated and is not worse than the champion.",
+            verdict,
         ),
         metrics=METRICS,
         checks=checks.TRAINING,
@@ -55,8 +56,8 @@ def champion_probabilities(
     champion: ChurnModel, _: TrainingInputs, result: EvaluationResult
 ) -> NDArray[np.float64]:
     """Return the champion's probabilities on the test snapshot, at the base rate forecast for it."""
-    frame = result.given.frames[result.split.test]
-    return champion.scores(frame, result.level.rate, reasons=0)["churn_probability"].to_numpy()
+    frame = result.inputs.frames[result.split.test]
+    return champion.scores(frame, result.base_rate.rate, reasons=0)["churn_probability"].to_numpy()
 
 
 def verdict(

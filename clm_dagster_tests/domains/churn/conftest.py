@@ -35,11 +35,14 @@ class Shop:
     def load(
         cls, purchases: pd.DataFrame, start: date, end: date, horizon_days: int = 90, active_days: int = 365
     ) -> "Shop":
-        """purchases: customer_id, event_at, order_id, product_id, unit_price, one row for each line."""
+        """Load purchases: customer_id, event_at, order_id, product_id, unit_price, one row for each line."""
         project = load_project(
-            PROJECT_DIR / "dbt_like_sql", start_date=str(start), churn_horizon_days=horizon_days,
-            churn_active_days=active_days, value_horizon_days=horizon_days,
-        )  # fmt: skip
+            PROJECT_DIR / "dbt_like_sql",
+            start_date=str(start),
+            churn_horizon_days=horizon_days,
+            churn_active_days=active_days,
+            value_horizon_days=horizon_days,
+        )
         opened = duckdb.connect()
         connection = Connection(opened)
         connection.execute("create schema raw")
@@ -56,7 +59,7 @@ class Shop:
     def tables(
         self, days: Iterable[date], name_of_labels: str = "churn_labels"
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Features and mature labels at these as_ofs."""
+        """Return features and mature labels at these as_ofs."""
         given = {name: f"built.{name}" for name in UPSTREAM}
         features, labels = [], []
         for day in days:
@@ -74,26 +77,26 @@ class Shop:
                 )
         return pd.concat(features, ignore_index=True), pd.concat(labels, ignore_index=True)
 
-    def contest(
+    def evaluation(
         self, test: date, first_day: date, settings: EvaluationSettings
     ) -> tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]:
-        """All that a contest needs."""
+        """Return the features, labels and plan of an evaluation."""
         plan = evaluation_plan(test, first_day, settings)
         return *self.tables(plan.snapshots), plan
 
 
 def simulated_purchases(seed: int = 1, customers: int = 700, days: int = 500) -> pd.DataFrame:
-    """Customers of BG/NBD: a pace of their own, and after each order a chance to leave for good."""
+    """Simulate customers of BG/NBD: each has a purchase rate, and a probability to churn after each order."""
     rng = np.random.default_rng(seed)
-    pace, leaves = rng.gamma(0.9, 1 / 35, customers), rng.beta(0.6, 4.0, customers)
+    rate, dropout = rng.gamma(0.9, 1 / 35, customers), rng.beta(0.6, 4.0, customers)
     first = rng.integers(0, days - 60, customers).astype(float)
     first[: customers // 2] = rng.integers(0, 60, customers // 2)
     rows, at, alive = [], first, np.ones(customers, dtype=bool)
     while alive.any():
         who = np.flatnonzero(alive)
         rows.append(pd.DataFrame({"customer": who, "at": at[who]}))
-        at = at + rng.exponential(1 / pace)
-        alive &= (rng.random(customers) > leaves) & (at < days)
+        at = at + rng.exponential(1 / rate)
+        alive &= (rng.random(customers) > dropout) & (at < days)
     frame = pd.concat(rows, ignore_index=True)
     start = pd.Timestamp("2023-01-01")
     return pd.DataFrame(
@@ -115,9 +118,9 @@ FIRST_DAY = date(2023, 1, 1)
 
 @pytest.fixture(scope="session")
 def simulated() -> tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]:
-    """Features, labels and plan of a contest in the simulated shop."""
+    """Return features, labels and plan of an evaluation of the simulated shop."""
     shop = Shop.load(simulated_purchases(), FIRST_DAY, FIRST_DAY + timedelta(days=500), 60)
-    return shop.contest(TEST, FIRST_DAY, SETTINGS)
+    return shop.evaluation(TEST, FIRST_DAY, SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +151,7 @@ def _cdnow(data: Path) -> Shop:
 
 
 def _online_retail(data: Path) -> Shop:
-    """Purchases and returns by the rules of the adapter that matter here: no C invoice, a customer, a price."""
+    """Load purchases by the adapter rules that matter here: no cancellation (C), a customer, a price."""
     lines = pd.read_csv(data / "online_retail_ii" / "online_retail_II.csv.gz", dtype=str).drop_duplicates()
     lines = lines[lines["Customer ID"].notna() & ~lines["Invoice"].str.startswith("C")]
     quantity, price = lines["Quantity"].astype(int), lines["Price"].astype(float)

@@ -1,4 +1,4 @@
-"""Churn end to end: a shop that has run, its contests in MLflow, its scores, grades and refusals."""
+"""Churn end to end on a shop that has run: evaluations in MLflow, scores, grades, rejected models."""
 
 import dagster as dg
 import numpy as np
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.slow
 
 
 def values(result: dg.ExecuteInProcessResult, check: str) -> tuple[bool, str]:
-    """Whether a check passed, and what it said."""
+    """Return whether a check passed, and its description."""
     found = next(e for e in result.get_asset_check_evaluations() if e.check_name == check)
     return found.passed, found.description or ""
 
 
-def test_every_training_is_a_run_with_a_child_for_each_contestant(ran: Ran) -> None:
+def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> None:
     rows = ran.query("select * from models.churn_model order by as_of")
     assert len(rows) == 2 and rows.accepted.all() and not rows.suspected_leak.any()
     assert (pd.to_datetime(rows.tested_as_of) + pd.Timedelta(days=35) == rows.as_of).all()
@@ -40,13 +40,13 @@ def test_every_training_is_a_run_with_a_child_for_each_contestant(ran: Ran) -> N
         )
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
         assert files == {"contestant.png", "importance.json"}
-    told = ran.query(
+    stored = ran.query(
         "select * from marts.churn_contest where as_of = (select max(as_of) from models.churn_model)"
     )
     assert {run.info.run_name: run.data.metrics["test/roc_auc"] for run in children} == pytest.approx(
-        told.set_index("contestant").roc_auc.to_dict()
+        stored.set_index("contestant").roc_auc.to_dict()
     )
-    assert told[told.is_winner].contestant.to_list() == [rows.winner[1]]
+    assert stored[stored.is_winner].contestant.to_list() == [rows.winner[1]]
 
 
 def test_the_champion_is_the_newest_and_loads_by_name_of_column(ran: Ran) -> None:
@@ -60,13 +60,13 @@ def test_the_champion_is_the_newest_and_loads_by_name_of_column(ran: Ran) -> Non
     customers = ran.query(f"select * from core.customer_features where as_of = '{newest.tested_as_of}'")
     customers = customers[customers.recency_days <= 365].sort_values("customer_id")
     given = customers[[*needed[::-1]]].astype({name: float for name in needed if name != "country"})
-    said = loaded.predict(given)["churn_probability"]
-    assert said.mean() == pytest.approx(newest.test_mean_probability, abs=1e-9)
+    probabilities = loaded.predict(given)["churn_probability"]
+    assert probabilities.mean() == pytest.approx(newest.test_mean_probability, abs=1e-9)
     with pytest.raises(mlflow.MlflowException, match="recency_days"):
         loaded.predict(given.drop(columns="recency_days"))
 
 
-def test_scores_are_of_the_champion_as_of_then_and_say_why(ran: Ran) -> None:
+def test_scores_come_from_the_champion_at_as_of_and_have_reasons(ran: Ran) -> None:
     scores = ran.query("select * from marts.churn_scores order by as_of, customer_id")
     models = ran.query("select * from models.churn_model order by as_of")
     assert scores.as_of.nunique() >= 10
@@ -103,11 +103,15 @@ def test_mature_scores_are_graded_as_scikit_learn_grades_them(ran: Ran) -> None:
     rows = graded[graded.as_of == as_of].set_index("metric")
     assert rows.value.to_dict() == pytest.approx(
         {
-            "roc_auc": roc_auc_score(y, p), "brier": brier_score_loss(y, p), "log_loss": log_loss(y, p),
-            "calibration_error": calibration_error(y, p), "lift_at_10": lift_at(y, p, 0.1),
-            "base_rate": y.mean(), "mean_probability": p.mean(),
+            "roc_auc": roc_auc_score(y, p),
+            "brier": brier_score_loss(y, p),
+            "log_loss": log_loss(y, p),
+            "calibration_error": calibration_error(y, p),
+            "lift_at_10": lift_at(y, p, 0.1),
+            "base_rate": y.mean(),
+            "mean_probability": p.mean(),
         }
-    )  # fmt: skip
+    )
     version = rows.model_version.iloc[0]
     model = ran.query(f"select * from models.churn_model where model_version = '{version}'").iloc[0]
     assert rows.promised.to_dict() == pytest.approx({name: model[f"test_{name}"] for name in rows.index})
@@ -117,14 +121,14 @@ def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(
     before = ran.query(
         "select * exclude (mlflow_run_id, model_version, model_uri, contest) from models.churn_model"
     )
-    told = ran.query("select * exclude (seconds, model_version) from marts.churn_contest order by all")
+    stored = ran.query("select * exclude (seconds, model_version) from marts.churn_contest order by all")
     champion = tracking_of(ran.settings).champion("models.churn_model")
     first = str((before.as_of.min() - pd.Timedelta(days=7)).date())
     result = ran.materialize(MODELS, first, "models.churn_model")
     assert result.success
     assert tracking_of(ran.settings).champion("models.churn_model") == champion
-    passed, said = values(result, "champion_gate")
-    assert passed and "a backfill of the past moves no champion" in said
+    passed, description = values(result, "champion_gate")
+    assert passed and "a backfill of the past moves no champion" in description
     after = ran.query(
         "select * exclude (mlflow_run_id, model_version, model_uri, contest) from models.churn_model"
     )
@@ -134,7 +138,7 @@ def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(
         after[columns].sort_values("as_of", ignore_index=True),
     )
     again = ran.query("select * exclude (seconds, model_version) from marts.churn_contest order by all")
-    pd.testing.assert_frame_equal(told, again)
+    pd.testing.assert_frame_equal(stored, again)
 
 
 def test_a_column_that_knows_the_label_is_refused_and_scores_nobody(ran: Ran) -> None:
@@ -148,8 +152,8 @@ def test_a_column_that_knows_the_label_is_refused_and_scores_nobody(ran: Ran) ->
         middle = str((key - pd.Timedelta(days=21)).date())
         result = ran.materialize(MODELS, middle, "models.churn_model")
         assert result.success
-        passed, said = values(result, "no_suspected_leak")
-        assert not passed and "leak alone ranks the labels with an AUC of 1.000" in said
+        passed, description = values(result, "no_suspected_leak")
+        assert not passed and "leak alone ranks the labels with an AUC of 1.000" in description
         row = ran.query(
             f"select * from models.churn_model where as_of = '{key - pd.Timedelta(days=14)}'"
         ).iloc[0]
@@ -171,8 +175,8 @@ def test_a_young_shop_says_what_is_missing_and_keeps_what_there_is(ran: Ran) -> 
     early = str((pd.Timestamp(young) + pd.Timedelta(weeks=8)).date())
     result = ran.materialize(MODELS, early, "models.churn_model")
     assert result.success
-    passed, said = values(result, "contest_was_held")
-    assert not passed and "mature training snapshots, 2 are needed" in said
+    passed, description = values(result, "contest_was_held")
+    assert not passed and "mature training snapshots, 2 are needed" in description
     row = ran.query("select * from models.churn_model order by as_of").iloc[0]
     assert row.model_version is None or pd.isna(row.model_version)
     ran.execute("delete from models.churn_model where model_version is null")
@@ -195,20 +199,20 @@ def test_missing_snapshots_and_an_unknown_champion_are_named_and_scores_stay(ran
     # A version that MLflow has and the table has not: as after somebody else's training.
     ran.execute(f"update models.churn_model set model_version = '99' where model_version = '{champion}'")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
-    said = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and f"champion of models.churn_model is version {champion}" in said
+    message = str(failed.failure_data_for_node("marts__churn_scores"))
+    assert not failed.success and f"champion of models.churn_model is version {champion}" in message
     client.delete_registered_model_alias("models.churn_model", "champion")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
-    said = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and "version 99 of models.churn_model is not in MLflow's store" in said
+    message = str(failed.failure_data_for_node("marts__churn_scores"))
+    assert not failed.success and "version 99 of models.churn_model is not in MLflow's store" in message
     ran.execute(f"update models.churn_model set model_version = '{champion}' where model_version = '99'")
     client.set_registered_model_alias("models.churn_model", "champion", champion)
     lost = str((newest - pd.Timedelta(weeks=8)).date())
     moved = f"timestamp '{lost}' - interval 1 day"
     ran.execute(f"update core.customer_features set as_of = {moved} where as_of = '{lost}'")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
-    said = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and "core.customer_features lacks 1 of the" in said
+    message = str(failed.failure_data_for_node("marts__churn_scores"))
+    assert not failed.success and "core.customer_features lacks 1 of the" in message
     ran.execute(f"update core.customer_features set as_of = '{lost}' where as_of = {moved}")
     pd.testing.assert_frame_equal(before, ran.query("select * from marts.churn_scores order by all"))
 
@@ -230,7 +234,7 @@ def test_a_file_with_a_foreign_type_is_not_loaded(ran: Ran) -> None:
         tracking_of(ran.settings).sklearn_model("models.churn_model", version, ["numpy.dtype"])
 
 
-def test_drift_is_told_for_every_scored_snapshot(ran: Ran) -> None:
+def test_every_scored_snapshot_has_drift(ran: Ran) -> None:
     drift = ran.query("select * from marts.feature_drift")
     scores = ran.query("select distinct as_of, model_version from marts.churn_scores")
     assert set(drift.as_of) == set(scores.as_of)

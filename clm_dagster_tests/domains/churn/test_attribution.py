@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from clm_dagster.domains.churn import rhythm
 from clm_dagster.domains.churn.attribution import Tree, attribute, boosted_trees, single_tree, tree_parts
-from clm_dagster.domains.churn.candidates import LogOddsMean, candidates, fitted, log_odds
+from clm_dagster.domains.churn.candidates import LogOddsMean, candidates, fit_candidate, log_odds
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
+from clm_dagster.domains.churn.purchase_model import fit
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def test_a_tree_of_too_many_splits_is_refused(rows: tuple[Floats, Floats]) -> No
         tree_parts(boosted_trees(model), x)
 
 
-def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple) -> None:
+def test_parts_of_every_exact_candidate_add_up_to_its_log_odds(simulated: tuple) -> None:
     features, labels, plan = simulated
     day = pd.Timestamp(plan.split.training[-1])
     frame = by_snapshot(features, 365)[plan.split.training[-1]]
@@ -99,12 +99,14 @@ def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple
         .churned.reindex(frame.customer_id)
         .to_numpy(float)
     )
-    x = derive(frame, rhythm.fit(frame), 60)
+    x = derive(frame, fit(frame), 60)
     assert list(x.columns) == list(FEATURES)
     models = {
-        entry.name: fitted(entry, list(FEATURES), entry.search[0], x, y, np.zeros(len(x), dtype=int))
-        for entry in candidates()
-        if entry.exact
+        candidate.name: fit_candidate(
+            candidate, list(FEATURES), candidate.search[0], x, y, np.zeros(len(x), dtype=int)
+        )
+        for candidate in candidates()
+        if candidate.exact
     }
     assert {"logistic", "naive_bayes", "tree", "boosting", "bgnbd"} <= set(models)
     models["mean"] = LogOddsMean([models["logistic"], models["boosting"], models["bgnbd"]])
@@ -115,7 +117,10 @@ def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple
             base + parts.to_numpy().sum(axis=1), log_odds(model, x), atol=1e-9, err_msg=name
         )
         p = model.predict_proba(x)[:, 1]
-        if name not in ("tree", "naive_bayes"):  # what they say is kept off 0 and 1, or rounded there
+        if name not in (
+            "tree",
+            "naive_bayes",
+        ):  # their probabilities are clipped away from 0 and 1, or rounded there
             np.testing.assert_allclose(1 / (1 + np.exp(-log_odds(model, x))), p, atol=1e-9, err_msg=name)
     base, parts = attribute(models["logistic"], x, x)
     assert parts.mean().abs().max() < 1e-9  # linear parts are measured from the mean of the background
@@ -124,9 +129,9 @@ def test_parts_of_every_exact_contestant_add_up_to_its_log_odds(simulated: tuple
 def test_what_has_no_exact_decomposition_is_refused(simulated: tuple) -> None:
     features, _, plan = simulated
     frame = by_snapshot(features, 365)[plan.split.test]
-    x = derive(frame, rhythm.fit(frame), 60)
-    forest = next(entry for entry in candidates() if entry.name == "forest")
-    model = fitted(
+    x = derive(frame, fit(frame), 60)
+    forest = next(candidate for candidate in candidates() if candidate.name == "forest")
+    model = fit_candidate(
         forest, list(FEATURES), {}, x, (frame.order_days > 1).to_numpy(float), np.zeros(len(x), dtype=int)
     )
     with pytest.raises(TypeError, match="RandomForestClassifier has no exact decomposition"):

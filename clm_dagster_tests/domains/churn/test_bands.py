@@ -1,4 +1,4 @@
-"""Risk bands: those that ship are sound, and each way to spoil them is named."""
+"""Risk bands: the shipped ones are valid, and every kind of invalid band is reported."""
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ def bands() -> pd.DataFrame:
     return pd.read_csv(PROJECT_DIR / "dbt_like_sql" / "seeds" / "risk_bands.csv")
 
 
-def test_the_bands_that_ship_are_sound(bands: pd.DataFrame) -> None:
+def test_the_shipped_bands_are_valid(bands: pd.DataFrame) -> None:
     assert risk_band_problems(bands) == []
-    said = band_of(np.array([0.0, 0.2999, 0.3, 0.6, 0.79, 0.8, 1.0]), bands)
-    assert said.tolist() == ["low", "low", "medium", "high", "high", "very_high", "very_high"]
+    found = band_of(np.array([0.0, 0.2999, 0.3, 0.6, 0.79, 0.8, 1.0]), bands)
+    assert found.tolist() == ["low", "low", "medium", "high", "high", "very_high", "very_high"]
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ def test_the_bands_that_ship_are_sound(bands: pd.DataFrame) -> None:
         (3, np.nan, "lacks its risk_band or its from_probability"),
     ],
 )
-def test_spoiled_bands_are_refused(row: int, value: float, words: str, bands: pd.DataFrame) -> None:
+def test_invalid_bands_are_reported(row: int, value: float, words: str, bands: pd.DataFrame) -> None:
     bands.loc[row, "from_probability"] = value
     assert words in "; ".join(risk_band_problems(bands))
 
 
-def test_a_name_stands_once(bands: pd.DataFrame) -> None:
-    assert "the band 'low' stands twice" in risk_band_problems(bands.assign(risk_band="low"))[0]
+def test_a_name_is_unique(bands: pd.DataFrame) -> None:
+    assert "the band 'low' appears more than once" in risk_band_problems(bands.assign(risk_band="low"))[0]

@@ -1,4 +1,4 @@
-"""Drift and groups, against figures computed apart."""
+"""Drift and fairness, against figures computed independently."""
 
 import numpy as np
 import pandas as pd
@@ -24,18 +24,18 @@ def scored() -> pd.DataFrame:
     )
 
 
-def test_what_moved_is_named_first_and_judged() -> None:
+def test_the_largest_drift_comes_first_with_its_status() -> None:
     rng = np.random.default_rng(0)
-    trained = pd.DataFrame(
+    training = pd.DataFrame(
         {"a": rng.normal(size=5000), "b": rng.normal(size=5000), "c": rng.choice(["x", "y"], 5000)}
     )
-    later = trained.assign(a=trained.a + 1, b=trained.b.where(rng.random(5000) > 0.04))
-    table = feature_drift(trained, trained, later, warn=0.1, fail=0.5).set_index("feature")
+    later = training.assign(a=training.a + 1, b=training.b.where(rng.random(5000) > 0.04))
+    table = feature_drift(training, training, later, warn=0.1, fail=0.5).set_index("feature")
     assert table.index[0] == "a" and table.status.to_dict() == {"a": "fail", "b": "warn", "c": "ok"}
     assert table.loc["b", "missing_change"] == pytest.approx(0.04, abs=0.01)
     assert table.loc["c", "population_stability"] == pytest.approx(0, abs=1e-9)
-    # What had moved as far when the model proved itself is no news.
-    again = feature_drift(trained, later, later, warn=0.1, fail=0.5).set_index("feature")
+    # The same drift at the test does not count again.
+    again = feature_drift(training, later, later, warn=0.1, fail=0.5).set_index("feature")
     assert set(again.status) == {"ok"} and again.loc["a", "population_stability"] > 0.5
     assert again.population_stability.to_dict() == again.population_stability_at_test.to_dict()
 
@@ -48,7 +48,7 @@ def test_groups_have_sizes_metrics_and_intervals(scored: pd.DataFrame) -> None:
     # One group's probabilities are all too low.
     frame["churn_probability"] -= np.where(frame.country == "DE", 0.2, 0) * frame.churn_probability
     table = fairness(frame, ["country", "gender", "age_band"]).set_index("group")
-    assert set(table.attribute) == {"country"}  # the shop knows no gender and no age
+    assert set(table.attribute) == {"country"}  # the shop has no gender and no age
     assert table.customers.to_dict() == frame.country.fillna("unknown").value_counts().to_dict()
     german = frame[frame.country == "DE"]
     assert table.loc["DE", "roc_auc"] == pytest.approx(
@@ -57,7 +57,7 @@ def test_groups_have_sizes_metrics_and_intervals(scored: pd.DataFrame) -> None:
     assert table.loc["DE", "calibration_gap_high"] < 0
     unknown = table.loc["unknown"]
     assert unknown.calibration_gap_low < 0 < unknown.calibration_gap_high
-    assert np.isnan(table.loc["LU", "roc_auc"])  # 20 customers: too few to say
+    assert np.isnan(table.loc["LU", "roc_auc"])  # 20 customers are too few
 
 
 def test_age_bands() -> None:

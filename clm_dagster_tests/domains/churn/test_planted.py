@@ -21,7 +21,7 @@ HORIZON, TEST_DAY = 40, 158
 
 @pytest.mark.slow
 def test_probabilities_hold_against_the_planted_ones(stationary: Shop) -> None:
-    """In the stationary world who is alive orders as a Poisson process of a known rate, who has left never does."""
+    """In the stationary world active customers order as a Poisson process of a known rate; churned ones never order."""
     planted = stationary.parameters
     start, test = planted.start, planted.start + timedelta(days=TEST_DAY)
     purchases = stationary.query(
@@ -30,24 +30,32 @@ def test_probabilities_hold_against_the_planted_ones(stationary: Shop) -> None:
     )
     loaded = Loaded.load(purchases, start, start + timedelta(days=planted.days), HORIZON)
     settings = EvaluationSettings(horizon_days=HORIZON, snapshots=4, validations=1)
-    features, labels, plan = loaded.contest(test, start, settings)
-    few = [e for e in candidates() if e.name in ("recency", "bgnbd", "logistic", "boosting")]
+    features, labels, plan = loaded.evaluation(test, start, settings)
+    few = [
+        candidate
+        for candidate in candidates()
+        if candidate.name in ("recency", "bgnbd", "logistic", "boosting")
+    ]
     result = evaluate_candidates(features, labels, plan, settings, few)
-    told = result.test_probabilities.set_index("customer_id")
+    scored = result.test_probabilities.set_index("customer_id")
 
-    truth = stationary.truth("customers").set_index("customer_id").loc[told.index]
+    truth = stationary.truth("customers").set_index("customer_id").loc[scored.index]
     alive = truth["dropped_out_at"].isna() | (truth["dropped_out_at"] > TEST_DAY)
     true = np.where(alive, np.exp(-truth["purchase_rate"] * HORIZON), 1.0)
-    said = told[result.winner].to_numpy()
-    tenths = pd.Series(true - said).groupby(pd.qcut(said, 10, labels=False, duplicates="drop")).mean()
-    assert abs((true - said).mean()) < 0.02
+    probabilities = scored[result.winner].to_numpy()
+    tenths = (
+        pd.Series(true - probabilities)
+        .groupby(pd.qcut(probabilities, 10, labels=False, duplicates="drop"))
+        .mean()
+    )
+    assert abs((true - probabilities).mean()) < 0.02
     assert tenths.abs().max() < 0.05
 
-    # Nobody sees who is alive: the best that can be had knows the planted parameters, and not the customer.
+    # Whether a customer is alive cannot be observed. The best possible model knows only the planted parameters.
     oracle = BGNBD(
         unit=Unit.DAY, r=planted.rate_shape, alpha=planted.rate_days, a=planted.dropout_a, b=planted.dropout_b
     )
-    best = oracle.probability_of_no_purchase(histories(result.given.frames[plan.split.test]), days(HORIZON))
-    churned = told["churned"].to_numpy()
-    assert roc_auc_score(churned, said) > roc_auc_score(churned, best) - 0.005
-    assert roc_auc_score(churned, true) > roc_auc_score(churned, said)
+    best = oracle.probability_of_no_purchase(histories(result.inputs.frames[plan.split.test]), days(HORIZON))
+    churned = scored["churned"].to_numpy()
+    assert roc_auc_score(churned, probabilities) > roc_auc_score(churned, best) - 0.005
+    assert roc_auc_score(churned, true) > roc_auc_score(churned, probabilities)

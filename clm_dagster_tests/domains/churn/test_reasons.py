@@ -1,4 +1,4 @@
-"""Reasons say the strongest topics, in words that hold the customer's value and the shop's."""
+"""Reasons name the strongest topics, with the customer's value and the shop's."""
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,14 @@ def x() -> pd.DataFrame:
     """Three customers; the middle one is the shop's median."""
     frame = pd.DataFrame({name: [1.0, 2.0, 3.0] for name in FEATURES if name != "country"})
     return frame.assign(
-        country=["DE", "FR", "DE"], recency_days=[74.0, 31.0, 3.0], mean_gap_days=[31.0, np.nan, 20.0],
-        orders_365d=[1.0, 4.0, 12.0], net_revenue_365d=[1234.4, 99.6, -20.0], rhythm=[0.0, -1.0, 1.0],
+        country=["DE", "FR", "DE"],
+        recency_days=[74.0, 31.0, 3.0],
+        mean_gap_days=[31.0, np.nan, 20.0],
+        orders_365d=[1.0, 4.0, 12.0],
+        net_revenue_365d=[1234.4, 99.6, -20.0],
+        rhythm=[0.0, -1.0, 1.0],
         return_rate=[0.0, 0.126, 0.5],
-    )[list(FEATURES)]  # fmt: skip
+    )[list(FEATURES)]
 
 
 def test_the_strongest_topics_come_first_with_their_direction(x: pd.DataFrame) -> None:
@@ -24,23 +28,26 @@ def test_the_strongest_topics_come_first_with_their_direction(x: pd.DataFrame) -
     parts.loc[0, ["recency_days", "recency_by_gap"]] = [0.5, 0.4]  # one topic: .9
     parts.loc[0, "orders_365d"] = 0.6
     parts.loc[0, "net_revenue_365d"] = -0.7
-    said = strongest_reasons(x, parts, 90, 3)
-    assert said.loc[0].to_list() == [
-        "raises risk: no order for 74 days (shop 31); usual gap 31", pytest.approx(0.9),
-        "lowers risk: net revenue of 1,234 in the last 365 days (shop 100)", pytest.approx(-0.7),
-        "raises risk: orders in the last 365 days: 1 (shop 4)", pytest.approx(0.6),
-    ]  # fmt: skip
-    assert said.loc[1].isna().all()  # nothing sets the middle customer apart
+    reasons = strongest_reasons(x, parts, 90, 3)
+    assert reasons.loc[0].to_list() == [
+        "raises risk: no order for 74 days (shop 31); usual gap 31",
+        pytest.approx(0.9),
+        "lowers risk: net revenue of 1,234 in the last 365 days (shop 100)",
+        pytest.approx(-0.7),
+        "raises risk: orders in the last 365 days: 1 (shop 4)",
+        pytest.approx(0.6),
+    ]
+    assert reasons.loc[1].isna().all()  # the median customer has no reason
 
 
-def test_effects_are_measured_from_the_shops_middle(x: pd.DataFrame) -> None:
+def test_effects_are_measured_from_the_shops_median(x: pd.DataFrame) -> None:
     parts = pd.DataFrame(0.0, index=x.index, columns=list(FEATURES)).assign(recency_days=[1.0, 0.4, 0.1])
-    said = strongest_reasons(x, parts, 90, 1)
-    assert said.reason_1_effect.round(6).fillna(0).to_list() == [0.6, 0.0, -0.3]
-    assert said.reason_1[2].startswith("lowers risk: no order for 3 days (shop 31); usual gap 20")
+    reasons = strongest_reasons(x, parts, 90, 1)
+    assert reasons.reason_1_effect.round(6).fillna(0).to_list() == [0.6, 0.0, -0.3]
+    assert reasons.reason_1[2].startswith("lowers risk: no order for 3 days (shop 31); usual gap 20")
 
 
-def test_every_topic_has_words_for_whatever_columns_a_model_has(x: pd.DataFrame) -> None:
+def test_every_topic_has_a_sentence_for_any_columns_of_a_model(x: pd.DataFrame) -> None:
     assert set(WORDS) == set(TOPICS)
     for topic, columns in TOPICS.items():
         whole = WORDS[topic](x, 90)
@@ -49,7 +56,7 @@ def test_every_topic_has_words_for_whatever_columns_a_model_has(x: pd.DataFrame)
             assert WORDS[topic](x[[column]], 90).notna().all(), column
 
 
-def test_words_of_what_is_not_known(x: pd.DataFrame) -> None:
+def test_sentences_for_missing_values(x: pd.DataFrame) -> None:
     assert WORDS["recency"](x, 90)[1] == (
         "no order for 31 days (shop 31); one order day only, the shop's usual gap is 26"
     )

@@ -1,4 +1,4 @@
-"""A model as one estimator: taken apart and put together it says the same, through a file that runs no code."""
+"""The model as one estimator: a file without code gives back a model with the same scores."""
 
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,16 @@ def test_a_file_gives_back_the_model(
 ) -> None:
     features, labels, plan = simulated
     members = {"blend": ("logistic", "boosting", "bgnbd")}.get(name, (name,))
-    entries: list[Candidate] = [entry for entry in candidates() if entry.name in members]
-    result = evaluate_candidates(features, labels, plan, SETTINGS, entries)
+    chosen: list[Candidate] = [candidate for candidate in candidates() if candidate.name in members]
+    result = evaluate_candidates(features, labels, plan, SETTINGS, chosen)
     model: Any = result.model
     skops.io.dump(pack(model), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=list(TRUSTED))
     back = unpack(loaded)
-    frame = result.given.frames[plan.split.test]
+    frame = result.inputs.frames[plan.split.test]
     pd.testing.assert_frame_equal(back.scores(frame, 0.4), model.scores(frame, 0.4))
-    said = loaded.predict(example(frame, len(frame)))["churn_probability"]
-    np.testing.assert_allclose(said, model.probabilities(frame), rtol=1e-12)
+    probabilities = loaded.predict(example(frame, len(frame)))["churn_probability"]
+    np.testing.assert_allclose(probabilities, model.probabilities(frame), rtol=1e-12)
     assert (back.trained_as_of, back.tested_as_of) == (model.trained_as_of, model.tested_as_of)
 
 

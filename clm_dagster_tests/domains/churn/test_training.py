@@ -1,4 +1,4 @@
-"""What a training of churn depends on: its version follows every definition that an evaluation executes."""
+"""The code version of a churn training covers every definition that an evaluation executes."""
 
 from dataclasses import replace
 
@@ -21,14 +21,14 @@ def test_the_version_follows_every_definition_that_an_evaluation_and_its_scores_
     simulated: tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan], project: Project, settings: Settings
 ) -> None:
     features, labels, plan = simulated
-    entries = [entry for entry in candidates() if entry.name in SIMPLE]
+    chosen = [candidate for candidate in candidates() if candidate.name in SIMPLE]
     with executed() as found:
-        result = evaluate_candidates(features, labels, plan, SETTINGS, entries)
+        result = evaluate_candidates(features, labels, plan, SETTINGS, chosen)
         result.verdict(SETTINGS)
     trained, scored, _ = churn_tables(project, settings)
     assert len(found) > 50
     assert found - closure(trained.code) == set()
-    frame = result.given.frames[plan.split.test]
+    frame = result.inputs.frames[plan.split.test]
     with executed() as found:
         result.model.scores(frame, 0.5)
     assert found - closure(scored.code) == set()
