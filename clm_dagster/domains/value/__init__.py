@@ -1,1 +1,1 @@
-"""What each customer will spend in the days after as_of: an amount, an interval, a tier, all checked later."""
+"""Customer value: what each customer will spend within the horizon, as an amount, an interval and a tier."""

@@ -1,4 +1,7 @@
-"""Charts of customer value over time: expected against actual, tenths, segments."""
+"""Charts of customer value assets: expected against actual revenue over time, by tenths and by segment.
+
+Belongs here: charts in asset metadata. Does not belong here: plots of an evaluation (`mlflow_plots`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ _SHOWN = 6
 
 
 def tracking_chart(connection: Connection) -> str | None:
-    """Cumulative revenue by week after as_of, expected and actual, for snapshots spread over those scored."""
+    """Draw cumulative expected and actual revenue by week after as_of, for a selection of scored snapshots."""
     frame = connection.frame(
         """
         select as_of, week, expected_revenue, actual_revenue::double as actual_revenue from marts.value_tracking
@@ -42,13 +45,13 @@ def tracking_chart(connection: Connection) -> str | None:
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_xlabel("weeks after as_of", fontsize=8, color=INK)
         figure.axes[0].legend(frameon=False, fontsize=8)
-        figure.axes[0].set_ylabel("revenue so far", fontsize=9, color=INK)
+        figure.axes[0].set_ylabel("cumulative revenue", fontsize=9, color=INK)
 
     return figure_markdown(draw, "expected against actual revenue", width=2.2 * len(chosen) + 1, height=3.2)
 
 
 def decile_chart(connection: Connection) -> str | None:
-    """Expected and actual revenue by tenths, at the newest snapshot whose horizon is over."""
+    """Draw expected and actual revenue by tenths, at the newest snapshot whose horizon has ended."""
     frame = connection.frame(
         """
         select as_of, decile, expected_revenue, actual_revenue from marts.value_deciles
@@ -60,17 +63,17 @@ def decile_chart(connection: Connection) -> str | None:
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        axes.bar(frame["decile"] - 0.2, frame["actual_revenue"], 0.4, color=PALE, label="came")
+        axes.bar(frame["decile"] - 0.2, frame["actual_revenue"], 0.4, color=PALE, label="actual")
         axes.bar(frame["decile"] + 0.2, frame["expected_revenue"], 0.4, color=ACCENT, label="expected")
         axes.legend(frameon=False, fontsize=8)
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        style(axes, f"Revenue by tenths of the expectation, {frame['as_of'].iloc[0]:%Y-%m-%d}")
+        style(axes, f"Revenue by tenths of expected revenue, {frame['as_of'].iloc[0]:%Y-%m-%d}")
 
     return figure_markdown(draw, "revenue by tenths", width=7, height=3.2)
 
 
 def segment_value_chart(connection: Connection) -> str | None:
-    """Expected revenue of each segment at the newest snapshot, and customers."""
+    """Draw expected revenue and number of customers of each segment at the newest snapshot."""
     frame = connection.frame(
         """
         select as_of, segment, customers, expected_revenue, expected_share from marts.value_by_segment

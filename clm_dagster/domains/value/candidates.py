@@ -1,16 +1,17 @@
-"""Who takes part in the value contest, and what a fitted one is made of.
+"""The candidate models of customer value, and the predictor that a fitted candidate becomes.
 
-Belongs here: one entry for each candidate, with its smallest useful search. Does not: judging (`model`).
+Belongs here: one definition for each candidate, with a small parameter search. Does not belong here: the evaluation
+(`evaluate`).
 
-Learned candidates predict a ratio: what a customer spends over what BG/NBD and Gamma-Gamma expect of him (and a
-floor). Trees cannot say more than they have seen, and a ratio lets them speak of wholesalers whom no leaf
-holds: on Online Retail II this alone took boosting on the square root from a MAE of 239 to 219 (June 2011) and
-from 392 to 378 (September 2011). Weights are the expectations, so that errors count in money.
+Learned candidates predict a ratio: the customer's spend divided by the expectation of BG/NBD and Gamma-Gamma (plus a
+floor). Trees cannot predict beyond the training range. A ratio lets them predict for wholesalers who spend more than
+any leaf contains. On Online Retail II this alone reduced the MAE of boosting on the square root from 239 to 219 (June
+2011) and from 392 to 378 (September 2011). The expectations are the sample weights, so that errors count in money.
 
-The outlier rule of targets: a ratio above the `TARGET_QUANTILE` of the training rows above 0 counts as that much.
-A wholesaler who is known to be one has ratios like everybody's; a single huge order out of the blue is cut.
-Online Retail II's order of 74,215 pieces (customer 12346, January 2011), in the labels or not, moves the value of one
-other customer in a hundred by 18% or more with the rule, by 301% or more without it (`boosting_ratio`, June 2011).
+Outlier rule of targets: ratios are capped at the `TARGET_QUANTILE` of the positive ratios of the training rows. A known
+wholesaler has normal ratios; a single unexpected huge order is capped. Consider Online Retail II's order of 74,215
+pieces (customer 12346, January 2011), with it and without it in the labels: for one other customer in a hundred the
+value changes by 18% or more with the rule, by 301% or more without it (`boosting_ratio`, June 2011).
 """
 
 import warnings
@@ -29,8 +30,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clm_dagster.domains.value.expectation import winsor_limit
 from clm_dagster.domains.value.features import Snapshot, last_period, past_rate, past_year
+from clm_dagster.domains.value.purchase_model import winsor_limit
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -38,15 +39,17 @@ Kind = Literal["past_rate", "past_year", "last_period", "btyd", "ratio", "amount
 
 SEED = 20111209
 TARGET_QUANTILE = 0.995
-RULES: tuple[Kind, ...] = ("past_rate", "past_year", "last_period", "btyd")
+# Kinds that need no fit: the naive baselines, and BG/NBD with Gamma-Gamma as it stands.
+FORMULAS: tuple[Kind, ...] = ("past_rate", "past_year", "last_period", "btyd")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One entry.
+    """A candidate: its target, its estimators and its parameter search.
 
-    ratio: predicts (revenue / expectation) ** power, amount: revenue ** power, two_part: whether anything is spent,
-    and the logarithm of the ratio where it is. power: 1/2 is the square root, whose mean cares less for the largest.
+    kind: `ratio` predicts (revenue / expectation) ** power, `amount` predicts revenue ** power, `two_part` predicts the
+    probability of any spend and the logarithm of the ratio if there is any. power: 1/2 is the square root, whose mean
+    is less sensitive to the largest values.
     """
 
     name: str
@@ -58,9 +61,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fitted candidate: expected revenue of each customer of a snapshot, at BG/NBD's pace and no season.
+    """A fitted candidate. It predicts the revenue of each customer at BG/NBD's constant purchase rate, without season.
 
-    members and scales: of a mean, those it is made of and what each is multiplied with before.
+    members, scales: of a mean, the averaged predictors and the factor applied to each.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Predictor:
     scales: tuple[float, ...] = ()
 
     def predict(self, snapshot: Snapshot) -> Floats:
-        """Money, shape (n,), never below 0 and never missing."""
+        """Return expected revenue in money, shape (n,), never below 0 and never missing."""
         frame = snapshot.frame
         match self.kind:
             case "past_rate":
@@ -84,8 +87,8 @@ class Predictor:
             case "btyd":
                 return snapshot.expectation.revenue
             case "mean":
-                # In square roots: between the geometric and the plain mean, so that no member's few huge
-                # amounts decide alone.
+                # Average square roots: this lies between the geometric and the arithmetic mean, so that a few
+                # huge amounts of one member do not dominate.
                 roots = [
                     np.sqrt(scale * member.predict(snapshot))
                     for member, scale in zip(self.members, self.scales, strict=True)
@@ -95,8 +98,8 @@ class Predictor:
                 buys, amount = self.estimators
                 share = buys.predict_proba(snapshot.x.to_numpy())[:, 1]
                 return share * np.exp(amount.predict(snapshot.x.to_numpy())) * snapshot.base
-        said = np.maximum(self.estimators[0].predict(snapshot.x.to_numpy()), 0) ** (1 / self.power)
-        return said * (snapshot.base if self.kind == "ratio" else 1.0)
+        prediction = np.maximum(self.estimators[0].predict(snapshot.x.to_numpy()), 0) ** (1 / self.power)
+        return prediction * (snapshot.base if self.kind == "ratio" else 1.0)
 
 
 def _boosting(**changes: Any) -> HistGradientBoostingRegressor:
@@ -104,9 +107,14 @@ def _boosting(**changes: Any) -> HistGradientBoostingRegressor:
 
 
 BOOSTING: dict[str, Any] = {
-    "learning_rate": 0.08, "max_iter": 120, "max_leaf_nodes": 7, "min_samples_leaf": 100,
-    "l2_regularization": 5.0, "early_stopping": False, "random_state": SEED,
-}  # fmt: skip
+    "learning_rate": 0.08,
+    "max_iter": 120,
+    "max_leaf_nodes": 7,
+    "min_samples_leaf": 100,
+    "l2_regularization": 5.0,
+    "early_stopping": False,
+    "random_state": SEED,
+}
 LEAVES = tuple({"max_leaf_nodes": leaves} for leaves in (4, 7))
 
 
@@ -116,14 +124,20 @@ def _scaled(model: Any) -> Pipeline:
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """All of them, the dumb rules first."""
+    """Return all candidates, the naive baselines first."""
     network = MLPRegressor(
-        hidden_layer_sizes=(16,), alpha=1.0, learning_rate_init=0.005, max_iter=30, batch_size=512, tol=0.0,
-        n_iter_no_change=40, random_state=SEED,
-    )  # fmt: skip
+        hidden_layer_sizes=(16,),
+        alpha=1.0,
+        learning_rate_init=0.005,
+        max_iter=30,
+        batch_size=512,
+        tol=0.0,
+        n_iter_no_change=40,
+        random_state=SEED,
+    )
     classifier = HistGradientBoostingClassifier(**BOOSTING)
     return (
-        *(Candidate(rule, rule) for rule in RULES),
+        *(Candidate(kind, kind) for kind in FORMULAS),
         Candidate("boosting_sqrt", "amount", 0.5, (_boosting(),)),
         Candidate("boosting_ratio", "ratio", 0.7, (_boosting(),), LEAVES),
         Candidate(
@@ -135,7 +149,7 @@ def candidates() -> tuple[Candidate, ...]:
     )
 
 
-# Means in square roots, each member put at one level before.
+# Means of square roots, each member scaled to one level first.
 BLENDS: dict[str, tuple[str, ...]] = {
     "blend_btyd_sqrt": ("btyd", "boosting_sqrt"),
     "blend_btyd_ratio": ("btyd", "boosting_ratio"),
@@ -146,7 +160,7 @@ BLENDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Training:
-    """Rows of several snapshots to fit on: the matrix, the base and the revenue at BG/NBD's level."""
+    """Training rows of several snapshots: feature matrix, base, and revenue divided by the snapshot's level."""
 
     x: NDArray[np.float64]
     base: Floats
@@ -156,7 +170,7 @@ class Training:
     def of(
         cls, snapshots: Sequence[Snapshot], revenues: Sequence[Floats], levels: Sequence[float]
     ) -> "Training":
-        """levels: what each snapshot's revenue is divided by, so that no model learns the season by accident."""
+        """Join snapshots. Dividing revenue by the level keeps a model from learning the season by accident."""
         return cls(
             np.concatenate([snapshot.x.to_numpy(dtype=float) for snapshot in snapshots]),
             np.concatenate([snapshot.base for snapshot in snapshots]),
@@ -165,21 +179,23 @@ class Training:
 
     @property
     def ratio(self) -> Floats:
-        """Revenue over base, cut at the limit of the outlier rule, shape (n,)."""
+        """Return revenue over base, capped by the outlier rule, shape (n,)."""
         ratio = self.revenue / self.base
         return np.minimum(ratio, winsor_limit(ratio, TARGET_QUANTILE))
 
 
-def fitted(candidate: Candidate, parameters: Parameters, rows: Training, horizon_days: int) -> Predictor:
-    """Fit one candidate; a rule has nothing to fit."""
-    plain = Predictor(candidate.name, candidate.kind, horizon_days, candidate.power)
-    if candidate.kind in RULES:
-        return plain
+def fit_candidate(
+    candidate: Candidate, parameters: Parameters, rows: Training, horizon_days: int
+) -> Predictor:
+    """Fit one candidate. A formula needs no fit."""
+    unfitted = Predictor(candidate.name, candidate.kind, horizon_days, candidate.power)
+    if candidate.kind in FORMULAS:
+        return unfitted
     ratio = rows.ratio
     models = [clone(model) for model in candidate.estimators]
     models[0].set_params(**parameters)
     with warnings.catch_warnings():
-        # Stopped early is no fault: what a candidate is worth is seen on validation.
+        # Early stopping is intended; validation shows how good the candidate is.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if candidate.kind == "two_part":
             spends = ratio > 0
@@ -190,9 +206,9 @@ def fitted(candidate: Candidate, parameters: Parameters, rows: Training, horizon
         else:
             prefix = "model__" if isinstance(models[0], Pipeline) else ""
             models[0].fit(rows.x, ratio**candidate.power, **{f"{prefix}sample_weight": rows.base})
-    return replace(plain, estimators=tuple(models))
+    return replace(unfitted, estimators=tuple(models))
 
 
-def mean_of(name: str, members: Sequence[Predictor], scales: Sequence[float]) -> Predictor:
-    """The mean in square roots of fitted candidates, each times its scale."""
+def mean_predictor(name: str, members: Sequence[Predictor], scales: Sequence[float]) -> Predictor:
+    """Return the mean of the square roots of predictors, each multiplied by its scale."""
     return Predictor(name, "mean", members[0].horizon_days, members=tuple(members), scales=tuple(scales))

@@ -1,4 +1,7 @@
-"""Results of the checks of what this domain's Python writes, in words."""
+"""Checks of the customer value tables that Python writes.
+
+Belongs here: check names, descriptions and results. Does not belong here: the champion rule (`gates`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,13 +18,13 @@ TRAINING = {LEVEL: f"The sum of the test's predictions is within {MOST_BIAS:.0%}
 
 
 def check_training(as_of: str, result: "EvaluationResult") -> list[dg.AssetCheckResult]:
-    """Return the results of the domain's own checks of a training."""
+    """Return the results of the checks of a training."""
     bias = result.results[result.winner].test["bias"]
     return [
         warn(
             LEVEL,
             abs(bias) <= MOST_BIAS,
-            f"{as_of}: predicted spend of all customers together is {bias:+.1%} off the actual sum; the level was "
+            f"{as_of}: the predicted spend of all customers differs from the actual sum by {bias:+.1%}; the level was "
             f"forecast by the method {result.level.method}",
         )
     ]

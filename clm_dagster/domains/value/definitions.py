@@ -1,6 +1,6 @@
-"""What Dagster sees of customer value.
+"""Dagster definitions of the customer value domain.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of tables and charts. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.value.asset_charts import decile_chart, segment_value_chart, tracking_chart
@@ -9,7 +9,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The trained model, what each customer will spend, and charts of how that turned out."""
+    """Return the tables (trained model, expected spend) and the charts of expected against actual spend."""
     return Domain(
         name="value",
         tables=value_tables(shop.project, shop.settings),

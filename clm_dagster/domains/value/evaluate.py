@@ -1,18 +1,22 @@
-"""The value contest of one test snapshot: frames and labels in, a judged model with intervals and tiers out.
+"""Evaluation of the value candidates on one test snapshot. It returns a tested model with intervals and tiers.
 
-Belongs here: the order of the contest, what is fitted on which snapshots, the model that comes out of it.
-Does not: who takes part (`candidates`), the level (`level`), Dagster, MLflow.
+Belongs here: the order of the steps, and which snapshots each step may use. Does not belong here: the candidates
+(`candidates`), the level (`level`), Dagster, MLflow.
 
     settings = EvaluationSettings(horizon_days=90)
     plan = evaluation_plan(date(2011, 9, 10), first_day=date(2009, 12, 1), settings=settings)
-    ...                                     # read the features at plan.snapshots, and all mature labels
+    ...                                     # read the features at plan.snapshots and all mature labels
     result = evaluate_candidates(features, labels, plan, settings)
     result.table, result.verdict(), result.model.scores(snapshot, level)
 
-The order, and what each step may see: candidates are fitted on the fit part, each snapshot's revenue divided by its
-own level, and searched on the validation snapshots, each put to its own level; there intervals, tiers and the
-winner are chosen. All are fitted again on the whole training part. The level at the test as_of is forecast from
-what was known then. The labels of the test snapshot come in last, to judge.
+Order of the steps:
+
+1. Divide the revenue of each training snapshot by its own level. Fit each parameter set on the fit snapshots and
+   compare them on the validation snapshots, each scaled to its own level. Choose the winner, the intervals and the
+   tiers there.
+2. Fit every candidate again on all training snapshots.
+3. Forecast the level at the test as_of from what was known then.
+4. Compute the test metrics. Only this step uses the labels of the test snapshot.
 """
 
 import time
@@ -32,15 +36,15 @@ from clm_dagster.domains.value.candidates import (
     Predictor,
     Training,
     candidates,
-    fitted,
-    mean_of,
+    fit_candidate,
+    mean_predictor,
 )
 from clm_dagster.domains.value.gates import BASELINES, judge_value
 from clm_dagster.domains.value.intervals import fit_intervals
-from clm_dagster.domains.value.level import LevelForecast, brought_to, capped_total, multiplier
-from clm_dagster.domains.value.metrics import catch, deciles, mae, value_metrics
+from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier, scaled_to_total
+from clm_dagster.domains.value.metrics import deciles, mae, revenue_capture, value_metrics
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
-from clm_dagster.domains.value.plan import EvaluationSettings, Prepared, prepare
+from clm_dagster.domains.value.plan import EvaluationInputs, EvaluationSettings, prepare
 from clm_dagster.domains.value.tiers import fit_tiers, judge_tiers
 from clm_dagster.statistics.evaluation import (
     Difference,
@@ -56,12 +60,12 @@ TIE = 0.1
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """One candidate's result. Metrics are `value_metrics`.
+    """The result of one candidate. Metrics are those of `value_metrics`.
 
-    validation: mean over the validation snapshots, each at its own level. before: on the test snapshot, as
-    predicted; at BG/NBD's pace for what is learned. test: at the forecast level, but the dumb rules as they are.
-    score: what the winner is chosen by (`validation_score`). mae_over and catch_over: differences to each naive
-    baseline on the test snapshot, the baseline put at the forecast level too.
+    score: the criterion of the winner (`validation_score`). validation: mean over the validation snapshots, each scaled
+    to its own level. unscaled: on the test snapshot as predicted, at a constant purchase rate for learned candidates.
+    test: scaled to the forecast level, except the naive baselines. mae_over, capture_over: differences to each naive
+    baseline on the test snapshot; for the MAE the baseline is scaled to the forecast level too.
     """
 
     name: str
@@ -69,19 +73,19 @@ class CandidateResult:
     seconds: float
     score: float
     validation: dict[str, float]
-    before: dict[str, float]
+    unscaled: dict[str, float]
     test: dict[str, float]
     mae_over: dict[str, Difference]
-    catch_over: dict[str, Difference]
+    capture_over: dict[str, Difference]
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All a contest found.
+    """The result of an evaluation.
 
-    amounts: customer_id, net_revenue and one column for each candidate, money, as judged. coverage: share of the
-    test's customers whose revenue lay within the interval, by tenths of the prediction too. tiers: `judge_tiers` on the
-    test snapshot.
+    amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
+    coverage: share of the test customers whose revenue lies within the interval. coverage_by_decile: the same by tenths
+    of the prediction. tiers: `judge_tiers` on the test snapshot.
     """
 
     split: TimeSplit
@@ -97,43 +101,54 @@ class EvaluationResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for each candidate, best validation score first."""
+        """Return one row for each candidate, best validation score first."""
         rows = [
-            {"contestant": s.name, "seconds": s.seconds, "score": s.score}
-            | {f"validation_{k}": v for k, v in s.validation.items()}
-            | {f"before_{k}": v for k, v in s.before.items()}
-            | {f"test_{k}": v for k, v in s.test.items()}
-            | {f"mae_over_{k}": str(v) for k, v in s.mae_over.items()}
-            | {f"catch_over_{k}": str(v) for k, v in s.catch_over.items()}
-            for s in self.results.values()
+            {"candidate": one.name, "seconds": one.seconds, "score": one.score}
+            | {f"validation_{k}": v for k, v in one.validation.items()}
+            | {f"unscaled_{k}": v for k, v in one.unscaled.items()}
+            | {f"test_{k}": v for k, v in one.test.items()}
+            | {f"mae_over_{k}": str(v) for k, v in one.mae_over.items()}
+            | {f"capture_over_{k}": str(v) for k, v in one.capture_over.items()}
+            for one in self.results.values()
         ]
-        return pd.DataFrame(rows).sort_values(["score", "contestant"], ignore_index=True)
+        return pd.DataFrame(rows).sort_values(["score", "candidate"], ignore_index=True)
 
     @property
     def deciles(self) -> pd.DataFrame:
-        """Predicted and actual revenue of the winner by tenths (`metrics.deciles`)."""
+        """Return predicted and actual revenue of the winner by tenths (`metrics.deciles`)."""
         return deciles(self.amounts["net_revenue"].to_numpy(), self.amounts[self.winner].to_numpy())
 
     def verdict(self, champion_amounts: Floats | None = None, is_newest: bool = True) -> Verdict:
-        """Whether the winner becomes champion. The present champion's amounts are of the same customers."""
-        best, worse = self.results[self.winner], None
+        """Return whether the winner becomes champion.
+
+        champion_amounts: predictions of the current champion for the customers of `amounts`, in their order; None if
+        there is no champion.
+        """
+        best, champion_mae = self.results[self.winner], None
         if champion_amounts is not None:
             both = {"winner": self.amounts[self.winner].to_numpy(), "champion": champion_amounts}
             actual = self.amounts["net_revenue"].to_numpy()
-            worse = paired_differences(actual, both, "champion", mae)["winner"]
-        return judge_value(self.winner, best.mae_over, best.catch_over, self.coverage,
-                           self.model.intervals.coverage, worse, is_newest)  # fmt: skip
+            champion_mae = paired_differences(actual, both, "champion", mae)["winner"]
+        return judge_value(
+            self.winner,
+            best.mae_over,
+            best.capture_over,
+            self.coverage,
+            self.model.intervals.coverage,
+            champion_mae,
+            is_newest,
+        )
 
 
 def validation_score(metrics: Mapping[str, float]) -> float:
-    """What the winner is chosen by, the lower the better: MAE * (1 + decile error) / (Spearman * catch).
+    """Return the criterion of the winner, lower is better: MAE * (1 + decile error) / (Spearman * revenue capture).
 
-    A product, so that one per cent counts alike in each, whatever its scale and whoever else takes part. The decile
-    error is there because MAE alone is won by amounts that are too small for all but the best: it asks for
-    the median, and most customers' median is 0.
+    In a product, a relative change of one per cent has the same weight in every factor, whatever its scale and the
+    other candidates. The decile error is included because the MAE alone favours amounts that are too small for all but
+    the top customers: it is minimal at the median, and the median of most customers is 0.
     """
-    worth = max(metrics["spearman"] * metrics["catch"], 1e-9)
-    return metrics["mae"] * (1 + metrics["decile_error"]) / worth
+    ranking = max(metrics["spearman"] * metrics["catch"], 1e-9)
+    return metrics["mae"] * (1 + metrics["decile_error"]) / ranking
 
 
 def evaluate_candidates(
@@ -141,169 +156,213 @@ def evaluate_candidates(
     labels: pd.DataFrame,
     plan: EvaluationPlan,
     settings: EvaluationSettings,
-    entries: Iterable[Candidate] | None = None,
+    selected: Iterable[Candidate] | None = None,
 ) -> EvaluationResult:
-    """Hold the contest of a plan.
+    """Evaluate candidates according to a plan.
 
-    features: rows of core.customer_features at every snapshot of the plan, any order of rows. labels: rows
-    of core.value_labels (as_of, customer_id, horizon_days, net_revenue, orders) at its training snapshots, its test,
-    and as many of its history as there are. entries: None for all; the dumb rules take part always. Same input,
-    same numbers.
+    features: rows of core.customer_features at every snapshot of the plan, in any order. labels: rows of
+    core.value_labels (as_of, customer_id, horizon_days, net_revenue, orders) at the training snapshots, the test
+    snapshot and the history of the plan, as far as they exist. selected: None for all candidates; the naive baselines
+    are always included. The same input gives the same numbers.
 
-    Raises EvaluationError for what makes a contest impossible; the message says what is missing.
+    Raise EvaluationError if no evaluation is possible; the message says what is missing.
     """
-    everybody = candidates()
-    asked = everybody if entries is None else tuple(entries)
-    rules = [entry for entry in everybody if entry.name in BASELINES and entry not in asked]
-    # One thread in each library: faster on a busy machine, and sums are added up in one order whatever it is.
+    known = candidates()
+    chosen = known if selected is None else tuple(selected)
+    baselines = [one for one in known if one.name in BASELINES and one not in chosen]
+    # One thread in each library: faster on a busy machine, and it fixes the order of summation on every machine.
     with threadpool_limits(limits=1):
-        return _hold(prepare(features, labels, plan, settings), plan, settings, [*rules, *asked])
+        return _evaluate(prepare(features, labels, plan, settings), plan, settings, [*baselines, *chosen])
 
 
-def _hold(
-    given: Prepared, plan: EvaluationPlan, settings: EvaluationSettings, entries: list[Candidate]
+def _evaluate(
+    inputs: EvaluationInputs, plan: EvaluationPlan, settings: EvaluationSettings, selected: list[Candidate]
 ) -> EvaluationResult:
     split = plan.split
-    own = {
-        day: capped_total(given.y[day], given.cap)
-        / capped_total(given.snapshots[day].expectation.revenue, given.cap)
+    actual_levels = {
+        day: capped_total(inputs.y[day], inputs.cap)
+        / capped_total(inputs.snapshots[day].expectation.revenue, inputs.cap)
         for day in split.training
     }
-    runs = [_run(entry, given, own, split) for entry in entries]
-    runs += _blends({run.predictor.name: run for run in runs}, given, split)
+    runs = [_validate(candidate, inputs, actual_levels, split) for candidate in selected]
+    runs += _blends({run.predictor.name: run for run in runs}, inputs, split)
     winner = _winner(runs)
-    history = [day for day in plan.history if day in given.levels.amounts]
-    level = given.levels.forecast(split.test, history)
-    order_level = given.order_levels.forecast(split.test, history)
-    return _judged(runs, winner, level, order_level, given, split, settings)
+    history = [day for day in plan.history if day in inputs.levels.amounts]
+    level = inputs.levels.forecast(split.test, history)
+    order_level = inputs.order_levels.forecast(split.test, history)
+    return _test(runs, winner, level, order_level, inputs, split, settings)
 
 
-# ------------------------------------------------------------------------------------- one candidate
+# ------------------------------------------------------------------------------- one candidate, validation
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A candidate between validation and test. early: fitted without the validation snapshots."""
+class _Validated:
+    """A candidate after validation and before the test.
+
+    predictor: fitted on all training snapshots. early: fitted without the validation snapshots. predictions: on the
+    validation snapshots, each scaled to its own level.
+    """
 
     predictor: Predictor
     early: Predictor
     parameters: Mapping[str, Any]
     score: float
     validation: dict[str, float]
-    said: list[Floats]  # on validation, each snapshot at its own level
+    predictions: list[Floats]
     seconds: float
 
 
-def _run(entry: Candidate, given: Prepared, own: Mapping[date, float], split: TimeSplit) -> _Run:
-    """Search on validation, fit again on all of training."""
+def _validate(
+    candidate: Candidate, inputs: EvaluationInputs, levels: Mapping[date, float], split: TimeSplit
+) -> _Validated:
+    """Search parameters on validation, then fit on all training snapshots."""
     start = time.perf_counter()
-    tries: list[tuple[float, int, _Run]] = []
-    for parameters in entry.search:
-        early = fitted(entry, parameters, _rows(given, own, split.fit), split.horizon_days)
-        found = _validated(early, parameters, given, split)
+    tries: list[tuple[float, int, _Validated]] = []
+    for parameters in candidate.search:
+        early = fit_candidate(candidate, parameters, _rows(inputs, levels, split.fit), split.horizon_days)
+        found = _validation_result(early, parameters, inputs, split)
         tries.append((found.score, len(tries), found))
-    best = min(tries, key=lambda tried: tried[:2])[2]
-    final = fitted(entry, best.parameters, _rows(given, own, split.training), split.horizon_days)
+    best = min(tries, key=lambda attempt: attempt[:2])[2]
+    rows = _rows(inputs, levels, split.training)
+    final = fit_candidate(candidate, best.parameters, rows, split.horizon_days)
     return replace(best, predictor=final, seconds=time.perf_counter() - start)
 
 
-def _winner(runs: list[_Run]) -> _Run:
-    """The best score; of those within `TIE` of it, the mean of the most members.
+def _winner(runs: list[_Validated]) -> _Validated:
+    """Return the best score; among scores within `TIE` of it, the mean with the most members.
 
-    A few validation snapshots of one part of the year cannot tell scores that near apart, and what errs least in
-    another part of it is a mean (Clemen 1989).
+    A few validation snapshots from one part of the year cannot separate such close scores, and a mean has the smallest
+    expected error in another part of the year (Clemen 1989).
 
-    `TIE`, the decile error in the score and the members of the blends were settled while looking at Online Retail II's
-    test snapshots of 2011-06-01 and 2011-09-10: the figures there are not those of an untouched period.
+    `TIE`, the decile error in the score and the members of the blends were chosen with knowledge of Online Retail II's
+    test snapshots of 2011-06-01 and 2011-09-10. The figures at these dates are therefore not those of an untouched
+    period.
     """
     best = min(run.score for run in runs)
     near = [run for run in runs if run.score <= best * (1 + TIE)]
     return min(near, key=lambda run: (-len(run.predictor.members), run.score, run.predictor.name))
 
 
-def _rows(given: Prepared, own: Mapping[date, float], days: tuple[date, ...]) -> Training:
+def _rows(inputs: EvaluationInputs, levels: Mapping[date, float], days: tuple[date, ...]) -> Training:
     return Training.of(
-        [given.snapshots[day] for day in days], [given.y[day] for day in days], [own[day] for day in days]
+        [inputs.snapshots[day] for day in days],
+        [inputs.y[day] for day in days],
+        [levels[day] for day in days],
     )
 
 
-def _validated(early: Predictor, parameters: Mapping[str, Any], given: Prepared, split: TimeSplit) -> _Run:
-    said, each = [], []
+def _validation_result(
+    early: Predictor, parameters: Mapping[str, Any], inputs: EvaluationInputs, split: TimeSplit
+) -> _Validated:
+    predictions, metrics = [], []
     for day in split.validation:
-        raw, actual = early.predict(given.snapshots[day]), given.y[day]
-        said.append(brought_to(raw, capped_total(actual, given.cap), given.cap))
-        each.append(value_metrics(actual, said[-1]))
-    mean = {name: float(np.mean([metrics[name] for metrics in each])) for name in each[0]}
-    return _Run(early, early, parameters, validation_score(mean), mean, said, 0.0)
+        unscaled, actual = early.predict(inputs.snapshots[day]), inputs.y[day]
+        predictions.append(scaled_to_total(unscaled, capped_total(actual, inputs.cap), inputs.cap))
+        metrics.append(value_metrics(actual, predictions[-1]))
+    mean = {name: float(np.mean([one[name] for one in metrics])) for name in metrics[0]}
+    return _Validated(early, early, parameters, validation_score(mean), mean, predictions, 0.0)
 
 
-def _blends(runs: Mapping[str, _Run], given: Prepared, split: TimeSplit) -> list[_Run]:
-    """Means of those that ran, each brought to BG/NBD's level by what it said on validation."""
+def _blends(runs: Mapping[str, _Validated], inputs: EvaluationInputs, split: TimeSplit) -> list[_Validated]:
+    """Return the blends whose members were all validated, each member scaled to BG/NBD's total on validation."""
     result = []
     for name, members in BLENDS.items():
         if all(member in runs for member in members):
             parts = [runs[member] for member in members]
-            scales = [_scale(part.early, given, split) for part in parts]
-            early = mean_of(name, [part.early for part in parts], scales)
-            found = _validated(early, {"members": members}, given, split)
-            final = mean_of(name, [part.predictor for part in parts], scales)
+            scales = [_scale(part.early, inputs, split) for part in parts]
+            early = mean_predictor(name, [part.early for part in parts], scales)
+            found = _validation_result(early, {"members": members}, inputs, split)
+            final = mean_predictor(name, [part.predictor for part in parts], scales)
             result.append(replace(found, predictor=final, seconds=sum(part.seconds for part in parts)))
     return result
 
 
-def _scale(early: Predictor, given: Prepared, split: TimeSplit) -> float:
-    snapshots = [given.snapshots[day] for day in split.validation]
-    total = capped_total(np.concatenate([one.expectation.revenue for one in snapshots]), given.cap)
-    return multiplier(np.concatenate([early.predict(one) for one in snapshots]), total, given.cap)
+def _scale(early: Predictor, inputs: EvaluationInputs, split: TimeSplit) -> float:
+    snapshots = [inputs.snapshots[day] for day in split.validation]
+    total = capped_total(np.concatenate([one.expectation.revenue for one in snapshots]), inputs.cap)
+    return multiplier(np.concatenate([early.predict(one) for one in snapshots]), total, inputs.cap)
 
 
-# ------------------------------------------------------------------------------------------ the test
+# ------------------------------------------------------------------------------- all candidates, test
 
 
-def _judged(
-    runs: list[_Run], winner: _Run, level: LevelForecast, order_level: LevelForecast, given: Prepared,
-    split: TimeSplit, settings: EvaluationSettings,
-) -> EvaluationResult:  # fmt: skip
-    snapshot, actual = given.snapshots[split.test], given.y[split.test]
-    total = level.factor * capped_total(snapshot.expectation.revenue, given.cap)
-    raw = {run.predictor.name: run.predictor.predict(snapshot) for run in runs}
-    said = {
-        name: amounts if name in BASELINES else brought_to(amounts, total, given.cap)
-        for name, amounts in raw.items()
+def _test(
+    runs: list[_Validated],
+    winner: _Validated,
+    level: LevelForecast,
+    order_level: LevelForecast,
+    inputs: EvaluationInputs,
+    split: TimeSplit,
+    settings: EvaluationSettings,
+) -> EvaluationResult:
+    snapshot, actual = inputs.snapshots[split.test], inputs.y[split.test]
+    total = level.factor * capped_total(snapshot.expectation.revenue, inputs.cap)
+    unscaled = {run.predictor.name: run.predictor.predict(snapshot) for run in runs}
+    predictions = {
+        name: amounts if name in BASELINES else scaled_to_total(amounts, total, inputs.cap)
+        for name, amounts in unscaled.items()
     }
-    # A rule that says too little for everybody has a small MAE, as most customers spend nothing: against each
-    # other amounts are held at one level, and how far that is off is told by the bias.
-    over_mae = {
-        rule: paired_differences(actual, said | {rule: brought_to(raw[rule], total, given.cap)}, rule, mae)
-        for rule in BASELINES
-    }
-    over_catch = {rule: paired_differences(actual, said, rule, catch) for rule in BASELINES}
-    results = {
-        run.predictor.name: CandidateResult(
-            run.predictor.name, run.parameters, run.seconds, run.score, run.validation,
-            value_metrics(actual, raw[run.predictor.name]), value_metrics(actual, said[run.predictor.name]),
-            {rule: over_mae[rule][run.predictor.name] for rule in BASELINES},
-            {rule: over_catch[rule][run.predictor.name] for rule in BASELINES},
+    # Most customers spend nothing, so a baseline that underestimates everyone has a small MAE. The MAE is therefore
+    # compared at one level; the bias reports the error of the level.
+    mae_over = {
+        baseline: paired_differences(
+            actual,
+            predictions | {baseline: scaled_to_total(unscaled[baseline], total, inputs.cap)},
+            baseline,
+            mae,
         )
-        for run in runs
-    }  # fmt: skip
+        for baseline in BASELINES
+    }
+    capture_over = {
+        baseline: paired_differences(actual, predictions, baseline, revenue_capture) for baseline in BASELINES
+    }
+    results = {}
+    for run in runs:
+        name = run.predictor.name
+        results[name] = CandidateResult(
+            name=name,
+            parameters=run.parameters,
+            seconds=run.seconds,
+            score=run.score,
+            validation=run.validation,
+            unscaled=value_metrics(actual, unscaled[name]),
+            test=value_metrics(actual, predictions[name]),
+            mae_over={baseline: mae_over[baseline][name] for baseline in BASELINES},
+            capture_over={baseline: capture_over[baseline][name] for baseline in BASELINES},
+        )
     name = winner.predictor.name
-    validated = [given.y[day] for day in split.validation]
-    intervals = fit_intervals(winner.said, validated, settings.coverage)
-    tiers = fit_tiers(winner.said, validated, [given.snapshots[day].x for day in split.validation])
-    compared = judge_tiers(tiers, said[name], actual, snapshot.x)
-    low, high = intervals(said[name])
+    best = predictions[name]
+    validation_labels = [inputs.y[day] for day in split.validation]
+    validation_features = [inputs.snapshots[day].x for day in split.validation]
+    intervals = fit_intervals(winner.predictions, validation_labels, settings.coverage)
+    tiers = fit_tiers(winner.predictions, validation_labels, validation_features)
+    tier_results = judge_tiers(tiers, best, actual, snapshot.x)
+    low, high = intervals(best)
     inside = (low <= actual) & (actual <= high)
-    places = np.array_split(np.argsort(-said[name], kind="stable"), 10)
+    tenths = np.array_split(np.argsort(-best, kind="stable"), 10)
     model = ValueModel(
-        predictor=winner.predictor, pace=given.paces[split.test],
+        predictor=winner.predictor,
+        purchase_model=inputs.purchase_models[split.test],
         level=SnapshotLevel(level.factor, order_level.factor),
-        multiplier=multiplier(raw[name], total, given.cap), cap=given.cap, intervals=intervals,
-        tiers=tiers.using(compared["method"].iloc[0]), trained_as_of=split.training[-1],
-        tested_as_of=split.test, horizon_days=settings.horizon_days,
-    )  # fmt: skip
-    amounts = pd.DataFrame({"customer_id": snapshot.frame["customer_id"], "net_revenue": actual} | said)
+        multiplier=multiplier(unscaled[name], total, inputs.cap),
+        cap=inputs.cap,
+        intervals=intervals,
+        tiers=tiers.using(tier_results["method"].iloc[0]),
+        trained_as_of=split.training[-1],
+        tested_as_of=split.test,
+        horizon_days=settings.horizon_days,
+    )
+    customers = {"customer_id": snapshot.frame["customer_id"], "net_revenue": actual}
     return EvaluationResult(
-        split, results, name, model, level, order_level, amounts, float(inside.mean()),
-        tuple(float(inside[rows].mean()) for rows in places), compared,
-    )  # fmt: skip
+        split=split,
+        results=results,
+        winner=name,
+        model=model,
+        level=level,
+        order_level=order_level,
+        amounts=pd.DataFrame(customers | predictions),
+        coverage=float(inside.mean()),
+        coverage_by_decile=tuple(float(inside[rows].mean()) for rows in tenths),
+        tiers=tier_results,
+    )

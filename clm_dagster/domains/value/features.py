@@ -1,9 +1,10 @@
-"""What a value model sees of a customer: columns of core.customer_features, ratios of them, BG/NBD's expectation.
+"""Features of the value model: columns of core.customer_features, ratios of them, and BG/NBD's expectation.
 
-Belongs here: the checks of frames that come in, the matrix, the simple rules of past spend. Does not: models.
+Belongs here: validation of the input frames, the feature matrix, the naive baselines from past spend. Does not belong
+here: models (`candidates`).
 
-Who is asked about: everybody with an order before as_of, one-time buyers and those long gone included. A guest has
-no customer_id and so no row: guests' revenue is in the shop's totals (core.totals_daily) and nobody's value here.
+Eligible customers have an order before as_of; one-time buyers and inactive customers are included. Guests have no
+customer_id and no row. Their revenue is part of the shop's totals (core.totals_daily) only.
 """
 
 from collections.abc import Mapping
@@ -14,21 +15,40 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.value.expectation import Expectation, Pace
+from clm_dagster.domains.value.purchase_model import Expectation, PurchaseModel
 from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
 Floats = NDArray[np.float64]
 
 COUNTS = (
-    "recency_days", "tenure_days", "previous_order_days", "order_days", "orders", "orders_30d", "orders_90d",
-    "orders_180d", "orders_365d", "orders_year_ago_90d", "mean_gap_days", "sd_gap_days", "units",
-    "distinct_products", "visits", "visits_30d", "views", "carts",
-)  # fmt: skip
+    "recency_days",
+    "tenure_days",
+    "previous_order_days",
+    "order_days",
+    "orders",
+    "orders_30d",
+    "orders_90d",
+    "orders_180d",
+    "orders_365d",
+    "orders_year_ago_90d",
+    "mean_gap_days",
+    "sd_gap_days",
+    "units",
+    "distinct_products",
+    "visits",
+    "visits_30d",
+    "views",
+    "carts",
+)
 MONEY = (
-    "net_revenue", "net_revenue_30d", "net_revenue_90d", "net_revenue_180d", "net_revenue_365d",
+    "net_revenue",
+    "net_revenue_30d",
+    "net_revenue_90d",
+    "net_revenue_180d",
+    "net_revenue_365d",
     "average_order_value",
-)  # fmt: skip
+)
 SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
 NEEDED = ("as_of", "customer_id", *COUNTS, *MONEY, *SHARES)
 
@@ -36,16 +56,16 @@ ROUNDING = 16
 
 
 def by_snapshot(features: pd.DataFrame) -> dict[date, pd.DataFrame]:
-    """Customers with an order before as_of, by as_of (`customers.by_snapshot`)."""
+    """Return the customers with an order before as_of, by as_of (`customers.by_snapshot`)."""
     return customers.by_snapshot(features, NEEDED, lambda frame: frame["order_days"] > 0)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Customers of one as_of as models take them, n rows.
+    """The n customers of one as_of, as models take them.
 
-    frame: rows of core.customer_features; expectation: BG/NBD and Gamma-Gamma of each; base: expected revenue and a
-    floor, in money, what learned models predict a ratio to; x: the matrix, n x columns.
+    frame: rows of core.customer_features. expectation: of BG/NBD and Gamma-Gamma. base: expected revenue plus a floor,
+    in money; learned models predict a ratio to it. x: feature matrix, n x columns.
     """
 
     frame: pd.DataFrame
@@ -54,30 +74,30 @@ class Snapshot:
     x: pd.DataFrame
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, pace: Pace, horizon_days: int) -> "Snapshot":
-        """Rows of core.customer_features, all of one as_of, with an order each, at a pace."""
-        said = pace.expect(frame, horizon_days)
-        base = said.revenue + pace.floor
-        return cls(frame, said, base, _matrix(frame, said, base, horizon_days))
+    def of(cls, frame: pd.DataFrame, purchase_model: PurchaseModel, horizon_days: int) -> "Snapshot":
+        """Return the snapshot of rows of core.customer_features, all of one as_of and each with an order."""
+        expectation = purchase_model.expect(frame, horizon_days)
+        base = expectation.revenue + purchase_model.floor
+        return cls(frame, expectation, base, _matrix(frame, expectation, base, horizon_days))
 
 
 def past_rate(frame: pd.DataFrame, horizon_days: int) -> Floats:
-    """Net revenue of the last 365 days at its daily rate, times the horizon, shape (n,); never below 0.
+    """Return the daily net revenue of the last 365 days times the horizon, shape (n,); never below 0.
 
-    Whoever is younger is divided by his tenure, but by no less than the horizon: a first order yesterday is no
-    order a day.
+    The rate of newer customers is per day of tenure, but of at least the horizon: a first order yesterday does not mean
+    one order a day.
     """
     days = np.clip(frame["tenure_days"].to_numpy(float), min(horizon_days, 365), 365)
     return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / days * horizon_days
 
 
 def past_year(frame: pd.DataFrame, horizon_days: int) -> Floats:
-    """Net revenue of the last 365 days / 365 * horizon, however young the customer, shape (n,)."""
+    """Return the net revenue of the last 365 days / 365 * horizon, whatever the tenure, shape (n,)."""
     return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / 365 * horizon_days
 
 
 def last_period(frame: pd.DataFrame, horizon_days: int) -> Floats:
-    """Net revenue of the last window the features have that is nearest to the horizon, at its rate, shape (n,)."""
+    """Return the net revenue of the window closest to the horizon, scaled to the horizon, shape (n,)."""
     window = min((30, 90, 180, 365), key=lambda days: abs(days - horizon_days))
     spent = np.maximum(frame[f"net_revenue_{window}d"].to_numpy(float), 0)
     return spent * (horizon_days / window)
@@ -86,7 +106,7 @@ def last_period(frame: pd.DataFrame, horizon_days: int) -> Floats:
 def labels_of(
     frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date, column: str = "net_revenue"
 ) -> Floats | None:
-    """A column of core.value_labels in the order of the snapshot's customers; None where one has no label."""
+    """Return a column of core.value_labels in the row order of a snapshot; None unless every customer has a label."""
     part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")[column]
     found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
     return found if len(found) and not np.isnan(found).any() else None
@@ -95,15 +115,15 @@ def labels_of(
 def checked_labels(
     frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, days: tuple[date, ...], horizon_days: int
 ) -> dict[date, Floats]:
-    """Net revenue within the horizon for each of the snapshots `days`, in the order of its customers.
+    """Return the net revenue within the horizon for each snapshot in `days`, in the row order of its frame.
 
-    Raises EvaluationError for another horizon, a snapshot without all its labels, too few customers, or one where
-    nobody spent anything.
+    Raise EvaluationError if the labels have another horizon, or if a snapshot lacks labels, has too few customers or
+    has no revenue.
     """
-    others = set(labels["horizon_days"]) - {horizon_days}
-    if others:
+    other_horizons = set(labels["horizon_days"]) - {horizon_days}
+    if other_horizons:
         raise EvaluationError(
-            f"the labels are of {', '.join(map(str, sorted(others)))} days, the contest of {horizon_days}: run "
+            f"the labels are of {', '.join(map(str, sorted(other_horizons)))} days, the contest of {horizon_days}: run "
             "core.value_labels again after a change of CLM_VALUE_HORIZON_DAYS"
         )
     result = {}
@@ -130,11 +150,12 @@ def checked_labels(
     return result
 
 
-def _matrix(frame: pd.DataFrame, said: Expectation, base: Floats, horizon_days: int) -> pd.DataFrame:
-    """Counts and money as signed logarithms, shares as they are, and each money column over `base`.
+def _matrix(frame: pd.DataFrame, expectation: Expectation, base: Floats, horizon_days: int) -> pd.DataFrame:
+    """Return counts and money as signed logarithms, shares as they are, and recent money columns divided by `base`.
 
-    No tree minds a logarithm; a network and a linear model need it. Missing stays missing. Rounded to a
-    sixteenth, 6% of an amount: with so few values, boosting with weights bins a column in a tenth of the time.
+    Trees do not need the logarithm; networks and linear models do. Missing values stay missing. Values are rounded to a
+    sixteenth, which is 6% of an amount: with so few distinct values, weighted boosting bins a column in a tenth of the
+    time.
     """
     raw = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in (*COUNTS, *MONEY)}
     columns = {name: np.sign(values) * np.log1p(np.abs(values)) for name, values in raw.items()}
@@ -142,10 +163,10 @@ def _matrix(frame: pd.DataFrame, said: Expectation, base: Floats, horizon_days: 
     with np.errstate(divide="ignore", invalid="ignore"):
         by_gap = raw["recency_days"] / np.where(raw["mean_gap_days"] > 0, raw["mean_gap_days"], np.nan)
     columns["recency_by_gap"] = np.log1p(by_gap)
-    columns["expected_orders"] = np.log1p(said.orders)
-    columns["expected_spend"] = np.log1p(said.spend)
-    columns["expected_revenue"] = np.log1p(said.revenue)
-    columns["no_order"] = said.no_order
+    columns["expected_orders"] = np.log1p(expectation.orders)
+    columns["expected_spend"] = np.log1p(expectation.spend)
+    columns["expected_revenue"] = np.log1p(expectation.revenue)
+    columns["no_order"] = expectation.no_order
     for name in ("net_revenue_30d", "net_revenue_90d", "net_revenue_180d"):
         columns[f"{name}_by_expected"] = np.log1p(np.maximum(raw[name], 0) / base)
     columns["past_rate_by_expected"] = np.log1p(past_rate(frame, horizon_days) / base)

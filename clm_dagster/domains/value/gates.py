@@ -1,41 +1,50 @@
-"""Who becomes champion of the value contest, in plain words. Pure: numbers in, sentences out."""
+"""The champion rule of customer value.
+
+Belongs here: pure functions, numbers in and sentences out. Does not belong here: the metrics (`metrics`), promotion
+(the engine of trained models).
+"""
 
 from collections.abc import Mapping
 
 from clm_dagster.statistics.evaluation import Difference, Verdict
 
-# The dumb rules that a champion must beat, as they are: what the customer spent before.
+# The naive baselines that a champion must beat: projections of past spend, not scaled to the forecast level.
 BASELINES = ("past_rate", "past_year", "last_period")
 OWN_PAST = "past_rate"
-COVERAGE_ROOM = 0.05
+COVERAGE_TOLERANCE = 0.05
 
 
 def judge_value(
     winner: str,
     mae_over: Mapping[str, Difference],
-    catch_over: Mapping[str, Difference],
+    capture_over: Mapping[str, Difference],
     coverage: float,
-    wanted: float,
+    nominal_coverage: float,
     champion_mae: Difference | None = None,
     is_newest: bool = True,
 ) -> Verdict:
-    """The champion rule: newest partition, better than what was spent before, intervals hold, not worse than now.
+    """Decide whether the winner becomes champion, with a sentence for each reason.
 
-    mae_over, catch_over: the winner's figure less each naive baseline's on the test snapshot, at one level. Its MAE
-    must be smaller than that of the customer's own past rate, and neither MAE nor catch clearly worse than any
-    baseline's. A clearly smaller MAE is not asked for: a handful of wholesalers decide it.
-    coverage: measured on the test snapshot, wanted: what the intervals promise. champion_mae: the winner's MAE less
-    the present champion's; None where there is none.
+    It must be from the newest partition, beat the naive baselines, have intervals with the nominal coverage, and not be
+    worse than the current champion.
+
+    mae_over, capture_over: the winner's metric minus that of each naive baseline on the test snapshot, at the same
+    level. The MAE must be smaller than that of the customer's past rate. Neither MAE nor revenue capture may be
+    significantly worse than that of any baseline. A significantly smaller MAE is not required, because a handful of
+    wholesalers determine it. coverage: measured on the test snapshot. nominal_coverage: that of the intervals.
+    champion_mae: the winner's MAE minus the current champion's; None if there is no champion.
     """
     kept: list[str] = []
     against: list[str] = []
-    for rule, gain in mae_over.items():
-        holds = gain.value < 0 if rule == OWN_PAST else not gain.above_zero
-        (kept if holds else against).append(f"{winner}'s MAE less that of {rule} at the same level: {gain}.")
-    for rule, gain in catch_over.items():
-        (against if gain.below_zero else kept).append(f"Share of revenue caught against {rule}: {gain}.")
-    said = f"{coverage:.1%} of the customers lie within intervals of {wanted:.0%}"
-    (kept if abs(coverage - wanted) <= COVERAGE_ROOM else against).append(f"{said}.")
+    for baseline, gain in mae_over.items():
+        holds = gain.value < 0 if baseline == OWN_PAST else not gain.above_zero
+        (kept if holds else against).append(
+            f"{winner}'s MAE less that of {baseline} at the same level: {gain}."
+        )
+    for baseline, gain in capture_over.items():
+        (against if gain.below_zero else kept).append(f"Share of revenue caught against {baseline}: {gain}.")
+    sentence = f"{coverage:.1%} of the customers lie within intervals of {nominal_coverage:.0%}"
+    (kept if abs(coverage - nominal_coverage) <= COVERAGE_TOLERANCE else against).append(f"{sentence}.")
     if champion_mae is None:
         kept.append("There is no champion yet.")
     else:

@@ -1,10 +1,13 @@
-"""Conformal intervals of a customer's revenue. Pure: expected and actual money in, bounds out.
+"""Conformal intervals of a customer's revenue.
 
-Split conformal prediction (Vovk et al. 2005; Lei et al. 2018), Mondrian by the expected revenue: within each group
-of customers of like expectation, the shortest interval that holds `coverage` of what validation customers
-spent, as a multiple of what was expected of them; short in square roots, in which amounts spread evenly.
-Where most spend nothing it starts at 0, so that 80% are one tail and not two; where more than `coverage`
-spend nothing, the interval is 0 to 0 and holds as many as spend nothing.
+Belongs here: pure functions, expected and actual amounts in and bounds out. Does not belong here: the expected amounts
+(`candidates`).
+
+Split conformal prediction (Vovk et al. 2005; Lei et al. 2018), Mondrian by expected revenue. Each group of customers
+with similar expected revenue gets the shortest interval that contains `coverage` of the validation customers' spend,
+as a multiple of expected revenue. Length is measured in square roots, which spread amounts evenly. If most customers
+of a group spend nothing, the interval starts at 0 and is one-sided. If more than `coverage` of them spend nothing, it
+is [0, 0] and its actual coverage is their share.
 """
 
 from collections.abc import Sequence
@@ -17,15 +20,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 GROUPS = 10
 SMALLEST_GROUP = 100
-FLOOR_SHARE = 0.01  # of the mean expectation, added to each: a multiple of nothing is nothing
+FLOOR_SHARE = 0.01  # of the mean expectation; added to each, so that a multiple of 0 is above 0
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Bounds as multiples of the expected revenue and a floor, by groups of it.
+    """Bounds as multiples of expected revenue plus a floor, by group of expected revenue.
 
-    coverage: share of customers promised within. edges: expected money at which the next group starts; low, high: a
-    multiple for each group, one more than edges. floor: money.
+    coverage: the nominal share of customers within the interval. edges: expected revenue at which the next group
+    starts. low, high: one multiple for each group, one more than edges. floor: money.
     """
 
     coverage: float
@@ -35,40 +38,43 @@ class Intervals:
     floor: float
 
     def __call__(self, expected: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper bound of each of n customers, money.
+        """Return the lower and upper bound of each of n customers, in money.
 
-        Never below 0: nobody is expected to return more than he buys. Whoever does lies outside.
+        Bounds are never below 0. Customers who return more than they buy lie outside their interval.
         """
         group = np.searchsorted(np.asarray(self.edges), expected, side="right")
         base = expected + self.floor
         return np.asarray(self.low)[group] * base, np.asarray(self.high)[group] * base
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
+        """Return the intervals as JSON-serializable values."""
         return {
-            "coverage": self.coverage, "edges": list(self.edges), "low": list(self.low), "high": list(self.high),
+            "coverage": self.coverage,
+            "edges": list(self.edges),
+            "low": list(self.low),
+            "high": list(self.high),
             "floor": self.floor,
-        }  # fmt: skip
+        }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> "Intervals":
-        """What `as_dict` told."""
-        edges, low, high = (tuple(told[name]) for name in ("edges", "low", "high"))
-        return cls(told["coverage"], edges, low, high, told["floor"])
+    def from_dict(cls, state: dict[str, Any]) -> "Intervals":
+        """Return the intervals from the result of `as_dict`."""
+        edges, low, high = (tuple(state[name]) for name in ("edges", "low", "high"))
+        return cls(state["coverage"], edges, low, high, state["floor"])
 
 
 def fit_intervals(expected: Sequence[Floats], actual: Sequence[Floats], coverage: float) -> Intervals:
-    """Calibrate on validation snapshots: arrays of expected and of actual money, one of each.
+    """Calibrate on validation snapshots, each with an array of expected and of actual amounts.
 
-    Groups hold a tenth of the rows, and no fewer than a hundred.
+    A group holds a tenth of the rows, and at least a hundred.
     """
-    said, came = np.concatenate(expected), np.concatenate(actual)
-    floor = FLOOR_SHARE * float(said.mean())
-    groups = int(np.clip(len(said) // SMALLEST_GROUP, 1, GROUPS))
-    edges = np.unique(np.quantile(said, np.linspace(0, 1, groups + 1)[1:-1]))
-    group = np.searchsorted(edges, said, side="right")
-    ratios = np.maximum(came, 0) / (said + floor)
-    # With ties the lowest group can be empty: nobody falls there, and its neighbour's bounds do.
+    predicted, observed = np.concatenate(expected), np.concatenate(actual)
+    floor = FLOOR_SHARE * float(predicted.mean())
+    groups = int(np.clip(len(predicted) // SMALLEST_GROUP, 1, GROUPS))
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)[1:-1]))
+    group = np.searchsorted(edges, predicted, side="right")
+    ratios = np.maximum(observed, 0) / (predicted + floor)
+    # Ties can leave the lowest group empty; it then gets the bounds of its neighbour.
     filled = np.unique(group)
     found = [_shortest(np.sort(ratios[group == g]), coverage) for g in filled]
     places = np.searchsorted(filled, np.arange(len(edges) + 1)).clip(max=len(filled) - 1)
@@ -77,7 +83,10 @@ def fit_intervals(expected: Sequence[Floats], actual: Sequence[Floats], coverage
 
 
 def _shortest(ordered: Floats, coverage: float) -> tuple[float, float]:
-    """The interval, shortest in square roots, of ceil(coverage * (n + 1)) of n values in order; all if that is more."""
+    """Return the interval, shortest in square roots, that holds ceil(coverage * (n + 1)) of n ordered values.
+
+    It holds all values if there are no more than that.
+    """
     wanted = min(len(ordered), int(np.ceil(coverage * (len(ordered) + 1))))
     roots = np.sqrt(ordered)
     start = int(np.argmin(roots[wanted - 1 :] - roots[: len(roots) - wanted + 1]))

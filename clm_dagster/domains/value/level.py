@@ -1,13 +1,14 @@
-"""What all customers of a snapshot will spend together: a forecast of the level, season and all.
+"""Forecast of the level: the total spend of all customers of a snapshot, season included.
 
-Belongs here: how the total moves over snapshots. Does not: who spends more than whom (`candidates`).
+Belongs here: how the total changes from snapshot to snapshot. Does not belong here: which customer spends more
+(`candidates`).
 
-Every level is said as a factor on what BG/NBD and Gamma-Gamma expect of the same customers at their constant
-pace, so a change in who the customers are is no change of level. Labels take a horizon to mature, but what came
-in one step of the grid is known one step later, from the sums of the next snapshot.
+The level is the total divided by the total that BG/NBD and Gamma-Gamma expect for the same customers at a constant
+purchase rate. A change in the customer mix is therefore not a change of the level. Labels take a horizon to mature, but
+the revenue of one step of the grid is known one step later, from the sums of the next snapshot.
 
-The outlier rule of totals: no customer counts for more than `cap`, a quantile of what those who spend at all spent.
-A single huge order a year ago would else raise everybody's value now.
+Outlier rule of totals: no customer counts for more than `cap`, a quantile of the amounts above 0. Otherwise a single
+huge order a year ago would raise the value of every customer today.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +23,18 @@ from scipy.optimize import brentq
 from clm_dagster.statistics.evaluation.levels import SeasonalLevels
 
 Floats = NDArray[np.float64]
-# A way to forecast that was never tried is taken to miss by a fifth.
+# Error, as a logarithm, assumed for a method that has never been tried: about a fifth.
 UNTRIED_ERROR = 0.2
 CAP_QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
 class LevelForecast:
-    """The forecast of one snapshot's level.
+    """Forecast of the level of one snapshot.
 
-    method: the way that was chosen. factor: of BG/NBD's total, above 0. errors: for each way that could be taken, its
-    root mean square error as a logarithm over the mature snapshots before, one untried error added. tried: at how many
-    of them. factors: what each way would have said.
+    method: the chosen method. factor: the level, above 0. factors: the forecast of each method. errors: for each
+    method, its root mean square error of the logarithm over the earlier mature snapshots, with one error of an untried
+    method included. tried: the number of snapshots behind each error.
     """
 
     method: str
@@ -45,20 +46,21 @@ class LevelForecast:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Of one snapshot: n customers, what each is expected to bring in the horizon and in one step, and has brought.
+    """Amounts of the n customers of one snapshot: revenue, or the number of orders.
 
-    brought: everything before as_of; actual: within the horizon, None where the label is not mature.
+    expected, expected_step: within the horizon and within one step of the grid. cumulative: everything before as_of.
+    actual: within the horizon; None if the label is not mature.
     """
 
     customer_id: NDArray[np.object_]
     expected: Floats
     expected_step: Floats
-    brought: Floats
+    cumulative: Floats
     actual: Floats | None
 
 
 class Levels(SeasonalLevels):
-    """Levels of snapshots on one grid. What is known at t is only read where it had happened before t."""
+    """Levels of the snapshots on one grid. A forecast at t uses only what happened before t."""
 
     def __init__(
         self, amounts: Mapping[date, Amounts], cap: float, horizon_days: int, spacing_days: int
@@ -67,67 +69,69 @@ class Levels(SeasonalLevels):
         super().__init__(horizon_days, spacing_days)
 
     def of_label(self, day: date, known: date) -> float | None:
-        """Logarithm of the horizon's level, if it was mature at `known`."""
-        found = self.amounts.get(day)
-        if found is None or found.actual is None or day + self.horizon > known:
+        """Return the logarithm of the horizon's level, or None if the label was not mature at `known`."""
+        amounts = self.amounts.get(day)
+        if amounts is None or amounts.actual is None or day + self.horizon > known:
             return None
-        return _log_ratio(found.actual, found.expected, self.cap)
+        return _log_ratio(amounts.actual, amounts.expected, self.cap)
 
     def of_step(self, day: date, known: date) -> float | None:
-        """Logarithm of the level of one step of the grid, if the next snapshot is not after `known`."""
+        """Return the logarithm of the level of one step, or None if the next snapshot is after `known`."""
         following = day + self.spacing
         if day not in self.amounts or following not in self.amounts or following > known:
             return None
         now, later = self.amounts[day], self.amounts[following]
-        after = pd.Series(later.brought, index=later.customer_id).reindex(now.customer_id).to_numpy(float)
-        return _log_ratio(np.nan_to_num(after - now.brought), now.expected_step, self.cap)
+        cumulative = (
+            pd.Series(later.cumulative, index=later.customer_id).reindex(now.customer_id).to_numpy(float)
+        )
+        return _log_ratio(np.nan_to_num(cumulative - now.cumulative), now.expected_step, self.cap)
 
     def candidates(self, day: date, history: Sequence[date]) -> dict[str, float]:
-        """The logarithm of the level at `day` as each way forecasts it from what was known then.
+        """Return the logarithm of the level at `day` that each method forecasts from what was known then.
 
-        pace: none, BG/NBD's constant pace holds. past: the mean of the mature labels before. recent: that of the last
-        step. year: that of the same horizon a year ago. season: that, moved by how the last step differs from the same
-        step a year ago; half: by half as much, since one step's difference is part noise.
+        pace: 0, the purchase rate stays constant. past: mean of the earlier mature labels. recent: level of the last
+        step. year: level of the same horizon a year ago. season: the same plus the change of the last step against the
+        same step a year ago. half: the same plus half of this change, because the change of one step is partly noise.
         """
-        found, known = {"pace": 0.0}, self.known(day, history)
+        logarithms, known = {"pace": 0.0}, self.known(day, history)
         if known.past is not None:
-            found["past"] = known.past
+            logarithms["past"] = known.past
         if known.recent is not None:
-            found["recent"] = known.recent
+            logarithms["recent"] = known.recent
         if known.season is not None:
-            found["year"] = known.season
+            logarithms["year"] = known.season
             if known.recent is not None and known.same is not None:
-                found["season"] = known.season + known.recent - known.same
-                found["half"] = known.season + (known.recent - known.same) / 2
-        return found
+                logarithms["season"] = known.season + known.recent - known.same
+                logarithms["half"] = known.season + (known.recent - known.same) / 2
+        return logarithms
 
     def forecast(self, day: date, history: Sequence[date]) -> LevelForecast:
-        """Choose the way by its errors at the snapshots of `history` that were mature at `day`.
+        """Choose the method with the smallest error on the snapshots of `history` that were mature at `day`.
 
-        Each way is judged at every snapshot at which it could be taken; of ways that tie, the last named in
-        `candidates` is chosen, which knows most of the season.
+        Each method is evaluated at every snapshot at which it can be computed. A tie goes to the last one in the order
+        of `candidates`, which uses the most seasonal information.
         """
-        ways = self.ways(day, history, UNTRIED_ERROR)
-        method = min(reversed(ways.errors), key=lambda way: ways.errors[way])
-        factors = {way: float(np.exp(value)) for way, value in ways.said.items()}
-        return LevelForecast(method, factors[method], factors, ways.errors, ways.tried)
+        methods = self.ways(day, history, UNTRIED_ERROR)
+        best = min(reversed(methods.errors), key=lambda method: methods.errors[method])
+        factors = {method: float(np.exp(logarithm)) for method, logarithm in methods.said.items()}
+        return LevelForecast(best, factors[best], factors, methods.errors, methods.tried)
 
 
 def capped_total(amounts: Floats, cap: float) -> float:
-    """Sum over customers, none of them above `cap`."""
+    """Return the sum over customers, each capped at `cap`."""
     return float(np.minimum(amounts, cap).sum())
 
 
 def multiplier(predicted: Floats, total: float, cap: float) -> float:
-    """What n predictions are multiplied with so that their capped sum is `total`, both in money.
+    """Return the factor by which the capped sum of n predictions becomes `total`, both in money.
 
-    Raises ValueError if no multiplier can: nothing is predicted at all, or the total is not above 0.
+    Raise ValueError if there is none: no prediction is above 0, or the total is not above 0.
     """
     above = predicted[predicted > 0]
     if not len(above) or not total > 0:
-        raise ValueError(f"{len(above)} predictions above 0 cannot be brought to a total of {total:g}")
+        raise ValueError(f"{len(above)} predictions above 0 cannot be scaled to a total of {total:g}")
     reachable = min(total, 0.999 * cap * len(above))
-    plain = np.log(reachable / above.sum())  # capping only ever takes away, so the answer is not below
+    plain = np.log(reachable / above.sum())  # capping only reduces the sum, so the solution is not below this
     upper = np.log(cap / above.min())
     if capped_total(above * np.exp(plain), cap) >= reachable * (1 - 1e-12) or upper <= plain:
         return float(np.exp(plain))
@@ -136,12 +140,14 @@ def multiplier(predicted: Floats, total: float, cap: float) -> float:
     )
 
 
-def brought_to(predicted: Floats, total: float, cap: float) -> Floats:
-    """Predictions times their `multiplier`; where none is above 0, they stay as they are."""
+def scaled_to_total(predicted: Floats, total: float, cap: float) -> Floats:
+    """Return the predictions times their `multiplier`; unchanged if none is above 0."""
     return multiplier(predicted, total, cap) * predicted if predicted.max() > 0 else predicted
 
 
 def _log_ratio(actual: Floats, expected: Floats, cap: float) -> float | None:
-    """Logarithm of actual over expected, both capped; None where nothing came or more was returned."""
-    came, thought = capped_total(actual, cap), capped_total(expected, cap)
-    return float(np.log(came / thought)) if came > 0 and thought > 0 else None
+    """Return the logarithm of actual over expected, both capped; None unless both totals are above 0."""
+    actual_total, expected_total = capped_total(actual, cap), capped_total(expected, cap)
+    if actual_total <= 0 or expected_total <= 0:
+        return None
+    return float(np.log(actual_total / expected_total))

@@ -1,4 +1,8 @@
-"""The model a contest ends with, and how it scores customers. Pure: frames in, frames out."""
+"""The fitted value model and how it scores customers.
+
+Belongs here: pure scoring, frames in and frames out. Does not belong here: fitting and evaluation (`evaluate`),
+Dagster, MLflow.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.value.candidates import Predictor
-from clm_dagster.domains.value.expectation import Pace
 from clm_dagster.domains.value.features import Snapshot, by_snapshot
 from clm_dagster.domains.value.intervals import Intervals
-from clm_dagster.domains.value.level import LevelForecast, brought_to, capped_total
+from clm_dagster.domains.value.level import LevelForecast, capped_total, scaled_to_total
 from clm_dagster.domains.value.plan import EvaluationSettings, levels_of
+from clm_dagster.domains.value.purchase_model import PurchaseModel
 from clm_dagster.domains.value.tiers import Tiers
 from clm_dagster.statistics.evaluation import EvaluationError
 
@@ -22,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SnapshotLevel:
-    """Levels of one snapshot, as factors of BG/NBD's and Gamma-Gamma's totals of revenue and orders."""
+    """Levels of one snapshot: forecast total divided by the total of BG/NBD and Gamma-Gamma, for revenue and orders."""
 
     revenue: float
     orders: float
@@ -30,14 +34,14 @@ class SnapshotLevel:
 
 @dataclass(frozen=True)
 class ValueModel:
-    """A fitted predictor with all it needs to score rows of core.customer_features.
+    """A fitted predictor with everything that it needs to score rows of core.customer_features.
 
-    pace, level, multiplier: of the test snapshot; for customers who are too few to have their own. cap: the limit
-    of one customer's revenue in totals.
+    purchase_model, level, multiplier: of the test snapshot, for customers who are too few for a fit of their own. cap:
+    the most that one customer's revenue counts in totals.
     """
 
     predictor: Predictor
-    pace: Pace
+    purchase_model: PurchaseModel
     level: SnapshotLevel
     multiplier: float
     cap: float
@@ -49,29 +53,31 @@ class ValueModel:
 
     @property
     def name(self) -> str:
-        """The candidate's name."""
+        """Return the candidate's name."""
         return self.predictor.name
 
     def amounts(self, frame: pd.DataFrame) -> Floats:
-        """Expected revenue of any customers, shape (n,), at the pace and level of the test snapshot.
+        """Return expected revenue, shape (n,), with the purchase model and level of the test snapshot.
 
-        For single customers, as a served model gets them; each has ordered at least once.
+        Use this for single customers, as a served model receives them. Each customer needs at least one order.
         """
-        return self.multiplier * self.predictor.predict(Snapshot.of(frame, self.pace, self.horizon_days))
+        return self.multiplier * self.predictor.predict(
+            Snapshot.of(frame, self.purchase_model, self.horizon_days)
+        )
 
     def scores(self, frame: pd.DataFrame, level: SnapshotLevel | None = None) -> pd.DataFrame:
-        """Score one whole snapshot, one row for each customer who ordered before its as_of, ordered by customer_id.
+        """Score one whole snapshot: one row for each customer with an order before as_of, by customer_id.
 
-        level: the forecast of the snapshot (`snapshot_level`), to which the capped total is put; None for the level of
-        the test snapshot. One-time buyers and customers long gone have a row as everybody; whoever never ordered has
-        none, and guests, who have no customer_id, are in no customer's value.
+        level: the level forecast for the snapshot (`snapshot_level`), which the capped total is scaled to; None for the
+        level of the test snapshot. One-time buyers and inactive customers have a row. Customers without an order and
+        guests (no customer_id) have none.
 
         Columns: as_of, customer_id, horizon_days, expected_orders, expected_revenue, revenue_low, revenue_high,
-        probability_of_no_order, past_revenue (net, of the 365 days before as_of), value_tier. None is ever missing,
-        no expectation or bound is below 0.
+        probability_of_no_order, past_revenue (net, of the 365 days before as_of), value_tier. No value is missing. No
+        expectation and no bound is below 0.
 
-        Where the customers tell too little to fit a pace of their own (one alone, nobody who came back), the
-        pace and multiplier of the test snapshot are used.
+        If a purchase model cannot be fitted to the customers (a single one, nobody ordered twice), use the purchase
+        model and multiplier of the test snapshot.
         """
         known = by_snapshot(frame)
         if len(known) != 1:
@@ -79,63 +85,63 @@ class ValueModel:
                 f"one as_of is scored at a time, found {len(known)} with customers who had ordered"
             )
         (rows,) = known.values()
-        at = level or self.level
+        used_level = level or self.level
         try:
-            pace = Pace.fit(rows, self.horizon_days)
-            snapshot = Snapshot.of(rows, pace, self.horizon_days)
-            raw = self.predictor.predict(snapshot)
-            total = at.revenue * capped_total(snapshot.expectation.revenue, self.cap)
-            revenue = brought_to(raw, total, self.cap)
+            purchase_model = PurchaseModel.fit(rows, self.horizon_days)
+            snapshot = Snapshot.of(rows, purchase_model, self.horizon_days)
+            unscaled = self.predictor.predict(snapshot)
+            total = used_level.revenue * capped_total(snapshot.expectation.revenue, self.cap)
+            revenue = scaled_to_total(unscaled, total, self.cap)
         except EvaluationError:
-            snapshot = Snapshot.of(rows, self.pace, self.horizon_days)
+            snapshot = Snapshot.of(rows, self.purchase_model, self.horizon_days)
             revenue = self.amounts(rows)
         low, high = self.intervals(revenue)
-        said = snapshot.expectation
+        expectation = snapshot.expectation
         return pd.DataFrame(
             {
                 "as_of": rows["as_of"].to_numpy(),
                 "customer_id": rows["customer_id"].to_numpy(),
                 "horizon_days": self.horizon_days,
-                "expected_orders": at.orders * said.orders,
+                "expected_orders": used_level.orders * expectation.orders,
                 "expected_revenue": revenue,
                 "revenue_low": low,
                 "revenue_high": high,
-                # At a level of f, orders come f times as often: nothing comes with the f-th power.
-                "probability_of_no_order": said.no_order**at.orders,
+                # At a level of f orders are f times as frequent, so P(no order) is raised to the power f.
+                "probability_of_no_order": expectation.no_order**used_level.orders,
                 "past_revenue": rows["net_revenue_365d"].to_numpy(float),
                 "value_tier": self.tiers(revenue, snapshot.x),
             }
         )
 
     def weekly(self, frame: pd.DataFrame, orders: float, revenue: float) -> pd.DataFrame:
-        """What the customers of a whole snapshot are expected to bring by the end of each week of the horizon.
+        """Return the cumulative expected orders and revenue of a whole snapshot by week of the horizon.
 
-        orders, revenue: the sums of their `scores`. Columns: week (1 ...), days (after as_of, at most the horizon),
-        expected_orders, expected_revenue, both cumulative sums over all customers. The shape is BG/NBD's and
-        Gamma-Gamma's at a constant pace: a season within the horizon is in the end, not in the shape.
+        orders, revenue: the sums of its `scores`. Columns: week (1 ...), days (after as_of, at most the horizon),
+        expected_orders, expected_revenue, cumulative over all customers. The shape of the curve is that of BG/NBD and
+        Gamma-Gamma at a constant purchase rate. The season affects its end point only.
         """
         (rows,) = by_snapshot(frame).values()
         try:
-            pace = Pace.fit(rows, self.horizon_days)
+            purchase_model = PurchaseModel.fit(rows, self.horizon_days)
         except EvaluationError:
-            pace = self.pace
+            purchase_model = self.purchase_model
         weeks = np.arange(1, -(-self.horizon_days // 7) + 1)
         days = np.minimum(7 * weeks, self.horizon_days)
-        said = [pace.expect(rows, int(day)) for day in days]
+        expected = [purchase_model.expect(rows, int(day)) for day in days]
         out = pd.DataFrame({"week": weeks, "days": days})
         for name, total, sums in (
-            ("orders", orders, [s.orders.sum() for s in said]),
-            ("revenue", revenue, [s.revenue.sum() for s in said]),
+            ("orders", orders, [one.orders.sum() for one in expected]),
+            ("revenue", revenue, [one.revenue.sum() for one in expected]),
         ):
             shape = np.asarray(sums) / sums[-1] if sums[-1] > 0 else days / self.horizon_days
             out[f"expected_{name}"] = shape * total
         return out
 
     def state(self) -> dict[str, Any]:
-        """Everything but the estimators, in what JSON can hold."""
+        """Return everything but the estimators, as JSON-serializable values."""
         return {
-            "predictor": _told(self.predictor),
-            "pace": self.pace.as_dict(),
+            "predictor": _predictor_state(self.predictor),
+            "purchase_model": self.purchase_model.as_dict(),
             "level": {"revenue": self.level.revenue, "orders": self.level.orders},
             "multiplier": self.multiplier,
             "cap": self.cap,
@@ -147,7 +153,7 @@ class ValueModel:
         }
 
     def estimators(self) -> dict[str, Any]:
-        """The scikit-learn estimators by name; all are of scikit-learn's own classes."""
+        """Return the estimators by name. All are of scikit-learn's own classes."""
         found = {
             f"{part.name}_{i}": estimator
             for part in (self.predictor, *self.predictor.members)
@@ -157,10 +163,10 @@ class ValueModel:
 
     @classmethod
     def from_parts(cls, state: dict[str, Any], estimators: dict[str, Any]) -> "ValueModel":
-        """The model that `state` and `estimators` were taken of."""
+        """Return the model with this `state` and these `estimators`."""
         return cls(
-            _heard(state["predictor"], estimators),
-            Pace.from_dict(state["pace"]),
+            _predictor_from_state(state["predictor"], estimators),
+            PurchaseModel.from_dict(state["purchase_model"]),
             SnapshotLevel(**state["level"]),
             state["multiplier"],
             state["cap"],
@@ -175,31 +181,39 @@ class ValueModel:
 def snapshot_level(
     features: pd.DataFrame, labels: pd.DataFrame, as_of: date, cap: float, settings: EvaluationSettings
 ) -> tuple[SnapshotLevel, LevelForecast]:
-    """Forecast the level at any `as_of`, to score it with; no label that matures later is looked at.
+    """Forecast the level at any `as_of`, for scoring. Labels that mature after `as_of` are not used.
 
-    features: rows of core.customer_features at `level_snapshots`; labels: those of core.value_labels there
-    are for them; cap: the model's. The second value says how the level of revenue was found.
+    features: rows of core.customer_features at `level_snapshots`. labels: the available rows of core.value_labels at
+    these snapshots. cap: that of the model. Return the levels, and details of the revenue forecast.
     """
     frames = by_snapshot(features)
     if as_of not in frames:
         raise EvaluationError(f"no customers to score at as_of {as_of}: build core.customer_features for it")
     revenue, orders = levels_of(frames, labels, as_of, cap, settings)
     history = [day for day in frames if day < as_of]
-    found = revenue.forecast(as_of, history)
-    return SnapshotLevel(found.factor, orders.forecast(as_of, history).factor), found
+    forecast = revenue.forecast(as_of, history)
+    return SnapshotLevel(forecast.factor, orders.forecast(as_of, history).factor), forecast
 
 
-def _told(predictor: Predictor) -> dict[str, Any]:
+def _predictor_state(predictor: Predictor) -> dict[str, Any]:
     return {
-        "name": predictor.name, "kind": predictor.kind, "horizon_days": predictor.horizon_days,
-        "power": predictor.power, "estimators": len(predictor.estimators),
-        "members": [_told(member) for member in predictor.members], "scales": list(predictor.scales),
-    }  # fmt: skip
+        "name": predictor.name,
+        "kind": predictor.kind,
+        "horizon_days": predictor.horizon_days,
+        "power": predictor.power,
+        "estimators": len(predictor.estimators),
+        "members": [_predictor_state(member) for member in predictor.members],
+        "scales": list(predictor.scales),
+    }
 
 
-def _heard(told: dict[str, Any], estimators: dict[str, Any]) -> Predictor:
-    own = tuple(estimators[f"{told['name']}_{i}"] for i in range(told["estimators"]))
-    members = tuple(_heard(member, estimators) for member in told["members"])
+def _predictor_from_state(state: dict[str, Any], estimators: dict[str, Any]) -> Predictor:
     return Predictor(
-        told["name"], told["kind"], told["horizon_days"], told["power"], own, members, tuple(told["scales"])
+        name=state["name"],
+        kind=state["kind"],
+        horizon_days=state["horizon_days"],
+        power=state["power"],
+        estimators=tuple(estimators[f"{state['name']}_{i}"] for i in range(state["estimators"])),
+        members=tuple(_predictor_from_state(member, estimators) for member in state["members"]),
+        scales=tuple(state["scales"]),
     )

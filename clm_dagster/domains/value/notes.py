@@ -1,6 +1,6 @@
-"""What people see of a training of customer value: the UI's tables and pictures, and MLflow's runs.
+"""Metadata, plots and MLflow runs of a training of customer value.
 
-Belongs here: words and plots. Does not: anything that a row of a table depends on (`report`).
+Belongs here: texts and plots. Does not belong here: anything that table rows depend on (`report`).
 """
 
 import json
@@ -19,10 +19,10 @@ from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
 
 def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult) -> Notes:
-    """Return what people see of a training."""
+    """Return the metadata and MLflow content of a training."""
     split = result.split
     return Notes(
-        evaluated=f"{len(result.results)} candidates, judged at {split.test}",
+        evaluated=f"{len(result.results)} candidates, evaluated at {split.test}",
         parameters={
             "winner": result.winner,
             "horizon_days": split.horizon_days,
@@ -61,17 +61,17 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
 
 
 def _table(result: EvaluationResult) -> str:
-    """Return the evaluation as a markdown table, best by validation first."""
+    """Return the evaluation as a markdown table, best validation first."""
     lines = [
         "| candidate | validation score | MAE | over the last year's rate | bias before | bias | RMSE | Spearman "
-        "| Gini | catch | s |",
+        "| Gini | revenue capture | s |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in sorted(result.results.values(), key=lambda one: one.score):
         name = f"**{one.name}**" if one.name == result.winner else one.name
         lines.append(
             f"| {name} | {one.score:.0f} | {one.test['mae']:.2f} | {one.mae_over[YEAR]} "
-            f"| {one.before['bias']:+.1%} | {one.test['bias']:+.1%} | {one.test['rmse']:.0f} "
+            f"| {one.unscaled['bias']:+.1%} | {one.test['bias']:+.1%} | {one.test['rmse']:.0f} "
             f"| {one.test['spearman']:.3f} | {one.test['gini']:.3f} | {one.test['catch']:.3f} | {one.seconds:.1f} |"
         )
     return "\n".join(lines)
@@ -80,7 +80,7 @@ def _table(result: EvaluationResult) -> str:
 def candidate_runs(
     _: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
 ) -> Iterator[CandidateRun]:
-    """Yield every candidate with its page on the test snapshot."""
+    """Yield every candidate with its plots on the test snapshot."""
     actual = result.amounts["net_revenue"].to_numpy()
     for one in result.results.values():
         members = one.parameters.get("members")
@@ -94,15 +94,15 @@ def candidate_runs(
 
 
 def _run_metrics(one: CandidateResult) -> dict[str, float]:
-    """Return every metric of a candidate under the names that MLflow shows."""
+    """Return the metrics of a candidate by their MLflow names."""
     return flat(
         {
             "seconds": one.seconds,
             "validation/score": one.score,
             "validation": one.validation,
-            "test_before": one.before,
+            "test_before": one.unscaled,
             "test": one.test,
             **{f"mae_over_{baseline}": gap for baseline, gap in one.mae_over.items()},
-            **{f"catch_over_{baseline}": gap for baseline, gap in one.catch_over.items()},
+            **{f"catch_over_{baseline}": gap for baseline, gap in one.capture_over.items()},
         }
     )

@@ -1,6 +1,6 @@
-"""What a contest is asked and what it reads: settings, snapshots, frames in the shape that models take.
+"""Settings and inputs of an evaluation, validated and in the shape that models take.
 
-Belongs here: everything before the first fit. Does not: fitting and judging (`model`).
+Belongs here: everything before the first fit. Does not belong here: fitting and evaluation (`evaluate`).
 """
 
 from contextlib import suppress
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.value.expectation import Pace, winsor_limit
 from clm_dagster.domains.value.features import Snapshot, by_snapshot, checked_labels, labels_of
 from clm_dagster.domains.value.level import CAP_QUANTILE, Amounts, Levels
+from clm_dagster.domains.value.purchase_model import PurchaseModel, winsor_limit
 from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, GridSettings, missing_snapshots
 
 Floats = NDArray[np.float64]
@@ -21,21 +21,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EvaluationSettings(GridSettings):
-    """What a user may choose of a contest; the defaults are those of the package's settings."""
+    """User settings of an evaluation. The defaults equal those of the package's settings."""
 
     coverage: float = 0.8
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Checked inputs of a contest, by as_of.
+class EvaluationInputs:
+    """Validated inputs of an evaluation, by as_of.
 
-    snapshots: of training and test, as models take them; y: net revenue of each customer within the horizon. levels and
-    order_levels: of all snapshots; cap: the outlier rule's limit of one customer's revenue.
+    snapshots: of training and test, as models take them. y: net revenue of each customer within the horizon. levels,
+    order_levels: of all snapshots. cap: the most that one customer's revenue counts in totals.
     """
 
     snapshots: dict[date, Snapshot]
-    paces: dict[date, Pace]
+    purchase_models: dict[date, PurchaseModel]
     y: dict[date, Floats]
     levels: Levels
     order_levels: Levels
@@ -44,42 +44,42 @@ class Prepared:
 
 def prepare(
     features: pd.DataFrame, labels: pd.DataFrame, plan: EvaluationPlan, settings: EvaluationSettings
-) -> Prepared:
-    """Check and shape the inputs of a contest. Raises EvaluationError for what makes it impossible."""
+) -> EvaluationInputs:
+    """Validate and shape the inputs of an evaluation. Raise EvaluationError if none is possible."""
     split, horizon = plan.split, settings.horizon_days
     frames = by_snapshot(features)
     days = (*split.training, split.test)
-    lacking = missing_snapshots(days, frames)
-    if lacking:
+    missing = missing_snapshots(days, frames)
+    if missing:
         raise EvaluationError(
-            f"no features at as_of {', '.join(map(str, lacking))}: build core.customer_features for them, or "
+            f"no features at as_of {', '.join(map(str, missing))}: build core.customer_features for them, or "
             "give a later first day"
         )
     y = checked_labels(frames, labels, days, horizon)
-    paces = _paces(frames, days, split.test, horizon)
-    snapshots = {day: Snapshot.of(frames[day], paces[day], horizon) for day in days}
+    purchase_models = _purchase_models(frames, days, split.test, horizon)
+    snapshots = {day: Snapshot.of(frames[day], purchase_models[day], horizon) for day in days}
     cap = winsor_limit(np.concatenate([y[day] for day in split.training]), CAP_QUANTILE)
-    both = levels_of(
-        {d: f for d, f in frames.items() if d in plan.snapshots}, labels, split.test, cap, settings, paces
-    )
-    return Prepared(snapshots, paces, y, *both, cap)
+    planned = {day: frame for day, frame in frames.items() if day in plan.snapshots}
+    levels, order_levels = levels_of(planned, labels, split.test, cap, settings, purchase_models)
+    return EvaluationInputs(snapshots, purchase_models, y, levels, order_levels, cap)
 
 
-def _paces(
+def _purchase_models(
     frames: dict[date, pd.DataFrame], days: tuple[date, ...], test: date, horizon_days: int
-) -> dict[date, Pace]:
-    """The pace of each snapshot; one in which too few have come back yet takes that of the next that tells enough.
+) -> dict[date, PurchaseModel]:
+    """Fit one purchase model for each snapshot.
 
-    Raises EvaluationError where the test snapshot itself tells too little.
+    A snapshot with too few repeat customers gets the model of the next snapshot that has one. Raise EvaluationError if
+    the test snapshot itself has too few.
     """
-    found = {test: Pace.fit(frames[test], horizon_days)}
-    following = found[test]
+    models = {test: PurchaseModel.fit(frames[test], horizon_days)}
+    following = models[test]
     for day in sorted(set(days) - {test}, reverse=True):
-        # Weeks after a shop's first day the likelihood has no top: then `following` stands in.
+        # A few weeks after a shop's first day the fit does not converge. Then `following` is used.
         with suppress(EvaluationError):
-            following = Pace.fit(frames[day], horizon_days)
-        found[day] = following
-    return found
+            following = PurchaseModel.fit(frames[day], horizon_days)
+        models[day] = following
+    return models
 
 
 def levels_of(
@@ -88,22 +88,22 @@ def levels_of(
     as_of: date,
     cap: float,
     settings: EvaluationSettings,
-    paces: dict[date, Pace] | None = None,
+    purchase_models: dict[date, PurchaseModel] | None = None,
 ) -> tuple[Levels, Levels]:
-    """Levels of revenue and of orders over snapshots; no label that matures after `as_of` is looked at.
+    """Return the levels of revenue and of orders over snapshots. Labels that mature after `as_of` are not used.
 
-    A snapshot of the past whose customers tell too little to fit a pace says nothing of the level and is left out;
-    at `as_of` itself that is a EvaluationError.
+    An earlier snapshot is left out if no purchase model can be fitted to its customers. Raise EvaluationError if that
+    happens at `as_of` itself.
     """
     revenue, orders = {}, {}
     for day, frame in frames.items():
         try:
-            pace = (paces or {}).get(day) or Pace.fit(frame, settings.horizon_days)
+            model = (purchase_models or {}).get(day) or PurchaseModel.fit(frame, settings.horizon_days)
         except EvaluationError:
             if day == as_of:
                 raise
             continue
-        ahead, step = (pace.expect(frame, days) for days in (settings.horizon_days, settings.spacing_days))
+        ahead, step = (model.expect(frame, days) for days in (settings.horizon_days, settings.spacing_days))
         mature = day + timedelta(days=settings.horizon_days) <= as_of
         ids = frame["customer_id"].to_numpy(object)
         actual = {

@@ -1,6 +1,6 @@
-"""What the steps of customer value read from the warehouse, at one as_of.
+"""Queries of the customer value steps, at one as_of.
 
-Belongs here: SQL that fetches finished tables. Does not: what is made of them.
+Belongs here: SQL that reads finished tables. Does not belong here: computation on the results.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from clm_dagster.platform.warehouse import Connection
 
 Settings = SnapshotSettings[EvaluationSettings]
 MODEL, VALUE, WEEKLY = "models.value_model", "marts.customer_value", "marts.value_expectations"
-# SQL predicate for the customers that are asked about: everybody with an order before as_of.
+# SQL predicate for eligible customers: everyone with an order before as_of.
 BUYERS = "order_days > 0"
 
 
 def read_training(reading: Reading[Settings]) -> SnapshotInputs:
-    """Read what a training learns from."""
+    """Read the inputs of a training."""
     return read_evaluation(reading, BUYERS, read_labels)
 
 

@@ -1,7 +1,7 @@
-"""What the warehouse and the registry keep of a training of customer value.
+"""What a training of customer value stores in the warehouse and in the model registry.
 
-Belongs here: the row of `models.value_model`, metrics of candidates, the model. Does not: what people see of it
-(`notes`).
+Belongs here: the row of `models.value_model`, metrics of candidates, the model. Does not belong here: metadata and
+plots (`notes`).
 """
 
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
@@ -15,7 +15,7 @@ from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs, split_columns
 from clm_dagster.platform.trained_models.training import Report
 
-# Of the winner on the test snapshot: columns of the table.
+# Test metrics of the winner that the table stores.
 PROMISED = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
 YEAR = "past_year"
 METRICS = (
@@ -42,7 +42,7 @@ def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResul
             "customers": len(result.amounts),
             "winner": result.winner,
             **{f"test_{name}": best.test[name] for name in PROMISED},
-            "bias_before": best.before["bias"],
+            "bias_before": best.unscaled["bias"],
             "interval_coverage": result.coverage,
             "tier_method": result.model.tiers.method,
             "level_method": result.level.method,
@@ -53,16 +53,16 @@ def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResul
 
 
 def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
-    """Return one candidate as the table shows it."""
+    """Return the stored metrics of one candidate."""
     return metrics_of(
         one.name,
         {
             "is_baseline": int(one.name in BASELINES),
             "seconds": round(one.seconds, 3),
             "validation_score": one.score,
-            "bias_before": one.before["bias"],
+            "bias_before": one.unscaled["bias"],
             **{name: one.test[name] for name in PROMISED},
             f"mae_over_{YEAR}": one.mae_over[YEAR],
-            f"catch_over_{YEAR}": one.catch_over[YEAR],
+            f"catch_over_{YEAR}": one.capture_over[YEAR],
         },
     )

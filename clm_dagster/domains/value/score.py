@@ -1,7 +1,7 @@
-"""What each customer is expected to spend at a snapshot, and when within the horizon.
+"""Expected spend of each customer at a snapshot, and its course over the weeks of the horizon.
 
-Belongs here: what scoring reads, and the rows of `marts.customer_value` and `marts.value_expectations`. Does not:
-training (`training`), the model (`model`), SQL (`queries`).
+Belongs here: the inputs of scoring, and the rows of `marts.customer_value` and `marts.value_expectations`. Does not
+belong here: training (`training`), the model (`model`), SQL (`queries`).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from clm_dagster.statistics.evaluation import EvaluationError
 
 @dataclass(frozen=True)
 class ScoreInputs:
-    """What scoring reads: all buyers, those of a year before for the level, mature labels."""
+    """Inputs of scoring: all buyers, their history for the level, and mature labels."""
 
     buyers: pd.DataFrame
     history: pd.DataFrame
@@ -29,7 +29,7 @@ class ScoreInputs:
 
 
 def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
-    """Read the customers of a snapshot and what its level is forecast from."""
+    """Read the customers of a snapshot and the inputs of the level forecast."""
     days = level_days(reading, reading.settings.evaluation)
     return ScoreInputs(
         buyers=read_buyers(reading.connection, reading.day),
@@ -39,7 +39,7 @@ def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
 
 
 def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableOutput:
-    """Predict what every buyer will spend."""
+    """Predict the spend of every buyer."""
     model = scoring.fitted
     if model is None or inputs.buyers.empty:
         return TableOutput(pd.DataFrame(columns=scoring.work.columns))
@@ -60,25 +60,25 @@ def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableO
 def _level(
     scoring: Scoring[Settings, ValueModel], model: ValueModel, inputs: ScoreInputs
 ) -> SnapshotLevel | None:
-    """Return the level forecast for the snapshot; None, that of the model's test, where it tells too little."""
+    """Return the level forecast for the snapshot; None if there are too few data, which stands for the test level."""
     chosen: EvaluationSettings = scoring.settings.evaluation
     try:
-        found, _ = snapshot_level(inputs.history, inputs.labels, scoring.work.day, model.cap, chosen)
+        level, _ = snapshot_level(inputs.history, inputs.labels, scoring.work.day, model.cap, chosen)
     except EvaluationError:
         return None
-    return found
+    return level
 
 
 @dataclass(frozen=True)
 class WeeklyInputs:
-    """What the weeks are made of: all buyers of a snapshot, and what each is expected to spend."""
+    """Inputs of the weekly expectation: all buyers of a snapshot, and the expected value of each."""
 
     buyers: pd.DataFrame
     value: pd.DataFrame
 
 
 def read_weekly(reading: Reading[None]) -> WeeklyInputs:
-    """Read the scored customers of a snapshot."""
+    """Read the customers of a snapshot and their scores."""
     return WeeklyInputs(
         read_buyers(reading.connection, reading.day), read_value(reading.connection, reading.day)
     )

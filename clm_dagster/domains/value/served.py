@@ -1,9 +1,10 @@
-"""A value model as scikit-learn and MLflow see it: one estimator that holds all, and says amounts.
+"""The value model as a single scikit-learn estimator, for MLflow.
 
-Belongs here: the way into MLflow and back. Does not: MLflow itself, fitting, scoring a whole snapshot.
+Belongs here: conversion of a ValueModel to this estimator and back. Does not belong here: MLflow calls, fitting,
+scoring of a whole snapshot.
 
-Beside the fitted estimators everything is JSON, so that the file in MLflow (skops) holds no code and no type
-but scikit-learn's and those of `TRUSTED`.
+Everything but the fitted estimators is stored as JSON. The skops file in MLflow therefore contains no code, and no
+types but those of scikit-learn and of `TRUSTED`.
 """
 
 import json
@@ -18,7 +19,7 @@ from clm_dagster.domains.value.model import ValueModel
 from clm_dagster.domains.value.queries import MODEL
 from clm_dagster.platform.trained_models.registered import RegisteredModel
 
-# What a file may hold beyond scikit-learn's own types: ours, and what its trees and networks are made of.
+# Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
 TRUSTED = (
     "clm_dagster.domains.value.served.ExpectedRevenue",
     "numpy.dtype",
@@ -37,34 +38,34 @@ INPUTS = NEEDED[2:]
 
 
 class ExpectedRevenue(BaseEstimator):
-    """Expected net revenue of single customers, at the pace and level of the model's test snapshot."""
+    """Expected net revenue of single customers, with the purchase model and level of the test snapshot."""
 
-    def __init__(self, estimators: dict[str, Any], about: str) -> None:
+    def __init__(self, estimators: dict[str, Any], state: str) -> None:
         self.estimators = estimators
-        self.about = about
+        self.state = state
 
     def fit(self, x: pd.DataFrame, y: Any = None) -> "ExpectedRevenue":
-        """It is fitted already: a contest makes it."""
+        """Return self; the evaluation has already fitted the model."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """One column, expected_revenue, for n rows with the columns of `INPUTS` by name."""
+        """Return one column, expected_revenue, for n rows with the columns `INPUTS`."""
         return pd.DataFrame({"expected_revenue": unpack(self).amounts(x)}, index=x.index)
 
 
 def pack(model: ValueModel) -> ExpectedRevenue:
-    """The model as one estimator."""
+    """Convert the model to one estimator."""
     return ExpectedRevenue(model.estimators(), json.dumps(model.state()))
 
 
 def unpack(estimator: ExpectedRevenue) -> ValueModel:
-    """The model that `pack` took apart."""
-    return ValueModel.from_parts(json.loads(estimator.about), estimator.estimators)
+    """Convert an estimator from `pack` back to the model."""
+    return ValueModel.from_parts(json.loads(estimator.state), estimator.estimators)
 
 
 REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:
-    """The first customers as the served model takes them: numbers as float, so that one may be missing."""
+    """Return the first rows as the served model takes them: numbers as float, which may be missing."""
     return frame.head(rows)[list(INPUTS)].reset_index(drop=True).astype(np.float64)

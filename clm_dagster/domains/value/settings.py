@@ -1,4 +1,4 @@
-"""What a user may choose of customer value."""
+"""User settings of the customer value domain."""
 
 from pydantic import Field
 

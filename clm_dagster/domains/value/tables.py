@@ -1,4 +1,7 @@
-"""The tables of customer value that Python writes, in the order in which they are computed."""
+"""The customer value tables that Python writes, in order of computation.
+
+Belongs here: which function reads and computes each table. Does not belong here: these functions.
+"""
 
 from clm_dagster.domains.value.plan import EvaluationSettings
 from clm_dagster.domains.value.queries import MODEL, VALUE, WEEKLY
@@ -14,7 +17,7 @@ from clm_dagster.settings import Settings
 
 
 def value_tables(project: Project, settings: Settings) -> list[AnyTable]:
-    """Return the trained model, the value of each customer, and the weeks in which it is expected."""
+    """Return the tables of the trained model, the value of each customer, and the expected value by week."""
     chosen = training_settings(settings)
     scores = ScoreTable(
         VALUE,
@@ -33,7 +36,7 @@ def value_tables(project: Project, settings: Settings) -> list[AnyTable]:
 
 
 def training_settings(settings: Settings) -> SnapshotSettings[EvaluationSettings]:
-    """Return what the user chose of a training."""
+    """Return the training settings that follow from the user's settings."""
     evaluation = EvaluationSettings(
         horizon_days=settings.of(ValueSettings).horizon_days,
         spacing_days=7 * settings.contest_spacing_weeks,

@@ -1,11 +1,14 @@
-"""Value tiers: `vip`, `regular`, `potential`, `low`. Belongs here: cut-offs and a classifier over tiers.
+"""Value tiers: `vip`, `regular`, `potential`, `low`.
 
-What a customer's tier really was is told by what he spent within the horizon: `vip` is at least what the best 5% of
-the validation customers spent, `regular` what the best 20% did, `potential` is anything above 0, `low` nothing.
+Belongs here: two methods that predict tiers, cut-offs and a classifier. Does not belong here: expected revenue
+(`candidates`).
 
-Two ways to say it before. Plain cut-offs on the expected revenue, put where as many customers lie above as
-came to lie above on validation. And a softmax over tiers: a multinomial logistic regression on the expected
-revenue and the other columns. Both are judged on the later period, and the better one is used.
+The actual tier depends on the spend within the horizon: `vip` is at least the spend of the top 5% of the validation
+customers, `regular` at least that of the top 20%, `potential` anything above 0, `low` nothing.
+
+Cut-offs on the expected revenue are set so that each tier has the same share of customers as on validation. The softmax
+is a multinomial logistic regression on the expected revenue and the other columns. Both are evaluated on the later
+test period, and the better one is used.
 """
 
 from collections.abc import Sequence
@@ -31,10 +34,10 @@ SHARES = (0.2, 0.05)  # of customers, at least regular and at least vip
 
 @dataclass(frozen=True)
 class Tiers:
-    """From expected revenue, and for `softmax` the matrix, to tiers.
+    """Map expected revenue (and, for `softmax`, the feature matrix) to tiers.
 
-    actual_limits: money within the horizon from which a customer was `regular`, `vip`. limits: expected money from
-    which he is said to be `potential`, `regular`, `vip`.
+    actual_limits: spend within the horizon from which a customer is actually `regular` and `vip`. limits: expected
+    revenue from which a customer is predicted `potential`, `regular` and `vip`.
     """
 
     method: Method
@@ -43,73 +46,73 @@ class Tiers:
     classifier: Any = None
 
     def __call__(self, expected: Floats, x: pd.DataFrame) -> Texts:
-        """The tier of each of n customers, text; expected: revenue at the forecast level, x: their matrix."""
+        """Return the tier of each of n customers. expected: revenue at the forecast level; x: feature matrix."""
         if self.method == "softmax":
             return np.asarray(self.classifier.predict(_columns(expected, x)), dtype=object)
         return _cut(expected, self.limits)
 
     def actual(self, revenue: Floats) -> Texts:
-        """The tier that net revenue within the horizon amounts to, shape (n,)."""
+        """Return the actual tier for net revenue within the horizon, shape (n,)."""
         return _cut(revenue, (np.nextafter(0, 1), *self.actual_limits))
 
     def probabilities(self, expected: Floats, x: pd.DataFrame) -> pd.DataFrame:
-        """Softmax: the probability of each tier, n rows, columns in the order of TIERS; whatever the method."""
-        said = pd.DataFrame(
+        """Return the softmax probability of each tier, n rows, columns as in TIERS, whatever the method."""
+        probabilities = pd.DataFrame(
             self.classifier.predict_proba(_columns(expected, x)),
             columns=self.classifier.classes_,
             index=x.index,
         )
-        return said.reindex(columns=list(TIERS), fill_value=0.0)
+        return probabilities.reindex(columns=list(TIERS), fill_value=0.0)
 
     def using(self, method: Method) -> "Tiers":
-        """The same by another way."""
+        """Return a copy that uses `method`."""
         return replace(self, method=method)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the classifier, for JSON."""
+        """Return everything but the classifier, as JSON-serializable values."""
         return {"method": self.method, "actual_limits": list(self.actual_limits), "limits": list(self.limits)}
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any], classifier: Any = None) -> "Tiers":
-        """What `as_dict` told, with the classifier."""
-        return cls(told["method"], tuple(told["actual_limits"]), tuple(told["limits"]), classifier)
+    def from_dict(cls, state: dict[str, Any], classifier: Any = None) -> "Tiers":
+        """Return the tiers from the result of `as_dict` and the classifier."""
+        return cls(state["method"], tuple(state["actual_limits"]), tuple(state["limits"]), classifier)
 
 
 def fit_tiers(expected: Sequence[Floats], actual: Sequence[Floats], x: Sequence[pd.DataFrame]) -> Tiers:
-    """Fit both ways on validation snapshots: expected and actual money and the matrix, one of each."""
-    said, came = np.concatenate(expected), np.concatenate(actual)
-    regular, vip = (max(float(np.quantile(came, 1 - share)), np.nextafter(0, 1)) for share in SHARES)
-    above = [float(np.mean(came >= limit)) for limit in (np.nextafter(0, 1), regular, vip)]
-    limits = tuple(float(np.quantile(said, 1 - share)) for share in above)
+    """Fit both methods on validation snapshots, each with expected revenue, actual revenue and feature matrix."""
+    predicted, observed = np.concatenate(expected), np.concatenate(actual)
+    regular, vip = (max(float(np.quantile(observed, 1 - share)), np.nextafter(0, 1)) for share in SHARES)
+    above = [float(np.mean(observed >= limit)) for limit in (np.nextafter(0, 1), regular, vip)]
+    limits = tuple(float(np.quantile(predicted, 1 - share)) for share in above)
     tiers = Tiers("cutoffs", (regular, vip), (limits[0], limits[1], limits[2]))
-    true = tiers.actual(came).astype(str)
+    true = tiers.actual(observed).astype(str)
     if len(np.unique(true)) == 1:
-        return tiers  # one tier for all: there is nothing to tell apart, and the cut-offs stand alone
+        return tiers  # a single tier: there is nothing to classify, so use the cut-offs only
     softmax = LogisticRegression(C=0.1, max_iter=1000)
     fill = SimpleImputer(strategy="median", keep_empty_features=True)
     pipeline = Pipeline([("fill", fill), ("scale", StandardScaler()), ("model", softmax)])
-    pipeline.fit(_columns(said, pd.concat(list(x))), true)
+    pipeline.fit(_columns(predicted, pd.concat(list(x))), true)
     return replace(tiers, classifier=pipeline)
 
 
 def judge_tiers(tiers: Tiers, expected: Floats, actual: Floats, x: pd.DataFrame) -> pd.DataFrame:
-    """Both ways on a later snapshot: one row for each, the better first.
+    """Evaluate both methods on a later snapshot: one row for each, the better one first.
 
-    Columns: method, macro_f1 (mean of the tiers' F1, by which they are compared), accuracy, revenue_vip (share of all
-    revenue that those said to be vip brought).
+    Columns: method, macro_f1 (mean F1 over the tiers, the criterion), accuracy, revenue_vip (share of all revenue from
+    the customers predicted vip).
     """
     true, rows = tiers.actual(actual), []
     methods: tuple[Method, ...] = ("cutoffs",) if tiers.classifier is None else ("cutoffs", "softmax")
     for method in methods:
-        said = tiers.using(method)(expected, x)
+        predicted = tiers.using(method)(expected, x)
         rows.append(
             {
                 "method": method,
                 "macro_f1": float(
-                    f1_score(true, said, labels=list(TIERS), average="macro", zero_division=0.0)
+                    f1_score(true, predicted, labels=list(TIERS), average="macro", zero_division=0.0)
                 ),
-                "accuracy": float(np.mean(true == said)),
-                "revenue_vip": float(actual[said == "vip"].sum() / actual.sum()),
+                "accuracy": float(np.mean(true == predicted)),
+                "revenue_vip": float(actual[predicted == "vip"].sum() / actual.sum()),
             }
         )
     return pd.DataFrame(rows).sort_values(["macro_f1", "method"], ascending=[False, True], ignore_index=True)

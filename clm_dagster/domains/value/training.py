@@ -1,7 +1,7 @@
-"""The trained model of customer value: what the engine of trained models is told.
+"""The trained model of customer value, as the engine of trained models runs it.
 
-Belongs here: the domain's answers to the engine. Does not: the evaluation (`evaluate`), what is read (`queries`), what
-the tables hold of it (`report`), what people see (`notes`).
+Belongs here: the functions that the engine calls. Does not belong here: the evaluation (`evaluate`), queries
+(`queries`), rows of tables (`report`), metadata and plots (`notes`).
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ from clm_dagster.statistics.evaluation import Verdict
 
 
 def value_model(settings: Settings) -> TrainedModel[Settings, SnapshotInputs, EvaluationResult, ValueModel]:
-    """Return the trained model of customer value."""
+    """Return the definition of the trained customer value model."""
     return TrainedModel(
         registered=REGISTERED,
         reads=("customer_features", "value_labels"),
@@ -37,7 +37,8 @@ def value_model(settings: Settings) -> TrainedModel[Settings, SnapshotInputs, Ev
         champion=champion_amounts,
         baseline=OWN_PAST,
         gate=Gate(
-            "The winner beats what was spent before, its intervals hold, no worse than the champion's.",
+            "The winner beats the past-spend baselines, its intervals have the nominal coverage, and it is not worse "
+            "than the champion.",
             verdict,
         ),
         metrics=METRICS,
@@ -53,7 +54,7 @@ def evaluate(work: Work[Settings], inputs: SnapshotInputs) -> EvaluationResult:
 def champion_amounts(
     champion: ValueModel, inputs: SnapshotInputs, result: EvaluationResult
 ) -> NDArray[np.float64]:
-    """Return what the champion predicts for the customers of the test snapshot, at the same level."""
+    """Return the champion's predictions for the customers of the test snapshot, at the same level."""
     level = SnapshotLevel(result.level.factor, result.order_level.factor)
     scores = champion.scores(inputs.test_features, level).set_index("customer_id")["expected_revenue"]
     return scores.reindex(result.amounts["customer_id"]).to_numpy(float)

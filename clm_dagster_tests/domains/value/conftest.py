@@ -1,4 +1,4 @@
-"""Shops whose features and labels the project's own SQL makes; a world of BG/NBD and Gamma-Gamma drawn directly."""
+"""Shops whose features and labels come from the project's own SQL."""
 
 from datetime import date, timedelta
 
@@ -19,14 +19,14 @@ FIRST_DAY = date(2023, 1, 1)
 Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 
 
-def contest_of(shop: Shop, test: date, first_day: date, settings: EvaluationSettings) -> Simulated:
-    """All that a contest needs."""
+def evaluation_of(shop: Shop, test: date, first_day: date, settings: EvaluationSettings) -> Simulated:
+    """Return the features, labels and plan of an evaluation."""
     plan = evaluation_plan(test, first_day, settings)
     return *shop.tables(plan.snapshots, "value_labels"), plan
 
 
 def spending_purchases(seed: int = 1, customers: int = 700) -> pd.DataFrame:
-    """Customers of BG/NBD who differ in what an order is worth."""
+    """Simulate customers of BG/NBD who differ in their order value."""
     purchases = simulated_purchases(seed, customers)
     rng = np.random.default_rng(seed + 1)
     worth = pd.Series(1 / rng.gamma(3.0, 0.5, customers), index=[f"c{i:04d}" for i in range(customers)])
@@ -36,6 +36,6 @@ def spending_purchases(seed: int = 1, customers: int = 700) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def simulated() -> Simulated:
-    """Features, labels and plan of a contest in the simulated shop."""
+    """Return features, labels and plan of an evaluation of the simulated shop."""
     shop = Shop.load(spending_purchases(), FIRST_DAY, FIRST_DAY + timedelta(days=500), 60)
-    return contest_of(shop, TEST, FIRST_DAY, SETTINGS)
+    return evaluation_of(shop, TEST, FIRST_DAY, SETTINGS)

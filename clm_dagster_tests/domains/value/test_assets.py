@@ -1,4 +1,4 @@
-"""Customer value end to end: a shop that has run, its contests in MLflow, its amounts, and what came of them."""
+"""Customer value end to end on a shop that has run: evaluations in MLflow, expected and actual amounts."""
 
 import dagster as dg
 import numpy as np
@@ -13,20 +13,20 @@ pytestmark = pytest.mark.slow
 HORIZON = 30
 
 
-def test_every_training_is_a_run_with_a_child_for_each_contestant(ran: Ran) -> None:
+def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> None:
     rows = ran.query("select * from models.value_model order by as_of")
     assert len(rows) == 2 and rows.model_version.notna().all()
     assert (pd.to_datetime(rows.tested_as_of) + pd.Timedelta(days=35) == rows.as_of).all()
     client, experiment = ran.mlflow()
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{rows.mlflow_run_id[1]}'")
-    told = ran.query(
+    stored = ran.query(
         "select * from marts.value_contest where as_of = (select max(as_of) from models.value_model)"
     )
     assert {run.info.run_name: run.data.metrics["test/mae"] for run in children} == pytest.approx(
-        told.set_index("contestant").mae.to_dict()
+        stored.set_index("contestant").mae.to_dict()
     )
-    assert set(told[told.is_baseline].contestant) == {"past_rate", "past_year", "last_period"}
-    assert told[told.is_winner].contestant.to_list() == [rows.winner[1]]
+    assert set(stored[stored.is_baseline].contestant) == {"past_rate", "past_year", "last_period"}
+    assert stored[stored.is_winner].contestant.to_list() == [rows.winner[1]]
     assert rows.interval_coverage.between(0.7, 0.9).all()
 
 
@@ -42,11 +42,11 @@ def test_the_champion_loads_by_name_of_column(ran: Ran) -> None:
     needed = loaded.metadata.get_input_schema().input_names()
     customers = ran.query(f"select * from core.customer_features where as_of = '{newest.tested_as_of}'")
     given = customers[customers.order_days > 0][needed[::-1]].astype(float)
-    said = loaded.predict(given)["expected_revenue"]
-    assert (said >= 0).all() and said.notna().all() and said.sum() > 0
+    amounts = loaded.predict(given)["expected_revenue"]
+    assert (amounts >= 0).all() and amounts.notna().all() and amounts.sum() > 0
 
 
-def test_everybody_who_ever_ordered_has_an_amount_and_nothing_is_missing(ran: Ran) -> None:
+def test_every_customer_with_an_order_has_an_amount_and_no_value_is_missing(ran: Ran) -> None:
     value = ran.query("select * from marts.customer_value order by as_of, customer_id")
     buyers = ran.query("select as_of, count(*) as n from core.customer_features where orders > 0 group by 1")
     expected = buyers.set_index("as_of").n.reindex(value.as_of.unique())
@@ -60,7 +60,7 @@ def test_everybody_who_ever_ordered_has_an_amount_and_nothing_is_missing(ran: Ra
     assert means["vip"] > means["regular"] > means["potential"]
 
 
-def test_tracking_adds_up_by_week_to_what_came(ran: Ran) -> None:
+def test_weekly_tracking_adds_up_to_the_actual_amounts(ran: Ran) -> None:
     tracking = ran.query("select * from marts.value_tracking order by as_of, week")
     over = tracking[tracking.actual_revenue.notna()]
     assert 0 < len(over) < len(tracking)
@@ -85,9 +85,9 @@ def test_tracking_adds_up_by_week_to_what_came(ran: Ran) -> None:
     assert (tracking.groupby("as_of").expected_revenue.diff().dropna() >= 0).all()
 
 
-def test_tenths_and_segments_hold_what_pandas_counts(ran: Ran) -> None:
+def test_tenths_and_segments_match_pandas(ran: Ran) -> None:
     both = ran.query(
-        "select as_of, customer_id, expected_revenue, revenue_low, revenue_high, net_revenue::double as came "
+        "select as_of, customer_id, expected_revenue, revenue_low, revenue_high, net_revenue::double as actual "
         "from marts.customer_value join core.value_labels using (as_of, customer_id)"
     )
     day = both.as_of.max()
@@ -99,12 +99,12 @@ def test_tenths_and_segments_hold_what_pandas_counts(ran: Ran) -> None:
         "decile"
     )
     assert table.customers.to_dict() == places.value_counts().to_dict()
-    assert table.actual_revenue.to_dict() == pytest.approx(rows.came.groupby(places).sum().to_dict())
-    inside = (rows.came >= rows.revenue_low) & (rows.came <= rows.revenue_high)
+    assert table.actual_revenue.to_dict() == pytest.approx(rows.actual.groupby(places).sum().to_dict())
+    inside = (rows.actual >= rows.revenue_low) & (rows.actual <= rows.revenue_high)
     assert table.interval_coverage.to_dict() == pytest.approx(inside.groupby(places).mean().to_dict())
     segments = ran.query(f"select * from marts.value_by_segment where as_of = '{day}'")
     assert segments.customers.sum() == len(rows)
-    assert float(segments.actual_revenue.astype(float).sum()) == pytest.approx(rows.came.sum())
+    assert float(segments.actual_revenue.astype(float).sum()) == pytest.approx(rows.actual.sum())
     assert segments.expected_share.sum() == pytest.approx(1)
 
 
@@ -133,10 +133,10 @@ def test_training_again_gives_the_same_figures(ran: Ran) -> None:
 def test_a_young_shop_says_what_is_missing(ran: Ran) -> None:
     result: dg.ExecuteInProcessResult = ran.materialize(MODELS, "2023-02-20", "models.value_model")
     assert result.success
-    said = {e.check_name: (e.passed, e.description or "") for e in result.get_asset_check_evaluations()}
+    checks = {e.check_name: (e.passed, e.description or "") for e in result.get_asset_check_evaluations()}
     assert (
-        not said["contest_was_held"][0]
-        and "mature training snapshots, 2 are needed" in said["contest_was_held"][1]
+        not checks["contest_was_held"][0]
+        and "mature training snapshots, 2 are needed" in checks["contest_was_held"][1]
     )
     ran.execute("delete from models.value_model where model_version is null")
     ran.execute(

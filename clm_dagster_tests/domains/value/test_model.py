@@ -1,4 +1,4 @@
-"""The value contest as a whole, on a simulated shop: honest, repeatable, and clear about bad input."""
+"""The value evaluation as a whole, on a simulated shop: no leaks, reproducible, clear about bad input."""
 
 import json
 from dataclasses import replace
@@ -18,61 +18,63 @@ from clm_dagster_tests.domains.value.conftest import FIRST_DAY, SETTINGS, TEST, 
 QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
 
 
-def entries(*names: str) -> list[Candidate]:
-    return [entry for entry in candidates() if entry.name in names]
+def chosen(*names: str) -> list[Candidate]:
+    return [candidate for candidate in candidates() if candidate.name in names]
 
 
-def hold(simulated: Simulated, *names: str) -> EvaluationResult:
+def evaluate(simulated: Simulated, *names: str) -> EvaluationResult:
     features, labels, plan = simulated
-    return evaluate_candidates(features, labels, plan, SETTINGS, entries(*(names or QUICK)))
+    return evaluate_candidates(features, labels, plan, SETTINGS, chosen(*(names or QUICK)))
 
 
 @pytest.fixture(scope="module")
 def result(simulated: Simulated) -> EvaluationResult:
-    return hold(simulated)
+    return evaluate(simulated)
 
 
 def snapshot(simulated: Simulated, day: date = TEST) -> pd.DataFrame:
     return simulated[0][simulated[0].as_of == pd.Timestamp(day)]
 
 
-def test_every_contestant_runs(simulated: Simulated) -> None:
-    held = hold(simulated, *(entry.name for entry in candidates()))
-    assert set(held.results) == {entry.name for entry in candidates()} | set(BLENDS)
-    table = held.table
+def test_every_candidate_runs(simulated: Simulated) -> None:
+    evaluated = evaluate(simulated, *(candidate.name for candidate in candidates()))
+    assert set(evaluated.results) == {candidate.name for candidate in candidates()} | set(BLENDS)
+    table = evaluated.table
     assert table.notna().all(axis=None) and (table.test_spearman > 0.2).all()
-    said = held.amounts.drop(columns=["customer_id", "net_revenue"])
-    assert said.min(axis=None) >= 0 and np.isfinite(said).all(axis=None)
-    best = held.results[held.winner]
-    assert best.test["mae"] < held.results["past_rate"].test["mae"]
+    amounts = evaluated.amounts.drop(columns=["customer_id", "net_revenue"])
+    assert amounts.min(axis=None) >= 0 and np.isfinite(amounts).all(axis=None)
+    best = evaluated.results[evaluated.winner]
+    assert best.test["mae"] < evaluated.results["past_rate"].test["mae"]
     assert best.mae_over["past_rate"].value < 0 and abs(best.test["bias"]) < 0.2
-    assert held.amounts.customer_id.nunique() == (snapshot(simulated).order_days > 0).sum()
-    assert held.deciles.cumulative_share.iloc[-1] == pytest.approx(1)
+    assert evaluated.amounts.customer_id.nunique() == (snapshot(simulated).order_days > 0).sum()
+    assert evaluated.deciles.cumulative_share.iloc[-1] == pytest.approx(1)
 
 
 def test_the_same_input_gives_the_same_numbers_in_any_order_of_rows(
     simulated: Simulated, result: EvaluationResult
 ) -> None:
     features, labels, plan = simulated
-    again = hold((features.sample(frac=1, random_state=3), labels.sample(frac=1, random_state=4), plan))
+    again = evaluate((features.sample(frac=1, random_state=3), labels.sample(frac=1, random_state=4), plan))
     assert again.winner == result.winner and again.level == result.level
     pd.testing.assert_frame_equal(again.amounts, result.amounts)
     pd.testing.assert_frame_equal(again.table.drop(columns="seconds"), result.table.drop(columns="seconds"))
 
 
-def test_labels_of_the_test_snapshot_only_judge(simulated: Simulated, result: EvaluationResult) -> None:
+def test_labels_of_the_test_snapshot_affect_metrics_only(
+    simulated: Simulated, result: EvaluationResult
+) -> None:
     features, labels, plan = simulated
     at_test = labels.as_of == pd.Timestamp(TEST)
     turned = labels.copy()
     turned.loc[at_test, "net_revenue"] = labels.loc[at_test, "net_revenue"].to_numpy()[::-1]
-    held = hold((features, turned, plan))
+    evaluated = evaluate((features, turned, plan))
     pd.testing.assert_frame_equal(
-        held.amounts.drop(columns="net_revenue"), result.amounts.drop(columns="net_revenue")
+        evaluated.amounts.drop(columns="net_revenue"), result.amounts.drop(columns="net_revenue")
     )
-    assert held.results["btyd"].test["spearman"] < 0.15 < result.results["btyd"].test["spearman"]
+    assert evaluated.results["btyd"].test["spearman"] < 0.15 < result.results["btyd"].test["spearman"]
 
 
-def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result: EvaluationResult) -> None:
+def test_nothing_after_the_test_as_of_is_used(simulated: Simulated, result: EvaluationResult) -> None:
     features, labels, plan = simulated
     assert max(plan.history) + timedelta(days=SETTINGS.horizon_days) <= TEST == max(plan.snapshots)
     immature = labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > pd.Timestamp(TEST)
@@ -80,7 +82,7 @@ def test_nothing_after_the_test_as_of_is_looked_at(simulated: Simulated, result:
         net_revenue=labels.net_revenue.where(~immature | (labels.as_of == pd.Timestamp(TEST)), 1000)
     )
     assert (later.net_revenue != labels.net_revenue).any()
-    pd.testing.assert_frame_equal(hold((features, later, plan)).amounts, result.amounts)
+    pd.testing.assert_frame_equal(evaluate((features, later, plan)).amounts, result.amounts)
 
 
 def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
@@ -89,7 +91,7 @@ def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
     scores = result.model.scores(snapshot(simulated))
     assert list(scores.customer_id) == list(result.amounts.customer_id)
     np.testing.assert_allclose(scores.expected_revenue, result.amounts[result.winner], rtol=1e-9)
-    # At the test's own pace and level, one customer alone gets the same.
+    # With the purchase model and level of the test, a single customer gets the same amount.
     one = result.model.amounts(snapshot(simulated).set_index("customer_id").loc[["c0007"]].reset_index())
     assert one[0] == pytest.approx(scores.set_index("customer_id").expected_revenue["c0007"], rel=1e-9)
     level, found = snapshot_level(*simulated[:2], TEST, result.model.cap, SETTINGS)
@@ -113,7 +115,7 @@ def test_scores_are_complete(simulated: Simulated, result: EvaluationResult) -> 
 
 
 def test_a_model_is_json_and_estimators(simulated: Simulated, result: EvaluationResult) -> None:
-    for model in (result.model, hold(simulated, "btyd", "boosting_sqrt", "two_part", "mlp").model):
+    for model in (result.model, evaluate(simulated, "btyd", "boosting_sqrt", "two_part", "mlp").model):
         state = json.loads(json.dumps(model.state()))
         again = ValueModel.from_parts(state, model.estimators())
         pd.testing.assert_frame_equal(again.scores(snapshot(simulated)), model.scores(snapshot(simulated)))
@@ -131,7 +133,9 @@ def test_the_verdict_says_why(result: EvaluationResult) -> None:
 # --------------------------------------------------------------------------------------- outliers
 
 
-def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: EvaluationResult) -> None:
+def test_one_huge_order_does_not_affect_other_customers(
+    simulated: Simulated, result: EvaluationResult
+) -> None:
     """A customer of the fit part orders for 80,000 once: before every later snapshot, and in labels before."""
     features, labels, plan = simulated
     who, amount, day = "c0010", 80_000.0, pd.Timestamp(plan.split.fit[-1]) + pd.Timedelta(days=20)
@@ -140,13 +144,14 @@ def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: Evaluati
     f.loc[(f.customer_id == who) & (f.as_of > day), money] += amount
     inside = (y.as_of <= day) & (y.as_of + pd.Timedelta(days=SETTINGS.horizon_days) > day)
     y.loc[(y.customer_id == who) & inside, "net_revenue"] += amount
-    held = evaluate_candidates(f, y, plan, SETTINGS, entries(*QUICK))
-    assert held.winner == result.winner
+    evaluated = evaluate_candidates(f, y, plan, SETTINGS, chosen(*QUICK))
+    assert evaluated.winner == result.winner
     before, after = (
-        r.amounts.set_index("customer_id")[result.winner].drop(who, errors="ignore") for r in (result, held)
+        r.amounts.set_index("customer_id")[result.winner].drop(who, errors="ignore")
+        for r in (result, evaluated)
     )
     assert abs(after.sum() / before.sum() - 1) < 0.05
-    # The same order, were it not cut, is more than all customers of a snapshot spend together.
+    # Uncapped, this order exceeds the spend of all customers of a snapshot.
     assert amount > 1.5 * result.amounts.net_revenue.sum()
     assert (after / before - 1).abs().median() < 0.1
 
@@ -154,7 +159,7 @@ def test_one_huge_order_moves_nobody_else(simulated: Simulated, result: Evaluati
 # --------------------------------------------------------------------------------------- bad input
 
 
-def test_what_makes_a_contest_impossible_is_said(simulated: Simulated) -> None:
+def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> None:
     features, labels, plan = simulated
     train = pd.Timestamp(plan.split.training[0])
     once = features.assign(order_days=1, recency_days=features.tenure_days)
@@ -178,14 +183,14 @@ def test_what_makes_a_contest_impossible_is_said(simulated: Simulated) -> None:
     ]
     for given, labelled, message in cases:
         with pytest.raises(EvaluationError, match=message):
-            hold((given, labelled, plan))
+            evaluate((given, labelled, plan))
     with pytest.raises(
         EvaluationError, match="no contest with test as_of 2023-04-01: 0 mature training snap"
     ):
         evaluation_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
 
 
-def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
+def test_too_few_customers_are_scored_with_the_purchase_model_of_the_test(
     simulated: Simulated, result: EvaluationResult
 ) -> None:
     frame = snapshot(simulated)
@@ -197,7 +202,7 @@ def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
         scores = result.model.scores(some)
         assert len(scores) == len(some) and scores.notna().all(axis=None)
         assert (scores.expected_revenue >= 0).all() and (scores.revenue_low >= 0).all()
-    # Whoever returned more than he bought keeps his past, below 0, and is expected to bring next to nothing.
+    # Customers who returned more than they bought keep a negative past revenue and have an expectation near 0.
     assert (result.model.scores(returned).past_revenue == -10).all()
     with pytest.raises(EvaluationError, match="one as_of is scored at a time, found 0"):
         result.model.scores(frame[frame.order_days == 0].head(0))
@@ -205,7 +210,7 @@ def test_customers_who_tell_too_little_are_scored_at_the_pace_of_the_test(
         snapshot_level(simulated[0], simulated[1], date(2030, 1, 1), 100.0, SETTINGS)
 
 
-def test_another_horizon_is_another_contest(simulated: Simulated) -> None:
+def test_labels_of_another_horizon_are_rejected(simulated: Simulated) -> None:
     features, labels, plan = simulated
     with pytest.raises(EvaluationError, match="the labels are of 60 days, the contest of 30"):
-        evaluate_candidates(features, labels, plan, replace(SETTINGS, horizon_days=30), entries("btyd"))
+        evaluate_candidates(features, labels, plan, replace(SETTINGS, horizon_days=30), chosen("btyd"))

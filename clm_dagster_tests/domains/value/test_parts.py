@@ -1,4 +1,4 @@
-"""Level, metrics, intervals and tiers, each against figures found another way."""
+"""Level, metrics, intervals and tiers, each against figures computed independently."""
 
 from datetime import date, timedelta
 
@@ -12,15 +12,15 @@ from clm_dagster.domains.value.level import (
     UNTRIED_ERROR,
     Amounts,
     Levels,
-    brought_to,
     capped_total,
     multiplier,
+    scaled_to_total,
 )
 from clm_dagster.domains.value.metrics import (
-    catch,
     decile_error,
     deciles,
     normalised_gini,
+    revenue_capture,
     spearman,
     top_overlap,
     value_metrics,
@@ -33,47 +33,47 @@ STEP, HORIZON, LAST = 28, 84, date(2024, 12, 30)
 # ------------------------------------------------------------------------------------------- level
 
 
-def world(wave: float, trend: float = 0.0, steps: int = 32) -> Levels:
-    """Snapshots whose totals lie off what is expected by a wave over the year and a trend."""
+def simulate(wave: float, trend: float = 0.0, steps: int = 32) -> Levels:
+    """Return snapshots whose totals differ from the expected ones by a yearly wave and a trend."""
     rng = np.random.default_rng(0)
     days = [LAST - timedelta(days=STEP * k) for k in range(steps)][::-1]
     ids = np.array([f"c{i}" for i in range(500)], dtype=object)
-    brought, amounts = np.zeros(500), {}
+    cumulative, amounts = np.zeros(500), {}
     for place, day in enumerate(days):
         off = np.exp(wave * np.sin(2 * np.pi * place / 13) + trend * place)
         expected = rng.gamma(2, 10, 500)
-        amounts[day] = Amounts(ids, 3 * expected, expected, brought, 3 * expected * off)
-        brought = brought + expected * off
+        amounts[day] = Amounts(ids, 3 * expected, expected, cumulative, 3 * expected * off)
+        cumulative = cumulative + expected * off
     return Levels(amounts, float("inf"), HORIZON, STEP)
 
 
-def truth(levels: Levels, day: date) -> float:
+def actual_level(levels: Levels, day: date) -> float:
     found = levels.amounts[day]
     assert found.actual is not None
     return float(found.actual.sum() / found.expected.sum())
 
 
-def test_a_season_is_found_and_met() -> None:
+def test_a_season_is_found_and_forecast() -> None:
     for trend in (0.0, 0.01):
-        levels = world(0.5, trend)
+        levels = simulate(0.5, trend)
         found = levels.forecast(LAST, [day for day in levels.amounts if day < LAST])
         assert found.method in ("year", "season", "half")
-        assert found.factor == pytest.approx(truth(levels, LAST), rel=0.08)
-        assert abs(found.factors["pace"] / truth(levels, LAST) - 1) > 0.1
+        assert found.factor == pytest.approx(actual_level(levels, LAST), rel=0.08)
+        assert abs(found.factors["pace"] / actual_level(levels, LAST) - 1) > 0.1
         assert found.errors[found.method] < UNTRIED_ERROR < found.errors["pace"]
 
 
-def test_where_the_pace_holds_nothing_is_corrected() -> None:
-    levels = world(0.0)
+def test_a_constant_purchase_rate_needs_no_correction() -> None:
+    levels = simulate(0.0)
     assert levels.forecast(LAST, sorted(levels.amounts)).factor == pytest.approx(1, abs=1e-9)
 
 
-def test_what_is_not_known_yet_is_not_read() -> None:
-    levels = world(0.5)
+def test_the_forecast_does_not_read_the_future() -> None:
+    levels = simulate(0.5)
     days = sorted(levels.amounts)
     before = levels.forecast(LAST, days)
     changed = {
-        day: Amounts(one.customer_id, one.expected, one.expected_step, one.brought, one.expected * 9)
+        day: Amounts(one.customer_id, one.expected, one.expected_step, one.cumulative, one.expected * 9)
         if day + timedelta(days=HORIZON) > LAST
         else one
         for day, one in levels.amounts.items()
@@ -82,32 +82,34 @@ def test_what_is_not_known_yet_is_not_read() -> None:
     assert levels.of_step(LAST, LAST) is None and levels.of_label(LAST, LAST) is None
 
 
-def test_a_huge_order_a_year_ago_is_cut() -> None:
-    levels = world(0.5)
+def test_a_huge_order_a_year_ago_is_capped() -> None:
+    levels = simulate(0.5)
     year_ago = LAST - timedelta(days=364)
     one = levels.amounts[year_ago]
     assert one.actual is not None
     actual = one.actual.copy()
     actual[3] += 1e6
     huge = dict(levels.amounts) | {
-        year_ago: Amounts(one.customer_id, one.expected, one.expected_step, one.brought, actual)
+        year_ago: Amounts(one.customer_id, one.expected, one.expected_step, one.cumulative, actual)
     }
-    uncut, cut = (Levels(huge, cap, HORIZON, STEP).of_label(year_ago, LAST) for cap in (float("inf"), 300.0))
-    assert uncut is not None and cut is not None
-    assert uncut > 3 and cut == pytest.approx(np.log(truth(levels, year_ago)), abs=0.05)
+    uncapped, capped = (
+        Levels(huge, cap, HORIZON, STEP).of_label(year_ago, LAST) for cap in (float("inf"), 300.0)
+    )
+    assert uncapped is not None and capped is not None
+    assert uncapped > 3 and capped == pytest.approx(np.log(actual_level(levels, year_ago)), abs=0.05)
 
 
-def test_a_multiplier_meets_the_capped_total() -> None:
+def test_a_multiplier_gives_the_capped_total() -> None:
     predicted = np.random.default_rng(1).lognormal(3, 1.5, 2000)
     for total in (1000.0, predicted.sum(), 3 * predicted.sum()):
         for cap in (50.0, 1000.0, float("inf")):
             found = multiplier(predicted, total, cap)
             reachable = min(total, 0.999 * cap * len(predicted))
             assert capped_total(found * predicted, cap) == pytest.approx(reachable, rel=1e-6)
-    with pytest.raises(ValueError, match="0 predictions above 0 cannot be brought to a total of 5"):
+    with pytest.raises(ValueError, match="0 predictions above 0 cannot be scaled to a total of 5"):
         multiplier(np.zeros(3), 5.0, 10.0)
-    assert (brought_to(np.zeros(3), 5.0, 10.0) == 0).all()
-    assert brought_to(np.ones(4), 8.0, 10.0) == pytest.approx(2)
+    assert (scaled_to_total(np.zeros(3), 5.0, 10.0) == 0).all()
+    assert scaled_to_total(np.ones(4), 8.0, 10.0) == pytest.approx(2)
 
 
 # ----------------------------------------------------------------------------------------- metrics
@@ -122,17 +124,17 @@ def test_metrics_by_hand() -> None:
     assert found["catch"] == pytest.approx(0.15) and found["best_catch"] == pytest.approx(0.7)
     assert found["top_customers"] == 0
     assert found["spearman"] == pytest.approx(spearmanr(actual, predicted)[0])
-    assert catch(actual, np.ones(10)) == pytest.approx(0.1)  # all tie for the one place
+    assert revenue_capture(actual, np.ones(10)) == pytest.approx(0.1)  # all tie for the only place
     assert spearman(actual, np.ones(10)) == 0
 
 
-def test_gini_is_the_area_that_it_names() -> None:
+def test_gini_is_the_area_above_the_lorenz_curve() -> None:
     rng = np.random.default_rng(0)
     predicted = rng.gamma(1, 1, 4000)
     actual = predicted * rng.gamma(1, 1, 4000)
 
     def area(order: np.ndarray) -> float:
-        """Between the diagonal and the Lorenz curve of the actual amounts in the order of `order`."""
+        """Return the area between the diagonal and the Lorenz curve of the actual amounts, sorted by `order`."""
         curve = np.concatenate([[0], np.cumsum(actual[np.argsort(order)]) / actual.sum()])
         return 0.5 - float(np.trapezoid(curve, dx=1 / 4000))
 
@@ -157,20 +159,22 @@ def test_deciles_add_up() -> None:
 
 
 def spent(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Expected and actual amounts: who is expected to bring more, brings something more often."""
+    """Simulate expected and actual amounts. A higher expectation means a higher probability to spend at all."""
     expected = rng.lognormal(3, 1.2, count)
     buys = rng.random(count) < expected / (expected + 15)
     return expected, np.where(buys, rng.gamma(2, 0.5, count) * (expected + 15), 0.0)
 
 
-def test_intervals_hold_what_they_promise() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     rng = np.random.default_rng(3)
     intervals = fit_intervals(*zip(*(spent(rng, 2000) for _ in range(3)), strict=True), 0.8)
     expected, actual = spent(rng, 20_000)
     low, high = intervals(expected)
     inside = (low <= actual) & (actual <= high)
     assert inside.mean() == pytest.approx(0.8, abs=0.03)
-    for rows in np.array_split(np.argsort(expected), 10):  # as many, of great customers and of small ones
+    for rows in np.array_split(
+        np.argsort(expected), 10
+    ):  # the same coverage for large and for small customers
         assert 0.76 < inside[rows].mean() < max(0.84, (actual[rows] == 0).mean() + 0.04)
     assert (
         (low >= 0).all() and (low[expected < 20] == 0).mean() > 0.9 and (low[expected > 200] > 0).mean() > 0.9
@@ -192,19 +196,19 @@ def test_intervals_of_few_and_of_ties() -> None:
 # ------------------------------------------------------------------------------------------- tiers
 
 
-def test_tiers_are_cut_where_customers_fall() -> None:
+def test_tiers_have_the_same_shares_as_on_validation() -> None:
     rng = np.random.default_rng(5)
     expected, actual = spent(rng, 6000)
     x = pd.DataFrame({"some": rng.normal(size=6000)})
     tiers = fit_tiers([expected], [actual], [x])
-    came, said = (
+    observed, predicted = (
         pd.Series(t).value_counts(normalize=True) for t in (tiers.actual(actual), tiers(expected, x))
     )
-    assert came["low"] == pytest.approx((actual == 0).mean()) and came["vip"] == pytest.approx(
+    assert observed["low"] == pytest.approx((actual == 0).mean()) and observed["vip"] == pytest.approx(
         0.05, abs=0.001
     )
-    assert came["regular"] == pytest.approx(0.15, abs=0.001)
-    assert np.allclose(came[list(TIERS)], said[list(TIERS)], atol=0.002)
+    assert observed["regular"] == pytest.approx(0.15, abs=0.001)
+    assert np.allclose(observed[list(TIERS)], predicted[list(TIERS)], atol=0.002)
     order = pd.Series(expected).groupby(tiers(expected, x)).agg(["min", "max"]).loc[list(TIERS)]
     assert (order["max"].to_numpy()[:-1] <= order["min"].to_numpy()[1:]).all()
     softmax = tiers.probabilities(expected, x)
@@ -214,7 +218,7 @@ def test_tiers_are_cut_where_customers_fall() -> None:
     assert (compared.macro_f1 > 0.3).all()
 
 
-def test_returns_are_no_tier_of_their_own() -> None:
+def test_returns_count_as_the_low_tier() -> None:
     tiers = Tiers("cutoffs", (50.0, 200.0), (5.0, 40.0, 100.0))
     assert list(tiers.actual(np.array([-10.0, 0, 0.01, 50, 200]))) == [
         "low",

@@ -1,4 +1,4 @@
-"""What a training of customer value depends on: its version follows every definition that is executed."""
+"""The code version of a training of customer value covers every definition that is executed."""
 
 from clm_dagster.domains.value.candidates import candidates
 from clm_dagster.domains.value.evaluate import evaluate_candidates
@@ -14,9 +14,9 @@ def test_the_version_follows_every_definition_that_an_evaluation_and_its_scores_
     simulated: Simulated, project: Project, settings: Settings
 ) -> None:
     features, labels, plan = simulated
-    entries = [entry for entry in candidates() if entry.name.startswith(("ridge", "two_part"))]
+    chosen = [candidate for candidate in candidates() if candidate.name.startswith(("ridge", "two_part"))]
     with executed() as found:
-        result = evaluate_candidates(features, labels, plan, SETTINGS, entries)
+        result = evaluate_candidates(features, labels, plan, SETTINGS, chosen)
         result.verdict()
     trained, scored, _ = value_tables(project, settings)
     assert len(found) > 50
