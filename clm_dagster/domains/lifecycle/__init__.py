@@ -1,1 +1,1 @@
-"""Lifecycle stages, migration, cohorts, funnel: the rows are SQL; here are their charts, checks and facts."""
+"""Lifecycle stages, migration, cohorts and funnel: charts, checks and metadata of tables that SQL makes."""

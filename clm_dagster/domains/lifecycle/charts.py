@@ -1,4 +1,7 @@
-"""Charts of stages: who is in which, the curve that the cut-offs come from, who moves where and why."""
+"""Charts of lifecycle stages: sizes, the survival curve behind the cut-offs, transitions and their causes.
+
+Belongs here: charts in asset metadata. Does not belong here: charts of cohorts and of the funnel (`cohort_charts`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ from clm_dagster.platform.warehouse import Connection
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# From not yet to never again; people read the middle as good.
+# Ordered from before the first order to lost; darker blue is better.
 STAGE_COLORS = {
     "prospect": "#c9d3da",
     "new": "#a9c9dd",
@@ -23,7 +26,7 @@ STAGE_COLORS = {
 
 
 def stage_chart(connection: Connection) -> str | None:
-    """Known customers by stage in every stored snapshot, stacked."""
+    """Draw the number of known customers by stage over all stored snapshots, stacked."""
     frame = connection.frame(
         "select as_of, stage, count(*) as customers from core.stage_states group by all order by as_of"
     )
@@ -31,7 +34,7 @@ def stage_chart(connection: Connection) -> str | None:
         return None
     table = frame.pivot(index="as_of", columns="stage", values="customers").fillna(0)
     table = table.reindex(columns=list(STAGE_COLORS), fill_value=0)
-    if len(table) == 1:  # an area needs two points
+    if len(table) == 1:  # an area needs at least two points
         table = pd.concat([table, table.rename(lambda at: at + pd.Timedelta(days=7))])
 
     def draw(figure: "Figure") -> None:
@@ -51,7 +54,7 @@ def stage_chart(connection: Connection) -> str | None:
 
 
 def survival_chart(connection: Connection) -> str | None:
-    """The share that has come back by t days, with the cut-offs, at the newest snapshot."""
+    """Draw the share of customers who have ordered again by days since the order, with the cut-offs."""
     frame = connection.frame("""
         select gap_days, 1 - survival as returned, as_of from core.repurchase_survival
         where as_of = (select max(as_of) from core.repurchase_survival) order by gap_days
@@ -59,7 +62,7 @@ def survival_chart(connection: Connection) -> str | None:
     if frame.empty:
         return None
     as_of = pd.Timestamp(frame["as_of"].iloc[0])
-    # The view may not stand yet where the curve is built for the first time.
+    # The view does not exist yet when the curve is built for the first time.
     known = connection.relation_kind("core.lifecycle_cutoffs") is not None
     cutoffs = (
         connection.frame("from core.lifecycle_cutoffs where as_of = ?", [as_of.to_pydatetime()])
@@ -70,27 +73,30 @@ def survival_chart(connection: Connection) -> str | None:
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
         axis.step(frame["gap_days"], 100 * frame["returned"], where="post", color=ACCENT, linewidth=2)
-        style(axis, f"Have ordered again, % of order days, by days since (Kaplan-Meier at {as_of:%Y-%m-%d})")
+        style(
+            axis,
+            f"Share of order days followed by another order, %, by days since (Kaplan-Meier, {as_of:%Y-%m-%d})",
+        )
         axis.set_xlabel("days since the order", fontsize=9, color=INK)
         axis.set_xlim(0, max(400, 1.02 * frame["gap_days"].max()))
         axis.set_ylim(0, 100)
         axis.axvline(365, color=PALE, linewidth=1)
-        axis.annotate(" a year", (365, 3), fontsize=9, color=INK)
+        axis.annotate(" one year", (365, 3), fontsize=9, color=INK)
         for row in cutoffs.to_dict("records"):
             for name, column in (("at risk", "active_days"), ("lost", "lost_days")):
                 days = row[column]
                 axis.axvline(days, color=WARM, linewidth=1, linestyle="--")
                 axis.annotate(f" {name} after {days} days", (days, 12), fontsize=9, color=WARM)
 
-    return figure_markdown(draw, "share that has come back, by days", width=9)
+    return figure_markdown(draw, "share of order days followed by another order", width=9)
 
 
-# Weeks are short: most stay where they are, so a quarter of them is added up.
+# Few customers change their stage within a week, so the chart sums a quarter of a year.
 _SNAPSHOTS_SHOWN = 13
 
 
 def transition_chart(connection: Connection) -> str | None:
-    """Heat map of who went from which stage to which in the last quarter of snapshots."""
+    """Draw a heat map of the transitions between stages over the last quarter of a year."""
     frame = connection.frame(
         """
         select from_state, to_state, sum(customers)::bigint as customers, min(previous_as_of) as first,
@@ -111,7 +117,7 @@ def transition_chart(connection: Connection) -> str | None:
     table = table.loc[table.any(axis=1), table.any(axis=0)]
     moved = table.copy()
     for name in set(moved.index) & set(moved.columns):
-        moved.loc[name, name] = float("nan")  # who stays is no move
+        moved.loc[name, name] = float("nan")  # staying is not a transition
 
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
@@ -125,20 +131,20 @@ def transition_chart(connection: Connection) -> str | None:
                 color = "#9aa5ad" if source == target else "white" if value > dark else INK
                 if value:
                     axis.text(x, y, f"{value:,.0f}", ha="center", va="center", fontsize=9, color=color)
-        said = f"{frame['first'].min():%Y-%m-%d} to {frame['last'].max():%Y-%m-%d}"
-        style(axis, f"Customers by stage before (rows) and after, snapshot to snapshot, {said}")
+        period = f"{frame['first'].min():%Y-%m-%d} to {frame['last'].max():%Y-%m-%d}"
+        style(axis, f"Customers by stage before (rows) and after, snapshot to snapshot, {period}")
         axis.grid(visible=False)
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
         axis.set_xticks(range(len(table.columns)), [name.replace("_", " ") for name in table.columns])
         axis.set_yticks(range(len(table.index)), [name.replace("_", " ") for name in table.index])
-        axis.set_xlabel("grey: stayed", fontsize=9, color="#9aa5ad", loc="right")
+        axis.set_xlabel("grey: no change", fontsize=9, color="#9aa5ad", loc="right")
 
-    return figure_markdown(draw, "who went from which stage to which", width=9, height=3.8)
+    return figure_markdown(draw, "transitions between stages", width=9, height=3.8)
 
 
 def move_chart(connection: Connection) -> str | None:
-    """Moves between RFM segments of each snapshot, by cause."""
+    """Draw the moves between RFM segments at each snapshot, by cause."""
     frame = connection.frame("""
         select as_of, sum(purchases_share) as purchases, sum(time_share) as time, sum(others_share) as others,
             sum(late_share) as late
@@ -149,7 +155,7 @@ def move_chart(connection: Connection) -> str | None:
     causes = {
         "purchases": ("own purchases", ACCENT),
         "time": ("time passing", PALE),
-        "others": ("cut-offs moved by others", "#eeb98a"),
+        "others": ("cut-offs changed by other customers", "#eeb98a"),
         "late": ("late data", WARM),
     }
 

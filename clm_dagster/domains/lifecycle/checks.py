@@ -1,4 +1,7 @@
-"""The check that refuses an edited map of stages, and the one that says when a source has no visits."""
+"""Checks of the stage map and of the visits behind the funnel.
+
+Belongs here: the checks. Does not belong here: validation of the map (`model`).
+"""
 
 from clm_dagster.domains.lifecycle.model import stage_map_problems
 from clm_dagster.platform.assets.model_assets import Finding
@@ -6,12 +9,12 @@ from clm_dagster.platform.warehouse import Connection
 
 
 def stage_map_check(connection: Connection, relation: str) -> list[str]:
-    """The map names each stage exactly once, in words of the four-, five- and seven-stage vocabularies."""
+    """The map lists each stage exactly once, with names of the four-, five- and seven-stage vocabularies."""
     return stage_map_problems(connection.frame(f"select * from {relation}"))
 
 
 def visits_check(connection: Connection) -> Finding:
-    """Whether the source tells of visits: without them there is no funnel, and its table is empty."""
+    """The source has visits. Without visits the funnel is empty."""
     if connection.scalar("select count(*) from core.channel_daily where visits > 0"):
         return Finding()
     return Finding(

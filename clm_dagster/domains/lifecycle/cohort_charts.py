@@ -1,4 +1,7 @@
-"""Charts of cohorts and of the funnel."""
+"""Charts of cohorts and of the funnel.
+
+Belongs here: charts in asset metadata. Does not belong here: charts of lifecycle stages (`charts`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ CHANNEL_COLORS = (ACCENT, PALE, WARM, "#7fb8a4", "#eeb98a", "#c9d3da")
 
 
 def cohort_chart(connection: Connection) -> str | None:
-    """Heat map of retention: cohorts by months since, the newest cohorts."""
+    """Draw a heat map of the retention of the newest cohorts by months since the first order."""
     frame = connection.frame(
         """
         select strftime(cohort_month, '%Y-%m') as cohort, months_since, retention, customers
@@ -28,7 +31,7 @@ def cohort_chart(connection: Connection) -> str | None:
         return None
     table = 100 * frame.pivot(index="cohort", columns="months_since", values="retention")
     sizes = frame.groupby("cohort")["customers"].first()
-    # Month 0 is 100% by definition and would take all the colour.
+    # Month 0 is 100% by definition and would dominate the colour scale.
     shown = table.drop(columns=[0])
 
     def draw(figure: "Figure") -> None:
@@ -38,7 +41,7 @@ def cohort_chart(connection: Connection) -> str | None:
         for y, cohort in enumerate(table.index):
             for x, month in enumerate(shown.columns):
                 value = shown.loc[cohort, month]
-                if value == value:  # the triangle below is the future
+                if value == value:  # the lower triangle is in the future
                     color = "white" if value > 0.6 * top else INK
                     axis.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
         style(axis, "Customers with an order, % of the cohort, by months since the first order")
@@ -46,14 +49,14 @@ def cohort_chart(connection: Connection) -> str | None:
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, labelsize=8)
         axis.set_xticks(range(len(shown.columns)), list(shown.columns))
-        axis.set_xlabel("months since; the last of each row may not be over", fontsize=9, color=INK)
+        axis.set_xlabel("months since; the last month of each row may be incomplete", fontsize=9, color=INK)
         axis.set_yticks(range(len(table.index)), [f"{name}  ({sizes[name]:,})" for name in table.index])
 
     return figure_markdown(draw, "retention of cohorts", width=9, height=1.2 + 0.18 * len(table))
 
 
 def funnel_chart(connection: Connection) -> str | None:
-    """Sessions, views, carts and orders over the last four weeks, by channel."""
+    """Draw sessions, views, carts and orders of the last four weeks by channel."""
     frame = connection.frame("""
         select channel, sum(sessions)::bigint as sessions, sum(views)::bigint as views, sum(carts)::bigint as carts,
             sum(orders)::bigint as orders
@@ -73,7 +76,7 @@ def funnel_chart(connection: Connection) -> str | None:
             left = [a + b for a, b in zip(left, values, strict=True)]
         for place, value in enumerate(left):
             axis.text(value, place, f" {value:,.0f}", va="center", fontsize=9, color=INK)
-        style(axis, "The last 28 days, from session to order")
+        style(axis, "From session to order, last 28 days")
         axis.grid(axis="y", visible=False)
         axis.set_yticks(range(4), list(frame.columns))
         axis.invert_yaxis()

@@ -1,6 +1,6 @@
-"""What Dagster sees of lifecycle stages, migration, cohorts and the funnel.
+"""Dagster definitions of the lifecycle domain: stages, migration, cohorts and the funnel.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of charts, metadata and checks. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.lifecycle.charts import move_chart, stage_chart, survival_chart, transition_chart
@@ -11,7 +11,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """Charts, facts and checks of tables that SQL makes."""
+    """Return the charts, metadata and checks of tables that SQL makes."""
     return Domain(
         name="lifecycle",
         charts={

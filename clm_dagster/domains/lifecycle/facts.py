@@ -1,4 +1,7 @@
-"""What a person should know beside the rows: which cut-offs are in force, and what they rest on."""
+"""Metadata of the lifecycle tables: the current cut-offs and their origin.
+
+Belongs here: values and sentences in asset metadata. Does not belong here: the cut-offs (SQL: core.lifecycle_cutoffs).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +10,7 @@ from clm_dagster.platform.warehouse import Connection
 
 
 def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
-    """The cut-offs of the newest snapshot and a sentence on where they come from; nothing without one."""
+    """Return the cut-offs of the newest snapshot and a sentence on their origin; nothing without a snapshot."""
     frame = connection.frame("from core.lifecycle_cutoffs order by as_of desc limit 1")
     if frame.empty:
         return {}
@@ -15,15 +18,15 @@ def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
     young = connection.scalar("select count(*) from core.lifecycle_cutoffs where basis = 'too young'")
     if newest["basis"] == "own gaps":
         source = (
-            f"From {newest['returns']:,} repurchases of this shop up to {newest['as_of']:%Y-%m-%d}: of those who "
-            f"come back within a year, {newest['active_quantile']:.0%} do so within {newest['active_days']} days "
-            f"and {newest['lost_quantile']:.0%} within {newest['lost_days']}."
+            f"From {newest['returns']:,} repurchases of this shop up to {newest['as_of']:%Y-%m-%d}: of the "
+            f"repurchases within a year, {newest['active_quantile']:.0%} happen within {newest['active_days']} days "
+            f"and {newest['lost_quantile']:.0%} within {newest['lost_days']} days."
         )
     else:
         source = (
-            f"Fixed days, as the shop is too young at {newest['as_of']:%Y-%m-%d}: its own cut-offs need a gap of "
-            f"365 days and 100 repurchases; the longest is {newest['longest_gap_days']} days and there are "
-            f"{newest['returns']:,}."
+            f"Fixed days, because the shop is too young at {newest['as_of']:%Y-%m-%d}. Cut-offs from its own data "
+            f"need a gap of at least 365 days and 100 repurchases; the longest gap is "
+            f"{newest['longest_gap_days']} days and there are {newest['returns']:,} repurchases."
         )
     return {
         "active_days": int(newest["active_days"]),

@@ -1,9 +1,12 @@
-"""What makes a map of lifecycle stages right. Pure: frames in, sentences out."""
+"""Validation of the map of lifecycle stages.
+
+Belongs here: pure functions, frames in and sentences out. Does not belong here: the check itself (`checks`).
+"""
 
 import pandas as pd
 
 STAGES = ("prospect", "new", "growing", "loyal", "reactivated", "at_risk", "lost")
-# The vocabularies that teams use, each in its own order; customers of the first ones may not be known yet.
+# Common stage vocabularies, each in its own order. Their first stages may hold people who are not yet known.
 VOCABULARIES = {
     "four_stage": ("acquisition", "growth", "maturity", "churn"),
     "five_stage": ("acquisition", "conversion", "retention", "expansion", "churn"),
@@ -12,18 +15,17 @@ VOCABULARIES = {
 
 
 def stage_map_problems(rows: pd.DataFrame) -> list[str]:
-    """Say what is wrong with a map from stage to the three vocabularies; nothing if it is sound.
+    """Return a sentence for each problem of a map from stage to the three vocabularies; none if it is valid.
 
-    A map is sound if each of STAGES stands in it exactly once, nothing else does, and every name
-    it gives is a word of its vocabulary.
+    A valid map lists each of STAGES exactly once and nothing else, and every name is part of its vocabulary.
     """
-    times = rows["stage"].value_counts()
-    problems = [f"the stage {stage!r} is missing" for stage in STAGES if stage not in times]
-    for stage, count in sorted(times.items()):
+    counts = rows["stage"].value_counts()
+    problems = [f"the stage {stage!r} is missing" for stage in STAGES if stage not in counts]
+    for stage, count in sorted(counts.items()):
         if stage not in STAGES:
-            problems.append(f"{stage!r} is no stage; the stages are {', '.join(STAGES)}")
+            problems.append(f"{stage!r} is not a stage; the stages are {', '.join(STAGES)}")
         elif count > 1:
-            problems.append(f"the stage {stage!r} stands {count} times")
+            problems.append(f"the stage {stage!r} appears {count} times")
     if rows["stage"].isna().any():
         problems.append("a row has no stage")
     for column, words in VOCABULARIES.items():

@@ -1,4 +1,4 @@
-"""What a user may choose of lifecycle stages."""
+"""User settings of the lifecycle domain."""
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,6 @@ class LifecycleSettings(DomainSettings):
         if self.active_quantile >= self.lost_quantile:
             raise ValueError(
                 f"active_quantile {self.active_quantile} is not below lost_quantile {self.lost_quantile}; "
-                "a customer is at risk before he is lost"
+                "customers are at risk before they are lost"
             )
         return self

@@ -1,1 +1,1 @@
-"""Personas: groups of customers with like habits, named, kept over retrainings, and profiled."""
+"""Personas: groups of customers with similar habits, with names that survive retraining, and with profiles."""

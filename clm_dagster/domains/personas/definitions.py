@@ -1,6 +1,6 @@
-"""What Dagster sees of personas.
+"""Dagster definitions of the personas domain.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of tables. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.personas.tables import persona_tables
@@ -8,7 +8,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The trained groups, each customer's persona, and the profiles."""
+    """Return the tables: the trained model, each customer's persona, and the profiles."""
     return Domain(
         name="personas",
         tables=persona_tables(shop.project),

@@ -1,7 +1,7 @@
-"""Which habits personas are made of, and how they are brought to one scale. Pure: frames in and out.
+"""Habits: the features of personas, and their scaling.
 
-Habits, not states: how recently somebody bought is the lifecycle stage's matter and would move people from
-persona to persona by time passing alone.
+Belongs here: pure functions, frames in and out. Does not belong here: the persona model (`model`), recency. Recency
+belongs to lifecycle stages; it would move customers between personas merely because time passes.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import skew
 
-# A share counted over few orders says little: each customer is given this many orders of the shop's own
-# share (a beta-binomial prior; Gelman et al., Bayesian Data Analysis, ch. 5).
+# A share over few orders is noisy. Each customer's share gets a prior of this many orders with the shop's share
+# (beta-binomial; Gelman et al., Bayesian Data Analysis, ch. 5).
 PRIOR_ORDERS = 3.0
 MAX_CATEGORIES = 12
-_CLIP = 3.0  # a scaled value beyond this counts as this: one bulk buyer is no persona
-_SKEWED = 1.0  # skewness from which a habit is taken as its logarithm
+_CLIP = 3.0  # scaled values are clipped here, so that a single bulk buyer does not become a persona
+_SKEWED = 1.0  # skewness from which a habit is log-transformed
 CATEGORY = "category: "
 
-# habit -> what a persona high and low in it is called
+# habit -> label of a persona with a high and with a low value
 WORDS = {
     "orders": ("frequent", "rare"),
     "order_value": ("big baskets", "small baskets"),
@@ -33,7 +33,7 @@ WORDS = {
 
 
 def words(habit: str) -> tuple[str, str]:
-    """What a persona high and low in a habit is called."""
+    """Return the labels of a persona with a high and with a low value of a habit."""
     name = habit.removeprefix(CATEGORY)
     return WORDS.get(habit, (name, f"little {name}"))
 
@@ -41,12 +41,12 @@ def words(habit: str) -> tuple[str, str]:
 def habits(
     customers: pd.DataFrame, categories: pd.DataFrame, chosen: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """One row for each customer with an order, by customer_id in order; one column for each habit.
+    """Return one row for each customer with an order, sorted by customer_id, with one column for each habit.
 
-    `customers` are rows of core.customer_features, `categories` of core.customer_categories (customer_id,
-    category, gross_revenue); both of one as_of, in any order. `chosen` are the habits of a trained model; without
-    it the MAX_CATEGORIES categories of the greatest revenue come along. Shares are drawn towards the shop's by
-    PRIOR_ORDERS; the rest is per order, in units of money or pieces. No value is missing.
+    customers: rows of core.customer_features. categories: rows of core.customer_categories (customer_id, category,
+    gross_revenue). Both are of one as_of, in any order. chosen: the habits of a trained model; None for all habits and
+    the MAX_CATEGORIES categories with the highest revenue. Shares are shrunk towards the shop's with PRIOR_ORDERS. The
+    other habits are per order, in money or pieces. No value is missing.
     """
     known = customers[customers["orders"] > 0].set_index("customer_id").sort_index()
     known = known.drop(columns="as_of", errors="ignore").apply(pd.to_numeric, errors="coerce").fillna(0.0)
@@ -58,21 +58,21 @@ def habits(
         "order_value": np.maximum(known["gross_revenue"].to_numpy(dtype=float), 0) / orders,
         "products_per_order": lines / orders,
         "units_per_product": np.maximum(known["units"].to_numpy(dtype=float), 0) / lines,
-        "return_share": _drawn(returned, orders),
-        "weekend_share": _drawn(known["weekend_order_share"], orders),
-        "evening_share": _drawn(known["evening_order_share"], orders),
+        "return_share": _shrunk(returned, orders),
+        "weekend_share": _shrunk(known["weekend_order_share"], orders),
+        "evening_share": _shrunk(known["evening_order_share"], orders),
         "visits_per_order": known["visits"].to_numpy(dtype=float) / orders,
     }
     frame = pd.DataFrame(columns, index=known.index)
     shares = _category_shares(categories, frame.index, chosen)
     for name in shares:
-        frame[f"{CATEGORY}{name}"] = _drawn(shares[name], orders)
+        frame[f"{CATEGORY}{name}"] = _shrunk(shares[name], orders)
     return frame[list(chosen)] if chosen is not None else frame
 
 
-def _drawn(share: pd.Series, orders: np.ndarray) -> np.ndarray:
+def _shrunk(share: pd.Series, orders: np.ndarray) -> np.ndarray:
     values = share.to_numpy(dtype=float)
-    # Sums in order of customer_id: the same to the last bit for rows in any order.
+    # Rows are sorted by customer_id, so the sum is identical to the last bit for any input order.
     shop = float((values * orders).sum() / orders.sum()) if len(orders) else 0.0
     return (values * orders + shop * PRIOR_ORDERS) / (orders + PRIOR_ORDERS)
 
@@ -95,7 +95,7 @@ def _category_shares(
 
 @dataclass(frozen=True)
 class Scaling:
-    """How habits become comparable: logarithm where skewed, (value - centre) / scale, clipped at +-3."""
+    """Scaling of habits: logarithm of skewed ones, then (value - centre) / scale, clipped at +-3."""
 
     habits: list[str]
     logged: list[bool]
@@ -103,37 +103,37 @@ class Scaling:
     scale: list[float]
 
     def apply(self, frame: pd.DataFrame) -> np.ndarray:
-        """Rows of `habits` in scaled units, shape (customers, habits)."""
+        """Return the scaled habits, shape (customers, habits)."""
         values = self.logarithms(frame)
         return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
 
     def logarithms(self, frame: pd.DataFrame) -> np.ndarray:
-        """The habits' values, log(1 + x) where skewed; shape (customers, habits)."""
+        """Return the habits, as log(1 + x) where skewed, shape (customers, habits)."""
         values = frame[self.habits].to_numpy(dtype=float)
         return np.where(np.array(self.logged), np.log1p(np.maximum(values, 0)), values)
 
 
 def fit_scaling(frame: pd.DataFrame) -> tuple[Scaling, list[str]]:
-    """Scaling by median and interquartile range (the standard deviation where that is 0).
+    """Fit the scaling by median and interquartile range, at least half of the standard deviation.
 
-    Returns it with the habits that are left out because all customers are alike in them.
+    Return it with the names of the habits that are left out because they are constant.
     """
     values = frame.to_numpy(dtype=float)
     spread = values.std(axis=0)
     kept = spread > 1e-12 * np.maximum(np.abs(values).mean(axis=0), 1e-300)
     left_out = [name for name, keep in zip(frame.columns, kept, strict=True) if not keep]
-    if not kept.any():  # nobody differs: one persona in the middle of all habits
-        alike = np.zeros(len(kept), dtype=bool)
+    if not kept.any():  # all customers are identical: one persona at the mean of all habits
+        logged = np.zeros(len(kept), dtype=bool)
         return Scaling(
-            list(frame.columns), alike.tolist(), values.mean(axis=0).tolist(), [1.0] * len(kept)
+            list(frame.columns), logged.tolist(), values.mean(axis=0).tolist(), [1.0] * len(kept)
         ), left_out
     values = values[:, kept]
     logged = skew(values, axis=0) > _SKEWED
     values = np.where(logged, np.log1p(np.maximum(values, 0)), values)
     low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     deviation = values.std(axis=0)
-    # 1.349 interquartile ranges are one standard deviation of a normal distribution. A range far below the
-    # deviation is that of a habit most people do not have at all, and would blow it up.
+    # For a normal distribution the interquartile range is 1.349 standard deviations. A range far below the standard
+    # deviation belongs to a habit that most customers do not have, and would inflate it.
     scale = np.maximum((high - low) / 1.349, deviation / 2)
     names = [name for name, keep in zip(frame.columns, kept, strict=True) if keep]
     return Scaling(names, logged.tolist(), centre.tolist(), scale.tolist()), left_out

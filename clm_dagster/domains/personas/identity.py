@@ -1,4 +1,7 @@
-"""Who is who after a retraining, and what a persona is called. Pure: arrays in, names out."""
+"""Identity and names of personas across retrainings.
+
+Belongs here: pure functions, arrays in and names out. Does not belong here: clustering (`model`).
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,16 +9,16 @@ import numpy as np
 
 from clm_dagster.domains.personas.features import words
 
-SAME = 0.25  # a persona is still itself if it shares this much (Jaccard) with the one it was
-_DISTINCT = 0.3  # a habit is worth a word from this many of the shop's standard deviations
+SAME = 0.25  # smallest overlap (Jaccard) at which a cluster keeps the identity of an earlier persona
+_DISTINCT = 0.3  # a habit becomes part of the name from this many standard deviations of the shop
 _LIKE_ALL = "like everyone"
 
 
-def match(before: np.ndarray, now: np.ndarray, count_before: int, count_now: int) -> dict[int, int]:
-    """Which cluster of now (key) is which of before (value), from both clusterings of the same customers.
+def match_clusters(before: np.ndarray, now: np.ndarray, count_before: int, count_now: int) -> dict[int, int]:
+    """Map new clusters (key) to earlier ones (value), from two clusterings of the same customers.
 
-    The assignment (Kuhn 1955, the Hungarian method) with the greatest sum of overlaps, an overlap being the customers
-    in both over those in either (Jaccard); pairs that overlap by less than a quarter are no pairs.
+    The assignment (Hungarian method, Kuhn 1955) maximizes the sum of overlaps. The overlap is the number of customers
+    in both clusters divided by the number in either (Jaccard). Pairs with an overlap below SAME are dropped.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -30,10 +33,10 @@ def match(before: np.ndarray, now: np.ndarray, count_before: int, count_now: int
 def name_personas(
     distinct: np.ndarray, habits: Sequence[str], kept: Mapping[int, str], used: Sequence[str]
 ) -> list[str]:
-    """A name for each row of `distinct` (see `model.distinctness`), no two alike.
+    """Return a unique name for each row of `distinct` (see `model.distinctness`).
 
-    `kept` are names that stay. A new name is the words of the two most distinctive habits, of more where
-    those are taken already, also by a persona before (`used`), and a number where all words are.
+    kept: names that stay, by row. used: names of earlier personas. A new name consists of the labels of the two most
+    distinctive habits. If it is taken, use more habits, and finally a number.
     """
     names = dict(kept)
     taken = set(used) | set(kept.values())
@@ -46,11 +49,11 @@ def name_personas(
 
 def _name(row: np.ndarray, habits: Sequence[str], taken: set[str]) -> str:
     order = np.argsort(-np.round(np.abs(row), 9), kind="stable")
-    said = [words(habits[i])[int(row[i] < 0)] for i in order if abs(row[i]) >= _DISTINCT]
-    base = ", ".join(said[:2]) or _LIKE_ALL
-    for length in range(2, len(said) + 1):
-        if ", ".join(said[:length]) not in taken:
-            return ", ".join(said[:length])
+    labels = [words(habits[i])[int(row[i] < 0)] for i in order if abs(row[i]) >= _DISTINCT]
+    base = ", ".join(labels[:2]) or _LIKE_ALL
+    for length in range(2, len(labels) + 1):
+        if ", ".join(labels[:length]) not in taken:
+            return ", ".join(labels[:length])
     number, name = 2, base
     while name in taken:
         name, number = f"{base} ({number})", number + 1

@@ -1,4 +1,8 @@
-"""The persona model: train it, assign with it, write it as JSON. Pure: frames in, frames out."""
+"""The persona model: training, assignment, profiles, and storage as JSON.
+
+Belongs here: pure functions, frames in and frames out. Does not belong here: habits (`features`), names (`identity`),
+Dagster, MLflow.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.domains.personas.features import CATEGORY, Scaling, fit_scaling, habits
-from clm_dagster.domains.personas.identity import match, name_personas
+from clm_dagster.domains.personas.identity import match_clusters, name_personas
 from clm_dagster.statistics.clustering import (
     MAX_FIT,
     MAX_SAMPLE,
@@ -28,9 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PersonaModel:
-    """Personas that a customer can be assigned to: scaling, and for each its id, name and centre.
+    """The personas that customers are assigned to: the scaling, and the id, name and centre of each persona.
 
-    `next_id` is the number of the next new persona: an id is never given twice.
+    next_id: the number of the next new persona. An id is never reused. The fields are stored as JSON in
+    models.persona_model.
     """
 
     scaling: Scaling
@@ -40,10 +45,10 @@ class PersonaModel:
     next_id: int
 
     def assign(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Persona of each row of habits: persona_id, persona, distance, confidence, by the frame's index.
+        """Assign each row of habits: persona_id, persona, distance, confidence, with the frame's index.
 
-        Confidence is 1 - distance to the nearest centre / distance to the second nearest; 1 where there is one
-        persona only. It is no probability.
+        The confidence is 1 - distance to the nearest centre / distance to the second nearest, or 1 if there is a single
+        persona. It is not a probability.
         """
         labels, distances = nearest(self.scaling.apply(frame), np.array(self.centres))
         ordered = np.sort(distances, axis=1)
@@ -62,17 +67,17 @@ class PersonaModel:
         )
 
     def to_json(self) -> str:
-        """All of it, to the last digit."""
+        """Return the model as JSON, with full precision."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "PersonaModel":
-        """The reverse of `to_json`."""
+        """Return the model from the result of `to_json`."""
         content = json.loads(text)
         return cls(**content | {"scaling": Scaling(**content["scaling"])})
 
     def pipeline(self, frame: pd.DataFrame) -> "Pipeline":
-        """The same as a scikit-learn pipeline, from habits to the persona's number (its place in `ids`)."""
+        """Return an equivalent scikit-learn pipeline, from habits to the persona's position in `ids`."""
         from sklearn.cluster import KMeans
         from sklearn.compose import ColumnTransformer
         from sklearn.pipeline import Pipeline
@@ -104,12 +109,15 @@ class PersonaModel:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A model and what was found out while it was trained."""
+class TrainingResult:
+    """The result of a training: the model, a summary in words, and diagnostics.
+
+    new, vanished: names of personas that appeared and disappeared since the previous training.
+    """
 
     model: PersonaModel | None
     customers: int
-    said: str
+    summary: str
     new: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     choice: Choice | None = None
@@ -118,59 +126,68 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Before:
-    """The model before, and who was which of its personas at its own snapshot (persona_id by customer_id)."""
+class PreviousPersonas:
+    """The previous model, and its assignment at its own snapshot (persona_id by customer_id)."""
 
     model: PersonaModel
-    who: pd.Series
+    assigned: pd.Series
 
 
-def train(customers: pd.DataFrame, categories: pd.DataFrame, before: Before | None) -> Trained:
-    """Find the personas of the customers with an order, as rows of core.customer_features and _categories.
+def train(
+    customers: pd.DataFrame, categories: pd.DataFrame, previous: PreviousPersonas | None
+) -> TrainingResult:
+    """Find the personas of the customers with an order.
 
-    A persona that mostly holds the customers of one `before` keeps its id and name; only customers of
-    both snapshots are compared, so newcomers of a new kind cannot carry an old name away. Rows may come in
-    any order. Without a customer there is no model; customers who are all alike are one persona.
+    customers, categories: rows of core.customer_features and core.customer_categories, in any order. A persona that
+    mostly consists of the customers of a previous one keeps its id and name. Only customers of both snapshots are
+    compared, so that new customers of a new kind cannot take over an old name. Without customers there is no model.
+    Identical customers form one persona.
     """
     frame = habits(customers, categories)
     if frame.empty:
-        return Trained(None, 0, "no customer has ordered before as_of: nothing to learn from")
+        return TrainingResult(None, 0, "no customer has ordered before as_of: nothing to learn from")
     scaling, left_out = fit_scaling(frame)
     points = scaling.apply(frame)
-    said = []
+    remarks = []
     if not any(str(name).startswith(CATEGORY) for name in frame):
-        said.append("no product has a category: personas know no tastes")
+        remarks.append("no product has a category: personas know no tastes")
     if left_out:
-        said.append(f"all customers are alike in {', '.join(left_out)}: left out")
-    some = points[sample(len(points), MAX_SAMPLE)]
-    choice = choose_k(some) if scaling.habits else Choice(1, [], [], [], "all customers are alike")
+        remarks.append(f"all customers are alike in {', '.join(left_out)}: left out")
+    sampled = points[sample(len(points), MAX_SAMPLE)]
+    choice = choose_k(sampled) if scaling.habits else Choice(1, [], [], [], "all customers are alike")
     centres = fit_kmeans(points[sample(len(points), MAX_FIT)], choice.k)
     labels, _ = nearest(points, centres)
-    model, new, vanished = _identified(scaling, centres, frame, labels, before)
-    sampled, _ = nearest(some, centres)
-    return Trained(
-        model, len(frame), "; ".join([choice.rule, *said]), new, vanished, choice,
-        compare(some, sampled), factor_loadings(some),
-    )  # fmt: skip
+    model, new, vanished = _identify(scaling, centres, frame, labels, previous)
+    sampled_labels, _ = nearest(sampled, centres)
+    return TrainingResult(
+        model=model,
+        customers=len(frame),
+        summary="; ".join([choice.rule, *remarks]),
+        new=new,
+        vanished=vanished,
+        choice=choice,
+        comparisons=compare(sampled, sampled_labels),
+        loadings=factor_loadings(sampled),
+    )
 
 
-def _identified(
+def _identify(
     scaling: Scaling,
     centres: np.ndarray,
     frame: pd.DataFrame,
     labels: np.ndarray,
-    given: Before | None,
+    previous: PreviousPersonas | None,
 ) -> tuple[PersonaModel, list[str], list[str]]:
-    """Give clusters their ids and names; returns the names of new and of vanished personas too."""
+    """Give ids and names to clusters. Return the model and the names of new and of vanished personas."""
     k = len(centres)
     kept: dict[int, int] = {}
-    before = given.model if given else None
-    if given is not None and before is not None:
+    before = previous.model if previous else None
+    if previous is not None and before is not None:
         now = pd.Series(labels, index=frame.index)
-        both = frame.index.intersection(given.who.index)
-        place = {persona: number for number, persona in enumerate(before.ids)}
-        earlier = given.who.loc[both].map(place).to_numpy(dtype=int)
-        kept = match(earlier, now.loc[both].to_numpy(), len(before.ids), k)
+        both = frame.index.intersection(previous.assigned.index)
+        position = {persona: number for number, persona in enumerate(before.ids)}
+        earlier = previous.assigned.loc[both].map(position).to_numpy(dtype=int)
+        kept = match_clusters(earlier, now.loc[both].to_numpy(), len(before.ids), k)
     distinct = distinctness(scaling, frame, labels, k)
     taken = {cluster: before.names[old] for cluster, old in kept.items()} if before else {}
     names = name_personas(distinct, scaling.habits, taken, before.names if before else [])
@@ -189,9 +206,9 @@ def _identified(
 
 
 def distinctness(scaling: Scaling, frame: pd.DataFrame, labels: np.ndarray, k: int) -> np.ndarray:
-    """Mean of each cluster less the shop's, in the shop's standard deviations; shape (k, habits).
+    """Return each cluster's mean minus the shop's, in standard deviations of the shop, shape (k, habits).
 
-    Computed after the logarithms, so that a single great buyer makes no persona a big one.
+    Means are taken after the log transformation, so that a single big buyer does not dominate a persona.
     """
     values = scaling.logarithms(frame)
     deviation = values.std(axis=0)
@@ -203,12 +220,12 @@ def distinctness(scaling: Scaling, frame: pd.DataFrame, labels: np.ndarray, k: i
 def profile(
     model: PersonaModel, frame: pd.DataFrame, assigned: pd.DataFrame, revenue: pd.Series
 ) -> pd.DataFrame:
-    """What sets each persona apart: one row for each persona and habit, see marts.persona_profiles.
+    """Return the profiles: one row for each persona and habit, see marts.persona_profiles.
 
-    `revenue` is net revenue in money, one for each row of `frame`. A persona without customers has no row.
+    revenue: net revenue in money for each row of `frame`. A persona without customers has no row.
     """
-    place = {persona: number for number, persona in enumerate(model.ids)}
-    labels = assigned["persona_id"].map(place).to_numpy()
+    position = {persona: number for number, persona in enumerate(model.ids)}
+    labels = assigned["persona_id"].map(position).to_numpy()
     k = len(model.ids)
     sizes = np.bincount(labels, minlength=k)
     money = np.bincount(labels, revenue.to_numpy(dtype=float), minlength=k)

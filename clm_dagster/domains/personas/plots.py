@@ -1,4 +1,7 @@
-"""Pictures of the persona model and of the personas."""
+"""Plots of the persona model and of the persona profiles.
+
+Belongs here: pure drawing. Does not belong here: the plotted numbers (`model`).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -17,41 +20,41 @@ Draw = Callable[["Figure"], None]
 
 
 def choice_chart(choice: Choice) -> Draw:
-    """Silhouette and stability over k, with the k that was taken."""
+    """Draw silhouette and stability by number of personas, with the chosen one marked."""
 
     def draw(figure: "Figure") -> None:
         left, right = figure.subplots(1, 2, sharex=True)
         for axis, curve, title, color in (
-            (left, choice.silhouette, "Silhouette: apart from each other", ACCENT),
-            (right, choice.stability, "Stability: found again", WARM),
+            (left, choice.silhouette, "Silhouette: separation of personas", ACCENT),
+            (right, choice.stability, "Stability on resampled customers", WARM),
         ):
             axis.plot(choice.ks, curve, color=color, marker="o", markersize=4, linewidth=2)
             axis.axvline(choice.k, color=INK, linewidth=1, linestyle=":")
             style(axis, title)
-            axis.set_xlabel("number of personas (dotted: taken)", fontsize=9, color=INK)
+            axis.set_xlabel("number of personas (dotted: chosen)", fontsize=9, color=INK)
             axis.set_xticks(choice.ks)
             axis.set_ylim(0, max(1.0 if axis is right else 0.0, max(curve) * 1.15, 0.05))
         right.axhline(STABLE, color=INK, linewidth=0.8, alpha=0.5)
-        right.text(choice.ks[-1], 1.0, f"line: enough, {STABLE:g}", fontsize=8, color=INK, ha="right")
+        right.text(choice.ks[-1], 1.0, f"line: stable from {STABLE:g}", fontsize=8, color=INK, ha="right")
 
     return draw
 
 
 def loadings_chart(loadings: np.ndarray, habits: Sequence[str]) -> Draw:
-    """Factor loadings as a heat map: which habits go together."""
+    """Draw factor loadings as a heat map of correlated habits."""
 
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
         columns = [f"factor {number + 1}" for number in range(loadings.shape[1])]
         _heat(axis, loadings, [_readable(h) for h in habits], columns, 1.0)
-        style(axis, "Which habits go together: factor loadings, varimax")
+        style(axis, "Correlated habits: factor loadings, varimax")
         axis.grid(visible=False)
 
     return draw
 
 
 def profile_chart(profiles: pd.DataFrame) -> Draw:
-    """Personas by size and revenue, and what sets them apart, in standard deviations from the shop."""
+    """Draw personas by size and revenue, and their habits in standard deviations from the shop's mean."""
 
     def draw(figure: "Figure") -> None:
         sizes = profiles.drop_duplicates("persona_id").sort_values("customers", ascending=False)
@@ -70,7 +73,7 @@ def profile_chart(profiles: pd.DataFrame) -> Draw:
         left.legend(frameon=False, fontsize=8)
         _heat(right, z.to_numpy(), None, [_readable(h) for h in z.columns], 1.5)
         right.set_ylim(len(order) - 0.5, -0.5)
-        style(right, "Above (red) and below (blue) the shop's mean, in its deviations")
+        style(right, "Above (red) or below (blue) the shop's mean, in standard deviations")
         right.grid(visible=False)
 
     return draw
@@ -83,9 +86,14 @@ def _heat(
     for row, column in np.ndindex(values.shape):
         strong = abs(values[row, column]) > 0.65 * most
         axis.text(
-            column, row, f"{values[row, column].round(1) + 0.0:+.1f}", ha="center", va="center", fontsize=8,
+            column,
+            row,
+            f"{values[row, column].round(1) + 0.0:+.1f}",
+            ha="center",
+            va="center",
+            fontsize=8,
             color="white" if strong else INK,
-        )  # fmt: skip
+        )
     axis.set_yticks(range(len(rows)) if rows else [], rows or [])
     slanted = len(columns) > 4
     axis.set_xticks(

@@ -1,6 +1,6 @@
-"""What personas read from the warehouse, at one as_of.
+"""Queries of the personas domain, at one as_of.
 
-Belongs here: SQL that fetches finished tables. Does not: what is made of them.
+Belongs here: SQL that reads finished tables. Does not belong here: computation on the results.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clm_dagster.domains.personas.features import habits
-from clm_dagster.domains.personas.model import Before, PersonaModel
+from clm_dagster.domains.personas.model import PersonaModel, PreviousPersonas
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.warehouse import Connection
 
@@ -33,19 +33,19 @@ _COLUMNS = ", ".join(
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Customers and their categories at one as_of, and the personas of the training before."""
+    """Inputs of a training: customers and their categories at one as_of, and the previous personas."""
 
     customers: pd.DataFrame
     categories: pd.DataFrame
-    before: Before | None
+    previous: PreviousPersonas | None
 
 
 @dataclass(frozen=True)
 class AssignmentInputs:
-    """Customers and their categories at one as_of, and the model that assigns them.
+    """Inputs of an assignment: customers and their categories at one as_of, and the model.
 
-    row: the model's row of trainings; None for both where none was trained by then. assigned: customer_id and
-    persona_id as they were assigned, where that is read.
+    row: the model's row in models.persona_model. model and row are None if no model was trained at or before as_of.
+    assigned: the stored customer_id and persona_id; empty unless `read_assigned` reads them.
     """
 
     customers: pd.DataFrame
@@ -55,30 +55,30 @@ class AssignmentInputs:
     assigned: pd.DataFrame
 
     def habits(self, model: PersonaModel) -> pd.DataFrame:
-        """Return the customers as the model takes them."""
+        """Return the habits that the model takes."""
         return habits(self.customers, self.categories, model.scaling.habits)
 
 
 def read_training(reading: Reading[Any]) -> TrainingInputs:
-    """Read what a training learns from."""
+    """Read the inputs of a training."""
     customers, categories = _read_customers(reading.connection, reading.as_of)
     model, row = _read_model(reading)
-    before = None
+    previous = None
     if model is not None and row is not None:
         earlier = habits(*_read_customers(reading.connection, row["as_of"]), model.scaling.habits)
-        before = Before(model, model.assign(earlier)["persona_id"])
-    return TrainingInputs(customers, categories, before)
+        previous = PreviousPersonas(model, model.assign(earlier)["persona_id"])
+    return TrainingInputs(customers, categories, previous)
 
 
 def read_customers(reading: Reading[Any]) -> AssignmentInputs:
-    """Read the customers to assign, and the model."""
+    """Read the customers to assign and the model."""
     customers, categories = _read_customers(reading.connection, reading.as_of)
     model, row = _read_model(reading)
     return AssignmentInputs(customers, categories, model, row, pd.DataFrame())
 
 
 def read_assigned(reading: Reading[Any]) -> AssignmentInputs:
-    """Read the customers, the model, and who is which persona."""
+    """Read the customers, the model and the stored assignment."""
     found = read_customers(reading)
     assigned = reading.connection.frame(
         f"select customer_id, persona_id from {PERSONAS} where as_of = ? order by customer_id",

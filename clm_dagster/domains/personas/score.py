@@ -1,7 +1,7 @@
-"""Who is which persona at a snapshot, and what sets each persona apart.
+"""Assignment of customers to personas at a snapshot, and persona profiles.
 
-Belongs here: the rows of `marts.personas` and `marts.persona_profiles`. Does not: training (`training`), SQL
-(`queries`).
+Belongs here: the rows of `marts.personas` and `marts.persona_profiles`. Does not belong here: training (`training`),
+SQL (`queries`).
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from clm_dagster.platform.python_tables.partition import Work
 
 
 def assign(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
-    """Assign every customer with an order to a persona. Without a model there are no rows."""
+    """Assign every customer with an order to a persona. Return no rows if there is no model."""
     as_of = str(work.partition.as_of)
     if inputs.model is None or inputs.row is None:
         return TableOutput(pd.DataFrame(columns=work.columns), {}, checks.check_coverage(False, as_of))
@@ -38,7 +38,7 @@ def assign(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
 
 
 def describe(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
-    """Describe every persona by the habits of its customers."""
+    """Profile every persona by the habits of its customers."""
     if inputs.model is None or inputs.assigned.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
     frame = inputs.habits(inputs.model)
@@ -47,5 +47,5 @@ def describe(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
     rows = profile(inputs.model, frame, assigned, revenue)
     height = 1.8 + 0.5 * rows["persona_id"].nunique()
     width = 9.0 + 0.35 * max(rows["measure"].nunique() - 8, 0)
-    picture = figure_markdown(plots.profile_chart(rows), "personas", width, height)
-    return TableOutput(rows[work.columns], {"chart": dg.MetadataValue.md(picture)})
+    chart = figure_markdown(plots.profile_chart(rows), "personas", width, height)
+    return TableOutput(rows[work.columns], {"chart": dg.MetadataValue.md(chart)})

@@ -1,4 +1,7 @@
-"""The tables of the personas, in the order in which they are computed."""
+"""The persona tables that Python writes, in order of computation.
+
+Belongs here: which function reads and computes each table. Does not belong here: these functions.
+"""
 
 from clm_dagster.domains.personas import checks
 from clm_dagster.domains.personas.queries import MODEL, PERSONAS, read_assigned, read_customers
@@ -11,7 +14,7 @@ PROFILES = "marts.persona_profiles"
 
 
 def persona_tables(project: Project) -> list[AnyTable]:
-    """Return the trained model, who is which persona, and what sets each apart."""
+    """Return the tables of the trained model, the assignment and the profiles."""
     reads = ("customer_features", "customer_categories")
     return [
         persona_model().table(project),

@@ -1,7 +1,7 @@
-"""Training the personas: what `models.persona_model` holds, and what people see of it.
+"""The trained persona model, as the engine of trained models runs it.
 
-Belongs here: the domain's answers to the engine of trained models. Does not: finding personas (`model`), SQL
-(`queries`), assigning customers (`score`).
+Belongs here: the functions that the engine calls: the row of `models.persona_model`, metadata and plots. Does not
+belong here: clustering (`model`), SQL (`queries`), assignment of customers (`score`).
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from clm_dagster.domains.personas import checks, plots
 from clm_dagster.domains.personas.features import habits
-from clm_dagster.domains.personas.model import Trained, train
+from clm_dagster.domains.personas.model import TrainingResult, train
 from clm_dagster.domains.personas.queries import MODEL, TrainingInputs, read_training
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.python_tables.partition import Work
@@ -25,15 +25,15 @@ METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
 
 
 def pack(pipeline: Pipeline) -> Pipeline:
-    """Return the pipeline as it is: it is an estimator already."""
+    """Return the pipeline unchanged; it is already an estimator."""
     return pipeline
 
 
 REGISTERED = RegisteredModel(MODEL, pack=pack, unpack=pack, trusted=("numpy.clip",))
 
 
-def persona_model() -> TrainedModel[None, TrainingInputs, Trained, Pipeline]:
-    """Return the trained model of the personas. Every newest one serves: there is no gate."""
+def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]:
+    """Return the definition of the trained persona model. There is no gate: the newest model always serves."""
     return TrainedModel(
         registered=REGISTERED,
         reads=("customer_features", "customer_categories"),
@@ -50,12 +50,12 @@ def persona_model() -> TrainedModel[None, TrainingInputs, Trained, Pipeline]:
     )
 
 
-def evaluate(_: Work[None], inputs: TrainingInputs) -> Trained:
+def evaluate(_: Work[None], inputs: TrainingInputs) -> TrainingResult:
     """Find the personas."""
-    return train(inputs.customers, inputs.categories, inputs.before)
+    return train(inputs.customers, inputs.categories, inputs.previous)
 
 
-def report(work: Work[None], inputs: TrainingInputs, result: Trained) -> Report[Pipeline]:
+def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Report[Pipeline]:
     """Return the row of a training, its model and its metrics."""
     model, choice = result.model, result.choice
     frame = None if model is None else habits(inputs.customers, inputs.categories, model.scaling.habits)
@@ -71,15 +71,15 @@ def report(work: Work[None], inputs: TrainingInputs, result: Trained) -> Report[
             "stability": choice.at(choice.stability) if choice else None,
             "new_personas": "; ".join(result.new) or None,
             "vanished_personas": "; ".join(result.vanished) or None,
-            "said": result.said,
+            "said": result.summary,
             "model": model.to_json() if model else None,
         },
         metrics=_metrics(result) if model else (),
     )
 
 
-def _metrics(result: Trained) -> list[Metric]:
-    """Return how good each number of personas is, and what other methods find."""
+def _metrics(result: TrainingResult) -> list[Metric]:
+    """Return the quality of each number of personas, and the results of other methods."""
     found: list[Metric] = []
     choice = result.choice
     if choice is not None:
@@ -96,11 +96,11 @@ def _metrics(result: Trained) -> list[Metric]:
     return found
 
 
-def notes(work: Work[None], inputs: TrainingInputs, result: Trained) -> Notes:
-    """Return what people see of a training."""
-    own = checks.check_training(result, not inputs.categories.empty, str(work.partition.as_of))
+def notes(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Notes:
+    """Return the metadata and MLflow content of a training."""
+    results = checks.check_training(result, not inputs.categories.empty, str(work.partition.as_of))
     if result.model is None or result.choice is None:
-        return Notes(checks=own)
+        return Notes(checks=results)
     choice = result.choice
     return Notes(
         parameters={"k": choice.k, "rule": choice.rule, "habits": ", ".join(result.model.scaling.habits)},
@@ -111,15 +111,15 @@ def notes(work: Work[None], inputs: TrainingInputs, result: Trained) -> Notes:
             "new": len(result.new),
             "vanished": len(result.vanished),
         },
-        documents={"said.json": {"said": result.said, "new": result.new, "vanished": result.vanished}},
+        documents={"said.json": {"said": result.summary, "new": result.new, "vanished": result.vanished}},
         drawings=_drawings(result),
         tables={"other_methods": _comparisons(result)} if result.comparisons else {},
-        checks=own,
+        checks=results,
     )
 
 
-def candidates(_: Work[None], inputs: TrainingInputs, result: Trained) -> Iterator[CandidateRun]:
-    """Yield every number of personas that was tried, and other methods on the same customers."""
+def candidates(_: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Iterator[CandidateRun]:
+    """Yield a run for every number of personas that was tried, and for every other method."""
     choice = result.choice
     if choice is not None:
         for k, silhouette, stability in zip(choice.ks, choice.silhouette, choice.stability, strict=True):
@@ -129,7 +129,7 @@ def candidates(_: Work[None], inputs: TrainingInputs, result: Trained) -> Iterat
         yield CandidateRun(other.method, metrics={n: v for n, v in values.items() if n != "method"})
 
 
-def _drawings(result: Trained) -> dict[str, Drawing]:
+def _drawings(result: TrainingResult) -> dict[str, Drawing]:
     drawings: dict[str, Drawing] = {}
     if result.choice is not None and result.choice.ks:
         drawings["choice_of_k"] = (plots.choice_chart(result.choice), 9.0, 3.4)
@@ -139,8 +139,8 @@ def _drawings(result: Trained) -> dict[str, Drawing]:
     return drawings
 
 
-def _comparisons(result: Trained) -> str:
-    """Return other methods beside the personas, as markdown."""
+def _comparisons(result: TrainingResult) -> str:
+    """Return the comparison with other methods as a markdown table."""
     lines = [
         "| method | clusters | noise | silhouette | Rand index with the personas |",
         "|---|---|---|---|---|",

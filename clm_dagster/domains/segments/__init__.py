@@ -1,1 +1,1 @@
-"""RFM segments: the scores are SQL; here are the check of the map and the chart."""
+"""RFM segments: chart and map check. SQL computes the scores."""

@@ -1,4 +1,4 @@
-"""The chart of segment sizes and revenue."""
+"""Chart of segment sizes and revenue."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def segment_chart(connection: Connection) -> str | None:
-    """Customers and net revenue of each segment in the newest snapshot."""
+    """Draw customers and net revenue of each segment in the newest snapshot."""
     frame = connection.frame("""
         select names.segment, count(scores.customer_id) as customers, sum(scores.monetary)::double as revenue,
             max(scores.as_of) as as_of
@@ -30,7 +30,7 @@ def segment_chart(connection: Connection) -> str | None:
         places = range(len(frame))
         for axis, column, unit, color in (
             (axes[0], "customers", "Customers", ACCENT),
-            (axes[1], "revenue", "Net revenue in million", WARM),
+            (axes[1], "revenue", "Net revenue in millions", WARM),
         ):
             values = frame[column].fillna(0) / (1e6 if column == "revenue" else 1)
             axis.barh(places, values, color=color)

@@ -1,6 +1,6 @@
-"""What Dagster sees of RFM segments.
+"""Dagster definitions of the segments domain.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of charts and checks. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.segments.charts import segment_chart
@@ -9,7 +9,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The chart of the segments, and the check of the map that makes them."""
+    """Return the segment chart and the check of the segment map."""
     return Domain(
         name="segments",
         charts={"core.rfm_scores": segment_chart, "marts.rfm_segments": segment_chart},

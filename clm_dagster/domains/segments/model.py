@@ -1,4 +1,7 @@
-"""What makes a map of RFM segments right. Pure: frames in, sentences out."""
+"""Validation of the map of RFM segments.
+
+Belongs here: pure functions, frames in and sentences out. Does not belong here: the check itself (`checks`).
+"""
 
 from itertools import product
 
@@ -8,28 +11,27 @@ SCORES = (1, 2, 3, 4, 5)
 
 
 def segment_map_problems(cells: pd.DataFrame, names: pd.Series) -> list[str]:
-    """Say what is wrong with a map from (r_score, f_score) to segment; nothing if it is sound.
+    """Return a sentence for each problem of a map from (r_score, f_score) to segment; none if it is valid.
 
-    A map is sound if each of the 25 cells is named exactly once, every name it uses is one of
-    `names`, and every name is reachable, that is, stands in some cell.
+    A valid map lists each of the 25 cells exactly once, uses only segments in `names`, and uses all of them.
     """
     problems = []
-    whole = cells.dropna(subset=["r_score", "f_score"])
-    if len(whole) < len(cells):
+    complete = cells.dropna(subset=["r_score", "f_score"])
+    if len(complete) < len(cells):
         problems.append("a row has no r_score or no f_score")
-    counts = whole.astype({"r_score": int, "f_score": int}).value_counts(["r_score", "f_score"])
+    counts = complete.astype({"r_score": int, "f_score": int}).value_counts(["r_score", "f_score"])
     times = dict(zip(counts.index.to_list(), counts.to_list(), strict=True))
-    wanted = set(product(SCORES, SCORES))
-    for r, f in sorted(wanted - set(times)):
+    expected = set(product(SCORES, SCORES))
+    for r, f in sorted(expected - set(times)):
         problems.append(f"no segment for r_score {r}, f_score {f}")
     for (r, f), count in sorted(times.items()):
-        if (r, f) not in wanted:
-            problems.append(f"r_score {r}, f_score {f} is no cell: scores are 1 to 5")
+        if (r, f) not in expected:
+            problems.append(f"r_score {r}, f_score {f} is not a cell: scores are 1 to 5")
         elif count > 1:
-            problems.append(f"r_score {r}, f_score {f} is named {count} times")
+            problems.append(f"r_score {r}, f_score {f} appears {count} times")
     used, known = set(cells["segment"].dropna()), set(names.dropna())
     if cells["segment"].isna().any():
         problems.append("a cell has an empty segment")
     problems += [f"{name!r} is not in rfm_segment_names.csv" for name in sorted(used - known)]
-    problems += [f"{name!r} is in rfm_segment_names.csv and in no cell" for name in sorted(known - used)]
+    problems += [f"{name!r} is in rfm_segment_names.csv but not in any cell" for name in sorted(known - used)]
     return problems

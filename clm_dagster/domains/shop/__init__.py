@@ -1,1 +1,1 @@
-"""The shop's own totals: the rows are SQL; here is their chart."""
+"""Totals of the shop: chart and run summary. SQL computes the totals."""

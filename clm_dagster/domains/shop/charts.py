@@ -1,4 +1,4 @@
-"""The chart of the shop's daily revenue."""
+"""Chart of the shop's daily revenue."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def revenue_chart(connection: Connection) -> str | None:
-    """Net revenue of each day, and its mean over four weeks."""
+    """Draw the net revenue of each day and its mean over four weeks."""
     frame = connection.frame(
         "select sales_date, net_revenue::double as net from marts.shop_daily order by sales_date"
     )
@@ -22,11 +22,11 @@ def revenue_chart(connection: Connection) -> str | None:
 
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
-        # One filled step line: a thousand bars take ten times as long to draw.
+        # Draw one filled step line: a thousand bars would take ten times as long.
         axis.fill_between(net.index, net.to_numpy() / 1e3, step="mid", color=PALE, linewidth=0, label="day")
         mean = net.rolling(28, min_periods=7).mean()
         axis.plot(net.index, mean.to_numpy() / 1e3, color=ACCENT, linewidth=2, label="mean of 28 days")
-        style(axis, "Net revenue by day, thousand")
+        style(axis, "Net revenue by day, in thousands")
         axis.legend(
             frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2
         )

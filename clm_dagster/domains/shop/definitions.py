@@ -1,6 +1,6 @@
-"""What Dagster sees of the shop's own totals.
+"""Dagster definitions of the shop domain.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of charts. Does not belong here: their implementation.
 """
 
 from clm_dagster.domains.shop.charts import revenue_chart
@@ -8,5 +8,5 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The chart of the shop's revenue."""
+    """Return the revenue chart."""
     return Domain(name="shop", charts={"marts.shop_daily": revenue_chart})

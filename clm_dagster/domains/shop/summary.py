@@ -1,6 +1,7 @@
-"""The short summary at the end of a run, read from the published copy.
+"""The summary at the end of a run, from the published copy.
 
-Belongs here: the figures a newcomer wants first, and how the terminal shows them.
+Belongs here: the key figures of a shop and their layout in the terminal. Does not belong here: computation of the
+figures (SQL).
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,18 @@ from rich.text import Text
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
 
-# More reasons for rejection than this are summed up in one line.
+# Further rejection reasons are summed up in one line.
 _MOST_REASONS = 6
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is loaded. `segments` are name, customers, net revenue at `as_of`, in reading order."""
+    """Key figures of the loaded shop.
+
+    ledger: delivered, accepted, rejected and duplicate rows by contract table. reasons: contract table, reason and
+    number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue at
+    as_of, in display order.
+    """
 
     ledger: dict[str, tuple[int, int, int, int]]
     reasons: list[tuple[str, str, int]]
@@ -36,10 +42,10 @@ class Summary:
 
 
 def read_summary(settings: Settings) -> Summary:
-    """Read the figures. Raises SettingsError if nothing has been published."""
+    """Read the figures. Raise SettingsError if nothing has been published."""
     path = settings.published_path
     if not path.exists():
-        raise SettingsError(f"{path} does not exist: nothing has been published yet. `clm run` does it.")
+        raise SettingsError(f"{path} does not exist: nothing has been published yet; run `clm run` first")
     raw = duckdb.connect(str(path), read_only=True)
     try:
         return _read(Connection(raw))
@@ -49,8 +55,8 @@ def read_summary(settings: Settings) -> Summary:
 
 def _read(connection: Connection) -> Summary:
     ledger = {
-        table: (d, a, r, u)
-        for table, d, a, r, u in connection.execute(
+        table: (delivered, accepted, rejected, duplicate)
+        for table, delivered, accepted, rejected, duplicate in connection.execute(
             "select contract_table, sum(delivered)::bigint, sum(accepted)::bigint, sum(rejected)::bigint, "
             "sum(duplicate)::bigint from raw.deliveries group by 1 order by 1"
         )
@@ -81,13 +87,21 @@ def _read(connection: Connection) -> Summary:
         [as_of],
     )
     return Summary(
-        ledger, reasons, (first or "", last or "", days), customers, orders, net, known, currency or "",
-        f"{as_of:%Y-%m-%d}" if as_of else "none yet", segments,
-    )  # fmt: skip
+        ledger=ledger,
+        reasons=reasons,
+        days=(first or "", last or "", days),
+        customers=customers,
+        orders=orders,
+        net_revenue=net,
+        known_net_revenue=known,
+        currency=currency or "",
+        as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
+        segments=segments,
+    )
 
 
 def render(summary: Summary, settings: Settings) -> RenderableType:
-    """The summary for a terminal."""
+    """Return the summary for the terminal."""
     rows = Table(
         "", "delivered", "accepted", "rejected", "duplicate", box=None, header_style="bold", pad_edge=False
     )
@@ -105,17 +119,26 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
     first, last, days = summary.days
     facts = Text.assemble(
-        ("\nShop       ", "bold"), f"{settings.source}, {first} to {last}, {days:,} days with events\n",
-        ("Orders     ", "bold"), f"{summary.orders:,}\n",
-        ("Customers  ", "bold"), f"{summary.customers:,} known, with an order\n",
-        ("Net revenue", "bold"), f" {summary.net_revenue:,.2f} {summary.currency}, of it known customers "
-        f"{summary.known_net_revenue:,.2f}\n",
-    )  # fmt: skip
+        ("\nShop       ", "bold"),
+        f"{settings.source}, {first} to {last}, {days:,} days with events\n",
+        ("Orders     ", "bold"),
+        f"{summary.orders:,}\n",
+        ("Customers  ", "bold"),
+        f"{summary.customers:,} known customers with an order\n",
+        ("Net revenue", "bold"),
+        f" {summary.net_revenue:,.2f} {summary.currency}, of which {summary.known_net_revenue:,.2f} "
+        "from known customers\n",
+    )
     total = sum((revenue for _, _, revenue in summary.segments), Decimal(0)) or Decimal(1)
     segments = Table(
-        f"RFM segment at {summary.as_of}", "customers", "net revenue", "share",
-        box=None, header_style="bold", pad_edge=False,
-    )  # fmt: skip
+        f"RFM segment at {summary.as_of}",
+        "customers",
+        "net revenue",
+        "share",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
     for name, customers, revenue in summary.segments:
         segments.add_row(name, f"{customers:,}", f"{revenue:,.2f}", f"{revenue / total:.1%}")
     for column in segments.columns[1:]:
@@ -123,18 +146,18 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     look = Text.assemble(
         ("\nWhere to look next\n", "bold"),
         f"  {_ui(settings):<28}  the Dagster UI: assets, checks, charts, history\n",
-        f"  {_short(settings):<28}  every table, read-only\n",
-        "  marts.rfm_segments            who is in which segment, and where from\n",
-        "  raw.rejects                   every rejected row, whole, with its reason\n",
+        f"  {_published_copy(settings):<28}  every table, read-only\n",
+        "  marts.rfm_segments            the segment of each customer, and the previous one\n",
+        "  raw.rejects                   every rejected row in full, with its reason\n",
     )
     return Group(rows, *rejects, facts, segments, look)
 
 
 def _ui(settings: Settings) -> str:
-    """The command that shows this shop: a folder of its own has to be named."""
+    """Return the command that opens the UI for this shop. A data folder other than the default must be named."""
     folder = settings.data_dir
     return "clm dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} clm dev"
 
 
-def _short(settings: Settings) -> str:
+def _published_copy(settings: Settings) -> str:
     return str(settings.data_dir / "published" / "clm.duckdb")

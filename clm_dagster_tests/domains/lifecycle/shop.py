@@ -38,19 +38,24 @@ def events_of(days: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     at = pd.to_datetime(days.activity_date) + pd.Timedelta(hours=12)
     bought = pd.DataFrame(
         {
-            "event_at": at, "customer_id": days.customer_id, "event_type": "purchase",
-            "order_id": [f"o{n}" for n in range(len(days))], "product_id": "p1", "quantity": 1,
+            "event_at": at,
+            "customer_id": days.customer_id,
+            "event_type": "purchase",
+            "order_id": [f"o{n}" for n in range(len(days))],
+            "product_id": "p1",
+            "quantity": 1,
             "unit_price": rng.integers(100, 9000, len(days)) / 100,
         }
-    )  # fmt: skip
+    )
     returned = bought.sample(frac=0.05, random_state=seed).assign(event_type="return")
     returned["event_at"] += pd.Timedelta(days=2)
     looked = pd.DataFrame(
         {
-            "event_at": pd.to_datetime([START, date(2023, 6, 1)]), "customer_id": ["x1", "x2"],
+            "event_at": pd.to_datetime([START, date(2023, 6, 1)]),
+            "customer_id": ["x1", "x2"],
             "event_type": "visit",
         }
-    )  # fmt: skip
+    )
     return pd.concat([bought, returned, looked], ignore_index=True)
 
 

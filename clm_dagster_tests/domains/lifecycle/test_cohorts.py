@@ -52,11 +52,17 @@ def test_cohorts_are_those_of_pandas_whatever_the_order_of_rows(
             total += inside.net.sum()
             expected.append(
                 (
-                    cohort.to_timestamp(), since, month.to_timestamp(), len(members), orders.customer_id.nunique(),
-                    orders.customer_id.nunique() / len(members), orders.order_id.nunique(), inside.net.sum(),
+                    cohort.to_timestamp(),
+                    since,
+                    month.to_timestamp(),
+                    len(members),
+                    orders.customer_id.nunique(),
+                    orders.customer_id.nunique() / len(members),
+                    orders.order_id.nunique(),
+                    inside.net.sum(),
                     total / len(members),
                 )
-            )  # fmt: skip
+            )
     found = tables[0].astype({"net_revenue": float, "cumulative_value": float})
     pd.testing.assert_frame_equal(
         found, pd.DataFrame(expected, columns=found.columns), check_dtype=False, rtol=0, atol=1e-4
@@ -87,9 +93,14 @@ def test_the_funnel_of_each_channel_adds_up_to_the_shops_totals(
     )
     fill(in_memory, project, events)
     built = build(
-        in_memory, project, ["funnel_daily", "totals_daily"], "s", {}, as_of=datetime(2024, 1, 8),
+        in_memory,
+        project,
+        ["funnel_daily", "totals_daily"],
+        "s",
+        {},
+        as_of=datetime(2024, 1, 8),
         start=datetime(2024, 1, 1).date(),
-    )  # fmt: skip
+    )
     rows = in_memory.execute(
         f"select channel, visits, sessions, views, carts, orders, views_per_session, carts_per_view, "
         f"orders_per_cart, conversion from {built['funnel_daily']} order by activity_date, channel"
@@ -121,7 +132,7 @@ def test_without_visits_the_funnel_is_empty_and_the_check_says_so(
 @pytest.mark.parametrize(
     ("as_of", "words"),
     [
-        (datetime(2022, 12, 1), "Fixed days, as the shop is too young at 2022-12-01"),
+        (datetime(2022, 12, 1), "Fixed days, because the shop is too young at 2022-12-01"),
         (AS_OF, "repurchases of this"),
     ],
 )
@@ -151,13 +162,16 @@ def test_the_map_that_is_delivered_is_sound() -> None:
     ("rows", "problem"),
     [
         (MAP[MAP.stage != "lost"], "the stage 'lost' is missing"),
-        (pd.concat([MAP, MAP.head(1)]), "the stage 'prospect' stands 2 times"),
+        (pd.concat([MAP, MAP.head(1)]), "the stage 'prospect' appears 2 times"),
         (
             changed("new", five_stage="growth"),
             "five_stage of 'new' is 'growth'; expected one of acquisition, ",
         ),
         (changed("new", seven_stage=None), "seven_stage of 'new' is ''; expected one of acquire, "),
-        (pd.concat([MAP, MAP.head(1).assign(stage="vip")]), "'vip' is no stage; the stages are prospect, "),
+        (
+            pd.concat([MAP, MAP.head(1).assign(stage="vip")]),
+            "'vip' is not a stage; the stages are prospect, ",
+        ),
         (pd.concat([MAP, MAP.head(1).assign(stage=None)]), "a row has no stage"),
     ],
 )

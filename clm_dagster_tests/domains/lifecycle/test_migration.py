@@ -22,9 +22,13 @@ def in_memory() -> Connection:
     return Connection(duckdb.connect())
 
 
-@pytest.mark.parametrize(("kind", "model", "state", "money"), [
-    ("stage", "stage_states", "stage", "net_revenue"), ("rfm_segment", "rfm_scores", "segment", "monetary"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "model", "state", "money"),
+    [
+        ("stage", "stage_states", "stage", "net_revenue"),
+        ("rfm_segment", "rfm_scores", "segment", "monetary"),
+    ],
+)
 def test_transitions_add_up_to_the_customers_of_both_snapshots(
     kind: str, model: str, state: str, money: str, in_memory: Connection, project: Project
 ) -> None:
@@ -71,9 +75,14 @@ def segment(recency: int, frequency: int, others: pd.DataFrame) -> str:
 
 
 def shares(
-    then: tuple[int, int], known: tuple[int, int], now: tuple[int, int], bought: int, days: int,
-    before: pd.DataFrame, after: pd.DataFrame,
-) -> dict[str, float]:  # fmt: skip
+    then: tuple[int, int],
+    known: tuple[int, int],
+    now: tuple[int, int],
+    bought: int,
+    days: int,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+) -> dict[str, float]:
     """Try all 24 orders of swapping; put each down to the swap that settles the new segment."""
 
     def at(done: set[str]) -> str:

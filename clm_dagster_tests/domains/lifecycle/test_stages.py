@@ -86,9 +86,16 @@ def test_a_curve_on_which_everybody_came_back_ends_at_zero(in_memory: Connection
 @pytest.mark.slow
 def test_cutoffs_of_cdnow(reference_data: Path, in_memory: Connection, project: Project) -> None:
     bought = pd.read_parquet(reference_data / "cdnow" / "cdnow_master.parquet")
-    days = pd.DataFrame(
-        {"customer_id": bought.customer_id, "activity_date": pd.to_datetime(bought.date.astype(str)).dt.date}
-    ).drop_duplicates().assign(orders=1)  # fmt: skip
+    days = (
+        pd.DataFrame(
+            {
+                "customer_id": bought.customer_id,
+                "activity_date": pd.to_datetime(bought.date.astype(str)).dt.date,
+            }
+        )
+        .drop_duplicates()
+        .assign(orders=1)
+    )
     found = check_against_statsmodels(in_memory, project, days, datetime(1998, 7, 1))
     assert found == (121, 262)
 
@@ -105,9 +112,16 @@ def test_cutoffs_of_online_retail_ii(reference_data: Path, in_memory: Connection
         & (rows.Price.astype(float) > 0)
         & code.str.match(r"^([0-9]{5}|DCGS|SP1002$|PADS$)")
     ]
-    days = pd.DataFrame(
-        {"customer_id": bought["Customer ID"], "activity_date": pd.to_datetime(bought.InvoiceDate).dt.date}
-    ).drop_duplicates().assign(orders=1)  # fmt: skip
+    days = (
+        pd.DataFrame(
+            {
+                "customer_id": bought["Customer ID"],
+                "activity_date": pd.to_datetime(bought.InvoiceDate).dt.date,
+            }
+        )
+        .drop_duplicates()
+        .assign(orders=1)
+    )
     found = check_against_statsmodels(in_memory, project, days, datetime(2011, 12, 10))
     assert found == (97, 228)
 
@@ -215,13 +229,22 @@ def test_stages_before_and_days_in_stage_are_those_of_the_stored_snapshots(
     [
         ("prospect", r"^known for \d+ days, no order yet$"),
         ("new", r"^first order \d+ days ago; half of such customers come back within \d+$"),
-        ("growing", r"^\d+ days with an order, the last \d+ days ago; half of such customers come back within"),
-        ("loyal", r"^has kept coming back for \d+ days, never away for more than \d+; last order \d+ days ago$"),
+        (
+            "growing",
+            r"^\d+ days with an order, the last \d+ days ago; half of such customers come back within",
+        ),
+        (
+            "loyal",
+            r"^has kept coming back for \d+ days, never away for more than \d+; last order \d+ days ago$",
+        ),
         ("reactivated", r"^back \d+ days ago after \d+ days away; after \d+ a customer counts as lost$"),
-        ("at_risk", r"^last order \d+ days ago; half of such customers come back within \d+, 80% within \d+$"),
+        (
+            "at_risk",
+            r"^last order \d+ days ago; half of such customers come back within \d+, 80% within \d+$",
+        ),
         ("lost", r"^last order \d+ days ago; half of such customers come back within \d+, 95% within \d+$"),
     ],
-)  # fmt: skip
+)
 def test_the_reason_is_a_sentence(stage: str, reason: str, in_memory: Connection, project: Project) -> None:
     fill(in_memory, project, events_of(order_days(customers=150)))
     relation = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF])["lifecycle_stages"]

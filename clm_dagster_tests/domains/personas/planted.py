@@ -13,7 +13,7 @@ GROUPS = (
 
 
 def planted(each: int = 150, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
-    """Features, categories and the planted group of each customer; same seed, same rows."""
+    """Return features, categories and the planted group of each customer. The same seed gives the same rows."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(len(GROUPS)), each)
     customer = np.array([f"c{number:05d}" for number in rng.permutation(len(group))])
@@ -25,12 +25,18 @@ def planted(each: int = 150, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame,
     lines = np.maximum(rng.poisson(n * products), 1)
     features = pd.DataFrame(
         {
-            "customer_id": customer, "orders": n, "gross_revenue": gross, "net_revenue": gross * 0.95,
-            "units": lines * units, "distinct_products": lines, "return_rate": rng.beta(1, 20, len(group)),
-            "weekend_order_share": rng.binomial(n, weekend) / n, "evening_order_share": rng.binomial(n, evening) / n,
+            "customer_id": customer,
+            "orders": n,
+            "gross_revenue": gross,
+            "net_revenue": gross * 0.95,
+            "units": lines * units,
+            "distinct_products": lines,
+            "return_rate": rng.beta(1, 20, len(group)),
+            "weekend_order_share": rng.binomial(n, weekend) / n,
+            "evening_order_share": rng.binomial(n, evening) / n,
             "visits": 0,
         }
-    )  # fmt: skip
+    )
     own = rng.beta(8, 2, len(group))
     others = np.array(["tea", "toys", "garden", "books"])
     rest = pd.DataFrame({"customer_id": np.repeat(customer, 4), "category": np.tile(others, len(group))})

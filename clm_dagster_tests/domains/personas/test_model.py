@@ -1,4 +1,4 @@
-"""Personas: planted groups are found, named, and kept, whatever the order of rows."""
+"""Personas: planted groups are found, named and kept, for any order of rows."""
 
 from itertools import permutations
 
@@ -8,41 +8,41 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from clm_dagster.domains.personas.features import fit_scaling, habits
-from clm_dagster.domains.personas.identity import match, name_personas
-from clm_dagster.domains.personas.model import Before, PersonaModel, Trained, profile, train
+from clm_dagster.domains.personas.identity import match_clusters, name_personas
+from clm_dagster.domains.personas.model import PersonaModel, PreviousPersonas, TrainingResult, profile, train
 from clm_dagster.statistics.clustering import choose_k, factor_loadings, nearest
 from clm_dagster_tests.domains.personas.planted import planted
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> TrainingResult:
     features, categories, _ = planted()
     return train(features, categories, None)
 
 
-def assigned(trained: Trained, features: pd.DataFrame, categories: pd.DataFrame) -> pd.DataFrame:
+def assigned(trained: TrainingResult, features: pd.DataFrame, categories: pd.DataFrame) -> pd.DataFrame:
     assert trained.model is not None
     return trained.model.assign(habits(features, categories, trained.model.scaling.habits))
 
 
-def before(trained: Trained, features: pd.DataFrame, categories: pd.DataFrame) -> Before:
+def previous(trained: TrainingResult, features: pd.DataFrame, categories: pd.DataFrame) -> PreviousPersonas:
     assert trained.model is not None
-    return Before(trained.model, assigned(trained, features, categories)["persona_id"])
+    return PreviousPersonas(trained.model, assigned(trained, features, categories)["persona_id"])
 
 
-def test_planted_groups_are_found(trained: Trained) -> None:
+def test_planted_groups_are_found(trained: TrainingResult) -> None:
     features, categories, group = planted()
     found = assigned(trained, features, categories)
     assert adjusted_rand_score(group.loc[found.index], found["persona_id"]) > 0.9
     assert trained.choice is not None and trained.choice.k == 4
     assert len({*trained.model.names}) == 4  # type: ignore[union-attr]
-    # Another draw of the same shop, assigned by the same model: not just learnt by heart.
+    # The same model also fits another draw of the same shop, so it is not overfitted.
     features, categories, group = planted(seed=1)
     found = assigned(trained, features, categories)
     assert adjusted_rand_score(group.loc[found.index], found["persona_id"]) > 0.9
 
 
-def test_the_order_of_rows_does_not_matter(trained: Trained) -> None:
+def test_the_order_of_rows_does_not_matter(trained: TrainingResult) -> None:
     features, categories, _ = planted()
     again = train(features.sample(frac=1, random_state=3), categories.sample(frac=1, random_state=4), None)
     assert again.model == trained.model
@@ -50,18 +50,18 @@ def test_the_order_of_rows_does_not_matter(trained: Trained) -> None:
     np.testing.assert_array_equal(again.loadings, trained.loadings)
 
 
-def test_retraining_on_the_same_data_renames_nobody(trained: Trained) -> None:
+def test_retraining_on_the_same_data_renames_no_persona(trained: TrainingResult) -> None:
     features, categories, _ = planted()
-    again = train(features, categories, before(trained, features, categories))
+    again = train(features, categories, previous(trained, features, categories))
     assert again.model == trained.model and again.new == [] and again.vanished == []
 
 
-def test_a_retraining_keeps_who_is_there_and_says_who_is_new_and_who_vanished(trained: Trained) -> None:
+def test_a_retraining_keeps_personas_and_reports_new_and_vanished_ones(trained: TrainingResult) -> None:
     features, categories, group = planted()
     without = group.index[group == 1]
     some = (features[~features.customer_id.isin(without)], categories[~categories.customer_id.isin(without)])
     fewer = train(*some, None)
-    later = train(features, categories, before(fewer, *some))
+    later = train(features, categories, previous(fewer, *some))
     assert fewer.model is not None and later.model is not None
     kept = {i: n for i, n in zip(later.model.ids, later.model.names, strict=True) if i in fewer.model.ids}
     assert kept == dict(zip(fewer.model.ids, fewer.model.names, strict=True))
@@ -70,7 +70,7 @@ def test_a_retraining_keeps_who_is_there_and_says_who_is_new_and_who_vanished(tr
     assert newcomer == f"p{fewer.model.next_id}"
     who = assigned(later, features, categories)["persona"]
     assert (who.loc[without] == later.new[0]).mean() > 0.9
-    again = train(*some, before(later, features, categories))
+    again = train(*some, previous(later, features, categories))
     assert again.vanished == later.new and again.new == []
 
 
@@ -85,32 +85,35 @@ def test_matching_is_the_best_of_all_assignments(seed: int) -> None:
         return float(((now == a) & (before == b)).sum() / ((now == a) | (before == b)).sum())
 
     best = max(permutations(range(k)), key=lambda p: sum(overlap(a, b) for a, b in enumerate(p)))
-    assert match(before, now, k, k) == {a: b for a, b in enumerate(best) if overlap(a, b) >= 0.25}
+    assert match_clusters(before, now, k, k) == {a: b for a, b in enumerate(best) if overlap(a, b) >= 0.25}
 
 
-def test_names_are_the_most_distinctive_habits_and_no_two_alike() -> None:
+def test_names_are_the_most_distinctive_habits_and_unique() -> None:
     distinct = np.array([[2.0, -1.0, 0.1], [1.9, -1.1, 0.5], [0.1, 0.1, 0.0], [0.0, 0.2, 0.1]])
     names = name_personas(distinct, ["orders", "order_value", "weekend_share"], {}, [])
     assert names == [
-        "frequent, small baskets", "frequent, small baskets, weekend", "like everyone", "like everyone (2)",
-    ]  # fmt: skip
+        "frequent, small baskets",
+        "frequent, small baskets, weekend",
+        "like everyone",
+        "like everyone (2)",
+    ]
     assert name_personas(distinct[:1], ["orders", "order_value", "weekend_share"], {0: "mine"}, ["mine"]) == [
         "mine"
     ]
 
 
 @pytest.mark.parametrize(("count", "personas"), [(0, 0), (1, 1), (2, 1), (3, 2), (5, 3)])
-def test_a_handful_of_customers_has_a_clear_outcome(count: int, personas: int) -> None:
+def test_a_handful_of_customers_has_a_defined_result(count: int, personas: int) -> None:
     features, categories, _ = planted(each=3)
     some = features.sort_values("customer_id").head(count)
     found = train(some, categories[categories.customer_id.isin(some.customer_id)], None)
     if count == 0:
-        assert found.model is None and "nothing to learn from" in found.said
+        assert found.model is None and "nothing to learn from" in found.summary
         return
     assert found.model is not None and len(found.model.ids) >= min(personas, count)
     rows = assigned(found, some, categories)
     assert len(rows) == count and rows["confidence"].between(0, 1).all()
-    assert found.said
+    assert found.summary
 
 
 def test_customers_who_are_all_alike_are_one_persona() -> None:
@@ -118,10 +121,10 @@ def test_customers_who_are_all_alike_are_one_persona() -> None:
     alike = pd.concat([features.head(1)] * 6).assign(customer_id=[f"c{n}" for n in range(6)])
     found = train(alike, categories.head(0), None)
     assert found.model is not None and found.model.names == ["like everyone"]
-    assert "no product has a category" in found.said and "all customers are alike" in found.said
+    assert "no product has a category" in found.summary and "all customers are alike" in found.summary
 
 
-def test_a_model_survives_json_and_is_the_same_as_a_pipeline(trained: Trained) -> None:
+def test_a_model_survives_json_and_is_the_same_as_a_pipeline(trained: TrainingResult) -> None:
     features, categories, _ = planted(seed=2)
     model = trained.model
     assert model is not None and PersonaModel.from_json(model.to_json()) == model
@@ -130,7 +133,7 @@ def test_a_model_survives_json_and_is_the_same_as_a_pipeline(trained: Trained) -
     assert [model.ids[n] for n in number] == model.assign(frame)["persona_id"].tolist()
 
 
-def test_profiles_are_means_and_add_up(trained: Trained) -> None:
+def test_profiles_are_means_and_add_up(trained: TrainingResult) -> None:
     features, categories, _ = planted()
     model = trained.model
     assert model is not None
@@ -148,7 +151,7 @@ def test_profiles_are_means_and_add_up(trained: Trained) -> None:
         assert row.lift == pytest.approx(mine.mean() / frame[row.measure].mean())
 
 
-def test_one_great_buyer_moves_no_scale() -> None:
+def test_one_big_buyer_does_not_change_the_scaling() -> None:
     features, categories, _ = planted()
     frame = habits(features, categories)
     huge = frame.copy()
@@ -163,7 +166,7 @@ def test_one_great_buyer_moves_no_scale() -> None:
     assert np.corrcoef(one, other)[0, 1] > 0.9
 
 
-def test_factors_find_what_goes_together() -> None:
+def test_factors_find_correlated_habits() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 500))
     points = np.stack([a, a, a, b, b, b], axis=1) + rng.normal(scale=0.4, size=(500, 6))

@@ -38,7 +38,7 @@ def test_personas_find_the_planted_taste_groups_far_better_than_chance(believabl
     frame = habits(customers, categories, model.scaling.habits)
     found = model.assign(frame)["persona_id"]
     planted = believable.truth("customers").set_index("customer_id").loc[frame.index, "taste_group"]
-    # Half of the customers have bought once, and three lines say little of a taste.
+    # Half of the customers have ordered once, and three lines are little evidence of a taste.
     assert adjusted_rand_score(planted, found) > 0.15
     many = (customers["distinct_products"] >= 10).to_numpy()
     assert adjusted_rand_score(planted[many], found[many]) > 0.35

@@ -53,18 +53,24 @@ def test_the_map_that_is_delivered_is_sound_and_is_the_published_one() -> None:
     ("cells", "problems"),
     [
         (MAP.iloc[1:], ["no segment for r_score 1, f_score 1"]),
-        (pd.concat([MAP, MAP.head(1)]), ["r_score 1, f_score 1 is named 2 times"]),
-        (pd.concat([MAP, row(6, 1, "loyal")]), ["r_score 6, f_score 1 is no cell: scores are 1 to 5"]),
-        (pd.concat([MAP, row(1, 0, "loyal")]), ["r_score 1, f_score 0 is no cell: scores are 1 to 5"]),
+        (pd.concat([MAP, MAP.head(1)]), ["r_score 1, f_score 1 appears 2 times"]),
+        (pd.concat([MAP, row(6, 1, "loyal")]), ["r_score 6, f_score 1 is not a cell: scores are 1 to 5"]),
+        (pd.concat([MAP, row(1, 0, "loyal")]), ["r_score 1, f_score 0 is not a cell: scores are 1 to 5"]),
         (pd.concat([MAP, row(None, 1, "loyal")]), ["a row has no r_score or no f_score"]),
         (
             renamed("new", "fresh"),
-            ["'fresh' is not in rfm_segment_names.csv", "'new' is in rfm_segment_names.csv and in no cell"],
+            [
+                "'fresh' is not in rfm_segment_names.csv",
+                "'new' is in rfm_segment_names.csv but not in any cell",
+            ],
         ),
-        (renamed("promising", "new"), ["'promising' is in rfm_segment_names.csv and in no cell"]),
-        (renamed("new", None), ["a cell has an empty segment", "'new' is in rfm_segment_names.csv and in no cell"]),
+        (renamed("promising", "new"), ["'promising' is in rfm_segment_names.csv but not in any cell"]),
+        (
+            renamed("new", None),
+            ["a cell has an empty segment", "'new' is in rfm_segment_names.csv but not in any cell"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_problem_is_told(cells: pd.DataFrame, problems: list[str]) -> None:
     assert segment_map_problems(cells, NAMES) == problems
 
@@ -124,7 +130,7 @@ def test_a_wrong_map_is_refused_and_the_rows_there_were_are_kept(
     assert record.event is not None and record.event.dagster_event is not None
     evaluation = record.event.dagster_event.asset_check_evaluation_data
     assert (evaluation.passed, evaluation.blocking) == (False, True)
-    assert evaluation.description == "'new' is in rfm_segment_names.csv and in no cell"
+    assert evaluation.description == "'new' is in rfm_segment_names.csv but not in any cell"
     assert load_map(edited("5,1,new", "5,1,new"), instance).success
 
 
