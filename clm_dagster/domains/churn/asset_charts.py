@@ -23,7 +23,7 @@ _SNAPSHOTS_SHOWN, _GROUPS_SHOWN = 26, 8
 
 
 def scorecard_chart(connection: Connection) -> str | None:
-    """Draw the metrics of all mature scores over time, beside those of their model's test."""
+    """Draw the metrics of all mature scores over time, and those of their model's test."""
     frame = connection.frame(
         "select as_of, metric, value, promised from marts.model_scorecard where value is not null order by as_of"
     )

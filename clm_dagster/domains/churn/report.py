@@ -20,7 +20,7 @@ from clm_dagster.platform.trained_models.training import Report
 
 GROUPS = ("country", "gender", "age_band", "acquisition_channel")
 # Test metrics of the winner that the table stores. marts.model_scorecard compares later scores with them.
-PROMISED = (
+STORED_TEST_METRICS = (
     "roc_auc",
     "brier",
     "log_loss",
@@ -68,7 +68,7 @@ def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResul
             **split_columns(split),
             "customers": len(result.test_probabilities),
             "winner": result.winner,
-            **{f"test_{name}": best.test[name] for name in PROMISED},
+            **{f"test_{name}": best.test[name] for name in STORED_TEST_METRICS},
             "recency_roc_auc": result.results[RECENCY].test["roc_auc"],
             "level_method": result.base_rate.method,
         },

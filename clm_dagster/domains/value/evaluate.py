@@ -39,13 +39,13 @@ from clm_dagster.domains.value.candidates import (
     fit_candidate,
     mean_predictor,
 )
-from clm_dagster.domains.value.gates import BASELINES, judge_value
+from clm_dagster.domains.value.gates import BASELINES, value_verdict
 from clm_dagster.domains.value.intervals import fit_intervals
 from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier, scaled_to_total
 from clm_dagster.domains.value.metrics import deciles, mae, revenue_capture, value_metrics
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
 from clm_dagster.domains.value.plan import EvaluationInputs, EvaluationSettings, prepare
-from clm_dagster.domains.value.tiers import fit_tiers, judge_tiers
+from clm_dagster.domains.value.tiers import evaluate_tier_methods, fit_tiers
 from clm_dagster.statistics.evaluation import (
     Difference,
     EvaluationPlan,
@@ -85,7 +85,7 @@ class EvaluationResult:
 
     amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
     coverage: share of the test customers whose revenue lies within the interval. coverage_by_decile: the same by tenths
-    of the prediction. tiers: `judge_tiers` on the test snapshot.
+    of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
     """
 
     split: TimeSplit
@@ -129,7 +129,7 @@ class EvaluationResult:
             both = {"winner": self.amounts[self.winner].to_numpy(), "champion": champion_amounts}
             actual = self.amounts["net_revenue"].to_numpy()
             champion_mae = paired_differences(actual, both, "champion", mae)["winner"]
-        return judge_value(
+        return value_verdict(
             self.winner,
             best.mae_over,
             best.capture_over,
@@ -337,7 +337,7 @@ def _test(
     validation_features = [inputs.snapshots[day].x for day in split.validation]
     intervals = fit_intervals(winner.predictions, validation_labels, settings.coverage)
     tiers = fit_tiers(winner.predictions, validation_labels, validation_features)
-    tier_results = judge_tiers(tiers, best, actual, snapshot.x)
+    tier_results = evaluate_tier_methods(tiers, best, actual, snapshot.x)
     low, high = intervals(best)
     inside = (low <= actual) & (actual <= high)
     tenths = np.array_split(np.argsort(-best, kind="stable"), 10)

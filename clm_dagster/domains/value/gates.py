@@ -14,7 +14,7 @@ OWN_PAST = "past_rate"
 COVERAGE_TOLERANCE = 0.05
 
 
-def judge_value(
+def value_verdict(
     winner: str,
     mae_over: Mapping[str, Difference],
     capture_over: Mapping[str, Difference],
@@ -34,25 +34,29 @@ def judge_value(
     wholesalers determine it. coverage: measured on the test snapshot. nominal_coverage: that of the intervals.
     champion_mae: the winner's MAE minus the current champion's; None if there is no champion.
     """
-    kept: list[str] = []
-    against: list[str] = []
+    reasons_for: list[str] = []
+    reasons_against: list[str] = []
     for baseline, gain in mae_over.items():
         holds = gain.value < 0 if baseline == OWN_PAST else not gain.above_zero
-        (kept if holds else against).append(
+        (reasons_for if holds else reasons_against).append(
             f"{winner}'s MAE less that of {baseline} at the same level: {gain}."
         )
     for baseline, gain in capture_over.items():
-        (against if gain.below_zero else kept).append(f"Share of revenue caught against {baseline}: {gain}.")
+        (reasons_against if gain.below_zero else reasons_for).append(
+            f"Share of revenue caught against {baseline}: {gain}."
+        )
     sentence = f"{coverage:.1%} of the customers lie within intervals of {nominal_coverage:.0%}"
-    (kept if abs(coverage - nominal_coverage) <= COVERAGE_TOLERANCE else against).append(f"{sentence}.")
+    (reasons_for if abs(coverage - nominal_coverage) <= COVERAGE_TOLERANCE else reasons_against).append(
+        f"{sentence}."
+    )
     if champion_mae is None:
-        kept.append("There is no champion yet.")
+        reasons_for.append("There is no champion yet.")
     else:
-        (against if champion_mae.above_zero else kept).append(
+        (reasons_against if champion_mae.above_zero else reasons_for).append(
             f"On the same test snapshot its MAE is {champion_mae} from the present champion's."
         )
     if not is_newest:
-        against.append("This is not the newest partition: a backfill of the past moves no champion.")
-    if against:
-        return Verdict(False, ("The old champion stays.", *against))
-    return Verdict(True, (f"{winner} becomes champion.", *kept))
+        reasons_against.append("This is not the newest partition: a backfill of the past moves no champion.")
+    if reasons_against:
+        return Verdict(False, ("The old champion stays.", *reasons_against))
+    return Verdict(True, (f"{winner} becomes champion.", *reasons_for))

@@ -16,10 +16,10 @@ from clm_dagster.platform.trained_models.snapshots import SnapshotInputs, split_
 from clm_dagster.platform.trained_models.training import Report
 
 # Test metrics of the winner that the table stores.
-PROMISED = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
+STORED_TEST_METRICS = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
 YEAR = "past_year"
 METRICS = (
-    *PROMISED,
+    *STORED_TEST_METRICS,
     "is_baseline",
     "seconds",
     "validation_score",
@@ -41,7 +41,7 @@ def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResul
             **split_columns(split),
             "customers": len(result.amounts),
             "winner": result.winner,
-            **{f"test_{name}": best.test[name] for name in PROMISED},
+            **{f"test_{name}": best.test[name] for name in STORED_TEST_METRICS},
             "bias_before": best.unscaled["bias"],
             "interval_coverage": result.coverage,
             "tier_method": result.model.tiers.method,
@@ -61,7 +61,7 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
             "seconds": round(one.seconds, 3),
             "validation_score": one.score,
             "bias_before": one.unscaled["bias"],
-            **{name: one.test[name] for name in PROMISED},
+            **{name: one.test[name] for name in STORED_TEST_METRICS},
             f"mae_over_{YEAR}": one.mae_over[YEAR],
             f"catch_over_{YEAR}": one.capture_over[YEAR],
         },

@@ -60,7 +60,7 @@ def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableO
 def _level(
     scoring: Scoring[Settings, ValueModel], model: ValueModel, inputs: ScoreInputs
 ) -> SnapshotLevel | None:
-    """Return the level forecast for the snapshot; None if there are too few data, which stands for the test level."""
+    """Return the level forecast for the snapshot. Return None if it is impossible; the test level is used then."""
     chosen: EvaluationSettings = scoring.settings.evaluation
     try:
         level, _ = snapshot_level(inputs.history, inputs.labels, scoring.work.day, model.cap, chosen)

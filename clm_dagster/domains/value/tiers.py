@@ -95,7 +95,7 @@ def fit_tiers(expected: Sequence[Floats], actual: Sequence[Floats], x: Sequence[
     return replace(tiers, classifier=pipeline)
 
 
-def judge_tiers(tiers: Tiers, expected: Floats, actual: Floats, x: pd.DataFrame) -> pd.DataFrame:
+def evaluate_tier_methods(tiers: Tiers, expected: Floats, actual: Floats, x: pd.DataFrame) -> pd.DataFrame:
     """Evaluate both methods on a later snapshot: one row for each, the better one first.
 
     Columns: method, macro_f1 (mean F1 over the tiers, the criterion), accuracy, revenue_vip (share of all revenue from

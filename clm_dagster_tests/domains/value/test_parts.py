@@ -25,7 +25,7 @@ from clm_dagster.domains.value.metrics import (
     top_overlap,
     value_metrics,
 )
-from clm_dagster.domains.value.tiers import TIERS, Tiers, fit_tiers, judge_tiers
+from clm_dagster.domains.value.tiers import TIERS, Tiers, evaluate_tier_methods, fit_tiers
 
 STEP, HORIZON, LAST = 28, 84, date(2024, 12, 30)
 
@@ -213,7 +213,7 @@ def test_tiers_have_the_same_shares_as_on_validation() -> None:
     assert (order["max"].to_numpy()[:-1] <= order["min"].to_numpy()[1:]).all()
     softmax = tiers.probabilities(expected, x)
     assert np.allclose(softmax.sum(axis=1), 1) and list(softmax) == list(TIERS)
-    compared = judge_tiers(tiers, *spent(rng, 6000), x)
+    compared = evaluate_tier_methods(tiers, *spent(rng, 6000), x)
     assert set(compared.method) == {"cutoffs", "softmax"} and compared.macro_f1.is_monotonic_decreasing
     assert (compared.macro_f1 > 0.3).all()
 
@@ -234,4 +234,4 @@ def test_one_tier_for_all_needs_no_classifier() -> None:
     some, x = np.full(200, 30.0), pd.DataFrame({"some": np.zeros(200)})
     tiers = fit_tiers([some], [some], [x])
     assert tiers.classifier is None and set(tiers.actual(some)) == set(tiers(some, x)) == {"vip"}
-    assert judge_tiers(tiers, some, some, x).method.to_list() == ["cutoffs"]
+    assert evaluate_tier_methods(tiers, some, some, x).method.to_list() == ["cutoffs"]
