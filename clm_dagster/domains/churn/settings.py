@@ -12,25 +12,38 @@ class ChurnSettings(DomainSettings):
         90, ge=1, description="Days after as_of in which a customer who does not order has churned."
     )
     active_days: Variable[int] = Field(
-        365, ge=1, description="Days before as_of in which a customer must have ordered to be asked about."
+        365, ge=1, description="Days before as_of in which a customer must have ordered to be scored."
     )
     leak_auc: float = Field(
-        0.97, gt=0.5, le=1, description="An AUC above this is taken for a leak: the model scores nobody."
+        0.97,
+        gt=0.5,
+        le=1,
+        description="An AUC above this counts as a suspected leak; the model is not used for scores.",
     )
     calibration_limit: float = Field(
         0.08,
         gt=0,
         lt=1,
-        description="No model becomes champion whose expected calibration error is above this.",
+        description="A model with an expected calibration error above this does not become champion.",
     )
     drift_warn: OwnName[float] = Field(
-        0.1, gt=0, description="A stability index, or a change of a missing rate, that warns of a feature."
+        0.1,
+        gt=0,
+        description="Drift of a feature (stability index, change of its missing rate) from which the check warns.",
     )
-    drift_fail: OwnName[float] = Field(0.25, gt=0, description="One that fails the check.")
+    drift_fail: OwnName[float] = Field(
+        0.25, gt=0, description="Drift of a feature from which the check fails."
+    )
     grade_warn: OwnName[float] = Field(
-        0.03, gt=0, description="How much worse than promised (AUC, calibration error) graded scores warn."
+        0.03,
+        gt=0,
+        description="Loss of quality (AUC, calibration error) against the model's test from which the check warns.",
     )
-    grade_fail: OwnName[float] = Field(0.08, gt=0, description="How much worse fails the check.")
+    grade_fail: OwnName[float] = Field(
+        0.08,
+        gt=0,
+        description="Loss of quality against the model's test from which the check fails.",
+    )
 
     @model_validator(mode="after")
     def _warnings_come_first(self) -> "ChurnSettings":
@@ -39,5 +52,8 @@ class ChurnSettings(DomainSettings):
             ("grade", self.grade_warn, self.grade_fail),
         ):
             if warn > fail:
-                raise ValueError(f"{kind}_warn {warn} is above {kind}_fail {fail}; a warning comes first")
+                raise ValueError(
+                    f"{kind}_warn {warn} is above {kind}_fail {fail}; "
+                    "the warning threshold must not exceed the failure threshold"
+                )
         return self

@@ -12,13 +12,13 @@ class LifecycleSettings(DomainSettings):
         0.8,
         gt=0,
         lt=1,
-        description="A customer is at risk once this share of those who come back within a year have done so.",
+        description="Quantile of the days to the next order (within a year) after which a customer is at risk.",
     )
     lost_quantile: Variable[OwnName[float]] = Field(
         0.95,
         gt=0,
         lt=1,
-        description="A customer is lost once this share of those who come back within a year have done so.",
+        description="Quantile of the days to the next order (within a year) after which a customer is lost.",
     )
 
     @model_validator(mode="after")
@@ -26,6 +26,6 @@ class LifecycleSettings(DomainSettings):
         if self.active_quantile >= self.lost_quantile:
             raise ValueError(
                 f"active_quantile {self.active_quantile} is not below lost_quantile {self.lost_quantile}; "
-                "customers are at risk before they are lost"
+                "a customer is at risk before they are lost"
             )
         return self
