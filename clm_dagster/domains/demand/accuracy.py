@@ -91,17 +91,26 @@ def realised(forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Time
     error = rows["mean"].to_numpy() - actual
     both = np.abs(rows["mean"].to_numpy()) + np.abs(actual)
     judged = rows[["period", *KEYS]].assign(
-        steps=1, actual=actual, forecast=rows["mean"], error=error, off=np.abs(error),
+        steps=1,
+        actual=actual,
+        forecast=rows["mean"],
+        error=error,
+        off=np.abs(error),
         smape=np.where(both > 0, 2 * np.abs(error) / np.where(both > 0, both, 1), 0),
         coverage_80=(actual >= rows["q10"]) & (actual <= rows["q90"]),
         coverage_95=(actual >= rows["q025"]) & (actual <= rows["q975"]),
-    )  # fmt: skip
+    )
     groups = judged.groupby(["period", *KEYS], as_index=False)
     found = groups.agg(
-        steps=("steps", "sum"), actual=("actual", "sum"), forecast=("forecast", "sum"), error=("error", "sum"),
-        off=("off", "sum"), smape=("smape", "mean"), coverage_80=("coverage_80", "mean"),
+        steps=("steps", "sum"),
+        actual=("actual", "sum"),
+        forecast=("forecast", "sum"),
+        error=("error", "sum"),
+        off=("off", "sum"),
+        smape=("smape", "mean"),
+        coverage_80=("coverage_80", "mean"),
         coverage_95=("coverage_95", "mean"),
-    )  # fmt: skip
+    )
     sold = found["actual"].where(found["actual"] > 0)
     return found.assign(wape=found["off"] / sold, bias=found["error"] / sold)[[*COLUMNS]]
 

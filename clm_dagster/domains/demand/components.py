@@ -24,8 +24,18 @@ SEASON_WEEKS = 35
 TREND_WEEKS = 8
 LEAST_DAYS = 56
 DAY_KINDS = ("open", "closed", "holiday")
-COLUMNS = (*KEYS, "date", "value", "day_kind", "trend", "seasonal", "holiday", "remainder", "is_anomaly",
-           "anomaly_size")  # fmt: skip
+COLUMNS = (
+    *KEYS,
+    "date",
+    "value",
+    "day_kind",
+    "trend",
+    "seasonal",
+    "holiday",
+    "remainder",
+    "is_anomaly",
+    "anomaly_size",
+)
 
 
 def components(panel: Panel) -> pd.DataFrame:
@@ -37,9 +47,10 @@ def components(panel: Panel) -> pd.DataFrame:
     filled = mended(panel)
     is_open = panel.open_weekdays(panel.size)[:, panel.weekdays]
     frames = [
-        _decompose(panel, row, filled[row], is_open[row]) for row in range(len(panel))
+        _decompose(panel, row, filled[row], is_open[row])
+        for row in range(len(panel))
         if np.isfinite(panel.values[row]).any()
-    ]  # fmt: skip
+    ]
     if not frames:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(frames, ignore_index=True)[[*COLUMNS]]
@@ -61,11 +72,16 @@ def _decompose(panel: Panel, row: int, filled: Floats, is_open: np.ndarray) -> p
     remainder = value - expected - holiday
     frame = pd.DataFrame({name: panel.keys.iloc[row][name] for name in KEYS}, index=range(value.size))
     return frame.assign(
-        date=panel.dates[known], value=value,
+        date=panel.dates[known],
+        value=value,
         day_kind=np.select([shut, used], ["holiday", "open"], "closed"),
-        trend=trend, seasonal=expected - trend, holiday=holiday, remainder=remainder,
-        is_anomaly=odd, anomaly_size=np.where(odd, remainder, 0.0),
-    )  # fmt: skip
+        trend=trend,
+        seasonal=expected - trend,
+        holiday=holiday,
+        remainder=remainder,
+        is_anomaly=odd,
+        anomaly_size=np.where(odd, remainder, 0.0),
+    )
 
 
 def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
@@ -77,9 +93,15 @@ def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
     scaled = transformed(series, power)
     if season > 1:
         parts = STL(
-            scaled, period=season, seasonal=SEASON_WEEKS, trend=TREND_WEEKS * season | 1, robust=True,
-            seasonal_jump=5, trend_jump=season, low_pass_jump=season,
-        ).fit(outer_iter=5)  # fmt: skip
+            scaled,
+            period=season,
+            seasonal=SEASON_WEEKS,
+            trend=TREND_WEEKS * season | 1,
+            robust=True,
+            seasonal_jump=5,
+            trend_jump=season,
+            low_pass_jump=season,
+        ).fit(outer_iter=5)
         fitted = np.asarray(parts.trend + parts.seasonal)
     else:
         fitted = pd.Series(scaled).rolling(LEAST_DAYS, center=True, min_periods=1).median().to_numpy()

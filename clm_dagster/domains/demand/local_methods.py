@@ -180,7 +180,9 @@ def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> 
 def local_methods(jobs: int = 1) -> list[LocalMethod]:
     """All of them."""
     models: dict[str, LocalModel] = {
-        "arima": ArimaModel(), "exponential_smoothing": SmoothingModel(), "theta": ThetaMethod(),
+        "arima": ArimaModel(),
+        "exponential_smoothing": SmoothingModel(),
+        "theta": ThetaMethod(),
         "unobserved_components": ComponentsModel(),
-    }  # fmt: skip
+    }
     return [LocalMethod(name, model, jobs) for name, model in models.items()]

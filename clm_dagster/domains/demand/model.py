@@ -288,9 +288,10 @@ class PeriodEvaluation:
         for level, low, high in ((80, 1, 3), (95, 0, 4)):
             lows, highs = (
                 np.stack([bands[at][:, :, column] for at in judged], axis=1)  # type: ignore[index]
-                if judged else np.full((len(panel), 1, 1), np.nan)
+                if judged
+                else np.full((len(panel), 1, 1), np.nan)
                 for column in (low, high)
-            )  # fmt: skip
+            )
             known = actual[:, judged] if judged else lows
             frame[f"coverage_{level}"] = coverage(lows, highs, known)
             frame[f"interval_score_{level}"] = (

@@ -177,9 +177,14 @@ class GlobalBoosting:
             return EightWeekMean().paths(panel, origins, horizon)
         discounts = panel.discounts_until(panel.size + horizon)
         model = HistGradientBoostingRegressor(
-            max_iter=150, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=60, l2_regularization=5.0,
-            early_stopping=False, random_state=SEED,
-        )  # fmt: skip
+            max_iter=150,
+            learning_rate=0.05,
+            max_leaf_nodes=15,
+            min_samples_leaf=60,
+            l2_regularization=5.0,
+            early_stopping=False,
+            random_state=SEED,
+        )
         found = np.zeros((len(panel), origins.size, horizon))
         with threadpool_limits(1):
             known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
@@ -274,8 +279,14 @@ def _without_gaps(made: Design) -> Floats:
     """Inputs for a linear model: an unknown ratio is one, an unknown share zero; the year turns in a circle."""
     x = made.inputs.copy()
     names = list(made.names)
-    for name in ("year_ago", "year_ago_around", "year_level", "last_same_weekday", "same_weekday_3",
-                 "same_weekday_8"):  # fmt: skip
+    for name in (
+        "year_ago",
+        "year_ago_around",
+        "year_level",
+        "last_same_weekday",
+        "same_weekday_3",
+        "same_weekday_8",
+    ):
         column = x[..., names.index(name)]
         x[..., names.index(name)] = np.minimum(np.where(np.isfinite(column), column, 1.0), RATIO_LIMIT)
     angle = 2 * np.pi * x[..., names.index("day_of_year")] / 365.25

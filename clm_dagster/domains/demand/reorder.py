@@ -27,8 +27,14 @@ from clm_dagster.statistics.forecasting.css import Floats
 UPPER = {0.5: "q50", 0.9: "q90", 0.975: "q975"}
 """The quantile columns that a service level lies between."""
 COLUMNS = (
-    *KEYS[:2], "date", "lead_days", "service_level", "expected_demand", "safety_stock", "reorder_point",
-)  # fmt: skip
+    *KEYS[:2],
+    "date",
+    "lead_days",
+    "service_level",
+    "expected_demand",
+    "safety_stock",
+    "reorder_point",
+)
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,18 @@ def reorder_points(
     safety = np.sqrt(windows(np.square(np.maximum(excess, 0)), lead, axis=1).sum(axis=2)) * wide
     safety = np.ceil(np.round(safety, 6))
     dates = rows["date"].to_numpy().reshape(shape)[:, : expected.shape[1]]
-    return pd.DataFrame({
-        "level": "product", "key": np.repeat(products, expected.shape[1]), "date": dates.ravel(),
-        "lead_days": lead, "service_level": settings.service_level, "expected_demand": expected.ravel(),
-        "safety_stock": safety.ravel(), "reorder_point": np.ceil(np.round(expected, 6)).ravel() + safety.ravel(),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "level": "product",
+            "key": np.repeat(products, expected.shape[1]),
+            "date": dates.ravel(),
+            "lead_days": lead,
+            "service_level": settings.service_level,
+            "expected_demand": expected.ravel(),
+            "safety_stock": safety.ravel(),
+            "reorder_point": np.ceil(np.round(expected, 6)).ravel() + safety.ravel(),
+        }
+    )
 
 
 def _upper_quantile(rows: pd.DataFrame, level: float) -> Floats:

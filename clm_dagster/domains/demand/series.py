@@ -123,9 +123,12 @@ class Panel:
         """The last so many periods, or all where there are fewer."""
         first = max(0, self.size - periods)
         return replace(
-            self, values=self.values[:, first:], dates=self.dates[first:], shut=self.shut[first:],
+            self,
+            values=self.values[:, first:],
+            dates=self.dates[first:],
+            shut=self.shut[first:],
             discounts=None if self.discounts is None else self.discounts[:, first:],
-        )  # fmt: skip
+        )
 
 
 def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
@@ -190,9 +193,14 @@ def weekly_panel(days: Panel) -> Panel:
     first = days.size - weeks * DAYS_OF_WEEK
     blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_OF_WEEK)
     return replace(
-        days, values=blocks.sum(axis=2), dates=days.dates[first::DAYS_OF_WEEK],
-        shut=np.zeros(weeks, dtype=bool), step=DAYS_OF_WEEK, days=days, discounts=None,
-    )  # fmt: skip
+        days,
+        values=blocks.sum(axis=2),
+        dates=days.dates[first::DAYS_OF_WEEK],
+        shut=np.zeros(weeks, dtype=bool),
+        step=DAYS_OF_WEEK,
+        days=days,
+        discounts=None,
+    )
 
 
 def expected_shut(panel: Panel, origin: int, horizon: int) -> Bools:

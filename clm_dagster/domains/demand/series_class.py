@@ -37,11 +37,15 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
     )
     eight_weeks = 8 * DAYS_OF_WEEK // panel.step
     return np.select(
-        [sales == 0, (low == high) & (count >= eight_weeks), panel.begins > first_origin - eight_weeks,
-         count >= INTERMITTENT * sales],
+        [
+            sales == 0,
+            (low == high) & (count >= eight_weeks),
+            panel.begins > first_origin - eight_weeks,
+            count >= INTERMITTENT * sales,
+        ],
         [DORMANT, CONSTANT, YOUNG, SPARSE],
         REGULAR,
-    )  # fmt: skip
+    )
 
 
 def constants_of(panel: Panel) -> NDArray[np.float64]:

@@ -20,9 +20,18 @@ from clm_dagster.platform.warehouse import Connection
 MIN_BASKETS = 5
 
 COLUMNS = (
-    "product_id", "other_product_id", "baskets", "product_baskets", "other_baskets", "all_baskets", "support",
-    "confidence", "lift", "leverage", "conviction",
-)  # fmt: skip
+    "product_id",
+    "other_product_id",
+    "baskets",
+    "product_baskets",
+    "other_baskets",
+    "all_baskets",
+    "support",
+    "confidence",
+    "lift",
+    "leverage",
+    "conviction",
+)
 
 _QUERY = """
 with lines as (

@@ -135,7 +135,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
             "product_repeat": (again + 1) / (buyers + 10),
             "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sold,
         }
-    ).astype(np.float32)  # fmt: skip
+    ).astype(np.float32)
 
 
 def _customer_table(past: Interactions) -> pd.DataFrame:
@@ -150,7 +150,9 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_orders": orders,
-            "customer_orders_90d": np.bincount(order_day.loc[order_day["age"] <= 90, "customer"], minlength=count),
+            "customer_orders_90d": np.bincount(
+                order_day.loc[order_day["age"] <= 90, "customer"], minlength=count
+            ),
             "customer_last": last,
             "customer_tenure": first,
             "customer_gap": np.where(orders > 1, (first - last) / np.maximum(orders - 1, 1), np.nan),
@@ -158,7 +160,7 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
             "customer_basket": lines / orders,
             "customer_repeats": 1 - width / lines,
         }
-    ).astype(np.float32)  # fmt: skip
+    ).astype(np.float32)
 
 
 def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:

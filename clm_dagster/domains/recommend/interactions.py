@@ -90,9 +90,13 @@ class Interactions:
         place = np.repeat(np.arange(len(rows), dtype=np.int32), count)
         lines = np.arange(len(place)) + np.repeat(first - (np.cumsum(count) - count), count)
         return replace(
-            self, customers=self.customers[rows], customer=place, product=self.product[lines], age=self.age[lines],
+            self,
+            customers=self.customers[rows],
+            customer=place,
+            product=self.product[lines],
+            age=self.age[lines],
             quantity=self.quantity[lines],
-        )  # fmt: skip
+        )
 
     def before(self, day: date) -> "Interactions":
         """What was known at an earlier instant: the same that `interactions` makes of the same lines for it.

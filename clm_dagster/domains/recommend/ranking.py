@@ -151,10 +151,16 @@ class Ranker:
 
     def _member(self, x: Scores, y: Ints, weight: Scores, number: int) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(
-            learning_rate=self.settings.learning_rate, max_iter=self.settings.iterations,
-            max_leaf_nodes=self.settings.leaves, max_features=0.5, min_samples_leaf=100, l2_regularization=5.0,
-            max_bins=BINS, early_stopping=False, random_state=SEED + number,
-        ).fit(x, y, sample_weight=weight)  # fmt: skip
+            learning_rate=self.settings.learning_rate,
+            max_iter=self.settings.iterations,
+            max_leaf_nodes=self.settings.leaves,
+            max_features=0.5,
+            min_samples_leaf=100,
+            l2_regularization=5.0,
+            max_bins=BINS,
+            early_stopping=False,
+            random_state=SEED + number,
+        ).fit(x, y, sample_weight=weight)
 
     def prepared(self, past: Interactions) -> PairFeatures:
         """Candidates and features as of past.as_of, fitted once for many blocks of customers."""
