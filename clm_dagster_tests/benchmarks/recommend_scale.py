@@ -61,9 +61,9 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
-    from clm_dagster.domains.recommend.checks import Faults, faults_of
+    from clm_dagster.domains.recommend.checks import ListFaults, count_faults
     from clm_dagster.domains.recommend.evaluate import evaluate_candidates
-    from clm_dagster.domains.recommend.listing import ListSettings, everyones_lists
+    from clm_dagster.domains.recommend.listing import ListSettings, all_customer_lists
     from clm_dagster.domains.recommend.queries import read_past
     from clm_dagster.domains.recommend.ranking import RankerSettings
     from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
@@ -84,16 +84,16 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     with threadpool_limits(1):
         with _timed(seconds, "train"):
             result = evaluate_candidates(past, products, RankerSettings())
-        rows, faults = ParquetBuffer(_TYPES, Path(out)), Faults()
+        rows, faults = ParquetBuffer(_TYPES, Path(out)), ListFaults()
         start = time.perf_counter()
         with _timed(seconds, "list"):
             active, known = past.sold_within(90), pd.Index(past.customers).isin(customers["customer_id"])
             ranker = result.ranker
-            for part in everyones_lists(past, customers, products, ListSettings(), ranker, THREADS):
+            for part in all_customer_lists(past, customers, products, ListSettings(), ranker, THREADS):
                 rows.add(part)
-                faults += faults_of(part, past, active, known)
+                faults += count_faults(part, past, active, known)
         listed = time.perf_counter() - start
-    assert faults == Faults(len(customers), len(customers)), faults
+    assert faults == ListFaults(len(customers), len(customers)), faults
     own = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
     try:
         with _timed(seconds, "store"):

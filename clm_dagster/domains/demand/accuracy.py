@@ -30,17 +30,17 @@ COLUMNS = (
 )
 
 
-def judge_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
+def evaluate_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
     """Return the backtest of the model in use, and how the forecasts of the last quarter did so far."""
     choice = inputs.trainings.choose(work.tracking, DemandSettings().horizon_days)
     parts = [] if choice.row is None else [_backtest(choice.row)]
     parts += [
-        _realised(day, forecasts, inputs.sold[day], pd.Timestamp(work.partition.as_of))
+        _realised_rows(day, forecasts, inputs.sold[day], pd.Timestamp(work.partition.as_of))
         for day, forecasts in inputs.forecasts.items()
     ]
     filled = [part.reindex(columns=work.columns) for part in parts if len(part)]
     rows = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=work.columns)
-    return TableOutput(rows, _errors_of_the_shop(rows))
+    return TableOutput(rows, _shop_wape(rows))
 
 
 def _backtest(training: pd.Series) -> pd.DataFrame:
@@ -56,18 +56,20 @@ def _backtest(training: pd.Series) -> pd.DataFrame:
     )
 
 
-def _realised(day: date, forecasts: pd.DataFrame, sold: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
+def _realised_rows(
+    day: date, forecasts: pd.DataFrame, sold: pd.DataFrame, until: pd.Timestamp
+) -> pd.DataFrame:
     """Return how the forecasts of a day did until now."""
     series = ["period", *KEYS]
     models = forecasts[[*series, "model", "outcome", "model_version"]].drop_duplicates(series)
     return (
-        realised(forecasts, sold, until)
+        realised_accuracy(forecasts, sold, until)
         .merge(models, on=series)
         .assign(kind="realised", is_chosen=True, forecast_as_of=pd.Timestamp(day))
     )
 
 
-def _errors_of_the_shop(rows: pd.DataFrame) -> dict[str, float]:
+def _shop_wape(rows: pd.DataFrame) -> dict[str, float]:
     shop = rows[(rows["kind"] == "realised") & (rows["level"] == "shop") & (rows["period"] == DAY)]
     return {
         f"wape_of_{measure}_days": round(float(found["wape"].mean()), 3)
@@ -76,7 +78,9 @@ def _errors_of_the_shop(rows: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def realised(forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Timestamp) -> pd.DataFrame:
+def realised_accuracy(
+    forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Timestamp
+) -> pd.DataFrame:
     """Return measures of every step that has ended before `known_until`, one row for each period and series.
 
     `forecasts` of one as_of; `series` as core.demand_series of a later one. A series that is not in it sold
@@ -90,7 +94,7 @@ def realised(forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Time
     actual = _sold(series, rows, days, known_until)
     error = rows["mean"].to_numpy() - actual
     both = np.abs(rows["mean"].to_numpy()) + np.abs(actual)
-    judged = rows[["period", *KEYS]].assign(
+    step_errors = rows[["period", *KEYS]].assign(
         steps=1,
         actual=actual,
         forecast=rows["mean"],
@@ -100,7 +104,7 @@ def realised(forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Time
         coverage_80=(actual >= rows["q10"]) & (actual <= rows["q90"]),
         coverage_95=(actual >= rows["q025"]) & (actual <= rows["q975"]),
     )
-    groups = judged.groupby(["period", *KEYS], as_index=False)
+    groups = step_errors.groupby(["period", *KEYS], as_index=False)
     found = groups.agg(
         steps=("steps", "sum"),
         actual=("actual", "sum"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN_DAYS, SHOWN_WEEKS = 84, 52
 
 
-def contest_chart(connection: Connection) -> str | None:
+def evaluation_chart(connection: Connection) -> str | None:
     """Return everyone's mean MASE in the newest training."""
     means = connection.frame(
         "select period, level, method, series, mase from marts.demand_contest "
@@ -48,16 +48,21 @@ def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
         for axes in grid[len(picked) :]:
             axes.set_axis_off()
         for axes, key in zip(grid, picked, strict=False):
-            mine = rows[(rows[KEYS] == list(key)).all(axis=1)]
-            own = series[(series[KEYS] == list(key)).all(axis=1)]
-            panel = daily_panel(own, as_of.date())
+            series_forecasts = rows[(rows[KEYS] == list(key)).all(axis=1)]
+            series_history = series[(series[KEYS] == list(key)).all(axis=1)]
+            panel = daily_panel(series_history, as_of.date())
             values = np.nan_to_num(panel.values[0])
             values = values[values.size % step :].reshape(-1, step).sum(axis=1)[-shown:]
             dates = pd.date_range(end=as_of - pd.Timedelta(days=step), periods=values.size, freq=f"{step}D")
-            _forecast(axes, dates, values, mine, period)
-            level, name, measure = key
-            title = f"{'Shop' if level == 'shop' else f'{level.capitalize()} {name}'}: {measure}"
-            style(axes, f"{title} ({mine['method'].iloc[0]})" if "method" in mine and len(mine) else title)
+            _forecast(axes, dates, values, series_forecasts, period)
+            hierarchy_level, name, measure = key
+            title = f"{'Shop' if hierarchy_level == 'shop' else f'{hierarchy_level.capitalize()} {name}'}: {measure}"
+            style(
+                axes,
+                f"{title} ({series_forecasts['method'].iloc[0]})"
+                if "method" in series_forecasts and len(series_forecasts)
+                else title,
+            )
             axes.title.set_fontsize(9)
             # Room above for the legend, in every picture alike.
             axes.set_ylim(0, 1.2 * axes.get_ylim()[1])

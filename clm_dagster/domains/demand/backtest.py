@@ -22,19 +22,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.demand.panel_methods import Method
-from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel
 from clm_dagster.statistics.forecasting.css import Floats
 
 Ints = NDArray[np.int64]
 COMBINATION = "combination"
-GOOD_WITHIN = 1.05
-LEAST_GOOD = 3
-LEAST_SERIES = 5
+GOOD_RMSSE_RATIO = 1.05
+MIN_GOOD_METHODS = 3
+MIN_SERIES = 5
 STANDARD_ERRORS = 2.0
 MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
 BASELINES = ("seasonal_naive", "eight_week_mean")
 
-Run = Callable[[Method, Panel, Ints, int], Floats]
+RunMethod = Callable[[Method, Panel, Ints, int], Floats]
 """How a method is run: directly, or from what an interrupted run has left."""
 
 
@@ -61,7 +61,12 @@ class Backtest:
 
     @classmethod
     def run(
-        cls, panel: Panel, methods: Sequence[Method], origins: Ints, horizon: int, run: Run = run_directly
+        cls,
+        panel: Panel,
+        methods: Sequence[Method],
+        origins: Ints,
+        horizon: int,
+        run: RunMethod = run_directly,
     ) -> "Backtest":
         """Let every method forecast at every origin. No origin may be later than size - horizon."""
         if origins.size and origins.max() + horizon > panel.size:
@@ -83,8 +88,8 @@ class Backtest:
         found = self.panel.values[:, self.origins[:, None] + np.arange(self.horizon)]
         if not self.origins.size:
             return found
-        young = self.panel.begins >= self.origins[0]
-        return np.where(young[:, None, None], np.nan, found)
+        begins_late = self.panel.begins >= self.origins[0]
+        return np.where(begins_late[:, None, None], np.nan, found)
 
     @cached_property
     def scales(self) -> tuple[Floats, Floats]:
@@ -107,36 +112,36 @@ class Backtest:
         names = np.full(len(self.panel), COMBINATION, dtype=object)
         combined: dict[str, tuple[str, ...]] = {}
         scaled = self.scaled()
-        everyone = (
+        comparable = (
             np.flatnonzero(np.isfinite(scaled).all(axis=(0, 2))) if self.origins.size else np.zeros(0, int)
         )
         widening = np.sqrt(max(1.0, self.horizon / spacing))
         for name in np.unique(series_class):
             rows = np.flatnonzero(series_class == name)
-            judged = np.intersect1d(rows, everyone)
-            if not judged.size:
+            class_rows = np.intersect1d(rows, comparable)
+            if not class_rows.size:
                 kept = np.isin(self.methods, BASELINES[1:])
                 combined[str(name)] = tuple(np.array(self.methods)[kept].tolist())
                 weights[rows] = kept / kept.sum()
                 names[rows] = BASELINES[1]
                 continue
-            telling = judged if judged.size >= LEAST_SERIES else everyone
-            overall = scaled[:, telling].mean(axis=(1, 2))
-            third = np.sort(overall)[:LEAST_GOOD][-1]
-            kept = overall <= max(GOOD_WITHIN * overall.min(), third)
+            ranking_rows = class_rows if class_rows.size >= MIN_SERIES else comparable
+            overall = scaled[:, ranking_rows].mean(axis=(1, 2))
+            third = np.sort(overall)[:MIN_GOOD_METHODS][-1]
+            kept = overall <= max(GOOD_RMSSE_RATIO * overall.min(), third)
             combined[str(name)] = tuple(np.array(self.methods)[kept].tolist())
             weights[rows] = kept / kept.sum()
-            together = self.scaled(self.paths[kept].mean(axis=0))
-            for row in judged:
-                ahead = scaled[:, row] - together[row]
+            combined_rmsse = self.scaled(self.paths[kept].mean(axis=0))
+            for row in class_rows:
+                difference = scaled[:, row] - combined_rmsse[row]
                 error = (
-                    ahead.std(axis=1, ddof=1) / np.sqrt(self.origins.size)
+                    difference.std(axis=1, ddof=1) / np.sqrt(self.origins.size)
                     if self.origins.size > 1
                     else np.inf
                 )
-                lead = ahead.mean(axis=1) + STANDARD_ERRORS * widening * error
-                best = int(np.argmin(lead))
-                if lead[best] < 0:
+                upper_bound = difference.mean(axis=1) + STANDARD_ERRORS * widening * error
+                best = int(np.argmin(upper_bound))
+                if upper_bound[best] < 0:
                     weights[row] = np.arange(len(self.methods)) == best
                     names[row] = self.methods[best]
         return Choice(weights, tuple(names), combined)
@@ -178,7 +183,7 @@ def naive_scales(panel: Panel, before: int) -> tuple[Floats, Floats]:
     The season is a week for days and one period for weeks. Hyndman and Koehler (2006, Int. J. of Forecasting
     22) for MASE, Makridakis et al. (2022, M5) for RMSSE. NaN where there is nothing to scale by.
     """
-    lag = DAYS_OF_WEEK if panel.step == 1 else 1
+    lag = DAYS_PER_WEEK if panel.step == 1 else 1
     values = panel.values[:, :before]
     if before <= lag:
         nothing = np.full(len(panel), np.nan)
@@ -220,7 +225,7 @@ def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
     return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
 
 
-def interval_score(low: Floats, high: Floats, actual: Floats, level: float) -> Floats:
+def interval_score(low: Floats, high: Floats, actual: Floats, confidence: float) -> Floats:
     """Gneiting and Raftery's (2007) score of a central band, over the last two axes: smaller is better."""
     miss = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
-    return (high - low + 2 / (1 - level) * miss).mean(axis=(-2, -1))
+    return (high - low + 2 / (1 - confidence) * miss).mean(axis=(-2, -1))

@@ -17,10 +17,10 @@ from clm_dagster.platform.python_tables.partition import Work
 
 # Days before as_of that are taken apart; older ones are in the calendars of earlier snapshots.
 CALENDAR_DAYS = 365
-MOST_ANOMALIES = 20
+MAX_ANOMALIES = 20
 
 
-def take_apart(work: Work[None], series: pd.DataFrame) -> TableOutput:
+def decompose_calendar(work: Work[None], series: pd.DataFrame) -> TableOutput:
     """Take the series of the last year apart into trend, season, holidays and a remainder."""
     if series.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
@@ -39,7 +39,7 @@ def _table(anomalies: pd.DataFrame) -> str:
     if anomalies.empty:
         return "none"
     lines = ["| day | measure | sold | beyond the expected |", "|---|---|---|---|"]
-    newest = anomalies.sort_values(["date", "measure"], ascending=[False, True]).head(MOST_ANOMALIES)
+    newest = anomalies.sort_values(["date", "measure"], ascending=[False, True]).head(MAX_ANOMALIES)
     for row in newest.to_dict("records"):
         lines.append(
             f"| {row['date']:%Y-%m-%d} | {row['measure']} | {row['value']:,.0f} | {row['anomaly_size']:+,.0f} |"

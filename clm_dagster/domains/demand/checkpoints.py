@@ -19,7 +19,7 @@ from clm_dagster.domains.demand.series import Panel
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import FittedParameters
 
-SERIES_AT_ONCE = 100
+SERIES_PER_CHUNK = 100
 
 
 def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
@@ -32,18 +32,18 @@ def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64]
     def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         if not isinstance(method, LocalMethod):
             return ask(method, panel, origins, horizon)
-        return np.concatenate([ask(method, part, origins, horizon) for part in _parts(panel)])
+        return np.concatenate([ask(method, part, origins, horizon) for part in _chunks(panel)])
 
     def ask(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         path = folder / f"{digest(method, panel, origins, horizon)}.npy"
         if path.exists():
             return np.load(path)
-        answer = method.paths(panel, origins, horizon)
+        result = method.paths(panel, origins, horizon)
         unfinished = path.with_suffix(".part")
         with unfinished.open("wb") as file:
-            np.save(file, answer)
+            np.save(file, result)
         unfinished.replace(path)
-        return answer
+        return result
 
     return run
 
@@ -53,7 +53,7 @@ def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[Fitted
     folder.mkdir(parents=True, exist_ok=True)
 
     def fit(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
-        return [one for part in _parts(panel) for one in ask(method, part)]
+        return [one for part in _chunks(panel) for one in ask(method, part)]
 
     def ask(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
         path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
@@ -67,11 +67,11 @@ def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[Fitted
     return fit
 
 
-def _parts(panel: Panel) -> list[Panel]:
+def _chunks(panel: Panel) -> list[Panel]:
     """A panel, a hundred series at a time."""
-    if len(panel) <= SERIES_AT_ONCE:
+    if len(panel) <= SERIES_PER_CHUNK:
         return [panel]
-    rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_AT_ONCE))
+    rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_PER_CHUNK))
     return [panel.of(some) for some in rows]
 
 

@@ -14,15 +14,15 @@ import pandas as pd
 from scipy.special import inv_boxcox
 from statsmodels.tsa.seasonal import STL
 
-from clm_dagster.domains.demand.series import DAYS_OF_WEEK, KEYS, Panel, mended
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, KEYS, Panel, impute_closures
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 
-FAR_OUT = 3.0
+FAR_OUT_FACTOR = 3.0
 SEASON_WEEKS = 35
 """Weeks over which the pattern of the week is smoothed: it changes slowly."""
 TREND_WEEKS = 8
-LEAST_DAYS = 56
+MIN_DAYS = 56
 DAY_KINDS = ("open", "closed", "holiday")
 COLUMNS = (
     *KEYS,
@@ -44,7 +44,7 @@ def components(panel: Panel) -> pd.DataFrame:
     Daily panels. `holiday` is what a shut day lost: minus the expected; `anomaly_size` is value minus the
     expected on an anomaly, else 0. Series with under eight weeks of open days have trend = their mean.
     """
-    filled = mended(panel)
+    filled = impute_closures(panel)
     is_open = panel.open_weekdays(panel.size)[:, panel.weekdays]
     frames = [
         _decompose(panel, row, filled[row], is_open[row])
@@ -59,36 +59,40 @@ def components(panel: Panel) -> pd.DataFrame:
 def _decompose(panel: Panel, row: int, filled: Floats, is_open: np.ndarray) -> pd.DataFrame:
     known = np.isfinite(panel.values[row])
     value = panel.values[row][known]
-    used = (is_open & known)[known]
-    series = filled[known][used]
-    season = int(is_open[:DAYS_OF_WEEK].sum()) if panel.size >= DAYS_OF_WEEK else 1
-    trend_of_open, expected_of_open, odd_of_open = _expected(series, season)
-    trend = np.interp(np.arange(value.size), np.flatnonzero(used), trend_of_open) if used.any() else 0 * value
-    expected, odd = np.zeros(value.size), np.zeros(value.size, dtype=bool)
-    expected[used], odd[used] = expected_of_open, odd_of_open
-    shut = panel.shut[known] & used
+    is_open_day = (is_open & known)[known]
+    series = filled[known][is_open_day]
+    season = int(is_open[:DAYS_PER_WEEK].sum()) if panel.size >= DAYS_PER_WEEK else 1
+    trend_of_open, expected_of_open, open_anomalous = _expected(series, season)
+    trend = (
+        np.interp(np.arange(value.size), np.flatnonzero(is_open_day), trend_of_open)
+        if is_open_day.any()
+        else 0 * value
+    )
+    expected, anomalous = np.zeros(value.size), np.zeros(value.size, dtype=bool)
+    expected[is_open_day], anomalous[is_open_day] = expected_of_open, open_anomalous
+    shut = panel.shut[known] & is_open_day
     holiday = np.where(shut, -expected, 0.0)
-    odd &= ~shut
+    anomalous &= ~shut
     remainder = value - expected - holiday
     frame = pd.DataFrame({name: panel.keys.iloc[row][name] for name in KEYS}, index=range(value.size))
     return frame.assign(
         date=panel.dates[known],
         value=value,
-        day_kind=np.select([shut, used], ["holiday", "open"], "closed"),
+        day_kind=np.select([shut, is_open_day], ["holiday", "open"], "closed"),
         trend=trend,
         seasonal=expected - trend,
         holiday=holiday,
         remainder=remainder,
-        is_anomaly=odd,
-        anomaly_size=np.where(odd, remainder, 0.0),
+        is_anomaly=anomalous,
+        anomaly_size=np.where(anomalous, remainder, 0.0),
     )
 
 
 def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
     """Trend, trend + season, and which days do not fit, on the scale of the series."""
-    if series.size < max(LEAST_DAYS * season // DAYS_OF_WEEK, 2 * season + 1) or np.ptp(series) == 0:
-        level = np.full(series.size, series.mean() if series.size else 0.0)
-        return level, level, np.zeros(series.size, dtype=bool)
+    if series.size < max(MIN_DAYS * season // DAYS_PER_WEEK, 2 * season + 1) or np.ptp(series) == 0:
+        mean = np.full(series.size, series.mean() if series.size else 0.0)
+        return mean, mean, np.zeros(series.size, dtype=bool)
     power = choose_power(series, season)
     scaled = transformed(series, power)
     if season > 1:
@@ -104,18 +108,22 @@ def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
         ).fit(outer_iter=5)
         fitted = np.asarray(parts.trend + parts.seasonal)
     else:
-        fitted = pd.Series(scaled).rolling(LEAST_DAYS, center=True, min_periods=1).median().to_numpy()
-    rest = scaled - fitted
-    low, high = np.quantile(rest, (0.25, 0.75))
-    reach = FAR_OUT * (high - low)
-    odd = (rest < low - reach) | (rest > high + reach) if reach > 0 else np.zeros(series.size, dtype=bool)
-    expected = _back(fitted, power)
+        fitted = pd.Series(scaled).rolling(MIN_DAYS, center=True, min_periods=1).median().to_numpy()
+    residual = scaled - fitted
+    low, high = np.quantile(residual, (0.25, 0.75))
+    reach = FAR_OUT_FACTOR * (high - low)
+    anomalous = (
+        (residual < low - reach) | (residual > high + reach)
+        if reach > 0
+        else np.zeros(series.size, dtype=bool)
+    )
+    expected = _inverse_transform(fitted, power)
     # The mean of the week around a day, so that seasons even out also where the scale is curved.
     trend = pd.Series(expected).rolling(season, center=True, min_periods=1).mean().to_numpy()
-    return trend, expected, odd
+    return trend, expected, anomalous
 
 
-def _back(values: Floats, power: float) -> Floats:
+def _inverse_transform(values: Floats, power: float) -> Floats:
     if power == 1:
         return np.maximum(values, 0)
     return (

@@ -3,7 +3,7 @@
 Belongs here: the list of what the domain offers. Does not: how any of it works.
 """
 
-from clm_dagster.domains.demand.asset_charts import contest_chart
+from clm_dagster.domains.demand.asset_charts import evaluation_chart
 from clm_dagster.domains.demand.tables import demand_tables
 from clm_dagster.platform.domain import Domain, Shop
 
@@ -13,5 +13,5 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="demand",
         tables=demand_tables(shop.project, shop.settings),
-        charts={"marts.demand_contest": contest_chart},
+        charts={"marts.demand_contest": evaluation_chart},
     )

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.diagnostic import acorr_ljungbox
 
-from clm_dagster.domains.demand.local_methods import LEAST_SEASONS, LEAST_VALUES, columns_of, regressors
-from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel, mended
+from clm_dagster.domains.demand.local_methods import MIN_SEASONS, MIN_VALUES, columns_of, regressors
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel, impute_closures
 from clm_dagster.statistics.forecasting.arima import Arima
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import search_arima
 
 
 @dataclass(frozen=True)
-class Explained:
+class ArimaDiagnostics:
     """An ARIMA of the open days of one series."""
 
     arima: Arima
@@ -36,7 +36,7 @@ class Explained:
         return str(self.arima.filtered.summary())
 
 
-def explain(panel: Panel, row: int) -> Explained:
+def diagnose_arima(panel: Panel, row: int) -> ArimaDiagnostics:
     """Search and fit the ARIMA of a series. Raises ValueError where the series is too short or constant."""
     begin = int(panel.begins[row])
     use = np.ones(panel.size, dtype=bool)
@@ -45,14 +45,14 @@ def explain(panel: Panel, row: int) -> Explained:
         is_open = panel.open_weekdays(panel.size)[row]
         use, season = is_open[panel.weekdays], int(is_open.sum())
     use[:begin] = False
-    history = mended(panel)[row][use]
-    if history.size < LEAST_VALUES or np.ptp(history) == 0:
+    history = impute_closures(panel)[row][use]
+    if history.size < MIN_VALUES or np.ptp(history) == 0:
         raise ValueError(f"{panel.keys.iloc[row].to_dict()}: too short or constant for an ARIMA")
-    season = season if history.size >= LEAST_SEASONS * season else 1
+    season = season if history.size >= MIN_SEASONS * season else 1
     x = regressors(panel, row, panel.size, columns_of(panel, row, panel.size))
     arima, power = search_arima(history, season, x[use])
     residuals = np.asarray(arima.filtered.standardized_forecasts_error[0])[arima.orders.lost :]
-    period = season if season > 1 else DAYS_OF_WEEK
+    period = season if season > 1 else DAYS_PER_WEEK
     lags = [lag for lag in (period, 2 * period, 4 * period) if lag < residuals.size]
     free = min(sum(arima.orders.sizes), min(lags, default=1) - 1)
     test = (
@@ -63,4 +63,4 @@ def explain(panel: Panel, row: int) -> Explained:
     table = (
         test.rename(columns={"lb_stat": "statistic", "lb_pvalue": "p_value"}).rename_axis("lag").reset_index()
     )
-    return Explained(arima, power, panel.dates[use], residuals, table)
+    return ArimaDiagnostics(arima, power, panel.dates[use], residuals, table)

@@ -95,7 +95,7 @@ class DemandEvaluation:
         return gain_over(self._held_out_days, BASELINE)
 
     @property
-    def judged_series(self) -> int:
+    def evaluated_series(self) -> int:
         """How many series that compares."""
         return int(self._held_out_days["mase"].notna().sum() // len(KEPT))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel, mended
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel, impute_closures
 from clm_dagster.statistics.forecasting.css import Floats
 
 Ints = NDArray[np.int64]
@@ -24,22 +24,22 @@ class Design:
 
     inputs: Floats
     """(series, origins, horizon, features); NaN where a feature reaches back before the series begins."""
-    level: Floats
+    scale: Floats
     """(series, origins) what demand is divided by, above zero; NaN where the series has not begun."""
     names: tuple[str, ...]
 
 
 def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None = None) -> Design:
     """Build the inputs. `discounts` (series, periods) of each day, planned ones included, if there are any."""
-    values = mended(panel)
-    year = 52 * DAYS_OF_WEEK // panel.step
-    week = DAYS_OF_WEEK if panel.step == 1 else 1
+    values = impute_closures(panel)
+    year = 52 * DAYS_PER_WEEK // panel.step
+    week = DAYS_PER_WEEK if panel.step == 1 else 1
     windows = (7, 28, 56, 182) if panel.step == 1 else (2, 4, 8, 26)
-    sums = _Sums(values)
-    level = sums.mean(origins, windows[2])
-    level = np.maximum(level, 0.2 * sums.mean(origins, origins))
-    level = np.where(level > 0, level, np.where(np.isfinite(level), 1.0, np.nan))
-    ratio = level[:, :, None]
+    sums = _WindowMeans(values)
+    scale = sums.mean(origins, windows[2])
+    scale = np.maximum(scale, 0.2 * sums.mean(origins, origins))
+    scale = np.where(scale > 0, scale, np.where(np.isfinite(scale), 1.0, np.nan))
+    ratio = scale[:, :, None]
     steps = np.arange(horizon)
     targets = origins[:, None] + steps
 
@@ -50,22 +50,24 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
         "same_weekday_3": _mean(last[:3]) / ratio,
         "last_same_weekday": last[0] / ratio,
     }
-    year_level = sums.mean(origins - year, windows[2])
-    year_level = np.where(year_level > 0, year_level, np.nan)
+    year_ago_scale = sums.mean(origins - year, windows[2])
+    year_ago_scale = np.where(year_ago_scale > 0, year_ago_scale, np.nan)
     near = 3 if panel.step == 1 else 1
     around = sums.between(targets - year - near, np.minimum(targets - year + near + 1, origins[:, None]))
-    per_step["year_ago_around"] = around / year_level[:, :, None]
-    per_step["year_ago"] = _take(values, targets - year) / year_level[:, :, None]
+    per_step["year_ago_around"] = around / year_ago_scale[:, :, None]
+    per_step["year_ago"] = _take(values, targets - year) / year_ago_scale[:, :, None]
     if discounts is not None:
         per_step["discount"] = np.nan_to_num(_take(discounts, targets))
 
     per_origin = {
-        f"mean_{size}": sums.mean(origins, size) / level for size in (windows[0], windows[1], windows[3])
+        f"mean_{size}": sums.mean(origins, size) / scale for size in (windows[0], windows[1], windows[3])
     }
-    per_origin["zeros"] = _Sums(np.where(np.isfinite(values), values == 0, np.nan)).mean(origins, windows[2])
-    spread = _Sums(values**2).mean(origins, windows[2]) / level**2
-    per_origin["spread"] = np.sqrt(np.maximum(spread - (sums.mean(origins, windows[2]) / level) ** 2, 0))
-    per_origin["year_level"] = level / year_level
+    per_origin["zeros"] = _WindowMeans(np.where(np.isfinite(values), values == 0, np.nan)).mean(
+        origins, windows[2]
+    )
+    spread = _WindowMeans(values**2).mean(origins, windows[2]) / scale**2
+    per_origin["spread"] = np.sqrt(np.maximum(spread - (sums.mean(origins, windows[2]) / scale) ** 2, 0))
+    per_origin["year_level"] = scale / year_ago_scale
 
     shape = (len(panel), origins.size, horizon)
     calendar = _calendar(panel, targets)
@@ -75,13 +77,13 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
         **{name: np.broadcast_to(value[:, :, None], shape) for name, value in per_origin.items()},
         **{name: np.broadcast_to(value, shape) for name, value in calendar.items()},
     }
-    return Design(np.stack([*columns.values()], axis=-1), level, tuple(columns))
+    return Design(np.stack([*columns.values()], axis=-1), scale, tuple(columns))
 
 
 def targets_of(panel: Panel, origins: Ints, horizon: int, before: int) -> Floats:
     """The actual values (series, origins, horizon), shut days mended; NaN from position `before` on."""
     positions = origins[:, None] + np.arange(horizon)
-    found = _take(mended(panel), positions)
+    found = _take(impute_closures(panel), positions)
     return np.where(positions < before, found, np.nan)
 
 
@@ -92,7 +94,7 @@ def _calendar(panel: Panel, targets: Ints) -> dict[str, Floats]:
     if panel.step == 1:
         features["day_of_month"] = days.day.to_numpy().reshape(targets.shape).astype(float)
         weekday = days.day_of_week.to_numpy().reshape(targets.shape)
-        features |= {f"weekday_{i}": (weekday == i).astype(float) for i in range(DAYS_OF_WEEK)}
+        features |= {f"weekday_{i}": (weekday == i).astype(float) for i in range(DAYS_PER_WEEK)}
     return features
 
 
@@ -109,7 +111,7 @@ def _mean(parts: list[Floats]) -> Floats:
     return np.where(count > 0, np.where(known, stacked, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-class _Sums:
+class _WindowMeans:
     """Means over any stretch of known values, by cumulated sums."""
 
     def __init__(self, values: Floats) -> None:

@@ -30,7 +30,7 @@ def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
     return Difference(float(gaps.mean()), float(low), float(high))
 
 
-def judge_demand(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
+def demand_verdict(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
     """The champion rule: newest partition, and daily MASE clearly below the eight-week mean's.
 
     gain: `gain_over` that baseline on origins that the choice did not see; None where the shop is too young for any.

@@ -18,8 +18,8 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from clm_dagster.domains.demand.panel_methods import closed_as_zero
-from clm_dagster.domains.demand.series import Panel, mended
+from clm_dagster.domains.demand.panel_methods import zero_when_closed
+from clm_dagster.domains.demand.series import Panel, impute_closures
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import (
     ArimaModel,
@@ -32,11 +32,11 @@ from clm_dagster.statistics.forecasting.local_models import (
 
 Ints = NDArray[np.int64]
 
-LEAST_SEASONS = 3
+MIN_SEASONS = 3
 """Seasons of history that a seasonal model needs; below them a series has none."""
-LEAST_VALUES = 8
+MIN_VALUES = 8
 """Values that any model needs; below them the mean of what is known is the forecast."""
-LEAST_DISCOUNTS = 5
+MIN_DISCOUNT_DAYS = 5
 """Days of promotion from which on their effect is estimated."""
 YEAR = 365.25
 CEILING = 2.0
@@ -66,7 +66,7 @@ class LocalMethod:
         """
         series = self._each_series(panel, int(origins[0]), horizon, parameters)
         found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in series)
-        return closed_as_zero(np.stack(found), panel, origins)
+        return zero_when_closed(np.stack(found), panel, origins)
 
     def fit(self, panel: Panel) -> list[FittedParameters]:
         """Return the parameters of each series, fitted on the whole panel, to forecast by later."""
@@ -76,7 +76,7 @@ class LocalMethod:
     def _each_series(
         self, panel: Panel, fitted_until: int, horizon: int, parameters: Sequence[FittedParameters | None]
     ) -> "list[_Series]":
-        histories, begins = mended(panel), panel.begins
+        histories, begins = impute_closures(panel), panel.begins
         is_open = panel.open_weekdays(fitted_until)
         weekdays = (np.arange(panel.size + horizon) + int(panel.dates[0].weekday())) % 7
         found = []
@@ -112,9 +112,9 @@ class _Series:
     def fit(self, origin: int) -> FittedParameters:
         """Fit on what is known by a position; without a fit where there is too little, or one value only."""
         history = self.history(origin)
-        season = self.season if history.size >= LEAST_SEASONS * self.season else 1
+        season = self.season if history.size >= MIN_SEASONS * self.season else 1
         found: FittedParameters = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
-        if history.size < LEAST_VALUES or np.ptp(history) == 0:
+        if history.size < MIN_VALUES or np.ptp(history) == 0:
             return found
         with warnings.catch_warnings():
             # A model that does not converge is judged by its backtest like any other.
@@ -158,7 +158,7 @@ def columns_of(panel: Panel, row: int, fitted_until: int) -> tuple[str, ...]:
     """
     columns = []
     discounts = panel.discounts_until(fitted_until)
-    if discounts is not None and (discounts[row] > 0).sum() >= LEAST_DISCOUNTS:
+    if discounts is not None and (discounts[row] > 0).sum() >= MIN_DISCOUNT_DAYS:
         columns.append(DISCOUNT)
     if (fitted_until - panel.begins[row]) * panel.step >= 2 * YEAR:
         columns.append(YEARLY)

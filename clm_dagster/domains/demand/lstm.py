@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clm_dagster.domains.demand.features import design, targets_of
-from clm_dagster.domains.demand.panel_methods import RATIO_LIMIT, SEED, Ints, closed_as_zero, learning_origins
-from clm_dagster.domains.demand.series import Panel, mended
+from clm_dagster.domains.demand.panel_methods import (
+    RATIO_LIMIT,
+    SEED,
+    Ints,
+    training_origins,
+    zero_when_closed,
+)
+from clm_dagster.domains.demand.series import Panel, impute_closures
 from clm_dagster.statistics.forecasting.css import Floats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 NAME = "lstm"
-LEAST_WINDOWS = 200
+MIN_WINDOWS = 200
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,15 @@ class GlobalLSTM:
         """See panel_methods.Method. Raises ModuleNotFoundError without torch."""
         torch = _torch()
         window = max(4, self.window_days // panel.step)
-        past = learning_origins(panel, int(origins[0]), horizon, most=60)
+        past = training_origins(panel, int(origins[0]), horizon, most=60)
         past = past[past >= window]
         found = np.zeros((len(panel), origins.size, horizon))
-        if past.size * len(panel) < LEAST_WINDOWS:
+        if past.size * len(panel) < MIN_WINDOWS:
             return found
         known = panel.until(int(origins[0]))
-        before, ahead, level = _windows(known, past, window, horizon)
-        ratio = targets_of(known, past, horizon, int(origins[0])) / level[:, :, None]
-        usable = np.flatnonzero(np.isfinite(level).ravel() & np.isfinite(ratio).any(axis=2).ravel())
+        before, ahead, scale = _windows(known, past, window, horizon)
+        ratio = targets_of(known, past, horizon, int(origins[0])) / scale[:, :, None]
+        usable = np.flatnonzero(np.isfinite(scale).ravel() & np.isfinite(ratio).any(axis=2).ravel())
         rng = np.random.default_rng(SEED)
         if usable.size > self.windows:
             usable = np.sort(rng.choice(usable, self.windows, replace=False))
@@ -58,25 +64,25 @@ class GlobalLSTM:
                 torch.manual_seed(SEED)
                 network = _network(before.shape[-1], ahead.shape[-1], self.hidden)
                 parts = [
-                    _flat(values, 2)[usable] for values in (before, ahead, np.minimum(ratio, RATIO_LIMIT))
+                    _flatten(values, 2)[usable] for values in (before, ahead, np.minimum(ratio, RATIO_LIMIT))
                 ]
                 self._train(network, [torch.tensor(part, dtype=torch.float32) for part in parts], rng)
-                before, ahead, level = _windows(panel, origins, window, horizon)
-                given = [torch.tensor(_flat(v, 2), dtype=torch.float32) for v in (before, ahead)]
+                before, ahead, scale = _windows(panel, origins, window, horizon)
+                network_inputs = [torch.tensor(_flatten(v, 2), dtype=torch.float32) for v in (before, ahead)]
                 with torch.no_grad():
-                    answer = network(*given).numpy().astype(float)
+                    prediction = network(*network_inputs).numpy().astype(float)
         finally:
             torch.set_num_threads(threads)
-        found = np.nan_to_num(answer.reshape(found.shape) * level[:, :, None])
-        return closed_as_zero(np.maximum(found, 0), panel, origins)
+        found = np.nan_to_num(prediction.reshape(found.shape) * scale[:, :, None])
+        return zero_when_closed(np.maximum(found, 0), panel, origins)
 
     def _train(self, network: "nn.Module", parts: "list[Tensor]", rng: np.random.Generator) -> None:
         torch = _torch()
-        before, ahead, answers = parts
-        weight = torch.isfinite(answers)
-        answers = torch.nan_to_num(answers)
+        before, ahead, targets = parts
+        weight = torch.isfinite(targets)
+        targets = torch.nan_to_num(targets)
         optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, weight_decay=1e-4)
-        rows = len(answers)
+        rows = len(targets)
         plan = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=1e-2, total_steps=self.epochs * -(-rows // self.batch)
         )
@@ -84,7 +90,7 @@ class GlobalLSTM:
             order = rng.permutation(rows)
             for start in range(0, rows, self.batch):
                 some = torch.from_numpy(order[start : start + self.batch])
-                error = (network(before[some], ahead[some]) - answers[some])[weight[some]]
+                error = (network(before[some], ahead[some]) - targets[some])[weight[some]]
                 loss = error.square().mean()
                 optimiser.zero_grad()
                 loss.backward()
@@ -115,11 +121,11 @@ def _network(before: int, ahead: int, hidden: int) -> "nn.Module":
                 nn.Linear(hidden + ahead, hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Softplus()
             )
 
-        def forward(self, past: "Tensor", coming: "Tensor") -> "Tensor":
+        def forward(self, past: "Tensor", ahead: "Tensor") -> "Tensor":
             state = self.past(past)[1][0][-1]
-            repeated = state[:, None, :].expand(-1, coming.shape[1], -1)
-            answer: Tensor = self.step(cat([repeated, coming], dim=-1))[..., 0]
-            return answer
+            repeated = state[:, None, :].expand(-1, ahead.shape[1], -1)
+            prediction: Tensor = self.step(cat([repeated, ahead], dim=-1))[..., 0]
+            return prediction
 
     return Network()
 
@@ -128,20 +134,20 @@ def _windows(panel: Panel, origins: Ints, window: int, horizon: int) -> tuple[Fl
     """Past (series, origins, window, 2 + calendar), steps ahead (series, origins, horizon, calendar), level."""
     made = design(panel, origins, horizon)
     calendar = [i for i, name in enumerate(made.names) if name.startswith(("weekday", "day_of", "step"))]
-    ahead = _turned(made.inputs[..., calendar], [made.names[i] for i in calendar])
+    ahead = _scaled_calendar(made.inputs[..., calendar], [made.names[i] for i in calendar])
     positions = origins[:, None] + np.arange(-window, 0)
     inside = positions >= 0
-    values = np.where(inside, mended(panel)[:, np.clip(positions, 0, panel.size - 1)], np.nan)
-    ratio = values / made.level[:, :, None]
+    values = np.where(inside, impute_closures(panel)[:, np.clip(positions, 0, panel.size - 1)], np.nan)
+    ratio = values / made.scale[:, :, None]
     known = np.isfinite(ratio)
     columns = [np.minimum(np.nan_to_num(ratio), RATIO_LIMIT), known.astype(float)]
     if panel.step == 1:
         weekday = (positions + int(panel.dates[0].weekday())) % 7
         columns += [np.broadcast_to(weekday == day, ratio.shape).astype(float) for day in range(7)]
-    return np.stack(columns, axis=-1), ahead, made.level
+    return np.stack(columns, axis=-1), ahead, made.scale
 
 
-def _turned(inputs: Floats, names: list[str]) -> Floats:
+def _scaled_calendar(inputs: Floats, names: list[str]) -> Floats:
     """Calendar inputs of a size that networks like: the year turns in a circle, the rest lies within 1."""
     parts = []
     for i, name in enumerate(names):
@@ -153,6 +159,6 @@ def _turned(inputs: Floats, names: list[str]) -> Floats:
     return np.stack(parts, axis=-1)
 
 
-def _flat(values: Floats, axes: int) -> Floats:
+def _flatten(values: Floats, axes: int) -> Floats:
     """The first axes as one."""
     return values.reshape(-1, *values.shape[axes:])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.demand.diagnostics import Explained
+from clm_dagster.domains.demand.diagnostics import ArimaDiagnostics
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
 
@@ -54,16 +54,16 @@ def candidates_plot(means: pd.DataFrame) -> Draw:
     return draw
 
 
-def residual_plot(title: str, explained: Explained) -> Draw:
+def residual_plot(title: str, diagnostics: ArimaDiagnostics) -> Draw:
     """Residuals of an ARIMA over time, their autocorrelation, and how normal they are."""
-    residuals = explained.residuals
+    residuals = diagnostics.residuals
 
     def draw(figure: "Figure") -> None:
         from scipy.stats import norm
 
         over_time, correlation, quantiles = figure.subplots(1, 3, width_ratios=[2, 1.3, 1])
-        over_time.plot(explained.dates[-residuals.size :], residuals, color=ACCENT, linewidth=0.7)
-        style(over_time, f"{title}: {explained.arima.orders}, standardised residuals")
+        over_time.plot(diagnostics.dates[-residuals.size :], residuals, color=ACCENT, linewidth=0.7)
+        style(over_time, f"{title}: {diagnostics.arima.orders}, standardised residuals")
         lags = np.arange(1, min(36, residuals.size // 2))
         centred = residuals - residuals.mean()
         total = float(centred @ centred) or 1.0
@@ -71,7 +71,7 @@ def residual_plot(title: str, explained: Explained) -> Draw:
         correlation.bar(lags, found, color=PALE)
         for edge in (-1.96, 1.96):
             correlation.axhline(edge / np.sqrt(residuals.size), color=WARM, linewidth=0.8, linestyle="--")
-        p_values = ", ".join(f"{p:.2f}" for p in explained.ljung_box["p_value"])
+        p_values = ", ".join(f"{p:.2f}" for p in diagnostics.ljung_box["p_value"])
         style(correlation, f"Autocorrelation (Ljung-Box p {p_values or '-'})")
         ordered = np.sort(residuals)
         at = norm.ppf((np.arange(ordered.size) + 0.5) / ordered.size)

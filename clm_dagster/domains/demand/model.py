@@ -22,7 +22,7 @@ from clm_dagster.domains.demand.backtest import (
     MEASURES,
     Backtest,
     Choice,
-    Run,
+    RunMethod,
     coverage,
     interval_score,
     measures,
@@ -43,17 +43,17 @@ from clm_dagster.domains.demand.panel_methods import (
 )
 from clm_dagster.domains.demand.policy import ForecastPolicy, apply_fallbacks
 from clm_dagster.domains.demand.predict import (
-    Fit,
+    FitMethod,
     ForecastResult,
     fit_directly,
-    own_variances,
     predict_panel,
+    value_variances,
     with_fitted_parameters,
 )
 from clm_dagster.domains.demand.series import (
-    DAYS_OF_RULE,
-    DAYS_OF_WEEK,
+    DAYS_PER_WEEK,
     KEYS,
+    OPEN_WINDOW_DAYS,
     Panel,
     daily_panel,
     weekly_panel,
@@ -106,7 +106,7 @@ def forecast(
     as_of: date,
     settings: DemandSettings | None = None,
     promotions: pd.DataFrame | None = None,
-    run: Run = run_directly,
+    run: RunMethod = run_directly,
 ) -> DemandForecast:
     """Forecast every series of core.demand_series (level, key, measure, day, value) from as_of on.
 
@@ -134,14 +134,14 @@ def panels_of(
     """Days, and weeks where there is a whole one, up to as_of. Raises ValueError as `series.daily_panel` does."""
     days = daily_panel(series, as_of)
     if promotions is not None:
-        days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_OF_WEEK)
+        days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_PER_WEEK)
     days = days.latest(settings.memory_days)
     weeks = weekly_panel(days)
     return {DAY: days, WEEK: weeks} if weeks.size else {DAY: days}
 
 
 def evaluate_candidates(
-    panels: Mapping[str, Panel], settings: DemandSettings, run: Run = run_directly
+    panels: Mapping[str, Panel], settings: DemandSettings, run: RunMethod = run_directly
 ) -> dict[str, "PeriodEvaluation"]:
     """Evaluate the candidates of each period."""
     judged = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
@@ -154,7 +154,7 @@ def evaluate_candidates(
 
 
 def fit_policies(
-    evaluations: Mapping[str, "PeriodEvaluation"], settings: DemandSettings, fit: Fit = fit_directly
+    evaluations: Mapping[str, "PeriodEvaluation"], settings: DemandSettings, fit: FitMethod = fit_directly
 ) -> dict[str, ForecastPolicy]:
     """Return the policy of each evaluation with the parameters of its models: what later forecasts need."""
     return {
@@ -169,7 +169,7 @@ def predict_panels(
     policies: Mapping[str, ForecastPolicy],
     panels: Mapping[str, Panel],
     settings: DemandSettings,
-    run: Run = run_directly,
+    run: RunMethod = run_directly,
 ) -> dict[str, ForecastResult]:
     """Forecast each period by its policy from the panels' end on; periods without policy or panel are left out."""
     horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
@@ -233,7 +233,7 @@ class PeriodEvaluation:
 
     def _variances(self) -> Floats:
         """(series,) mean squared errors of the backtest; of a young series, the variance of its own values."""
-        own = own_variances(self.backtest.panel)
+        own = value_variances(self.backtest.panel)
         if not self.backtest.origins.size:
             return own
         squared = np.square(self.backtest.errors(self.backtest.chosen(self.choice))).mean(axis=(1, 2))
@@ -285,7 +285,7 @@ class PeriodEvaluation:
         bands = [_bands_at(self, paths, actual, at) for at in range(backtest.origins.size)]
         judged = [at for at, band in enumerate(bands) if band is not None]
         frame = panel.keys.assign(method=self.choice.names, outcome=self.series_class, origins=len(judged))
-        for level, low, high in ((80, 1, 3), (95, 0, 4)):
+        for confidence, low, high in ((80, 1, 3), (95, 0, 4)):
             lows, highs = (
                 np.stack([bands[at][:, :, column] for at in judged], axis=1)  # type: ignore[index]
                 if judged
@@ -293,9 +293,9 @@ class PeriodEvaluation:
                 for column in (low, high)
             )
             known = actual[:, judged] if judged else lows
-            frame[f"coverage_{level}"] = coverage(lows, highs, known)
-            frame[f"interval_score_{level}"] = (
-                interval_score(lows, highs, known, level / 100) / backtest.scales[0]
+            frame[f"coverage_{confidence}"] = coverage(lows, highs, known)
+            frame[f"interval_score_{confidence}"] = (
+                interval_score(lows, highs, known, confidence / 100) / backtest.scales[0]
             )
         return frame
 
@@ -313,11 +313,15 @@ def _bands_at(evaluation: PeriodEvaluation, paths: Floats, actual: Floats, at: i
 
 
 def evaluate_period(
-    panel: Panel, methods: Sequence[Method], judged: int, settings: DemandSettings, run: Run = run_directly
+    panel: Panel,
+    methods: Sequence[Method],
+    judged: int,
+    settings: DemandSettings,
+    run: RunMethod = run_directly,
 ) -> PeriodEvaluation:
     """Backtest the methods over `judged` steps from each origin, and choose for each series."""
     spacing = max(1, settings.spacing_days // panel.step)
-    origins = rolling_origins(panel.size, judged, spacing, settings.origins, DAYS_OF_RULE // panel.step)
+    origins = rolling_origins(panel.size, judged, spacing, settings.origins, OPEN_WINDOW_DAYS // panel.step)
     series_class = classify_series(panel, int(origins[0]) if origins.size else panel.size)
     backtest = Backtest.run(panel, methods, origins, judged, run)
     choice = _with_fallbacks(backtest.choose(series_class, spacing), series_class, backtest.methods)

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.demand.features import Design, design, targets_of
-from clm_dagster.domains.demand.series import DAYS_OF_WEEK, Panel, expected_shut
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel, expected_shut
 from clm_dagster.statistics.forecasting.css import Floats
 
 Ints = NDArray[np.int64]
@@ -82,11 +82,11 @@ class IntermittentDemand:
         chosen = np.zeros((len(panel), origins.size))
         for alpha in self.probability_constants:
             for beta in self.size_constants:
-                error, levels = self._smooth(panel.values, open_days, origins, alpha, beta)
+                error, forecasts = self._smooth(panel.values, open_days, origins, alpha, beta)
                 better = error < best
                 best = np.where(better, error, best)
-                chosen[better] = levels[better]
-        return closed_as_zero(np.repeat(chosen[:, :, None], horizon, axis=2), panel, origins)
+                chosen[better] = forecasts[better]
+        return zero_when_closed(np.repeat(chosen[:, :, None], horizon, axis=2), panel, origins)
 
     @staticmethod
     def _smooth(
@@ -94,11 +94,11 @@ class IntermittentDemand:
     ) -> tuple[Floats, Floats]:
         n = values.shape[0]
         probability, size, begun = np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool)
-        error, levels = np.zeros(n), np.zeros((n, origins.size))
+        error, forecasts = np.zeros(n), np.zeros((n, origins.size))
         at = {int(origin): i for i, origin in enumerate(origins)}
         for t in range(int(origins[-1]) + 1):
             if t in at:
-                levels[:, at[t]] = probability * size
+                forecasts[:, at[t]] = probability * size
             if t == values.shape[1]:
                 break
             here = counts[:, t]
@@ -110,7 +110,7 @@ class IntermittentDemand:
             step = np.where(begun, alpha, 1.0)
             probability = np.where(here, probability + step * (sold - probability), probability)
             begun |= sold
-        return error, levels
+        return error, forecasts
 
 
 @dataclass(frozen=True)
@@ -123,20 +123,20 @@ class CalendarRegression:
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
-        past = learning_origins(panel, int(origins[0]), horizon, most=60)
+        past = training_origins(panel, int(origins[0]), horizon, most=60)
         if not past.size:
             return EightWeekMean().paths(panel, origins, horizon)
         found = [
             self._chunk(panel.of(rows), past, origins, horizon)
             for rows in np.array_split(np.arange(len(panel)), max(1, -(-len(panel) // self.chunk)))
         ]
-        return closed_as_zero(np.concatenate(found), panel, origins)
+        return zero_when_closed(np.concatenate(found), panel, origins)
 
     def _chunk(self, panel: Panel, past: Ints, origins: Ints, horizon: int) -> Floats:
         discounts = panel.discounts_until(panel.size + horizon)
         learn = design(panel.until(int(origins[0])), past, horizon, discounts)
-        x, level = _without_gaps(learn), learn.level[:, :, None]
-        y = targets_of(panel, past, horizon, int(origins[0])) / level
+        x, scale = _linear_inputs(learn), learn.scale[:, :, None]
+        y = targets_of(panel, past, horizon, int(origins[0])) / scale
         use = np.isfinite(y)
         x = x.reshape(len(panel), -1, x.shape[-1])
         y, use = (
@@ -147,18 +147,18 @@ class CalendarRegression:
         total = np.maximum(weight.sum(axis=1), 1)
         mean = np.einsum("sn,snf->sf", weight, x) / total[:, None]
         centred = (x - mean[:, None]) * weight[:, :, None]
-        scale = np.sqrt(np.maximum(np.einsum("snf,snf->sf", centred, centred) / total[:, None], 1e-12))
-        scale = np.where(scale > 1e-5, scale, np.inf)
-        centred /= scale[:, None]
+        deviation = np.sqrt(np.maximum(np.einsum("snf,snf->sf", centred, centred) / total[:, None], 1e-12))
+        deviation = np.where(deviation > 1e-5, deviation, np.inf)
+        centred /= deviation[:, None]
         base = (weight * y).sum(axis=1) / total
         curvature = np.einsum("snf,sng->sfg", centred, centred) + self.penalty * np.eye(x.shape[-1])
         slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[
             ..., 0
         ]
         ahead = design(panel, origins, horizon, discounts)
-        inputs = (_without_gaps(ahead) - mean[:, None, None]) / scale[:, None, None]
-        answer = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
-        return np.nan_to_num(np.maximum(answer, 0) * ahead.level[:, :, None])
+        inputs = (_linear_inputs(ahead) - mean[:, None, None]) / deviation[:, None, None]
+        prediction = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
+        return np.nan_to_num(np.maximum(prediction, 0) * ahead.scale[:, :, None])
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,9 @@ class GlobalBoosting:
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
-        past = learning_origins(panel, int(origins[0]), horizon, most=100)
-        inputs, answers = self._rows(panel, past, int(origins[0]), horizon)
-        if answers.size < 500:
+        past = training_origins(panel, int(origins[0]), horizon, most=100)
+        inputs, targets = self._rows(panel, past, int(origins[0]), horizon)
+        if targets.size < 500:
             return EightWeekMean().paths(panel, origins, horizon)
         discounts = panel.discounts_until(panel.size + horizon)
         model = HistGradientBoostingRegressor(
@@ -188,15 +188,15 @@ class GlobalBoosting:
         found = np.zeros((len(panel), origins.size, horizon))
         with threadpool_limits(1):
             known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
-            model.fit(inputs[:, known], answers)
+            model.fit(inputs[:, known], targets)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
                 ahead = design(
                     panel.of(rows), origins, horizon, None if discounts is None else discounts[rows]
                 )
                 flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
                 ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
-                found[rows] = np.nan_to_num(ratio * ahead.level[:, :, None])
-        return closed_as_zero(found, panel, origins)
+                found[rows] = np.nan_to_num(ratio * ahead.scale[:, :, None])
+        return zero_when_closed(found, panel, origins)
 
     def _rows(self, panel: Panel, past: Ints, before: int, horizon: int) -> tuple[Floats, Floats]:
         """Rows of all series, drawn evenly to the limit by a fixed seed."""
@@ -214,7 +214,7 @@ class GlobalBoosting:
                 past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
             )
             made = design(part, drawn, horizon, None if discounts is None else discounts[rows])
-            y = targets_of(part, drawn, horizon, before) / made.level[:, :, None]
+            y = targets_of(part, drawn, horizon, before) / made.scale[:, :, None]
             inputs, y = made.inputs.reshape(-1, made.inputs.shape[-1]), y.reshape(-1)
             usable = np.flatnonzero(np.isfinite(y))
             if usable.size > each * len(part):
@@ -243,28 +243,28 @@ class SummedDays:
         return found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
 
 
-def learning_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:
+def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:
     """Past origins a week (daily) or a period (weekly) apart, newest included, oldest with eight weeks behind."""
-    spacing = DAYS_OF_WEEK if panel.step == 1 else 1
-    least = 8 * DAYS_OF_WEEK // panel.step
+    spacing = DAYS_PER_WEEK if panel.step == 1 else 1
+    least = 8 * DAYS_PER_WEEK // panel.step
     found = np.arange(before - spacing, least - 1, -spacing)[:most]
     return found[::-1].copy()
 
 
-def closed_as_zero(paths: Floats, panel: Panel, origins: Ints) -> Floats:
+def zero_when_closed(paths: Floats, panel: Panel, origins: Ints) -> Floats:
     """Paths with zero on closed weekdays and on days that are expected to be shut."""
     if panel.step != 1:
         return paths
     horizon = paths.shape[2]
     is_open = panel.open_weekdays(int(origins[0]))
-    weekday = (int(panel.dates[0].weekday()) + origins[:, None] + np.arange(horizon)) % DAYS_OF_WEEK
+    weekday = (int(panel.dates[0].weekday()) + origins[:, None] + np.arange(horizon)) % DAYS_PER_WEEK
     shut = np.stack([expected_shut(panel, int(origin), horizon) for origin in origins])
     return np.where(is_open[:, weekday] & ~shut, paths, 0.0)
 
 
 def _same_weekdays(values: Floats, panel: Panel, origins: Ints, horizon: int, weeks: int) -> Floats:
     """(weeks, series, origins, horizon) the newest values of each step's weekday before the origin."""
-    week = DAYS_OF_WEEK if panel.step == 1 else 1
+    week = DAYS_PER_WEEK if panel.step == 1 else 1
     steps = np.arange(horizon)
     newest = origins[:, None] + steps - week * (1 + steps // week)
     found = []
@@ -275,7 +275,7 @@ def _same_weekdays(values: Floats, panel: Panel, origins: Ints, horizon: int, we
     return np.stack(found)
 
 
-def _without_gaps(made: Design) -> Floats:
+def _linear_inputs(made: Design) -> Floats:
     """Inputs for a linear model: an unknown ratio is one, an unknown share zero; the year turns in a circle."""
     x = made.inputs.copy()
     names = list(made.names)

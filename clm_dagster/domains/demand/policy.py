@@ -52,18 +52,20 @@ class ForecastPolicy:
     variances: Floats
     parameters: Mapping[str, Sequence[FittedParameters]] = field(default_factory=dict)
 
-    def places(self, keys: pd.DataFrame) -> NDArray[np.int64]:
+    def rows_of(self, keys: pd.DataFrame) -> NDArray[np.int64]:
         """Return the row here of each series (series of keys,), -1 for one that was not evaluated."""
         rows = self.keys.assign(row=np.arange(len(self.keys)))
         return keys[KEYS].merge(rows, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=np.int64)
 
-    def weigh(self, keys: pd.DataFrame, series_class: NDArray[np.str_]) -> tuple[Floats, tuple[str, ...]]:
+    def weights_for(
+        self, keys: pd.DataFrame, series_class: NDArray[np.str_]
+    ) -> tuple[Floats, tuple[str, ...]]:
         """Return weights (series, methods) and names for series as they are now.
 
         One that was evaluated keeps what it got there. A new one gets the combination of its class, and one that is
         young, constant or dormant now the fixed rule for that.
         """
-        at = self.places(keys)
+        at = self.rows_of(keys)
         before = np.where(at >= 0, self.series_class[at], "")
         names = np.full(len(keys), COMBINATION, dtype=object)
         weights = np.stack([self._combination(name) for name in series_class])
@@ -80,21 +82,21 @@ class ForecastPolicy:
         kept = np.isin(self.methods, known[0] if known else BASELINES[1:])
         return kept / kept.sum()
 
-    def past_of(self, keys: pd.DataFrame) -> tuple[Floats, Floats]:
+    def backtest_of(self, keys: pd.DataFrame) -> tuple[Floats, Floats]:
         """Return paths and actual of some series; NaN for those that were not evaluated."""
-        at = self.places(keys)
+        at = self.rows_of(keys)
         unknown = (at < 0)[:, None, None]
         return np.where(unknown, np.nan, self.paths[at]), np.where(unknown, np.nan, self.actual[at])
 
     def variances_of(self, keys: pd.DataFrame, own: Floats) -> Floats:
         """Return mean squared errors of some series; `own` for those that were not evaluated."""
-        at = self.places(keys)
+        at = self.rows_of(keys)
         return np.where(at >= 0, self.variances[at], own)
 
     def parameters_of(self, method: str, keys: pd.DataFrame) -> list[FittedParameters | None]:
         """Return a method's fitted parameters of some series; None for those that it was not fitted on."""
         known = self.parameters.get(method, ())
-        return [known[at] if at >= 0 and known else None for at in self.places(keys)]
+        return [known[at] if at >= 0 and known else None for at in self.rows_of(keys)]
 
     # ------------------------------------------------------------------------ to be stored
 

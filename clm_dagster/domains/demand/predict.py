@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.demand.backtest import Run, run_directly
+from clm_dagster.domains.demand.backtest import RunMethod, run_directly
 from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.policy import ForecastPolicy
@@ -24,7 +24,7 @@ from clm_dagster.statistics.forecasting.reconciliation import add_up
 
 QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
 # How a method is fitted: directly, or from what an interrupted run has left.
-Fit = Callable[[LocalMethod, Panel], list[FittedParameters]]
+FitMethod = Callable[[LocalMethod, Panel], list[FittedParameters]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ class ForecastResult:
 
 
 def predict_panel(
-    policy: ForecastPolicy, panel: Panel, methods: Sequence[Method], horizon: int, run: Run = run_directly
+    policy: ForecastPolicy,
+    panel: Panel,
+    methods: Sequence[Method],
+    horizon: int,
+    run: RunMethod = run_directly,
 ) -> ForecastResult:
     """Forecast `horizon` steps from the end of a panel on: combine, add up, put bands on.
 
@@ -67,14 +71,14 @@ def predict_panel(
     if policy.first_origin is not None:
         first = max((policy.first_origin - panel.dates[0]).days // panel.step, 0)
     series_class = classify_series(panel, first)
-    weights, names = policy.weigh(panel.keys, series_class)
+    weights, names = policy.weights_for(panel.keys, series_class)
     mean = _combine(policy, panel, weights, methods, horizon, run)
     mean[series_class == DORMANT] = 0
     is_constant = series_class == CONSTANT
     mean[is_constant] = np.where(mean[is_constant] > 0, constants_of(panel)[is_constant, None], 0)
-    mean = add_up(panel.keys, mean, policy.variances_of(panel.keys, own_variances(panel)))
+    mean = add_up(panel.keys, mean, policy.variances_of(panel.keys, value_variances(panel)))
     pools = 1 if panel.step == 1 else 2
-    paths, actual = policy.past_of(panel.keys)
+    paths, actual = policy.backtest_of(panel.keys)
     quantiles = conformal_quantiles(mean, paths, actual, series_class, pools)
     flat = np.isin(series_class, (CONSTANT, DORMANT))
     quantiles[flat] = mean[flat][:, :, None]
@@ -82,7 +86,12 @@ def predict_panel(
 
 
 def _combine(
-    policy: ForecastPolicy, panel: Panel, weights: Floats, methods: Sequence[Method], horizon: int, run: Run
+    policy: ForecastPolicy,
+    panel: Panel,
+    weights: Floats,
+    methods: Sequence[Method],
+    horizon: int,
+    run: RunMethod,
 ) -> Floats:
     """Return the weighted means of the methods that any series gets (series, horizon)."""
     mean = np.zeros((len(panel), horizon))
@@ -98,7 +107,7 @@ def _combine(
     return mean
 
 
-def _path(policy: ForecastPolicy, method: Method, panel: Panel, horizon: int, run: Run) -> Floats:
+def _path(policy: ForecastPolicy, method: Method, panel: Panel, horizon: int, run: RunMethod) -> Floats:
     """Return the path (series, horizon) by the parameters of the policy, where it has some."""
     now = np.array([panel.size])
     if isinstance(method, LocalMethod) and method.name in policy.parameters:
@@ -113,7 +122,7 @@ def fit_directly(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
 
 
 def with_fitted_parameters(
-    policy: ForecastPolicy, panel: Panel, methods: Sequence[Method], fit: Fit = fit_directly
+    policy: ForecastPolicy, panel: Panel, methods: Sequence[Method], fit: FitMethod = fit_directly
 ) -> ForecastPolicy:
     """Return the policy with the parameters of its models of one series, fitted on the evaluation's whole panel.
 
@@ -125,7 +134,7 @@ def with_fitted_parameters(
     return replace(policy, parameters={method.name: fit(method, panel) for method in local})
 
 
-def own_variances(panel: Panel) -> Floats:
+def value_variances(panel: Panel) -> Floats:
     """Return the variance of the known values of each series (series,)."""
     own = np.where(np.isfinite(panel.values), panel.values, 0)
     known = np.maximum(np.isfinite(panel.values).sum(axis=1), 1)

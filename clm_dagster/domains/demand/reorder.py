@@ -130,11 +130,11 @@ def reorder_points(
     )
 
 
-def _upper_quantile(rows: pd.DataFrame, level: float) -> Floats:
+def _upper_quantile(rows: pd.DataFrame, service_level: float) -> Floats:
     """The quantile at `level`, between the columns' on the scale of normal deviates; beyond them, onward."""
     at = ndtri(np.array([*UPPER]))
     values = rows[[*UPPER.values()]].to_numpy()
-    z = float(ndtri(level))
+    z = float(ndtri(service_level))
     right = 1 if z <= at[1] else 2
     share = (z - at[right - 1]) / (at[right] - at[right - 1])
     return values[:, right - 1] + share * (values[:, right] - values[:, right - 1])

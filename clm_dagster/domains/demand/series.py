@@ -23,10 +23,10 @@ from clm_dagster.statistics.forecasting.css import Floats
 
 Bools = NDArray[np.bool_]
 KEYS = ["level", "key", "measure"]
-DAYS_OF_RULE = 26 * 7
+OPEN_WINDOW_DAYS = 26 * 7
 CLOSED_SHARE = 0.03
 USUALLY_OPEN = 0.7
-DAYS_OF_WEEK = 7
+DAYS_PER_WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ class Panel:
     def open_weekdays(self, origin: int) -> Bools:
         """(series, 7) whether each weekday is open, as known before `origin`; weeks are always open."""
         if self.step != 1:
-            return np.ones((len(self), DAYS_OF_WEEK), dtype=bool)
-        first = max(0, origin - DAYS_OF_RULE)
+            return np.ones((len(self), DAYS_PER_WEEK), dtype=bool)
+        first = max(0, origin - OPEN_WINDOW_DAYS)
         window = np.nan_to_num(self.values[:, first:origin])
         known = np.isfinite(self.values[:, first:origin])
-        weekday = np.eye(DAYS_OF_WEEK)[self.weekdays[first:origin]]
+        weekday = np.eye(DAYS_PER_WEEK)[self.weekdays[first:origin]]
         means = window @ weekday / np.maximum(known @ weekday, 1)
         overall = window.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         is_open = means >= CLOSED_SHARE * overall[:, None]
         # Nothing sold in half a year, or not yet a fortnight: no weekday can be told from another.
-        blind = (overall <= 0) | (known.sum(axis=1) < 2 * DAYS_OF_WEEK)
+        blind = (overall <= 0) | (known.sum(axis=1) < 2 * DAYS_PER_WEEK)
         return is_open | blind[:, None]
 
     def until(self, origin: int) -> "Panel":
@@ -189,15 +189,15 @@ def with_promotions(panel: Panel, promotions: pd.DataFrame, ahead: int) -> Panel
 
 def weekly_panel(days: Panel) -> Panel:
     """Sums over seven days, counted back from the end; a series begins with its first full week."""
-    weeks = days.size // DAYS_OF_WEEK
-    first = days.size - weeks * DAYS_OF_WEEK
-    blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_OF_WEEK)
+    weeks = days.size // DAYS_PER_WEEK
+    first = days.size - weeks * DAYS_PER_WEEK
+    blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_PER_WEEK)
     return replace(
         days,
         values=blocks.sum(axis=2),
-        dates=days.dates[first::DAYS_OF_WEEK],
+        dates=days.dates[first::DAYS_PER_WEEK],
         shut=np.zeros(weeks, dtype=bool),
-        step=DAYS_OF_WEEK,
+        step=DAYS_PER_WEEK,
         days=days,
         discounts=None,
     )
@@ -223,14 +223,14 @@ def expected_shut(panel: Panel, origin: int, horizon: int) -> Bools:
     return expected
 
 
-def mended(panel: Panel) -> Floats:
+def impute_closures(panel: Panel) -> Floats:
     """Values with shut days filled in by the mean of the same weekday of four weeks before.
 
     (series, periods). Only what lies before a day fills it, so that no origin sees what came after it.
     """
     values = panel.values.copy()
     for day in np.flatnonzero(panel.shut):
-        before = np.arange(day - 4 * DAYS_OF_WEEK, day, DAYS_OF_WEEK)
+        before = np.arange(day - 4 * DAYS_PER_WEEK, day, DAYS_PER_WEEK)
         before = before[before >= 0]  # those that were shut themselves are mended already
         known = np.isfinite(values[:, before])
         filled = np.where(known, values[:, before], 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
@@ -243,7 +243,7 @@ def _shut_days(panel: Panel) -> Bools:
     total = np.nansum(np.abs(panel.values), axis=0)
     weekdays = panel.weekdays
     shut = np.zeros(panel.size, dtype=bool)
-    for weekday in range(DAYS_OF_WEEK):
+    for weekday in range(DAYS_PER_WEEK):
         of_day = np.flatnonzero(weekdays == weekday)
         sold = pd.Series(total[of_day] > 0, dtype=float).shift(1).rolling(26, min_periods=3).mean()
         shut[of_day] = (total[of_day] == 0) & (sold.to_numpy() >= USUALLY_OPEN)

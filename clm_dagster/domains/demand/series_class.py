@@ -13,7 +13,7 @@ Belongs here: telling them apart. Does not: forecasts. Tables call the class of 
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_dagster.domains.demand.series import DAYS_OF_RULE, DAYS_OF_WEEK, Panel
+from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, Panel
 
 INTERMITTENT = 1.32
 REGULAR, SPARSE, YOUNG, CONSTANT, DORMANT = "regular", "intermittent", "young", "constant", "dormant"
@@ -24,7 +24,7 @@ ZERO = "zero"
 
 def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
     """Return the class of each series (series,); first_origin is the position of the first forecast that is judged."""
-    recent = panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]
+    recent = panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]
     is_open = np.isfinite(recent)
     if panel.step == 1:
         weekdays = panel.weekdays[-recent.shape[1] :]
@@ -35,7 +35,7 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
     low, high = (
         f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
     )
-    eight_weeks = 8 * DAYS_OF_WEEK // panel.step
+    eight_weeks = 8 * DAYS_PER_WEEK // panel.step
     return np.select(
         [
             sales == 0,
@@ -50,4 +50,4 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
 
 def constants_of(panel: Panel) -> NDArray[np.float64]:
     """Return the greatest value (series,) of the last half year: the value of a constant series."""
-    return np.nan_to_num(panel.values[:, -max(1, DAYS_OF_RULE // panel.step) :]).max(axis=1, initial=0)
+    return np.nan_to_num(panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]).max(axis=1, initial=0)

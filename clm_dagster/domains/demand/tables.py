@@ -2,8 +2,8 @@
 
 from clm_dagster.domains.demand import checks
 from clm_dagster.domains.demand import settings as settings_of_demand
-from clm_dagster.domains.demand.accuracy import judge_forecasts
-from clm_dagster.domains.demand.calendar import take_apart
+from clm_dagster.domains.demand.accuracy import evaluate_forecasts
+from clm_dagster.domains.demand.calendar import decompose_calendar
 from clm_dagster.domains.demand.forecasts import forecast_series
 from clm_dagster.domains.demand.model import DemandSettings
 from clm_dagster.domains.demand.queries import (
@@ -49,11 +49,13 @@ def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
             ACCURACY,
             (FORECASTS, "demand_series"),
             read_accuracy,
-            judge_forecasts,
+            evaluate_forecasts,
             None,
             MODEL,
             weeks_back=quarter,
         ),
         PythonTable.of(project, REORDER, (FORECASTS,), read_daily_forecasts, reorder, lead, MODEL),
-        PythonTable.of(project, CALENDAR, ("demand_keys", "demand_series"), read_series, take_apart, None),
+        PythonTable.of(
+            project, CALENDAR, ("demand_keys", "demand_series"), read_series, decompose_calendar, None
+        ),
     ]

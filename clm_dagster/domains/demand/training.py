@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 from clm_dagster.domains.demand import checks, mlflow_plots
 from clm_dagster.domains.demand.backtest import MEASURES
 from clm_dagster.domains.demand.checkpoints import checkpointed_fit, checkpointed_run
-from clm_dagster.domains.demand.diagnostics import Explained, explain
+from clm_dagster.domains.demand.diagnostics import ArimaDiagnostics, diagnose_arima
 from clm_dagster.domains.demand.evaluation import BANDS, KEPT, DemandEvaluation
-from clm_dagster.domains.demand.gates import BASELINE, judge_demand
+from clm_dagster.domains.demand.gates import BASELINE, demand_verdict
 from clm_dagster.domains.demand.model import (
     DAY,
     WEEK,
@@ -87,7 +87,7 @@ def processes(series: int, threads: int) -> int:
 
 def verdict(_: SeriesInputs, result: DemandEvaluation, champion: None, is_newest: bool) -> Verdict:
     """Return whether the policy becomes champion; the champion of then has no say."""
-    return judge_demand(result.gain, result.judged_series, is_newest)
+    return demand_verdict(result.gain, result.evaluated_series, is_newest)
 
 
 def report(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Report[Policies]:
@@ -125,20 +125,20 @@ def _records(frame: pd.DataFrame) -> list[dict[str, float]]:
 
 def candidates(_: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Iterator[CandidateRun]:
     """Yield a run for each level, with the means of every method there."""
-    for level, rows in result.means.groupby("level"):
+    for hierarchy_level, rows in result.means.groupby("level"):
         metrics = {
             f"{row['period']}/{row['method']}/{name}": row[name]
             for row in _records(rows)
             for name in (*MEASURES, *BANDS)
             if pd.notna(row[name])
         }
-        yield CandidateRun(str(level), {"series": int(rows["series"].max())}, metrics)
+        yield CandidateRun(str(hierarchy_level), {"series": int(rows["series"].max())}, metrics)
 
 
 def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Notes:
     """Return what people see of a training."""
     means = result.means
-    arimas = dict(_explained_arimas(work, inputs, result))
+    arima_diagnostics = dict(_arima_diagnostics(work, inputs, result))
     return Notes(
         evaluated=checks.evaluated(result.origins),
         parameters=_parameters(result),
@@ -146,13 +146,20 @@ def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> N
         texts={
             "series.csv": result.table.to_csv(index=False),
             "held_out.csv": result.held_out.to_csv(index=False),
-            **{f"arima/{_file(name)}.txt": _summary(arima) for name, arima in arimas.items()},
+            **{
+                f"arima/{_file(name)}.txt": _summary(diagnostics)
+                for name, diagnostics in arima_diagnostics.items()
+            },
         },
         documents={"contest.json": {"contest": json.loads(means.to_json(orient="records"))}},
         drawings={"contest": (mlflow_plots.candidates_plot(means), 11.0, 3.2)} if len(means) else {},
         figures={
-            f"arima/{_file(name)}.png": (mlflow_plots.residual_plot(name.capitalize(), arima), 14.0, 3.4)
-            for name, arima in arimas.items()
+            f"arima/{_file(name)}.png": (
+                mlflow_plots.residual_plot(name.capitalize(), diagnostics),
+                14.0,
+                3.4,
+            )
+            for name, diagnostics in arima_diagnostics.items()
         },
         tables={"standings": _standings(means)},
         checks=checks.check_training(str(work.day), result.coverage, result.origins),
@@ -174,24 +181,24 @@ def _parameters(result: DemandEvaluation) -> dict[str, object]:
     }
 
 
-def _explained_arimas(
+def _arima_diagnostics(
     work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation
-) -> Iterator[tuple[str, Explained]]:
+) -> Iterator[tuple[str, ArimaDiagnostics]]:
     """Yield the ARIMA of the largest series of each period, by the series' name."""
     for period, panel in result.panels.items():
-        for key in mlflow_plots.largest(inputs.series):
-            level, part, measure = key
-            name = f"{period}s of {measure} {'' if level == 'shop' else f'{level} {part}'}".strip()
-            row = int((panel.keys[KEYS] == list(key)).all(axis=1).to_numpy().argmax())
+        for series_key in mlflow_plots.largest(inputs.series):
+            hierarchy_level, key, measure = series_key
+            name = f"{period}s of {measure} {'' if hierarchy_level == 'shop' else f'{hierarchy_level} {key}'}".strip()
+            row = int((panel.keys[KEYS] == list(series_key)).all(axis=1).to_numpy().argmax())
             try:
-                yield name, explain(panel, row)
+                yield name, diagnose_arima(panel, row)
             except ValueError as error:
                 work.log(f"no ARIMA of the {name}: {error}")
 
 
-def _summary(arima: Explained) -> str:
+def _summary(diagnostics: ArimaDiagnostics) -> str:
     """Return statsmodels' summary and the tests of the residuals."""
-    return f"{arima.text}\n\nLjung-Box\n{arima.ljung_box.to_string(index=False)}\n"
+    return f"{diagnostics.text}\n\nLjung-Box\n{diagnostics.ljung_box.to_string(index=False)}\n"
 
 
 def _file(name: str) -> str:

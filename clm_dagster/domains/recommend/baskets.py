@@ -13,13 +13,13 @@ import pandas as pd
 from clm_dagster.domains.recommend.affinity import MIN_BASKETS, product_affinity
 from clm_dagster.domains.recommend.checks import check_rules
 from clm_dagster.domains.recommend.queries import read_baskets, read_products
-from clm_dagster.domains.recommend.reasons import called, names_of
+from clm_dagster.domains.recommend.reasons import display_names, names_of
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.statistics.association import TooManyItemsets, basket_rules, held_later
 
 # Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
-LONGEST, MOST_ITEMSETS = 4, 50_000
+MAX_RULE_ITEMS, MAX_ITEMSETS = 4, 50_000
 SIGNIFICANT = 0.05
 
 
@@ -49,7 +49,7 @@ def read_pairs(reading: Reading[PairSettings]) -> PairInputs:
     )
 
 
-def name_pairs(work: Work[PairSettings], inputs: PairInputs) -> TableOutput:
+def add_pair_names(work: Work[PairSettings], inputs: PairInputs) -> TableOutput:
     """Return the pairs with their names."""
     pairs, names = inputs.pairs, names_of(inputs.products)
     rows = pairs.assign(
@@ -83,7 +83,7 @@ class RuleSettings:
 class RuleInputs:
     """Baskets that rules are learnt from, the later ones that they are tried on, and products' names."""
 
-    learnt: pd.DataFrame
+    training: pd.DataFrame
     later: pd.DataFrame
     products: pd.DataFrame
 
@@ -101,13 +101,13 @@ def read_rules(reading: Reading[RuleSettings]) -> RuleInputs:
 def find_rules(work: Work[RuleSettings], inputs: RuleInputs) -> TableOutput:
     """Return the rules of the earlier baskets, tried on the later ones."""
     settings = work.settings
-    if inputs.learnt.empty or inputs.later.empty:
-        lacking = "learn rules from" if inputs.learnt.empty else "try rules on"
+    if inputs.training.empty or inputs.later.empty:
+        lacking = "learn rules from" if inputs.training.empty else "try rules on"
         return _no_rules(work, f"no basket to {lacking} in the {settings.days} days before")
-    rules, support = _rules(inputs.learnt, settings.min_support, settings.min_confidence)
+    rules, support = _rules(inputs.training, settings.min_support, settings.min_confidence)
     if rules.empty:
         return _no_rules(work, f"no set of products is in {support:.1%} of the baskets")
-    rows = _described(rules, inputs).assign(min_support=support)
+    rows = _rule_rows(rules, inputs).assign(min_support=support)
     significant = rows["q_value"] < SIGNIFICANT
     problem = None
     if support != settings.min_support:
@@ -136,7 +136,7 @@ def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd
     while True:
         try:
             rules = basket_rules(
-                baskets, support, confidence, LONGEST, most=MOST_ITEMSETS, min_baskets=MIN_BASKETS
+                baskets, support, confidence, MAX_RULE_ITEMS, most=MAX_ITEMSETS, min_baskets=MIN_BASKETS
             )
         except TooManyItemsets:
             if support >= 1:
@@ -146,14 +146,14 @@ def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd
             return rules, support
 
 
-def _described(rules: pd.DataFrame, inputs: RuleInputs) -> pd.DataFrame:
+def _rule_rows(rules: pd.DataFrame, inputs: RuleInputs) -> pd.DataFrame:
     """Return rules with their measures in the later baskets and their products' names."""
     names = names_of(inputs.products)
     rows = rules.join(held_later(rules, inputs.later))
     rows["conviction"] = rows["conviction"].where(rows["confidence"] < 1)
     rows["antecedent"] = [list(items) for items in rows["antecedent"]]
     rows["antecedent_names"] = [
-        " + ".join(called(np.array(items, dtype=object), names)) for items in rows["antecedent"]
+        " + ".join(display_names(np.array(items, dtype=object), names)) for items in rows["antecedent"]
     ]
     rows["consequent_name"] = names.reindex(rows["consequent"]).to_numpy(dtype=object)
     rows["later_baskets"] = inputs.later["order_id"].nunique()

@@ -33,7 +33,7 @@ def _edges(values: NDArray[np.float64], bins: int) -> list[float]:
     return [float(edge) for edge in np.unique(quantiles)]
 
 
-def places(x: pd.DataFrame, edges: Mapping[str, Sequence[float]]) -> NDArray[np.float32]:
+def bin_numbers(x: pd.DataFrame, edges: Mapping[str, Sequence[float]]) -> NDArray[np.float32]:
     """n rows x the columns of `edges`: the number of edges at or below each value; a missing value stays missing."""
     out = np.empty((len(x), len(edges)), dtype=np.float32)
     for column, (name, found) in enumerate(edges.items()):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from clm_dagster.domains.recommend.interactions import Interactions, Ints, evenly
+from clm_dagster.domains.recommend.interactions import Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.similarity import (
     Scores,
     Weighting,
@@ -28,11 +28,11 @@ from clm_dagster.domains.recommend.similarity import (
     neighbours,
     normalized,
     top,
-    turned,
+    unit_columns,
 )
 
 LISTS = ("next_best", "discover")
-FILLING = 0.001
+POPULARITY_WEIGHT = 0.001
 POOL = 20_000  # customers among whom neighbours are sought: time stays linear in customers
 EASE_LIMIT = 6000  # a dense matrix of products x products is inverted: 8 bytes x limit^2, time with its cube
 
@@ -85,12 +85,12 @@ class BuyAgain:
         """Decay."""
         self.past = past
         counts = Popularity(self.window).fit(past).counts
-        self.filling = counts / counts.max() * FILLING
+        self.popularity = counts / counts.max() * POPULARITY_WEIGHT
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Popularity adds at most FILLING, a purchase of ten half-lives ago."""
-        return dense(self.past.of(rows).decayed(self.half_life)) + self.filling
+        return dense(self.past.of(rows).decayed(self.half_life)) + self.popularity
 
 
 @dataclass
@@ -109,7 +109,7 @@ class ItemNeighbours:
         """The `count` most similar products of each."""
         self.past = past
         profile = past.decayed(self.half_life)
-        bought_by = Weighting.learnt(profile, self.weights).of(profile).T.tocsr()
+        bought_by = Weighting.fit(profile, self.weights).of(profile).T.tocsr()
         self.similarity = neighbours(bought_by, self.count)
         self.liked_by = self.similarity.T.tocsr()
         return self
@@ -154,16 +154,16 @@ class UserNeighbours:
 
     def fit(self, past: Interactions) -> Self:
         """Only the pool; neighbours are found block by block."""
-        self.past, self.members = past, evenly(np.arange(past.shape[0]), self.pool)
-        self.weighting = Weighting.learnt(past.decayed(self.half_life), self.weights)
+        self.past, self.members = past, evenly_spaced(np.arange(past.shape[0]), self.pool)
+        self.weighting = Weighting.fit(past.decayed(self.half_life), self.weights)
         profile = past.of(self.members).decayed(self.half_life)
-        self.profile, self.among = normalized(profile), turned(self.weighting.of(profile))
+        self.profile, self.among = normalized(profile), unit_columns(self.weighting.of(profile))
         return self
 
     def score(self, rows: Ints) -> Scores:
         """A customer is not a neighbour of himself."""
         mine = self.weighting.of(self.past.of(rows).decayed(self.half_life))
-        near = nearest(mine, self.among, self.count, _place(rows, self.members))
+        near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
         return dense(normalized(near, order=1) @ self.profile)
 
 
@@ -239,15 +239,15 @@ class TifuKnn:
 
     def fit(self, past: Interactions) -> Self:
         """The pool's vectors; neighbours as in UserNeighbours."""
-        self.past, self.members = past, evenly(np.arange(past.shape[0]), self.pool)
+        self.past, self.members = past, evenly_spaced(np.arange(past.shape[0]), self.pool)
         self.profile = past.of(self.members).decayed(self.half_life)
-        self.among = turned(self.profile)
+        self.among = unit_columns(self.profile)
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Own vector and neighbours' mean."""
         mine = self.past.of(rows).decayed(self.half_life)
-        near = nearest(mine, self.among, self.count, _place(rows, self.members))
+        near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
         mean = normalized(near.sign(), order=1) @ self.profile
         return dense(self.own * mine + (1 - self.own) * mean)
 
@@ -277,7 +277,10 @@ class Hybrid:
     def score(self, rows: Ints) -> Scores:
         """Weighted sum of the scaled members."""
         return np.sum(
-            [share * _to_one(self.members[name].score(rows)) for name, share in sorted(self.shares.items())],
+            [
+                share * _scale_to_one(self.members[name].score(rows))
+                for name, share in sorted(self.shares.items())
+            ],
             axis=0,
             dtype=np.float32,
         )
@@ -330,11 +333,11 @@ def product_words(products: pd.DataFrame, ids: NDArray[np.object_]) -> sparse.cs
     return sparse.csr_array(TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True).fit_transform(texts))
 
 
-def _place(rows: Ints, members: Ints) -> Ints:
+def _pool_positions(rows: Ints, members: Ints) -> Ints:
     """The numbers of customers in the pool, -1 for those outside it."""
     return pd.Index(members).get_indexer(pd.Index(rows)).astype(np.int64)
 
 
-def _to_one(scores: Scores) -> Scores:
+def _scale_to_one(scores: Scores) -> Scores:
     best = scores.max(axis=1, keepdims=True)
     return np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)

@@ -15,7 +15,7 @@ from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.metrics import stored
 from clm_dagster.platform.trained_models.checks import warn
 
-EVERYONE, ALIVE, ONCE, FRESH = (
+BOTH_LISTS, NOT_DISCONTINUED, NO_DUPLICATES, ONLY_NEW = (
     "every_customer_has_lists",
     "no_discontinued_product",
     "no_product_twice_in_a_list",
@@ -23,17 +23,17 @@ EVERYONE, ALIVE, ONCE, FRESH = (
 )
 RULES = "rules_could_be_made"
 GATE = "The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0."
-LISTED = {
-    EVERYONE: "Every customer known at as_of has both lists.",
-    ALIVE: "Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",
-    ONCE: "No product stands twice on one list of a customer.",
-    FRESH: "No product on discover had been bought by the customer.",
+LIST_CHECKS = {
+    BOTH_LISTS: "Every customer known at as_of has both lists.",
+    NOT_DISCONTINUED: "Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",
+    NO_DUPLICATES: "No product stands twice on one list of a customer.",
+    ONLY_NEW: "No product on discover had been bought by the customer.",
 }
-TOGETHER = {RULES: "There were baskets enough to say what goes with what."}
+RULE_CHECKS = {RULES: "There were baskets enough to say what goes with what."}
 
 
 @dataclass(frozen=True)
-class Faults:
+class ListFaults:
     """What is wrong with lists, looked up afresh in the purchases; parts of them add up.
 
     customers: who have a list; complete: known customers who have both. dead, twice, own: places of products that are
@@ -41,24 +41,24 @@ class Faults:
     """
 
     customers: int = 0
-    complete: int = 0
-    dead: int = 0
-    twice: int = 0
-    own: int = 0
+    with_both_lists: int = 0
+    discontinued: int = 0
+    duplicates: int = 0
+    already_bought: int = 0
 
-    def __add__(self, other: "Faults") -> "Faults":
-        return Faults(
+    def __add__(self, other: "ListFaults") -> "ListFaults":
+        return ListFaults(
             self.customers + other.customers,
-            self.complete + other.complete,
-            self.dead + other.dead,
-            self.twice + other.twice,
-            self.own + other.own,
+            self.with_both_lists + other.with_both_lists,
+            self.discontinued + other.discontinued,
+            self.duplicates + other.duplicates,
+            self.already_bought + other.already_bought,
         )
 
 
-def faults_of(
+def count_faults(
     lists: pd.DataFrame, past: Interactions, active: NDArray[np.bool_], known: NDArray[np.bool_]
-) -> Faults:
+) -> ListFaults:
     """Count what is wrong with the lists of some customers.
 
     lists: columns of `everyones_lists`. active: which products were sold lately. known: which of past.customers the
@@ -70,33 +70,43 @@ def faults_of(
     row, column = past.rows_of(people.to_numpy(object)), past.columns_of(products.to_numpy(object))[product]
     new = (lists["list"] == "discover").to_numpy()
     has = np.bincount(2 * person + new, minlength=2 * len(people)).reshape(-1, 2) > 0
-    places = (2 * person + new) * len(products) + product
+    entries = (2 * person + new) * len(products) + product
     bought = past.of(row[row >= 0]).latest()
-    mine = new & (row[person] >= 0)
-    return Faults(
+    discover_of_buyers = new & (row[person] >= 0)
+    return ListFaults(
         customers=len(people),
-        complete=int((has.all(axis=1) & np.append(known, True)[row]).sum()),
-        dead=int((~active[column] | (column < 0)).sum()),
-        twice=len(places) - len(np.unique(places)),
-        own=int(stored(bought, (np.cumsum(row >= 0) - 1)[person[mine]], column[mine]).sum()),
+        with_both_lists=int((has.all(axis=1) & np.append(known, True)[row]).sum()),
+        discontinued=int((~active[column] | (column < 0)).sum()),
+        duplicates=len(entries) - len(np.unique(entries)),
+        already_bought=int(
+            stored(
+                bought, (np.cumsum(row >= 0) - 1)[person[discover_of_buyers]], column[discover_of_buyers]
+            ).sum()
+        ),
     )
 
 
-def check_lists(as_of: str, faults: Faults, customers: int, active_days: int) -> list[dg.AssetCheckResult]:
+def check_lists(
+    as_of: str, faults: ListFaults, customers: int, active_days: int
+) -> list[dg.AssetCheckResult]:
     """Return the results of the checks of the lists of so many customers."""
-    lacking = customers - faults.complete
+    lacking = customers - faults.with_both_lists
     return [
-        warn(EVERYONE, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
+        warn(BOTH_LISTS, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
         _error(
-            ALIVE,
-            faults.dead,
-            f"{as_of}: {faults.dead} places for products without a sale in {active_days} days",
+            NOT_DISCONTINUED,
+            faults.discontinued,
+            f"{as_of}: {faults.discontinued} places for products without a sale in {active_days} days",
         ),
         _error(
-            ONCE, faults.twice, f"{as_of}: {faults.twice} places hold a product that the list has already"
+            NO_DUPLICATES,
+            faults.duplicates,
+            f"{as_of}: {faults.duplicates} places hold a product that the list has already",
         ),
         _error(
-            FRESH, faults.own, f"{as_of}: {faults.own} places on discover hold what the customer had bought"
+            ONLY_NEW,
+            faults.already_bought,
+            f"{as_of}: {faults.already_bought} places on discover hold what the customer had bought",
         ),
     ]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.reasons import popular_reasons
+from clm_dagster.domains.recommend.reasons import popularity_reasons
 from clm_dagster.domains.recommend.similarity import Scores, top
 
 SHRINKAGE = 200.0
@@ -67,7 +67,7 @@ class ColdStart:
             self.shares[group] = pd.DataFrame(shares, index=pd.Index(names))[total > 0]
         return self
 
-    def bought_in(self, group: str) -> pd.Index:
+    def groups_with_sales(self, group: str) -> pd.Index:
         """The names of a group's members in which somebody bought in the window."""
         return self.shares[group].index if group in self.shares else pd.Index([])
 
@@ -86,9 +86,9 @@ def group_lists(past: Interactions, start: ColdStart, groups: pd.DataFrame, coun
     """Return one list for each of the groups: rank, product_id, score, reason, and the groups' columns."""
     place, product, score = top(start.score(groups), count)
     # Of a group that nobody has bought in, nothing is known but the whole shop's list.
-    known = groups.apply(lambda column: column.where(column.isin(start.bought_in(str(column.name)))))
-    where = np.array([_place(known.iloc[i]) for i in range(len(groups))], dtype=object)
-    buyers = popular_reasons(past, product, where=" of the whole shop")
+    known = groups.apply(lambda column: column.where(column.isin(start.groups_with_sales(str(column.name)))))
+    where = np.array([_group_text(known.iloc[i]) for i in range(len(groups))], dtype=object)
+    buyers = popularity_reasons(past, product, where=" of the whole shop")
     lists = pd.DataFrame(
         {
             "rank": np.arange(len(place)) - np.searchsorted(place, place) + 1,
@@ -100,7 +100,7 @@ def group_lists(past: Interactions, start: ColdStart, groups: pd.DataFrame, coun
     return lists.join(groups.iloc[place].reset_index(drop=True))
 
 
-def _place(group: pd.Series) -> str:
+def _group_text(group: pd.Series) -> str:
     parts = []
     if isinstance(group.get("country"), str):
         parts.append(f"in {group['country']}")

@@ -30,17 +30,17 @@ from clm_dagster.domains.recommend.candidates import (
     UserNeighbours,
     candidate_lists,
 )
-from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly
-from clm_dagster.domains.recommend.judging import Judged, judge_lists
+from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
+from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, Taught
+from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, TrainingExamples
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
 RANKER = "two_stages"
 # Below so many customers of the window an interval over them says nothing.
-MIN_JUDGED = 30
+MIN_EVALUATED = 30
 # Lists of more customers than these would make the interval narrower than anybody needs, and take hours.
-MOST_JUDGED = 20_000
+MAX_EVALUATED = 20_000
 EXAMPLES = 1_000
 # Parameters of candidates that MLflow shows; their other attributes are fitted arrays and tables.
 _SHOWN = ("window", "half_life", "weights", "count", "ridge", "own", "pool", "limit")
@@ -66,9 +66,9 @@ class EvaluationResult:
     """
 
     as_of: date
-    judged_at: date
-    judged_days: tuple[date, ...]
-    judged: Judged
+    evaluated_at: date
+    evaluated_ranker_days: tuple[date, ...]
+    evaluation: ListEvaluation
     candidates: Mapping[str, CandidateResult]
     left_out: Mapping[str, str]
     ranker: Ranker
@@ -78,11 +78,11 @@ class EvaluationResult:
 
     def verdict(self, is_newest: bool = True) -> Verdict:
         """Return whether the ranker becomes champion."""
-        return self.judged.verdict(RANKER, is_newest)
+        return self.evaluation.verdict(RANKER, is_newest)
 
     def measure(self, name: str, method: str = RANKER, target: str = "window") -> pd.Series:
         """Return the row of one list, method and target."""
-        table = self.judged.table
+        table = self.evaluation.table
         return table[
             (table["list"] == name) & (table["method"] == method) & (table["target"] == target)
         ].iloc[0]
@@ -115,12 +115,12 @@ def evaluate_candidates(
     products: product_id, name, category. segments: customer_id -> segment at the judged instant or before it. Raise
     EvaluationError where there is too little to learn from or to judge on.
     """
-    judged_at = known.as_of - timedelta(days=settings.horizon_days)
-    past, rows = _judged_customers(known, judged_at, settings)
-    taught: Taught = {}
+    evaluated_at = known.as_of - timedelta(days=settings.horizon_days)
+    past, rows = _customers_to_evaluate(known, evaluated_at, settings)
+    examples: TrainingExamples = {}
     start = time.perf_counter()
-    judged_ranker = Ranker(settings).fit(past, products, taught)
-    lists = {RANKER: judged_ranker.lists(past, rows)}
+    evaluated_ranker = Ranker(settings).fit(past, products, examples)
+    lists = {RANKER: evaluated_ranker.lists(past, rows)}
     results = {RANKER: CandidateResult(RANKER, asdict(settings), time.perf_counter() - start)}
     left_out: dict[str, str] = {}
     for recommender in all_candidates(products):
@@ -132,62 +132,62 @@ def evaluate_candidates(
             left_out[name] = str(error)
             continue
         results[name] = CandidateResult(name, _parameters(recommender), time.perf_counter() - start)
-    judged = _judge(known, past, rows, lists, settings, segments)
-    ranker = Ranker(settings).fit(known, products, taught)
+    evaluation = _evaluate_lists(known, past, rows, lists, settings, segments)
+    ranker = Ranker(settings).fit(known, products, examples)
     return EvaluationResult(
         as_of=known.as_of,
-        judged_at=judged_at,
-        judged_days=judged_ranker.days,
-        judged=judged,
+        evaluated_at=evaluated_at,
+        evaluated_ranker_days=evaluated_ranker.days,
+        evaluation=evaluation,
         candidates=results,
         left_out=left_out,
         ranker=ranker,
         customers=len(rows),
         products=past.shape[1],
-        example=_example(ranker, taught),
+        example=_example(ranker, examples),
     )
 
 
-def _judged_customers(
-    known: Interactions, judged_at: date, settings: RankerSettings
+def _customers_to_evaluate(
+    known: Interactions, evaluated_at: date, settings: RankerSettings
 ) -> tuple[Interactions, Ints]:
     """Return what was known at the judged instant, and the customers of its window, or some of very many."""
     try:
-        past = known.before(judged_at)
+        past = known.before(evaluated_at)
         rows = window_truth(known, past, settings.horizon_days).rows
     except (InteractionError, NoPurchases) as error:
         raise EvaluationError(
-            f"there is nothing to judge recommendations on in the {settings.horizon_days} days from {judged_at} on: "
+            f"there is nothing to judge recommendations on in the {settings.horizon_days} days from {evaluated_at} on: "
             f"{error}"
         ) from error
-    if len(rows) < MIN_JUDGED:
+    if len(rows) < MIN_EVALUATED:
         raise EvaluationError(
-            f"{len(rows)} known customers bought in the {settings.horizon_days} days from {judged_at} on; judging "
-            f"recommendations needs {MIN_JUDGED}: wait, or load the shop's earlier orders"
+            f"{len(rows)} known customers bought in the {settings.horizon_days} days from {evaluated_at} on; judging "
+            f"recommendations needs {MIN_EVALUATED}: wait, or load the shop's earlier orders"
         )
-    return past, evenly(rows, MOST_JUDGED)
+    return past, evenly_spaced(rows, MAX_EVALUATED)
 
 
-def _judge(
+def _evaluate_lists(
     known: Interactions,
     past: Interactions,
     rows: Ints,
     lists: Mapping[str, pd.DataFrame],
     settings: RankerSettings,
     segments: pd.Series | None,
-) -> Judged:
+) -> ListEvaluation:
     """Return how good the lists are. Raise EvaluationError where they cannot be judged."""
     try:
-        return judge_lists(
+        return evaluate_lists(
             known, past, lists, settings.horizon_days, segments, settings.active_days, among=rows
         )
     except (NoPurchases, ValueError) as error:
         raise EvaluationError(f"the lists of {past.as_of} cannot be judged: {error}") from error
 
 
-def _example(ranker: Ranker, taught: Taught) -> pd.DataFrame:
+def _example(ranker: Ranker, examples: TrainingExamples) -> pd.DataFrame:
     """Return pairs of the newest instant that taught the ranker."""
-    features, *_ = taught[ranker.days[-1]][0]
+    features, *_ = examples[ranker.days[-1]][0]
     return features[ranker.columns].head(EXAMPLES).reset_index(drop=True)
 
 

@@ -196,7 +196,7 @@ def _numbered(known: pd.DataFrame, as_of: date) -> Interactions:
     )
 
 
-def evenly(numbers: Ints, most: int) -> Ints:
+def evenly_spaced(numbers: Ints, most: int) -> Ints:
     """The numbers, or `most` of them at even distances."""
     count = len(numbers)
     return numbers[np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))]

@@ -27,7 +27,7 @@ FALLBACK, COLD = "buy_again", "cold_start"
 # The version of the model behind a list that no model made.
 NO_VERSION = "none"
 # Customers of a part.
-PEOPLE = 5_000
+CUSTOMERS_PER_PART = 5_000
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
 
@@ -43,7 +43,7 @@ class ListSettings:
     horizon_days: int = 60
 
 
-def everyones_lists(
+def all_customer_lists(
     past: Interactions,
     customers: pd.DataFrame,
     products: pd.DataFrame,
@@ -60,19 +60,19 @@ def everyones_lists(
     """
     if not past.sold_within(settings.active_days).any():
         return
-    parts = [_buyers(past, names_of(products), settings, ranker, threads)]
+    parts = [_buyer_lists(past, names_of(products), settings, ranker, threads)]
     cold = customers[past.rows_of(customers["customer_id"].astype(str).to_numpy(object)) < 0]
     if len(cold):
-        parts.append(_cold(past, customers, cold.sort_values("customer_id"), settings))
+        parts.append(_cold_lists(past, customers, cold.sort_values("customer_id"), settings))
     for part in chain(*parts):
         yield part[COLUMNS]
 
 
-def _buyers(
+def _buyer_lists(
     past: Interactions, names: pd.Series, settings: ListSettings, ranker: Ranker | None, threads: int
 ) -> Iterator[pd.DataFrame]:
     """Yield the lists of those who have bought."""
-    list_some, items, method = _method(past, settings, ranker)
+    list_some, items, method = _list_method(past, settings, ranker)
     explainer = Explainer(past, items.similarity, names)
 
     def listed(rows: Ints) -> pd.DataFrame:
@@ -92,11 +92,11 @@ def _buyers(
         )
 
     numbers = np.arange(past.shape[0], dtype=np.int64)
-    blocks = [numbers[i : i + PEOPLE] for i in range(0, len(numbers), PEOPLE)]
-    yield from _in_turn(listed, blocks, threads)
+    blocks = [numbers[i : i + CUSTOMERS_PER_PART] for i in range(0, len(numbers), CUSTOMERS_PER_PART)]
+    yield from _map_in_order(listed, blocks, threads)
 
 
-def _in_turn(
+def _map_in_order(
     work: Callable[[Ints], pd.DataFrame], blocks: Sequence[Ints], threads: int
 ) -> Iterator[pd.DataFrame]:
     """Yield the results in the order of `blocks`; threads run ahead by no more blocks than there are threads."""
@@ -111,7 +111,7 @@ def _in_turn(
             yield waiting.popleft().result()
 
 
-def _method(
+def _list_method(
     past: Interactions, settings: ListSettings, ranker: Ranker | None
 ) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
     """Return what lists some buyers, the similar products that explain the lists, and the method's name."""
@@ -122,12 +122,12 @@ def _method(
             ItemNeighbours().fit(past),
             FALLBACK,
         )
-    prepared = ranker.prepared(past)
-    items = next(r for r in prepared.recommenders if isinstance(r, ItemNeighbours))
-    return lambda rows: ranker.lists(past, rows, settings.count, prepared), items, ranker.name
+    pair_features = ranker.pair_features(past)
+    items = next(r for r in pair_features.recommenders if isinstance(r, ItemNeighbours))
+    return lambda rows: ranker.lists(past, rows, settings.count, pair_features), items, ranker.name
 
 
-def _cold(
+def _cold_lists(
     past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, settings: ListSettings
 ) -> Iterator[pd.DataFrame]:
     """Yield lists of customers without a purchase: the same for all who share a country and a segment."""
@@ -138,8 +138,10 @@ def _cold(
     # Marked, since nothing of this customer's own stands behind it.
     lists["reason"] = "no purchase of this customer yet: " + lists["reason"]
     lists = lists.assign(method=COLD)
-    for first in range(0, len(cold), PEOPLE):
-        people = cold.iloc[first : first + PEOPLE][["customer_id", *known]].astype({"customer_id": str})
+    for first in range(0, len(cold), CUSTOMERS_PER_PART):
+        people = cold.iloc[first : first + CUSTOMERS_PER_PART][["customer_id", *known]].astype(
+            {"customer_id": str}
+        )
         found = people.merge(lists, on=known) if known else people.merge(lists, how="cross")
         both = pd.concat([found.assign(list=name) for name in LISTS])
         yield both.sort_values(["customer_id", "list", "rank"], ignore_index=True)

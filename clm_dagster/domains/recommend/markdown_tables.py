@@ -9,9 +9,9 @@ import pandas as pd
 
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.metrics import K
-from clm_dagster.domains.recommend.reasons import called
+from clm_dagster.domains.recommend.reasons import display_names
 
-_STANDINGS = (
+_STANDINGS_COLUMNS = (
     "NDCG all",
     "recall all",
     "hit all",
@@ -24,14 +24,14 @@ _STANDINGS = (
 )
 
 
-def first_places(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: int = 3) -> str:
+def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: int = 3) -> str:
     """Return the first places of some lists.
 
     lists: the columns `by`, rank, product_id and reason. names: product_id -> name; a product without one is called
     by its id.
     """
     shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
-    shown = shown.assign(product=called(shown["product_id"].to_numpy(object), names))
+    shown = shown.assign(product=display_names(shown["product_id"].to_numpy(object), names))
     columns = [*by, "rank", "product", "reason"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in shown[columns].itertuples(index=False):
@@ -41,7 +41,10 @@ def first_places(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], place
 
 def standings(result: EvaluationResult) -> str:
     """Return the candidates with their metrics, the best of next_best first."""
-    lines = [f"| method, at {K} | {' | '.join(_STANDINGS)} |", "|---" * (len(_STANDINGS) + 1) + "|"]
+    lines = [
+        f"| method, at {K} | {' | '.join(_STANDINGS_COLUMNS)} |",
+        "|---" * (len(_STANDINGS_COLUMNS) + 1) + "|",
+    ]
     everything = {name: result.measure("next_best", name) for name in result.candidates}
     for name in sorted(everything, key=lambda name: (-everything[name]["ndcg"], name)):
         found, new = everything[name], result.measure("discover", name)

@@ -119,7 +119,7 @@ def mean_interval(values: Floats) -> Difference:
     return metric_interval(_both_classes(len(values)), values, _mean)
 
 
-def against(values: Mapping[str, Floats], reference: str) -> dict[str, Difference]:
+def gains_over(values: Mapping[str, Floats], reference: str) -> dict[str, Difference]:
     """Each candidate's mean less that of `reference`, on the same resampled customers; values: n per candidate."""
     return paired_differences(_both_classes(len(values[reference])), values, reference, _mean)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER
-from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.metrics import METRICS, K
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
 
@@ -21,7 +21,7 @@ _TITLES = {"next_best": "anything", "discover": "not bought before"}
 _SEGMENTS_SHOWN = 10
 
 
-def contest_page(table: pd.DataFrame) -> Draw:
+def evaluation_figure(table: pd.DataFrame) -> Draw:
     """Draw NDCG of every method with its 95% interval, a panel for each list. table: as `Judged.table`."""
     window = table[table["target"] == "window"]
 
@@ -40,7 +40,7 @@ def contest_page(table: pd.DataFrame) -> Draw:
     return draw
 
 
-def segment_page(by_segment: pd.DataFrame) -> Draw:
+def segment_figure(by_segment: pd.DataFrame) -> Draw:
     """Draw NDCG of the ranker and of the baseline in each segment. by_segment: as `Judged.by_segment`."""
 
     def draw(figure: "Figure") -> None:
@@ -63,7 +63,7 @@ def segment_page(by_segment: pd.DataFrame) -> Draw:
     return draw
 
 
-def method_page(table: pd.DataFrame, method: str) -> Draw:
+def method_figure(table: pd.DataFrame, method: str) -> Draw:
     """Draw every metric of one method beside the list's baseline. table: as `Judged.table`.
 
     It places its axes itself: there is a page for every candidate, and a fitted layout takes time.

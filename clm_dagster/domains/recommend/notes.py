@@ -12,7 +12,7 @@ import pandas as pd
 from clm_dagster.domains.recommend import mlflow_plots
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
-from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.markdown_tables import standings
 from clm_dagster.domains.recommend.metrics import METRICS
 from clm_dagster.domains.recommend.ranking import RankerSettings
@@ -27,12 +27,12 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
     left_out = "".join(f" Without {name}: {why}." for name, why in result.left_out.items())
     return Notes(
         evaluated=f"{len(result.candidates)} methods, judged on {result.customers} customers of the "
-        f"{ranker.settings.horizon_days} days from {result.judged_at} on.{left_out}",
+        f"{ranker.settings.horizon_days} days from {result.evaluated_at} on.{left_out}",
         parameters={
             **result.candidates[RANKER].parameters,
             "trained_at": ", ".join(map(str, ranker.days)),
-            "judged_at": result.judged_at,
-            "judged_ranker_trained_at": ", ".join(map(str, result.judged_days)),
+            "judged_at": result.evaluated_at,
+            "judged_ranker_trained_at": ", ".join(map(str, result.evaluated_ranker_days)),
             "features": len(ranker.columns),
             "left_out": ", ".join(result.left_out) or "nobody",
         },
@@ -46,7 +46,7 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
 def candidate_runs(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Iterator[CandidateRun]:
     """Yield every candidate with its metrics and its page."""
     for candidate in result.candidates.values():
-        page = mlflow_plots.method_page(result.judged.table, candidate.name)
+        page = mlflow_plots.method_figure(result.evaluation.table, candidate.name)
         yield CandidateRun(
             candidate.name,
             candidate.parameters,
@@ -57,7 +57,7 @@ def candidate_runs(_: Work[RankerSettings], __: object, result: EvaluationResult
 
 def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | None]:
     """Return the metrics of one candidate by target and list, with intervals, and its gain over the baseline."""
-    table = result.judged.table
+    table = result.evaluation.table
     names = [
         *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
         "coverage",
@@ -67,7 +67,7 @@ def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | 
     for row in _records(table[table["method"] == method]):
         found |= {f"{row['target']}/{row['list']}/{name}": row[name] for name in names}
     for name in LISTS:
-        gain, where = result.judged.gains[(name, method)], f"ndcg_over_{BASELINES[name]}/{name}"
+        gain, where = result.evaluation.gains[(name, method)], f"ndcg_over_{BASELINES[name]}/{name}"
         found |= {f"{where}/value": gain.value, f"{where}/low": gain.low, f"{where}/high": gain.high}
     return found
 
@@ -75,8 +75,8 @@ def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | 
 def _document(result: EvaluationResult) -> dict[str, Any]:
     return {
         "left_out": dict(result.left_out),
-        "contest": _records(result.judged.table),
-        "by_segment": _records(result.judged.by_segment),
+        "contest": _records(result.evaluation.table),
+        "by_segment": _records(result.evaluation.by_segment),
         "features": result.ranker.columns,
     }
 
@@ -88,8 +88,12 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
-    judged = result.judged
+    evaluation = result.evaluation
     return {
-        "contest": (mlflow_plots.contest_page(judged.table), 10.0, 1.2 + 0.24 * len(result.candidates)),
-        "segments": (mlflow_plots.segment_page(judged.by_segment), 10.0, 3.6),
+        "contest": (
+            mlflow_plots.evaluation_figure(evaluation.table),
+            10.0,
+            1.2 + 0.24 * len(result.candidates),
+        ),
+        "segments": (mlflow_plots.segment_figure(evaluation.by_segment), 10.0, 3.6),
     }

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from clm_dagster.domains.recommend.binning import BINS, bin_edges, places
+from clm_dagster.domains.recommend.binning import BINS, bin_edges, bin_numbers
 from clm_dagster.domains.recommend.candidates import (
     LISTS,
     BuyAgain,
@@ -29,7 +29,7 @@ from clm_dagster.domains.recommend.candidates import (
     UserNeighbours,
 )
 from clm_dagster.domains.recommend.features import YEAR, PairFeatures
-from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly
+from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.metrics import K, NoPurchases, stored, window_truth
 from clm_dagster.domains.recommend.similarity import Scores, blocks
 from clm_dagster.statistics.evaluation import EvaluationError
@@ -37,7 +37,7 @@ from clm_dagster.statistics.evaluation import EvaluationError
 SEED = 20111209
 # Features, whether it was bought, and weights of candidates; and those of several training instants.
 Examples = tuple[pd.DataFrame, Ints, Scores]
-Taught = dict[date, list[Examples]]
+TrainingExamples = dict[date, list[Examples]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ class Ranker:
     recommenders: Callable[[pd.DataFrame], Sequence[Recommender]] = default_recommenders
     name: str = "two_stages"
 
-    def fit(self, past: Interactions, products: pd.DataFrame, taught: Taught | None = None) -> "Ranker":
+    def fit(
+        self, past: Interactions, products: pd.DataFrame, examples: TrainingExamples | None = None
+    ) -> "Ranker":
         """Learn from purchases before past.as_of. products: of `product_words`.
 
         taught: examples by instant that another ranker of the same settings made of the same purchases; those that
@@ -118,10 +120,10 @@ class Ranker:
         self.products = products
         first_day = past.as_of - timedelta(days=int(past.age.max()))
         days = training_days(past.as_of, first_day, self.settings)
-        taught = {} if taught is None else taught
-        taught |= {day: self._examples(past, day) for day in days if day not in taught}
-        self.days = tuple(day for day in days if taught[day])
-        parts = [part for day in days for part in taught[day]]
+        examples = {} if examples is None else examples
+        examples |= {day: self._examples(past, day) for day in days if day not in examples}
+        self.days = tuple(day for day in days if examples[day])
+        parts = [part for day in days for part in examples[day]]
         if not parts:
             raise EvaluationError(
                 f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
@@ -137,7 +139,7 @@ class Ranker:
         y, share, weight = y[kept], share[kept], np.where(y == 1, weight, weight * shares)[kept]
         # A column without any value, such as last year's season in a young shop, has no bins.
         self.edges = bin_edges(x[[name for name in x if x[name].notna().any()]])
-        binned = places(x, self.edges)
+        binned = bin_numbers(x, self.edges)
         self.models = []
         for number in range(self.settings.members):
             mine = (y == 1) | (share == number)
@@ -162,21 +164,21 @@ class Ranker:
             random_state=SEED + number,
         ).fit(x, y, sample_weight=weight)
 
-    def prepared(self, past: Interactions) -> PairFeatures:
+    def pair_features(self, past: Interactions) -> PairFeatures:
         """Candidates and features as of past.as_of, fitted once for many blocks of customers."""
         s = self.settings
         recommenders = self.recommenders(self.products)
         return PairFeatures(recommenders, s.horizon_days, s.active_days, s.per_recommender).fit(past)
 
     def lists(
-        self, past: Interactions, rows: Ints, k: int = K, prepared: PairFeatures | None = None
+        self, past: Interactions, rows: Ints, k: int = K, pair_features: PairFeatures | None = None
     ) -> pd.DataFrame:
         """Both lists of the customers `rows`: list, customer, rank, product, score; numbers into `past`.
 
         next_best holds anything, discover what the customer had not bought before. Sorted by list, customer and rank;
         equal scores go by the product's id. A discontinued product is on no list.
         """
-        features = prepared or self.prepared(past)
+        features = pair_features or self.pair_features(past)
         found = [self._ranked(features, rows[block], k) for block in blocks(len(rows), past.shape[1])]
         if not found:
             return pd.DataFrame(columns=["list", "customer", "rank", "product", "score"])
@@ -217,7 +219,7 @@ class Ranker:
                 "again (models.recommender_model)"
             )
         # The last digits of a sum differ between machines: what differs less is a tie.
-        binned = places(x, self.edges)
+        binned = bin_numbers(x, self.edges)
         chances = [model.predict_proba(binned)[:, 1] for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
@@ -229,11 +231,11 @@ class Ranker:
             truth = window_truth(later, past, s.horizon_days)
         except (InteractionError, NoPurchases):
             return []
-        features = self.prepared(past)
-        taught = evenly(np.arange(len(truth.rows)), s.customers)
+        features = self.pair_features(past)
+        examples = evenly_spaced(np.arange(len(truth.rows)), s.customers)
         found = []
-        for block in blocks(len(taught), past.shape[1]):
-            chosen = taught[block]
+        for block in blocks(len(examples), past.shape[1]):
+            chosen = examples[block]
             place, product, x = features.block(truth.rows[chosen])
             y = stored(truth.bought, chosen[place], product)
             hits = np.bincount(place, weights=y, minlength=len(chosen))[place]

@@ -18,7 +18,7 @@ Texts = NDArray[np.object_]
 
 WINDOW = 28
 # Pairs that are looked up together: with their hundred similar products each takes four kilobytes.
-_AT_ONCE = 20_000
+_PAIRS_PER_CHUNK = 20_000
 
 
 class Explainer:
@@ -37,12 +37,12 @@ class Explainer:
     ) -> None:
         everything = np.arange(past.shape[1], dtype=np.int64)
         self.past, self.similarity = past, similarity
-        self.popular = popular_reasons(past, everything, window)
-        self.called = called(past.products, names)
+        self.popular = popularity_reasons(past, everything, window)
+        self.display_names = display_names(past.products, names)
 
     def of(self, rows: Ints, products: Ints) -> Texts:
         """One sentence for each of n pairs of a customer's and a product's number."""
-        slices = [slice(start, start + _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+        slices = [slice(start, start + _PAIRS_PER_CHUNK) for start in range(0, len(rows), _PAIRS_PER_CHUNK)]
         parts = [self._some(rows[some], products[some]) for some in slices]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=object)
 
@@ -55,8 +55,10 @@ class Explainer:
         if self.similarity is not None and len(new):
             like, recent = self.similarity[products[new]], some.decayed(180.0)[place[new]]
             source, strength = best_stored(like.multiply(recent).tocsr())
-            called = self.called[source[strength > 0]]
-            out[new[strength > 0]] = "often bought by those who bought " + called + ", as this customer did"
+            display_names = self.display_names[source[strength > 0]]
+            out[new[strength > 0]] = (
+                "often bought by those who bought " + display_names + ", as this customer did"
+            )
         bought = own > 0
         first, last = (cells(t, place[bought], products[bought]) for t in (some.earliest(), some.latest()))
         out[bought] = repeat_reasons(own[bought], first, last)
@@ -84,7 +86,7 @@ def repeat_reasons(
     return np.where(times > 1, often + " ago", "bought once, " + ago + " ago").astype(object)
 
 
-def popular_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:
+def popularity_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:
     """Sentences on n products that no purchase of the customer's own speaks for.
 
     where: whose customers are counted, as a part of the sentence; `past` must hold just those.
@@ -93,8 +95,8 @@ def popular_reasons(past: Interactions, products: Ints, window: int = WINDOW, wh
     pairs = pd.DataFrame({"c": past.customer[recent], "p": past.product[recent]}).drop_duplicates()
     buyers = np.bincount(pairs["p"], minlength=past.shape[1])[products]
     one = np.where(buyers == 1, " customer", " customers").astype(object)
-    said = "bought by " + _whole(buyers) + one + f"{where} in the last {window} days"
-    return np.where(buyers > 0, said, f"sold before, but not in the last {window} days").astype(object)
+    text = "bought by " + _whole(buyers) + one + f"{where} in the last {window} days"
+    return np.where(buyers > 0, text, f"sold before, but not in the last {window} days").astype(object)
 
 
 def names_of(products: pd.DataFrame) -> pd.Series:
@@ -104,7 +106,7 @@ def names_of(products: pd.DataFrame) -> pd.Series:
     ).dropna()
 
 
-def called(ids: Texts, names: pd.Series | None) -> Texts:
+def display_names(ids: Texts, names: pd.Series | None) -> Texts:
     """The names of products, of `names_of`; one without a name is called by its id."""
     if names is None:
         return ids

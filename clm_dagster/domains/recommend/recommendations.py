@@ -12,10 +12,10 @@ import dagster as dg
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.recommend.checks import Faults, check_lists, faults_of
+from clm_dagster.domains.recommend.checks import ListFaults, check_lists, count_faults
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings, everyones_lists
-from clm_dagster.domains.recommend.markdown_tables import first_places
+from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings, all_customer_lists
+from clm_dagster.domains.recommend.markdown_tables import top_ranks
 from clm_dagster.domains.recommend.queries import read_customers, read_past, read_products
 from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import names_of
@@ -26,7 +26,7 @@ from clm_dagster.platform.trained_models.scoring import Scoring
 # Customers whose lists the UI shows.
 EXAMPLES = 5
 # Each makes a block of customers of its own, some 200 MB.
-MOST_THREADS = 8
+MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def read_lists(reading: Reading[ListSettings]) -> ListInputs:
     )
 
 
-def list_everyone(scoring: Scoring[ListSettings, Ranker], inputs: ListInputs) -> TableOutput:
+def recommend_to_customers(scoring: Scoring[ListSettings, Ranker], inputs: ListInputs) -> TableOutput:
     """Return both lists of every customer; without a model the buyers' are those of the naive baseline."""
     work, settings = scoring.work, scoring.settings
     ranker = _ranker(scoring, inputs.products)
-    threads = min(work.threads or os.cpu_count() or 1, MOST_THREADS)
+    threads = min(work.threads or os.cpu_count() or 1, MAX_THREADS)
     rows, summary = work.buffer(), _Summary(names_of(inputs.products))
     with threadpool_limits(limits=1):
         for lists, faults in _parts(inputs, settings, ranker, threads):
@@ -78,15 +78,15 @@ def _ranker(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> R
 
 def _parts(
     inputs: ListInputs, settings: ListSettings, ranker: Ranker | None, threads: int
-) -> Iterator[tuple[pd.DataFrame, Faults]]:
+) -> Iterator[tuple[pd.DataFrame, ListFaults]]:
     """Yield the lists of some customers at a time, and what is wrong with them; nothing without a purchase."""
     past, customers = inputs.past, inputs.customers
     if past is None:
         return
     active = past.sold_within(settings.active_days)
     known = pd.Index(past.customers).isin(customers["customer_id"])
-    for lists in everyones_lists(past, customers, inputs.products, settings, ranker, threads):
-        yield lists, faults_of(lists, past, active, known)
+    for lists in all_customer_lists(past, customers, inputs.products, settings, ranker, threads):
+        yield lists, count_faults(lists, past, active, known)
 
 
 def _with_model(lists: pd.DataFrame, row: pd.Series | None, horizon_days: int) -> pd.DataFrame:
@@ -109,16 +109,16 @@ class _Summary:
     """What people see of lists, added up over the parts. names: product_id -> name."""
 
     names: pd.Series
-    faults: Faults = field(default_factory=Faults)
+    faults: ListFaults = field(default_factory=ListFaults)
     cold: int = 0
     products: set[str] = field(default_factory=set)
     examples: str = ""
 
-    def add(self, lists: pd.DataFrame, faults: Faults) -> None:
+    def add(self, lists: pd.DataFrame, faults: ListFaults) -> None:
         """Add the lists of some customers."""
         if not self.examples:
             some = lists[lists["customer_id"].isin(lists["customer_id"].unique()[:EXAMPLES])]
-            self.examples = first_places(some, self.names, ["customer_id", "list"])
+            self.examples = top_ranks(some, self.names, ["customer_id", "list"])
         self.faults += faults
         self.cold += int(lists.loc[lists["method"] == COLD, "customer_id"].nunique())
         self.products |= set(lists["product_id"])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from clm_dagster.domains.recommend.binning import places
+from clm_dagster.domains.recommend.binning import bin_numbers
 from clm_dagster.domains.recommend.queries import MODEL
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.platform.trained_models.registered import RegisteredModel
@@ -46,7 +46,7 @@ class PairChance(BaseEstimator):
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
         """One column, chance, for n pairs with the features of a pair as columns, by name."""
-        binned = places(x, json.loads(self.about)["edges"])
+        binned = bin_numbers(x, json.loads(self.about)["edges"])
         chances = [member.predict_proba(binned)[:, 1] for member in self.members]
         return pd.DataFrame({"chance": np.mean(chances, axis=0)}, index=x.index)
 

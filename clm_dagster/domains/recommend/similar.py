@@ -43,7 +43,7 @@ def read_catalogue(reading: Reading[SimilarSettings]) -> CatalogueInputs:
     )
 
 
-def list_similar(work: Work[SimilarSettings], inputs: CatalogueInputs) -> TableOutput:
+def find_similar(work: Work[SimilarSettings], inputs: CatalogueInputs) -> TableOutput:
     """Return the products most like each product."""
     if inputs.past is None:
         return TableOutput(pd.DataFrame(columns=work.columns))
@@ -69,9 +69,9 @@ def similar_products(
     A product without a sale in `active_days` has a row's list but stands on none. The best `pool` of either kind
     are compared. Ties go by id.
     """
-    crowd = neighbours(weighted(past.decayed(half_life), weights).T.tocsr(), pool)
-    words = neighbours(product_words(products, past.products), pool)
-    pairs = (crowd + words).tocoo()
+    customer_similarity = neighbours(weighted(past.decayed(half_life), weights).T.tocsr(), pool)
+    name_similarity = neighbours(product_words(products, past.products), pool)
+    pairs = (customer_similarity + name_similarity).tocoo()
     left, right = pairs.coords
     allowed = past.sold_within(active_days)[right]
     left, right = left[allowed], right[allowed]
@@ -82,8 +82,8 @@ def similar_products(
         {
             "product": left,
             "similar": right,
-            "by_customers": cells(crowd, left, right),
-            "by_name": cells(words, left, right),
+            "by_customers": cells(customer_similarity, left, right),
+            "by_name": cells(name_similarity, left, right),
         }
     )
     frame["score"] = trust * frame["by_customers"] + (1 - trust) * frame["by_name"]

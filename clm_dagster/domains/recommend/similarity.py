@@ -37,7 +37,7 @@ class Weighting:
     mean_sum: float
 
     @classmethod
-    def learnt(cls, profile: sparse.csr_array, how: Weights) -> "Weighting":
+    def fit(cls, profile: sparse.csr_array, how: Weights) -> "Weighting":
         """From a profile of all N customers x products. Raises ValueError for other weights than these."""
         if how not in ("cosine", "tfidf", "bm25"):
             raise ValueError(f"weights are cosine, tfidf or bm25, not {how!r}")
@@ -60,7 +60,7 @@ class Weighting:
 
 def weighted(profile: sparse.csr_array, how: Weights) -> sparse.csr_array:
     """Customers x products, weighted as `Weighting` says."""
-    return Weighting.learnt(profile, how).of(profile)
+    return Weighting.fit(profile, how).of(profile)
 
 
 def normalized(rows: sparse.csr_array, order: int = 2) -> sparse.csr_array:
@@ -71,10 +71,10 @@ def normalized(rows: sparse.csr_array, order: int = 2) -> sparse.csr_array:
 
 def neighbours(rows: sparse.csr_array, count: int) -> sparse.csr_array:
     """The `count` others nearest by cosine to each of `rows`, as `nearest` finds them."""
-    return nearest(rows, turned(rows), count, np.arange(rows.shape[0]))
+    return nearest(rows, unit_columns(rows), count, np.arange(rows.shape[0]))
 
 
-def turned(rows: sparse.csr_array) -> sparse.csr_array:
+def unit_columns(rows: sparse.csr_array) -> sparse.csr_array:
     """Rows of length 1 as columns: what `nearest` looks among, made once for many blocks."""
     return sparse.csr_array(normalized(rows).T.tocsr())
 

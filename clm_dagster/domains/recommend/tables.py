@@ -4,20 +4,20 @@ from clm_dagster.domains.recommend import checks
 from clm_dagster.domains.recommend.baskets import (
     PairSettings,
     RuleSettings,
+    add_pair_names,
     find_rules,
-    name_pairs,
     read_pairs,
     read_rules,
 )
 from clm_dagster.domains.recommend.listing import ListSettings
 from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, POPULAR, RULES, SIMILAR
 from clm_dagster.domains.recommend.ranking import RankerSettings
-from clm_dagster.domains.recommend.recommendations import list_everyone, read_lists
+from clm_dagster.domains.recommend.recommendations import read_lists, recommend_to_customers
 from clm_dagster.domains.recommend.served import REGISTERED
 from clm_dagster.domains.recommend.settings import RecommendSettings
-from clm_dagster.domains.recommend.similar import SimilarSettings, list_similar, read_catalogue
+from clm_dagster.domains.recommend.similar import SimilarSettings, find_similar, read_catalogue
 from clm_dagster.domains.recommend.training import recommender_model
-from clm_dagster.domains.recommend.visitors import list_countries, read_visitors
+from clm_dagster.domains.recommend.visitors import read_visitors, recommend_by_country
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
 from clm_dagster.platform.trained_models.scoring import ScoreTable
@@ -41,16 +41,18 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         reads=(*lines, "customer_features", "rfm_scores"),
         settings=lists,
         read=read_lists,
-        score=list_everyone,
-        without_model=list_everyone,
+        score=recommend_to_customers,
+        without_model=recommend_to_customers,
         no_model="no ranker was trained by then: buyers' lists go by buy_again.",
-        checks=checks.LISTED,
+        checks=checks.LIST_CHECKS,
     )
     return [
         recommender_model(ranker).table(project),
         recommendations.table(project),
-        PythonTable.of(project, POPULAR, visitors_read, read_visitors, list_countries, lists),
-        PythonTable.of(project, SIMILAR, lines, read_catalogue, list_similar, SimilarSettings(active_days)),
-        PythonTable.of(project, AFFINITY, lines, read_pairs, name_pairs, pairs, checks=checks.TOGETHER),
-        PythonTable.of(project, RULES, lines, read_rules, find_rules, rules, checks=checks.TOGETHER),
+        PythonTable.of(project, POPULAR, visitors_read, read_visitors, recommend_by_country, lists),
+        PythonTable.of(project, SIMILAR, lines, read_catalogue, find_similar, SimilarSettings(active_days)),
+        PythonTable.of(
+            project, AFFINITY, lines, read_pairs, add_pair_names, pairs, checks=checks.RULE_CHECKS
+        ),
+        PythonTable.of(project, RULES, lines, read_rules, find_rules, rules, checks=checks.RULE_CHECKS),
     ]

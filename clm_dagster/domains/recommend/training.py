@@ -13,7 +13,7 @@ from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.checks import GATE
 from clm_dagster.domains.recommend.evaluate import EXAMPLES, RANKER, EvaluationResult, evaluate_candidates
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.metrics import METRICS as LIST_METRICS
 from clm_dagster.domains.recommend.notes import candidate_runs, notes
 from clm_dagster.domains.recommend.queries import read_past, read_products, read_segments
@@ -104,7 +104,7 @@ def report(_: Work[RankerSettings], inputs: TrainingInputs, result: EvaluationRe
         trained_as_of=ranker.days[-1],
         row={
             "trained_as_of": ranker.days[-1],
-            "tested_as_of": result.judged_at,
+            "tested_as_of": result.evaluated_at,
             "training_snapshots": len(ranker.days),
             "customers": result.customers,
             "products": result.products,
@@ -128,7 +128,7 @@ def _hash_inputs(past: Interactions, products: pd.DataFrame) -> str:
 def _candidate_metrics(result: EvaluationResult) -> list[Metric]:
     """Return the metrics of every candidate by target and list: `window/next_best/ndcg`."""
     found: list[Metric] = []
-    for row in result.judged.table.to_dict("records"):
+    for row in result.evaluation.table.to_dict("records"):
         name, method = row["list"], row["method"]
         values: dict[str, float | Interval | None] = {
             metric: Difference(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
@@ -143,7 +143,7 @@ def _candidate_metrics(result: EvaluationResult) -> list[Metric]:
             "seconds": round(result.candidates[method].seconds, 3),
         }
         if row["target"] == "window":
-            values["ndcg_over_baseline"] = result.judged.gains[(name, method)]
+            values["ndcg_over_baseline"] = result.evaluation.gains[(name, method)]
         found += metrics_of(method, values, f"{row['target']}/{name}")
     return found
 
@@ -151,7 +151,7 @@ def _candidate_metrics(result: EvaluationResult) -> list[Metric]:
 def _segment_metrics(result: EvaluationResult) -> list[Metric]:
     """Return the metrics of every candidate for customers of each segment: `next_best/ndcg`."""
     found: list[Metric] = []
-    for row in result.judged.by_segment.to_dict("records"):
+    for row in result.evaluation.by_segment.to_dict("records"):
         # Fifteen decimals: the table has always shown so many.
         values = {name: round(row[name] * 1e15) / 1e15 for name in LIST_METRICS}
         values["customers"] = row["customers"]

@@ -12,7 +12,7 @@ import pandas as pd
 from clm_dagster.domains.recommend.cold import ColdStart, group_lists
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings
-from clm_dagster.domains.recommend.markdown_tables import first_places
+from clm_dagster.domains.recommend.markdown_tables import top_ranks
 from clm_dagster.domains.recommend.queries import read_countries, read_past, read_products
 from clm_dagster.domains.recommend.reasons import names_of
 from clm_dagster.platform.python_tables.output import TableOutput
@@ -40,22 +40,22 @@ def read_visitors(reading: Reading[ListSettings]) -> VisitorInputs:
     )
 
 
-def list_countries(work: Work[ListSettings], inputs: VisitorInputs) -> TableOutput:
+def recommend_by_country(work: Work[ListSettings], inputs: VisitorInputs) -> TableOutput:
     """Return a list of popular products for each country, and one for anywhere."""
     if inputs.past is None:
         return TableOutput(pd.DataFrame(columns=work.columns))
     settings = work.settings
-    lists = visitors_lists(inputs.past, inputs.customers, settings.count, settings.active_days)
+    lists = country_lists(inputs.past, inputs.customers, settings.count, settings.active_days)
     rows = lists.assign(horizon_days=settings.horizon_days, model_name=COLD, model_version=NO_VERSION)
     anywhere = lists[lists["country"] == ANYWHERE]
-    page = first_places(anywhere, names_of(inputs.products), ["country"], settings.count)
+    page = top_ranks(anywhere, names_of(inputs.products), ["country"], settings.count)
     return TableOutput(
         rows[work.columns],
         {"countries": int((lists["rank"] == 1).sum()), "anywhere": dg.MetadataValue.md(page)},
     )
 
 
-def visitors_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
+def country_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
     """Return country, rank, product_id, score and reason, sorted by country and rank.
 
     One list for each country of customers, and one for ANYWHERE, which holds for all others.

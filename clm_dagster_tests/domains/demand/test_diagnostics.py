@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.diagnostic import acorr_ljungbox
 
-from clm_dagster.domains.demand.accuracy import COLUMNS, realised
-from clm_dagster.domains.demand.diagnostics import explain
+from clm_dagster.domains.demand.accuracy import COLUMNS, realised_accuracy
+from clm_dagster.domains.demand.diagnostics import diagnose_arima
 from clm_dagster.domains.demand.series import weekly_panel
 from clm_dagster_tests.domains.demand.shop import days_of, expected, panel_of
 
@@ -16,7 +16,7 @@ DAYS = days_of()
 def test_an_arima_is_explained() -> None:
     rng = np.random.default_rng(21)
     panel = panel_of(np.stack([rng.poisson(expected(40.0, DAYS)).astype(float), np.full(DAYS.size, 2.0)]))
-    found = explain(panel, 0)
+    found = diagnose_arima(panel, 0)
     assert found.arima.orders.season == 6
     assert str(found.arima.orders).startswith("ARIMA(")
     assert len(found.dates) == found.arima.series.size
@@ -27,9 +27,9 @@ def test_an_arima_is_explained() -> None:
     assert (found.ljung_box.p_value > 0.001).all()
     assert found.residuals.std() == pytest.approx(1, abs=0.1)
     assert "SARIMAX Results" in found.text
-    assert explain(weekly_panel(panel), 0).arima.orders.season == 1
+    assert diagnose_arima(weekly_panel(panel), 0).arima.orders.season == 1
     with pytest.raises(ValueError, match="constant"):
-        explain(panel, 1)
+        diagnose_arima(panel, 1)
 
 
 def test_the_year_is_found_where_history_allows() -> None:
@@ -37,8 +37,8 @@ def test_the_year_is_found_where_history_allows() -> None:
     days = pd.date_range("2021-01-04", periods=1100)
     wave = np.sin(2 * np.pi * days.day_of_year.to_numpy() / 365.25)
     panel = panel_of(np.random.default_rng(22).normal(100 + 40 * wave, 6)[None], first=days[0].date())
-    assert explain(panel, 0).arima.regressors.shape[1] >= 2
-    assert explain(panel.until(700), 0).arima.regressors.shape[1] == 0
+    assert diagnose_arima(panel, 0).arima.regressors.shape[1] >= 2
+    assert diagnose_arima(panel.until(700), 0).arima.regressors.shape[1] == 0
 
 
 def test_what_came_is_measured_once_it_is_known() -> None:
@@ -54,7 +54,7 @@ def test_what_came_is_measured_once_it_is_known() -> None:
         pd.DataFrame({"period": "day", **keys | {"key": "gone"}, "date": days, **bands}),
     ], ignore_index=True)  # fmt: skip
     until = pd.Timestamp("2024-07-11")
-    found = realised(forecasts, series[series.day < until], until)
+    found = realised_accuracy(forecasts, series[series.day < until], until)
     assert tuple(found.columns) == COLUMNS
     found = found.set_index(["period", "key"]).sort_index()
     day, week, gone = found.loc[("day", "a")], found.loc[("week", "a")], found.loc[("day", "gone")]
@@ -66,4 +66,4 @@ def test_what_came_is_measured_once_it_is_known() -> None:
     assert week.actual == value[:7].sum()
     assert np.isnan(gone.wape)
     assert gone.coverage_95 == 0
-    assert realised(forecasts, series, pd.Timestamp("2024-07-01")).empty
+    assert realised_accuracy(forecasts, series, pd.Timestamp("2024-07-01")).empty

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.gates import gain_over, judge_demand
+from clm_dagster.domains.demand.gates import demand_verdict, gain_over
 
 
 def held_out(gaps: list[float]) -> pd.DataFrame:
@@ -22,19 +22,19 @@ def test_a_clear_gain_makes_a_champion() -> None:
     gain = gain_over(held_out([-0.1, -0.12, -0.08, -0.11, -0.05, -0.2]), "eight_week_mean")
     assert gain is not None and gain.value == pytest.approx(-0.11)
     assert gain.low < gain.value < gain.high < 0
-    assert judge_demand(gain, 6).accepted
-    past = judge_demand(gain, 6, is_newest=False)
+    assert demand_verdict(gain, 6).accepted
+    past = demand_verdict(gain, 6, is_newest=False)
     assert not past.accepted and "not the newest partition" in str(past)
 
 
 def test_a_gain_that_may_be_chance_does_not() -> None:
     gain = gain_over(held_out([-0.3, 0.2, -0.2, 0.25, 0.02]), "eight_week_mean")
-    verdict = judge_demand(gain, 5)
+    verdict = demand_verdict(gain, 5)
     assert not verdict.accepted and "old champion stays" in str(verdict)
 
 
 def test_without_a_backtest_nobody_is_judged() -> None:
     assert gain_over(held_out([]), "eight_week_mean") is None
     assert gain_over(held_out([0.1]), "seasonal_naive") is None
-    verdict = judge_demand(None, 0)
+    verdict = demand_verdict(None, 0)
     assert not verdict.accepted and "too short" in str(verdict)

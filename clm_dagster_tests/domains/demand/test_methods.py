@@ -15,7 +15,7 @@ from clm_dagster.domains.demand.panel_methods import (
     Method,
     SeasonalNaive,
     SummedDays,
-    learning_origins,
+    training_origins,
 )
 from clm_dagster.domains.demand.series import Panel, weekly_panel
 from clm_dagster.statistics.forecasting.local_models import SmoothingModel, ThetaMethod, back_to_mean
@@ -140,7 +140,7 @@ def test_weeks_are_sums_of_days(panel: Panel) -> None:
 
 
 def test_inputs_of_an_origin_are_from_before_it(panel: Panel) -> None:
-    origins = learning_origins(panel, panel.size - 100, HORIZON, most=20)
+    origins = training_origins(panel, panel.size - 100, HORIZON, most=20)
     made = design(panel, origins, HORIZON)
     changed = panel.values.copy()
     changed[:, origins[-1] :] *= 3
@@ -149,7 +149,7 @@ def test_inputs_of_an_origin_are_from_before_it(panel: Panel) -> None:
     column = made.names.index("same_weekday_3")
     steps, origin = np.arange(HORIZON), origins[4]
     by_hand = [panel.values[1, [origin + (s % 7) - 7 * back for back in (1, 2, 3)]].mean() for s in steps]
-    np.testing.assert_allclose(made.inputs[1, 4, :, column] * made.level[1, 4], by_hand)
+    np.testing.assert_allclose(made.inputs[1, 4, :, column] * made.scale[1, 4], by_hand)
 
 
 def test_the_scale_of_a_model_follows_the_rule() -> None:

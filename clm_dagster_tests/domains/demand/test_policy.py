@@ -87,7 +87,7 @@ def test_models_go_on_with_their_parameters_and_search_only_for_new_series(
 def test_what_was_fitted_before_a_kill_is_not_fitted_again(
     policies: dict[str, ForecastPolicy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "SERIES_AT_ONCE", 3)
+    monkeypatch.setattr(checkpoints, "SERIES_PER_CHUNK", 3)
     panel = panels_of(shop(), AS_OF, SETTINGS)[DAY]
     theta = next(method for method in candidates() if method.name == "theta")
     assert isinstance(theta, LocalMethod)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.series import daily_panel, expected_shut, mended, weekly_panel
+from clm_dagster.domains.demand.series import daily_panel, expected_shut, impute_closures, weekly_panel
 from clm_dagster_tests.domains.demand.shop import AS_OF, CHRISTMAS, days_of, expected, panel_of, sales
 
 FRAME = sales({("product", "a", "units"): 20.0, ("shop", "all", "units"): 90.0})
@@ -71,7 +71,7 @@ def test_shut_days_are_found_expected_and_mended() -> None:
         "2024-12-26",
         "2024-12-30",
     ]
-    whole = mended(panel)[0]
+    whole = impute_closures(panel)[0]
     np.testing.assert_allclose(whole[panel.shut], 10 * np.array([1.0, 1.2, 1.0]))
     np.testing.assert_array_equal(whole[~panel.shut], panel.values[0][~panel.shut])
 
@@ -82,7 +82,9 @@ def test_mending_does_not_look_ahead() -> None:
     changed = values.copy()
     origin = int((days < CHRISTMAS[1]).sum())
     changed[:, origin:] *= 7
-    np.testing.assert_array_equal(mended(panel_of(values))[:, :origin], mended(panel_of(changed))[:, :origin])
+    np.testing.assert_array_equal(
+        impute_closures(panel_of(values))[:, :origin], impute_closures(panel_of(changed))[:, :origin]
+    )
 
 
 def test_broken_frames_say_what_is_wrong() -> None:

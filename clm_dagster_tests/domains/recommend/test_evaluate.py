@@ -9,10 +9,10 @@ from clm_dagster.domains.recommend import evaluate
 from clm_dagster.domains.recommend.candidates import BuyAgain, Ease, Popularity, candidate_lists
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult, evaluate_candidates
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.judging import judge_lists
-from clm_dagster.domains.recommend.markdown_tables import first_places, standings
+from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
+from clm_dagster.domains.recommend.markdown_tables import standings, top_ranks
 from clm_dagster.domains.recommend.metrics import window_truth
-from clm_dagster.domains.recommend.mlflow_plots import contest_page, method_page, segment_page
+from clm_dagster.domains.recommend.mlflow_plots import evaluation_figure, method_figure, segment_figure
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
@@ -28,16 +28,16 @@ def result(past: Interactions, names: pd.DataFrame) -> EvaluationResult:
 
 
 def test_every_method_is_judged_on_both_lists(result: EvaluationResult) -> None:
-    assert result.judged_at == AS_OF - timedelta(days=40)
+    assert result.evaluated_at == AS_OF - timedelta(days=40)
     assert (
         set(result.candidates)
-        == set(result.judged.table["method"])
+        == set(result.evaluation.table["method"])
         > {RANKER, "buy_again", "popularity", "ease"}
     )
     assert not result.left_out
-    assert set(result.judged.by_segment["segment"]) == {"odd", "even"}
-    assert all(day + timedelta(days=40) <= result.judged_at for day in result.judged_days)
-    assert result.ranker.days[-1] == result.judged_at
+    assert set(result.evaluation.by_segment["segment"]) == {"odd", "even"}
+    assert all(day + timedelta(days=40) <= result.evaluated_at for day in result.evaluated_ranker_days)
+    assert result.ranker.days[-1] == result.evaluated_at
     assert result.candidates["hybrid"].parameters["share_item"] == 0.7
     assert list(result.example.columns) == result.ranker.columns and len(result.example)
 
@@ -45,22 +45,22 @@ def test_every_method_is_judged_on_both_lists(result: EvaluationResult) -> None:
 def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
     result: EvaluationResult, lines: pd.DataFrame, past: Interactions, names: pd.DataFrame
 ) -> None:
-    late = lines["day"] >= pd.Timestamp(result.judged_at)
-    alone = Ranker(SMALL).fit(interactions(lines[~late], result.judged_at), names)
-    assert alone.days == result.judged_days
-    early = past.before(result.judged_at)
+    late = lines["day"] >= pd.Timestamp(result.evaluated_at)
+    alone = Ranker(SMALL).fit(interactions(lines[~late], result.evaluated_at), names)
+    assert alone.days == result.evaluated_ranker_days
+    early = past.before(result.evaluated_at)
     rows = window_truth(past, early, 40).rows
     ndcg = {"two_stages": alone.lists(early, rows)}
     for rule in (BuyAgain(), Popularity()):
         ndcg[rule.name] = candidate_lists(rule.fit(early), early, rows)
-    judged = judge_lists(past, early, ndcg, 40).table.set_index(["method", "list", "target"])["ndcg"]
-    shown = result.judged.table.set_index(["method", "list", "target"])["ndcg"]
-    pd.testing.assert_series_equal(judged, shown.reindex(judged.index))
+    evaluation = evaluate_lists(past, early, ndcg, 40).table.set_index(["method", "list", "target"])["ndcg"]
+    shown = result.evaluation.table.set_index(["method", "list", "target"])["ndcg"]
+    pd.testing.assert_series_equal(evaluation, shown.reindex(evaluation.index))
     again = evaluate_candidates(
         interactions(lines.sample(frac=1, random_state=4), AS_OF), names.sample(frac=1, random_state=4), SMALL
     )
     columns = ["method", "list", "target", "ndcg", "recall", "hit"]
-    pd.testing.assert_frame_equal(again.judged.table[columns], result.judged.table[columns])
+    pd.testing.assert_frame_equal(again.evaluation.table[columns], result.evaluation.table[columns])
 
 
 def test_nothing_from_as_of_on_counts(
@@ -68,17 +68,17 @@ def test_nothing_from_as_of_on_counts(
 ) -> None:
     changed = lines.assign(product_id=lines["product_id"].where(lines["day"] < pd.Timestamp(AS_OF), "future"))
     again = evaluate_candidates(interactions(changed, AS_OF), names, SMALL)
-    assert again.judged.table["ndcg"].equals(result.judged.table["ndcg"])
+    assert again.evaluation.table["ndcg"].equals(result.evaluation.table["ndcg"])
     pd.testing.assert_frame_equal(again.example, result.example)
 
 
 def test_a_very_large_shop_is_judged_on_some_of_its_customers(
     result: EvaluationResult, past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "MOST_JUDGED", 31)
+    monkeypatch.setattr(evaluate, "MAX_EVALUATED", 31)
     some = evaluate_candidates(past, names, SMALL)
     assert some.customers == 31 < result.customers
-    table = some.judged.table
+    table = some.evaluation.table
     assert (table[(table["list"] == "next_best") & (table["target"] == "window")]["customers"] == 31).all()
     assert some.ranker.days == result.ranker.days
 
@@ -113,7 +113,7 @@ def test_lists_are_shown_with_names() -> None:
     lists = pd.DataFrame(
         {"country": "FR", "rank": [2, 1, 3], "product_id": ["a", "b", "c"], "reason": ["x", "y | z", "w"]}
     )
-    assert first_places(lists, pd.Series({"a": "A mug"}), ["country"], 2).splitlines() == [
+    assert top_ranks(lists, pd.Series({"a": "A mug"}), ["country"], 2).splitlines() == [
         "| country | rank | product | reason |",
         "|---|---|---|---|",
         "| FR | 1 | b | y / z |",
@@ -122,9 +122,9 @@ def test_lists_are_shown_with_names() -> None:
 
 
 def test_pictures_can_be_drawn(result: EvaluationResult) -> None:
-    for page in (contest_page(result.judged.table), segment_page(result.judged.by_segment)):
+    for page in (evaluation_figure(result.evaluation.table), segment_figure(result.evaluation.by_segment)):
         assert make_figure(page, 9, 4).axes
-    assert make_figure(method_page(result.judged.table, "ease"), 9, 3.2, fitted=False).axes
+    assert make_figure(method_figure(result.evaluation.table, "ease"), 9, 3.2, fitted=False).axes
 
 
 def test_standings_name_every_candidate_best_first(result: EvaluationResult) -> None:

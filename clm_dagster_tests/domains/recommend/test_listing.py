@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.recommend import checks, listing
-from clm_dagster.domains.recommend.checks import Faults
+from clm_dagster.domains.recommend.checks import ListFaults
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.listing import COLD, FALLBACK, ListSettings, everyones_lists
+from clm_dagster.domains.recommend.listing import COLD, FALLBACK, ListSettings, all_customer_lists
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.domains.recommend.served import REGISTERED, example, pack, unpack
-from clm_dagster.domains.recommend.visitors import ANYWHERE, visitors_lists
+from clm_dagster.domains.recommend.visitors import ANYWHERE, country_lists
 from clm_dagster_tests.domains.recommend.conftest import AS_OF
 
 SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations=15, year_ago=False)
@@ -47,7 +47,7 @@ def everything(
     ranker: Ranker | None = None,
     threads: int = 1,
 ) -> pd.DataFrame:
-    parts = [*everyones_lists(past, people, names, settings, ranker, threads)]
+    parts = [*all_customer_lists(past, people, names, settings, ranker, threads)]
     frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
     # What a customer has is in one part.
     assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
@@ -60,7 +60,7 @@ def passed(
     odd = lists.customer_id.str[-1].isin(list("13579")).to_numpy(bool)
     active, known = past.sold_within(active_days), pd.Index(past.customers).isin(people["customer_id"])
     faults = sum(
-        (checks.faults_of(part, past, active, known) for part in (lists[odd], lists[~odd])), Faults()
+        (checks.count_faults(part, past, active, known) for part in (lists[odd], lists[~odd])), ListFaults()
     )
     found = checks.check_lists("a day", faults, len(people), active_days)
     return {result.check_name: result.passed for result in found}
@@ -102,7 +102,7 @@ def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
     again.products = names
     assert again.settings == ranker.settings and again.days == ranker.days
     pd.testing.assert_frame_equal(everything(past, people, names, EIGHT, again), lists)
-    _, _, x = again.prepared(past).block(np.arange(3))
+    _, _, x = again.pair_features(past).block(np.arange(3))
     pairs = example(x[ranker.columns], 50)
     chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
     np.testing.assert_allclose(chances, ranker._scores(x.head(50)), atol=1e-6)
@@ -116,7 +116,7 @@ def test_row_order_and_blocks_change_nothing(
     ranker: Ranker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "PEOPLE", 2)
+    monkeypatch.setattr(listing, "CUSTOMERS_PER_PART", 2)
     past = interactions(lines.sample(frac=1, random_state=3), AS_OF)
     again = everything(
         past,
@@ -152,7 +152,7 @@ def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
 def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
     lines: pd.DataFrame, past: Interactions, people: pd.DataFrame
 ) -> None:
-    found = visitors_lists(past, people, 5, 90)
+    found = country_lists(past, people, 5, 90)
     assert found.groupby("country")["rank"].agg(list).to_dict() == {
         country: [1, 2, 3, 4, 5] for country in ("DE", "FR", "MT", ANYWHERE)
     }
@@ -177,7 +177,7 @@ def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
         and found[found.country == "DE"].reason.str.contains("in DE").all()
     )
     for country in (None, ANYWHERE):
-        alone = visitors_lists(past, people.assign(country=country), 5, 90)
+        alone = country_lists(past, people.assign(country=country), 5, 90)
         assert alone.country.tolist() == [ANYWHERE] * 5
 
 
@@ -193,8 +193,8 @@ def test_poor_shops_have_the_lists_that_they_can_have(
     }[what]
     past = interactions(poor, AS_OF)
     people = pd.DataFrame({"customer_id": [*past.customers, "x1"], "country": None, "segment": None})
-    called = names.assign(name=None) if what == "no names" else names
-    lists = everything(past, people, called)
+    display_names = names.assign(name=None) if what == "no names" else names
+    lists = everything(past, people, display_names)
     assert set(lists[lists.list == "next_best"].customer_id) == set(people.customer_id)
     assert lists.reason.notna().all() and lists.score.gt(0).all()
     if what == "one product":
@@ -205,7 +205,7 @@ def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, na
     past = interactions(lines, date(2026, 1, 1))
     people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
     assert everything(past, people, names).empty
-    assert visitors_lists(past, people, 5, 90).empty
+    assert country_lists(past, people, 5, 90).empty
 
 
 def test_what_is_discontinued_is_asked_of_todays_setting(

@@ -10,8 +10,8 @@ from sklearn.metrics import ndcg_score
 from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, TifuKnn
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.metrics import (
-    against,
     coverage,
+    gains_over,
     list_metrics,
     mean_interval,
     novelty,
@@ -116,7 +116,7 @@ def test_intervals_hold_the_mean_and_pair_customers() -> None:
     interval = mean_interval(base)
     assert interval.low < base.mean() < interval.high
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * base.std() / np.sqrt(500), rel=0.2)
-    better = against({"base": base, "model": base + 0.01}, "base")["model"]
+    better = gains_over({"base": base, "model": base + 0.01}, "base")["model"]
     assert better.low == pytest.approx(0.01)
     assert better.above_zero
     with pytest.raises(ValueError, match="at least 2"):

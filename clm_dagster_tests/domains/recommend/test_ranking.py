@@ -10,7 +10,7 @@ import pytest
 from clm_dagster.domains.recommend import similarity
 from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, TifuKnn, candidate_lists
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.judging import judge_lists
+from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
 from clm_dagster.domains.recommend.metrics import window_truth
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, training_days
 from clm_dagster.statistics.evaluation import EvaluationError
@@ -135,10 +135,10 @@ def test_no_loss_at_another_date_of_the_real_shop(retail: pd.DataFrame) -> None:
     rows = window_truth(later, past, 60).rows
     ranker = Ranker().fit(past, retail_names(retail))
     lists = {r.name: candidate_lists(r.fit(past), past, rows) for r in (BuyAgain(), Popularity(), TifuKnn())}
-    judged = judge_lists(later, past, lists | {ranker.name: ranker.lists(past, rows)}, 60)
-    print(judged.table.drop(columns=["customers"]).round(4).to_string(), judged.gains)
-    ndcg = judged.table.set_index(["method", "list", "target"])["ndcg"]
+    evaluation = evaluate_lists(later, past, lists | {ranker.name: ranker.lists(past, rows)}, 60)
+    print(evaluation.table.drop(columns=["customers"]).round(4).to_string(), evaluation.gains)
+    ndcg = evaluation.table.set_index(["method", "list", "target"])["ndcg"]
     assert ndcg["two_stages", "next_best", "window"] > goal_all
     assert ndcg["two_stages", "discover", "window"] > goal_new
-    verdict = judged.verdict("two_stages")
+    verdict = evaluation.verdict("two_stages")
     assert verdict.accepted, str(verdict)

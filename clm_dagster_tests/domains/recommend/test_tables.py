@@ -14,20 +14,20 @@ import pandas as pd
 import pytest
 
 from clm_dagster import platform
-from clm_dagster.domains.recommend.baskets import PairInputs, RuleInputs, find_rules, name_pairs
+from clm_dagster.domains.recommend.baskets import PairInputs, RuleInputs, add_pair_names, find_rules
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.judging import BASELINES
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.metrics import METRICS as LIST_METRICS
 from clm_dagster.domains.recommend.notes import candidate_runs, notes
 from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, MODEL, POPULAR, RULES, SIMILAR
 from clm_dagster.domains.recommend.ranking import RankerSettings
-from clm_dagster.domains.recommend.recommendations import ListInputs, list_everyone
+from clm_dagster.domains.recommend.recommendations import ListInputs, recommend_to_customers
 from clm_dagster.domains.recommend.served import REGISTERED
-from clm_dagster.domains.recommend.similar import CatalogueInputs, list_similar
+from clm_dagster.domains.recommend.similar import CatalogueInputs, find_similar
 from clm_dagster.domains.recommend.tables import recommend_tables
 from clm_dagster.domains.recommend.training import METRICS, TrainingInputs, evaluate, report, verdict
-from clm_dagster.domains.recommend.visitors import VisitorInputs, list_countries
+from clm_dagster.domains.recommend.visitors import VisitorInputs, recommend_by_country
 from clm_dagster.platform.build_ledger.code_version import closure
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.building import compile_model
@@ -130,7 +130,7 @@ def test_the_version_of_the_model_holds_all_that_a_training_executes(
     tables: dict[str, AnyTable], trained: Trained
 ) -> None:
     *_, symbols = trained
-    assert ("clm_dagster.domains.recommend.binning", "places") in symbols
+    assert ("clm_dagster.domains.recommend.binning", "bin_numbers") in symbols
     assert ("clm_dagster.statistics.evaluation.intervals", "paired_differences") in symbols
     assert symbols <= closure(tables[MODEL].code)
 
@@ -152,12 +152,12 @@ def test_the_versions_of_scores_hold_all_that_is_executed(
     pairs = pd.DataFrame(columns=[n for n in work[AFFINITY].columns if n not in ("name", "other_name")])
     computed = {
         LISTS: lambda: [
-            list_everyone(Scoring(work[LISTS], Choice(row), REGISTERED.unpack(packed)), lists),
-            list_everyone(Scoring(work[LISTS], Choice(None), None), lists),
+            recommend_to_customers(Scoring(work[LISTS], Choice(row), REGISTERED.unpack(packed)), lists),
+            recommend_to_customers(Scoring(work[LISTS], Choice(None), None), lists),
         ],
-        POPULAR: lambda: list_countries(work[POPULAR], cold),
-        SIMILAR: lambda: list_similar(work[SIMILAR], CatalogueInputs(past, products)),
-        AFFINITY: lambda: name_pairs(work[AFFINITY], PairInputs(pairs, products)),
+        POPULAR: lambda: recommend_by_country(work[POPULAR], cold),
+        SIMILAR: lambda: find_similar(work[SIMILAR], CatalogueInputs(past, products)),
+        AFFINITY: lambda: add_pair_names(work[AFFINITY], PairInputs(pairs, products)),
         RULES: lambda: find_rules(work[RULES], RuleInputs(baskets, baskets, products)),
     }
     for name, compute in computed.items():
@@ -175,7 +175,7 @@ def test_the_row_is_that_of_the_evaluation(tables: dict[str, AnyTable], trained:
     assert set(made.row) <= set(tables[MODEL].node.types)
     assert made.row["test_ndcg_discover"] == result.measure("discover")["ndcg"]
     assert made.row["baseline_ndcg_next_best"] == result.measure("next_best", "buy_again")["ndcg"]
-    assert made.trained_as_of == made.row["tested_as_of"] == result.judged_at
+    assert made.trained_as_of == made.row["tested_as_of"] == result.evaluated_at
     assert made.fitted is result.ranker and made.example is not None
     assert list(made.example) == result.ranker.columns and len(made.example)
 
@@ -201,21 +201,21 @@ def test_sql_shows_the_metrics_as_they_were_judged(
 
     keys = ["method", "list", "target"]
     shown = found["recommender_contest"].rename(columns={"contestant": "method"}).set_index(keys).sort_index()
-    judged = result.judged.table.set_index(keys).sort_index()
-    for name in judged:
-        np.testing.assert_array_equal(shown[name], judged[name], err_msg=str(name))
+    evaluation = result.evaluation.table.set_index(keys).sort_index()
+    for name in evaluation:
+        np.testing.assert_array_equal(shown[name], evaluation[name], err_msg=str(name))
     assert set(shown.index[shown["is_ranker"]].get_level_values("method")) == {RANKER}
     baselines = shown[shown["is_baseline"]].reset_index()
     assert dict(zip(baselines["list"], baselines["method"], strict=True)) == BASELINES
     gains = shown["ndcg_over_baseline_low"].unstack("target")
     assert gains["next_basket"].isna().all()
-    assert gains["window"].to_dict() == {(m, n): g.low for (n, m), g in result.judged.gains.items()}
+    assert gains["window"].to_dict() == {(m, n): g.low for (n, m), g in result.evaluation.gains.items()}
 
     keys = ["method", "list", "segment"]
     parts = (
         found["recommender_by_segment"].rename(columns={"contestant": "method"}).set_index(keys).sort_index()
     )
-    expected = result.judged.by_segment.set_index(keys).sort_index()
+    expected = result.evaluation.by_segment.set_index(keys).sort_index()
     assert (parts["customers"] == expected["customers"]).all()
     pd.testing.assert_frame_equal(parts[[*LIST_METRICS]], expected[[*LIST_METRICS]], rtol=1e-14)
 
@@ -225,7 +225,7 @@ def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
     work: Any = None
     runs = {run.name: run for run in candidate_runs(work, None, result)}
     assert set(runs) == set(result.candidates)
-    gain = result.judged.gains[("discover", "ease")]
+    gain = result.evaluation.gains[("discover", "ease")]
     assert runs["ease"].metrics["ndcg_over_popularity/discover/low"] == gain.low
     assert runs["ease"].metrics["window/next_best/hit"] == result.measure("next_best", "ease")["hit"]
     seen = notes(work, None, result)
@@ -252,7 +252,7 @@ def test_lists_name_the_model_or_the_baseline_behind_them(
     row = pd.Series({"model_name": MODEL, "model_version": "3", "as_of": pd.Timestamp("2024-05-27")})
     fitted = REGISTERED.unpack(REGISTERED.pack(result.ranker))
     for choice, model, version in ((Choice(row), fitted, "3"), (Choice(None), None, "none")):
-        output = list_everyone(Scoring(work, choice, model), given)
+        output = recommend_to_customers(Scoring(work, choice, model), given)
         lists = rows_of(output, connection)
         bought = lists[lists["customer_id"] != "new"]
         assert set(bought["model_name"]) == {MODEL if model else "buy_again"}
@@ -270,9 +270,11 @@ def test_a_shop_before_its_first_purchase_has_empty_tables(
     work = {name: work_for(table, tmp_path) for name, table in tables.items()}
     nobody = pd.DataFrame(columns=["order_id", "product_id"])
     outputs = {
-        LISTS: list_everyone(Scoring(work[LISTS], Choice(None), None), ListInputs(None, products, customers)),
-        POPULAR: list_countries(work[POPULAR], VisitorInputs(None, customers, products)),
-        SIMILAR: list_similar(work[SIMILAR], CatalogueInputs(None, products)),
+        LISTS: recommend_to_customers(
+            Scoring(work[LISTS], Choice(None), None), ListInputs(None, products, customers)
+        ),
+        POPULAR: recommend_by_country(work[POPULAR], VisitorInputs(None, customers, products)),
+        SIMILAR: find_similar(work[SIMILAR], CatalogueInputs(None, products)),
         RULES: find_rules(work[RULES], RuleInputs(nobody, nobody, products)),
     }
     assert all(len(output.rows) == 0 for output in outputs.values())

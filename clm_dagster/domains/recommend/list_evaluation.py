@@ -25,8 +25,8 @@ from clm_dagster.domains.recommend.metrics import (
     METRICS,
     K,
     Truth,
-    against,
     coverage,
+    gains_over,
     list_metrics,
     mean_interval,
     novelty,
@@ -42,7 +42,7 @@ TARGETS = {"window": False, "next_basket": True}
 
 
 @dataclass(frozen=True)
-class Judged:
+class ListEvaluation:
     """How good lists were.
 
     table: one row for each method, list and target (window, next_basket): customers; ndcg, recall and hit with
@@ -71,7 +71,7 @@ class Judged:
         return Verdict(True, (f"{method} becomes champion.", *kept))
 
 
-def judge_lists(
+def evaluate_lists(
     later: Interactions,
     past: Interactions,
     lists: Mapping[str, pd.DataFrame],
@@ -79,7 +79,7 @@ def judge_lists(
     segments: pd.Series | None = None,
     active_days: int = 90,
     among: Ints | None = None,
-) -> Judged:
+) -> ListEvaluation:
     """Judge lists by the purchases of the `horizon_days` from past.as_of on, which `later` knows.
 
     lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
@@ -107,9 +107,9 @@ def judge_lists(
                     _by_segment(v, past, segments).assign(method=m, list=name) for m, v in measured.items()
                 ]
                 ndcg = {m: v["ndcg"].to_numpy() for m, v in measured.items()}
-                gains |= {(name, m): d for m, d in against(ndcg, BASELINES[name]).items()}
+                gains |= {(name, m): d for m, d in gains_over(ndcg, BASELINES[name]).items()}
     spread = _spread(lists, past, int(past.sold_within(active_days).sum()))
-    return Judged(
+    return ListEvaluation(
         pd.DataFrame(rows).merge(spread, on=["method", "list"], how="left"),
         pd.concat(parts, ignore_index=True),
         gains,

@@ -8,7 +8,7 @@ import pytest
 
 from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, candidate_lists
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.judging import Judged, judge_lists
+from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster_tests.domains.recommend.conftest import AS_OF
@@ -35,13 +35,13 @@ def lists(later: Interactions, past: Interactions) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def judged(later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]) -> Judged:
+def evaluation(later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]) -> ListEvaluation:
     segments = pd.Series({c: "odd" if int(c[1:]) % 2 else "even" for c in past.customers if c != "c001"})
-    return judge_lists(later, past, lists, 60, segments)
+    return evaluate_lists(later, past, lists, 60, segments)
 
 
 def test_the_table_against_sets(
-    lines: pd.DataFrame, past: Interactions, lists: dict[str, pd.DataFrame], judged: Judged
+    lines: pd.DataFrame, past: Interactions, lists: dict[str, pd.DataFrame], evaluation: ListEvaluation
 ) -> None:
     late = lines[
         (lines["day"] >= pd.Timestamp(AS_OF)) & (lines["day"] < pd.Timestamp(AS_OF) + pd.Timedelta(days=60))
@@ -54,34 +54,34 @@ def test_the_table_against_sets(
     named.index = past.customers[named.index]
     hit = np.mean([bool(bought[c] & named[c]) for c in bought.index])
     recall = np.mean([len(bought[c] & named[c]) / len(bought[c]) for c in bought.index])
-    row = judged.table.set_index(["method", "list", "target"]).loc[("popularity", "next_best", "window")]
+    row = evaluation.table.set_index(["method", "list", "target"]).loc[("popularity", "next_best", "window")]
     assert row["customers"] == len(bought)
     assert row["hit"] == pytest.approx(hit)
     assert row["recall"] == pytest.approx(recall)
     assert row["recall_low"] < row["recall"] < row["recall_high"]
     assert row["coverage"] == pytest.approx(10 / past.sold_within(90).sum())
-    assert len(judged.table) == 4 * 2 * 2
+    assert len(evaluation.table) == 4 * 2 * 2
 
 
-def test_perfect_lists_are_perfect_and_silence_is_nothing(judged: Judged) -> None:
-    table = judged.table.set_index(["method", "list", "target"])
+def test_perfect_lists_are_perfect_and_silence_is_nothing(evaluation: ListEvaluation) -> None:
+    table = evaluation.table.set_index(["method", "list", "target"])
     for name in ("next_best", "discover"):
         assert table.loc[("oracle", name, "window"), "ndcg"] == pytest.approx(1)
         assert table.loc[("silent", name, "window"), "hit"] == 0
-    assert judged.verdict("oracle").accepted
-    refused = judged.verdict("silent")
+    assert evaluation.verdict("oracle").accepted
+    refused = evaluation.verdict("silent")
     assert not refused.accepted
     assert "does not clearly beat buy_again for next_best" in str(refused)
-    assert not judged.verdict("oracle", is_newest=False).accepted
+    assert not evaluation.verdict("oracle", is_newest=False).accepted
     # A baseline is no better than itself.
-    assert not judged.verdict("buy_again").accepted
+    assert not evaluation.verdict("buy_again").accepted
 
 
-def test_segments_add_up_to_the_table(judged: Judged) -> None:
-    part = judged.by_segment
+def test_segments_add_up_to_the_table(evaluation: ListEvaluation) -> None:
+    part = evaluation.by_segment
     assert set(part["segment"]) <= {"odd", "even", "unknown"}
     mine = part[(part["method"] == "buy_again") & (part["list"] == "next_best")]
-    row = judged.table.set_index(["method", "list", "target"]).loc[("buy_again", "next_best", "window")]
+    row = evaluation.table.set_index(["method", "list", "target"]).loc[("buy_again", "next_best", "window")]
     assert mine["customers"].sum() == row["customers"]
     assert np.average(mine["ndcg"], weights=mine["customers"]) == pytest.approx(row["ndcg"])
 
@@ -100,7 +100,7 @@ def test_bad_contests(
     lines: pd.DataFrame, later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]
 ) -> None:
     with pytest.raises(EvaluationError, match="lists of popularity are missing"):
-        judge_lists(later, past, {"buy_again": lists["buy_again"]}, 60)
+        evaluate_lists(later, past, {"buy_again": lists["buy_again"]}, 60)
     with pytest.raises(NoPurchases, match="no known customer"):
         nothing = lines[lines["day"] < pd.Timestamp(AS_OF)]
-        judge_lists(interactions(nothing, AS_OF + timedelta(days=60)), past, lists, 60)
+        evaluate_lists(interactions(nothing, AS_OF + timedelta(days=60)), past, lists, 60)
