@@ -1,1 +1,1 @@
-"""Demand: forecasts of units, orders and revenue with honest bands, reorder points, the calendar."""
+"""Demand: forecasts of units, orders and revenue with prediction intervals, reorder points, and the sales calendar."""

@@ -1,7 +1,7 @@
-"""How good forecasts are: by the backtest of their model, and by what was sold since.
+"""Forecast accuracy: from the backtest of the model, and against the actual sales since the forecast.
 
-Belongs here: the rows of `marts.forecast_accuracy`, forecasts of an earlier as_of against actual sales. Does not: the
-backtest itself (`backtest`), SQL (`queries`).
+Belongs here: the rows of `marts.forecast_accuracy`, and the comparison of earlier forecasts with actual sales. Does
+not: the backtest itself (`backtest`), SQL (`queries`).
 """
 
 import io
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def evaluate_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
-    """Return the backtest of the model in use, and how the forecasts of the last quarter did so far."""
+    """Return the backtest of the current model, and the accuracy so far of the forecasts of the last quarter."""
     choice = inputs.trainings.choose(work.tracking, DemandSettings().horizon_days)
     parts = [] if choice.row is None else [_backtest(choice.row)]
     parts += [
@@ -44,7 +44,7 @@ def evaluate_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
 
 
 def _backtest(training: pd.Series) -> pd.DataFrame:
-    """Return the measures of every series that a training has kept, of the chosen method and of both baselines."""
+    """Return the measures that a training stored for every series: of the chosen method and of both baselines."""
     kept = pd.read_json(io.StringIO(training["accuracy"]), orient="records", dtype={"key": str})
     is_chosen = kept["method"] == "chosen"
     return kept.assign(
@@ -59,7 +59,7 @@ def _backtest(training: pd.Series) -> pd.DataFrame:
 def _realised_rows(
     day: date, forecasts: pd.DataFrame, sold: pd.DataFrame, until: pd.Timestamp
 ) -> pd.DataFrame:
-    """Return how the forecasts of a day did until now."""
+    """Return the accuracy, up to `until`, of the forecasts that were made on a day."""
     series = ["period", *KEYS]
     models = forecasts[[*series, "model", "outcome", "model_version"]].drop_duplicates(series)
     return (
@@ -70,6 +70,7 @@ def _realised_rows(
 
 
 def _shop_wape(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the mean WAPE of the realised daily forecasts of the whole shop, by measure."""
     shop = rows[(rows["kind"] == "realised") & (rows["level"] == "shop") & (rows["period"] == DAY)]
     return {
         f"wape_of_{measure}_days": round(float(found["wape"].mean()), 3)
@@ -81,10 +82,10 @@ def _shop_wape(rows: pd.DataFrame) -> dict[str, float]:
 def realised_accuracy(
     forecasts: pd.DataFrame, series: pd.DataFrame, known_until: pd.Timestamp
 ) -> pd.DataFrame:
-    """Return measures of every step that has ended before `known_until`, one row for each period and series.
+    """Return the accuracy over the steps that ended by `known_until`, one row for each period and series.
 
-    `forecasts` of one as_of; `series` as core.demand_series of a later one. A series that is not in it sold
-    nothing. Weeks count once all their days are known. wape and bias are null where nothing was sold.
+    forecasts: of one as_of. series: the actual sales, as in core.demand_series; a series that is absent from it sold
+    nothing. A week counts once all its days are known. wape and bias are null where nothing was sold.
     """
     days = np.where(forecasts["period"] == "week", 7, 1)
     ended = forecasts["date"] + pd.to_timedelta(days, unit="D") <= pd.Timestamp(known_until)
@@ -122,7 +123,7 @@ def realised_accuracy(
 def _sold(
     series: pd.DataFrame, rows: pd.DataFrame, days: np.ndarray, known_until: pd.Timestamp
 ) -> np.ndarray:
-    """Return what was sold in each row's period, by cumulated sums over the days."""
+    """Return the actual sales in the period of each row, from cumulative sums over the days."""
     if series.empty:
         return np.zeros(len(rows))
     panel = daily_panel(series, pd.Timestamp(known_until).date())

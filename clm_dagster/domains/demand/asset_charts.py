@@ -1,6 +1,6 @@
-"""Charts of the tables of demand: the candidates, forecasts with their bands, the calendar.
+"""Charts that Dagster shows for the tables of demand: the candidates, the forecasts and the calendar.
 
-Belongs here: drawing them on a figure. Does not: what is drawn, plots for MLflow alone (`mlflow_plots`).
+Belongs here: drawing figures. Does not: computing the data, plots for MLflow only (`mlflow_plots`).
 """
 
 from typing import TYPE_CHECKING
@@ -21,20 +21,20 @@ SHOWN_DAYS, SHOWN_WEEKS = 84, 52
 
 
 def evaluation_chart(connection: Connection) -> str | None:
-    """Return everyone's mean MASE in the newest training."""
+    """Return a chart of the mean MASE of every candidate in the newest training, or None without one."""
     means = connection.frame(
         "select period, level, method, series, mase from marts.demand_contest "
         "where as_of = (select max(as_of) from marts.demand_contest) order by all"
     )
     if means.empty:
         return None
-    return figure_markdown(candidates_plot(means), "candidates of the forecasts", width=11, height=3.2)
+    return figure_markdown(candidates_plot(means), "forecast candidates", width=11, height=3.2)
 
 
 def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) -> Draw:
-    """History, forecast and both bands of the largest series, one small picture each.
+    """Draw the history, the forecast and both prediction intervals of the largest series, one panel each.
 
-    series: level, key, measure, day, value before as_of; forecasts: rows of one as_of, with period and date.
+    series: level, key, measure, day, value before as_of. forecasts: rows of one as_of, with period and date.
     """
     rows = forecasts[forecasts["period"] == period]
     as_of = rows["date"].min()
@@ -64,7 +64,7 @@ def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
                 else title,
             )
             axes.title.set_fontsize(9)
-            # Room above for the legend, in every picture alike.
+            # Leave room for the legend at the top of every panel.
             axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
@@ -77,7 +77,7 @@ def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
 def _forecast(
     axes: "Axes", dates: pd.DatetimeIndex, values: np.ndarray, rows: pd.DataFrame, period: str
 ) -> None:
-    axes.plot(dates, values, color=INK, linewidth=0.9, label=f"sold a {period}")
+    axes.plot(dates, values, color=INK, linewidth=0.9, label=f"sold per {period}")
     axes.fill_between(
         rows["date"], rows["q025"], rows["q975"], color=PALE, alpha=0.45, linewidth=0, label="95%"
     )
@@ -86,9 +86,10 @@ def _forecast(
 
 
 def calendar_plot(calendar: pd.DataFrame) -> Draw:
-    """The shop's revenue or, without one, units taken apart: trend and season over what was sold, and odd days.
+    """Draw the decomposition of the shop's revenue, or of its units where there is no revenue.
 
-    calendar: rows of `components.components`.
+    The upper panel shows daily sales, the trend, anomalies and holidays; the lower one the weekly season. calendar:
+    rows of `components.components`.
     """
     shop = calendar[calendar["level"] == "shop"]
     measure = "revenue" if (shop["measure"] == "revenue").any() else "units"
@@ -96,16 +97,16 @@ def calendar_plot(calendar: pd.DataFrame) -> Draw:
 
     def draw(figure: "Figure") -> None:
         whole, weekly = figure.subplots(2, 1, height_ratios=[2, 1])
-        whole.plot(rows["date"], rows["value"], color=PALE, linewidth=0.9, label="sold a day")
+        whole.plot(rows["date"], rows["value"], color=PALE, linewidth=0.9, label="sold per day")
         whole.plot(rows["date"], rows["trend"], color=ACCENT, linewidth=1.8, label="trend")
         odd, shut = rows[rows["is_anomaly"]], rows[rows["day_kind"] == "holiday"]
         whole.plot(odd["date"], odd["value"], "o", color=WARM, markersize=5, label="anomaly")
         whole.plot(shut["date"], shut["value"], "|", color=INK, markersize=9, label="holiday")
-        style(whole, f"The shop's {measure}, taken apart")
+        style(whole, f"Decomposition of the shop's {measure}")
         whole.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
         season = rows[rows["day_kind"] == "open"].groupby(rows["date"].dt.day_of_week)["seasonal"].mean()
         names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
         weekly.bar([names[day] for day in season.index], season.to_numpy(), color=PALE)
-        style(weekly, "Open weekdays against the trend, mean of the year")
+        style(weekly, "Mean effect of each open weekday, relative to the trend")
 
     return draw

@@ -1,16 +1,16 @@
-"""The backtest: rolling origins, the field's measures, and which method a series gets.
+"""The backtest: rolling origins, standard accuracy measures, and the choice of a method for each series.
 
-Belongs here: running methods at past origins, judging them, choosing. Does not: methods, bands
+Belongs here: running methods at past origins, measuring them, choosing. Does not: the methods, prediction intervals
 (`intervals`).
 
-The choice, by the root mean squared scaled error (RMSSE), because stock and revenue need means:
+The choice uses the root mean squared scaled error (RMSSE), because stock and revenue need forecasts of the mean:
 
-1. Good methods are those whose mean RMSSE over all series of a class (regular, intermittent) is within 5% of
-   the best, and the best three in any case. Their mean is the *combination*, which every series gets by
-   default. A class of fewer than five series is too few to tell: the methods good for all are good for it.
-2. A series gets a single method instead only where that beat the combination by more than two standard
-   errors over the origins. Origins overlap, so the standard error is widened by the square root of how many
-   origins share a day.
+1. The good methods of a class of series (regular, intermittent) are those whose mean RMSSE is within 5% of the best,
+   and at least the best three. Their mean is the *combination*, the default for every series. A class of fewer than
+   five series is too small to rank methods; it uses the ranking over all series.
+2. A series gets a single method only where that method beats the combination by more than two standard errors over
+   the origins. The horizons of neighbouring origins overlap, so the standard error is multiplied by the square root
+   of the number of origins that share a day.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,23 +35,23 @@ MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
 BASELINES = ("seasonal_naive", "eight_week_mean")
 
 RunMethod = Callable[[Method, Panel, Ints, int], Floats]
-"""How a method is run: directly, or from what an interrupted run has left."""
+"""Run a method: directly, or from the checkpoints of an interrupted run."""
 
 
 def run_directly(method: Method, panel: Panel, origins: Ints, horizon: int) -> Floats:
-    """Run a method here and now."""
+    """Run a method without checkpoints."""
     return method.paths(panel, origins, horizon)
 
 
 def rolling_origins(size: int, horizon: int, spacing: int, count: int, least: int) -> Ints:
-    """Up to `count` positions, `spacing` apart, the last one horizon before `size`, the first after `least`."""
+    """Return up to `count` positions, `spacing` apart: the last is size - horizon, none is below `least`."""
     found = size - horizon - spacing * np.arange(count)
     return found[found >= least][::-1].copy()
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Paths of all methods at past origins of one panel, and the actual values."""
+    """Forecast paths of all methods at past origins of one panel, and the actual values."""
 
     panel: Panel
     origins: Ints
@@ -68,9 +68,11 @@ class Backtest:
         horizon: int,
         run: RunMethod = run_directly,
     ) -> "Backtest":
-        """Let every method forecast at every origin. No origin may be later than size - horizon."""
+        """Run every method at every origin. Raise ValueError for an origin later than size - horizon."""
         if origins.size and origins.max() + horizon > panel.size:
-            raise ValueError(f"origin {origins.max()} + horizon {horizon} lie beyond {panel.size} periods")
+            raise ValueError(
+                f"origin {origins.max()} + horizon {horizon} is beyond the panel's {panel.size} periods"
+            )
         shape = (len(panel), origins.size, horizon)
         paths = [
             run(method, panel, origins, horizon) if origins.size else np.zeros(shape) for method in methods
@@ -79,12 +81,12 @@ class Backtest:
 
     @property
     def horizon(self) -> int:
-        """Steps ahead."""
+        """Number of steps ahead."""
         return self.paths.shape[3]
 
     @cached_property
     def actual(self) -> Floats:
-        """(series, origins, horizon) the actual values; NaN where the series had not begun by the first origin."""
+        """Actual values (series, origins, horizon); NaN for a series that began at or after the first origin."""
         found = self.panel.values[:, self.origins[:, None] + np.arange(self.horizon)]
         if not self.origins.size:
             return found
@@ -93,21 +95,21 @@ class Backtest:
 
     @cached_property
     def scales(self) -> tuple[Floats, Floats]:
-        """Of MASE and RMSSE: (series,) each, of the seasonal naive before the first origin; NaN where none."""
+        """Scales (series,) of MASE and of RMSSE: errors of the seasonal naive before the first origin, or NaN."""
         before = int(self.origins[0]) if self.origins.size else self.panel.size
         return naive_scales(self.panel, before)
 
     def errors(self, paths: Floats | None = None) -> Floats:
-        """Forecast - actual (..., series, origins, horizon)."""
+        """Return forecast - actual (..., series, origins, horizon)."""
         return (self.paths if paths is None else paths) - self.actual
 
     def scaled(self, paths: Floats | None = None) -> Floats:
-        """RMSSE for each origin (..., series, origins)."""
+        """Return the RMSSE of each origin (..., series, origins)."""
         squared = np.square(self.errors(paths)).mean(axis=-1)
         return np.sqrt(squared) / self.scales[1][:, None]
 
     def choose(self, series_class: NDArray[np.str_], spacing: int) -> "Choice":
-        """Return weights of each method for each series by the rule above, class (series,) by class."""
+        """Return the choice by the module's rule. series_class: (series,). spacing: periods between origins."""
         weights = np.zeros((len(self.panel), len(self.methods)))
         names = np.full(len(self.panel), COMBINATION, dtype=object)
         combined: dict[str, tuple[str, ...]] = {}
@@ -147,11 +149,11 @@ class Backtest:
         return Choice(weights, tuple(names), combined)
 
     def chosen(self, choice: "Choice") -> Floats:
-        """Paths of the chosen forecasts (series, origins, horizon)."""
+        """Return the paths of the chosen forecasts (series, origins, horizon)."""
         return np.einsum("sm,msoh->soh", choice.weights, self.paths)
 
     def table(self, choice: "Choice") -> pd.DataFrame:
-        """One row for each series and method, the chosen one as `chosen` too: the measures over all origins."""
+        """Return the measures over all origins: one row for each series and method, plus one for `chosen`."""
         found = [self._measures(name, paths) for name, paths in zip(self.methods, self.paths, strict=True)]
         found.append(self._measures("chosen", self.chosen(choice)))
         return pd.concat(found, ignore_index=True)
@@ -163,25 +165,25 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Choice:
-    """Who forecasts which series."""
+    """The method, or combination of methods, that forecasts each series."""
 
     weights: Floats
     """(series, methods), rows sum to one."""
     names: tuple[str, ...]
     """The method of each series, or `combination`."""
     combined: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each class of series the methods that are combined."""
+    """The methods that are combined, for each class of series."""
 
     def combine(self, paths: Floats) -> Floats:
-        """(methods, series, horizon) to (series, horizon)."""
+        """Return the weighted mean (series, horizon) of paths (methods, series, horizon)."""
         return np.einsum("sm,msh->sh", self.weights, paths)
 
 
 def naive_scales(panel: Panel, before: int) -> tuple[Floats, Floats]:
-    """Mean absolute and root mean squared error of the seasonal naive before a position, (series,) each.
+    """Return the mean absolute and the root mean squared error of the seasonal naive before a position.
 
-    The season is a week for days and one period for weeks. Hyndman and Koehler (2006, Int. J. of Forecasting
-    22) for MASE, Makridakis et al. (2022, M5) for RMSSE. NaN where there is nothing to scale by.
+    Both are (series,), and NaN where there is nothing to scale by. The season is a week for days and one period for
+    weeks. See Hyndman and Koehler (2006, Int. J. of Forecasting 22) for MASE, Makridakis et al. (2022, M5) for RMSSE.
     """
     lag = DAYS_PER_WEEK if panel.step == 1 else 1
     values = panel.values[:, :before]
@@ -197,10 +199,10 @@ def naive_scales(panel: Panel, before: int) -> tuple[Floats, Floats]:
 
 
 def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Floats) -> dict[str, Floats]:
-    """Measures of paths (series, origins, horizon), (series,) each: mase, rmsse, smape, wape, bias.
+    """Return mase, rmsse, smape, wape and bias (series,) of paths (series, origins, horizon).
 
-    smape is 2|e| / (|y| + |f|), 0 where both are zero; wape and bias are sums of |e| and e over the sum of y.
-    NaN where a measure has no meaning (no origin, nothing sold, nothing to scale by).
+    smape is 2|e| / (|y| + |f|), 0 where both are zero. wape and bias are the sums of |e| and of e over the sum of y.
+    A measure is NaN where it is undefined: no origin, nothing sold, nothing to scale by.
     """
     if not actual.shape[1]:
         return {name: np.full(len(actual), np.nan) for name in MEASURES}
@@ -220,12 +222,12 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
 
 
 def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
-    """Share of actual values within the band, ends included, over the last two axes; NaN where unknown."""
+    """Return the share of actual values within the interval, ends included, over the last two axes; NaN if unknown."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
     return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
 
 
 def interval_score(low: Floats, high: Floats, actual: Floats, confidence: float) -> Floats:
-    """Gneiting and Raftery's (2007) score of a central band, over the last two axes: smaller is better."""
+    """Return the interval score (Gneiting and Raftery 2007) over the last two axes; smaller is better."""
     miss = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
     return (high - low + 2 / (1 - confidence) * miss).mean(axis=(-2, -1))

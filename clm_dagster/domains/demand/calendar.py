@@ -1,4 +1,4 @@
-"""What the year before a snapshot was made of.
+"""The sales calendar: the year before a snapshot as trend, season, holidays and anomalies.
 
 Belongs here: the rows of `marts.demand_calendar`. Does not: the decomposition (`components`), SQL (`queries`).
 """
@@ -15,13 +15,13 @@ from clm_dagster.platform.charts import pictures_of
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 
-# Days before as_of that are taken apart; older ones are in the calendars of earlier snapshots.
+# Days before as_of in the calendar; older days are in the calendars of earlier snapshots.
 CALENDAR_DAYS = 365
 MAX_ANOMALIES = 20
 
 
 def decompose_calendar(work: Work[None], series: pd.DataFrame) -> TableOutput:
-    """Take the series of the last year apart into trend, season, holidays and a remainder."""
+    """Decompose the series of the last year into trend, season, holidays and remainder."""
     if series.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
     days = components(daily_panel(series, work.day))
@@ -30,15 +30,15 @@ def decompose_calendar(work: Work[None], series: pd.DataFrame) -> TableOutput:
     return TableOutput(
         recent,
         pictures_of({"calendar": (asset_charts.calendar_plot(recent), 11.0, 5.0)})
-        | {"anomalies_of_the_shop": dg.MetadataValue.md(_table(anomalies))},
+        | {"shop_anomalies": dg.MetadataValue.md(_table(anomalies))},
     )
 
 
 def _table(anomalies: pd.DataFrame) -> str:
-    """Return anomalies as a markdown table, the newest first."""
+    """Return the anomalies as a Markdown table, newest first."""
     if anomalies.empty:
         return "none"
-    lines = ["| day | measure | sold | beyond the expected |", "|---|---|---|---|"]
+    lines = ["| day | measure | sold | difference from expected |", "|---|---|---|---|"]
     newest = anomalies.sort_values(["date", "measure"], ascending=[False, True]).head(MAX_ANOMALIES)
     for row in newest.to_dict("records"):
         lines.append(

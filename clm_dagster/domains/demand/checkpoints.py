@@ -1,8 +1,10 @@
-"""Answers of methods kept in a folder, so that a killed forecast goes on where it was.
+"""Checkpoints: results of methods on disk, so that an interrupted training resumes where it stopped.
 
-Belongs here: names, atomic files. Does not: what is computed. An answer is named by a digest of everything it
-depends on but the code, so that another as_of, setting or late sale never finds it; each version of the code has a
-folder of its own. Delete the folder at any time.
+Belongs here: file names and atomic writes. Does not: the computations.
+
+A file is named by a digest of everything that its content depends on except the code. A different as_of, setting or
+late sale therefore gets a different file. Each version of the code has its own folder. The folder can be deleted at
+any time.
 """
 
 import hashlib
@@ -23,18 +25,18 @@ SERIES_PER_CHUNK = 100
 
 
 def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
-    """Return a `run` for `model.forecast` that asks the folder first, and writes what it had to compute.
+    """Return a `run` for `model.forecast` that reads results from the folder, and computes and writes missing ones.
 
-    Methods of one series are kept a hundred series at a time: no kill costs more than those.
+    Methods of one series are stored in chunks of a hundred series, so an interruption loses at most one chunk.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
     def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         if not isinstance(method, LocalMethod):
-            return ask(method, panel, origins, horizon)
-        return np.concatenate([ask(method, part, origins, horizon) for part in _chunks(panel)])
+            return load_or_compute(method, panel, origins, horizon)
+        return np.concatenate([load_or_compute(method, chunk, origins, horizon) for chunk in _chunks(panel)])
 
-    def ask(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
+    def load_or_compute(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         path = folder / f"{digest(method, panel, origins, horizon)}.npy"
         if path.exists():
             return np.load(path)
@@ -49,13 +51,13 @@ def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64]
 
 
 def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[FittedParameters]]:
-    """Return a `fit` for `model.fit_policies` that does the same for fitted parameters."""
+    """Return a `fit` for `model.fit_policies` that stores fitted parameters in the same way."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def fit(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
-        return [one for part in _chunks(panel) for one in ask(method, part)]
+        return [one for chunk in _chunks(panel) for one in load_or_compute(method, chunk)]
 
-    def ask(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
+    def load_or_compute(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
         path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
         if not path.exists():
             unfinished = path.with_suffix(".part")
@@ -68,7 +70,7 @@ def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[Fitted
 
 
 def _chunks(panel: Panel) -> list[Panel]:
-    """A panel, a hundred series at a time."""
+    """Return the panel in chunks of at most a hundred series."""
     if len(panel) <= SERIES_PER_CHUNK:
         return [panel]
     rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_PER_CHUNK))
@@ -76,7 +78,7 @@ def _chunks(panel: Panel) -> list[Panel]:
 
 
 def digest(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> str:
-    """Of a question: the method and its settings, the series and dates, the origins."""
+    """Return a digest of the inputs: the method and its settings, the series and dates, the origins."""
     found = hashlib.sha256(f"{method!r} {panel.step} {panel.dates[0]} {horizon}".encode())
     for known in (panel, panel.days):
         if known is not None:

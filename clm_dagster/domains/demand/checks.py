@@ -1,4 +1,7 @@
-"""What the checks of demand say, in words."""
+"""Asset checks of demand: their descriptions and results.
+
+Belongs here: the wording and thresholds of the checks. Does not: the forecasts that they test.
+"""
 
 import dagster as dg
 import pandas as pd
@@ -10,21 +13,21 @@ BANDS, SUMS = "bands_hold", "levels_add_up"
 TOLERANCE = 0.05
 NOMINAL = {"coverage_80": 0.80, "coverage_95": 0.95}
 TRAINING = {
-    BANDS: f"Bands of 80 and 95% held that share of what was sold, within {TOLERANCE:.0%}, days and weeks."
+    BANDS: f"The 80% and 95% intervals cover that share of actual sales, within {TOLERANCE:.0%}, for days and weeks."
 }
-FORECASTS = {SUMS: "Units and revenue of each level add up to the shop's, to the penny."}
+FORECASTS = {SUMS: "Units and revenue of each hierarchy level sum to those of the shop, to the penny."}
 
 
 def evaluated(origins: int) -> str:
-    """Return what daily forecasts were judged on, as a sentence."""
-    return f"forecasts from {origins} earlier dates were judged"
+    """Return a sentence on how many forecast dates the evaluation used."""
+    return f"daily forecasts were evaluated at {origins} earlier dates"
 
 
 def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.AssetCheckResult]:
-    """Return the results of a training; coverage has period, coverage_80, coverage_95: means over the series.
+    """Return the check results of a training. coverage: period, coverage_80, coverage_95, means over the series.
 
-    A young shop has a model before anything can be judged: the first result replaces the engine's, which passes
-    wherever there is a model.
+    A young shop gets a model before its forecasts can be evaluated. The first result therefore replaces the
+    engine's own, which passes wherever there is a model.
     """
     parts, hold = [], True
     for row in coverage.dropna().to_dict("records"):
@@ -33,15 +36,17 @@ def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.
             parts.append(f"{row['period']}s {row[name]:.1%} of {nominal:.0%}")
     return [
         warn(HELD, origins > 0, f"{as_of}: {evaluated(origins)}"),
-        warn(BANDS, hold, f"{as_of}: {', '.join(parts) or 'no band could be judged yet'}"),
+        warn(BANDS, hold, f"{as_of}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
     ]
 
 
 def check_sums(as_of: str, forecasts: pd.DataFrame) -> list[dg.AssetCheckResult]:
-    """Return the result for forecasts of one as_of: sums over each level beside the shop's own."""
+    """Return the check result for the forecasts of one as_of: the sum of each level against the shop's total."""
     rows = forecasts[forecasts["measure"].isin(ADDING)]
     sums = rows.groupby(["period", "measure", "date", "level"])["mean"].sum().unstack("level")
     off = 0.0
     if TOTAL in sums:
         off = float(sums.sub(sums[TOTAL], axis=0).abs().max().max())
-    return [warn(SUMS, off < 0.005, f"{as_of}: the greatest difference of a level to the shop is {off:.4f}")]
+    return [
+        warn(SUMS, off < 0.005, f"{as_of}: the largest difference between a level and the shop is {off:.4f}")
+    ]

@@ -1,12 +1,11 @@
-"""What a series is made of: trend, weekly season, holidays, and days that do not fit.
+"""The components of a series: trend, weekly season, holidays and anomalies.
 
 Belongs here: the decomposition of the past, anomalies and their size. Does not: forecasts.
 
-Trend and season are a robust STL (Cleveland et al. 1990) of the open days, on the series' square root where
-the rule of `transforms` says so, so that a good December does not look like a run of anomalies. A day is an
-anomaly where the remainder lies beyond the quartiles by more than three times their distance (Tukey's "far
-out", 1977): demand has heavy tails, and a rule for normal ones calls every tenth day odd. Its size is what
-was sold beyond the expected.
+Trend and season come from a robust STL (Cleveland et al. 1990) of the open days, on the power scale that `transforms`
+chooses, so that a strong December is not a run of anomalies. A day is an anomaly where the residual lies more than
+three interquartile ranges beyond the quartiles (Tukey's "far out", 1977). Demand has heavy tails; a rule for normal
+tails would flag every tenth day. The size of an anomaly is actual minus expected sales.
 """
 
 import numpy as np
@@ -20,7 +19,7 @@ from clm_dagster.statistics.forecasting.transforms import choose_power, transfor
 
 FAR_OUT_FACTOR = 3.0
 SEASON_WEEKS = 35
-"""Weeks over which the pattern of the week is smoothed: it changes slowly."""
+"""Weeks over which the weekly pattern is smoothed; it changes slowly."""
 TREND_WEEKS = 8
 MIN_DAYS = 56
 DAY_KINDS = ("open", "closed", "holiday")
@@ -39,10 +38,10 @@ COLUMNS = (
 
 
 def components(panel: Panel) -> pd.DataFrame:
-    """One row for each series and known day: value = trend + seasonal + holiday + remainder.
+    """Return one row for each series and known day of a daily panel: value = trend + seasonal + holiday + remainder.
 
-    Daily panels. `holiday` is what a shut day lost: minus the expected; `anomaly_size` is value minus the
-    expected on an anomaly, else 0. Series with under eight weeks of open days have trend = their mean.
+    `holiday` is minus the expected sales on a day when the shop is shut, else 0. `anomaly_size` is value minus the
+    expected sales on an anomaly, else 0. A series with under eight weeks of open days has its mean for trend.
     """
     filled = impute_closures(panel)
     is_open = panel.open_weekdays(panel.size)[:, panel.weekdays]
@@ -89,7 +88,7 @@ def _decompose(panel: Panel, row: int, filled: Floats, is_open: np.ndarray) -> p
 
 
 def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
-    """Trend, trend + season, and which days do not fit, on the scale of the series."""
+    """Return the trend, trend + season, and which days are anomalies, on the scale of the series."""
     if series.size < max(MIN_DAYS * season // DAYS_PER_WEEK, 2 * season + 1) or np.ptp(series) == 0:
         mean = np.full(series.size, series.mean() if series.size else 0.0)
         return mean, mean, np.zeros(series.size, dtype=bool)
@@ -118,7 +117,7 @@ def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:
         else np.zeros(series.size, dtype=bool)
     )
     expected = _inverse_transform(fitted, power)
-    # The mean of the week around a day, so that seasons even out also where the scale is curved.
+    # The mean of the week around a day, so that the season averages out on a transformed scale as well.
     trend = pd.Series(expected).rolling(season, center=True, min_periods=1).mean().to_numpy()
     return trend, expected, anomalous
 

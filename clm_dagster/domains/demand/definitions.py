@@ -1,6 +1,6 @@
-"""What Dagster sees of demand.
+"""The demand domain, as Dagster loads it.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of the domain's tables and charts. Does not: how they are computed.
 """
 
 from clm_dagster.domains.demand.asset_charts import evaluation_chart
@@ -9,7 +9,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The trained rules, forecasts, their accuracy, reorder points, the calendar."""
+    """Return the domain: the trained model, forecasts, their accuracy, reorder points and the calendar."""
     return Domain(
         name="demand",
         tables=demand_tables(shop.project, shop.settings),

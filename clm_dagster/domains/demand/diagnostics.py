@@ -1,6 +1,6 @@
-"""The ARIMA of one series, to be looked at: what was searched, what was found, what is left in the residuals.
+"""Diagnostics of the ARIMA of one series: its orders, its fit and tests of its residuals.
 
-Belongs here: fitting it once more as the evaluation does, and tests of its residuals. Does not: plots.
+Belongs here: refitting the model as the evaluation does, and testing its residuals. Does not: plots.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ from clm_dagster.statistics.forecasting.local_models import search_arima
 
 @dataclass(frozen=True)
 class ArimaDiagnostics:
-    """An ARIMA of the open days of one series."""
+    """An ARIMA of the open days of one series, with its residuals."""
 
     arima: Arima
     power: float
-    """The scale it was fitted on: 1 as it is, 0.5 square root, 0 logarithm."""
+    """The power of the scale that it was fitted on: 1 none, 0.5 square root, 0 logarithm."""
     dates: pd.DatetimeIndex
-    """Of the values it was fitted on."""
+    """The dates of the values that it was fitted on."""
     residuals: Floats
-    """One step ahead, standardised, of the exact filter; the first, which are differenced away, left out."""
+    """Standardised one-step residuals of the exact filter, without those lost to differencing."""
     ljung_box: pd.DataFrame
-    """lag, statistic, p_value at one, two and four seasons: small p-values say that something is left."""
+    """lag, statistic, p_value at one, two and four seasons; a small p-value shows remaining autocorrelation."""
 
     @property
     def text(self) -> str:
-        """statsmodels' summary."""
+        """The summary by statsmodels."""
         return str(self.arima.filtered.summary())
 
 
 def diagnose_arima(panel: Panel, row: int) -> ArimaDiagnostics:
-    """Search and fit the ARIMA of a series. Raises ValueError where the series is too short or constant."""
+    """Search and fit the ARIMA of a series. Raise ValueError where the series is too short or constant."""
     begin = int(panel.begins[row])
     use = np.ones(panel.size, dtype=bool)
     season = 1

@@ -1,7 +1,7 @@
-"""The evaluation of all candidates over days and weeks together, as tables and a few numbers.
+"""The evaluation of all candidates, daily and weekly, as tables and summary figures.
 
-Belongs here: what the evaluations of both periods say together. Does not: making them (`model`), MLflow and the
-warehouse (`training`).
+Belongs here: combining the evaluations of both periods. Does not: running them (`model`), MLflow and the warehouse
+(`training`).
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from clm_dagster.domains.demand.series import KEYS, Panel
 from clm_dagster.statistics.evaluation import Difference
 
 BANDS = ("coverage_80", "coverage_95", "interval_score_80", "interval_score_95")
-# Whose measures of every series are kept in the table; those of all candidates are an artifact in MLflow.
+# Methods whose measures per series are stored in the table. MLflow has those of all candidates as an artifact.
 KEPT = ("chosen", *BASELINES)
 
 
 @dataclass(frozen=True)
 class DemandEvaluation:
-    """The evaluations of days and weeks, and the policies that they lead to.
+    """The daily and weekly evaluations, and the resulting policies.
 
-    panels, evaluations, policies: by period. settings: how it was done. seconds: what it took.
+    panels, evaluations, policies: by period. settings: of the evaluation. seconds: its duration.
     """
 
     panels: Mapping[str, Panel]
@@ -37,7 +37,7 @@ class DemandEvaluation:
 
     @property
     def origins(self) -> int:
-        """From how many earlier dates daily forecasts were judged."""
+        """Number of earlier dates at which daily forecasts were evaluated."""
         return int(self.evaluations[DAY].backtest.origins.size)
 
     @property
@@ -47,17 +47,17 @@ class DemandEvaluation:
 
     @cached_property
     def held_out(self) -> pd.DataFrame:
-        """The chosen and the baselines on origins not used to choose, days and weeks."""
+        """Measures of the chosen forecasts and the baselines on held-out origins, days and weeks."""
         return by_period({period: evaluation.held_out for period, evaluation in self.evaluations.items()})
 
     @cached_property
     def accuracy(self) -> pd.DataFrame:
-        """One row for each period and series: how its bands did."""
+        """Coverage and interval scores, one row for each period and series."""
         return by_period({period: evaluation.accuracy for period, evaluation in self.evaluations.items()})
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row for each period, series and method, the chosen one as `chosen`, with the bands of the chosen."""
+        """Measures, one row for each period, series and method; `chosen` has those of its intervals as well."""
         measured = by_period({period: evaluation.table for period, evaluation in self.evaluations.items()})
         bands = self.accuracy[["period", *KEYS, "outcome", "origins", *BANDS]].assign(method="chosen")
         found = measured.merge(bands, on=["period", *KEYS, "method"], how="left")
@@ -66,19 +66,19 @@ class DemandEvaluation:
 
     @cached_property
     def means(self) -> pd.DataFrame:
-        """Means over the series of each level: period, level, method, series, measures."""
+        """Means over the series of each hierarchy level: period, level, method, series, measures."""
         table = self.table
         groups = table[table["mase"].notna()].groupby(["period", "level", "method"], as_index=False)
         return groups.agg(series=("mase", "size"), **{name: (name, "mean") for name in (*MEASURES, *BANDS)})
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
-        """Mean coverage of each period over its series."""
+        """Mean coverage over the series of each period."""
         return self.accuracy.groupby("period", as_index=False)[["coverage_80", "coverage_95"]].mean()
 
     @cached_property
     def summary(self) -> dict[str, float | None]:
-        """Means over the series on origins not used to choose, and the coverage of the bands."""
+        """Means over the series on held-out origins, and the coverage of the prediction intervals."""
         found: dict[str, float | None] = {}
         for period in (DAY, WEEK):
             rows = self.held_out[self.held_out["period"] == period]
@@ -91,12 +91,12 @@ class DemandEvaluation:
 
     @property
     def gain(self) -> Difference | None:
-        """How much better the chosen daily forecasts are than the baseline; None where that cannot be judged."""
+        """MASE of the chosen daily forecasts minus that of the baseline, or None without held-out origins."""
         return gain_over(self._held_out_days, BASELINE)
 
     @property
     def evaluated_series(self) -> int:
-        """How many series that compares."""
+        """Number of series in that comparison."""
         return int(self._held_out_days["mase"].notna().sum() // len(KEPT))
 
     @property

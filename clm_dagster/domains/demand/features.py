@@ -1,9 +1,9 @@
-"""What is known of a series at an origin, for every step ahead: inputs of the regression and of boosting.
+"""Features of a series at an origin, for every step ahead: inputs of the regression, boosting and the LSTM.
 
-Belongs here: the design array, without a look ahead. Does not: models (`panel_methods`).
+Belongs here: the design array, without look-ahead. Does not: models (`panel_methods`).
 
-All demand is in units of the series' own level (the mean of the eight weeks before the origin), so that one
-model can learn from all series. Every feature of an origin uses values before it and the date ahead.
+Demand is divided by the scale of its series, its mean over the eight weeks before the origin, so that one model can
+learn from all series. The features of an origin use only values before it and the target dates.
 """
 
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Design:
-    """Inputs for series, origins and steps."""
+    """Features and scales of series, origins and steps."""
 
     inputs: Floats
     """(series, origins, horizon, features); NaN where a feature reaches back before the series begins."""
     scale: Floats
-    """(series, origins) what demand is divided by, above zero; NaN where the series has not begun."""
+    """(series, origins) divisor of demand, above zero; NaN where the series has not begun."""
     names: tuple[str, ...]
 
 
 def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None = None) -> Design:
-    """Build the inputs. `discounts` (series, periods) of each day, planned ones included, if there are any."""
+    """Return the features. discounts: (series, periods), planned ones included; None where there are none."""
     values = impute_closures(panel)
     year = 52 * DAYS_PER_WEEK // panel.step
     week = DAYS_PER_WEEK if panel.step == 1 else 1
@@ -43,7 +43,7 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
     steps = np.arange(horizon)
     targets = origins[:, None] + steps
 
-    same = targets - week * (1 + steps // week)  # the newest same weekday before the origin
+    same = targets - week * (1 + steps // week)  # the latest same weekday before the origin
     last = [_take(values, same - week * back) for back in range(8)]
     per_step = {
         "same_weekday_8": _mean(last) / ratio,
@@ -81,7 +81,7 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
 
 
 def targets_of(panel: Panel, origins: Ints, horizon: int, before: int) -> Floats:
-    """The actual values (series, origins, horizon), shut days mended; NaN from position `before` on."""
+    """Return actual values (series, origins, horizon), shut days imputed; NaN from position `before` on."""
     positions = origins[:, None] + np.arange(horizon)
     found = _take(impute_closures(panel), positions)
     return np.where(positions < before, found, np.nan)
@@ -99,7 +99,7 @@ def _calendar(panel: Panel, targets: Ints) -> dict[str, Floats]:
 
 
 def _take(values: Floats, positions: Ints) -> Floats:
-    """(series, *positions.shape); NaN outside the values."""
+    """Return the values at positions: (series, *positions.shape), NaN outside the panel."""
     inside = (positions >= 0) & (positions < values.shape[1])
     return np.where(inside, values[:, np.clip(positions, 0, values.shape[1] - 1)], np.nan)
 
@@ -112,7 +112,7 @@ def _mean(parts: list[Floats]) -> Floats:
 
 
 class _WindowMeans:
-    """Means over any stretch of known values, by cumulated sums."""
+    """Means of the known values in any window, from cumulative sums."""
 
     def __init__(self, values: Floats) -> None:
         known = np.isfinite(values)
@@ -120,11 +120,11 @@ class _WindowMeans:
         self.counts = np.pad(np.cumsum(known, axis=1), ((0, 0), (1, 0)))
 
     def mean(self, origins: Ints, size: int | Ints) -> Floats:
-        """(series, origins) mean of the `size` periods before each origin."""
+        """Return the mean (series, origins) of the `size` periods before each origin."""
         return self.between(origins - size, origins)
 
     def between(self, starts: Ints, ends: Ints) -> Floats:
-        """Mean of [start, end); NaN where nothing is known."""
+        """Return the mean of [start, end); NaN where nothing is known."""
         most = self.sums.shape[1] - 1
         first, last = np.clip(starts, 0, most), np.clip(ends, 0, most)
         count = self.counts[:, last] - self.counts[:, first]

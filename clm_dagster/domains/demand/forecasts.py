@@ -1,6 +1,6 @@
 """Forecasts of every series at a snapshot.
 
-Belongs here: the rows of `marts.demand_forecasts`. Does not: how they are made (`predict`), SQL (`queries`).
+Belongs here: the rows of `marts.demand_forecasts`. Does not: the forecasting itself (`predict`), SQL (`queries`).
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,9 @@ def forecast_series(scoring: DemandScoring, inputs: SeriesInputs) -> TableOutput
     """Forecast every series. Raise NothingToScoreError where nothing was sold."""
     assert scoring.fitted is not None
     if inputs.series.empty:
-        raise NothingToScoreError("nothing was sold before it, so there is nothing to forecast from.")
+        raise NothingToScoreError(
+            "there are no sales before this snapshot, so there is nothing to forecast from."
+        )
     settings = scoring.settings
     with threadpool_limits(limits=1):
         panels = panels_of(inputs.series, scoring.work.day, settings, inputs.promotions)
@@ -46,6 +48,6 @@ def _drawings(series: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Drawing]:
 
 
 def _expected(rows: pd.DataFrame, days: int) -> dict[str, float]:
-    """Return what the whole shop is expected to sell, by measure."""
+    """Return the expected total of the whole shop, by measure."""
     shop = rows[(rows["period"] == DAY) & (rows["level"] == "shop")].groupby("measure")["mean"].sum()
     return {f"expected_{name}_in_{days}_days": round(float(value), 2) for name, value in shop.items()}

@@ -1,4 +1,7 @@
-"""Whether the policy of an evaluation becomes champion, in plain words. Pure: frames in, sentences out."""
+"""The champion gate of demand: whether the new policy becomes champion.
+
+Belongs here: the gain over the baseline, and the verdict with its reasons. Does not: the evaluation (`evaluation`).
+"""
 
 import numpy as np
 import pandas as pd
@@ -12,10 +15,11 @@ BASELINE = BASELINES[1]
 
 
 def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
-    """Mean MASE of the chosen forecasts less a baseline's over all series, with its 95% bootstrap interval.
+    """Return the mean difference in MASE, chosen forecasts minus a baseline, with its 95% bootstrap interval.
 
-    held_out: level, key, measure, method, mase (`model.PeriodEvaluation.held_out`). Series are drawn with replacement;
-    those of a shop go together, so that the interval is rather too narrow. None where no series can be compared.
+    held_out: level, key, measure, method, mase (`model.PeriodEvaluation.held_out`). The bootstrap resamples series.
+    Series of one shop are correlated, so the interval is slightly too narrow. Return None where no series can be
+    compared.
     """
     if held_out.empty:
         return None
@@ -31,9 +35,9 @@ def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
 
 
 def demand_verdict(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
-    """The champion rule: newest partition, and daily MASE clearly below the eight-week mean's.
+    """Return whether the policy becomes champion: newest partition, and daily MASE clearly below the eight-week mean's.
 
-    gain: `gain_over` that baseline on origins that the choice did not see; None where the shop is too young for any.
+    gain: result of `gain_over` against that baseline on held-out origins; None where the history is too short.
     """
     stays = "The old champion stays."
     if gain is None:

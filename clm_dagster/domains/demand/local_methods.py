@@ -1,12 +1,11 @@
-"""Models of one series run over every series of a panel.
+"""Local methods: models of one series, run over every series of a panel.
 
-Belongs here: which days of a series a model sees, its fitted parameters, paths. Does not: the models (`local_models`),
-methods that are one array operation for all series (`panel_methods`).
+Belongs here: the days that a model is fitted on, its fitted parameters, its paths. Does not: the models
+(`local_models`), methods that are one array operation for all series (`panel_methods`).
 
-A series is its open days alone, and its season their number in a week: closed weekdays are forecast as
-zero and are not fitted on. Shut days are mended. Orders and parameters are fitted before the first origin; at
-later origins the same model is run over the longer history, so that a backtest costs one search, and a forecast by
-parameters of an earlier instant none.
+A model sees only the open days of a series; its season is the number of open weekdays. Closed weekdays are forecast
+as zero. Shut days are imputed. Orders and parameters are fitted on values before the first origin; later origins run
+the same model over the longer history. So a backtest needs one search, and a forecast with stored parameters none.
 """
 
 import warnings
@@ -33,14 +32,14 @@ from clm_dagster.statistics.forecasting.local_models import (
 Ints = NDArray[np.int64]
 
 MIN_SEASONS = 3
-"""Seasons of history that a seasonal model needs; below them a series has none."""
+"""Seasons of history that a seasonal model needs; a shorter series gets a model without a season."""
 MIN_VALUES = 8
-"""Values that any model needs; below them the mean of what is known is the forecast."""
+"""Values that any model needs; the forecast of a shorter series is its mean."""
 MIN_DISCOUNT_DAYS = 5
-"""Days of promotion from which on their effect is estimated."""
+"""Days of promotion that are needed to estimate their effect."""
 YEAR = 365.25
 CEILING = 2.0
-"""No forecast is more than this many times the greatest value seen: models of a short history explode."""
+"""Upper limit of a forecast, in multiples of the largest value so far: models of a short history can diverge."""
 DISCOUNT, YEARLY = "discount", "year"
 
 
@@ -51,7 +50,7 @@ class LocalMethod:
     name: str
     model: LocalModel = field(repr=False)
     jobs: int = field(default=1, compare=False, repr=False)
-    """Processes to share the series among; the answer does not depend on it."""
+    """Number of processes; the result does not depend on it."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See panel_methods.Method."""
@@ -60,16 +59,17 @@ class LocalMethod:
     def paths_with(
         self, parameters: Sequence[FittedParameters | None], panel: Panel, origins: Ints, horizon: int
     ) -> Floats:
-        """Return the same by parameters that were fitted earlier (`fit`), one for each series.
+        """Return paths with parameters that `fit` returned earlier, one for each series.
 
-        None, or parameters that were fitted while other weekdays were open, are fitted anew before the first origin.
+        Where they are None, or were fitted while other weekdays were open, they are fitted again on the values before
+        the first origin.
         """
         series = self._each_series(panel, int(origins[0]), horizon, parameters)
         found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in series)
         return zero_when_closed(np.stack(found), panel, origins)
 
     def fit(self, panel: Panel) -> list[FittedParameters]:
-        """Return the parameters of each series, fitted on the whole panel, to forecast by later."""
+        """Return the parameters of each series, fitted on the whole panel, for later forecasts."""
         series = self._each_series(panel, panel.size, 0, [None] * len(panel))
         return list(Parallel(n_jobs=self.jobs)(delayed(_fit)(one, panel.size) for one in series))
 
@@ -94,7 +94,10 @@ class LocalMethod:
 
 @dataclass(frozen=True)
 class _Series:
-    """One series with its model: values (periods,), which periods count (periods + horizon), regressors."""
+    """One series with its model.
+
+    values: (periods,). use: (periods + horizon,) which periods the model sees. x: regressors (periods + horizon, k).
+    """
 
     model: LocalModel
     values: Floats
@@ -106,24 +109,24 @@ class _Series:
     parameters: FittedParameters | None
 
     def history(self, origin: int) -> Floats:
-        """Values that count before a position."""
+        """Return the values in use before a position."""
         return self.values[:origin][self.use[:origin]]
 
     def fit(self, origin: int) -> FittedParameters:
-        """Fit on what is known by a position; without a fit where there is too little, or one value only."""
+        """Fit on the values before a position; `fit` is None where they are too few or constant."""
         history = self.history(origin)
         season = self.season if history.size >= MIN_SEASONS * self.season else 1
         found: FittedParameters = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
         if history.size < MIN_VALUES or np.ptp(history) == 0:
             return found
         with warnings.catch_warnings():
-            # A model that does not converge is judged by its backtest like any other.
+            # A model that does not converge is evaluated by the backtest like any other.
             warnings.simplefilter("ignore", ConvergenceWarning)
             found["fit"] = self.model.fit(history, season, self.x[:origin][self.use[:origin]])
         return found
 
     def path(self, parameters: FittedParameters, origin: int, horizon: int) -> Floats:
-        """The path of the periods that count after a position."""
+        """Return the path of the periods in use after a position."""
         known, until = self.history(origin), origin + horizon
         x = self.x[:until][self.use[:until]]
         if parameters["fit"] is None:
@@ -136,7 +139,7 @@ def _fit(one: _Series, origin: int) -> FittedParameters:
 
 
 def _paths(one: _Series, origins: Ints, horizon: int) -> Floats:
-    """Paths (origins, horizon) of one series."""
+    """Return the paths (origins, horizon) of one series."""
     paths = np.zeros((origins.size, horizon))
     history = one.history(int(origins[0]))
     if history.size == 0:
@@ -152,9 +155,9 @@ def _paths(one: _Series, origins: Ints, horizon: int) -> Floats:
 
 
 def columns_of(panel: Panel, row: int, fitted_until: int) -> tuple[str, ...]:
-    """Which regressors a series has that is fitted up to a position.
+    """Return the regressors of a series that is fitted on the values before a position.
 
-    No discount where there were fewer than five days of it, no year where the series was known for less than two.
+    The discount needs five days of promotion, the yearly terms need two years of history.
     """
     columns = []
     discounts = panel.discounts_until(fitted_until)
@@ -166,7 +169,7 @@ def columns_of(panel: Panel, row: int, fitted_until: int) -> tuple[str, ...]:
 
 
 def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> Floats:
-    """Regressors of a series (periods, k): the discount, and two pairs of yearly Fourier terms."""
+    """Return the regressors of a series (periods, k): the discount, and two pairs of yearly Fourier terms."""
     found = []
     if DISCOUNT in columns:
         discounts = panel.discounts_until(periods)
@@ -178,7 +181,7 @@ def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> 
 
 
 def local_methods(jobs: int = 1) -> list[LocalMethod]:
-    """All of them."""
+    """Return every local method."""
     models: dict[str, LocalModel] = {
         "arima": ArimaModel(),
         "exponential_smoothing": SmoothingModel(),

@@ -1,7 +1,7 @@
-"""A recurrent network over all series, for those who ask for one: an LSTM (Hochreiter and Schmidhuber 1997) in torch.
+"""An optional recurrent network over all series: an LSTM (Hochreiter and Schmidhuber 1997) in torch.
 
-It is a candidate like every other method, with the setting `demand_lstm` and the extra `lstm`
-(`pip install 'clm_dagster[lstm]'`), and wins only where it wins. torch is imported when it runs.
+It is an ordinary candidate. The setting `demand_lstm` turns it on, and it needs the extra `lstm`
+(`pip install 'clm_dagster[lstm]'`). torch is imported when the method runs.
 
 Belongs here: windows, the network, its training. Does not: other methods (`panel_methods`, `local_methods`).
 """
@@ -31,18 +31,18 @@ MIN_WINDOWS = 200
 
 @dataclass(frozen=True)
 class GlobalLSTM:
-    """Reads a window of the past in units of its own level, and answers with all steps ahead by squared loss."""
+    """An LSTM that reads a scaled window of the past and predicts all steps ahead, trained by squared loss."""
 
     name: str = NAME
     window_days: int = 84
     hidden: int = 32
     windows: int = 12_000
-    """Windows to learn from at most, so that the cost does not grow with the shop."""
+    """Maximum number of training windows, so that the cost does not grow with the shop."""
     epochs: int = 12
     batch: int = 128
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
-        """See panel_methods.Method. Raises ModuleNotFoundError without torch."""
+        """See panel_methods.Method. Raise ModuleNotFoundError without torch."""
         torch = _torch()
         window = max(4, self.window_days // panel.step)
         past = training_origins(panel, int(origins[0]), horizon, most=60)
@@ -58,7 +58,7 @@ class GlobalLSTM:
         if usable.size > self.windows:
             usable = np.sort(rng.choice(usable, self.windows, replace=False))
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the same sums in the same order, and no waiting for other cores
+        torch.set_num_threads(1)  # reproducible sums, and no contention between cores
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(SEED)
@@ -104,13 +104,13 @@ def _torch() -> Any:
         import torch
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "the LSTM needs torch: pip install 'clm_dagster[lstm]', or set CLM_DEMAND_LSTM=false and train again"
+            "The LSTM needs torch. Run pip install 'clm_dagster[lstm]', or set CLM_DEMAND_LSTM=false and train again."
         ) from error
     return torch
 
 
 def _network(before: int, ahead: int, hidden: int) -> "nn.Module":
-    """An LSTM over the past, and one small network that answers for each step ahead."""
+    """Return a network: an LSTM over the past, and a small head that predicts each step ahead."""
     from torch import cat, nn
 
     class Network(nn.Module):
@@ -131,7 +131,7 @@ def _network(before: int, ahead: int, hidden: int) -> "nn.Module":
 
 
 def _windows(panel: Panel, origins: Ints, window: int, horizon: int) -> tuple[Floats, Floats, Floats]:
-    """Past (series, origins, window, 2 + calendar), steps ahead (series, origins, horizon, calendar), level."""
+    """Return past (series, origins, window, 2 + calendar), ahead (series, origins, horizon, calendar) and scale."""
     made = design(panel, origins, horizon)
     calendar = [i for i, name in enumerate(made.names) if name.startswith(("weekday", "day_of", "step"))]
     ahead = _scaled_calendar(made.inputs[..., calendar], [made.names[i] for i in calendar])
@@ -148,7 +148,7 @@ def _windows(panel: Panel, origins: Ints, window: int, horizon: int) -> tuple[Fl
 
 
 def _scaled_calendar(inputs: Floats, names: list[str]) -> Floats:
-    """Calendar inputs of a size that networks like: the year turns in a circle, the rest lies within 1."""
+    """Return calendar features scaled to about [-1, 1]; the day of the year becomes a sine and a cosine."""
     parts = []
     for i, name in enumerate(names):
         column = inputs[..., i]
@@ -160,5 +160,5 @@ def _scaled_calendar(inputs: Floats, names: list[str]) -> Floats:
 
 
 def _flatten(values: Floats, axes: int) -> Floats:
-    """The first axes as one."""
+    """Return the values with the first `axes` axes merged into one."""
     return values.reshape(-1, *values.shape[axes:])

@@ -1,6 +1,6 @@
-"""Plots of a training: the means of all candidates, what an ARIMA leaves in its residuals.
+"""Plots of a training: the mean accuracy of all candidates, and the residuals of an ARIMA.
 
-Belongs here: drawing them on a figure. Does not: what is drawn (`evaluation`, `diagnostics`), plots of other tables
+Belongs here: drawing figures. Does not: computing the data (`evaluation`, `diagnostics`), charts of other tables
 (`asset_charts`).
 """
 
@@ -20,7 +20,7 @@ SHOWN = 6
 
 
 def largest(series: pd.DataFrame, count: int = SHOWN) -> list[tuple[str, str, str]]:
-    """level, key, measure of what is shown: the shop's revenue and units, then the revenue of the largest parts."""
+    """Return level, key, measure of the series to show: the shop's revenue and units, then the largest revenues."""
     totals = series[series["key"] != "other"].groupby(KEYS)["value"].sum()
     found = [("shop", "all", "revenue"), ("shop", "all", "units")]
     parts = totals[totals.index.get_level_values("measure") == "revenue"].drop(
@@ -31,7 +31,7 @@ def largest(series: pd.DataFrame, count: int = SHOWN) -> list[tuple[str, str, st
 
 
 def candidates_plot(means: pd.DataFrame) -> Draw:
-    """Mean MASE of every candidate over all series, days and weeks. means: period, level, method, series, mase."""
+    """Draw the mean MASE of every candidate over all series. means: period, level, method, series, mase."""
 
     def draw(figure: "Figure") -> None:
         periods = [p for p in ("day", "week") if (means["period"] == p).any()]
@@ -55,7 +55,7 @@ def candidates_plot(means: pd.DataFrame) -> Draw:
 
 
 def residual_plot(title: str, diagnostics: ArimaDiagnostics) -> Draw:
-    """Residuals of an ARIMA over time, their autocorrelation, and how normal they are."""
+    """Draw the residuals of an ARIMA over time, their autocorrelation and their normal quantiles."""
     residuals = diagnostics.residuals
 
     def draw(figure: "Figure") -> None:

@@ -1,12 +1,12 @@
-"""Demand of every series as of an instant: forecasts with bands, backtest, accuracy, components.
+"""The demand model: backtest, choice and forecasts with prediction intervals for every series, as of an instant.
 
     result = forecast(series, as_of=date(2011, 11, 11), settings=DemandSettings())
     result.forecasts    # period, level, key, measure, date, mean, q025 .. q975, method, outcome
     result.backtest     # period, level, key, measure, method, mase, rmsse, smape, wape, bias
     result.accuracy     # the same with coverage and interval scores, for the chosen forecasts
 
-Belongs here: the order of the work for days and weeks. Does not: methods (`panel_methods`, `local_methods`), judging
-(`backtest`), odd series (`series_class`), bands and adding up (`predict`).
+Belongs here: the sequence of steps for days and weeks. Does not: methods (`panel_methods`, `local_methods`), measures
+and choice (`backtest`), classes of series (`series_class`), intervals and reconciliation (`predict`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,37 +68,37 @@ DAY, WEEK = "day", "week"
 
 @dataclass(frozen=True)
 class DemandSettings:
-    """How far ahead is forecast, and how candidates are evaluated."""
+    """Horizons of the forecasts, and settings of the evaluation."""
 
     horizon_days: int = 28
     horizon_weeks: int = 13
     backtest_weeks: int = 8
-    """Weeks ahead that are judged; the bands of later weeks are those of the farthest judged."""
+    """Weeks ahead that are evaluated; later weeks use the intervals of the last evaluated week."""
     origins: int = 8
     spacing_days: int = 14
     """Days between origins; the last is one horizon before as_of."""
     memory_days: int = 4 * 364
-    """Older days are not fitted on."""
+    """Days of history that models are fitted on."""
     lstm: bool = False
-    """Whether a recurrent network is a candidate; it needs torch."""
+    """Whether the LSTM is a candidate; it needs torch."""
     jobs: int = 1
-    """Processes for models that are fitted one series at a time."""
+    """Number of processes for models that are fitted one series at a time."""
 
 
 @dataclass(frozen=True)
 class DemandForecast:
-    """What a forecast gives back."""
+    """The result of `forecast`."""
 
     forecasts: pd.DataFrame
     """One row for each period, series and date."""
     backtest: pd.DataFrame
-    """One row for each period, series and method, `chosen` among them."""
+    """One row for each period, series and method, including `chosen`."""
     accuracy: pd.DataFrame
-    """One row for each period and series: how the chosen forecasts and their bands did."""
+    """Coverage and interval scores of the chosen forecasts, one row for each period and series."""
     combined: dict[str, dict[str, tuple[str, ...]]]
-    """Which methods each period combines for each class of series."""
+    """The methods that are combined, by period and class of series."""
     days: Panel
-    """The daily panel that was fitted on."""
+    """The daily panel that the models were fitted on."""
 
 
 def forecast(
@@ -110,10 +110,10 @@ def forecast(
 ) -> DemandForecast:
     """Forecast every series of core.demand_series (level, key, measure, day, value) from as_of on.
 
-    Values on or after as_of are not looked at. Units and revenue of the levels add up to the shop's, to the
-    penny. `promotions` are level, key, day, discount, planned days included. The answer does not depend on
-    the order of rows. `run` may keep what methods answer, so that a killed run goes on (`checkpoints`). Raise
-    ValueError on a broken frame (`series.daily_panel`).
+    Values on or after as_of are ignored. Units and revenue of each hierarchy level sum to the shop's, to the penny.
+    The result does not depend on the order of rows. promotions: level, key, day, discount, planned days included.
+    run: may store results, so that an interrupted run resumes (`checkpoints`). Raise ValueError on an invalid frame
+    (`series.daily_panel`).
     """
     settings = settings or DemandSettings()
     panels = panels_of(series, as_of, settings, promotions)
@@ -131,7 +131,7 @@ def forecast(
 def panels_of(
     series: pd.DataFrame, as_of: date, settings: DemandSettings, promotions: pd.DataFrame | None = None
 ) -> dict[str, Panel]:
-    """Days, and weeks where there is a whole one, up to as_of. Raises ValueError as `series.daily_panel` does."""
+    """Return the daily panel up to as_of, and the weekly one if there is a full week. Raise as `series.daily_panel`."""
     days = daily_panel(series, as_of)
     if promotions is not None:
         days = with_promotions(days, promotions, settings.horizon_weeks * DAYS_PER_WEEK)
@@ -144,10 +144,10 @@ def evaluate_candidates(
     panels: Mapping[str, Panel], settings: DemandSettings, run: RunMethod = run_directly
 ) -> dict[str, "PeriodEvaluation"]:
     """Evaluate the candidates of each period."""
-    judged = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
+    horizons = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
     return {
         period: evaluate_period(
-            panel, candidates(settings.jobs, period == WEEK, settings.lstm), judged[period], settings, run
+            panel, candidates(settings.jobs, period == WEEK, settings.lstm), horizons[period], settings, run
         )
         for period, panel in panels.items()
     }
@@ -156,7 +156,7 @@ def evaluate_candidates(
 def fit_policies(
     evaluations: Mapping[str, "PeriodEvaluation"], settings: DemandSettings, fit: FitMethod = fit_directly
 ) -> dict[str, ForecastPolicy]:
-    """Return the policy of each evaluation with the parameters of its models: what later forecasts need."""
+    """Return the policy of each evaluation with the fitted parameters that later forecasts need."""
     return {
         period: with_fitted_parameters(
             evaluation.policy, evaluation.backtest.panel, candidates(settings.jobs, period == WEEK), fit
@@ -171,7 +171,7 @@ def predict_panels(
     settings: DemandSettings,
     run: RunMethod = run_directly,
 ) -> dict[str, ForecastResult]:
-    """Forecast each period by its policy from the panels' end on; periods without policy or panel are left out."""
+    """Forecast each period from the end of its panel by its policy; skip periods without a policy or panel."""
     horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
     return {
         period: predict_panel(
@@ -187,12 +187,12 @@ def predict_panels(
 
 
 def forecast_rows(results: Mapping[str, ForecastResult]) -> pd.DataFrame:
-    """Return forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
+    """Return the forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
     return by_period({period: result.forecasts for period, result in results.items()})
 
 
 def candidates(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-    """Return every candidate for days, or for weeks, where the two that know a calendar sum their days."""
+    """Return every candidate for days, or for weeks, where the two calendar methods sum their daily forecasts."""
     calendar: list[Method] = [CalendarRegression(), GlobalBoosting()]
     if weekly:
         calendar = [SummedDays(method) for method in calendar]
@@ -203,7 +203,7 @@ def candidates(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[
 
 @dataclass(frozen=True)
 class PeriodEvaluation:
-    """The evaluation of one period: how every candidate did, and which were chosen.
+    """The evaluation of one period: the backtest of every candidate, and the choice.
 
     spacing: periods between origins.
     """
@@ -215,7 +215,7 @@ class PeriodEvaluation:
 
     @property
     def policy(self) -> ForecastPolicy:
-        """What is kept of it to forecast by, now and at later instants."""
+        """The policy that forecasts use, now and at later instants."""
         backtest = self.backtest
         origins = backtest.origins
         return ForecastPolicy(
@@ -232,7 +232,7 @@ class PeriodEvaluation:
         )
 
     def _variances(self) -> Floats:
-        """(series,) mean squared errors of the backtest; of a young series, the variance of its own values."""
+        """Return mean squared errors of the backtest (series,); for a young series, the variance of its values."""
         own = value_variances(self.backtest.panel)
         if not self.backtest.origins.size:
             return own
@@ -241,16 +241,15 @@ class PeriodEvaluation:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for each series and method, the chosen one as `chosen` too."""
+        """Measures, one row for each series and method, plus one for `chosen`."""
         return self.backtest.table(self.choice)
 
     @property
     def held_out(self) -> pd.DataFrame:
-        """How the rule of choosing does on origins that it did not see: one row for each evaluated series.
+        """Measures of the choice and both baselines on held-out origins, one row for each evaluated series and method.
 
-        Chosen by the origins whose horizon had ended by the first of the last two, judged on these two; beside it
-        both baselines on the same two. Columns: level, key, measure, method, mase, rmsse, smape, wape, bias. Empty
-        where there are too few origins.
+        The last two origins are held out. The choice uses the origins whose horizon had ended by the first of them.
+        Columns: level, key, measure, method, mase, rmsse, smape, wape, bias. Empty where there are too few origins.
         """
         backtest, origins = self.backtest, self.backtest.origins
         known = np.flatnonzero(origins + backtest.horizon <= origins[-2]) if origins.size > 2 else origins[:0]
@@ -261,7 +260,7 @@ class PeriodEvaluation:
             early.choose(self.series_class, self.spacing), self.series_class, backtest.methods
         )
         late = np.einsum("sm,msoh->soh", choice.weights, backtest.paths[:, :, -2:])
-        judged_paths = {"chosen": late} | {
+        held_out_paths = {"chosen": late} | {
             name: backtest.paths[backtest.methods.index(name)][:, -2:] for name in BASELINES
         }
         evaluated = np.isin(self.series_class, EVALUATED)
@@ -269,30 +268,30 @@ class PeriodEvaluation:
             backtest.panel.keys.assign(
                 method=name, **measures(paths, backtest.actual[:, -2:], *backtest.scales)
             )[evaluated]
-            for name, paths in judged_paths.items()
+            for name, paths in held_out_paths.items()
         ]
         return pd.concat(parts, ignore_index=True)
 
     @property
     def accuracy(self) -> pd.DataFrame:
-        """One row for each series: the chosen forecasts of the second half of the origins.
+        """Coverage and interval scores of the chosen forecasts, one row for each series.
 
-        Their bands come from the residuals of origins whose horizon had ended by then, as those of the
-        forecast do, so that this is coverage on what the bands had not seen.
+        The intervals at an origin use the residuals of earlier origins whose horizon had ended by then, as those of
+        the forecast do. So this is out-of-sample coverage. Origins with too few residuals are left out.
         """
         backtest, panel = self.backtest, self.backtest.panel
         paths, actual = backtest.chosen(self.choice), backtest.actual
         bands = [_bands_at(self, paths, actual, at) for at in range(backtest.origins.size)]
-        judged = [at for at, band in enumerate(bands) if band is not None]
-        frame = panel.keys.assign(method=self.choice.names, outcome=self.series_class, origins=len(judged))
+        evaluated = [at for at, band in enumerate(bands) if band is not None]
+        frame = panel.keys.assign(method=self.choice.names, outcome=self.series_class, origins=len(evaluated))
         for confidence, low, high in ((80, 1, 3), (95, 0, 4)):
             lows, highs = (
-                np.stack([bands[at][:, :, column] for at in judged], axis=1)  # type: ignore[index]
-                if judged
+                np.stack([bands[at][:, :, column] for at in evaluated], axis=1)  # type: ignore[index]
+                if evaluated
                 else np.full((len(panel), 1, 1), np.nan)
                 for column in (low, high)
             )
-            known = actual[:, judged] if judged else lows
+            known = actual[:, evaluated] if evaluated else lows
             frame[f"coverage_{confidence}"] = coverage(lows, highs, known)
             frame[f"interval_score_{confidence}"] = (
                 interval_score(lows, highs, known, confidence / 100) / backtest.scales[0]
@@ -301,7 +300,7 @@ class PeriodEvaluation:
 
 
 def _bands_at(evaluation: PeriodEvaluation, paths: Floats, actual: Floats, at: int) -> Floats | None:
-    """Quantiles for origin number `at` from origins that had ended before it; None where there are too few."""
+    """Return quantiles at origin `at` from origins whose horizon had ended by then; None where there are too few."""
     backtest = evaluation.backtest
     ended = np.flatnonzero(backtest.origins + backtest.horizon <= backtest.origins[at])
     if ended.size < 2:
@@ -315,21 +314,21 @@ def _bands_at(evaluation: PeriodEvaluation, paths: Floats, actual: Floats, at: i
 def evaluate_period(
     panel: Panel,
     methods: Sequence[Method],
-    judged: int,
+    horizon: int,
     settings: DemandSettings,
     run: RunMethod = run_directly,
 ) -> PeriodEvaluation:
-    """Backtest the methods over `judged` steps from each origin, and choose for each series."""
+    """Backtest the methods over `horizon` steps from each origin, and choose for each series."""
     spacing = max(1, settings.spacing_days // panel.step)
-    origins = rolling_origins(panel.size, judged, spacing, settings.origins, OPEN_WINDOW_DAYS // panel.step)
+    origins = rolling_origins(panel.size, horizon, spacing, settings.origins, OPEN_WINDOW_DAYS // panel.step)
     series_class = classify_series(panel, int(origins[0]) if origins.size else panel.size)
-    backtest = Backtest.run(panel, methods, origins, judged, run)
+    backtest = Backtest.run(panel, methods, origins, horizon, run)
     choice = _with_fallbacks(backtest.choose(series_class, spacing), series_class, backtest.methods)
     return PeriodEvaluation(backtest, choice, series_class, spacing)
 
 
 def _with_fallbacks(choice: Choice, series_class: NDArray[np.str_], methods: Sequence[str]) -> Choice:
-    """Give series that are not evaluated the fixed rule of their class."""
+    """Return the choice with the fixed method of their class for series that are not evaluated."""
     weights, names = choice.weights.copy(), np.array(choice.names, dtype=object)
     apply_fallbacks(weights, names, series_class, methods)
     combined = {name: kept for name, kept in choice.combined.items() if name in EVALUATED}
@@ -337,7 +336,7 @@ def _with_fallbacks(choice: Choice, series_class: NDArray[np.str_], methods: Seq
 
 
 def by_period(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Frames of days and weeks as one, with the period as its first column."""
+    """Return the daily and weekly frames as one, with the period as its first column."""
     found = [frame.assign(period=period) for period, frame in frames.items()]
     whole = pd.concat(found, ignore_index=True)
     return whole[["period", *(name for name in whole.columns if name != "period")]]

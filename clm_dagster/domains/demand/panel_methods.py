@@ -1,9 +1,9 @@
 """Methods that forecast all series of a panel at once: naive baselines, intermittent demand, regression, boosting.
 
-Belongs here: what is one array operation for all series. Does not: models of one series (`local_methods`).
+Belongs here: methods that are one array operation for all series. Does not: models of one series (`local_methods`).
 
-Every method has a name and `paths(panel, origins, horizon)`: it learns from what lies before the first
-origin, knows at each origin all that lies before it, and answers with mean paths (series, origins, horizon).
+Every method has a name and `paths(panel, origins, horizon)`, which returns mean paths (series, origins, horizon). A
+method is fitted on values before the first origin. Its forecast at an origin may use all values before that origin.
 """
 
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from clm_dagster.statistics.forecasting.css import Floats
 Ints = NDArray[np.int64]
 SEED = 20111209
 RATIO_LIMIT = 8.0
-"""Demand beyond so many levels is cut off while learning: one bulk order is no pattern."""
+"""Upper limit of demand / scale in training, so that a single bulk order does not dominate the fit."""
 
 
 class Method(Protocol):
-    """What can be a candidate."""
+    """The interface of every candidate."""
 
     @property
     def name(self) -> str:
-        """Its name in tables."""
+        """The name of the method in tables."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
-        """Mean paths (series, origins, horizon); learns before origins[0]."""
+        """Return mean paths (series, origins, horizon), fitted on values before origins[0]."""
 
 
 @dataclass(frozen=True)
 class SeasonalNaive:
-    """The same weekday a week ago; for weeks, the last week."""
+    """The value of the same weekday a week ago; for weeks, the value of the last week."""
 
     name: str = "seasonal_naive"
 
@@ -48,7 +48,7 @@ class SeasonalNaive:
 
 @dataclass(frozen=True)
 class EightWeekMean:
-    """The mean of the same weekday over eight weeks; for weeks, of the last eight."""
+    """The mean of the same weekday over the last eight weeks; for weeks, the mean of the last eight."""
 
     name: str = "eight_week_mean"
 
@@ -63,9 +63,9 @@ class EightWeekMean:
 class IntermittentDemand:
     """Croston's method in the form of Teunter, Syntetos and Babai (2011, EJOR 214): TSB.
 
-    The probability of demand is smoothed in every period, its size in periods with demand; their product is
-    the forecast. Unlike Croston's, it goes down while nothing is sold. Constants are chosen for each series by
-    the squared error of one step ahead. Days of weekdays that are closed are left out.
+    The probability of demand is smoothed in every period, its size in periods with demand; the forecast is their
+    product. Unlike Croston's method, it decreases while nothing is sold. The smoothing constants of each series
+    minimise the squared one-step error. Closed weekdays are left out.
     """
 
     name: str = "tsb"
@@ -115,7 +115,7 @@ class IntermittentDemand:
 
 @dataclass(frozen=True)
 class CalendarRegression:
-    """Ridge regression of each series on the calendar and its lags, one small system a series."""
+    """Ridge regression of each series on the calendar and its lags: one small linear system per series."""
 
     name: str = "regression"
     penalty: float = 10.0
@@ -163,11 +163,11 @@ class CalendarRegression:
 
 @dataclass(frozen=True)
 class GlobalBoosting:
-    """One gradient boosting over all series, by squared loss: its sums are right, which stock needs."""
+    """One gradient boosting model over all series; squared loss keeps sums unbiased, which stock planning needs."""
 
     name: str = "boosting"
     rows: int = 120_000
-    """Rows to learn from at most, so that the cost of learning does not grow with the shop."""
+    """Maximum number of training rows, so that the cost does not grow with the shop."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
@@ -187,7 +187,9 @@ class GlobalBoosting:
         )
         found = np.zeros((len(panel), origins.size, horizon))
         with threadpool_limits(1):
-            known = np.isfinite(inputs).any(axis=0)  # a year ago is unknown throughout in the first year
+            known = np.isfinite(inputs).any(
+                axis=0
+            )  # the features of a year ago are all unknown in the first year
             model.fit(inputs[:, known], targets)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
                 ahead = design(
@@ -199,7 +201,7 @@ class GlobalBoosting:
         return zero_when_closed(found, panel, origins)
 
     def _rows(self, panel: Panel, past: Ints, before: int, horizon: int) -> tuple[Floats, Floats]:
-        """Rows of all series, drawn evenly to the limit by a fixed seed."""
+        """Return training rows of all series, an equal share of the limit each, drawn with a fixed seed."""
         if not past.size:
             return np.zeros((0, 1)), np.zeros(0)
         each = max(1, self.rows // len(panel))
@@ -209,7 +211,7 @@ class GlobalBoosting:
         parts: list[tuple[Floats, Floats]] = []
         for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 50)):
             part = known.of(rows)
-            # Fewer origins instead of fewer rows, where there are many series: building costs too.
+            # With many series, use fewer origins rather than discard rows: building rows is costly too.
             drawn = (
                 past if past.size * horizon <= 4 * each else past[:: -(-past.size * horizon // (4 * each))]
             )
@@ -225,26 +227,28 @@ class GlobalBoosting:
 
 @dataclass(frozen=True)
 class SummedDays:
-    """Weeks as sums of the days that another method forecasts."""
+    """Weekly forecasts as sums of the daily forecasts of another method."""
 
     of: Method
 
     @property
     def name(self) -> str:
-        """The method's name: it is the same model."""
+        """The name of the daily method."""
         return self.of.name
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
-        """See Method. Raises ValueError for a panel without its days."""
+        """See Method. Raise ValueError for a panel without its daily panel."""
         if panel.days is None:
-            raise ValueError("weeks can be summed only where the panel knows its days (series.weekly_panel)")
+            raise ValueError(
+                "weekly forecasts need a panel with its daily panel; build it with series.weekly_panel"
+            )
         days = np.array([panel.day_of(int(origin)) for origin in origins])
         found = self.of.paths(panel.days, days, horizon * panel.step)
         return found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
 
 
 def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:
-    """Past origins a week (daily) or a period (weekly) apart, newest included, oldest with eight weeks behind."""
+    """Return up to `most` past origins, a week apart, the newest included, with at least eight weeks of history."""
     spacing = DAYS_PER_WEEK if panel.step == 1 else 1
     least = 8 * DAYS_PER_WEEK // panel.step
     found = np.arange(before - spacing, least - 1, -spacing)[:most]
@@ -252,7 +256,7 @@ def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints
 
 
 def zero_when_closed(paths: Floats, panel: Panel, origins: Ints) -> Floats:
-    """Paths with zero on closed weekdays and on days that are expected to be shut."""
+    """Return the paths with zero on closed weekdays and on days that are expected to be shut."""
     if panel.step != 1:
         return paths
     horizon = paths.shape[2]
@@ -263,7 +267,7 @@ def zero_when_closed(paths: Floats, panel: Panel, origins: Ints) -> Floats:
 
 
 def _same_weekdays(values: Floats, panel: Panel, origins: Ints, horizon: int, weeks: int) -> Floats:
-    """(weeks, series, origins, horizon) the newest values of each step's weekday before the origin."""
+    """Return the latest values of each step's weekday before the origin: (weeks, series, origins, horizon)."""
     week = DAYS_PER_WEEK if panel.step == 1 else 1
     steps = np.arange(horizon)
     newest = origins[:, None] + steps - week * (1 + steps // week)
@@ -276,7 +280,7 @@ def _same_weekdays(values: Floats, panel: Panel, origins: Ints, horizon: int, we
 
 
 def _linear_inputs(made: Design) -> Floats:
-    """Inputs for a linear model: an unknown ratio is one, an unknown share zero; the year turns in a circle."""
+    """Return features for a linear model: missing ratios are 1, other missing values 0, the year a sine and cosine."""
     x = made.inputs.copy()
     names = list(made.names)
     for name in (

@@ -1,7 +1,7 @@
-"""Which method forecasts which series, and how far off these forecasts were: what an evaluation leaves behind.
+"""The forecast policy: which method forecasts which series, and the backtest errors behind its intervals.
 
-Belongs here: that, as arrays and text that can be stored, and finding its series again in a later panel. Does
-not: the evaluation (`model`), forecasts (`predict`).
+Belongs here: the stored result of an evaluation, and looking up its series in a later panel. Does not: the evaluation
+(`model`), forecasts (`predict`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from clm_dagster.statistics.forecasting.local_models import FittedParameters
 def apply_fallbacks(
     weights: Floats, names: NDArray[np.object_], series_class: NDArray[np.str_], methods: Sequence[str]
 ) -> None:
-    """Give series that are not evaluated the fixed rule of their class, in place."""
+    """Set the fixed method of their class for series that are not evaluated, in place."""
     fallback = np.isin(series_class, FALLBACK)
     weights[fallback], names[fallback] = np.array(methods) == BASELINES[1], BASELINES[1]
     names[series_class == CONSTANT], names[series_class == DORMANT] = CONSTANT, ZERO
@@ -30,14 +30,14 @@ def apply_fallbacks(
 
 @dataclass(frozen=True)
 class ForecastPolicy:
-    """The result of the evaluation of one period (days or weeks), one row of each array for each of its series.
+    """The result of the evaluation of one period (days or weeks); each array has one row for each series.
 
     keys: level, key, measure. weights: (series, methods), rows sum to one. names: the method of each series, or
-    `combination`. series_class: what each series was at the evaluation. combined: for each class the methods that are
-    combined, which is what a series gets that was not evaluated. first_origin: the day of the first forecast that was
-    judged; None where the shop was too young for any. paths: (series, origins, steps) the chosen forecasts; actual:
-    likewise, NaN for series too young. variances: (series,) mean squared errors. parameters: by method, the fitted
-    parameters of each series, so that later forecasts need no search (`predict.with_fitted_parameters`).
+    `combination`. series_class: the class of each series at the evaluation. combined: the methods that are combined,
+    by class; series that were not evaluated use them. first_origin: the first day that was forecast in the backtest;
+    None where the history was too short. paths: the chosen forecasts (series, origins, steps). actual: likewise, NaN
+    for series that began too late. variances: mean squared errors (series,). parameters: the fitted parameters of
+    each series, by method, so that later forecasts need no search (`predict.with_fitted_parameters`).
     """
 
     keys: pd.DataFrame
@@ -53,17 +53,17 @@ class ForecastPolicy:
     parameters: Mapping[str, Sequence[FittedParameters]] = field(default_factory=dict)
 
     def rows_of(self, keys: pd.DataFrame) -> NDArray[np.int64]:
-        """Return the row here of each series (series of keys,), -1 for one that was not evaluated."""
+        """Return the row of each series of `keys` in this policy, -1 for one that was not evaluated."""
         rows = self.keys.assign(row=np.arange(len(self.keys)))
         return keys[KEYS].merge(rows, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=np.int64)
 
     def weights_for(
         self, keys: pd.DataFrame, series_class: NDArray[np.str_]
     ) -> tuple[Floats, tuple[str, ...]]:
-        """Return weights (series, methods) and names for series as they are now.
+        """Return weights (series, methods) and method names for series by their present class.
 
-        One that was evaluated keeps what it got there. A new one gets the combination of its class, and one that is
-        young, constant or dormant now the fixed rule for that.
+        An evaluated series keeps its choice. A new series gets the combination of its class. A series that is now
+        young, constant or dormant gets the fixed method of that class.
         """
         at = self.rows_of(keys)
         before = np.where(at >= 0, self.series_class[at], "")
@@ -83,7 +83,7 @@ class ForecastPolicy:
         return kept / kept.sum()
 
     def backtest_of(self, keys: pd.DataFrame) -> tuple[Floats, Floats]:
-        """Return paths and actual of some series; NaN for those that were not evaluated."""
+        """Return the backtest paths and actual values of some series; NaN for those that were not evaluated."""
         at = self.rows_of(keys)
         unknown = (at < 0)[:, None, None]
         return np.where(unknown, np.nan, self.paths[at]), np.where(unknown, np.nan, self.actual[at])
@@ -98,10 +98,10 @@ class ForecastPolicy:
         known = self.parameters.get(method, ())
         return [known[at] if at >= 0 and known else None for at in self.rows_of(keys)]
 
-    # ------------------------------------------------------------------------ to be stored
+    # ------------------------------------------------------------------------ storage
 
     def arrays(self) -> dict[str, Floats]:
-        """Return what is to be stored as numbers."""
+        """Return the part that is stored as arrays."""
         return {
             "weights": self.weights,
             "paths": self.paths,
@@ -110,7 +110,7 @@ class ForecastPolicy:
         }
 
     def about(self) -> dict[str, Any]:
-        """Return what is to be stored as JSON."""
+        """Return the part that is stored as JSON."""
         return {
             "keys": self.keys[KEYS].to_numpy().tolist(),
             "methods": list(self.methods),
@@ -123,7 +123,7 @@ class ForecastPolicy:
 
     @classmethod
     def from_parts(cls, about: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ForecastPolicy":
-        """Return the policy that `about` and `arrays` took apart."""
+        """Return the policy from the results of `about` and `arrays`."""
         first = about["first_origin"]
         return cls(
             keys=pd.DataFrame(about["keys"], columns=KEYS),

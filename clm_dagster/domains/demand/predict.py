@@ -1,7 +1,7 @@
-"""Forecasts by a policy from the end of a panel on: means that add up, bands, one row for each date.
+"""Forecasts by a policy from the end of a panel: reconciled means, prediction intervals, one row for each date.
 
-Belongs here: from a panel and a policy to forecasts, and the parameters that make later forecasts cheap. Does not:
-the evaluation that the policy comes from (`model`), methods.
+Belongs here: computing forecasts from a panel and a policy, and fitting the parameters that make later forecasts
+cheap. Does not: the evaluation that produces the policy (`model`), methods.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,13 @@ from clm_dagster.statistics.forecasting.local_models import FittedParameters
 from clm_dagster.statistics.forecasting.reconciliation import add_up
 
 QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
-# How a method is fitted: directly, or from what an interrupted run has left.
+# Fit a method: directly, or from the checkpoints of an interrupted run.
 FitMethod = Callable[[LocalMethod, Panel], list[FittedParameters]]
 
 
 @dataclass(frozen=True)
 class ForecastResult:
-    """Forecasts of one period from the end of a panel on.
+    """Forecasts of one period from the end of a panel.
 
     names: the method of each series. mean: (series, horizon), reconciled. quantiles: (series, horizon, quantiles).
     """
@@ -42,7 +42,7 @@ class ForecastResult:
 
     @property
     def forecasts(self) -> pd.DataFrame:
-        """One row for each series and date."""
+        """The forecasts as a frame, one row for each series and date."""
         panel, horizon = self.panel, self.mean.shape[1]
         frame = panel.keys.loc[panel.keys.index.repeat(horizon)].reset_index(drop=True)
         frame["date"] = np.tile(panel.ahead(panel.size, horizon).to_numpy(), len(panel))
@@ -61,11 +61,11 @@ def predict_panel(
     horizon: int,
     run: RunMethod = run_directly,
 ) -> ForecastResult:
-    """Forecast `horizon` steps from the end of a panel on: combine, add up, put bands on.
+    """Forecast `horizon` steps from the end of a panel: combine methods, reconcile levels, add intervals.
 
-    The panel may be later than the evaluation, and have other series. `methods` are all those of the evaluation;
-    those that no series gets are not run. Bands come from the evaluation's residuals, all of which lie before the
-    panel's end. Raise ValueError for a policy with a method that is not among them.
+    The panel may be later than the evaluation and may have other series. methods: those of the evaluation; methods
+    that no series uses are not run. The intervals use the residuals of the evaluation, which lie before the end of
+    the panel. Raise ValueError for a policy that needs a method which is not in `methods`.
     """
     first = panel.size
     if policy.first_origin is not None:
@@ -93,14 +93,15 @@ def _combine(
     horizon: int,
     run: RunMethod,
 ) -> Floats:
-    """Return the weighted means of the methods that any series gets (series, horizon)."""
+    """Return the weighted mean (series, horizon) of the methods that are in use."""
     mean = np.zeros((len(panel), horizon))
     by_name = {method.name: method for method in methods}
     used = [(name, weight) for name, weight in zip(policy.methods, weights.T, strict=True) if weight.any()]
     gone = [name for name, _ in used if name not in by_name]
     if gone:
         raise ValueError(
-            f"there is no method {', '.join(gone)}, which the policy of an earlier evaluation names: train again"
+            f"no method {', '.join(gone)} in this version, but the stored policy uses it: "
+            "train again (models.demand_model)"
         )
     for name, weight in used:
         mean += weight[:, None] * _path(policy, by_name[name], panel, horizon, run)
@@ -108,7 +109,7 @@ def _combine(
 
 
 def _path(policy: ForecastPolicy, method: Method, panel: Panel, horizon: int, run: RunMethod) -> Floats:
-    """Return the path (series, horizon) by the parameters of the policy, where it has some."""
+    """Return the path (series, horizon), with the fitted parameters of the policy where it has them."""
     now = np.array([panel.size])
     if isinstance(method, LocalMethod) and method.name in policy.parameters:
         parameters = policy.parameters_of(method.name, panel.keys)
@@ -117,17 +118,17 @@ def _path(policy: ForecastPolicy, method: Method, panel: Panel, horizon: int, ru
 
 
 def fit_directly(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
-    """Fit a method here and now."""
+    """Fit a method without checkpoints."""
     return method.fit(panel)
 
 
 def with_fitted_parameters(
     policy: ForecastPolicy, panel: Panel, methods: Sequence[Method], fit: FitMethod = fit_directly
 ) -> ForecastPolicy:
-    """Return the policy with the parameters of its models of one series, fitted on the evaluation's whole panel.
+    """Return the policy with the parameters of its local models, fitted on the whole panel of the evaluation.
 
-    Forecasts at the panel's end stay the same. Later forecasts go by these orders and parameters, as the
-    backtest's later origins did, and take a tenth of the time.
+    Forecasts at the end of the panel stay the same. Later forecasts reuse these orders and parameters, as the later
+    origins of the backtest did, and take a tenth of the time.
     """
     used = {name for name, weight in zip(policy.methods, policy.weights.T, strict=True) if weight.any()}
     local = [method for method in methods if isinstance(method, LocalMethod) and method.name in used]

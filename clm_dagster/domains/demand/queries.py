@@ -1,6 +1,6 @@
-"""What demand reads from the warehouse: the series of an as_of, closed by `other`, and planned discounts.
+"""Queries of the demand domain: the series of an as_of, completed by `other`, and promotions.
 
-Belongs here: SQL of single snapshots. Does not: SQL models, dense days (`series`).
+Belongs here: SQL that reads a single snapshot. Does not: SQL models, filling in days without sales (`series`).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from clm_dagster.statistics.evaluation import EvaluationError
 MODEL = "models.demand_model"
 FORECASTS = "marts.demand_forecasts"
 _ALWAYS = date(1, 1, 1)
-# Which series an as_of has of its own: as they are chosen there, or as they were forecast there.
+# The keys with a series of their own at an as_of: those that were selected there, or those that were forecast there.
 _CHOSEN = "select level, key from core.demand_keys where as_of = $as_of"
 _FORECAST = (
     f"select distinct level, key from {FORECASTS} where as_of = $as_of and level <> 'shop' and key <> 'other'"
@@ -64,7 +64,7 @@ order by level, key, measure, day
 
 @dataclass(frozen=True)
 class SeriesInputs:
-    """Series before as_of, and promotions, planned ones included."""
+    """The sales series before as_of, and promotions, planned ones included."""
 
     series: pd.DataFrame
     promotions: pd.DataFrame
@@ -72,7 +72,7 @@ class SeriesInputs:
 
 @dataclass(frozen=True)
 class AccuracyInputs:
-    """Trainings by then; earlier forecasts and what was sold since, by the day of the forecast."""
+    """Trainings up to as_of; earlier forecasts and the actual sales since, by the day of the forecast."""
 
     trainings: Trainings
     forecasts: Mapping[date, pd.DataFrame]
@@ -80,7 +80,7 @@ class AccuracyInputs:
 
 
 def read_training(reading: Reading[Any]) -> SeriesInputs:
-    """Read what a training learns from. Raise EvaluationError where nothing was sold."""
+    """Read the inputs of a training. Raise EvaluationError where nothing was sold."""
     inputs = read_inputs(reading)
     if inputs.series.empty:
         raise EvaluationError(f"nothing was sold before {reading.day}: there is no demand to learn from.")
@@ -88,7 +88,7 @@ def read_training(reading: Reading[Any]) -> SeriesInputs:
 
 
 def read_inputs(reading: Reading[Any]) -> SeriesInputs:
-    """Read what forecasts start from."""
+    """Read the inputs of a forecast."""
     promotions = reading.connection.frame(
         "select level, key, day, discount from core.demand_promotions order by all"
     )
@@ -96,16 +96,16 @@ def read_inputs(reading: Reading[Any]) -> SeriesInputs:
 
 
 def read_series(reading: Reading[Any]) -> pd.DataFrame:
-    """Return level, key, measure, day, value before as_of of the series that core.demand_keys chose there.
+    """Return level, key, measure, day, value before as_of of the series that core.demand_keys selects for it.
 
-    `other` is the shop less a level's own series, so that units and revenue of each level add up to the shop's.
+    `other` is the shop minus the series of a level, so that units and revenue of each level sum to the shop's.
     """
     parameters = {"as_of": reading.day, "until": reading.day, "since": _ALWAYS}
     return reading.connection.frame(_SERIES.format(keys=_CHOSEN), parameters)
 
 
 def read_accuracy(reading: Reading[Any]) -> AccuracyInputs:
-    """Read the forecasts of the last quarter, and what was sold since each."""
+    """Read the forecasts of the last quarter, and the actual sales since each of them."""
     first = reading.day - DemandSettings().horizon_weeks * WEEK
     rows = reading.connection.frame(
         f"select * from {FORECASTS} where as_of >= ? and as_of < ? order by all", [first, reading.day]
@@ -117,7 +117,7 @@ def read_accuracy(reading: Reading[Any]) -> AccuracyInputs:
 
 
 def _read_sold(connection: Connection, forecast_as_of: date, until: date) -> pd.DataFrame:
-    """Return what was sold of the series that were forecast at an as_of, from then up to a later day (exclusive)."""
+    """Return the actual sales of the series forecast at `forecast_as_of`, from that day to `until` (exclusive)."""
     parameters = {"as_of": forecast_as_of, "until": until, "since": forecast_as_of}
     return connection.frame(_SERIES.format(keys=_FORECAST), parameters)
 

@@ -1,13 +1,13 @@
-"""When and how much to reorder: safety stock from the forecast's own quantiles.
+"""Reorder points: expected demand in the lead time plus a safety stock from the quantiles of the forecast.
 
-Belongs here: the rows of `marts.reorder_points`, from daily forecasts of units to a reorder point for each day. Does
-not: forecasts, stock on hand (no source has it).
+Belongs here: the rows of `marts.reorder_points`, computed from daily forecasts of units. Does not: forecasts, stock on
+hand (no source has it).
 
-Order when stock on hand and on the way falls to the reorder point: what is sold in the lead time, and a
-safety stock so that with the probability `service_level` nothing runs out in it (cycle service; Silver,
-Pyke and Thomas 2017, chapter 6). The day's quantile at the service level says how far a day may exceed its
-mean; independent days add by squares. Days are not independent, and the backtest says how much: `widening`
-is the spread of sums over the lead time, relative to that of independent days.
+Reorder when stock on hand plus stock on order falls to the reorder point. The safety stock keeps the probability of no
+shortage in a lead time at `service_level` (cycle service level; Silver, Pyke and Thomas 2017, chapter 6). The excess
+of a day is its quantile at the service level minus its mean; for independent days, squared excesses add up. Days are
+not independent, so the safety stock is multiplied by `widening`: the spread of errors summed over the lead time in the
+backtest, relative to that of independent days.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.statistics.forecasting.css import Floats
 
 UPPER = {0.5: "q50", 0.9: "q90", 0.975: "q975"}
-"""The quantile columns that a service level lies between."""
+"""The quantile columns between which a service level is interpolated."""
 COLUMNS = (
     *KEYS[:2],
     "date",
@@ -39,16 +39,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ReorderSettings:
-    """What the buyer decides."""
+    """Settings of the purchasing team."""
 
     lead_days: int = 7
-    """Days from order to shelf."""
+    """Days from placing an order to having the product on the shelf."""
     service_level: float = 0.95
-    """Probability of no shortage during a lead time, above .5 and below 1."""
+    """Probability of no shortage in a lead time, above 0.5 and below 1."""
 
 
 def reorder(work: Work[ReorderSettings], forecasts: pd.DataFrame) -> TableOutput:
-    """Return reorder points by the daily forecasts of a snapshot and the errors of the model that made them."""
+    """Return reorder points from the daily forecasts of a snapshot and the backtest errors of their model."""
     if forecasts.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
     version = forecasts["model_version"].iloc[0]
@@ -67,10 +67,10 @@ def _widening_by_product(policy: ForecastPolicy, settings: ReorderSettings) -> p
 
 
 def widening(paths: Floats, actual: Floats, lead_days: int) -> Floats:
-    """(series,) spread of errors summed over the lead time, relative to independent days; at least 1.
+    """Return the spread of errors summed over the lead time, relative to independent days: (series,), at least 1.
 
-    paths and actual (series, origins, days) are a backtest. Series without one (NaN) get the median of the others, 1
-    where there is none.
+    paths, actual: of a backtest (series, origins, days). A series without one (NaN) gets the median of the others, or
+    1 where there is none.
     """
     series, origins, horizon = paths.shape
     if not origins:
@@ -89,21 +89,21 @@ def widening(paths: Floats, actual: Floats, lead_days: int) -> Floats:
 def reorder_points(
     forecasts: pd.DataFrame, widenings: pd.Series, settings: ReorderSettings | None = None
 ) -> pd.DataFrame:
-    """Reorder points of products for each day whose whole lead time is forecast.
+    """Return the reorder points of products for each day whose whole lead time is forecast.
 
-    `forecasts` are daily rows (DemandForecast.forecasts); `widenings` by product, 1 where absent. A row's
-    lead time begins on its date. One row per product and date: COLUMNS, in units, safety stock rounded up.
-    Raises ValueError for a service level outside (.5, 1) or a lead time beyond the forecast.
+    forecasts: daily rows (DemandForecast.forecasts). widenings: by product, 1 where absent. The lead time of a row
+    begins on its date. One row for each product and date with COLUMNS, in units, safety stock rounded up. Raise
+    ValueError for a service level outside (0.5, 1) or a lead time beyond the forecast.
     """
     settings = settings or ReorderSettings()
     if not 0.5 < settings.service_level < 1:
-        raise ValueError(f"service level {settings.service_level} is not between .5 and 1")
+        raise ValueError(f"service level {settings.service_level} is not between 0.5 and 1")
     rows = forecasts[(forecasts["period"] == "day") & (forecasts["level"] == "product")]
     rows = rows[(rows["measure"] == "units") & (rows["key"] != "other")].sort_values([*KEYS, "date"])
     days = rows["date"].nunique()
     lead = settings.lead_days
     if not 1 <= lead <= max(days, 1):
-        raise ValueError(f"lead time of {lead} days: the forecast has {days} days, set between 1 and that")
+        raise ValueError(f"lead time of {lead} days: set it between 1 and {days}, the days of the forecast")
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     shape = (-1, days)
@@ -131,7 +131,7 @@ def reorder_points(
 
 
 def _upper_quantile(rows: pd.DataFrame, service_level: float) -> Floats:
-    """The quantile at `level`, between the columns' on the scale of normal deviates; beyond them, onward."""
+    """Return the quantile at the service level, interpolated or extrapolated on the scale of normal deviates."""
     at = ndtri(np.array([*UPPER]))
     values = rows[[*UPPER.values()]].to_numpy()
     z = float(ndtri(service_level))

@@ -1,15 +1,14 @@
-"""Demand as regular series: days or weeks before as_of, zeros filled in, closed days known.
+"""Demand as regular series: days or weeks before as_of, with zeros filled in and closures identified.
 
-The table `core.demand_series` holds only days with a sale: dense, a shop of a thousand series over ten
-years would be millions of rows of zeros, to say what two dates say as well. So zeros are filled in here.
+Belongs here: building the dense matrix from sparse rows, weeks, closed weekdays and shut days. Does not: forecasts.
 
-Belongs here: from a sparse frame to a matrix, weeks, which days are closed. Does not: forecasts.
+The table `core.demand_series` holds only days with a sale. Stored densely, a shop of a thousand series over ten years
+would have millions of zero rows. So zeros are filled in here.
 
-- A series begins with its first day that is not zero; before it, nothing is known (NaN), after it a day
-  without a sale is a zero.
-- A week is seven days, and the last one ends where as_of begins. An incomplete first week is left out.
-- A weekday is closed for a series if it carries less than 3% of the daily mean over the 26 weeks before.
-- A day is shut if the whole shop sold nothing on an open weekday: a holiday. It is no zero of demand.
+- A series begins on its first day with a sale. Earlier values are unknown (NaN); a later day without a sale is zero.
+- A week is seven days, and the last one ends at as_of. An incomplete first week is left out.
+- A weekday is closed for a series if its mean is below 3% of the daily mean over the preceding 26 weeks.
+- A day is shut (a holiday) if the whole shop sold nothing on a weekday that is usually open. It is not zero demand.
 """
 
 from dataclasses import dataclass, replace
@@ -38,42 +37,42 @@ class Panel:
     values: Floats
     """(series, periods); NaN before a series begins."""
     dates: pd.DatetimeIndex
-    """(periods,) first day of each."""
+    """(periods,) first day of each period."""
     shut: Bools
-    """(periods,) whether the whole shop was shut on a day that is open otherwise; weeks: never."""
+    """(periods,) whether the whole shop was shut on a day that is usually open; always False for weeks."""
     step: int
     """Days of one period: 1 or 7."""
     days: "Panel | None" = None
-    """The daily panel that weeks are sums of; None for days."""
+    """The daily panel behind weekly sums; None for days."""
     discounts: Floats | None = None
-    """(series, periods and some ahead) share taken off by promotions, planned ones included; None for weeks."""
+    """(series, periods + ahead) discount share of promotions, planned ones included; None for weeks."""
 
     def __len__(self) -> int:
         return self.values.shape[0]
 
     @property
     def size(self) -> int:
-        """How many periods there are."""
+        """Number of periods."""
         return self.values.shape[1]
 
     @property
     def begins(self) -> NDArray[np.int64]:
-        """(series,) position of the first known value; `size` where there is none."""
+        """Position of the first known value (series,); `size` where there is none."""
         known = np.isfinite(self.values)
         return np.where(known.any(axis=1), known.argmax(axis=1), self.size)
 
     @property
     def weekdays(self) -> NDArray[np.int64]:
-        """(periods,) 0 Monday to 6 Sunday."""
+        """Weekday of each period (periods,): 0 is Monday."""
         return self.dates.day_of_week.to_numpy().astype(np.int64)
 
     def ahead(self, origin: int, horizon: int) -> pd.DatetimeIndex:
-        """First days of the `horizon` periods from position `origin` on; they may lie after the panel."""
+        """Return the first days of `horizon` periods from position `origin`; they may lie after the panel."""
         start = self.dates[0] + pd.Timedelta(days=origin * self.step)
         return pd.date_range(start, periods=horizon, freq=f"{self.step}D")
 
     def open_weekdays(self, origin: int) -> Bools:
-        """(series, 7) whether each weekday is open, as known before `origin`; weeks are always open."""
+        """Return whether each weekday is open (series, 7), from values before `origin`; always True for weeks."""
         if self.step != 1:
             return np.ones((len(self), DAYS_PER_WEEK), dtype=bool)
         first = max(0, origin - OPEN_WINDOW_DAYS)
@@ -83,13 +82,13 @@ class Panel:
         means = window @ weekday / np.maximum(known @ weekday, 1)
         overall = window.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         is_open = means >= CLOSED_SHARE * overall[:, None]
-        # Nothing sold in half a year, or not yet a fortnight: no weekday can be told from another.
-        blind = (overall <= 0) | (known.sum(axis=1) < 2 * DAYS_PER_WEEK)
-        return is_open | blind[:, None]
+        # Without a sale in half a year, or with under two weeks of history, closed weekdays cannot be identified.
+        unidentified = (overall <= 0) | (known.sum(axis=1) < 2 * DAYS_PER_WEEK)
+        return is_open | unidentified[:, None]
 
     def until(self, origin: int) -> "Panel":
-        """What was known before position `origin`."""
-        # Promotions are planned: those ahead of the origin stay.
+        """Return the panel of the periods before position `origin`."""
+        # Promotions are planned in advance, so those after the origin stay.
         days = None if self.days is None else self.days.until(self.day_of(origin))
         return replace(
             self,
@@ -100,18 +99,18 @@ class Panel:
         )
 
     def day_of(self, origin: int) -> int:
-        """Position among the days of what is position `origin` among the periods."""
+        """Return the position among days of position `origin` among periods."""
         return origin if self.days is None else self.days.size - (self.size - origin) * self.step
 
     def of(self, rows: NDArray[np.int64] | Bools) -> "Panel":
-        """Some of the series."""
+        """Return the panel of some of the series."""
         days = None if self.days is None else self.days.of(rows)
         discounts = None if self.discounts is None else self.discounts[rows]
         keys = self.keys.iloc[rows].reset_index(drop=True)
         return replace(self, keys=keys, values=self.values[rows], days=days, discounts=discounts)
 
     def discounts_until(self, periods: int) -> Floats | None:
-        """(series, periods) discounts, zero beyond those that are planned; None where none ever was."""
+        """Return discounts (series, periods), zero beyond the planned ones; None where there are none at all."""
         if self.discounts is None or not self.discounts.any():
             return None
         found = np.zeros((len(self), periods))
@@ -120,7 +119,7 @@ class Panel:
         return found
 
     def latest(self, periods: int) -> "Panel":
-        """The last so many periods, or all where there are fewer."""
+        """Return the panel of the last `periods` periods, or all where there are fewer."""
         first = max(0, self.size - periods)
         return replace(
             self,
@@ -132,18 +131,20 @@ class Panel:
 
 
 def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
-    """Dense days from level, key, measure, day, value before as_of, in any order; missing days are zero.
+    """Return the daily panel of a frame with level, key, measure, day, value in any order; missing days are zero.
 
-    Series come in the order of their keys. The days run from the frame's first to the day before as_of.
-    Raises ValueError on two rows for a series and day, a missing value, or no row before as_of.
+    Series are sorted by their keys. Days run from the first of the frame to the day before as_of. Raise ValueError on
+    a missing column, two rows for a series and day, a missing value, or no row before as_of.
     """
     absent = {*KEYS, "day", "value"} - set(frame.columns)
     if absent:
-        raise ValueError(f"demand series lack the columns {sorted(absent)}")
+        raise ValueError(
+            f"demand series lack the columns {sorted(absent)}; expected {[*KEYS, 'day', 'value']}"
+        )
     instants = pd.to_datetime(frame["day"])
     rows = frame.assign(day=instants)[instants < pd.Timestamp(as_of)]
     if rows.empty:
-        raise ValueError(f"no demand before {as_of}: nothing to forecast from")
+        raise ValueError(f"no demand before {as_of}: there is nothing to forecast from")
     bad = rows[rows["value"].isna()]
     if len(bad):
         raise ValueError(f"demand without a value: {bad.iloc[0][[*KEYS, 'day']].to_dict()}")
@@ -161,20 +162,20 @@ def daily_panel(frame: pd.DataFrame, as_of: date) -> Panel:
 
 
 def make_panel(keys: pd.DataFrame, values: Floats, dates: pd.DatetimeIndex) -> Panel:
-    """A daily panel from dense values: what lies before the first sale becomes unknown, shut days are found."""
+    """Return a daily panel from dense values; values before the first sale become NaN, shut days are identified."""
     sold = np.nan_to_num(values)
     begun = np.maximum.accumulate(sold != 0, axis=1)
-    # A series without any sale is known to be zero throughout.
+    # A series without any sale is known, and zero throughout.
     begun |= ~begun[:, -1:]
     panel = Panel(keys, np.where(begun, sold, np.nan), dates, np.zeros(len(dates), dtype=bool), 1)
     return replace(panel, shut=_shut_days(panel))
 
 
 def with_promotions(panel: Panel, promotions: pd.DataFrame, ahead: int) -> Panel:
-    """A daily panel that knows the discount of each day, `ahead` days beyond its end included.
+    """Return the daily panel with the discount of each day, up to `ahead` days beyond its end.
 
-    `promotions` has level, key, day, discount (core.demand_promotions), planned days included; of several on a
-    day the greatest counts. Rows without a series or outside the days are left out.
+    promotions: level, key, day, discount (core.demand_promotions), planned days included. The largest discount of a
+    day counts. Rows without a series or outside the days are ignored.
     """
     found = np.zeros((len(panel), panel.size + ahead))
     if len(promotions):
@@ -188,7 +189,7 @@ def with_promotions(panel: Panel, promotions: pd.DataFrame, ahead: int) -> Panel
 
 
 def weekly_panel(days: Panel) -> Panel:
-    """Sums over seven days, counted back from the end; a series begins with its first full week."""
+    """Return the panel of sums over seven days, counted back from the end; a series begins with its first full week."""
     weeks = days.size // DAYS_PER_WEEK
     first = days.size - weeks * DAYS_PER_WEEK
     blocks = days.values[:, first:].reshape(len(days), weeks, DAYS_PER_WEEK)
@@ -204,10 +205,11 @@ def weekly_panel(days: Panel) -> Panel:
 
 
 def expected_shut(panel: Panel, origin: int, horizon: int) -> Bools:
-    """(horizon,) days that will be shut, as known before `origin`: those that were a year before.
+    """Return which of the next `horizon` days will probably be shut, from the shut days before `origin`.
 
-    A holiday keeps its date (Christmas) or its weekday (the last Monday of August). A day is expected to
-    be shut if the same date of the year before was, or if the day 52 weeks before was and stood alone.
+    A holiday recurs on its date (Christmas) or on its weekday (the last Monday of August). A day is expected to be
+    shut if the same date a year earlier was, as one of several days in a row, or if the day 52 weeks earlier was, as
+    a single day.
     """
     expected = np.zeros(horizon, dtype=bool)
     if panel.step != 1:
@@ -224,14 +226,14 @@ def expected_shut(panel: Panel, origin: int, horizon: int) -> Bools:
 
 
 def impute_closures(panel: Panel) -> Floats:
-    """Values with shut days filled in by the mean of the same weekday of four weeks before.
+    """Return values (series, periods) with shut days imputed by the mean of the same weekday over four earlier weeks.
 
-    (series, periods). Only what lies before a day fills it, so that no origin sees what came after it.
+    Only values before a day are used, so that there is no look-ahead.
     """
     values = panel.values.copy()
     for day in np.flatnonzero(panel.shut):
         before = np.arange(day - 4 * DAYS_PER_WEEK, day, DAYS_PER_WEEK)
-        before = before[before >= 0]  # those that were shut themselves are mended already
+        before = before[before >= 0]  # earlier shut days are already imputed
         known = np.isfinite(values[:, before])
         filled = np.where(known, values[:, before], 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         values[:, day] = np.where(np.isfinite(values[:, day]), filled, np.nan)
@@ -239,7 +241,7 @@ def impute_closures(panel: Panel) -> Floats:
 
 
 def _shut_days(panel: Panel) -> Bools:
-    """Days on which no series sold, on weekdays on which at least one did in 70% of the 26 weeks before."""
+    """Return days without any sale, on weekdays that had a sale in at least 70% of the preceding 26 weeks."""
     total = np.nansum(np.abs(panel.values), axis=0)
     weekdays = panel.weekdays
     shut = np.zeros(panel.size, dtype=bool)

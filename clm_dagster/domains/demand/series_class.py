@@ -1,13 +1,13 @@
-"""The class of each series: which are evaluated, and the fixed rule for those that are not.
+"""The class of each series: which series are evaluated, and which get a fixed method.
 
-- regular, intermittent: forecast by the candidates. Intermittent means that a sale comes on average every 1.32 open
-  days or less often over the last half year (Syntetos, Boylan and Croston 2005).
-- young: it began less than eight weeks before the first origin of the backtest. The mean of its weekdays over
-  up to eight weeks, with the band that others of its kind have.
-- constant: one value on every open day of the last half year. That value, without a band.
-- dormant: no sale in the last half year. Zero, without a band.
+Belongs here: the classification. Does not: forecasts. Tables call the class of a series its `outcome`.
 
-Belongs here: telling them apart. Does not: forecasts. Tables call the class of a series its `outcome`.
+- regular, intermittent: forecast by the candidates. A series is intermittent if the mean interval between sales over
+  the last half year is at least 1.32 open days (Syntetos, Boylan and Croston 2005).
+- young: began less than eight weeks before the first origin of the backtest. The forecast is the mean of the same
+  weekday over up to eight weeks, with the interval of other series of its class.
+- constant: one value on every open day of the last half year. The forecast is that value, without an interval.
+- dormant: no sale in the last half year. The forecast is zero, without an interval.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, P
 INTERMITTENT = 1.32
 REGULAR, SPARSE, YOUNG, CONSTANT, DORMANT = "regular", "intermittent", "young", "constant", "dormant"
 EVALUATED, FALLBACK = (REGULAR, SPARSE), (YOUNG, CONSTANT, DORMANT)
-# The method of a dormant series.
+# Name of the method of a dormant series.
 ZERO = "zero"
 
 
 def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
-    """Return the class of each series (series,); first_origin is the position of the first forecast that is judged."""
+    """Return the class of each series (series,). first_origin: position of the first origin of the backtest."""
     recent = panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]
     is_open = np.isfinite(recent)
     if panel.step == 1:
@@ -49,5 +49,5 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
 
 
 def constants_of(panel: Panel) -> NDArray[np.float64]:
-    """Return the greatest value (series,) of the last half year: the value of a constant series."""
+    """Return the largest value of the last half year (series,): the value of a constant series."""
     return np.nan_to_num(panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]).max(axis=1, initial=0)

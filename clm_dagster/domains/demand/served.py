@@ -1,8 +1,9 @@
-"""The policies of demand as scikit-learn and MLflow see them: one estimator, from a history to its forecasts.
+"""The registered model of demand: one scikit-learn estimator that turns a sales history into forecasts.
 
-Belongs here: the way into MLflow and back. Does not: MLflow itself, how forecasts are made.
+Belongs here: conversion between policies and the estimator. Does not: MLflow itself, the forecasting.
 
-The file in MLflow (skops) holds arrays and JSON: no code, and no type but scikit-learn's, numpy's and ours.
+The file in MLflow (skops) holds arrays and JSON. It has no code, and only types of scikit-learn, numpy and this
+package.
 """
 
 import json
@@ -23,18 +24,21 @@ _EXAMPLE_DAYS, _EXAMPLE_SERIES = 120, 2
 
 
 class DemandForecaster(BaseEstimator):
-    """Forecasts of series from the day after the last one given."""
+    """Estimator that forecasts series from the day after the last one of their history."""
 
     def __init__(self, arrays: dict[str, Floats], about: str) -> None:
         self.arrays = arrays
         self.about = about
 
     def fit(self, x: pd.DataFrame, y: object = None) -> "DemandForecaster":
-        """It is fitted already: an evaluation makes it."""
+        """Return self: the estimator is already fitted by an evaluation."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """From level, key, measure, day, value to period, level, key, measure, date, mean, q025 to q975 and more."""
+        """Return forecasts of a history.
+
+        x: level, key, measure, day, value. Columns of the result: those of `model.forecast_rows`.
+        """
         as_of = (pd.to_datetime(x["day"]).max() + pd.Timedelta(days=1)).date()
         settings = DemandSettings()
         return forecast_rows(predict_panels(unpack(self), panels_of(x, as_of, settings), settings))
@@ -53,7 +57,7 @@ def pack(policies: Mapping[str, ForecastPolicy]) -> DemandForecaster:
 
 
 def unpack(estimator: DemandForecaster) -> Mapping[str, ForecastPolicy]:
-    """Return the policies that `pack` took apart."""
+    """Return the policies of an estimator that `pack` made."""
     return {
         period: ForecastPolicy.from_parts(
             about,
@@ -77,7 +81,7 @@ REGISTERED = RegisteredModel(
 
 
 def example(series: pd.DataFrame, policies: Mapping[str, ForecastPolicy]) -> pd.DataFrame:
-    """Return the last days of two series, as the served model takes them."""
+    """Return the last days of two series, as input of the registered model."""
     wanted = policies[DAY].keys.head(_EXAMPLE_SERIES)
     rows = series.merge(wanted[KEYS], on=KEYS)
     days = pd.to_datetime(rows["day"])

@@ -1,4 +1,7 @@
-"""The tables of demand, in the order in which they are computed."""
+"""The Python tables of demand, in the order of computation.
+
+Belongs here: what each table reads and which functions compute it. Does not: those functions.
+"""
 
 from clm_dagster.domains.demand import checks
 from clm_dagster.domains.demand import settings as settings_of_demand
@@ -26,7 +29,7 @@ ACCURACY, REORDER, CALENDAR = "marts.forecast_accuracy", "marts.reorder_points",
 
 
 def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
-    """Return the trained model, its forecasts, how they did, reorder points and the calendar."""
+    """Return the trained model, its forecasts, their accuracy, reorder points and the calendar."""
     own = settings.of(settings_of_demand.DemandSettings)
     usual = DemandSettings()
     quarter = range(1, usual.horizon_weeks + 1)

@@ -1,7 +1,7 @@
-"""Training the forecasts: what `models.demand_model` holds, and what people see of it.
+"""The trained model of demand: the rows of `models.demand_model`, and what Dagster and MLflow show of a training.
 
-Belongs here: the domain's answers to the engine of trained models. Does not: the evaluation (`model`, `evaluation`),
-SQL (`queries`), words of checks (`checks`).
+Belongs here: the callbacks for the engine of trained models. Does not: the evaluation (`model`, `evaluation`), SQL
+(`queries`), the wording of checks (`checks`).
 """
 
 import json
@@ -38,8 +38,8 @@ from clm_dagster.platform.trained_models.training import CandidateRun, Gate, Not
 from clm_dagster.statistics.evaluation import Verdict
 
 METRICS = ("series", *MEASURES, *BANDS)
-GATE = "On dates not used to choose, the chosen daily forecasts beat the mean of eight weeks."
-# A process takes seconds to start: a few series are done by then.
+GATE = "On held-out dates, the chosen daily forecasts beat the eight-week mean."
+# Starting a process takes seconds, so processes pay off only for many series.
 SERIES_WORTH_PROCESSES = 60
 
 Policies = Mapping[str, ForecastPolicy]
@@ -68,7 +68,7 @@ def demand_model(settings: DemandSettings) -> DemandModel:
 
 
 def evaluate(work: DemandWork, inputs: SeriesInputs) -> DemandEvaluation:
-    """Evaluate the candidates; what is done so far stays in the folder of checkpoints, so that a killed run goes on."""
+    """Evaluate the candidates. Checkpoints let an interrupted run resume."""
     start = time.perf_counter()
     series = len(inputs.series[KEYS].drop_duplicates())
     settings = replace(work.settings, jobs=processes(series, work.threads))
@@ -81,17 +81,17 @@ def evaluate(work: DemandWork, inputs: SeriesInputs) -> DemandEvaluation:
 
 
 def processes(series: int, threads: int) -> int:
-    """Return how many processes share so many series; threads: as the settings have it, 0 for one a processor."""
+    """Return the number of processes for a number of series. threads: the setting, 0 for one per processor."""
     return (threads or os.cpu_count() or 1) if series >= SERIES_WORTH_PROCESSES else 1
 
 
 def verdict(_: SeriesInputs, result: DemandEvaluation, champion: None, is_newest: bool) -> Verdict:
-    """Return whether the policy becomes champion; the champion of then has no say."""
+    """Return whether the policy becomes champion. It is compared with a baseline, not with the previous champion."""
     return demand_verdict(result.gain, result.evaluated_series, is_newest)
 
 
 def report(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Report[Policies]:
-    """Return the row of a training, its model and its metrics."""
+    """Return the table row, the fitted model and the metrics of a training."""
     kept = result.table[result.table["method"].isin(KEPT)]
     return Report(
         fitted=result.policies,
@@ -113,8 +113,8 @@ def report(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> 
 
 
 def _metrics(row: Mapping[str, float]) -> list[Metric]:
-    """Return the metrics of one method for one period and level."""
-    # The table of means was stored as JSON of pandas once, which has ten decimals.
+    """Return the metrics of one method for one period and hierarchy level."""
+    # Ten decimals, as in the pandas JSON that stored these means in earlier versions.
     values = {name: float(f"{row[name]:.10f}") for name in METRICS}
     return metrics_of(str(row["method"]), values, f"{row['period']}/{row['level']}")
 
@@ -124,7 +124,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, float]]:
 
 
 def candidates(_: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Iterator[CandidateRun]:
-    """Yield a run for each level, with the means of every method there."""
+    """Yield an MLflow run for each hierarchy level, with the means of every method."""
     for hierarchy_level, rows in result.means.groupby("level"):
         metrics = {
             f"{row['period']}/{row['method']}/{name}": row[name]
@@ -136,7 +136,7 @@ def candidates(_: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) ->
 
 
 def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Notes:
-    """Return what people see of a training."""
+    """Return what Dagster and MLflow show of a training."""
     means = result.means
     arima_diagnostics = dict(_arima_diagnostics(work, inputs, result))
     return Notes(
@@ -184,7 +184,7 @@ def _parameters(result: DemandEvaluation) -> dict[str, object]:
 def _arima_diagnostics(
     work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation
 ) -> Iterator[tuple[str, ArimaDiagnostics]]:
-    """Yield the ARIMA of the largest series of each period, by the series' name."""
+    """Yield the ARIMA diagnostics of the largest series of each period, with the name of the series."""
     for period, panel in result.panels.items():
         for series_key in mlflow_plots.largest(inputs.series):
             hierarchy_level, key, measure = series_key
@@ -193,11 +193,11 @@ def _arima_diagnostics(
             try:
                 yield name, diagnose_arima(panel, row)
             except ValueError as error:
-                work.log(f"no ARIMA of the {name}: {error}")
+                work.log(f"No ARIMA diagnostics of the {name}: {error}")
 
 
 def _summary(diagnostics: ArimaDiagnostics) -> str:
-    """Return statsmodels' summary and the tests of the residuals."""
+    """Return the summary by statsmodels and the tests of the residuals."""
     return f"{diagnostics.text}\n\nLjung-Box\n{diagnostics.ljung_box.to_string(index=False)}\n"
 
 
@@ -206,9 +206,9 @@ def _file(name: str) -> str:
 
 
 def _standings(means: pd.DataFrame) -> str:
-    """Return every method over all levels as a markdown table, best days first."""
+    """Return the means of every method over all series as a Markdown table, best daily MASE first."""
     if means.empty:
-        return "The history is too short to judge any forecast."
+        return "The history is too short to evaluate any forecast."
     shown = [(name, period) for period in (DAY, WEEK) for name in ("mase", "rmsse", "wape", "bias")]
     rows = []
     for method, of_method in means.groupby("method"):
@@ -224,6 +224,6 @@ def _standings(means: pd.DataFrame) -> str:
 
 
 def _mean_of_levels(rows: pd.DataFrame, name: str) -> str:
-    """Return the mean over all series of levels' means, as text."""
+    """Return the mean over all series, from the means of the levels, as text."""
     known = rows[rows[name].notna()]
     return f"{(known[name] * known['series']).sum() / known['series'].sum():.3f}" if len(known) else ""
