@@ -1,1 +1,1 @@
-"""Recommendations: what each customer will want next, what goes with what, and how well that is known."""
+"""Recommendations: product lists for customers and visitors, similar products and basket rules."""

@@ -1,13 +1,13 @@
-"""Pairs of products that stand in the same baskets: counted and measured by the database, at one as_of.
+"""Pairs of products in the same basket, counted and measured by the database at one as_of.
 
-Belongs here: the query of marts.product_affinity. Does not: longer itemsets, p-values (`rules`).
+Belongs here: the query of marts.product_affinity. Does not: longer itemsets, p-values (`statistics.association`).
 
-The query stands here and not among the models of dbt_like_sql because of what it costs: over two years of weekly
-snapshots a model would join baskets with themselves a hundred times at the first load, and as a view over all
-snapshots it would not fit into memory. As a table of scores it is computed for the snapshots that are scored.
+The query is here, not a model in dbt_like_sql, because of its cost. Over two years of weekly snapshots, a model would
+self-join the baskets a hundred times at the first load. A view over all snapshots would not fit into memory. A Python
+table is computed only for the snapshots that are scored.
 
-Products that are too rare for any pair are dropped before baskets are joined with themselves, and ids are numbered, so
-that memory goes by the frequent products squared, not by the lines.
+Products that are too rare for any pair are dropped before the self-join, and ids are replaced by numbers. So memory
+grows with the square of the number of frequent products, not with the number of order lines.
 """
 
 from datetime import date
@@ -16,7 +16,7 @@ import pandas as pd
 
 from clm_dagster.platform.warehouse import Connection
 
-# A pair in fewer baskets than this may be anybody's whim, however small the shop.
+# Minimum number of baskets of a pair, however small the shop: fewer are likely to be chance.
 MIN_BASKETS = 5
 
 COLUMNS = (
@@ -142,7 +142,7 @@ select
     confidence,
     confidence / other_share as lift,
     support - product_share * other_share as leverage,
-    -- A rule that never fails would be infinite.
+    -- The conviction of a rule that never fails would be infinite.
     (1 - other_share) / nullif(1 - confidence, 0) as conviction
 from measured
 order by product_id, other_product_id
@@ -157,11 +157,11 @@ def product_affinity(
     min_baskets: int = MIN_BASKETS,
     lines: str = "staging.stg_order_lines",
 ) -> pd.DataFrame:
-    """Pairs in at least `min_support` of the baskets of the days [start, end), each in both directions.
+    """Return the pairs in at least `min_support` of the baskets of the days [start, end), each in both directions.
 
-    Guests' baskets count. support P(AB), confidence P(B|A), lift, leverage and conviction are of the rule "who buys
-    product_id also buys other_product_id"; conviction is missing where that never fails. lines: a relation with the
-    columns of staging.stg_order_lines. Sorted by both ids; a basket counts a product once.
+    Baskets of guests count. A basket counts a product once. support P(AB), confidence P(B|A), lift, leverage and
+    conviction describe the rule "customers who buy product_id also buy other_product_id"; conviction is null where
+    the rule never fails. lines: a relation with the columns of staging.stg_order_lines. Sorted by both ids.
     """
     query = _QUERY.format(lines=lines)
     return connection.frame(query, [start, end, min_baskets, min_support])

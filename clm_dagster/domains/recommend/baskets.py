@@ -1,7 +1,7 @@
-"""What goes with what: the rows of `marts.product_affinity` and `marts.basket_rules`.
+"""Products bought together: the rows of `marts.product_affinity` and `marts.basket_rules`.
 
-Belongs here: what those two tables read, compute and say. Does not: counting pairs (`affinity`), searching rules
-(`statistics.association`).
+Belongs here: the inputs, rows and check messages of these two tables. Does not: counting pairs (`affinity`), the
+search for rules (`statistics.association`).
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.statistics.association import TooManyItemsets, basket_rules, held_later
 
-# Products of a rule, both sides together, and sets of products that are kept: a rule takes a kilobyte in between.
+# Maximum number of products in a rule, both sides together, and of itemsets in memory (about a kilobyte each).
 MAX_RULE_ITEMS, MAX_ITEMSETS = 4, 50_000
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class PairSettings:
-    """What a user may choose of pairs: days of baskets before as_of, share of the baskets that hold a pair."""
+    """Settings of pairs. days: of baskets before as_of. min_support: minimum share of baskets that contain a pair."""
 
     days: int
     min_support: float
@@ -33,14 +33,14 @@ class PairSettings:
 
 @dataclass(frozen=True)
 class PairInputs:
-    """Pairs of products of one as_of, and products' names."""
+    """The pairs of products at one as_of, and the names of products."""
 
     pairs: pd.DataFrame
     products: pd.DataFrame
 
 
 def read_pairs(reading: Reading[PairSettings]) -> PairInputs:
-    """Read the pairs, which the database counts."""
+    """Read the pairs and the names of products."""
     settings = reading.settings
     start = reading.day - timedelta(days=settings.days)
     return PairInputs(
@@ -50,22 +50,23 @@ def read_pairs(reading: Reading[PairSettings]) -> PairInputs:
 
 
 def add_pair_names(work: Work[PairSettings], inputs: PairInputs) -> TableOutput:
-    """Return the pairs with their names."""
+    """Return the pairs with the names of their products."""
     pairs, names = inputs.pairs, names_of(inputs.products)
     rows = pairs.assign(
         name=names.reindex(pairs["product_id"]).to_numpy(dtype=object),
         other_name=names.reindex(pairs["other_product_id"]).to_numpy(dtype=object),
     )
-    problem = None if len(rows) else "no two products stand together in baskets often enough"
+    problem = None if len(rows) else "no pair of products is in enough baskets"
     return TableOutput(rows[work.columns], {"pairs": len(rows) // 2}, check_rules(str(work.day), problem))
 
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """What a user may choose of rules.
+    """Settings of rules.
 
-    days: of baskets before as_of. min_support: share of the baskets that hold a rule. min_confidence: share of those
-    with the antecedent. held_days: so many of the days rules are tried on and not learnt from, half of them at most.
+    days: of baskets before as_of. min_support: minimum share of baskets that contain all products of a rule.
+    min_confidence: minimum share of the baskets with the antecedent that also contain the consequent. held_days: the
+    last days, at most half of all, on which rules are tested instead of mined.
     """
 
     days: int
@@ -74,14 +75,14 @@ class RuleSettings:
     held_days: int
 
     def window(self, as_of: date) -> tuple[date, date]:
-        """Return the first day of all baskets, and of those that rules are tried on."""
+        """Return the first day of the baskets for mining, and of those for testing."""
         held = min(self.held_days, self.days // 2)
         return as_of - timedelta(days=self.days), as_of - timedelta(days=held)
 
 
 @dataclass(frozen=True)
 class RuleInputs:
-    """Baskets that rules are learnt from, the later ones that they are tried on, and products' names."""
+    """The baskets for mining rules, the later ones for testing them, and the names of products."""
 
     training: pd.DataFrame
     later: pd.DataFrame
@@ -89,7 +90,7 @@ class RuleInputs:
 
 
 def read_rules(reading: Reading[RuleSettings]) -> RuleInputs:
-    """Read the baskets of both periods; nothing from as_of on."""
+    """Read the baskets of both periods, all before as_of."""
     start, split = reading.settings.window(reading.day)
     return RuleInputs(
         read_baskets(reading.connection, start, split),
@@ -99,29 +100,29 @@ def read_rules(reading: Reading[RuleSettings]) -> RuleInputs:
 
 
 def find_rules(work: Work[RuleSettings], inputs: RuleInputs) -> TableOutput:
-    """Return the rules of the earlier baskets, tried on the later ones."""
+    """Return the rules of the earlier baskets, tested on the later ones."""
     settings = work.settings
     if inputs.training.empty or inputs.later.empty:
-        lacking = "learn rules from" if inputs.training.empty else "try rules on"
-        return _no_rules(work, f"no basket to {lacking} in the {settings.days} days before")
+        purpose = "mine rules from" if inputs.training.empty else "test rules on"
+        return _no_rules(work, f"no baskets to {purpose} in the {settings.days} days before as_of")
     rules, support = _rules(inputs.training, settings.min_support, settings.min_confidence)
     if rules.empty:
-        return _no_rules(work, f"no set of products is in {support:.1%} of the baskets")
+        return _no_rules(work, f"no set of products is in at least {support:.1%} of the baskets")
     rows = _rule_rows(rules, inputs).assign(min_support=support)
     significant = rows["q_value"] < SIGNIFICANT
     problem = None
     if support != settings.min_support:
         problem = (
-            f"of {settings.min_support:.2%} of the baskets there are too many sets of products; "
-            f"{support:.2%} was taken"
+            f"too many sets of products are in at least {settings.min_support:.2%} of the baskets; "
+            f"min_support was raised to {support:.2%}"
         )
     return TableOutput(
         rows[work.columns],
         {
             "rules": len(rows),
             "min_support": support,
-            "beyond_chance": int(significant.sum()),
-            "of_those_held_later": int(rows.loc[significant, "later_held"].sum()),
+            "significant": int(significant.sum()),
+            "significant_confirmed_later": int(rows.loc[significant, "later_held"].sum()),
         },
         check_rules(str(work.day), problem),
     )
@@ -132,7 +133,7 @@ def _no_rules(work: Work[RuleSettings], problem: str) -> TableOutput:
 
 
 def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd.DataFrame, float]:
-    """Return rules and their support, doubled as often as it takes until the sets of products can be kept."""
+    """Return the rules and their minimum support, which is doubled until the itemsets fit into memory."""
     while True:
         try:
             rules = basket_rules(
@@ -147,7 +148,7 @@ def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd
 
 
 def _rule_rows(rules: pd.DataFrame, inputs: RuleInputs) -> pd.DataFrame:
-    """Return rules with their measures in the later baskets and their products' names."""
+    """Return the rules with their measures in the later baskets and the names of their products."""
     names = names_of(inputs.products)
     rows = rules.join(held_later(rules, inputs.later))
     rows["conviction"] = rows["conviction"].where(rows["confidence"] < 1)

@@ -1,10 +1,10 @@
-"""Numbers as places among quantiles: what the ranker's trees are given instead of the numbers themselves.
+"""Binning of features: the ranker's trees get the bin number of a value instead of the value.
 
-Belongs here: edges and places. Does not: learning from them (`ranking`).
+Belongs here: bin edges and bin numbers. Does not: the models (`ranking`).
 
-scikit-learn's boosting bins its features as well, but by quantiles weighted by the examples' weights, for which it
-sorts a column once for each bin: two thirds of the time of a fit. Trees only see in which bin a value lies, and
-features that have no more values than bins are taken as they are.
+scikit-learn's boosting also bins its features, but by quantiles weighted by the sample weights. For these it sorts a
+column once per bin, which takes two thirds of the time of a fit. Trees only use the bin of a value, so binning
+beforehand loses nothing. A feature with no more distinct values than bins gets one bin per value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 Edges = dict[str, list[float]]
 BINS = 64
-_ROWS = 200_000  # that quantiles are taken of
+_ROWS = 200_000  # sample size for quantiles
 
 
 def bin_edges(x: pd.DataFrame, bins: int = BINS) -> Edges:
-    """At most bins - 1 edges of each column: between its values where they are few, else its quantiles."""
+    """Return up to bins - 1 edges of each column: midpoints of distinct values where they are few, else quantiles."""
     some = x.iloc[:: max(1, -(-len(x) // _ROWS))]
     return {str(name): _edges(some[name].to_numpy(dtype=np.float64), bins) for name in x}
 
@@ -34,7 +34,7 @@ def _edges(values: NDArray[np.float64], bins: int) -> list[float]:
 
 
 def bin_numbers(x: pd.DataFrame, edges: Mapping[str, Sequence[float]]) -> NDArray[np.float32]:
-    """n rows x the columns of `edges`: the number of edges at or below each value; a missing value stays missing."""
+    """Return the number of edges at or below each value: n rows x the columns of `edges`; NaN stays NaN."""
     out = np.empty((len(x), len(edges)), dtype=np.float32)
     for column, (name, found) in enumerate(edges.items()):
         values = x[name].to_numpy(dtype=np.float64)

@@ -1,10 +1,11 @@
-"""Independent recommenders with one interface: fitted on interactions, they score a block of customers.
+"""Candidate recommenders with one interface: they are fitted on interactions and score a block of customers.
 
-Belongs here: recommenders that learn no label. Does not: ranking their union (`ranking`), measuring (`metrics`).
+Belongs here: recommenders that are fitted without labels. Does not: ranking their union (`ranking`), metrics
+(`metrics`).
 
-A score is a number to sort by, not a probability. Above zero it is a recommendation, at zero it is none. A block
-is a dense float32 array, customers x products, so that memory is bounded by the size of the block. Nobody keeps a
-profile of all customers: those of a block are made of its customers' purchases (`Interactions.of`).
+A score orders products; it is not a probability. A score above zero is a recommendation. A block is a dense float32
+array, customers x products, so its size bounds the memory. No recommender stores the profiles of all customers; the
+profiles of a block are computed from the purchases of its customers (`Interactions.of`).
 """
 
 from collections.abc import Mapping
@@ -33,71 +34,73 @@ from clm_dagster.domains.recommend.similarity import (
 
 LISTS = ("next_best", "discover")
 POPULARITY_WEIGHT = 0.001
-POOL = 20_000  # customers among whom neighbours are sought: time stays linear in customers
-EASE_LIMIT = 6000  # a dense matrix of products x products is inverted: 8 bytes x limit^2, time with its cube
+POOL = 20_000  # number of customers among which neighbours are searched, so that time is linear in customers
+EASE_LIMIT = (
+    6000  # limit of products: a dense products x products matrix is inverted, 8 bytes x limit^2, cubic time
+)
 
 
 class CandidateError(ValueError):
-    """A recommender that cannot be fitted on what it was given; says why and which to take instead."""
+    """A recommender cannot be fitted on its input; the message says why and what to use instead."""
 
 
 class Recommender(Protocol):
-    """What every candidate can do; `name` is that of its results."""
+    """The interface of every candidate; `name` identifies its results."""
 
     name: str
 
     def fit(self, past: Interactions) -> Self:
-        """Learn from purchases before past.as_of."""
+        """Fit on purchases before past.as_of."""
         ...
 
     def score(self, rows: Ints) -> Scores:
-        """Scores of b customers, numbers into past.customers, for all products: b x products."""
+        """Return the scores of b customers for all products: b x products. rows: positions in past.customers."""
         ...
 
 
 @dataclass
 class Popularity:
-    """The number of days on which customers bought a product in the last `window` days; the same for everyone."""
+    """Popularity: days on which customers bought a product in the last `window` days; the same for every customer."""
 
     window: int = 28
     name: str = "popularity"
 
     def fit(self, past: Interactions) -> Self:
-        """Count; where the window holds no purchase, the time since the last one is added to it."""
+        """Count purchases in the window, which ends with the last purchase."""
         recent = past.age <= max(self.window, self.window + past.age.min() - 1)
         self.counts = np.bincount(past.product[recent], minlength=past.shape[1]).astype(np.float32)
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """The same counts for each of b customers."""
+        """Return the same counts for each of b customers."""
         return np.tile(self.counts, (len(rows), 1))
 
 
 @dataclass
 class BuyAgain:
-    """A customer's own days of purchase, each worth 2^(-age / half_life); below them what is popular."""
+    """A customer's own purchase days, each weighted 2^(-age / half_life), followed by popular products."""
 
     half_life: float = 240.0
     window: int = 28
     name: str = "buy_again"
 
     def fit(self, past: Interactions) -> Self:
-        """Decay."""
+        """Store the purchases, and compute popularity."""
         self.past = past
         counts = Popularity(self.window).fit(past).counts
         self.popularity = counts / counts.max() * POPULARITY_WEIGHT
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """Popularity adds at most FILLING, a purchase of ten half-lives ago."""
+        """Return decayed purchases plus popularity, which is worth at most a purchase of ten half-lives ago."""
         return dense(self.past.of(rows).decayed(self.half_life)) + self.popularity
 
 
 @dataclass
 class ItemNeighbours:
-    """Products like those a customer bought: decayed profile times the similarity of products (Sarwar et al. 2001).
+    """Products similar to those a customer bought: decayed profile times product similarity (Sarwar et al. 2001).
 
-    weights: how customers count in the similarity. half_life: of the profile and of the pairs, in days.
+    weights: weighting of customers in the similarity. half_life: in days, of the profile and of the similarity.
     """
 
     weights: Weights = "tfidf"
@@ -106,7 +109,7 @@ class ItemNeighbours:
     name: str = "item_neighbours"
 
     def fit(self, past: Interactions) -> Self:
-        """The `count` most similar products of each."""
+        """Compute the `count` most similar products of each product."""
         self.past = past
         profile = past.decayed(self.half_life)
         bought_by = Weighting.fit(profile, self.weights).of(profile).T.tocsr()
@@ -115,35 +118,35 @@ class ItemNeighbours:
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """Products among nobody's neighbours score 0."""
+        """Return the scores; a product that is not similar to any purchase of the customer scores 0."""
         return dense(self.past.of(rows).decayed(self.half_life) @ self.liked_by)
 
 
 @dataclass
 class RecentItems:
-    """Products like those a customer bought lately: the similarity of `items`, under a profile that decays faster."""
+    """Products similar to recent purchases: the similarity of `items` with a profile that decays faster."""
 
     items: ItemNeighbours
     half_life: float = 30.0
     name: str = "item_recent"
 
     def fit(self, past: Interactions) -> Self:
-        """Fit `items` too, where it is not on these very purchases."""
+        """Fit `items` as well, unless it is fitted on the same purchases."""
         self.past = past
         if getattr(self.items, "past", None) is not past:
             self.items.fit(past)
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """As those of ItemNeighbours."""
+        """Return the scores as ItemNeighbours does."""
         return dense(self.past.of(rows).decayed(self.half_life) @ self.items.liked_by)
 
 
 @dataclass
 class UserNeighbours:
-    """What the customers with the most similar baskets bought: mean of their profiles, weighted by similarity.
+    """Products bought by the most similar customers: the mean of their profiles, weighted by similarity.
 
-    Neighbours are sought among at most `pool` customers, spread evenly over all.
+    Neighbours are searched among at most `pool` customers, at even distances among all.
     """
 
     weights: Weights = "tfidf"
@@ -153,7 +156,7 @@ class UserNeighbours:
     name: str = "user_neighbours"
 
     def fit(self, past: Interactions) -> Self:
-        """Only the pool; neighbours are found block by block."""
+        """Compute the profiles of the pool; neighbours are found block by block."""
         self.past, self.members = past, evenly_spaced(np.arange(past.shape[0]), self.pool)
         self.weighting = Weighting.fit(past.decayed(self.half_life), self.weights)
         profile = past.of(self.members).decayed(self.half_life)
@@ -161,7 +164,7 @@ class UserNeighbours:
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """A customer is not a neighbour of himself."""
+        """Return the scores. A customer is excluded from their own neighbours."""
         mine = self.weighting.of(self.past.of(rows).decayed(self.half_life))
         near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
         return dense(normalized(near, order=1) @ self.profile)
@@ -169,9 +172,9 @@ class UserNeighbours:
 
 @dataclass
 class ContentBased:
-    """Products whose name and category read like those a customer bought: TF-IDF of words, cosine.
+    """Products with a name and category similar to those a customer bought: TF-IDF of words, cosine.
 
-    products: product_id, and of name and category what there is; a product without words scores 0.
+    products: product_id, name, category; the last two are optional. A product without words scores 0.
     """
 
     products: pd.DataFrame
@@ -179,21 +182,21 @@ class ContentBased:
     name: str = "content"
 
     def fit(self, past: Interactions) -> Self:
-        """Words of the names of the products in `past`."""
+        """Compute the word vectors of the products in `past`."""
         self.past, self.words = past, product_words(self.products, past.products)
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """Cosine of the customer's words with the product's."""
+        """Return the cosine of the customer's words with those of each product."""
         tastes = normalized(sparse.csr_array(self.past.of(rows).decayed(self.half_life) @ self.words))
         return dense(tastes @ self.words.T.tocsr())
 
 
 @dataclass
 class Ease:
-    """Ridge regression of each product on all others, its own weight held at 0 (Steck 2019, EASE^R).
+    """Ridge regression of each product on all others, its own weight constrained to 0 (Steck 2019, EASE^R).
 
-    Up to `limit` products: a dense products x products matrix is inverted once.
+    At most `limit` products, because a dense products x products matrix is inverted.
     """
 
     ridge: float = 300.0
@@ -202,11 +205,12 @@ class Ease:
     name: str = "ease"
 
     def fit(self, past: Interactions) -> Self:
-        """Raises CandidateError above `limit` products."""
+        """Compute the coefficients. Raise CandidateError above `limit` products."""
         count = past.shape[1]
         if count > self.limit:
             raise CandidateError(
-                f"EASE inverts a {count} x {count} matrix; its limit is {self.limit} products. Take item_neighbours"
+                f"EASE would invert a {count} x {count} matrix; its limit is {self.limit} products. "
+                "Take item_neighbours"
             )
         seen = past.matrix(np.ones(len(past.age))).sign()
         gram = (seen.T @ seen).toarray()
@@ -219,7 +223,7 @@ class Ease:
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """What the other products that the customer bought say about each."""
+        """Return the regression on the customer's purchases of all other products."""
         profile = self.past.of(rows).decayed(self.half_life).astype(np.float32)
         return np.asarray(profile @ self.coefficients, dtype=np.float32)
 
@@ -228,7 +232,7 @@ class Ease:
 class TifuKnn:
     """Own decayed purchases mixed with those of the nearest customers (Hu et al. 2020, TIFU-kNN, continuous decay).
 
-    own: the share of the customer's own vector; the rest is the mean of `count` neighbours by cosine.
+    own: weight of the customer's own vector; the remaining weight is on the mean of the `count` nearest neighbours.
     """
 
     half_life: float = 240.0
@@ -238,14 +242,14 @@ class TifuKnn:
     name: str = "tifu_knn"
 
     def fit(self, past: Interactions) -> Self:
-        """The pool's vectors; neighbours as in UserNeighbours."""
+        """Compute the vectors of the pool; neighbours are found as in UserNeighbours."""
         self.past, self.members = past, evenly_spaced(np.arange(past.shape[0]), self.pool)
         self.profile = past.of(self.members).decayed(self.half_life)
         self.among = unit_columns(self.profile)
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """Own vector and neighbours' mean."""
+        """Return the mixture of the own vector and the mean of the neighbours."""
         mine = self.past.of(rows).decayed(self.half_life)
         near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
         mean = normalized(near.sign(), order=1) @ self.profile
@@ -254,9 +258,9 @@ class TifuKnn:
 
 @dataclass
 class Hybrid:
-    """Weighted sum of recommenders, each scaled so that a customer's best product has 1.
+    """Weighted sum of recommenders, each scaled so that a customer's best product scores 1.
 
-    `Hybrid({"item_neighbours": a, "content": 1 - a}, ...)` is alpha * CF + (1 - alpha) * content.
+    members, shares: recommenders and their weights, by name.
     """
 
     members: Mapping[str, Recommender]
@@ -264,7 +268,7 @@ class Hybrid:
     name: str = "hybrid"
 
     def fit(self, past: Interactions) -> Self:
-        """Fit the members. Raises CandidateError where shares name others than the members or are negative."""
+        """Fit the members. Raise CandidateError where the shares do not match the members or are negative."""
         if set(self.members) != set(self.shares) or min(self.shares.values()) < 0:
             raise CandidateError(
                 f"shares of a hybrid must be at least 0, one for each of {sorted(self.members)}; "
@@ -275,7 +279,7 @@ class Hybrid:
         return self
 
     def score(self, rows: Ints) -> Scores:
-        """Weighted sum of the scaled members."""
+        """Return the weighted sum of the scaled scores of the members."""
         return np.sum(
             [
                 share * _scale_to_one(self.members[name].score(rows))
@@ -289,9 +293,10 @@ class Hybrid:
 def candidate_lists(
     recommender: Recommender, past: Interactions, rows: Ints, k: int = 10, active_days: int = 90
 ) -> pd.DataFrame:
-    """Both lists of a fitted recommender for the customers `rows`, in the shape of `Ranker.lists`.
+    """Return both lists of a fitted recommender for the customers `rows`, with the columns of `Ranker.lists`.
 
-    Products without a sale in `active_days` are on no list; discover holds what the customer had not bought.
+    Products without a sale in `active_days` are excluded. The list discover excludes products that the customer has
+    bought before.
     """
     active = past.sold_within(active_days)
     parts = [pd.DataFrame({"list": [], "customer": [], "rank": [], "product": [], "score": []})]
@@ -316,9 +321,10 @@ def candidate_lists(
 
 
 def product_words(products: pd.DataFrame, ids: NDArray[np.object_]) -> sparse.csr_array:
-    """TF-IDF of the words of name and category, rows of length 1, one for each of `ids`; no words, a row of zeros.
+    """Return TF-IDF of the words of name and category, one unit row for each of `ids`, zeros without words.
 
-    products: product_id, name, category, the last two optional. The first of several rows of a product counts.
+    products: product_id, name, category, the last two optional. Of several rows of a product, the first in
+    alphabetical order counts.
     """
     text = pd.Series("", index=products.index, dtype=object)
     for column in ("name", "category"):
@@ -329,12 +335,12 @@ def product_words(products: pd.DataFrame, ids: NDArray[np.object_]) -> sparse.cs
     texts = known.reindex(ids).fillna("").to_list()
     if not any(any(character.isalnum() for character in text) for text in texts):
         return sparse.csr_array((len(ids), 1))
-    # Single characters count too: sizes, and languages that do not part words.
+    # Single characters count as words: sizes, and languages without spaces.
     return sparse.csr_array(TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True).fit_transform(texts))
 
 
 def _pool_positions(rows: Ints, members: Ints) -> Ints:
-    """The numbers of customers in the pool, -1 for those outside it."""
+    """Return the positions of customers in the pool, -1 for those outside it."""
     return pd.Index(members).get_indexer(pd.Index(rows)).astype(np.int64)
 
 

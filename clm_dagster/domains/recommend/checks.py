@@ -1,6 +1,6 @@
-"""What the checks of recommendations say, in words, and the faults of lists that they count.
+"""Asset checks of recommendations: their descriptions and results, and the faults of lists that they count.
 
-Belongs here: descriptions and results of the domain's own checks. Does not: those that every trained model has
+Belongs here: the domain's own checks. Does not: the checks that every trained model has
 (`platform.trained_models.checks`).
 """
 
@@ -22,22 +22,23 @@ BOTH_LISTS, NOT_DISCONTINUED, NO_DUPLICATES, ONLY_NEW = (
     "discover_holds_nothing_bought",
 )
 RULES = "rules_could_be_made"
-GATE = "The ranker beats buy_again for next_best and popularity for discover, intervals clear of 0."
+GATE = "The ranker beats buy_again for next_best and popularity for discover; both intervals lie above 0."
 LIST_CHECKS = {
     BOTH_LISTS: "Every customer known at as_of has both lists.",
     NOT_DISCONTINUED: "Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",
-    NO_DUPLICATES: "No product stands twice on one list of a customer.",
-    ONLY_NEW: "No product on discover had been bought by the customer.",
+    NO_DUPLICATES: "No product is twice on the same list of a customer.",
+    ONLY_NEW: "No product on the list discover was bought by the customer before.",
 }
-RULE_CHECKS = {RULES: "There were baskets enough to say what goes with what."}
+RULE_CHECKS = {RULES: "There are enough baskets to find products that are bought together."}
 
 
 @dataclass(frozen=True)
 class ListFaults:
-    """What is wrong with lists, looked up afresh in the purchases; parts of them add up.
+    """Counts of faults in lists, recomputed from the purchases. Counts of several parts can be added.
 
-    customers: who have a list; complete: known customers who have both. dead, twice, own: places of products that are
-    discontinued, that the list has already, and that stand on discover though the customer had bought them.
+    customers: with a list. with_both_lists: customers known to the snapshot with both lists. discontinued: places with
+    a discontinued product. duplicates: places with a product that is on the list already. already_bought: places on
+    discover with a product that the customer bought before.
     """
 
     customers: int = 0
@@ -59,12 +60,12 @@ class ListFaults:
 def count_faults(
     lists: pd.DataFrame, past: Interactions, active: NDArray[np.bool_], known: NDArray[np.bool_]
 ) -> ListFaults:
-    """Count what is wrong with the lists of some customers.
+    """Count the faults in the lists of some customers.
 
-    lists: columns of `everyones_lists`. active: which products were sold lately. known: which of past.customers the
-    snapshot knows; buyers whom it does not know have lists as well.
+    lists: columns of `all_customer_lists`. active: which products were sold recently. known: which of past.customers
+    are in the snapshot; buyers outside it have lists as well.
     """
-    # Each id is looked up once: among a million of them a look costs more than counting.
+    # Look up each id once: among a million ids, a lookup costs more than counting.
     person, people = pd.factorize(lists["customer_id"])
     product, products = pd.factorize(lists["product_id"])
     row, column = past.rows_of(people.to_numpy(object)), past.columns_of(products.to_numpy(object))[product]
@@ -89,31 +90,31 @@ def count_faults(
 def check_lists(
     as_of: str, faults: ListFaults, customers: int, active_days: int
 ) -> list[dg.AssetCheckResult]:
-    """Return the results of the checks of the lists of so many customers."""
+    """Return the check results of the lists. customers: number of customers known to the snapshot."""
     lacking = customers - faults.with_both_lists
     return [
         warn(BOTH_LISTS, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
         _error(
             NOT_DISCONTINUED,
             faults.discontinued,
-            f"{as_of}: {faults.discontinued} places for products without a sale in {active_days} days",
+            f"{as_of}: {faults.discontinued} places hold a product without a sale in {active_days} days",
         ),
         _error(
             NO_DUPLICATES,
             faults.duplicates,
-            f"{as_of}: {faults.duplicates} places hold a product that the list has already",
+            f"{as_of}: {faults.duplicates} places hold a product that is already on the list",
         ),
         _error(
             ONLY_NEW,
             faults.already_bought,
-            f"{as_of}: {faults.already_bought} places on discover hold what the customer had bought",
+            f"{as_of}: {faults.already_bought} places on discover hold a product that the customer bought before",
         ),
     ]
 
 
 def check_rules(as_of: str, problem: str | None) -> list[dg.AssetCheckResult]:
-    """Return the result of the check of a table of products that go together."""
-    return [warn(RULES, problem is None, f"{as_of}: {problem or 'made'}")]
+    """Return the check result of a table of products that are bought together."""
+    return [warn(RULES, problem is None, f"{as_of}: {problem or 'enough baskets'}")]
 
 
 def _error(name: str, found: int, text: str) -> dg.AssetCheckResult:

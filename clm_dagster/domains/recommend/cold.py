@@ -1,7 +1,7 @@
-"""Lists for people of whom nothing is known but where they are: no order before as_of, or no id at all.
+"""Cold start: lists for customers without a purchase before as_of, and for anonymous visitors.
 
-Belongs here: popularity by group, shrunk, and the lists of groups. Does not: customers with a purchase; they have
-candidates of their own.
+Belongs here: shrunken popularity by group, and the lists of groups. Does not: customers with a purchase
+(`candidates`, `ranking`).
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,10 @@ GROUPS = ("country", "segment")
 
 @dataclass
 class ColdStart:
-    """Popularity in the customer's country and segment in the last `window` days, drawn to the whole shop's.
+    """Popularity in the customer's country and segment in the last `window` days, shrunk towards the whole shop's.
 
-    A group of n purchases counts n / (n + shrinkage) for itself and the rest for the whole shop, so that three
-    orders from Malta do not make Malta's list. The mean over the groups that are known is the score: an
-    expected share of purchases.
+    A group with n purchases has the weight n / (n + shrinkage), the whole shop the rest, so that three orders from
+    Malta do not determine Malta's list. The score is the mean over the known groups: an expected share of purchases.
     """
 
     window: int = 28
@@ -35,17 +34,18 @@ class ColdStart:
     name: str = "cold_start"
 
     def fit(self, past: Interactions, customers: pd.DataFrame) -> "ColdStart":
-        """Shares per group. customers: customer_id and those of the groups that the shop knows, one row for each.
+        """Compute the shares of products per group.
 
-        Raises ValueError where a customer has two rows.
+        customers: customer_id and the columns of the known groups, one row per customer. Raise ValueError where a
+        customer has several rows.
         """
         twice = customers["customer_id"].duplicated()
         if twice.any():
             first = customers.loc[twice, "customer_id"].sort_values().iloc[0]
             raise ValueError(
-                f"customer {first} has {int((customers['customer_id'] == first).sum())} rows; expected one"
+                f"customer {first} has {int((customers['customer_id'] == first).sum())} rows; expected one row each"
             )
-        # Where the shop was silent in the window, its last days stand for it.
+        # The window ends with the last purchase, in case there was none recently.
         recent = past.age <= past.age.min() - 1 + self.window
         product, customer = past.product[recent], past.customer[recent]
         counts = np.bincount(product, minlength=past.shape[1]).astype(float)
@@ -68,11 +68,11 @@ class ColdStart:
         return self
 
     def groups_with_sales(self, group: str) -> pd.Index:
-        """The names of a group's members in which somebody bought in the window."""
+        """Return the values of a group column, such as countries, with a purchase in the window."""
         return self.shares[group].index if group in self.shares else pd.Index([])
 
     def score(self, customers: pd.DataFrame) -> Scores:
-        """Scores of b customers by their groups' columns; unknown groups, or none, have the whole shop's."""
+        """Return the scores of b customers by their groups; those of the whole shop for an unknown group or none."""
         parts = []
         for group, shares in self.shares.items():
             if group in customers:
@@ -83,9 +83,9 @@ class ColdStart:
 
 
 def group_lists(past: Interactions, start: ColdStart, groups: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return one list for each of the groups: rank, product_id, score, reason, and the groups' columns."""
+    """Return one list for each row of `groups`: rank, product_id, score, reason, and the columns of `groups`."""
     place, product, score = top(start.score(groups), count)
-    # Of a group that nobody has bought in, nothing is known but the whole shop's list.
+    # A group without a purchase gets the list of the whole shop.
     known = groups.apply(lambda column: column.where(column.isin(start.groups_with_sales(str(column.name)))))
     where = np.array([_group_text(known.iloc[i]) for i in range(len(groups))], dtype=object)
     buyers = popularity_reasons(past, product, where=" of the whole shop")

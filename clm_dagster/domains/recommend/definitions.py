@@ -1,6 +1,6 @@
-"""What Dagster sees of recommendations.
+"""The recommendation domain, as Dagster loads it.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of the domain's tables. Does not: how they are computed.
 """
 
 from clm_dagster.domains.recommend.tables import recommend_tables
@@ -8,7 +8,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """The trained ranker, everyone's lists, similar products, what goes with what."""
+    """Return the domain: the trained ranker, lists, similar products, and products bought together."""
     return Domain(
         name="recommend",
         tables=recommend_tables(shop.project, shop.settings),

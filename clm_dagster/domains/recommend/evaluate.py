@@ -1,12 +1,12 @@
-"""The evaluation of recommenders at one as_of, and the ranker that serves afterwards. Pure: frames in, results out.
+"""The evaluation of recommenders at one as_of, and the ranker that is served afterwards. Pure: frames in, results out.
 
-Belongs here: which candidates there are, what is judged when, what is fitted again. Does not: a single recommender
-(`candidates`, `ranking`), the verdict (`judging`), Dagster, MLflow, SQL.
+Belongs here: the candidates, the evaluation instant, and refitting the ranker. Does not: a single recommender
+(`candidates`, `ranking`), measures and verdict (`list_evaluation`), Dagster, MLflow, SQL.
 
-Lists are judged at as_of less the horizon, the newest instant whose window is over: every candidate learns from days
-before it, and is judged on at most MOST_JUDGED of the customers with an order in the window, drawn evenly. The ranker
-is then fitted again with the same settings on all that is known at as_of, since what sells this season was not known
-two months ago. What it learns from is known at the judged instant or is its very window.
+Lists are evaluated at as_of minus the horizon, the newest instant whose window has ended. Every candidate is fitted on
+days before it, and evaluated on customers with an order in the window, at most MAX_EVALUATED of them. The ranker is
+then refitted with the same settings on all purchases before as_of, because products of the current season may be new.
+The training examples of both fits are shared where their instants coincide.
 """
 
 import time
@@ -37,18 +37,18 @@ from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, Traini
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
 RANKER = "two_stages"
-# Below so many customers of the window an interval over them says nothing.
+# With fewer customers in the window, an interval over them is meaningless.
 MIN_EVALUATED = 30
-# Lists of more customers than these would make the interval narrower than anybody needs, and take hours.
+# More customers would make the interval narrower than needed, and take hours.
 MAX_EVALUATED = 20_000
 EXAMPLES = 1_000
-# Parameters of candidates that MLflow shows; their other attributes are fitted arrays and tables.
+# Attributes of candidates that MLflow shows as parameters; the others are fitted arrays and tables.
 _SHOWN = ("window", "half_life", "weights", "count", "ridge", "own", "pool", "limit")
 
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """One candidate: its parameters, and the seconds that fitting and listing took."""
+    """One candidate: its parameters, and the seconds for fitting it and making its lists."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -57,12 +57,12 @@ class CandidateResult:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Outcome of the evaluation of one as_of.
+    """The result of the evaluation at one as_of.
 
-    judged_at: the instant whose window the lists are judged by; judged_days: what taught the ranker that is judged.
-    candidates: those that were judged, by name; left_out: name -> why a candidate was not. ranker: fitted again on
-    all that is known at as_of. customers: those judged, with an order in the window. example: features of pairs as
-    the ranker takes them.
+    evaluated_at: the instant at which lists are evaluated. evaluated_ranker_days: training instants of the evaluated
+    ranker. evaluation: measures of the lists. candidates: the evaluated ones, by name. left_out: name -> reason.
+    ranker: refitted on all purchases before as_of. customers, products: their number in the evaluation. example:
+    features of pairs, as input of the ranker.
     """
 
     as_of: date
@@ -89,7 +89,7 @@ class EvaluationResult:
 
 
 def all_candidates(products: pd.DataFrame) -> list[Recommender]:
-    """Return every recommender that is judged beside the ranker, the naive baselines first."""
+    """Return every recommender that is evaluated next to the ranker, naive baselines first."""
     return [
         Popularity(),
         BuyAgain(),
@@ -112,8 +112,8 @@ def evaluate_candidates(
 ) -> EvaluationResult:
     """Evaluate the candidates at one as_of, that of `known`.
 
-    products: product_id, name, category. segments: customer_id -> segment at the judged instant or before it. Raise
-    EvaluationError where there is too little to learn from or to judge on.
+    products: product_id, name, category. segments: customer_id -> segment at the evaluation instant or earlier. Raise
+    EvaluationError where there is too little data to fit or to evaluate.
     """
     evaluated_at = known.as_of - timedelta(days=settings.horizon_days)
     past, rows = _customers_to_evaluate(known, evaluated_at, settings)
@@ -151,7 +151,7 @@ def evaluate_candidates(
 def _customers_to_evaluate(
     known: Interactions, evaluated_at: date, settings: RankerSettings
 ) -> tuple[Interactions, Ints]:
-    """Return what was known at the judged instant, and the customers of its window, or some of very many."""
+    """Return the purchases before the evaluation instant, and customers with an order in its window."""
     try:
         past = known.before(evaluated_at)
         rows = window_truth(known, past, settings.horizon_days).rows
@@ -176,7 +176,7 @@ def _evaluate_lists(
     settings: RankerSettings,
     segments: pd.Series | None,
 ) -> ListEvaluation:
-    """Return how good the lists are. Raise EvaluationError where they cannot be judged."""
+    """Return the measures of the lists. Raise EvaluationError where they cannot be evaluated."""
     try:
         return evaluate_lists(
             known, past, lists, settings.horizon_days, segments, settings.active_days, among=rows
@@ -186,7 +186,7 @@ def _evaluate_lists(
 
 
 def _example(ranker: Ranker, examples: TrainingExamples) -> pd.DataFrame:
-    """Return pairs of the newest instant that taught the ranker."""
+    """Return pairs of the newest training instant of the ranker."""
     features, *_ = examples[ranker.days[-1]][0]
     return features[ranker.columns].head(EXAMPLES).reset_index(drop=True)
 

@@ -1,9 +1,9 @@
-"""What the ranker sees of a pair of a customer and a product, as of an instant.
+"""Features of pairs of a customer and a product, as of an instant: the input of the ranker.
 
-Belongs here: candidate pairs and their features. Does not: learning from them (`ranking`).
+Belongs here: candidate pairs and their features. Does not: the models (`ranking`).
 
-Everything is computed from `Interactions`, which hold only days before as_of; a feature cannot look ahead. What is
-known of a customer is made of a block's purchases, not kept for everybody.
+All features come from `Interactions`, which hold only days before as_of, so there is no look-ahead. Features of
+customers are computed for a block of customers, not stored for all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from clm_dagster.domains.recommend.candidates import Popularity, Recommender
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
 from clm_dagster.domains.recommend.similarity import Scores, top
 
-YEAR = 364  # whole weeks, so that the same weekdays meet
+YEAR = 364  # whole weeks, so that weekdays match
 HALF_LIVES = (20.0, 60.0, 180.0)
 
 
 @dataclass
 class PairFeatures:
-    """Fitted recommenders and tables of one as_of, from which blocks of pairs are made.
+    """Fitted recommenders and product features of one as_of, which yield blocks of pairs.
 
-    recommenders: fitted here, each gives `per_recommender` products and its score as a feature. horizon_days: how
-    far ahead the label looks, which sets the season's window. active_days: a product without a sale for longer
-    is discontinued and never a candidate.
+    recommenders: fitted here; each contributes `per_recommender` products, and its score as a feature. horizon_days:
+    of the label; it sets the window of seasonal features. active_days: a product without a sale for longer is
+    discontinued and never a candidate.
     """
 
     recommenders: Sequence[Recommender]
@@ -36,7 +36,7 @@ class PairFeatures:
     per_recommender: int = 60
 
     def fit(self, past: Interactions) -> "PairFeatures":
-        """Fit the recommenders and tables on purchases before past.as_of."""
+        """Fit the recommenders and compute product features on purchases before past.as_of."""
         self.past = past
         self.active = past.sold_within(self.active_days).astype(np.float32)
         self.popular = Popularity().fit(past)
@@ -46,7 +46,7 @@ class PairFeatures:
         return self
 
     def block(self, rows: Ints) -> tuple[Ints, Ints, pd.DataFrame]:
-        """Candidates of b customers: n places in `rows`, n products, both sorted, and n rows of features."""
+        """Return n candidate pairs of b customers: positions in `rows`, products (both sorted) and features."""
         scores = {r.name: r.score(rows) for r in self.recommenders}
         scores["popularity"] = self.popular.score(rows)
         some = self.past.of(rows)
@@ -61,10 +61,10 @@ class PairFeatures:
 
 
 def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, count: int) -> Ints:
-    """Pairs as place x products + product, sorted: the best `count` of each recommender, among all products and again
-    among those that the customer has not bought, so that the list of discoveries is long enough for everyone.
+    """Return candidate pairs as place x products + product, sorted.
 
-    Sets the scores of products that are not active to zero.
+    Each recommender contributes its best `count` among all products, and its best `count` among those that the
+    customer has not bought, so that the list discover is long enough. Sets the scores of inactive products to zero.
     """
     found = []
     for values in scores.values():
@@ -83,13 +83,13 @@ def _best(values: Scores, count: int) -> Ints:
 
 
 def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArray[np.float32]]:
-    """What the customer himself bought of the product, when and how often; pairs as of `_union`."""
+    """Return features of the customer's own purchases of the product. pairs: result of `_union`."""
     tables = {f"own_{h:g}": some.decayed(h) for h in HALF_LIVES} | {
         "own_days": some.decayed(),
         "own_units": some.decayed(180.0, log_quantity=True),
         "own_last": some.latest(),
         "own_first": some.earliest(),
-        # What he bought in the season that the label covers, a year ago.
+        # Purchases a year ago, in the season that the label covers.
         "own_season": some.matrix(((some.age > YEAR - horizon_days) & (some.age <= YEAR + 14)).astype(float)),
     }
     starts = some.pair_starts
@@ -104,7 +104,7 @@ def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArra
 
 
 def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
-    """Per product: sales of several windows, their trend, the season of last year, and how often buyers return."""
+    """Return features per product: sales in several windows, trend, last year's season, and the repeat rate."""
     count = past.shape[1]
 
     def sales(low: float, high: float) -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
 
 
 def _customer_table(past: Interactions) -> pd.DataFrame:
-    """Per customer: rhythm, breadth, and the share of purchases that were repeats."""
+    """Return features per customer: order frequency, number of products, and the share of repeat purchases."""
     count = past.shape[0]
     order_day = pd.DataFrame({"customer": past.customer, "age": past.age}).drop_duplicates()
     by = order_day.groupby("customer")["age"]
@@ -164,7 +164,7 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
 
 
 def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
-    """Pair against customer and product: how overdue, how often among his orders, where among his candidates."""
+    """Add features of the pair relative to its customer and product: overdue ratios, shares and ranks."""
     gap = (x["own_first"] - x["own_last"]) / (x["own_days"] - 1).where(x["own_days"] > 1)
     x["own_gap"] = gap
     x["own_overdue"] = x["own_last"] / gap.clip(lower=1)
@@ -178,7 +178,7 @@ def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
 
 
 def _ranks(values: NDArray[np.float32], place: Ints) -> NDArray[np.float32]:
-    """Rank of each candidate among its customer's, from 0, equal values alike."""
+    """Return the rank of each candidate within its customer, from 0; equal values have the same rank."""
     if not len(values):
         return values
     order = np.lexsort((-values, place))

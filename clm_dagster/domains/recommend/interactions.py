@@ -1,10 +1,10 @@
-"""Who bought what and when, as sparse matrices: the one input of every recommender.
+"""Interactions: customers, products and days of purchases as sparse matrices, the input of every recommender.
 
-Belongs here: from purchase lines to numbered customers and products, decay, earlier instants, blocks of customers.
-Does not: any score (`candidates`), any label (`metrics`).
+Belongs here: numbering customers and products, decay, earlier instants, blocks of customers. Does not: scores
+(`candidates`), labels (`metrics`).
 
-Ids are numbered in sorted order and lines are added up to one row for each customer, product and day, in that
-order, so that neither the order of the rows nor of the lines in an order can change a result.
+Ids are numbered in sorted order. Lines are summed to one row for each customer, product and day, in that order. So
+the order of the input rows cannot change a result.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ COLUMNS = ("customer_id", "product_id", "day", "quantity", "order_id")
 
 
 class InteractionError(ValueError):
-    """Purchase lines from which nothing can be learnt; says what is wrong with them."""
+    """Purchase lines are invalid or empty; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
 class Interactions:
     """Purchases strictly before `as_of`: n rows, one for each customer, product and day.
 
-    customers, products: the sorted ids. customer, product: n numbers into them, rows sorted by both and day.
-    age: days from the purchase to as_of, at least 1. quantity: units. A row takes 16 bytes: twenty million are 320 MB,
-    and what is made of all of them at once is a few times that; `of` makes it of a few customers.
+    customers, products: the sorted ids. customer, product: n positions in them; rows are sorted by both and by day.
+    age: days from the purchase to as_of, at least 1. quantity: units. A row takes 16 bytes, so twenty million rows
+    take 320 MB. Matrices over all rows take a few times that; `of` restricts them to some customers.
     """
 
     as_of: date
@@ -47,11 +47,11 @@ class Interactions:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Number of customers and of products."""
+        """Number of customers and number of products."""
         return len(self.customers), len(self.products)
 
     def decayed(self, half_life: float | None = None, *, log_quantity: bool = False) -> sparse.csr_array:
-        """Customers x products: days of purchase, each worth 2^(-age / half_life).
+        """Return customers x products: the number of purchase days, each weighted 2^(-age / half_life).
 
         half_life: in days, None for no decay. log_quantity: a day counts ln(1 + units) instead of 1.
         """
@@ -59,20 +59,20 @@ class Interactions:
         return self.matrix(weight * np.log1p(self.quantity, dtype=float) if log_quantity else weight)
 
     def matrix(self, values: Floats) -> sparse.csr_array:
-        """Customers x products: the sum of n values over each pair."""
+        """Return customers x products: the sum of n values over each pair."""
         return self._csr(self._over_pairs(np.add, values))
 
     def latest(self) -> sparse.csr_array:
-        """Customers x products: days since the pair's last purchase."""
+        """Return customers x products: days since the last purchase of the pair."""
         return self._csr(self._over_pairs(np.minimum, self.age))
 
     def earliest(self) -> sparse.csr_array:
-        """Customers x products: days since the pair's first purchase."""
+        """Return customers x products: days since the first purchase of the pair."""
         return self._csr(self._over_pairs(np.maximum, self.age))
 
     @cached_property
     def pair_starts(self) -> Ints:
-        """The first row of each pair of a customer and a product."""
+        """First row of each pair of a customer and a product."""
         if not len(self.age):
             return np.zeros(0, dtype=np.int64)
         new = (np.diff(self.customer) != 0) | (np.diff(self.product) != 0)
@@ -80,11 +80,11 @@ class Interactions:
 
     @cached_property
     def customer_starts(self) -> Ints:
-        """The first row of each customer, and the number of rows."""
+        """First row of each customer, followed by the number of rows."""
         return np.searchsorted(self.customer, np.arange(len(self.customers) + 1)).astype(np.int64)
 
     def of(self, rows: Ints) -> "Interactions":
-        """The purchases of b customers alone, numbered from 0 in the order of `rows`; products keep their numbers."""
+        """Return the purchases of b customers, numbered from 0 in the order of `rows`; products keep their numbers."""
         first = self.customer_starts[rows]
         count = self.customer_starts[rows + 1] - first
         place = np.repeat(np.arange(len(rows), dtype=np.int32), count)
@@ -99,9 +99,9 @@ class Interactions:
         )
 
     def before(self, day: date) -> "Interactions":
-        """What was known at an earlier instant: the same that `interactions` makes of the same lines for it.
+        """Return the purchases before an earlier day, equal to what `interactions` returns for that day.
 
-        Raises InteractionError where no purchase comes before it, and ValueError where it is later than as_of.
+        Raise InteractionError where there is no earlier purchase, and ValueError where the day is later than as_of.
         """
         gap = (self.as_of - day).days
         if gap < 0:
@@ -118,15 +118,15 @@ class Interactions:
         )
 
     def sold_within(self, days: int) -> NDArray[np.bool_]:
-        """Which products had a purchase in the last `days` days; the others count as discontinued."""
+        """Return which products had a purchase in the last `days` days; the others count as discontinued."""
         return np.bincount(self.product[self.age <= days], minlength=len(self.products)) > 0
 
     def rows_of(self, customer_ids: Sequence[str] | NDArray[np.object_]) -> Ints:
-        """The numbers of customers by their ids, -1 for those who never bought."""
+        """Return the positions of customers by their ids, -1 for customers without a purchase."""
         return _positions(self._customer_index, customer_ids)
 
     def columns_of(self, product_ids: Sequence[str] | NDArray[np.object_]) -> Ints:
-        """The numbers of products by their ids, -1 for those never sold."""
+        """Return the positions of products by their ids, -1 for products without a sale."""
         return _positions(self._product_index, product_ids)
 
     @cached_property
@@ -149,18 +149,20 @@ class Interactions:
 
 
 def interactions(lines: pd.DataFrame, as_of: date) -> Interactions:
-    """The purchases of `lines` on days before `as_of`.
+    """Return the purchases of `lines` on days before `as_of`.
 
-    lines: customer_id, product_id, day (a date or an instant), quantity (> 0 units), order_id; guests, whose
-    customer_id is missing, are left out. Raises InteractionError where a column or a day is missing, where a
-    quantity is not above zero, and where no purchase comes before as_of.
+    lines: customer_id, product_id, day (a date or an instant), quantity (> 0 units), order_id. Guests, whose
+    customer_id is missing, are ignored. Raise InteractionError where a column or a day is missing, a quantity is not
+    above zero, or there is no purchase before as_of.
     """
     missing = [name for name in COLUMNS if name not in lines]
     if missing:
         raise InteractionError(f"purchase lines lack {', '.join(missing)}; expected {', '.join(COLUMNS)}")
     days = pd.to_datetime(lines["day"])
     if days.isna().any():
-        raise InteractionError(f"{int(days.isna().sum())} purchase lines have no day; every line needs one")
+        raise InteractionError(
+            f"{int(days.isna().sum())} purchase lines have no day; every line must have one"
+        )
     known = lines.assign(day=days.dt.normalize())[(days < pd.Timestamp(as_of)) & lines["customer_id"].notna()]
     known = known[known["product_id"].notna()]
     wrong = known["quantity"].isna() | (known["quantity"] <= 0)
@@ -180,7 +182,7 @@ def _numbered(known: pd.DataFrame, as_of: date) -> Interactions:
     product, products = pd.factorize(known["product_id"].astype(str), sort=True)
     age = (pd.Timestamp(as_of) - known["day"]).dt.days.to_numpy()
     quantity = known["quantity"].to_numpy(float)
-    # Quantities too, since a sum of fractions depends on their order in its last digit.
+    # Sort by quantity too, since the last digit of a sum of fractions depends on their order.
     order = np.lexsort((quantity, -age, product, customer))
     customer, product, age, quantity = customer[order], product[order], age[order], quantity[order]
     new = (np.diff(customer) != 0) | (np.diff(product) != 0) | (np.diff(age) != 0)
@@ -197,13 +199,13 @@ def _numbered(known: pd.DataFrame, as_of: date) -> Interactions:
 
 
 def evenly_spaced(numbers: Ints, most: int) -> Ints:
-    """The numbers, or `most` of them at even distances."""
+    """Return the numbers, or `most` of them at even distances."""
     count = len(numbers)
     return numbers[np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))]
 
 
 def _renumbered(numbers: Numbers, ids: NDArray[np.object_]) -> tuple[Numbers, NDArray[np.object_]]:
-    """Numbers into the ids that occur, and those ids."""
+    """Return positions in the ids that occur, and these ids."""
     occurs = np.bincount(numbers, minlength=len(ids)) > 0
     return (np.cumsum(occurs, dtype=np.int32) - 1)[numbers], ids[occurs]
 

@@ -1,6 +1,7 @@
-"""How good the lists of every method are at one instant: lists in, a table, its intervals and a verdict out.
+"""The evaluation of the lists of every method at one instant: metrics with intervals, and a verdict.
 
-Belongs here: what is compared with what. Does not: how a list is made (`ranking`, `candidates`), formulas (`metrics`).
+Belongs here: which lists are compared with which baseline. Does not: making lists (`ranking`, `candidates`), the
+formulas (`metrics`).
 
     later = interactions(lines, as_of + timedelta(days=60))
     past = later.before(as_of)
@@ -10,8 +11,8 @@ Belongs here: what is compared with what. Does not: how a list is made (`ranking
     result = judge_lists(later, past, lists, horizon_days=60)
     result.table, result.verdict("two_stages")
 
-The metrics are those of all customers with an order in the window; for `discover`, of those who bought something new
-there; or of a sample of them. A method with a short list, or with none for a customer, loses by it.
+The metrics cover all customers with an order in the window, or a sample of them; for `discover`, customers who bought
+a product that was new to them. Missing places of a short or missing list count as misses.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from clm_dagster.domains.recommend.metrics import (
 )
 from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
 
-# What a list must beat, and the products that count for it.
+# For each list: the baseline that it must beat, and the purchases that count as relevant.
 BASELINES = {"next_best": "buy_again", "discover": "popularity"}
 KINDS = {"next_best": "all", "discover": "new"}
 TARGETS = {"window": False, "next_basket": True}
@@ -43,12 +44,12 @@ TARGETS = {"window": False, "next_basket": True}
 
 @dataclass(frozen=True)
 class ListEvaluation:
-    """How good lists were.
+    """The metrics of lists.
 
-    table: one row for each method, list and target (window, next_basket): customers; ndcg, recall and hit with
-    _low and _high, 95% by the bootstrap over customers; coverage and novelty of the lists. by_segment: method, list,
-    segment, customers and the three metrics in the window. gains: (list, method) -> NDCG in the window less that
-    of the list's baseline.
+    table: one row for each method, list and target (window, next_basket): customers; ndcg, recall and hit with _low
+    and _high, a 95% bootstrap interval over customers; coverage and novelty of the lists. by_segment: method, list,
+    segment, customers and the three metrics in the window. gains: (list, method) -> NDCG in the window minus that of
+    the list's baseline.
     """
 
     table: pd.DataFrame
@@ -56,7 +57,7 @@ class ListEvaluation:
     gains: Mapping[tuple[str, str], Difference]
 
     def verdict(self, method: str, is_newest: bool = True) -> Verdict:
-        """Whether `method` becomes champion: it beats buy-it-again for next_best and popularity for discover."""
+        """Return whether `method` becomes champion: it must beat the baseline of each list."""
         kept, refused = [], []
         for name, baseline in BASELINES.items():
             gain = self.gains[(name, method)]
@@ -80,19 +81,17 @@ def evaluate_lists(
     active_days: int = 90,
     among: Ints | None = None,
 ) -> ListEvaluation:
-    """Judge lists by the purchases of the `horizon_days` from past.as_of on, which `later` knows.
+    """Evaluate lists against the purchases in `later` during the `horizon_days` from past.as_of.
 
-    lists: method -> columns list, customer, rank, product (numbers into past), as `Ranker.lists` and
-    `candidate_lists` give them; both baselines must be among them. segments: customer_id -> segment at as_of, each
-    customer once; one without has the segment "unknown". among: these customers alone are judged. Coverage is of
-    the products sold in `active_days`. Raises EvaluationError where a baseline is missing and NoPurchases where nothing
-    was bought in the window.
+    lists: method -> columns list, customer, rank, product (positions in past), as returned by `Ranker.lists` and
+    `candidate_lists`; they must include both baselines. segments: customer_id -> segment at as_of, each customer once;
+    a customer without one has the segment "unknown". among: restricts the evaluation to these customers. Coverage
+    refers to the products sold in `active_days`. Raise EvaluationError where a baseline is missing, NoPurchases where
+    nothing was bought in the window.
     """
     absent = sorted(set(BASELINES.values()) - set(lists))
     if absent:
-        raise EvaluationError(
-            f"lists of {', '.join(absent)} are missing: a contest without its baselines shows nothing"
-        )
+        raise EvaluationError(f"lists of {', '.join(absent)} are missing: an evaluation needs both baselines")
     rows, parts = [], []
     gains: dict[tuple[str, str], Difference] = {}
     for name, kind in KINDS.items():
@@ -117,7 +116,7 @@ def evaluate_lists(
 
 
 def _spread(lists: Mapping[str, pd.DataFrame], past: Interactions, active: int) -> pd.DataFrame:
-    """Coverage and novelty of the whole lists, those of customers who bought nothing included."""
+    """Return coverage and novelty of all lists, including those of customers without a purchase in the window."""
     found = []
     for method, frame in lists.items():
         for name, mine in frame[frame["rank"] <= K].groupby("list"):
@@ -128,7 +127,7 @@ def _spread(lists: Mapping[str, pd.DataFrame], past: Interactions, active: int) 
 
 
 def _array(frame: pd.DataFrame, name: str, truth: Truth) -> np.ndarray:
-    """The lists of the truth's customers as c x K products, -1 where a list ends early."""
+    """Return the lists of the customers of `truth` as c x K products, -1 where a list ends early."""
     mine = frame[frame["list"] == name].sort_values(["customer", "rank"])
     place = pd.Index(truth.rows).get_indexer(pd.Index(mine["customer"]))
     return padded(place[place >= 0], mine["product"].to_numpy()[place >= 0], len(truth.rows))

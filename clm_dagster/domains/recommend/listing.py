@@ -1,10 +1,11 @@
 """The lists of every customer at one as_of, with a reason for each place. Pure: frames in, frames out.
 
-Belongs here: which method lists for whom, blocks of customers. Does not: a single list (`ranking`, `cold`), the table
+Belongs here: the method for each customer, blocks of customers. Does not: a single list (`ranking`, `cold`), the table
 (`recommendations`), SQL.
 
-Customers who have bought are ranked by the model; where there is none, by the naive baseline `buy_again`. Those who
-have not (signed up, or only ever returned) get what is popular where they are: `cold_start`.
+Customers with a purchase get lists from the model, or from the naive baseline `buy_again` where there is no model.
+Customers without a purchase (signed up, or only returns) get popular products of their country and segment:
+`cold_start`.
 """
 
 from collections import deque
@@ -24,18 +25,19 @@ from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import Explainer, names_of
 
 FALLBACK, COLD = "buy_again", "cold_start"
-# The version of the model behind a list that no model made.
+# The model version of a list that was made without a model.
 NO_VERSION = "none"
-# Customers of a part.
+# Customers per part of the output.
 CUSTOMERS_PER_PART = 5_000
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
 
 @dataclass(frozen=True)
 class ListSettings:
-    """What a user may choose of lists.
+    """Settings of lists.
 
-    count: places in a list. active_days: a product without a sale for longer is on none. horizon_days: of the model.
+    count: places on a list. active_days: a product without a sale for longer is not recommended. horizon_days: of the
+    model.
     """
 
     count: int = 10
@@ -51,12 +53,12 @@ def all_customer_lists(
     ranker: Ranker | None = None,
     threads: int = 1,
 ) -> Iterator[pd.DataFrame]:
-    """Yield both lists of every customer, a few thousand customers at a time, those who have bought first.
+    """Yield both lists of every customer, a few thousand customers at a time, customers with purchases first.
 
-    Each part has customer_id, list, rank, product_id, score, reason, method, sorted by customer, list and rank; what
-    a customer has is in one part. customers: customer_id, country, segment, one row for each known customer.
-    products: product_id, name, category. ranker: the model, None where there is none. method: the ranker's name,
-    buy_again or cold_start.
+    Each part has customer_id, list, rank, product_id, score, reason, method, sorted by customer, list and rank. All
+    rows of a customer are in one part. method: the name of the ranker, buy_again or cold_start. customers:
+    customer_id, country, segment, one row per known customer. products: product_id, name, category. ranker: the
+    model, None where there is none.
     """
     if not past.sold_within(settings.active_days).any():
         return
@@ -71,12 +73,12 @@ def all_customer_lists(
 def _buyer_lists(
     past: Interactions, names: pd.Series, settings: ListSettings, ranker: Ranker | None, threads: int
 ) -> Iterator[pd.DataFrame]:
-    """Yield the lists of those who have bought."""
+    """Yield the lists of customers with a purchase."""
     list_some, items, method = _list_method(past, settings, ranker)
     explainer = Explainer(past, items.similarity, names)
 
     def listed(rows: Ints) -> pd.DataFrame:
-        # Numbers follow the order of ids, and are sorted in a moment.
+        # Positions follow the order of ids, and numbers sort faster than text.
         lists = list_some(rows).sort_values(["customer", "list", "rank"], ignore_index=True)
         who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         return pd.DataFrame(
@@ -99,8 +101,8 @@ def _buyer_lists(
 def _map_in_order(
     work: Callable[[Ints], pd.DataFrame], blocks: Sequence[Ints], threads: int
 ) -> Iterator[pd.DataFrame]:
-    """Yield the results in the order of `blocks`; threads run ahead by no more blocks than there are threads."""
-    # Each block in one thread: what scikit-learn would start beside it only waits.
+    """Yield the results in the order of `blocks`, with at most one block per thread computed ahead."""
+    # One thread per block: additional threads of scikit-learn would only compete for cores.
     with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
         waiting: deque[Future[pd.DataFrame]] = deque()
         for block in blocks:
@@ -114,7 +116,7 @@ def _map_in_order(
 def _list_method(
     past: Interactions, settings: ListSettings, ranker: Ranker | None
 ) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
-    """Return what lists some buyers, the similar products that explain the lists, and the method's name."""
+    """Return a function that lists products for customers, the similarity for reasons, and the method's name."""
     if ranker is None:
         baseline = BuyAgain().fit(past)
         return (
@@ -130,12 +132,12 @@ def _list_method(
 def _cold_lists(
     past: Interactions, customers: pd.DataFrame, cold: pd.DataFrame, settings: ListSettings
 ) -> Iterator[pd.DataFrame]:
-    """Yield lists of customers without a purchase: the same for all who share a country and a segment."""
+    """Yield the lists of customers without a purchase: the same for all with the same country and segment."""
     known = [name for name in ("country", "segment") if cold[name].notna().any()]
     start = ColdStart(active_days=settings.active_days, groups=known).fit(past, customers)
     groups = cold[known].drop_duplicates().reset_index(drop=True) if known else pd.DataFrame(index=[0])
     lists = group_lists(past, start, groups, settings.count)
-    # Marked, since nothing of this customer's own stands behind it.
+    # The reason says that the list is not based on purchases of this customer.
     lists["reason"] = "no purchase of this customer yet: " + lists["reason"]
     lists = lists.assign(method=COLD)
     for first in range(0, len(cold), CUSTOMERS_PER_PART):

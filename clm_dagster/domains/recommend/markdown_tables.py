@@ -1,6 +1,6 @@
-"""What people see of lists and of an evaluation as tables in Dagster.
+"""Markdown tables of lists and of an evaluation, for Dagster.
 
-Belongs here: markdown. Does not: figures (`mlflow_plots`), the numbers in the tables (`judging`, `evaluate`).
+Belongs here: Markdown. Does not: figures (`mlflow_plots`), computing the numbers (`list_evaluation`, `evaluate`).
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _STANDINGS_COLUMNS = (
     "hit new",
     "coverage",
     "novelty",
-    "s",
+    "seconds",
 )
 
 
 def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: int = 3) -> str:
-    """Return the first places of some lists.
+    """Return the top places of some lists.
 
-    lists: the columns `by`, rank, product_id and reason. names: product_id -> name; a product without one is called
+    lists: the columns `by`, rank, product_id and reason. names: product_id -> name; a product without a name is shown
     by its id.
     """
     shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
@@ -40,7 +40,7 @@ def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: 
 
 
 def standings(result: EvaluationResult) -> str:
-    """Return the candidates with their metrics, the best of next_best first."""
+    """Return the candidates with their metrics, best NDCG of next_best first."""
     lines = [
         f"| method, at {K} | {' | '.join(_STANDINGS_COLUMNS)} |",
         "|---" * (len(_STANDINGS_COLUMNS) + 1) + "|",

@@ -1,11 +1,10 @@
-"""How good lists are: the products that customers bought in the days after as_of, against ten that were named.
+"""Metrics of lists: ten recommended products against the actual purchases in the days after as_of.
 
 Belongs here: the global time split, relevance, NDCG, recall, hit, coverage, novelty, intervals over customers.
 Does not: making lists (`candidates`, `ranking`).
 
-The split is global: everything learns from days before as_of, and is judged on [as_of, as_of + horizon), for
-all known customers with an order there. Leaving out each customer's last order instead would let a model
-learn from other people's future.
+The split is global: every method is fitted on days before as_of and evaluated on [as_of, as_of + horizon), for all
+known customers with an order in it. A leave-last-out split per customer would leak the future of other customers.
 """
 
 from collections.abc import Mapping
@@ -27,15 +26,16 @@ METRICS = ("ndcg", "recall", "hit")
 
 
 class NoPurchases(ValueError):  # noqa: N818
-    """No known customer bought anything in the window: there is nothing to judge by."""
+    """No known customer bought anything in the window, so there is nothing to evaluate against."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What customers bought in the window. rows: c numbers of customers with a relevant product, sorted.
+    """The actual purchases in the window: the ground truth.
 
-    bought: c x products, 1 where the customer bought it. sizes: c, how many distinct products are relevant, those
-    that nobody had bought before as_of included: no model can name them, yet customers wanted them.
+    rows: c positions of customers with a relevant product, sorted. bought: c x products, 1 where the customer bought
+    the product. sizes: c, the number of relevant products. It includes products without a sale before as_of: no
+    method can recommend them, but they count in recall.
     """
 
     rows: Ints
@@ -51,18 +51,18 @@ def window_truth(
     next_basket: bool = False,
     among: Ints | None = None,
 ) -> Truth:
-    """The purchases in the `horizon_days` from past.as_of on, of customers that are known in `past`.
+    """Return the purchases in the `horizon_days` from past.as_of, of customers that are known in `past`.
 
     later: purchases up to the end of the window or longer. kind: "all", or "new" for products that the customer had
-    not bought before. next_basket: only those of the customer's first day in the window. among: of these customers
-    alone, numbers into `past`. Raises NoPurchases where none of them bought, ValueError where `later` ends too early.
+    not bought before. next_basket: only the customer's first day in the window. among: only these customers, as
+    positions in `past`. Raise NoPurchases where none of them bought, ValueError where `later` ends too early.
     """
     if kind not in ("all", "new"):
         raise ValueError(f"kind of products is 'all' or 'new', not {kind!r}")
     customer, product = _pairs_after(later, past.as_of, horizon_days, next_basket)
     row = past.rows_of(later.customers)[customer]
     column = past.columns_of(later.products)[product]
-    # Whom nobody knew is left out; what nobody had sold is kept: its number is -1, and no list can name it.
+    # Unknown customers are dropped. Unknown products are kept with position -1, which no list contains.
     known = row >= 0 if among is None else np.isin(row, among)
     row, column = row[known], column[known]
     if kind == "new":
@@ -82,10 +82,11 @@ def window_truth(
 
 
 def list_metrics(truth: Truth, products: Ints, k: int = K) -> pd.DataFrame:
-    """ndcg, recall and hit of each of the truth's c customers. products: c x k, best first, -1 where a list ends early.
+    """Return ndcg, recall and hit of the c customers of `truth`.
 
-    NDCG with gain 1 and discount 1 / log2(rank + 1), against the best list of min(k, relevant) hits (Järvelin,
-    Kekäläinen 2002). Recall: hits over the relevant products. Hit: whether there is any.
+    products: c x k, best first, -1 where a list ends early. NDCG has gain 1 and discount 1 / log2(rank + 1); the ideal
+    list has min(k, relevant) hits (Järvelin, Kekäläinen 2002). Recall is hits / relevant products. Hit is whether
+    there is at least one hit.
     """
     products = products[:, :k]
     count, width = products.shape
@@ -104,28 +105,28 @@ def list_metrics(truth: Truth, products: Ints, k: int = K) -> pd.DataFrame:
 
 
 def coverage(products: Ints, catalogue: int) -> float:
-    """Share of the catalogue's products that stand on at least one list."""
+    """Return the share of the catalogue that is on at least one list."""
     return len(np.unique(products[products >= 0])) / catalogue
 
 
 def novelty(products: Ints, past: Interactions) -> float:
-    """Mean of -log2(share of customers who had bought the product), over all places (Zhou et al. 2010), in bits."""
+    """Return the mean over all places of -log2(share of customers who bought the product) (Zhou et al. 2010)."""
     buyers = np.bincount(past.product[past.pair_starts], minlength=past.shape[1])
     return float(-np.log2(buyers[products[products >= 0]] / past.shape[0]).mean())
 
 
 def mean_interval(values: Floats) -> Difference:
-    """Mean over customers with its bootstrap interval."""
+    """Return the mean over customers with its bootstrap interval."""
     return metric_interval(_both_classes(len(values)), values, _mean)
 
 
 def gains_over(values: Mapping[str, Floats], reference: str) -> dict[str, Difference]:
-    """Each candidate's mean less that of `reference`, on the same resampled customers; values: n per candidate."""
+    """Return the mean of each candidate minus that of `reference`, on the same resamples. values: n per candidate."""
     return paired_differences(_both_classes(len(values[reference])), values, reference, _mean)
 
 
 def padded(rows: Ints, products: Ints, count: int, k: int = K) -> Ints:
-    """Lists as an array count x k from `candidates.top`'s rows and products; -1 where a list ends early."""
+    """Return lists as an array count x k, from rows and products of `similarity.top`; -1 where a list ends early."""
     out = np.full((count, k), -1, dtype=np.int64)
     place = np.arange(len(rows)) - np.searchsorted(rows, rows)
     keep = place < k
@@ -138,14 +139,14 @@ def _mean(_: Floats, values: Floats) -> float:
 
 
 def _both_classes(count: int) -> Floats:
-    # The shared bootstrap draws again when a resample lacks a class; a mean needs no class, so any two do.
+    # The shared bootstrap redraws a resample that lacks a class. A mean has no classes, so any two will do.
     if count < 2:
         raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
     return (np.arange(count) % 2).astype(np.float64)
 
 
 def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_basket: bool) -> tuple[Ints, Ints]:
-    """Distinct pairs of customers and products of the window's days, numbers into `later`."""
+    """Return the distinct pairs of customers and products in the window, as positions in `later`."""
     start = (later.as_of - as_of).days
     if start < horizon_days:
         raise ValueError(
@@ -162,7 +163,7 @@ def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_baske
 
 
 def stored(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool_]:
-    """Whether the cells are stored in a sparse matrix; a column of -1 is in none."""
+    """Return whether the cells are stored in a sparse matrix; False for column -1."""
     width = matrix.shape[1]
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     keys = rows * width + matrix.indices

@@ -1,6 +1,6 @@
-"""Figures of an evaluation of recommenders. Pure drawing.
+"""Figures of an evaluation of recommenders.
 
-Belongs here: figures. Does not: the numbers in them (`judging`, `evaluate`), tables (`markdown_tables`).
+Belongs here: drawing. Does not: computing the numbers (`list_evaluation`, `evaluate`), tables (`markdown_tables`).
 """
 
 from typing import TYPE_CHECKING
@@ -17,12 +17,12 @@ from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TITLES = {"next_best": "anything", "discover": "not bought before"}
+_TITLES = {"next_best": "all products", "discover": "products not bought before"}
 _SEGMENTS_SHOWN = 10
 
 
 def evaluation_figure(table: pd.DataFrame) -> Draw:
-    """Draw NDCG of every method with its 95% interval, a panel for each list. table: as `Judged.table`."""
+    """Draw NDCG of every method with its 95% interval, one panel per list. table: as `ListEvaluation.table`."""
     window = table[table["target"] == "window"]
 
     def draw(figure: "Figure") -> None:
@@ -41,7 +41,7 @@ def evaluation_figure(table: pd.DataFrame) -> Draw:
 
 
 def segment_figure(by_segment: pd.DataFrame) -> Draw:
-    """Draw NDCG of the ranker and of the baseline in each segment. by_segment: as `Judged.by_segment`."""
+    """Draw NDCG of the ranker and the baseline in each segment. by_segment: as `ListEvaluation.by_segment`."""
 
     def draw(figure: "Figure") -> None:
         for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
@@ -64,9 +64,9 @@ def segment_figure(by_segment: pd.DataFrame) -> Draw:
 
 
 def method_figure(table: pd.DataFrame, method: str) -> Draw:
-    """Draw every metric of one method beside the list's baseline. table: as `Judged.table`.
+    """Draw every metric of one method next to the baseline of the list. table: as `ListEvaluation.table`.
 
-    It places its axes itself: there is a page for every candidate, and a fitted layout takes time.
+    The margins are fixed, because there is one figure per candidate and a fitted layout is slow.
     """
     window = table[table["target"] == "window"]
 

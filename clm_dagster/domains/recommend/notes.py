@@ -1,7 +1,7 @@
-"""What people see of a training, in MLflow and in Dagster. No row of a table depends on it.
+"""What MLflow and Dagster show of a training. No table row depends on it.
 
 Belongs here: parameters, metrics and artifacts of the run and of its candidates. Does not: figures (`mlflow_plots`),
-markdown (`markdown_tables`).
+Markdown (`markdown_tables`).
 """
 
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
 
 def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Notes:
-    """Return what people see of a training."""
+    """Return what MLflow and Dagster show of a training."""
     ranker = result.ranker
-    left_out = "".join(f" Without {name}: {why}." for name, why in result.left_out.items())
+    left_out = "".join(f" {name} was left out: {why}." for name, why in result.left_out.items())
     return Notes(
-        evaluated=f"{len(result.candidates)} methods, judged on {result.customers} customers of the "
-        f"{ranker.settings.horizon_days} days from {result.evaluated_at} on.{left_out}",
+        evaluated=f"{len(result.candidates)} methods, evaluated on {result.customers} customers of the "
+        f"{ranker.settings.horizon_days} days from {result.evaluated_at}.{left_out}",
         parameters={
             **result.candidates[RANKER].parameters,
             "trained_at": ", ".join(map(str, ranker.days)),
             "judged_at": result.evaluated_at,
             "judged_ranker_trained_at": ", ".join(map(str, result.evaluated_ranker_days)),
             "features": len(ranker.columns),
-            "left_out": ", ".join(result.left_out) or "nobody",
+            "left_out": ", ".join(result.left_out) or "none",
         },
         metrics=_mlflow_metrics(result, RANKER),
         documents={"contest.json": _document(result)},
@@ -44,19 +44,19 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
 
 
 def candidate_runs(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Iterator[CandidateRun]:
-    """Yield every candidate with its metrics and its page."""
+    """Yield an MLflow run for every candidate, with its metrics and its figure."""
     for candidate in result.candidates.values():
-        page = mlflow_plots.method_figure(result.evaluation.table, candidate.name)
+        figure = mlflow_plots.method_figure(result.evaluation.table, candidate.name)
         yield CandidateRun(
             candidate.name,
             candidate.parameters,
             _mlflow_metrics(result, candidate.name),
-            figures={"method.png": (page, 9.0, 3.2)},
+            figures={"method.png": (figure, 9.0, 3.2)},
         )
 
 
 def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | None]:
-    """Return the metrics of one candidate by target and list, with intervals, and its gain over the baseline."""
+    """Return the metrics of one candidate by target and list, with intervals, and its gain over the baselines."""
     table = result.evaluation.table
     names = [
         *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
@@ -82,7 +82,7 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as JSON has them: None for a value that is missing."""
+    """Return rows for JSON, with None for missing values."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 

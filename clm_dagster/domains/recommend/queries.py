@@ -1,10 +1,10 @@
-"""What recommendations read from the warehouse, at one as_of.
+"""Queries of the recommendation domain, at one as_of.
 
-Belongs here: SQL that fetches purchases, products and customers. Does not: what is made of them, counting pairs of
+Belongs here: SQL that reads purchases, products and customers. Does not: computations on them, counting pairs of
 products (`affinity`).
 
-Only lines of the type `purchase` are read. What is no product (postage, fees, manual lines) is a `charge` by the
-contract, which each source's adapter decides; so no rule about product codes is needed here.
+Only lines of the type `purchase` are read. By the contract, lines that are not products (postage, fees, manual lines)
+have the type `charge`, which each source's adapter assigns. So no rules on product codes are needed here.
 """
 
 from datetime import date, datetime
@@ -23,9 +23,10 @@ AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 
 
 def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
-    """The purchases of known customers before as_of, numbered by the database: no text for each line.
+    """Return the purchases of known customers before as_of, or None where there are none.
 
-    The same as `interactions` makes of the lines themselves; None for a shop before its first purchase.
+    The result equals that of `interactions` on the lines. The database replaces ids by numbers, so that no text is
+    transferred per line.
     """
     customers = connection.frame(_IDS.format(column="customer_id"), [as_of])
     products = connection.frame(_IDS.format(column="product_id"), [as_of])
@@ -53,7 +54,7 @@ _BOUGHT = """
     where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?
 """
 _IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"
-# Joined before they are added up, so that what is grouped is numbers.
+# Join before aggregating, so that the grouping keys are numbers.
 _NUMBERED = f"""
     select
         bought.customer,
@@ -72,13 +73,13 @@ _NUMBERED = f"""
 
 
 def read_products(connection: Connection, project: Project, as_of: datetime) -> pd.DataFrame:
-    """What products were called before as_of: product_id, name, category; the view staging.stg_products knows today."""
+    """Return product_id, name, category as of as_of; the view staging.stg_products has the latest names only."""
     then = compile_model(project, project.model("stg_products"), Snapshot(as_of))
     return connection.frame(f"select product_id, name, category from ({then}) order by product_id")
 
 
 def read_customers(connection: Connection, as_of: datetime) -> pd.DataFrame:
-    """Every customer known at as_of, those without an order too: customer_id, country, segment (RFM)."""
+    """Return every customer known at as_of, with or without an order: customer_id, country, segment (RFM)."""
     return connection.frame(
         """
         select known.customer_id, known.country, scores.segment
@@ -93,7 +94,7 @@ def read_customers(connection: Connection, as_of: datetime) -> pd.DataFrame:
 
 
 def read_countries(connection: Connection, as_of: datetime) -> pd.DataFrame:
-    """Every customer known at as_of, those without an order too: customer_id, country."""
+    """Return every customer known at as_of, with or without an order: customer_id, country."""
     return connection.frame(
         "select customer_id, country from core.customer_features where as_of = ? order by customer_id",
         [as_of],
@@ -101,7 +102,7 @@ def read_countries(connection: Connection, as_of: datetime) -> pd.DataFrame:
 
 
 def read_segments(connection: Connection, day: date) -> pd.Series:
-    """customer_id -> RFM segment at a snapshot; nothing where it is not there."""
+    """Return customer_id -> RFM segment at a snapshot; empty where there is no such snapshot."""
     frame = connection.frame(
         "select customer_id, segment from core.rfm_scores where as_of = ? order by customer_id", [day]
     )
@@ -109,7 +110,7 @@ def read_segments(connection: Connection, day: date) -> pd.Series:
 
 
 def read_baskets(connection: Connection, start: date, end: date) -> pd.DataFrame:
-    """Products of each order of the days [start, end), guests' too: order_id, product_id."""
+    """Return the products of each order of the days [start, end), guests included: order_id, product_id."""
     return connection.frame(
         "select distinct order_id, product_id from staging.stg_order_lines where line_type = 'purchase' "
         "and order_id is not null and product_id is not null and event_at >= ? and event_at < ? order by all",

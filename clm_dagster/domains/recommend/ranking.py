@@ -1,13 +1,13 @@
-"""The second stage: learns from earlier instants which of the candidates a customer really bought.
+"""The second-stage ranker: a classifier of candidate pairs, trained on the purchases after earlier instants.
 
-Belongs here: training instants, the model, the two lists. Does not: features (`features`), judging (`metrics`).
+Belongs here: training instants, the model, the two lists. Does not: features (`features`), metrics (`metrics`).
 
     past = interactions(lines, date(2011, 10, 10))
     ranker = Ranker(RankerSettings(horizon_days=60)).fit(past, products)
     lists = ranker.lists(past, np.arange(past.shape[0]))
 
-Every training instant lies a horizon or more before as_of, so that its label is known there. One of them lies a
-year back: what sells in a season is learnt from the same season.
+Every training instant lies at least one horizon before as_of, so that its labels are known. One of them lies a year
+before as_of, so that the model sees the same season.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,20 +35,22 @@ from clm_dagster.domains.recommend.similarity import Scores, blocks
 from clm_dagster.statistics.evaluation import EvaluationError
 
 SEED = 20111209
-# Features, whether it was bought, and weights of candidates; and those of several training instants.
+# Features, labels and weights of candidate pairs; TrainingExamples has them by training instant.
 Examples = tuple[pd.DataFrame, Ints, Scores]
 TrainingExamples = dict[date, list[Examples]]
 
 
 @dataclass(frozen=True)
 class RankerSettings:
-    """What a user may choose of the ranker.
+    """Settings of the ranker.
 
-    horizon_days: how far ahead a purchase counts. spacing_days, snapshots: the training instants, back from the last
-    mature one; year_ago adds one. history_days: how much past an instant must have. active_days: a
-    product without a sale for longer is never recommended. customers: at most so many customers teach, per
-    instant. members: models whose mean ranks; each learns from its own of `shares` parts of the candidates not
-    bought, so that no single draw decides (one model on a third moved NDCG by .005 from draw to draw).
+    horizon_days: days after an instant in which a purchase counts. spacing_days, snapshots: distance and number of the
+    training instants, back from the last mature one; year_ago adds one more. history_days: minimum history of an
+    instant. active_days: a product without a sale for longer is never recommended. per_recommender: candidates of each
+    recommender. customers: maximum number of customers per instant. members: number of models; their mean is the
+    score. Each member is fitted on all bought candidates and on its own part of the others, one of `shares` parts.
+    This reduces the variance from sampling: with one model on a third of them, NDCG varied by 0.005 between draws.
+    iterations, learning_rate, leaves: of each model.
     """
 
     horizon_days: int = 60
@@ -67,20 +69,20 @@ class RankerSettings:
 
 
 def default_recommenders(products: pd.DataFrame) -> list[Recommender]:
-    """First-stage recommenders; all of them are linear in customers and fit in seconds.
+    """Return the first-stage recommenders; all are linear in customers and fit in seconds.
 
-    products: product_id, name, category; the last two optional. A second similarity of products (TF-IDF, another
-    half-life) and TIFU-kNN beside these cost two fifths of the time and moved NDCG by less than a draw does.
+    products: product_id, name, category; the last two are optional. A second product similarity (TF-IDF, another
+    half-life) and TIFU-kNN took two fifths of the time and changed NDCG by less than the sampling noise.
     """
     items = ItemNeighbours("bm25", name="item_bm25")
     return [BuyAgain(), items, RecentItems(items), UserNeighbours(), ContentBased(products)]
 
 
 def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tuple[date, ...]:
-    """The instants that teach a ranker used at as_of, oldest first; their labels end at as_of or before.
+    """Return the training instants of a ranker at as_of, oldest first; their labels end by as_of.
 
-    first_day: that of the first purchase of a known customer. Raises EvaluationError where none has `history_days`
-    behind it.
+    first_day: of the first purchase of a known customer. Raise EvaluationError where no instant has `history_days` of
+    history.
     """
     last = as_of - timedelta(days=settings.horizon_days)
     days = {last - timedelta(days=settings.spacing_days * i) for i in range(settings.snapshots)}
@@ -99,9 +101,9 @@ def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tup
 
 @dataclass
 class Ranker:
-    """Gradient boosting on pairs of customer and product: the chance that he buys it within the horizon.
+    """Gradient boosting on pairs of customer and product: the probability of a purchase within the horizon.
 
-    The model is trained on customers who came; its probability is conditional on an order in the horizon.
+    The models are trained on customers with an order in the horizon, so the probability is conditional on one.
     """
 
     settings: RankerSettings = field(default_factory=RankerSettings)
@@ -111,11 +113,11 @@ class Ranker:
     def fit(
         self, past: Interactions, products: pd.DataFrame, examples: TrainingExamples | None = None
     ) -> "Ranker":
-        """Learn from purchases before past.as_of. products: of `product_words`.
+        """Fit on purchases before past.as_of. products: as in `product_words`.
 
-        taught: examples by instant that another ranker of the same settings made of the same purchases; those that
-        are missing are added. They hold for any as_of at which their label is known. Raises EvaluationError where no
-        training instant has a customer who came back.
+        examples: training examples by instant, shared between rankers with the same settings and purchases; missing
+        ones are added. They are valid for any as_of at which their labels are known. Raise EvaluationError where no
+        training instant has a customer who bought a candidate.
         """
         self.products = products
         first_day = past.as_of - timedelta(days=int(past.age.max()))
@@ -131,13 +133,13 @@ class Ranker:
             )
         y = np.concatenate([part[1] for part in parts])
         weight = np.concatenate([part[2] for part in parts])
-        # Each member learns from all that was bought and from its own share of what was not, weighted up to the whole.
+        # Each member gets all positives and its own share of the negatives, which are weighted up accordingly.
         shares = max(self.settings.shares, self.settings.members)
         share = np.random.default_rng(SEED).integers(0, shares, len(y))
         kept = (y == 1) | (share < self.settings.members)
         x = pd.concat([part[0] for part in parts], ignore_index=True)[kept]
         y, share, weight = y[kept], share[kept], np.where(y == 1, weight, weight * shares)[kept]
-        # A column without any value, such as last year's season in a young shop, has no bins.
+        # Drop features without any value, such as last year's season in a young shop.
         self.edges = bin_edges(x[[name for name in x if x[name].notna().any()]])
         binned = bin_numbers(x, self.edges)
         self.models = []
@@ -148,7 +150,7 @@ class Ranker:
 
     @property
     def columns(self) -> list[str]:
-        """The features that the models take, in their order."""
+        """The features of the models, in order."""
         return list(self.edges)
 
     def _member(self, x: Scores, y: Ints, weight: Scores, number: int) -> HistGradientBoostingClassifier:
@@ -165,7 +167,7 @@ class Ranker:
         ).fit(x, y, sample_weight=weight)
 
     def pair_features(self, past: Interactions) -> PairFeatures:
-        """Candidates and features as of past.as_of, fitted once for many blocks of customers."""
+        """Return the fitted candidates and features as of past.as_of, for any number of blocks of customers."""
         s = self.settings
         recommenders = self.recommenders(self.products)
         return PairFeatures(recommenders, s.horizon_days, s.active_days, s.per_recommender).fit(past)
@@ -173,10 +175,10 @@ class Ranker:
     def lists(
         self, past: Interactions, rows: Ints, k: int = K, pair_features: PairFeatures | None = None
     ) -> pd.DataFrame:
-        """Both lists of the customers `rows`: list, customer, rank, product, score; numbers into `past`.
+        """Return both lists of the customers `rows`: list, customer, rank, product, score, as positions in `past`.
 
-        next_best holds anything, discover what the customer had not bought before. Sorted by list, customer and rank;
-        equal scores go by the product's id. A discontinued product is on no list.
+        next_best may hold any product, discover only products that the customer has not bought before. Sorted by list,
+        customer and rank; ties are ordered by product id. Discontinued products are excluded.
         """
         features = pair_features or self.pair_features(past)
         found = [self._ranked(features, rows[block], k) for block in blocks(len(rows), past.shape[1])]
@@ -215,16 +217,16 @@ class Ranker:
         missing = [name for name in self.columns if name not in x]
         if missing:
             raise EvaluationError(
-                f"the ranker was trained on {', '.join(missing)}, which this version does not make any more; train it "
+                f"the ranker was trained on {', '.join(missing)}, which this version no longer computes; train it "
                 "again (models.recommender_model)"
             )
-        # The last digits of a sum differ between machines: what differs less is a tie.
+        # Round, because the last digits of a sum differ between machines; smaller differences are ties.
         binned = bin_numbers(x, self.edges)
         chances = [model.predict_proba(binned)[:, 1] for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
     def _examples(self, later: Interactions, day: date) -> list[Examples]:
-        """Features, labels and weights of the candidates of customers who came after `day`; none if nobody did."""
+        """Return features, labels and weights of candidates of customers with an order after `day`; may be empty."""
         s = self.settings
         try:
             past = later.before(day)
@@ -232,14 +234,14 @@ class Ranker:
         except (InteractionError, NoPurchases):
             return []
         features = self.pair_features(past)
-        examples = evenly_spaced(np.arange(len(truth.rows)), s.customers)
+        sample = evenly_spaced(np.arange(len(truth.rows)), s.customers)
         found = []
-        for block in blocks(len(examples), past.shape[1]):
-            chosen = examples[block]
+        for block in blocks(len(sample), past.shape[1]):
+            chosen = sample[block]
             place, product, x = features.block(truth.rows[chosen])
             y = stored(truth.bought, chosen[place], product)
             hits = np.bincount(place, weights=y, minlength=len(chosen))[place]
-            # A list of ten is judged per customer: large buyers, whose hits are many, count by their square root.
+            # Metrics are means per customer, so customers with many hits are weighted down by the square root.
             weight = 1 / np.sqrt(np.maximum(hits, 1))
             kept = hits > 0
             if y[kept].any():

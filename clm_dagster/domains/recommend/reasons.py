@@ -1,9 +1,9 @@
-"""Why a product stands on a list, in words that a customer's adviser can repeat.
+"""The reason for each place on a list, as a sentence for customer-facing staff.
 
-Belongs here: sentences about pairs. Does not: which products stand on the list (`ranking`, `cold`).
+Belongs here: sentences about pairs of customer and product. Does not: which products are on a list (`ranking`, `cold`).
 
-A reason tells what is known of the pair, not how a model weighs it: own purchases first, else the product of his
-that it goes with best, else how many buy it now.
+A reason states facts about the pair, not the model's weights: the customer's purchases of the product; else the most
+similar product that the customer bought; else the number of recent buyers.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ from clm_dagster.domains.recommend.similarity import best_stored, cells
 Texts = NDArray[np.object_]
 
 WINDOW = 28
-# Pairs that are looked up together: with their hundred similar products each takes four kilobytes.
+# Each pair takes four kilobytes, because of its hundred similar products.
 _PAIRS_PER_CHUNK = 20_000
 
 
 class Explainer:
-    """Sentences on pairs of customers and products; what all of them look up is computed once.
+    """Sentences about pairs of customers and products; shared lookups are computed once.
 
-    similarity: products x products, as `ItemNeighbours.similarity`; without it nothing is said of what goes with
-    what. names: product_id -> name; a product without one is called by its id. window: days of "now".
+    similarity: products x products, as `ItemNeighbours.similarity`; without it no reason refers to similar products.
+    names: product_id -> name; a product without a name is shown by its id. window: days that count as recent.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Explainer:
         self.display_names = display_names(past.products, names)
 
     def of(self, rows: Ints, products: Ints) -> Texts:
-        """One sentence for each of n pairs of a customer's and a product's number."""
+        """Return one sentence for each of n pairs. rows, products: positions of the customer and the product."""
         slices = [slice(start, start + _PAIRS_PER_CHUNK) for start in range(0, len(rows), _PAIRS_PER_CHUNK)]
         parts = [self._some(rows[some], products[some]) for some in slices]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=object)
@@ -55,10 +55,8 @@ class Explainer:
         if self.similarity is not None and len(new):
             like, recent = self.similarity[products[new]], some.decayed(180.0)[place[new]]
             source, strength = best_stored(like.multiply(recent).tocsr())
-            display_names = self.display_names[source[strength > 0]]
-            out[new[strength > 0]] = (
-                "often bought by those who bought " + display_names + ", as this customer did"
-            )
+            names = self.display_names[source[strength > 0]]
+            out[new[strength > 0]] = "often bought by those who bought " + names + ", as this customer did"
         bought = own > 0
         first, last = (cells(t, place[bought], products[bought]) for t in (some.earliest(), some.latest()))
         out[bought] = repeat_reasons(own[bought], first, last)
@@ -68,10 +66,10 @@ class Explainer:
 def repeat_reasons(
     times: NDArray[np.float64], first: NDArray[np.float64], last: NDArray[np.float64]
 ) -> Texts:
-    """Sentences on n products that were bought on `times` days, the first and the last so many days ago.
+    """Return sentences about n products that the customer bought on `times` days.
 
-    "bought 4 times, about every 31 days, last 40 days ago": the gap is the mean over the customer's own
-    purchases of this product; once bought there is none.
+    first, last: days since the first and the last purchase. Example: "bought 4 times, about every 31 days, last 40
+    days ago". The gap is the mean over the customer's purchases of the product.
     """
     gap = (first - last) / np.maximum(times - 1, 1)
     ago = _days(last)
@@ -87,9 +85,9 @@ def repeat_reasons(
 
 
 def popularity_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:
-    """Sentences on n products that no purchase of the customer's own speaks for.
+    """Return sentences about the recent buyers of n products.
 
-    where: whose customers are counted, as a part of the sentence; `past` must hold just those.
+    where: describes the customers that are counted, as part of the sentence; `past` must hold exactly those.
     """
     recent = past.age <= window
     pairs = pd.DataFrame({"c": past.customer[recent], "p": past.product[recent]}).drop_duplicates()
@@ -100,14 +98,14 @@ def popularity_reasons(past: Interactions, products: Ints, window: int = WINDOW,
 
 
 def names_of(products: pd.DataFrame) -> pd.Series:
-    """product_id -> name, of those that have one."""
+    """Return product_id -> name, for products with a name."""
     return pd.Series(
         products["name"].to_numpy(dtype=object), index=products["product_id"].astype(str)
     ).dropna()
 
 
 def display_names(ids: Texts, names: pd.Series | None) -> Texts:
-    """The names of products, of `names_of`; one without a name is called by its id."""
+    """Return the names of products, or the id where there is no name. names: result of `names_of`."""
     if names is None:
         return ids
     found = names.reindex(ids)
@@ -120,6 +118,6 @@ def _days(values: NDArray[np.float64], one: str = "1 day") -> Texts:
 
 
 def _whole(values: NDArray[np.float64] | Ints) -> Texts:
-    """Whole numbers as people write them; each distinct number is written once."""
+    """Return whole numbers with thousands separators; each distinct number is formatted once."""
     codes, distinct = pd.factorize(np.rint(values))
     return np.array([f"{value:,.0f}" for value in distinct], dtype=object)[codes]

@@ -1,7 +1,7 @@
-"""Everybody's lists at a snapshot: the rows of `marts.recommendations`.
+"""The lists of every customer at a snapshot: the rows of `marts.recommendations`.
 
-Belongs here: what the table reads, which model stands behind each row, what people see of it. Does not: making lists
-(`listing`), SQL (`queries`), words of checks (`checks`).
+Belongs here: the inputs of the table, the model of each row, the metadata. Does not: making lists (`listing`), SQL
+(`queries`), the wording of checks (`checks`).
 """
 
 import os
@@ -23,15 +23,15 @@ from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import Scoring
 
-# Customers whose lists the UI shows.
+# Number of customers whose lists are shown in the UI.
 EXAMPLES = 5
-# Each makes a block of customers of its own, some 200 MB.
+# Each thread computes its own block of customers, about 200 MB.
 MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
 class ListInputs:
-    """What lists are made of: purchases (None where there is none), products' names, customers."""
+    """Inputs of the lists: purchases (None where there are none), the names of products, customers."""
 
     past: Interactions | None
     products: pd.DataFrame
@@ -39,7 +39,7 @@ class ListInputs:
 
 
 def read_lists(reading: Reading[ListSettings]) -> ListInputs:
-    """Read the purchases and customers of a snapshot."""
+    """Read the purchases, products and customers of a snapshot."""
     connection = reading.connection
     return ListInputs(
         read_past(connection, reading.as_of),
@@ -49,7 +49,7 @@ def read_lists(reading: Reading[ListSettings]) -> ListInputs:
 
 
 def recommend_to_customers(scoring: Scoring[ListSettings, Ranker], inputs: ListInputs) -> TableOutput:
-    """Return both lists of every customer; without a model the buyers' are those of the naive baseline."""
+    """Return both lists of every customer. Without a model, customers with a purchase get the naive baseline."""
     work, settings = scoring.work, scoring.settings
     ranker = _ranker(scoring, inputs.products)
     threads = min(work.threads or os.cpu_count() or 1, MAX_THREADS)
@@ -71,7 +71,7 @@ def _ranker(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> R
     ranker = scoring.fitted
     if ranker is not None:
         ranker.products = products
-        # What is discontinued is asked of the setting of today.
+        # Discontinued products follow the current setting, not the setting at training.
         ranker.settings = replace(ranker.settings, active_days=scoring.settings.active_days)
     return ranker
 
@@ -79,7 +79,7 @@ def _ranker(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> R
 def _parts(
     inputs: ListInputs, settings: ListSettings, ranker: Ranker | None, threads: int
 ) -> Iterator[tuple[pd.DataFrame, ListFaults]]:
-    """Yield the lists of some customers at a time, and what is wrong with them; nothing without a purchase."""
+    """Yield the lists of some customers at a time, with their faults; nothing for a shop without a purchase."""
     past, customers = inputs.past, inputs.customers
     if past is None:
         return
@@ -90,7 +90,7 @@ def _parts(
 
 
 def _with_model(lists: pd.DataFrame, row: pd.Series | None, horizon_days: int) -> pd.DataFrame:
-    """Return lists with the model, or the naive baseline, that stands behind each place."""
+    """Return the lists with the model or naive baseline of each place."""
     ranked = (lists["method"] == Ranker.name).to_numpy()
     found = lists.rename(columns={"method": "model_name"}).assign(
         model_version=NO_VERSION,
@@ -106,7 +106,7 @@ def _with_model(lists: pd.DataFrame, row: pd.Series | None, horizon_days: int) -
 
 @dataclass
 class _Summary:
-    """What people see of lists, added up over the parts. names: product_id -> name."""
+    """Metadata of the lists, accumulated over the parts. names: product_id -> name."""
 
     names: pd.Series
     faults: ListFaults = field(default_factory=ListFaults)
@@ -124,7 +124,7 @@ class _Summary:
         self.products |= set(lists["product_id"])
 
     def facts(self) -> dict[str, object]:
-        """Return it as metadata."""
+        """Return the metadata."""
         return {
             "customers": self.faults.customers,
             "products": len(self.products),

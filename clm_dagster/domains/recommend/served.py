@@ -1,10 +1,10 @@
-"""The ranker as it is registered: one scikit-learn estimator that holds its models and predicts chances of pairs.
+"""The registered model: one scikit-learn estimator that predicts the purchase probability of pairs.
 
-Belongs here: the way into MLflow and back. Does not: MLflow itself, fitting, lists of customers.
+Belongs here: conversion between the ranker and the estimator. Does not: MLflow itself, fitting, lists of customers.
 
-Its columns are the features of a pair of a customer and a product (`features`); lists need the shop's purchases and
-are made by `recommendations`. Beside the fitted classifiers everything is JSON, so that the file in MLflow
-(skops) holds no code and no type but scikit-learn's and those of `TRUSTED`.
+The input columns are the features of a pair of customer and product (`features`). Lists need the shop's purchases and
+are made by `recommendations`. The file in MLflow (skops) holds the fitted classifiers and JSON. It has no code, and
+only types of scikit-learn and those in `TRUSTED`.
 """
 
 import json
@@ -21,7 +21,7 @@ from clm_dagster.domains.recommend.queries import MODEL
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.platform.trained_models.registered import RegisteredModel
 
-# What a file may hold beyond scikit-learn's own types: ours, and what its trees are made of.
+# Types that a file may hold beyond those that skops trusts: our estimator and the parts of scikit-learn's trees.
 TRUSTED = (
     "clm_dagster.domains.recommend.served.PairChance",
     "numpy.dtype",
@@ -34,18 +34,18 @@ TRUSTED = (
 
 
 class PairChance(BaseEstimator):
-    """The chance that a customer who orders within the horizon buys a product; mean of the members."""
+    """Estimator of the probability that a customer who orders within the horizon buys a product."""
 
     def __init__(self, members: list[Any], about: str) -> None:
         self.members = members
         self.about = about
 
     def fit(self, x: pd.DataFrame, y: Any = None) -> "PairChance":
-        """Return itself: the models are fitted already."""
+        """Return self: the models are already fitted."""
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """One column, chance, for n pairs with the features of a pair as columns, by name."""
+        """Return the probability of n pairs as the column `chance`. x: the features of a pair, by name."""
         binned = bin_numbers(x, json.loads(self.about)["edges"])
         chances = [member.predict_proba(binned)[:, 1] for member in self.members]
         return pd.DataFrame({"chance": np.mean(chances, axis=0)}, index=x.index)
@@ -62,7 +62,7 @@ def pack(ranker: Ranker) -> PairChance:
 
 
 def unpack(estimator: PairChance) -> Ranker:
-    """Return the ranker that `pack` took apart, but for its products: whoever makes lists sets those of then."""
+    """Return the ranker of an estimator that `pack` made, without its products; the caller sets those of as_of."""
     about = json.loads(estimator.about)
     ranker = Ranker(RankerSettings(**about["settings"]))
     ranker.edges = about["edges"]
@@ -75,5 +75,5 @@ REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(features: pd.DataFrame, rows: int = 5) -> pd.DataFrame:
-    """Return the first pairs as the registered model takes them: numbers as float, so that one may be missing."""
+    """Return the first pairs as input of the registered model: as floats, so that values may be missing."""
     return features.head(rows).reset_index(drop=True).astype(np.float64)

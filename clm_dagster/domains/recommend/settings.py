@@ -1,4 +1,7 @@
-"""What a user may choose of recommendations and rules of baskets."""
+"""User settings of recommendations and basket rules.
+
+Belongs here: settings with their defaults. Does not: settings that users cannot change (`ranking.RankerSettings`).
+"""
 
 from pydantic import Field
 
@@ -6,24 +9,24 @@ from clm_dagster.settings import DomainSettings, OwnName
 
 
 class RecommendSettings(DomainSettings):
-    """Settings of recommendations and rules of baskets."""
+    """Settings of recommendations and basket rules."""
 
     horizon_days: int = Field(
-        60, ge=1, description="Days after as_of in which a purchase of what was recommended counts."
+        60, ge=1, description="Days after as_of in which a purchase of a recommended product counts."
     )
     count: int = Field(10, ge=1, description="Places on each list of recommendations.")
     active_days: int = Field(
-        90, ge=1, description="A product without a sale in so many days before as_of is not recommended."
+        90, ge=1, description="A product without a sale in this many days before as_of is not recommended."
     )
     rules_days: OwnName[int] = Field(
-        365, ge=2, description="Days before as_of whose baskets say what goes with what."
+        365, ge=2, description="Days of baskets before as_of for pairs of products and basket rules."
     )
     rules_min_support: OwnName[float] = Field(
-        0.01, gt=0, le=1, description="The share of all baskets that products must be in together."
+        0.01, gt=0, le=1, description="Minimum share of baskets that contain all products of a pair or rule."
     )
     rules_min_confidence: OwnName[float] = Field(
         0.2,
         ge=0,
         le=1,
-        description="The share of baskets with a rule's antecedent that must hold its consequent.",
+        description="Minimum share of the baskets with a rule's antecedent that also contain its consequent.",
     )

@@ -1,7 +1,7 @@
 """Similar products for every product: the rows of `marts.similar_products`.
 
-Belongs here: what the same customers buy, and what reads alike where too few have bought it. Does not: lists for
-customers (`ranking`), SQL (`queries`).
+Belongs here: similarity by customers, and by name where there are few buyers. Does not: lists for customers
+(`ranking`), SQL (`queries`).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ BUYERS = 20.0
 
 @dataclass(frozen=True)
 class SimilarSettings:
-    """What a user may choose of similar products: days without a sale until one is on no list; places in a list."""
+    """Settings of similar products.
+
+    active_days: a product without a sale for longer is on no list. count: places on a list.
+    """
 
     active_days: int = 90
     count: int = 10
@@ -29,14 +32,14 @@ class SimilarSettings:
 
 @dataclass(frozen=True)
 class CatalogueInputs:
-    """Purchases (None where there is none), and products' names."""
+    """Purchases (None where there are none), and the names of products."""
 
     past: Interactions | None
     products: pd.DataFrame
 
 
 def read_catalogue(reading: Reading[SimilarSettings]) -> CatalogueInputs:
-    """Read who bought what, and what products are called."""
+    """Read the purchases and the names of products."""
     return CatalogueInputs(
         read_past(reading.connection, reading.as_of),
         read_products(reading.connection, reading.project, reading.as_of),
@@ -44,7 +47,7 @@ def read_catalogue(reading: Reading[SimilarSettings]) -> CatalogueInputs:
 
 
 def find_similar(work: Work[SimilarSettings], inputs: CatalogueInputs) -> TableOutput:
-    """Return the products most like each product."""
+    """Return the products that are most similar to each product."""
     if inputs.past is None:
         return TableOutput(pd.DataFrame(columns=work.columns))
     settings = work.settings
@@ -62,12 +65,13 @@ def similar_products(
     weights: Weights = "tfidf",
     pool: int = 200,
 ) -> pd.DataFrame:
-    """Return the `count` products most like each: product_id, rank, similar_product_id, score, by_customers, by_name.
+    """Return the `count` most similar products of each product.
 
-    products: product_id, name, category, the last two optional. by_customers: cosine of who buys, by_name: of what
-    it is called; score is their mean, customers weighing b / (b + BUYERS) where the rarer of both has b buyers.
-    A product without a sale in `active_days` has a row's list but stands on none. The best `pool` of either kind
-    are compared. Ties go by id.
+    Columns: product_id, rank, similar_product_id, score, by_customers, by_name. products: product_id, name, category;
+    the last two are optional. by_customers: cosine of the buyers. by_name: cosine of the words. score: their weighted
+    mean, where by_customers has the weight b / (b + BUYERS) and b is the smaller number of buyers of the two. A product
+    without a sale in `active_days` has a list but is on none. The best `pool` products by either cosine are compared.
+    Ties are ordered by id.
     """
     customer_similarity = neighbours(weighted(past.decayed(half_life), weights).T.tocsr(), pool)
     name_similarity = neighbours(product_words(products, past.products), pool)

@@ -1,9 +1,9 @@
 """Weights of sparse profiles and their nearest neighbours by cosine, in blocks.
 
-Belongs here: cosine of sparse rows, TF-IDF and BM25. Does not: what a row stands for (`candidates`).
+Belongs here: cosine of sparse rows, TF-IDF and BM25. Does not: the meaning of a row (`candidates`).
 
-scipy does it four to six times faster than a self-join in DuckDB and takes about twice as long as the package
-`implicit`, which keeps the best as it multiplies (`python -m clm_dagster_tests.benchmarks --only peers`).
+scipy is four to six times faster than a self-join in DuckDB. It takes about twice as long as the package `implicit`,
+which keeps only the best while it multiplies (`python -m clm_dagster_tests.benchmarks --only peers`).
 """
 
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ Weights = Literal["cosine", "tfidf", "bm25"]
 Scores = NDArray[np.float32]
 
 GROUP = 32
-CELLS = 5_000_000  # of a dense block: 20 MB of float32
+CELLS = 5_000_000  # cells of a dense block: 20 MB of float32
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """Weights of profiles, learnt from everybody and then given to a few: what nearly everybody does says little.
+    """Weights of profiles, fitted on all customers and applied to some; common columns get low weights.
 
-    cosine leaves the values as they are. tfidf: sqrt(value) times ln(N / (1 + n)) + 1, n the rows of N with the column.
-    bm25 (Robertson, Zaragoza 2009): k1 = 1.2, b = .75 by the row's sum, and the same inverse frequency.
+    cosine: values are unchanged. tfidf: sqrt(value) * (ln(N / (1 + n)) + 1), where n of N rows have the column. bm25
+    (Robertson, Zaragoza 2009): k1 = 1.2, b = 0.75 with the row sum as length, and the same inverse frequency.
     """
 
     how: Weights
@@ -38,15 +38,15 @@ class Weighting:
 
     @classmethod
     def fit(cls, profile: sparse.csr_array, how: Weights) -> "Weighting":
-        """From a profile of all N customers x products. Raises ValueError for other weights than these."""
+        """Return the weights of a profile of all N customers x products. Raise ValueError for unknown weights."""
         if how not in ("cosine", "tfidf", "bm25"):
-            raise ValueError(f"weights are cosine, tfidf or bm25, not {how!r}")
+            raise ValueError(f"weights must be cosine, tfidf or bm25, not {how!r}")
         frequency = np.bincount(profile.indices, minlength=profile.shape[1])
         inverse = np.log(profile.shape[0] / (1 + frequency)) + 1
         return cls(how, inverse, max(float(profile.sum() / max(profile.shape[0], 1)), 1e-12))
 
     def of(self, profile: sparse.csr_array) -> sparse.csr_array:
-        """The profile of some customers, weighted."""
+        """Return the weighted profile of some customers."""
         if self.how == "cosine":
             return profile
         value = profile.data
@@ -59,37 +59,37 @@ class Weighting:
 
 
 def weighted(profile: sparse.csr_array, how: Weights) -> sparse.csr_array:
-    """Customers x products, weighted as `Weighting` says."""
+    """Return the profile of all customers, weighted by `Weighting`."""
     return Weighting.fit(profile, how).of(profile)
 
 
 def normalized(rows: sparse.csr_array, order: int = 2) -> sparse.csr_array:
-    """Rows divided by their length (order 2) or sum (order 1); rows of zeros stay."""
+    """Return rows divided by their length (order 2) or sum (order 1); rows of zeros are unchanged."""
     size = np.sqrt((rows * rows).sum(axis=1)) if order == 2 else rows.sum(axis=1)
     return with_data(rows, rows.data / np.repeat(np.where(size > 0, size, 1), np.diff(rows.indptr)))
 
 
 def neighbours(rows: sparse.csr_array, count: int) -> sparse.csr_array:
-    """The `count` others nearest by cosine to each of `rows`, as `nearest` finds them."""
+    """Return the `count` nearest other rows by cosine for each row, as `nearest` does."""
     return nearest(rows, unit_columns(rows), count, np.arange(rows.shape[0]))
 
 
 def unit_columns(rows: sparse.csr_array) -> sparse.csr_array:
-    """Rows of length 1 as columns: what `nearest` looks among, made once for many blocks."""
+    """Return rows as columns of length 1: the input `among` of `nearest`."""
     return sparse.csr_array(normalized(rows).T.tocsr())
 
 
 def nearest(rows: sparse.csr_array, among: sparse.csr_array, count: int, exclude: Ints) -> sparse.csr_array:
-    """The `count` nearest by cosine to each of `rows` among those that `turned` made columns of, with their cosines.
+    """Return the cosines of the `count` nearest columns of `among` for each of `rows`.
 
-    exclude: for each row the number of the column that is itself, -1 for none. Cosines of zero are left out; among
-    equal ones the lower number comes first.
+    among: result of `unit_columns`. exclude: for each row, the column that is the row itself, -1 for none. Cosines of
+    zero are left out; ties are ordered by column.
     """
     unit = normalized(rows)
     parts = []
     for block in blocks(rows.shape[0], among.shape[1]):
         product = unit[block] @ among
-        # Cosines that differ by rounding alone are equal: float32 forgets the last digits.
+        # Round, so that cosines which differ only by rounding errors are equal in float32.
         cosines = dense(with_data(product, np.round(product.data, 7)))
         named = np.flatnonzero(exclude[block] >= 0)
         cosines[named, exclude[block][named]] = 0
@@ -101,26 +101,26 @@ def nearest(rows: sparse.csr_array, among: sparse.csr_array, count: int, exclude
 
 
 def dense(rows: sparse.csr_array) -> Scores:
-    """A block of rows as float32."""
-    # Not astype: casting a sparse product would sort it.
+    """Return a block of rows as a dense float32 array."""
+    # Not astype on the matrix: casting a sparse product would sort it.
     return np.asarray(with_data(rows, rows.data.astype(np.float32)).toarray())
 
 
 def blocks(count: int, width: int) -> Iterator[Ints]:
-    """The numbers 0 to count - 1 in runs whose dense block of `width` columns has at most CELLS cells."""
+    """Yield the numbers 0 to count - 1 in blocks of at most CELLS cells with `width` columns."""
     size = max(1, CELLS // max(width, 1))
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count), dtype=np.int64)
 
 
 def top(scores: Scores, k: int) -> tuple[Ints, Ints, Scores]:
-    """The k best columns above zero of each of b rows: rows, columns, scores, sorted by row and rank.
+    """Return the k best columns above zero of each of b rows: rows, columns, scores, sorted by row and rank.
 
-    Equal scores go by the column's number, that is by its id.
+    Ties are ordered by column, and so by id.
     """
     k = min(k, scores.shape[1])
     limit = np.maximum(_at_least(scores, k), np.nextafter(np.float32(0), np.float32(1)))
-    # Flat: numpy finds what is true in one row of bits several times faster than in a table of them.
+    # flatnonzero: numpy searches a flat array several times faster than a table.
     row, column = np.divmod(np.flatnonzero(scores >= limit[:, None]), scores.shape[1])
     value = scores[row, column]
     order = np.lexsort((column, -value, row))
@@ -130,9 +130,9 @@ def top(scores: Scores, k: int) -> tuple[Ints, Ints, Scores]:
 
 
 def _at_least(scores: Scores, k: int) -> Scores:
-    """A number that at least k scores of each row reach, near the k-th largest: (b,).
+    """Return a lower bound of the k-th largest score of each row: (b,).
 
-    The k-th largest of the maxima of groups of columns: an eighth of the time that looking at 20,000 columns takes.
+    It is the k-th largest of the maxima of groups of columns. For 20,000 columns this takes an eighth of the time.
     """
     count, width = scores.shape
     groups = width // GROUP
@@ -143,14 +143,14 @@ def _at_least(scores: Scores, k: int) -> Scores:
 
 
 def cells(matrix: sparse.csr_array, rows: Ints, columns: Ints) -> NDArray[np.float64]:
-    """The n values at the given rows and columns, 0 where none is stored."""
+    """Return the n values at the given rows and columns, 0 where none is stored."""
     if not len(rows):
         return np.zeros(0)
     return np.asarray(matrix[rows, columns], dtype=float).ravel()
 
 
 def best_stored(rows: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
-    """Column and value of the largest stored value of each row; of equal ones the lowest column, (0, 0) for none."""
+    """Return column and value of the largest stored value of each row: the lowest column of ties, (0, 0) for none."""
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     order = np.lexsort((rows.indices, -rows.data, row))
     first, start = np.unique(row, return_index=True)
@@ -160,5 +160,5 @@ def best_stored(rows: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
 
 
 def with_data(matrix: sparse.csr_array, data: NDArray[np.floating[Any]]) -> sparse.csr_array:
-    """A matrix with the same cells stored, and other values in them."""
+    """Return a matrix with the same stored cells and other values."""
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

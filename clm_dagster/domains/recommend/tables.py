@@ -1,4 +1,7 @@
-"""The tables of recommendations that Python writes, in the order in which they are computed."""
+"""The Python tables of recommendations, in the order of computation.
+
+Belongs here: what each table reads and which functions compute it. Does not: those functions.
+"""
 
 from clm_dagster.domains.recommend import checks
 from clm_dagster.domains.recommend.baskets import (
@@ -25,7 +28,7 @@ from clm_dagster.settings import Settings
 
 
 def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
-    """Return the trained ranker, everybody's lists, similar products, and what goes with what."""
+    """Return the trained ranker, lists, similar products, and products bought together."""
     own = settings.of(RecommendSettings)
     horizon_days, active_days = own.horizon_days, own.active_days
     ranker = RankerSettings(horizon_days=horizon_days, active_days=active_days)
@@ -43,7 +46,7 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         read=read_lists,
         score=recommend_to_customers,
         without_model=recommend_to_customers,
-        no_model="no ranker was trained by then: buyers' lists go by buy_again.",
+        no_model="No ranker was trained by this date, so customers with a purchase get lists by buy_again.",
         checks=checks.LIST_CHECKS,
     )
     return [

@@ -1,7 +1,7 @@
-"""Training the ranker: what `models.recommender_model` holds.
+"""The trained model of recommendations: the rows of `models.recommender_model`.
 
-Belongs here: the domain's answers to the engine of trained models, as far as they decide rows. Does not: the
-evaluation (`evaluate`), what people see of it (`notes`), SQL (`queries`), lists of customers (`recommendations`).
+Belongs here: the callbacks for the engine of trained models that determine rows. Does not: the evaluation
+(`evaluate`), what Dagster and MLflow show (`notes`), SQL (`queries`), lists of customers (`recommendations`).
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a training learns from: purchases before as_of, products' names, segments at the judged instant."""
+    """Inputs of a training: purchases before as_of, names of products, segments at the evaluation instant."""
 
     past: Interactions
     products: pd.DataFrame
@@ -50,7 +50,7 @@ class TrainingInputs:
 def recommender_model(
     settings: RankerSettings,
 ) -> TrainedModel[RankerSettings, TrainingInputs, EvaluationResult, Ranker]:
-    """Return the trained model of recommendations. It is compared with naive baselines, not with the champion."""
+    """Return the trained model. Its gate compares it with naive baselines, not with the previous champion."""
     return TrainedModel(
         registered=REGISTERED,
         reads=("stg_order_lines", "stg_products", "rfm_scores"),
@@ -71,7 +71,7 @@ def recommender_model(
 
 
 def read_training(reading: Reading[RankerSettings]) -> TrainingInputs:
-    """Read what a training learns from. Raise EvaluationError for a shop before its first purchase."""
+    """Read the inputs of a training. Raise EvaluationError for a shop without a purchase."""
     connection = reading.connection
     past = read_past(connection, reading.as_of)
     if past is None:
@@ -84,7 +84,7 @@ def read_training(reading: Reading[RankerSettings]) -> TrainingInputs:
 
 
 def evaluate(work: Work[RankerSettings], inputs: TrainingInputs) -> EvaluationResult:
-    """Evaluate the candidates. In one thread, so that sums do not depend on the machine."""
+    """Evaluate the candidates, in one thread so that sums do not depend on the machine."""
     with threadpool_limits(limits=1):
         return evaluate_candidates(inputs.past, inputs.products, work.settings, inputs.segments)
 
@@ -95,7 +95,7 @@ def verdict(_: TrainingInputs, result: EvaluationResult, champion: object, is_ne
 
 
 def report(_: Work[RankerSettings], inputs: TrainingInputs, result: EvaluationResult) -> Report[Ranker]:
-    """Return the row of a training, its model and its metrics."""
+    """Return the table row, the fitted model and the metrics of a training."""
     ranker = result.ranker
     return Report(
         fitted=ranker,
@@ -119,7 +119,7 @@ def report(_: Work[RankerSettings], inputs: TrainingInputs, result: EvaluationRe
 
 
 def _hash_inputs(past: Interactions, products: pd.DataFrame) -> str:
-    """Return the hash of what a training learns from: purchases and words."""
+    """Return the hash of the training data: purchases and products."""
     numbers = {name: getattr(past, name) for name in ("customer", "product", "age", "quantity")}
     parts = [pd.DataFrame(numbers), pd.DataFrame({"id": past.customers}), pd.DataFrame({"id": past.products})]
     return "".join(map(data_hash, [*parts, products]))
@@ -149,10 +149,10 @@ def _candidate_metrics(result: EvaluationResult) -> list[Metric]:
 
 
 def _segment_metrics(result: EvaluationResult) -> list[Metric]:
-    """Return the metrics of every candidate for customers of each segment: `next_best/ndcg`."""
+    """Return the metrics of every candidate by customer segment and list: `next_best/ndcg`."""
     found: list[Metric] = []
     for row in result.evaluation.by_segment.to_dict("records"):
-        # Fifteen decimals: the table has always shown so many.
+        # Fifteen decimals, so that the values stay equal to those of earlier versions.
         values = {name: round(row[name] * 1e15) / 1e15 for name in LIST_METRICS}
         values["customers"] = row["customers"]
         found += metrics_of(row["method"], values, row["list"], "segment", row["segment"])

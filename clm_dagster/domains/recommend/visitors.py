@@ -1,7 +1,7 @@
-"""What to show to visitors of whom no more is known than a country: the rows of `marts.popular_products`.
+"""Lists for anonymous visitors, by country: the rows of `marts.popular_products`.
 
-Belongs here: one list for each country and one for anywhere. Does not: customers (`recommendations`), popularity by
-group (`cold`).
+Belongs here: one list for each country, and one for all other visitors. Does not: customers (`recommendations`),
+popularity by group (`cold`).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ANYWHERE = "all"
 
 @dataclass(frozen=True)
 class VisitorInputs:
-    """Purchases (None where there is none), the customers' countries, and products' names."""
+    """Purchases (None where there are none), the countries of customers, and the names of products."""
 
     past: Interactions | None
     customers: pd.DataFrame
@@ -31,7 +31,7 @@ class VisitorInputs:
 
 
 def read_visitors(reading: Reading[ListSettings]) -> VisitorInputs:
-    """Read what is popular where."""
+    """Read the purchases, countries and names of products."""
     connection = reading.connection
     return VisitorInputs(
         read_past(connection, reading.as_of),
@@ -41,7 +41,7 @@ def read_visitors(reading: Reading[ListSettings]) -> VisitorInputs:
 
 
 def recommend_by_country(work: Work[ListSettings], inputs: VisitorInputs) -> TableOutput:
-    """Return a list of popular products for each country, and one for anywhere."""
+    """Return a list of popular products for each country, and one for all other visitors."""
     if inputs.past is None:
         return TableOutput(pd.DataFrame(columns=work.columns))
     settings = work.settings
@@ -58,7 +58,7 @@ def recommend_by_country(work: Work[ListSettings], inputs: VisitorInputs) -> Tab
 def country_lists(past: Interactions, customers: pd.DataFrame, count: int, active_days: int) -> pd.DataFrame:
     """Return country, rank, product_id, score and reason, sorted by country and rank.
 
-    One list for each country of customers, and one for ANYWHERE, which holds for all others.
+    There is one list for each country of customers, and one with the country ANYWHERE for all other visitors.
     """
     if not past.sold_within(active_days).any():
         return pd.DataFrame(columns=["country", "rank", "product_id", "score", "reason"])

@@ -231,7 +231,7 @@ def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
     seen = notes(work, None, result)
     assert seen.metrics == runs[RANKER].metrics and set(seen.documents) == {"contest.json"}
     assert seen.evaluated.startswith(
-        f"{len(runs)} methods, judged on {result.customers} customers of the 40 days"
+        f"{len(runs)} methods, evaluated on {result.customers} customers of the 40 days"
     )
 
 
@@ -280,4 +280,4 @@ def test_a_shop_before_its_first_purchase_has_empty_tables(
     assert all(len(output.rows) == 0 for output in outputs.values())
     failed = {c.check_name: c.description for o in outputs.values() for c in o.checks if not c.passed}
     assert set(failed) == {"every_customer_has_lists", "rules_could_be_made"}
-    assert "no basket to learn rules from" in (failed["rules_could_be_made"] or "")
+    assert "no baskets to mine rules from" in (failed["rules_could_be_made"] or "")
