@@ -96,14 +96,16 @@ def calendar_plot(calendar: pd.DataFrame) -> Draw:
     rows = shop[shop["measure"] == measure].sort_values("date")
 
     def draw(figure: "Figure") -> None:
-        whole, weekly = figure.subplots(2, 1, height_ratios=[2, 1])
-        whole.plot(rows["date"], rows["value"], color=PALE, linewidth=0.9, label="sold per day")
-        whole.plot(rows["date"], rows["trend"], color=ACCENT, linewidth=1.8, label="trend")
-        odd, shut = rows[rows["is_anomaly"]], rows[rows["day_kind"] == "holiday"]
-        whole.plot(odd["date"], odd["value"], "o", color=WARM, markersize=5, label="anomaly")
-        whole.plot(shut["date"], shut["value"], "|", color=INK, markersize=9, label="holiday")
-        style(whole, f"Decomposition of the shop's {measure}")
-        whole.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
+        decomposition, weekly = figure.subplots(2, 1, height_ratios=[2, 1])
+        decomposition.plot(rows["date"], rows["value"], color=PALE, linewidth=0.9, label="sold per day")
+        decomposition.plot(rows["date"], rows["trend"], color=ACCENT, linewidth=1.8, label="trend")
+        anomalies, holidays = rows[rows["is_anomaly"]], rows[rows["day_kind"] == "holiday"]
+        decomposition.plot(
+            anomalies["date"], anomalies["value"], "o", color=WARM, markersize=5, label="anomaly"
+        )
+        decomposition.plot(holidays["date"], holidays["value"], "|", color=INK, markersize=9, label="holiday")
+        style(decomposition, f"Decomposition of the shop's {measure}")
+        decomposition.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
         season = rows[rows["day_kind"] == "open"].groupby(rows["date"].dt.day_of_week)["seasonal"].mean()
         names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
         weekly.bar([names[day] for day in season.index], season.to_numpy(), color=PALE)

@@ -29,14 +29,14 @@ def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.
     A young shop gets a model before its forecasts can be evaluated. The first result therefore replaces the
     engine's own, which passes wherever there is a model.
     """
-    parts, hold = [], True
+    parts, passed = [], True
     for row in coverage.dropna().to_dict("records"):
         for name, nominal in NOMINAL.items():
-            hold &= abs(row[name] - nominal) <= TOLERANCE
+            passed &= abs(row[name] - nominal) <= TOLERANCE
             parts.append(f"{row['period']}s {row[name]:.1%} of {nominal:.0%}")
     return [
         warn(HELD, origins > 0, f"{as_of}: {evaluated(origins)}"),
-        warn(BANDS, hold, f"{as_of}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
+        warn(BANDS, passed, f"{as_of}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
     ]
 
 

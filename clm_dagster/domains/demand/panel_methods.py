@@ -134,8 +134,8 @@ class CalendarRegression:
 
     def _chunk(self, panel: Panel, past: Ints, origins: Ints, horizon: int) -> Floats:
         discounts = panel.discounts_until(panel.size + horizon)
-        learn = design(panel.until(int(origins[0])), past, horizon, discounts)
-        x, scale = _linear_inputs(learn), learn.scale[:, :, None]
+        training = design(panel.until(int(origins[0])), past, horizon, discounts)
+        x, scale = _linear_inputs(training), training.scale[:, :, None]
         y = targets_of(panel, past, horizon, int(origins[0])) / scale
         use = np.isfinite(y)
         x = x.reshape(len(panel), -1, x.shape[-1])

@@ -97,10 +97,10 @@ def _combine(
     mean = np.zeros((len(panel), horizon))
     by_name = {method.name: method for method in methods}
     used = [(name, weight) for name, weight in zip(policy.methods, weights.T, strict=True) if weight.any()]
-    gone = [name for name, _ in used if name not in by_name]
-    if gone:
+    missing = [name for name, _ in used if name not in by_name]
+    if missing:
         raise ValueError(
-            f"no method {', '.join(gone)} in this version, but the stored policy uses it: "
+            f"no method {', '.join(missing)} in this version, but the stored policy uses it: "
             "train again (models.demand_model)"
         )
     for name, weight in used:

@@ -8,7 +8,7 @@ formulas (`metrics`).
     rows = window_truth(later, past, 60).rows
     lists = {r.name: candidate_lists(r.fit(past), past, rows) for r in recommenders}
     lists[ranker.name] = ranker.lists(past, rows)
-    result = judge_lists(later, past, lists, horizon_days=60)
+    result = evaluate_lists(later, past, lists, horizon_days=60)
     result.table, result.verdict("two_stages")
 
 The metrics cover all customers with an order in the window, or a sample of them; for `discover`, customers who bought
