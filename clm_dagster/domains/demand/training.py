@@ -40,7 +40,7 @@ from clm_dagster.statistics.evaluation import Verdict
 METRICS = ("series", *MEASURES, *BANDS)
 GATE = "On held-out dates, the chosen daily forecasts beat the eight-week mean."
 # Starting a process takes seconds, so processes pay off only for many series.
-SERIES_WORTH_PROCESSES = 60
+MIN_SERIES_FOR_PROCESSES = 60
 
 Policies = Mapping[str, ForecastPolicy]
 DemandModel = TrainedModel[DemandSettings, SeriesInputs, DemandEvaluation, Policies]
@@ -82,7 +82,7 @@ def evaluate(work: DemandWork, inputs: SeriesInputs) -> DemandEvaluation:
 
 def processes(series: int, threads: int) -> int:
     """Return the number of processes for a number of series. threads: the setting, 0 for one per processor."""
-    return (threads or os.cpu_count() or 1) if series >= SERIES_WORTH_PROCESSES else 1
+    return (threads or os.cpu_count() or 1) if series >= MIN_SERIES_FOR_PROCESSES else 1
 
 
 def verdict(_: SeriesInputs, result: DemandEvaluation, champion: None, is_newest: bool) -> Verdict:

@@ -74,28 +74,28 @@ def _buyer_lists(
     past: Interactions, names: pd.Series, settings: ListSettings, ranker: Ranker | None, threads: int
 ) -> Iterator[pd.DataFrame]:
     """Yield the lists of customers with a purchase."""
-    list_some, items, method = _list_method(past, settings, ranker)
+    list_products, items, method = _list_method(past, settings, ranker)
     explainer = Explainer(past, items.similarity, names)
 
-    def listed(rows: Ints) -> pd.DataFrame:
+    def lists_with_reasons(rows: Ints) -> pd.DataFrame:
         # Positions follow the order of ids, and numbers sort faster than text.
-        lists = list_some(rows).sort_values(["customer", "list", "rank"], ignore_index=True)
-        who, what = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
+        lists = list_products(rows).sort_values(["customer", "list", "rank"], ignore_index=True)
+        customer, product = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         return pd.DataFrame(
             {
-                "customer_id": past.customers[who],
+                "customer_id": past.customers[customer],
                 "list": lists["list"],
                 "rank": lists["rank"],
-                "product_id": past.products[what],
+                "product_id": past.products[product],
                 "score": lists["score"].astype(float),
-                "reason": explainer.of(who, what),
+                "reason": explainer.of(customer, product),
                 "method": method,
             }
         )
 
     numbers = np.arange(past.shape[0], dtype=np.int64)
     blocks = [numbers[i : i + CUSTOMERS_PER_PART] for i in range(0, len(numbers), CUSTOMERS_PER_PART)]
-    yield from _map_in_order(listed, blocks, threads)
+    yield from _map_in_order(lists_with_reasons, blocks, threads)
 
 
 def _map_in_order(

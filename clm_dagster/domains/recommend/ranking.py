@@ -193,18 +193,18 @@ class Ranker:
         new = ~(x["own_days"].to_numpy() > 0)
         parts = []
         for name, kept in zip(LISTS, (np.ones(len(x), dtype=bool), new), strict=True):
-            where, what, value = place[kept], product[kept], score[kept]
-            order = np.lexsort((what, -value, where))
-            where, what, value = where[order], what[order], value[order]
-            rank = np.arange(len(where)) - np.searchsorted(where, where) + 1
+            customer_place, item, value = place[kept], product[kept], score[kept]
+            order = np.lexsort((item, -value, customer_place))
+            customer_place, item, value = customer_place[order], item[order], value[order]
+            rank = np.arange(len(customer_place)) - np.searchsorted(customer_place, customer_place) + 1
             best = rank <= k
             parts.append(
                 pd.DataFrame(
                     {
                         "list": name,
-                        "customer": rows[where[best]],
+                        "customer": rows[customer_place[best]],
                         "rank": rank[best],
-                        "product": what[best],
+                        "product": item[best],
                         "score": value[best],
                     }
                 )

@@ -43,10 +43,10 @@ class Explainer:
     def of(self, rows: Ints, products: Ints) -> Texts:
         """Return one sentence for each of n pairs. rows, products: positions of the customer and the product."""
         slices = [slice(start, start + _PAIRS_PER_CHUNK) for start in range(0, len(rows), _PAIRS_PER_CHUNK)]
-        parts = [self._some(rows[some], products[some]) for some in slices]
+        parts = [self._chunk_reasons(rows[some], products[some]) for some in slices]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=object)
 
-    def _some(self, rows: Ints, products: Ints) -> Texts:
+    def _chunk_reasons(self, rows: Ints, products: Ints) -> Texts:
         out = self.popular[products]
         people, place = np.unique(rows, return_inverse=True)
         some = self.past.of(people)
