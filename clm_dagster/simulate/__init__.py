@@ -1,1 +1,4 @@
-"""A shop that never was, whose truth is known: for the demo, for sizing hardware, for proving models."""
+"""A simulated shop with known ground truth: for the demo, for sizing hardware, and for validating models.
+
+Belongs here: generating the shop's deliveries and its ground truth. Does not: loading or analysing them.
+"""

@@ -1,142 +1,157 @@
-"""What is in an order, and what is to be expected of a day: the same formulas, drawn and summed.
+"""The contents of orders, and a day's expected demand: the same formulas, sampled and summed.
 
-Belongs here: lines of orders and expected demand. Does not: when orders fall (`purchases`).
+Belongs here: order lines and expected demand. Does not: the timing of orders (`purchases`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from clm_dagster.simulate.catalogue import Picker
+from clm_dagster.simulate.catalogue import ProductSampler
 from clm_dagster.simulate.parameters import stream
 from clm_dagster.simulate.population import draw_rows
 from clm_dagster.simulate.purchases import Day, Orders
-from clm_dagster.simulate.scene import Scene
+from clm_dagster.simulate.scenario import Scenario
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of a day's orders, in their order; `order` is an index into the day's orders."""
+    """The lines of a day's orders, sorted by order; `order` is an index into the day's orders."""
 
     order: np.ndarray
-    position: np.ndarray  # in the order, from 0
+    position: np.ndarray  # within the order, from 0
     product: np.ndarray
     quantity: np.ndarray
-    price: np.ndarray  # of one unit
+    price: np.ndarray  # per unit
 
     def __len__(self) -> int:
         return len(self.order)
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """A day's choice: what is there, at which discount, and how a product of a category is chosen."""
+class Assortment:
+    """The products on sale on a day, their discounts, and how a product of a category is sampled."""
 
     available: np.ndarray
     discounts: np.ndarray
-    picker: Picker
-    promoted: np.ndarray  # shares of the products on promotion, all zero without one
-    seasonal: np.ndarray  # shares of the categories
+    sampler: ProductSampler
+    promoted: np.ndarray  # shares among promoted products; all zero without a promotion
+    seasonal: np.ndarray  # category shares
 
     @property
-    def on_sale(self) -> bool:
-        """Whether a product is on promotion."""
+    def has_promotion(self) -> bool:
+        """Whether any product is on promotion."""
         return bool(self.promoted.any())
 
 
 class Baskets:
-    """Draws lines, and knows what to expect of them."""
+    """Draw order lines, and compute the demand expected from them."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._parameters, self._population = scene.parameters, scene.population
-        self._catalogue, self._days = scene.catalogue, scene.days
-        self._season_share = scene.parameters.season_share if scene.parameters.believable else 0.0
+    def __init__(self, scenario: Scenario) -> None:
+        self._parameters, self._population = scenario.parameters, scenario.population
+        self._catalogue, self._days = scenario.catalogue, scenario.days
+        self._season_share = scenario.parameters.season_share if scenario.parameters.believable else 0.0
 
-    def shelf(self, day: int) -> Shelf:
-        """What can be bought on a day."""
+    def assortment(self, day: int) -> Assortment:
+        """Return what can be bought on a day."""
         catalogue = self._catalogue
         available, discounts = catalogue.available(day), catalogue.discounts(day)
         weights = catalogue.popularity * available * (1 + 4 * discounts)
         promoted = catalogue.popularity * available * (discounts > 0)
         share = promoted / promoted.sum() if promoted.any() else promoted
-        return Shelf(available, discounts, catalogue.picker(weights), share, self._days.seasonal[day])
+        return Assortment(available, discounts, catalogue.sampler(weights), share, self._days.seasonal[day])
 
-    def lines(self, day: int, orders: Orders, shelf: Shelf) -> Lines:
-        """The lines of a day's orders."""
+    def lines(self, day: int, orders: Orders, assortment: Assortment) -> Lines:
+        """Draw the lines of a day's orders."""
         parameters, population = self._parameters, self._population
         rng = stream(parameters, "baskets", day)
-        worth = rng.gamma(parameters.spend_p, 1 / population.spend_rate[orders.customer])
+        order_value = rng.gamma(parameters.spend_p, 1 / population.spend_rate[orders.customer])
         count = 1 + rng.poisson(parameters.extra_lines, len(orders))
         order = np.repeat(np.arange(len(orders)), count)
         position = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-        product = self.pick(rng, orders.customer[order], shelf)
+        product = self.draw_products(rng, orders.customer[order], assortment)
         follows = (position > 0) & (rng.random(len(order)) < parameters.complement)
         for place in range(1, int(count.max(initial=0))):
             line = np.flatnonzero(follows & (position == place))
             product[line] = self._catalogue.partner[product[line - 1]]
-        appetite = worth[order] / parameters.mean_spend * self._catalogue.appetite[product]
+        appetite = order_value[order] / parameters.mean_spend * self._catalogue.appetite[product]
         quantity = 1 + rng.poisson(appetite)
-        price = np.round(self._catalogue.price[product] * (1 - shelf.discounts[product]), 2)
+        price = np.round(self._catalogue.price[product] * (1 - assortment.discounts[product]), 2)
         if not parameters.believable:
             total = np.bincount(order, quantity * price, minlength=len(orders))
-            price = np.round(price * (worth / np.maximum(total, 1e-9))[order], 4)
+            price = np.round(price * (order_value / np.maximum(total, 1e-9))[order], 4)
         return Lines(order, position, product, quantity, price)
 
-    def pick(self, rng: np.random.Generator, customer: np.ndarray, shelf: Shelf) -> np.ndarray:
-        """A product for each customer: a favourite, a promoted one, or one of the season's or his own taste."""
+    def draw_products(
+        self, rng: np.random.Generator, customer: np.ndarray, assortment: Assortment
+    ) -> np.ndarray:
+        """Draw a product for each customer.
+
+        It is a favourite, a promoted product, or a product of a category from the season or their own taste.
+        """
         population, n = self._population, len(customer)
         chance = rng.random((6, n))
-        sides = population.favourites.shape[1]
-        favourite = population.favourites[customer, (chance[0] * sides).astype(int)]
+        favourite_count = population.favourites.shape[1]
+        favourite = population.favourites[customer, (chance[0] * favourite_count).astype(int)]
         category = draw_rows(population.tastes[customer], chance[1])
         if self._season_share:
-            seasonal = np.searchsorted(np.cumsum(shelf.seasonal), chance[1] * (1 - 1e-9), side="right")
+            seasonal = np.searchsorted(np.cumsum(assortment.seasonal), chance[1] * (1 - 1e-9), side="right")
             category = np.where(chance[2] < self._season_share, seasonal, category)
-        product = shelf.picker.draw(category, chance[3])
-        if shelf.on_sale:
-            offered = np.searchsorted(np.cumsum(shelf.promoted), chance[3] * (1 - 1e-9), side="right")
+        product = assortment.sampler.draw(category, chance[3])
+        if assortment.has_promotion:
+            offered = np.searchsorted(np.cumsum(assortment.promoted), chance[3] * (1 - 1e-9), side="right")
             product = np.where(chance[4] < population.sensitivity[customer], offered, product)
-        loyal = (chance[5] < population.loyalty[customer]) & shelf.available[favourite]
+        loyal = (chance[5] < population.loyalty[customer]) & assortment.available[favourite]
         return np.where(loyal, favourite, product)
 
-    def expected(self, day: Day, shelf: Shelf) -> np.ndarray:
-        """Expected units of each product, given all that happened before the day; shape (products,)."""
+    def expected(self, day: Day, assortment: Assortment) -> np.ndarray:
+        """Return the expected units of each product, given everything before the day; shape (products,)."""
         parameters, population = self._parameters, self._population
-        alive = np.flatnonzero(day.expected > 0)
-        who = np.append(alive, population.guest)
-        orders = np.append(day.expected[alive], day.expected_guests)
-        worth = parameters.spend_p / population.spend_rate[who] / parameters.mean_spend
-        plain, by_worth = self._expected_lines(who, np.stack([orders, orders * worth]), shelf)
-        return plain + self._catalogue.appetite * by_worth
+        active = np.flatnonzero(day.expected > 0)
+        customers = np.append(active, population.guest)
+        orders = np.append(day.expected[active], day.expected_guests)
+        order_value = parameters.spend_p / population.spend_rate[customers] / parameters.mean_spend
+        fixed, per_value = self._expected_lines(
+            customers, np.stack([orders, orders * order_value]), assortment
+        )
+        return fixed + self._catalogue.appetite * per_value
 
-    def _expected_lines(self, who: np.ndarray, weights: np.ndarray, shelf: Shelf) -> np.ndarray:
-        """Expected lines by product of orders that count with weights: the mixture of `pick`, summed.
+    def _expected_lines(
+        self, customers: np.ndarray, weights: np.ndarray, assortment: Assortment
+    ) -> np.ndarray:
+        """Return expected lines by product for weighted orders: the mixture of `draw_products`, summed.
 
-        Weights have the shape (kinds, who), the result (kinds, products).
+        Weights have the shape (kinds, customers), the result has (kinds, products).
         """
-        population, products = self._population, len(shelf.available)
-        favourites = population.favourites[who]
-        there = shelf.available[favourites]
-        sides = favourites.shape[1]
-        loyal = weights * population.loyalty[who]
+        population, products = self._population, len(assortment.available)
+        favourites = population.favourites[customers]
+        is_available = assortment.available[favourites]
+        favourite_count = favourites.shape[1]
+        loyal = weights * population.loyalty[customers]
         chosen = [
-            np.bincount(favourites.ravel(), (there * (kind / sides)[:, None]).ravel(), minlength=products)
+            np.bincount(
+                favourites.ravel(),
+                (is_available * (kind / favourite_count)[:, None]).ravel(),
+                minlength=products,
+            )
             for kind in loyal
         ]
-        rest = weights - loyal * there.mean(axis=1)
-        offered = rest * population.sensitivity[who] if shelf.on_sale else np.zeros_like(rest)
-        # Not by BLAS, whose sums depend on its threads.
-        own = np.einsum("kn,nc->kc", rest - offered, population.tastes[who])
-        season = own.sum(axis=1, keepdims=True) * shelf.seasonal
+        rest = weights - loyal * is_available.mean(axis=1)
+        offered = (
+            rest * population.sensitivity[customers] if assortment.has_promotion else np.zeros_like(rest)
+        )
+        # Without BLAS, whose sums depend on its number of threads.
+        own = np.einsum("kn,nc->kc", rest - offered, population.tastes[customers])
+        season = own.sum(axis=1, keepdims=True) * assortment.seasonal
         category = (1 - self._season_share) * own + self._season_share * season
-        base = chosen + offered.sum(axis=1, keepdims=True) * shelf.promoted
-        base = base + category[:, self._catalogue.category] * shelf.picker.share
+        base = chosen + offered.sum(axis=1, keepdims=True) * assortment.promoted
+        base = base + category[:, self._catalogue.category] * assortment.sampler.share
         lines, line = base.copy(), base
         probability, at_least = np.exp(-self._parameters.extra_lines), 1.0
         for place in range(1, 40):
-            at_least -= probability  # P(an order has more lines than this one's place)
+            at_least -= probability  # P(an order has a line at this position)
             probability *= self._parameters.extra_lines / place
-            follow = line[:, self._catalogue.partner]  # each is its partner's partner
+            follow = line[:, self._catalogue.partner]  # the partner relation is symmetric
             line = self._parameters.complement * follow + (1 - self._parameters.complement) * base
             lines += at_least * line
         return lines

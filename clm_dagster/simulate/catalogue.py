@@ -1,6 +1,6 @@
-"""What the shop sells: products, what goes with what, promotions.
+"""The shop's products, product pairs and promotions.
 
-Belongs here: everything that is decided before the first customer comes. Does not: who buys it (`baskets`).
+Belongs here: everything about products that is fixed before the first day. Does not: who buys them (`baskets`).
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy as np
 
 from clm_dagster.simulate.parameters import Parameters, stream
 
-_WORDS = ("Linen", "Oak", "Copper", "Velvet", "Marble", "Willow", "Amber", "Slate", "Ivory", "Cobalt")
-_THINGS = {
+_NAME_WORDS = ("Linen", "Oak", "Copper", "Velvet", "Marble", "Willow", "Amber", "Slate", "Ivory", "Cobalt")
+_ITEM_NAMES = {
     "home": ("lamp", "cushion", "frame", "vase"),
     "kitchen": ("bowl", "kettle", "board", "jar"),
     "garden": ("planter", "lantern", "trowel", "bench"),
@@ -27,7 +27,7 @@ _THINGS = {
 
 @dataclass(frozen=True)
 class Promotion:
-    """Products at a discount over days [first, end). `category` is that of its products, or -1."""
+    """A discount on products over the days [first, end). `category` is -1 unless it covers a whole category."""
 
     number: int
     products: np.ndarray
@@ -39,15 +39,15 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Arrays of one entry for each product; products 2k and 2k + 1 go together, in the shop and on its shelves."""
+    """Arrays with one entry per product; products 2k and 2k + 1 are partners that are bought together."""
 
     category: np.ndarray
     popularity: np.ndarray
     price: np.ndarray
     cost: np.ndarray
     quality: np.ndarray  # standard normal
-    appetite: np.ndarray  # extra units of a line of an order of mean worth
-    launched: np.ndarray  # day; 0 for what was there before
+    appetite: np.ndarray  # expected extra units per line in an order of mean value
+    launched: np.ndarray  # day; 0 if sold from the start
     ended: np.ndarray  # exclusive day
     partner: np.ndarray
     names: np.ndarray
@@ -55,28 +55,28 @@ class Catalogue:
 
     @cached_property
     def by_category(self) -> np.ndarray:
-        """Products in the order of their categories."""
+        """Product numbers sorted by category."""
         return np.argsort(self.category, kind="stable")
 
     def available(self, day: int) -> np.ndarray:
-        """Which products are sold on a day."""
+        """Return which products are sold on a day."""
         return (self.launched <= day) & (day < self.ended)
 
     def discounts(self, day: int) -> np.ndarray:
-        """Share taken off each product's price on a day."""
+        """Return each product's discount on a day, as a share of its price."""
         found = np.zeros(len(self.price))
         for promotion in self.promotions:
             if promotion.first <= day < promotion.end:
                 found[promotion.products] = np.maximum(found[promotion.products], promotion.discount)
         return found
 
-    def picker(self, weights: np.ndarray) -> "Picker":
-        """Draws a product of a category, in proportion to weights."""
-        return Picker(self, weights)
+    def sampler(self, weights: np.ndarray) -> "ProductSampler":
+        """Return a sampler of products within a category, in proportion to weights."""
+        return ProductSampler(self, weights)
 
 
-class Picker:
-    """Products of a category in proportion to weights, by one search in one sorted array."""
+class ProductSampler:
+    """Sample products within a category in proportion to weights, by binary search in one sorted array."""
 
     def __init__(self, catalogue: Catalogue, weights: np.ndarray) -> None:
         order, category = catalogue.by_category, catalogue.category
@@ -88,12 +88,12 @@ class Picker:
         running = np.cumsum(weights[order])
         ends = np.searchsorted(sorted_category, np.arange(len(totals)), side="right")
         before = np.concatenate([[0.0], running[ends[:-1] - 1]])
-        # The last product with a weight reaches exactly 1, and what has no weight is never passed.
-        reached = (running - before[sorted_category]) / (running[ends - 1] - before)[sorted_category]
-        self._keys, self._order = sorted_category + reached, order
+        # The last product with a weight reaches exactly 1; products without a weight are never drawn.
+        cumulative_share = (running - before[sorted_category]) / (running[ends - 1] - before)[sorted_category]
+        self._keys, self._order = sorted_category + cumulative_share, order
 
     def draw(self, category: np.ndarray, portion: np.ndarray) -> np.ndarray:
-        """A product for each (category, uniform number)."""
+        """Return a product for each pair of a category and a uniform number."""
         return self._order[
             np.searchsorted(self._keys, category + np.minimum(portion, 1 - 1e-9), side="right")
         ]
@@ -101,27 +101,27 @@ class Picker:
 
 def build_catalogue(parameters: Parameters) -> Catalogue:
     """Draw the products and plan the promotions."""
-    rng, n, shelves = stream(parameters, "catalogue"), parameters.products, len(parameters.categories)
+    rng, n, categories = stream(parameters, "catalogue"), parameters.products, len(parameters.categories)
     number = np.arange(n)
     pair = number // 2
     pairs = pair[-1] + 1
-    # The first pairs fill every shelf, and are never taken off it.
-    of_pair = np.where(
-        np.arange(pairs) < shelves, np.arange(pairs) % shelves, rng.integers(shelves, size=pairs)
+    # The first pairs cover every category and are always sold.
+    pair_category = np.where(
+        np.arange(pairs) < categories, np.arange(pairs) % categories, rng.integers(categories, size=pairs)
     )
-    category = of_pair[pair]
-    stray = (rng.random(n) < 0.3) & (number % 2 == 1) & (pair >= shelves)
-    category = np.where(stray, rng.integers(shelves, size=n), category)
-    lasting = np.arange(pairs) < shelves
+    category = pair_category[pair]
+    is_stray = (rng.random(n) < 0.3) & (number % 2 == 1) & (pair >= categories)
+    category = np.where(is_stray, rng.integers(categories, size=n), category)
+    is_permanent = np.arange(pairs) < categories
     launched = np.where(
-        lasting | (rng.random(pairs) < 0.8), 0, rng.integers(1, parameters.days + 1, size=pairs)
+        is_permanent | (rng.random(pairs) < 0.8), 0, rng.integers(1, parameters.days + 1, size=pairs)
     )
-    stay = rng.integers(120, 900, size=pairs)
-    ended = np.where(lasting | (rng.random(pairs) < 0.75), parameters.days + 1, launched + stay)
+    days_sold = rng.integers(120, 900, size=pairs)
+    ended = np.where(is_permanent | (rng.random(pairs) < 0.75), parameters.days + 1, launched + days_sold)
     price = np.maximum(np.round(rng.lognormal(2.3, 0.55, n)) - 0.01, 0.99)
     partner = np.where(number ^ 1 < n, number ^ 1, number)
-    things = [_THINGS[parameters.categories[c]][k % 4] for c, k in zip(category, pair, strict=True)]
-    names = [f"{_WORDS[k % 10]} {thing} {k}" for k, thing in zip(number, things, strict=True)]
+    items = [_ITEM_NAMES[parameters.categories[c]][k % 4] for c, k in zip(category, pair, strict=True)]
+    names = [f"{_NAME_WORDS[k % 10]} {item} {k}" for k, item in zip(number, items, strict=True)]
     return Catalogue(
         category=category,
         popularity=rng.permutation(1 / np.arange(1, n + 1) ** 0.8),
@@ -138,15 +138,15 @@ def build_catalogue(parameters: Parameters) -> Catalogue:
 
 
 def _promotions(parameters: Parameters, category: np.ndarray) -> tuple[Promotion, ...]:
-    """A week of a category every fortnight, and single products in the other weeks."""
+    """Return the promotions: a whole category every other week, a single product in the weeks between."""
     rng, found = stream(parameters, "promotions"), []
     for number, first in enumerate(range(3, parameters.days, 7)):
         discount = float(rng.choice([0.1, 0.15, 0.2, 0.25, 0.3]))
         end = min(first + int(rng.integers(4, 8)), parameters.days)
         if number % 2 == 0:
-            shelf = int(rng.integers(category.max() + 1))
-            products = np.flatnonzero(category == shelf)
+            promoted_category = int(rng.integers(category.max() + 1))
+            products = np.flatnonzero(category == promoted_category)
         else:
-            shelf, products = -1, rng.choice(len(category), 1)
-        found.append(Promotion(number, products, shelf, first, end, discount))
+            promoted_category, products = -1, rng.choice(len(category), 1)
+        found.append(Promotion(number, products, promoted_category, first, end, discount))
     return tuple(found)

@@ -1,9 +1,9 @@
-"""What goes wrong between the shop and the warehouse, all of it counted: late rows, corrections, dirt.
+"""Faults in the deliveries: late rows, corrections, repeated and phantom rows, and invalid ("dirty") rows.
 
-Belongs here: deliveries that differ from what happened. Does not: what happened.
+Belongs here: how deliveries differ from the true events. Does not: the true events.
 
-What is delivered in the end, deleted rows left out, is exactly what happened: a correction restores what was
-delivered wrong, and a row that never was is deleted.
+Every fault is counted. The latest versions of all delivered rows, without deleted ones, are exactly the true
+events: a correction replaces each wrong row, and each phantom row is deleted later.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Text = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Delivered:
-    """A day's events as they are delivered: at night, and (`late`) some days later, with a count of each fault."""
+    """A day's events as delivered: `on_time` at night, `late` some days later, and a count of each fault."""
 
     on_time: Rows
     late: Rows
@@ -30,76 +30,119 @@ class Delivered:
 
 
 def deliver(parameters: Parameters, day: int, events: Rows) -> Delivered:
-    """Split a day's events into deliveries. Adds the columns `known` (days; -1: at once) and `deleted`."""
+    """Split a day's events into deliveries; add the columns `known` (day, or -1 for the event's time) and `deleted`."""
     rng = stream(parameters, "faults", day)
     count = size(events)
-    chance = rng.random(count)
+    draw = rng.random(count)
     is_line = events["type"] == PURCHASE
-    late = chance < parameters.late
-    corrected = is_line & (chance > 0.5) & (chance < 0.5 + parameters.corrected)
-    repeated = chance >= 1 - parameters.repeated
+    late = draw < parameters.late
+    corrected = is_line & (draw > 0.5) & (draw < 0.5 + parameters.corrected)
+    repeated = draw >= 1 - parameters.repeated
     late_day = min(day + int(rng.integers(1, parameters.longest_delay + 1)), parameters.days - 1)
     events = events | {"known": np.full(count, -1, np.int32), "deleted": np.zeros(count, bool)}
     phantom = take(events, is_line & (rng.random(count) < parameters.phantom))
     phantom |= {"row": count + np.arange(size(phantom))}
     first = take(events, ~late)
     first["quantity"][corrected[~late]] += rng.integers(1, 10, int(corrected.sum()))
-    afterwards = [
-        _learnt(take(events, late | corrected), late_day + 1),
-        _learnt(phantom, late_day + 1) | {"deleted": np.ones(size(phantom), bool)},
+    late_rows = [
+        _known_from(take(events, late | corrected), late_day + 1),
+        _known_from(phantom, late_day + 1) | {"deleted": np.ones(size(phantom), bool)},
         take(events, repeated),
     ]
     counts = {"late": late, "corrected": corrected, "repeated": repeated}
     return Delivered(
         on_time=stack([first, phantom]),
-        late=stack(afterwards),
+        late=stack(late_rows),
         late_day=late_day,
         counts={name: int(rows.sum()) for name, rows in counts.items()} | {"phantom": size(phantom)},
     )
 
 
-def _learnt(rows: Rows, day: int) -> Rows:
-    """The rows, learnt as a day begins."""
+def _known_from(rows: Rows, day: int) -> Rows:
+    """Return the rows with `known_at` set to the start of a day."""
     return rows | {"known": np.full(size(rows), day, np.int32)}
 
 
 # ------------------------------------------------------------------------------------ dirt
 
-# A row as it should be, by table; {day} and {id} are filled in.
-_GOOD: dict[str, Text] = {
+# A valid row of each table; {day} and {id} are placeholders.
+_VALID_ROWS: dict[str, Text] = {
     "events": {
-        "event_id": "{id}", "event_at": "{day} 12:00:00", "customer_id": None, "event_type": "purchase",
-        "order_id": "{id}", "product_id": "p00000", "quantity": "1", "unit_price": "1.00", "currency": "EUR",
-        "channel": "web", "country": "GB", "session_id": None, "known_at": "{day} 12:00:00", "deleted": "false",
+        "event_id": "{id}",
+        "event_at": "{day} 12:00:00",
+        "customer_id": None,
+        "event_type": "purchase",
+        "order_id": "{id}",
+        "product_id": "p00000",
+        "quantity": "1",
+        "unit_price": "1.00",
+        "currency": "EUR",
+        "channel": "web",
+        "country": "GB",
+        "session_id": None,
+        "known_at": "{day} 12:00:00",
+        "deleted": "false",
     },
     "customers": {
-        "customer_id": "{id}", "signed_up_at": "{day} 12:00:00", "country": "GB", "birth_year": "1980",
-        "gender": "f", "acquisition_channel": "organic", "consent_marketing": "true", "email_hash": "{id}",
-        "known_at": "{day} 12:00:00", "deleted": "false",
+        "customer_id": "{id}",
+        "signed_up_at": "{day} 12:00:00",
+        "country": "GB",
+        "birth_year": "1980",
+        "gender": "f",
+        "acquisition_channel": "organic",
+        "consent_marketing": "true",
+        "email_hash": "{id}",
+        "known_at": "{day} 12:00:00",
+        "deleted": "false",
     },
     "products": {
-        "product_id": "{id}", "name": "{id}", "category": "home", "list_price": "1.00", "unit_cost": "0.50",
-        "known_at": "{day} 00:00:00", "deleted": "false",
+        "product_id": "{id}",
+        "name": "{id}",
+        "category": "home",
+        "list_price": "1.00",
+        "unit_cost": "0.50",
+        "known_at": "{day} 00:00:00",
+        "deleted": "false",
     },
     "promotions": {
-        "promotion_id": "{id}", "product_id": "{id}", "category": None, "starts_at": "{day} 00:00:00",
-        "ends_at": "{day} 12:00:00", "discount": "0.1", "known_at": "{day} 00:00:00", "deleted": "false",
+        "promotion_id": "{id}",
+        "product_id": "{id}",
+        "category": None,
+        "starts_at": "{day} 00:00:00",
+        "ends_at": "{day} 12:00:00",
+        "discount": "0.1",
+        "known_at": "{day} 00:00:00",
+        "deleted": "false",
     },
     "touches": {
-        "touch_id": "{id}", "customer_id": "c0000000", "sent_at": "{day} 09:00:00", "campaign_id": "{id}",
-        "channel": "email", "arm": "news", "cost": "0.05", "opened_at": "{day} 10:00:00",
-        "clicked_at": "{day} 10:01:00", "known_at": "{day} 12:00:00", "deleted": "false",
+        "touch_id": "{id}",
+        "customer_id": "c0000000",
+        "sent_at": "{day} 09:00:00",
+        "campaign_id": "{id}",
+        "channel": "email",
+        "arm": "news",
+        "cost": "0.05",
+        "opened_at": "{day} 10:00:00",
+        "clicked_at": "{day} 10:01:00",
+        "known_at": "{day} 12:00:00",
+        "deleted": "false",
     },
     "reviews": {
-        "review_id": "{id}", "customer_id": None, "product_id": "p00000", "written_at": "{day} 12:00:00",
-        "rating": "4", "text": "{id}", "known_at": "{day} 12:00:00", "deleted": "false",
+        "review_id": "{id}",
+        "customer_id": None,
+        "product_id": "p00000",
+        "written_at": "{day} 12:00:00",
+        "rating": "4",
+        "text": "{id}",
+        "known_at": "{day} 12:00:00",
+        "deleted": "false",
     },
-}  # fmt: skip
-_LOOKING: Text = {"event_type": "visit"}  # a quantity or price is not asked of it, but must be readable
-_GONE: Text = {"deleted": "true"}  # dates and discount are not asked of it, but must be readable
+}
+_VISIT: Text = {"event_type": "visit"}  # needs no quantity or price, but what is given must be readable
+_DELETED: Text = {"deleted": "true"}  # needs no dates or discount, but what is given must be readable
 _LONG_AGO = "1999-12-31 12:00:00"
-# What spoils it, by table and the contract's reason.
-_SPOILT: dict[str, dict[str, Text]] = {
+# The values that make a row invalid, by table and by the contract's reason.
+_INVALID_VALUES: dict[str, dict[str, Text]] = {
     "events": {
         "no_event_id": {"event_id": None},
         "unreadable_event_at": {"event_at": "soon"},
@@ -109,8 +152,8 @@ _SPOILT: dict[str, dict[str, Text]] = {
         "no_product_id": {"product_id": None},
         "bad_quantity": {"quantity": "0"},
         "bad_unit_price": {"unit_price": "-1.00"},
-        "unreadable_quantity": {**_LOOKING, "quantity": "many"},
-        "unreadable_unit_price": {**_LOOKING, "unit_price": "free"},
+        "unreadable_quantity": {**_VISIT, "quantity": "many"},
+        "unreadable_unit_price": {**_VISIT, "unit_price": "free"},
     },
     "customers": {
         "no_customer_id": {"customer_id": None},
@@ -129,9 +172,9 @@ _SPOILT: dict[str, dict[str, Text]] = {
         "no_promotion_id": {"promotion_id": None},
         "bad_dates": {"ends_at": "{day} 00:00:00"},
         "bad_discount": {"discount": "1.5"},
-        "unreadable_starts_at": {**_GONE, "starts_at": "soon"},
-        "unreadable_ends_at": {**_GONE, "ends_at": "later"},
-        "unreadable_discount": {**_GONE, "discount": "half"},
+        "unreadable_starts_at": {**_DELETED, "starts_at": "soon"},
+        "unreadable_ends_at": {**_DELETED, "ends_at": "later"},
+        "unreadable_discount": {**_DELETED, "discount": "half"},
     },
     "touches": {
         "no_touch_id": {"touch_id": None},
@@ -150,45 +193,51 @@ _SPOILT: dict[str, dict[str, Text]] = {
         "unreadable_rating": {"rating": "good"},
     },
 }
-_ANY: dict[str, Text] = {
+_INVALID_IN_ANY_TABLE: dict[str, Text] = {
     "unreadable_known_at": {"known_at": "soon"},
     "unreadable_deleted": {"deleted": "perhaps"},
 }
 
 
 class Dirt:
-    """Rows that the contract forbids, of every kind, in some of a table's files; and how many there were."""
+    """Add rows that violate the contract, of every kind, to some of a table's files, and count them."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._files = dict.fromkeys(_GOOD, 0)
+        self._files = dict.fromkeys(_VALID_ROWS, 0)
         self.counts: dict[tuple[str, str], int] = {
-            (table, reason): 0 for table in _GOOD for reason in _SPOILT[table] | _ANY
+            (table, reason): 0
+            for table in _VALID_ROWS
+            for reason in _INVALID_VALUES[table] | _INVALID_IN_ANY_TABLE
         }
 
     def rows(self, table: str, day: int) -> Rows | None:
-        """Dirt for a table's next file, as text; None for a clean file."""
+        """Return dirty rows for a table's next file, as text; None for a clean file."""
         number = self._files[table]
         self._files[table] += 1
         if number % self._parameters.dirty_every:
             return None
-        # As many of every kind: no column of a file is mostly unreadable, which would condemn the file.
+        # The same number of every kind, so that no column is mostly unreadable, which would reject the whole file.
         times = 1 + number // self._parameters.dirty_every % 3
-        when = self._parameters.start + timedelta(days=day)
+        date_of_day = self._parameters.start + timedelta(days=day)
         found = []
-        for reason, spoilt in (_SPOILT[table] | _ANY).items():
+        for reason, invalid in (_INVALID_VALUES[table] | _INVALID_IN_ANY_TABLE).items():
             for copy in range(times):
-                found.append(_filled(_GOOD[table] | spoilt, when, f"x{day:05d}-{reason}-{copy}"))
+                found.append(
+                    _fill_placeholders(
+                        _VALID_ROWS[table] | invalid, date_of_day, f"x{day:05d}-{reason}-{copy}"
+                    )
+                )
             self.counts[table, reason] += times
-        return {name: np.array([row[name] for row in found], dtype=object) for name in _GOOD[table]}
+        return {name: np.array([row[name] for row in found], dtype=object) for name in _VALID_ROWS[table]}
 
 
 def columns(table: str) -> Sequence[str]:
-    """The columns of a table's deliveries."""
-    return list(_GOOD[table])
+    """Return the columns of a table's deliveries."""
+    return list(_VALID_ROWS[table])
 
 
-def _filled(row: Text, day: date, identity: str) -> Text:
+def _fill_placeholders(row: Text, day: date, identity: str) -> Text:
     return {
         name: value.replace("{day}", str(day)).replace("{id}", identity) if value else None
         for name, value in row.items()

@@ -1,4 +1,7 @@
-"""A picture of a simulated shop: its days, and a few customers' lives beside their truth."""
+"""A chart of a simulated shop: daily revenue, and the order histories of a few customers.
+
+Belongs here: the chart of `clm simulate --figure`. Does not: the charts of assets (`platform.charts`).
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LIVES = 14
+_CUSTOMERS_SHOWN = 14
 
 
 def draw_shop(out: Path) -> bytes:
-    """Draw the shop that `simulate` wrote to a folder: daily net revenue, a few lives; a PNG."""
+    """Return a PNG chart of the shop that `simulate` wrote to `out`: daily net revenue and a few customer histories."""
     raw = duckdb.connect()
     try:
         connection = Connection(raw)
@@ -40,13 +43,15 @@ def draw_shop(out: Path) -> bytes:
             from lines group by 1 order by 1
         """)
         start = pd.Timestamp(connection.scalar("select date_trunc('day', min(event_at)) from lines"))
-        lives = connection.frame(f"""
+        customers = connection.frame(f"""
             select customer_id, arrived_at, dropped_out_at, orders
             from {quoting.path(out / TRUTH / "customers.parquet")} where orders > 1 order by customer_id
         """)
-        # Evenly among those who came back, the earliest to the latest.
+        # Evenly spaced among the repeat customers, from the first arrival to the last.
         chosen = (
-            lives.iloc[np.unique(np.linspace(0, len(lives) - 1, _LIVES).astype(int))] if len(lives) else lives
+            customers.iloc[np.unique(np.linspace(0, len(customers) - 1, _CUSTOMERS_SHOWN).astype(int))]
+            if len(customers)
+            else customers
         )
         named = ", ".join(quoting.text(name) for name in chosen["customer_id"]) or "null"
         orders = connection.frame(
@@ -61,25 +66,25 @@ def draw_shop(out: Path) -> bytes:
         net = days.set_index(pd.to_datetime(days["day"]))["net"] / 1e3
         top.fill_between(net.index, net.to_numpy(), step="mid", color=PALE, linewidth=0)
         top.plot(net.index, net.rolling(28, min_periods=7).mean().to_numpy(), color=ACCENT, linewidth=2)
-        style(top, "Net revenue by day, thousand, and its mean of 28 days")
-        _draw_lives(bottom, chosen, orders, start, net.index.max())
+        style(top, "Daily net revenue in thousands, with its 28-day mean")
+        _draw_customers(bottom, chosen, orders, start, net.index.max())
 
     return figure_png(draw, width=9, height=6)
 
 
-def _draw_lives(
-    axis: "Axes", lives: pd.DataFrame, orders: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp
+def _draw_customers(
+    axis: "Axes", customers: pd.DataFrame, orders: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp
 ) -> None:
-    places = np.arange(len(lives))
-    came = start + pd.to_timedelta(lives["arrived_at"].to_numpy(), unit="D")
-    left = start + pd.to_timedelta(lives["dropped_out_at"].to_numpy(), unit="D")
-    axis.hlines(places, came, left.fillna(end), color=PALE, linewidth=5)
-    place = orders["customer_id"].map(dict(zip(lives["customer_id"], places, strict=True)))
+    places = np.arange(len(customers))
+    arrived = start + pd.to_timedelta(customers["arrived_at"].to_numpy(), unit="D")
+    dropped_out = start + pd.to_timedelta(customers["dropped_out_at"].to_numpy(), unit="D")
+    axis.hlines(places, arrived, dropped_out.fillna(end), color=PALE, linewidth=5)
+    place = orders["customer_id"].map(dict(zip(customers["customer_id"], places, strict=True)))
     axis.plot(orders["event_at"].to_numpy(), place.to_numpy(), "o", color=ACCENT, markersize=4)
-    axis.plot(left, places, "X", color=WARM, markersize=8, linestyle="none")
+    axis.plot(dropped_out, places, "X", color=WARM, markersize=8, linestyle="none")
     style(
         axis,
-        "A few customers: arrival, orders, and the moment they leave for good, which only the truth knows",
+        "A few customers: arrival, orders and permanent drop-out (known only from the ground truth)",
     )
-    axis.set_yticks(places, list(lives["customer_id"]), fontsize=7, color=INK)
+    axis.set_yticks(places, list(customers["customer_id"]), fontsize=7, color=INK)
     axis.grid(axis="y", visible=False)

@@ -1,28 +1,30 @@
 """The generative model of the simulated shop: every formula and every parameter, in one place.
 
-Belongs here: what the shop is like. Does not: drawing from it (`population`, `catalogue`, `purchases`,
-`baskets`, `browsing`), what goes wrong on the way to the warehouse (`faults`), files (`writing`).
+Belongs here: the definition of the model. Does not: drawing from it (`population`, `catalogue`, `purchases`,
+`baskets`, `browsing`), delivery faults (`faults`), writing files (`writing`).
 
-Time is in days since the shop's first midnight. For customer i, product p and day d:
+Time is measured in days since the shop's first midnight. For customer i, product p and day d:
 
-    arrival     the i-th of N customers comes at the (i + U)/N quantile of the arrival intensity;
-                at once he orders with a probability of his channel's, else he is a prospect who
-                orders for the first time at the rate `prospect_rate`
-    rate        lambda_i ~ Gamma(rate_shape r, rate_days alpha): orders a day while he is a customer
-    dropout     after each repeat order he leaves for good with p_i ~ Beta(dropout_a, dropout_b)
-    hazard      h_id = lambda_i * level_d * (1 + sale_pull * s_i * strength_d) * exp(effect of an e-mail)
-                an order falls where his summed hazard passes an Exponential(1)
-    spend       order j is worth z_ij ~ Gamma(spend_p, nu_i), nu_i ~ Gamma(spend_q, spend_gamma)
-    lines       1 + Poisson(extra_lines) of them; each is a favourite (loyalty), a promoted product
-                (his price sensitivity s_i), a category of the season (season_share) or of his taste;
-                each after the first is, with probability `complement`, what goes with the line before
+    arrival     customer i of N arrives at the (i + U)/N quantile of the arrival intensity. They order
+                on arrival with a probability that depends on their channel. Otherwise they are a
+                prospect, who places a first order at the rate `prospect_rate`
+    rate        lambda_i ~ Gamma(rate_shape r, rate_days alpha): orders per day of an active customer
+    dropout     after each repeat order the customer leaves for good with p_i ~ Beta(dropout_a, dropout_b)
+    hazard      h_id = lambda_i * level_d * (1 + sale_pull * s_i * strength_d) * exp(effect of an e-mail);
+                the customer orders when their cumulative hazard passes an Exponential(1) draw
+    spend       the value of order j is z_ij ~ Gamma(spend_p, nu_i), nu_i ~ Gamma(spend_q, spend_gamma)
+    lines       1 + Poisson(extra_lines) lines per order. Each is a favourite (loyalty), a promoted product
+                (price sensitivity s_i), or a product of a category drawn from the season (season_share) or
+                from the customer's taste. With probability `complement`, each line after the first is the
+                partner product of the line before
     quantity    1 + Poisson(z_ij / E[z] * appetite_p)
-    taste       Dirichlet(concentration * centre of his taste group) over categories
+    taste       Dirichlet(concentration * centre of the customer's taste group) over categories
     level_d     trend * weekday * season of the year, each with mean 1
 
-In the world `stationary` level is 1, there are no promotions and returns, e-mails have no effect, and unit prices are
-scaled so that an order is worth z_ij: there BG/NBD (Fader, Hardie and Lee 2005) and Gamma-Gamma (Fader and
-Hardie 2013) are the truth. In `believable` prices are the catalogue's, and spend follows from them.
+In the world `stationary`, level is 1, there are no promotions or returns, e-mails have no effect, and unit prices
+are scaled so that the value of an order is z_ij. BG/NBD (Fader, Hardie and Lee 2005) and Gamma-Gamma (Fader and
+Hardie 2013) are then the true models. In the world `believable`, prices come from the catalogue and spend follows
+from them.
 """
 
 from dataclasses import asdict, dataclass
@@ -35,29 +37,60 @@ BELIEVABLE, STATIONARY = "believable", "stationary"
 WORLDS = (BELIEVABLE, STATIONARY)
 
 CATEGORIES = (
-    "home", "kitchen", "garden", "toys", "books", "beauty", "sports", "fashion", "electronics", "food",
-)  # fmt: skip
+    "home",
+    "kitchen",
+    "garden",
+    "toys",
+    "books",
+    "beauty",
+    "sports",
+    "fashion",
+    "electronics",
+    "food",
+)
 COUNTRIES = ("GB", "DE", "FR", "NL", "US", "CN")
 COUNTRY_SHARES = (0.42, 0.17, 0.12, 0.09, 0.08, 0.12)
 CHANNELS = ("organic", "paid_search", "social", "referral", "marketplace")
 CHANNEL_SHARES = (0.34, 0.26, 0.18, 0.12, 0.10)
-# Share of those who sign up by a channel that order at once.
+# Share of a channel's customers who order on arrival.
 CHANNEL_CONVERSION = (0.82, 0.74, 0.66, 0.86, 0.90)
-# Arms of every campaign, in equal parts; the first gets no mail.
+# Arms of every campaign, of equal size; the first receives no mail.
 ARMS = ("control", "discount", "news")
 
-# Which category each taste group leans to; a group's other categories share what is left.
+# The categories each taste group prefers; the other categories share the remaining weight.
 GROUP_FOCUS = ((0, 1), (3, 4), (5, 7), (6, 2), (8, 9))
-# Orders by hour of the day, a web shop's: few at night, most in the evening.
+# Relative order volume by hour of the day: low at night, highest in the evening.
 HOURS = (
-    1.2, 0.7, 0.4, 0.3, 0.3, 0.6, 1.4, 2.6, 3.8, 4.8, 5.4, 5.6, 5.8, 5.4, 5.2, 5.0, 5.0, 5.2, 5.8, 6.8, 7.4, 7.0,
-    5.4, 2.9,
-)  # fmt: skip
+    1.2,
+    0.7,
+    0.4,
+    0.3,
+    0.3,
+    0.6,
+    1.4,
+    2.6,
+    3.8,
+    4.8,
+    5.4,
+    5.6,
+    5.8,
+    5.4,
+    5.2,
+    5.0,
+    5.0,
+    5.2,
+    5.8,
+    6.8,
+    7.4,
+    7.0,
+    5.4,
+    2.9,
+)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The shop's size, its world and its truth. Rates are a day, money is in euro."""
+    """The shop's size, its world and its true parameters. Rates are per day; money is in euros."""
 
     world: str = BELIEVABLE
     seed: int = 0
@@ -86,7 +119,7 @@ class Parameters:
     guest_share: float = 0.06
     return_rate: float = 0.05
     review_rate: float = 0.05
-    # Visits that lead to no order, of a customer, of one who has left, and of people unknown.
+    # Visits without an order: by active customers, by customers who dropped out, and by anonymous visitors.
     browsing: float = 0.12
     ghost_browsing: float = 0.15
     unknown_visits: float = 0.15
@@ -107,18 +140,18 @@ class Parameters:
     dirty_every: int = 28
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what is no shop."""
+        """Raise ValueError for parameters outside their range."""
         if self.world not in WORLDS:
             raise ValueError(f"world is {self.world!r}; expected one of {', '.join(WORLDS)}")
         for name in ("customers", "days", "products"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected a whole number from 0")
+            raise ValueError(f"seed is {self.seed}; expected 0 or a positive integer")
 
     @property
     def believable(self) -> bool:
-        """Whether season, trend, promotions, returns and effects of e-mails are there."""
+        """Whether the shop has seasons, a trend, promotions, returns and e-mail effects."""
         return self.world == BELIEVABLE
 
     @property
@@ -128,51 +161,54 @@ class Parameters:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The shelves; a small shop has fewer."""
+        """The product categories; a small shop has fewer."""
         return CATEGORIES[: max(1, min(len(CATEGORIES), self.products // 4))]
 
     @property
     def mean_spend(self) -> float:
-        """E[z], the mean worth of an order over customers: p gamma / (q - 1)."""
+        """E[z], the mean order value over customers: p gamma / (q - 1)."""
         return self.spend_p * self.spend_gamma / (self.spend_q - 1)
 
     @property
     def guest_rate(self) -> float:
-        """Orders of guests on a day of level 1: a share of the arrivals', and of about one repeat order each."""
+        """Guest orders per day at level 1: `guest_share` of the arrivals, with about one repeat order each."""
         return self.guest_share * 2 * self.customers / self.days
 
     def as_json(self) -> dict[str, Any]:
-        """Every parameter, as `truth/parameters.json` keeps it."""
+        """Return every parameter in the format of `truth/parameters.json`."""
         return asdict(self) | {"start": str(self.start), "end": str(self.end)}
 
 
 def stream(parameters: Parameters, name: str, *keys: int) -> np.random.Generator:
-    """The random numbers of one purpose, day or block: the same whoever asks, whenever, beside whatever else."""
+    """Return the random generator of one purpose and day (or block), independent of every other generator.
+
+    `name` is part of the seed: renaming a stream changes the bytes of every simulated shop.
+    """
     return np.random.default_rng([parameters.seed, *name.encode(), *keys])
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """Multipliers by day, shape (days,) unless said."""
+    """Multipliers by day, of shape (days,) unless noted."""
 
     level: np.ndarray  # of every hazard
     arrivals: np.ndarray  # of the arrival intensity
-    seasonal: np.ndarray  # (days, categories): which categories the season favours, rows sum to 1
+    seasonal: np.ndarray  # (days, categories): seasonal category shares, rows sum to 1
 
 
 def calendar(parameters: Parameters) -> Calendar:
-    """The shop's weeks and years; flat in the stationary world."""
-    days, shelves = np.arange(parameters.days), len(parameters.categories)
+    """Return the weekly and yearly patterns of the shop; they are flat in the stationary world."""
+    days, categories = np.arange(parameters.days), len(parameters.categories)
     if not parameters.believable:
         flat = np.ones(parameters.days)
-        return Calendar(flat, flat, np.full((parameters.days, shelves), 1 / shelves))
+        return Calendar(flat, flat, np.full((parameters.days, categories), 1 / categories))
     weekday = np.array([1.05, 1.0, 0.97, 1.0, 1.08, 0.86, 1.04])[(days + parameters.start.weekday()) % 7]
     day_of_year = (days + parameters.start.timetuple().tm_yday - 1) % 365.25
-    # A gentle wave, and the weeks before Christmas, which end on the 23rd.
+    # A yearly cosine wave, plus a peak in the weeks before Christmas that ends on the 23rd.
     advent = np.exp(-0.5 * ((day_of_year - 340) / 16) ** 2) * (day_of_year < 357)
     season = (1 + 0.12 * np.cos(2 * np.pi * (day_of_year - 330) / 365.25) + 0.75 * advent) / 1.08
     trend = np.exp(0.2 * (days - parameters.days / 2) / 365.25)
-    peaks = np.linspace(0, 365.25, shelves, endpoint=False)
+    peaks = np.linspace(0, 365.25, categories, endpoint=False)
     closeness = np.cos(2 * np.pi * (day_of_year[:, None] - peaks[None, :]) / 365.25)
     seasonal = np.exp(2.0 * closeness)
     return Calendar(
@@ -183,6 +219,6 @@ def calendar(parameters: Parameters) -> Calendar:
 
 
 def seconds_of_day(portion: np.ndarray) -> np.ndarray:
-    """Second of the day at which a share of the day's orders is reached; keeps the order of its inputs."""
-    reached = np.concatenate([[0.0], np.cumsum(HOURS)]) / np.sum(HOURS)
-    return np.minimum(np.interp(portion, reached, np.arange(25) * 3600.0), 86_399.0).astype(np.int64)
+    """Return the second of the day at which a share of the day's orders is reached; monotone in `portion`."""
+    cumulative = np.concatenate([[0.0], np.cumsum(HOURS)]) / np.sum(HOURS)
+    return np.minimum(np.interp(portion, cumulative, np.arange(25) * 3600.0), 86_399.0).astype(np.int64)

@@ -1,7 +1,7 @@
-"""When customers order, and when they leave: the state of everyone, moved on by a day at a time.
+"""When customers order and when they drop out: the state of all customers, advanced one day at a time.
 
-Belongs here: the clock of orders. Does not: what is in them (`baskets`). Memory is a few numbers for each
-customer, however long the history.
+Belongs here: the timing of orders. Does not: their contents (`baskets`). Memory is a few numbers per
+customer, however long the history is.
 """
 
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from clm_dagster.simulate.parameters import stream
-from clm_dagster.simulate.scene import Scene
+from clm_dagster.simulate.scenario import Scenario
 
 
 @dataclass(frozen=True)
 class Orders:
-    """A day's orders in the order of their times. `customer` is an index; guests' is the population's last."""
+    """A day's orders, sorted by time. `customer` is an index; guests have the last index of the population."""
 
     customer: np.ndarray
-    portion: np.ndarray  # of the day that had passed
+    portion: np.ndarray  # share of the day's orders placed before this one, 0 to 1
     number: np.ndarray  # of the order in the shop, from 0
 
     def __len__(self) -> int:
@@ -26,24 +26,24 @@ class Orders:
 
 @dataclass(frozen=True)
 class Day:
-    """What a day began with: the expected orders of everyone who had arrived by its end, and of guests."""
+    """A day's orders, and the orders that were expected of every arrived customer and of guests."""
 
     number: int
-    known: int  # customers that have arrived by the end of the day
-    expected: np.ndarray  # (known,) orders, given all that happened before the day
+    known: int  # customers who have arrived by the end of the day
+    expected: np.ndarray  # (known,) orders, given everything before the day
     expected_guests: float
     orders: Orders
 
 
 class Purchases:
-    """The state of all customers."""
+    """The purchase state of all customers."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._parameters, self._population = scene.parameters, scene.population
-        self._catalogue, self._days = scene.catalogue, scene.days
-        count = scene.population.guest
-        self._budget = scene.population.budget[:count].copy()
-        self.bought = np.zeros(count, np.int32)
+    def __init__(self, scenario: Scenario) -> None:
+        self._parameters, self._population = scenario.parameters, scenario.population
+        self._catalogue, self._days = scenario.catalogue, scenario.days
+        count = scenario.population.guest
+        self._budget = scenario.population.budget[:count].copy()
+        self.order_counts = np.zeros(count, np.int32)
         self.dropped_at = np.full(count, np.nan)
         self.first_order_at = np.full(count, np.nan)
         self._effect = np.zeros(count, np.float32)
@@ -51,37 +51,37 @@ class Purchases:
         self._orders = 0
 
     @property
-    def gone(self) -> np.ndarray:
-        """Who has left for good, shape (customers,)."""
+    def dropped_out(self) -> np.ndarray:
+        """Which customers have dropped out, shape (customers,)."""
         return ~np.isnan(self.dropped_at)
 
     def mail(self, customer: np.ndarray, arm: np.ndarray, day: int) -> None:
-        """Let a mail of a day act from the next day on; the latest mail counts."""
+        """Apply the effect of a day's mail from the next day on; a later mail replaces it."""
         self._effect[customer] = self._population.effects[customer, arm]
         self._effect_until[customer] = day + 1 + self._parameters.effect_days
 
     def day(self, number: int) -> Day:
-        """Everybody's orders of a day."""
+        """Advance all customers by one day and return its orders."""
         population, parameters = self._population, self._parameters
         rng = stream(parameters, "orders", number)
         known = int(np.searchsorted(population.arrived[:-1], number + 1, side="left"))
         before = int(np.searchsorted(population.arrived[:-1], number, side="left"))
-        fresh = np.arange(before, known)
-        at_once = fresh[population.at_once[fresh]]
-        begun = np.maximum(population.arrived[:known] - number, 0.0)
-        factor = self._factor(number, known)
-        was_prospect = self.bought[:known] == 0
+        new = np.arange(before, known)
+        on_arrival = new[population.orders_on_arrival[new]]
+        start = np.maximum(population.arrived[:known] - number, 0.0)
+        multiplier = self._rate_multiplier(number, known)
+        was_prospect = self.order_counts[:known] == 0
         rate = np.where(was_prospect, parameters.prospect_rate, population.rate[:known])
-        rate[at_once] = population.rate[at_once]
-        rate[self.gone[:known]] = 0.0
-        hazard = rate * factor * (1 - begun)
-        expected = self._expected(hazard, was_prospect, at_once)
-        self.bought[at_once] += 1
-        self.first_order_at[at_once] = population.arrived[at_once]
-        customers, portions = [at_once], [begun[at_once]]
-        for who, when in self._passing(rng, number, known, hazard, factor, begun):
-            customers.append(who)
-            portions.append(when)
+        rate[on_arrival] = population.rate[on_arrival]
+        rate[self.dropped_out[:known]] = 0.0
+        hazard = rate * multiplier * (1 - start)
+        expected = self._expected(hazard, was_prospect, on_arrival)
+        self.order_counts[on_arrival] += 1
+        self.first_order_at[on_arrival] = population.arrived[on_arrival]
+        customers, portions = [on_arrival], [start[on_arrival]]
+        for ordering, portion in self._draw_orders(rng, number, known, hazard, multiplier, start):
+            customers.append(ordering)
+            portions.append(portion)
         guests = int(rng.poisson(parameters.guest_rate * self._days.level[number]))
         customers.append(np.full(guests, population.guest))
         portions.append(rng.random(guests))
@@ -91,55 +91,61 @@ class Purchases:
         self._orders += len(order)
         return Day(number, known, expected, parameters.guest_rate * self._days.level[number], orders)
 
-    def _factor(self, number: int, known: int) -> np.ndarray:
-        """What multiplies everybody's rate on a day."""
-        factor = np.full(known, self._days.level[number])
+    def _rate_multiplier(self, number: int, known: int) -> np.ndarray:
+        """Return the multiplier of each customer's order rate on a day."""
+        multiplier = np.full(known, self._days.level[number])
         if self._parameters.believable:
             available = self._catalogue.available(number)
             strength = float((self._catalogue.discounts(number) * available).sum() / available.sum())
-            factor *= 1 + self._parameters.sale_pull * strength * self._population.sensitivity[:known]
+            multiplier *= 1 + self._parameters.sale_pull * strength * self._population.sensitivity[:known]
             acts = self._effect_until[:known] > number
-            factor[acts] *= np.exp(self._effect[:known][acts])
-        return factor
+            multiplier[acts] *= np.exp(self._effect[:known][acts])
+        return multiplier
 
-    def _expected(self, hazard: np.ndarray, was_prospect: np.ndarray, at_once: np.ndarray) -> np.ndarray:
-        """Expected orders of a day with hazard H: (1 - exp(-p H)) / p where each order ends it with probability p.
+    def _expected(self, hazard: np.ndarray, was_prospect: np.ndarray, on_arrival: np.ndarray) -> np.ndarray:
+        """Return each customer's expected orders on a day with hazard H and drop-out probability p.
 
-        Of a prospect 1 - exp(-H): a second order on the day of his first is too rare to count.
+        The formula is (1 - exp(-p H)) / p, because each repeat order ends the customer's life with probability p.
+        For a prospect it is 1 - exp(-H): a second order on the day of the first is too rare to count.
         """
         dropout = np.maximum(self._population.dropout[: len(hazard)], 1e-9)
         expected = np.where(was_prospect, 1.0, -np.expm1(-hazard * dropout) / dropout)
         expected[was_prospect] = -np.expm1(-hazard[was_prospect])
-        expected[at_once] = 1 - np.expm1(-hazard[at_once] * dropout[at_once]) / dropout[at_once]
+        expected[on_arrival] = 1 - np.expm1(-hazard[on_arrival] * dropout[on_arrival]) / dropout[on_arrival]
         return expected
 
-    def _passing(
+    def _draw_orders(
         self,
         rng: np.random.Generator,
         number: int,
         known: int,
         hazard: np.ndarray,
-        factor: np.ndarray,
-        begun: np.ndarray,
+        multiplier: np.ndarray,
+        start: np.ndarray,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Let the day's hazard run against everybody's budget; who orders draws a new one."""
+        """Return (customers, times) of the orders that fall where the day's hazard exceeds a customer's budget.
+
+        Each order draws a new budget. A customer can order several times a day.
+        """
         population = self._population
-        who = np.flatnonzero(self._budget[:known] < hazard)
-        used, total, since = self._budget[who], hazard[who], begun[who]
+        customer = np.flatnonzero(self._budget[:known] < hazard)
+        used, total, begin = self._budget[customer], hazard[customer], start[customer]
         self._budget[:known] -= hazard
         found = []
-        while len(who):
-            portion = since + (1 - since) * used / total
-            found.append((who, portion))
-            first = self.bought[who] == 0
-            self.first_order_at[who[first]] = number + portion[first]
-            self.bought[who] += 1
-            leaves = ~first & (rng.random(len(who)) < population.dropout[who])
-            self.dropped_at[who[leaves]] = number + portion[leaves]
-            # Whoever has just become a customer goes on at his own rate.
-            left = np.where(first, population.rate[who] * factor[who] * (1 - portion), total - used)
-            budget = rng.standard_exponential(len(who))
-            self._budget[who] = np.where(leaves, np.inf, budget - left)
-            again = ~leaves & (budget < left)
-            since, used, total, who = portion[again], budget[again], left[again], who[again]
+        while len(customer):
+            portion = begin + (1 - begin) * used / total
+            found.append((customer, portion))
+            first = self.order_counts[customer] == 0
+            self.first_order_at[customer[first]] = number + portion[first]
+            self.order_counts[customer] += 1
+            leaves = ~first & (rng.random(len(customer)) < population.dropout[customer])
+            self.dropped_at[customer[leaves]] = number + portion[leaves]
+            # After the first order, a prospect continues at their own purchase rate.
+            remaining = np.where(
+                first, population.rate[customer] * multiplier[customer] * (1 - portion), total - used
+            )
+            budget = rng.standard_exponential(len(customer))
+            self._budget[customer] = np.where(leaves, np.inf, budget - remaining)
+            again = ~leaves & (budget < remaining)
+            begin, used, total, customer = portion[again], budget[again], remaining[again], customer[again]
         return found

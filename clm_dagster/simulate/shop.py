@@ -1,9 +1,9 @@
-"""The simulated shop, day by day: draw, deliver, keep the truth.
+"""Simulate a shop day by day: draw events, write deliveries, record the ground truth.
 
-Belongs here: the order of a day. Does not: any of its parts.
+Belongs here: the sequence of steps in a day. Does not: the steps themselves.
 
-Each purpose of each day has random numbers of its own, so the same parameters give the same bytes, whatever
-the number of threads; memory holds the customers and a few weeks of what is to come.
+Each purpose and day has its own random stream, so the same parameters give the same bytes with any number of
+threads. Memory holds the customers and a few weeks of scheduled events.
 """
 
 import json
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from clm_dagster.errors import UserError
-from clm_dagster.simulate.aftermath import Aftermath
-from clm_dagster.simulate.baskets import Baskets, Shelf
+from clm_dagster.simulate.baskets import Assortment, Baskets
 from clm_dagster.simulate.browsing import CLICK, OPEN, Browsing
 from clm_dagster.simulate.faults import Dirt, deliver
 from clm_dagster.simulate.parameters import ARMS, CHANNELS, Parameters, seconds_of_day, stream
+from clm_dagster.simulate.post_purchase import PostPurchase
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, numbered, size, stack, take
-from clm_dagster.simulate.scene import Scene
+from clm_dagster.simulate.scenario import Scenario
 from clm_dagster.simulate.writing import Writer
 
 INBOX, TRUTH = "inbox", "truth"
@@ -31,7 +31,7 @@ INBOX, TRUTH = "inbox", "truth"
 
 @dataclass(frozen=True)
 class Simulated:
-    """What was written: where, and how many rows the deliveries hold."""
+    """A simulated shop on disk: its parameters, its folder, and the number of delivered rows by table."""
 
     parameters: Parameters
     out: Path
@@ -39,21 +39,24 @@ class Simulated:
 
     @property
     def inbox(self) -> Path:
-        """The deliveries, as `clm run --source generic` takes them."""
+        """The folder of deliveries, in the format of `clm run --source generic`."""
         return self.out / INBOX
 
 
 class SimulationError(UserError, ValueError):
-    """A shop cannot be written where it was asked for; the message says what would do."""
+    """The output folder cannot be used; the message says what to do."""
 
 
 def simulate(
     parameters: Parameters, out: Path, threads: int = 2, progress: Callable[[int], None] = lambda day: None
 ) -> Simulated:
-    """Write a shop's deliveries to `out/inbox` and its truth to `out/truth`, wholly or not at all.
+    """Write a shop's deliveries to `out/inbox` and its ground truth to `out/truth`, completely or not at all.
 
-    A shop of the same parameters that is there already is left as it is. Raises SimulationError if
-    something else is. `progress` is called with the number of days that are done.
+    A shop with the same parameters that already exists is kept. `progress` is called with the number of
+    finished days.
+
+    Raises:
+        SimulationError: the folder holds another shop, or other files.
     """
     record = out / TRUTH / "parameters.json"
     if record.exists():
@@ -61,10 +64,10 @@ def simulate(
         if stored.pop("rows") and stored == parameters.as_json():
             return Simulated(parameters, out, json.loads(record.read_text())["rows"])
         raise SimulationError(
-            f"{out} holds a simulated shop of other parameters; remove it, or choose another --out"
+            f"{out} holds a simulated shop with other parameters; remove it, or choose another --out"
         )
     if out.exists() and any(out.iterdir()):
-        raise SimulationError(f"{out} is not empty and holds no simulated shop; choose another --out")
+        raise SimulationError(f"{out} is not empty and does not hold a simulated shop; choose another --out")
     scratch = out.with_name(f".{out.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     shop = _Shop(parameters)
@@ -82,40 +85,40 @@ def simulate(
 
 
 class _Shop:
-    """Everything that is carried from one day to the next."""
+    """The state that is carried from one day to the next."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        scene = Scene.build(parameters)
-        self.days, self.catalogue, self.population = scene.days, scene.catalogue, scene.population
-        self.purchases = Purchases(scene)
-        self.baskets = Baskets(scene)
-        self.browsing = Browsing(scene, self.baskets, self.purchases)
-        self.aftermath = Aftermath(scene, self.purchases)
+        scenario = Scenario.build(parameters)
+        self.days, self.catalogue, self.population = scenario.days, scenario.catalogue, scenario.population
+        self.purchases = Purchases(scenario)
+        self.baskets = Baskets(scenario)
+        self.browsing = Browsing(scenario, self.baskets, self.purchases)
+        self.post_purchase = PostPurchase(scenario, self.purchases)
         self.dirt = Dirt(parameters)
         self.rows: dict[str, int] = {}
         self.history: list[dict[str, Any]] = []
 
     def day(self, number: int, writer: Writer) -> None:
-        """Draw a day and write what is delivered of it."""
+        """Draw a day and write its deliveries."""
         today = self.purchases.day(number)
-        shelf = self.baskets.shelf(number)
-        lines = self.baskets.lines(number, today.orders, shelf)
-        self.aftermath.follow(today, lines)
-        parts = [self.browsing.events(today, lines, shelf), self.aftermath.returns(number)]
-        mailed = self.aftermath.is_campaign(number)
-        if mailed:
-            touches, mails, objecting = self.aftermath.campaign(today)
+        assortment = self.baskets.assortment(number)
+        lines = self.baskets.lines(number, today.orders, assortment)
+        self.post_purchase.schedule(today, lines)
+        parts = [self.browsing.events(today, lines, assortment), self.post_purchase.returns(number)]
+        is_campaign = self.post_purchase.is_campaign(number)
+        if is_campaign:
+            touches, mails, opted_out = self.post_purchase.campaign(today)
             parts.append(mails)
-            self._table(writer, "touches", number, touches)
-        self._customers(writer, number, objecting if mailed else np.zeros(0, int))
-        self._goods(writer, number)
-        self._table(writer, "reviews", number, numbered(self.aftermath.reviews(number)))
-        self._events(writer, number, stack(parts), len(today.orders))
-        writer.compute(lambda: self._demand(today, shelf), f"demand/{number:05d}")
+            self._write_table(writer, "touches", number, touches)
+        self._write_customers(writer, number, opted_out if is_campaign else np.zeros(0, int))
+        self._write_products(writer, number)
+        self._write_table(writer, "reviews", number, numbered(self.post_purchase.reviews(number)))
+        self._write_events(writer, number, stack(parts), len(today.orders))
+        writer.compute(lambda: self._expected_demand(today, assortment), f"demand/{number:05d}")
 
     def close(self, writer: Writer) -> None:
-        """Write what is known at the end only."""
+        """Write the ground truth that is complete only after the last day."""
         writer.truth(self._customer_truth(), "customers")
         writer.truth(self._product_truth(), "products")
         writer.truth(
@@ -129,80 +132,84 @@ class _Shop:
 
     # ---------------------------------------------------------------- deliveries
 
-    def _events(self, writer: Writer, number: int, events: Rows, orders: int) -> None:
+    def _write_events(self, writer: Writer, number: int, events: Rows, orders: int) -> None:
         rng = stream(self.parameters, "places", number)
         events = numbered(take(events, np.argsort(events["second"], kind="stable")))
         session, customer = events["session"], events["customer"]
         in_app = rng.random(int(session.max(initial=-1)) + 2) < 0.3
-        mails = (events["type"] == OPEN) | (events["type"] == CLICK)
+        is_mail = (events["type"] == OPEN) | (events["type"] == CLICK)
         events |= {
-            "channel": np.where(mails, np.int8(2), in_app[session].astype(np.int8)),
+            "channel": np.where(is_mail, np.int8(2), in_app[session].astype(np.int8)),
             "country": np.where(customer >= 0, self.population.country[customer], np.int8(0)),
         }
-        found = deliver(self.parameters, number, events)
-        self._table(writer, "events", number, found.on_time)
-        if size(found.late):
-            self._count("events", size(found.late))
-            writer.table("events", number, found.late, f"{found.late_day:05d}-late-{number:05d}")
+        delivered = deliver(self.parameters, number, events)
+        self._write_table(writer, "events", number, delivered.on_time)
+        if size(delivered.late):
+            self._count_rows("events", size(delivered.late))
+            writer.table("events", number, delivered.late, f"{delivered.late_day:05d}-late-{number:05d}")
         self.history.append(
             {"day": number, "level": self.days.level[number], "events": size(events), "orders": orders}
-            | found.counts | {"late_day": found.late_day}
-        )  # fmt: skip
+            | delivered.counts
+            | {"late_day": delivered.late_day}
+        )
 
-    def _customers(self, writer: Writer, number: int, objecting: np.ndarray) -> None:
-        """Those who signed up, and those whose consent has changed."""
+    def _write_customers(self, writer: Writer, number: int, opted_out: np.ndarray) -> None:
+        """Write the customers who signed up, and those who opted out."""
         population = self.population
         bounds = np.searchsorted(population.arrived[:-1], [number, number + 1])
-        fresh = np.arange(*bounds)
-        who = np.concatenate([fresh, objecting])
-        arrived = population.arrived[who]
+        new = np.arange(*bounds)
+        customer = np.concatenate([new, opted_out])
+        arrived = population.arrived[customer]
         second = seconds_of_day(arrived % 1) + 86_400 * (np.floor(arrived).astype(np.int64) - number)
-        rows = {"customer": who, "second": second}
+        rows = {"customer": customer, "second": second}
         for name in ("country", "birth_year", "woman", "channel", "consent"):
-            rows[name] = getattr(population, name)[who]
-        rows["known"] = np.where(np.arange(len(who)) < len(fresh), -1, number + 1)
-        self._table(writer, "customers", number, rows)
+            rows[name] = getattr(population, name)[customer]
+        rows["known"] = np.where(np.arange(len(customer)) < len(new), -1, number + 1)
+        self._write_table(writer, "customers", number, rows)
 
-    def _goods(self, writer: Writer, number: int) -> None:
-        """Products that come into the shop, promotions on the day before they begin."""
-        catalogue, shelves = self.catalogue, np.array(self.parameters.categories, dtype=object)
-        fresh = np.flatnonzero(catalogue.launched == number)
+    def _write_products(self, writer: Writer, number: int) -> None:
+        """Write new products, and promotions on the day before they start."""
+        catalogue, categories = self.catalogue, np.array(self.parameters.categories, dtype=object)
+        new = np.flatnonzero(catalogue.launched == number)
         products = {
-            "product": fresh,
-            "name": catalogue.names[fresh],
-            "category": shelves[catalogue.category[fresh]],
+            "product": new,
+            "name": catalogue.names[new],
+            "category": categories[catalogue.category[new]],
         }
-        products |= {"price": catalogue.price[fresh], "cost": catalogue.cost[fresh]}
-        self._table(writer, "products", number, products)
-        coming = [
+        products |= {"price": catalogue.price[new], "cost": catalogue.cost[new]}
+        self._write_table(writer, "products", number, products)
+        starting = [
             {
-                "number": promotion.number, "product": -1 if promotion.category >= 0 else int(product),
-                "category": shelves[promotion.category] if promotion.category >= 0 else None,
-                "first": promotion.first, "until": promotion.end, "discount": promotion.discount,
+                "number": promotion.number,
+                "product": -1 if promotion.category >= 0 else int(product),
+                "category": categories[promotion.category] if promotion.category >= 0 else None,
+                "first": promotion.first,
+                "until": promotion.end,
+                "discount": promotion.discount,
             }
             for promotion in catalogue.promotions
             if promotion.first == number + 1
             for product in promotion.products[:1]
-        ]  # fmt: skip
-        named = coming[0] if coming else {}
-        promotions = {name: _column([row[name] for row in coming]) for name in named}
-        self._table(writer, "promotions", number, promotions)
+        ]
+        columns = starting[0] if starting else {}
+        promotions = {name: _column([row[name] for row in starting]) for name in columns}
+        self._write_table(writer, "promotions", number, promotions)
 
-    def _table(self, writer: Writer, table: str, number: int, rows: Rows) -> None:
-        """A table's delivery of a day; none without a row."""
+    def _write_table(self, writer: Writer, table: str, number: int, rows: Rows) -> None:
+        """Write a table's delivery of a day, unless it has no rows."""
         if not size(rows):
             return
         dirt = self.dirt.rows(table, number)
-        self._count(table, size(rows) + (0 if dirt is None else size(dirt)))
+        self._count_rows(table, size(rows) + (0 if dirt is None else size(dirt)))
         writer.table(table, number, rows, f"{number:05d}", dirt)
 
-    def _count(self, table: str, rows: int) -> None:
+    def _count_rows(self, table: str, rows: int) -> None:
         self.rows[table] = self.rows.get(table, 0) + rows
 
     # ---------------------------------------------------------------- truth
 
-    def _demand(self, today: Day, shelf: Shelf) -> Rows:
-        units = self.baskets.expected(today, shelf)
+    def _expected_demand(self, today: Day, assortment: Assortment) -> Rows:
+        units = self.baskets.expected(today, assortment)
         sold = np.flatnonzero(units > 0)
         day = np.full(len(sold), today.number)
         return {"day": day, "product_id": identity("p", sold, 5), "expected_units": units[sold]}
@@ -219,7 +226,7 @@ class _Shop:
             "dropout_probability": population.dropout[:count],
             "first_order_at": purchases.first_order_at,
             "dropped_out_at": purchases.dropped_at,
-            "orders": purchases.bought,
+            "orders": purchases.order_counts,
             "spend_level": self.parameters.spend_p / population.spend_rate[:count],
             "price_sensitivity": population.sensitivity[:count],
         }
@@ -245,10 +252,10 @@ class _Shop:
 
 
 def identity(letter: str, numbers: np.ndarray, digits: int) -> np.ndarray:
-    """The ids of customers or products by their numbers, as they are delivered."""
+    """Return the delivered ids of customers or products by their numbers."""
     return np.array([f"{letter}{number:0{digits}d}" for number in numbers], dtype=object)
 
 
 def _column(values: Sequence[Any]) -> np.ndarray:
-    """An array of numbers, or of text in which None is nothing."""
+    """Return an array of numbers, or an object array of texts and nulls."""
     return np.array(values, dtype=object if any(isinstance(v, str | None) for v in values) else None)

@@ -82,7 +82,7 @@ class BGNBD(PurchaseModel):
             gammaln(self.r + x) - gammaln(self.r) + self.r * np.log(self.alpha)
             + betaln(self.a, self.b + self._occasions(x)) - betaln(self.a, self.b)
             - (self.r + x) * np.log(self.alpha + t) + np.logaddexp(0, self._odds(histories))
-        )  # fmt: skip
+        )
 
     def probability_alive(self, histories: Histories) -> Floats:
         """P(alive) at as_of, shape (n,): 1 / (1 + 1{n>0} a/(b+n-1) ((alpha+T)/(alpha+t_x))^(r+x)).

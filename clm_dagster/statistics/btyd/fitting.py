@@ -101,7 +101,7 @@ def maximise(
         theta = minimize(
             loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
             options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
-        ).x  # fmt: skip
+        ).x
         if not np.any(np.abs(loss(theta)[1][is_free(theta)]) > 1e-4):
             break
     free = is_free(theta)

@@ -60,7 +60,7 @@ class GammaGamma:
         refuse(
             (x > 0) & (z <= 0), z, "a repeat buyer's mean spend is not above 0",
             "leave customers out of the fit whose returns outweigh what they bought",
-        )  # fmt: skip
+        )
         came_back = x > 0
         x, z, w = x[came_back], z[came_back], w[came_back]
         if w.sum() <= 1:
@@ -149,4 +149,4 @@ def _log_density(p: float, q: float, gamma: float, x: Floats, z: Floats) -> Floa
     return (
         gammaln(px + q) - gammaln(px) - gammaln(q) + q * np.log(gamma)
         + (px - 1) * np.log(z) + px * np.log(x) - (px + q) * np.log(gamma + x * z)
-    )  # fmt: skip
+    )

@@ -161,7 +161,7 @@ class _Silence:
         log_left = (
             log_width[:, None] + stretch + LOG_SHARES
             - k[:, None] * log_a - (s + 1) * log_b
-        )  # fmt: skip
+        )
         log_alive = -k * np.log(alpha + t) - s * np.log(beta + t)
         top = np.maximum(log_alive, log_left.max(axis=1))
         log_total = top + np.log(np.exp(log_alive - top) + np.exp(log_left - top[:, None]).sum(axis=1))

@@ -45,7 +45,7 @@ def evaluation_plan(test: date, first_day: date, settings: GridSettings) -> Eval
     split = time_split(
         test, settings.horizon_days, _first(first_day, settings), settings.spacing_days, settings.snapshots,
         settings.validations,
-    )  # fmt: skip
+    )
     snapshots = level_snapshots(test, first_day, settings)
     history = tuple(day for day in snapshots if day + timedelta(days=settings.horizon_days) <= test)
     return EvaluationPlan(split, history, snapshots)

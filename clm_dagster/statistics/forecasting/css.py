@@ -83,7 +83,7 @@ class Polynomials:
         return cls(
             _spread(-phi, 1), _spread(theta, 1),
             _spread(-seasonal_phi, orders.season), _spread(seasonal_theta, orders.season),
-        )  # fmt: skip
+        )
 
     @cached_property
     def whole_ar(self) -> Floats:

@@ -52,7 +52,7 @@ def conformal_quantiles(
 
     paths and actual (series, origins, steps) are the backtest; steps beyond its horizon take its last pool.
     `kinds` (series,): who shares residuals with whom where a series has too few of its own.
-    """  # fmt: skip
+    """
     found = scores(paths, actual)
     steps = paths.shape[2]
     near = np.minimum(np.arange(mean.shape[1]) * pools // max(steps, 1), pools - 1)

@@ -43,7 +43,7 @@ class ArimaModel:
         return {
             "orders": asdict(model.orders), "parameters": model.css.parameters.tolist(), "power": power,
             "regressors": model.regressors.shape[1], "variance": model.css.sigma2,
-        }  # fmt: skip
+        }
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""

@@ -1,7 +1,7 @@
-"""What comes of an order later, and of a campaign: returns, reviews, mails, objections.
+"""Events that follow an order, and e-mail campaigns: returns, reviews, mails, opt-outs.
 
-Belongs here: everything that waits for its day. Does not: the order itself (`baskets`). What waits is at most a
-few weeks of it, however long the history.
+Belongs here: everything that is scheduled for a later day. Does not: the order itself (`baskets`). The queue
+holds a few weeks of events at most, however long the history is.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ from clm_dagster.simulate.parameters import ARMS, COUNTRIES, seconds_of_day, str
 from clm_dagster.simulate.population import Population
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, size, stack, take
-from clm_dagster.simulate.scene import Scene
+from clm_dagster.simulate.scenario import Scenario
 
-# Stars, then what a customer says of them; {} is the product.
+# Review texts by number of stars; {} is the product.
 _ENGLISH = {
     1: (
         "The {} broke within a week. Very poor.",
@@ -52,54 +52,61 @@ _CHINA = COUNTRIES.index("CN")
 MAIL_COST = 0.05
 
 
-class Aftermath:
-    """Returns and reviews that are still to come, and campaigns."""
+class PostPurchase:
+    """Schedule returns and reviews, and run campaigns."""
 
-    def __init__(self, scene: Scene, purchases: Purchases) -> None:
-        self._parameters, self._population = scene.parameters, scene.population
-        self._catalogue, self._purchases = scene.catalogue, purchases
+    def __init__(self, scenario: Scenario, purchases: Purchases) -> None:
+        self._parameters, self._population = scenario.parameters, scenario.population
+        self._catalogue, self._purchases = scenario.catalogue, purchases
         self._returns: dict[int, list[Rows]] = defaultdict(list)
         self._reviews: dict[int, list[Rows]] = defaultdict(list)
 
-    def follow(self, day: Day, lines: Lines) -> None:
-        """Decide what will come of a day's lines."""
+    def schedule(self, day: Day, lines: Lines) -> None:
+        """Draw the returns and reviews that will follow a day's order lines."""
+        # The name of a random stream is part of its seed: another name would change the shop's bytes.
         rng = stream(self._parameters, "aftermath", day.number)
         customer = day.orders.customer[lines.order]
         if self._parameters.believable:
-            back = np.flatnonzero(rng.random(len(lines)) < self._parameters.return_rate)
-            self._later(
-                self._returns, rng, day.number, (3, 21),
+            returned = np.flatnonzero(rng.random(len(lines)) < self._parameters.return_rate)
+            self._schedule(
+                self._returns,
+                rng,
+                day.number,
+                (3, 21),
                 {
-                    "customer": np.where(customer == self._population.guest, -1, customer)[back],
-                    "order": day.orders.number[lines.order[back]],
-                    "product": lines.product[back],
-                    "quantity": rng.integers(1, lines.quantity[back] + 1),
-                    "price": lines.price[back],
+                    "customer": np.where(customer == self._population.guest, -1, customer)[returned],
+                    "order": day.orders.number[lines.order[returned]],
+                    "product": lines.product[returned],
+                    "quantity": rng.integers(1, lines.quantity[returned] + 1),
+                    "price": lines.price[returned],
                 },
-            )  # fmt: skip
-        wrote = np.flatnonzero(
+            )
+        reviewed = np.flatnonzero(
             (rng.random(len(lines)) < self._parameters.review_rate) & (customer != self._population.guest)
         )
-        self._later(
-            self._reviews, rng, day.number, (4, 22),
-            {"customer": customer[wrote], "product": lines.product[wrote]},
-        )  # fmt: skip
+        self._schedule(
+            self._reviews,
+            rng,
+            day.number,
+            (4, 22),
+            {"customer": customer[reviewed], "product": lines.product[reviewed]},
+        )
 
-    def _later(
+    def _schedule(
         self,
-        waiting: dict[int, list[Rows]],
+        queue: dict[int, list[Rows]],
         rng: np.random.Generator,
         day: int,
         delay: tuple[int, int],
         rows: Rows,
     ) -> None:
         due = day + rng.integers(*delay, size=size(rows))
-        for when in np.unique(due):
-            if when < self._parameters.days:
-                waiting[int(when)].append(take(rows, due == when))
+        for due_day in np.unique(due):
+            if due_day < self._parameters.days:
+                queue[int(due_day)].append(take(rows, due == due_day))
 
     def returns(self, day: int) -> Rows:
-        """Products that come back on a day."""
+        """Return the return events of a day."""
         found = self._returns.pop(day, [])
         if not found:
             return event_rows(second=np.zeros(0))
@@ -108,32 +115,34 @@ class Aftermath:
         return event_rows(second=at, type=RETURN, **rows)
 
     def reviews(self, day: int) -> Rows:
-        """Reviews of a day: second, customer, product, rating, text."""
+        """Return the reviews of a day: second, customer, product, rating, text."""
         found = self._reviews.pop(day, [])
         if not found:
             return {}
         rows, population = stack(found), self._population
         rng = stream(self._parameters, "reviews", day)
         customer, product, count = rows["customer"], rows["product"], size(rows)
-        stars = stars_of(self._catalogue, population, customer, product, rng.standard_normal(count))
+        stars = draw_ratings(self._catalogue, population, customer, product, rng.standard_normal(count))
         variant = rng.integers(3, size=count)
         chinese = population.country[customer] == _CHINA
         texts = [
-            (_CHINESE if zh else _ENGLISH)[star][kind].format(self._catalogue.names[item].split()[1])
-            for zh, star, kind, item in zip(chinese, stars, variant, product, strict=True)
+            (_CHINESE if is_chinese else _ENGLISH)[star][kind].format(self._catalogue.names[item].split()[1])
+            for is_chinese, star, kind, item in zip(chinese, stars, variant, product, strict=True)
         ]
         return rows | {
-            "second": seconds_of_day(rng.random(count)), "rating": stars, "text": np.array(texts, dtype=object),
-        }  # fmt: skip
+            "second": seconds_of_day(rng.random(count)),
+            "rating": stars,
+            "text": np.array(texts, dtype=object),
+        }
 
     def is_campaign(self, day: int) -> bool:
-        """Whether mails are sent on a day."""
+        """Return whether a campaign is sent on a day."""
         return day % self._parameters.campaign_every == self._parameters.campaign_every - 1
 
     def campaign(self, day: Day) -> tuple[Rows, Rows, np.ndarray]:
-        """Mails of a day: touches (control group included), mail events, and who objects to further mail.
+        """Return a day's touches (including the control group), its mail events, and the customers who opt out.
 
-        Arms are drawn at random among all who had signed up before the day and may be mailed.
+        Arms are assigned at random among the customers who signed up before the day and consent to mail.
         """
         rng, population = stream(self._parameters, "campaign", day.number), self._population
         known = int(np.searchsorted(population.arrived[:-1], day.number))
@@ -141,31 +150,34 @@ class Aftermath:
         arm = rng.integers(len(ARMS), size=len(customer))
         mailed = arm > 0
         sent = 9 * 3600 + rng.integers(0, 3600, len(customer))
-        # A mail that is not opened before midnight never is.
+        # A mail that is not opened by midnight stays unopened.
         opened = sent + np.ceil(rng.exponential(4 * 3600, len(customer))).astype(np.int64)
         opens = mailed & (rng.random(len(customer)) < population.opens[customer]) & (opened < 86_000)
         clicks = opens & (rng.random(len(customer)) < 0.2)
         clicked = opened + rng.integers(5, 300, len(customer))
         self._purchases.mail(customer[mailed], arm[mailed], day.number)
-        objects = customer[mailed & (rng.random(len(customer)) < 0.004)]
-        population.consent[objects] = False
+        opted_out = customer[mailed & (rng.random(len(customer)) < 0.004)]
+        population.consent[opted_out] = False
         touches = {
-            "customer": customer, "arm": arm, "second": sent,
-            "opened": np.where(opens, opened, -1), "clicked": np.where(clicks, clicked, -1),
-        }  # fmt: skip
+            "customer": customer,
+            "arm": arm,
+            "second": sent,
+            "opened": np.where(opens, opened, -1),
+            "clicked": np.where(clicks, clicked, -1),
+        }
         events = stack(
             [
                 event_rows(second=opened[opens], customer=customer[opens], type=OPEN),
                 event_rows(second=clicked[clicks], customer=customer[clicks], type=CLICK),
             ]
         )
-        return touches, events, objects
+        return touches, events, opted_out
 
 
-def stars_of(
+def draw_ratings(
     catalogue: Catalogue, population: Population, customer: np.ndarray, product: np.ndarray, noise: np.ndarray
 ) -> np.ndarray:
-    """Stars, 1 to 5: the product's quality, its fit to the customer's taste, and chance."""
+    """Return ratings of 1 to 5 stars from the product's quality, its fit to the customer's taste, and noise."""
     fit = population.tastes[customer, catalogue.category[product]] * population.tastes.shape[1]
     value = 3.7 + 0.8 * catalogue.quality[product] + 0.5 * np.tanh(fit - 1) + 0.6 * noise
     return np.clip(np.round(value), 1, 5).astype(np.int64)

@@ -1,6 +1,6 @@
-"""Everything about a shop that is decided before its first day.
+"""The fixed inputs of a simulation: everything that is decided before the shop's first day.
 
-Belongs here: putting it together. Does not: drawing any of it.
+Belongs here: assembling the parts. Does not: drawing them.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from clm_dagster.simulate.population import Population, build_population
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What every part of a day's work looks up."""
+class Scenario:
+    """Parameters, calendar, catalogue and population of one simulated shop."""
 
     parameters: Parameters
     days: Calendar
@@ -20,7 +20,7 @@ class Scene:
     population: Population
 
     @classmethod
-    def build(cls, parameters: Parameters) -> "Scene":
-        """Draw it."""
+    def build(cls, parameters: Parameters) -> "Scenario":
+        """Draw the scenario of a shop."""
         days, catalogue = calendar(parameters), build_catalogue(parameters)
         return cls(parameters, days, catalogue, build_population(parameters, catalogue, days))
