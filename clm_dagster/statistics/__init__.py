@@ -1,4 +1,5 @@
-"""Pure statistics: arrays and frames in, numbers and frames out.
+"""Pure statistics: functions of arrays and frames.
 
-Belongs here: methods that know nothing of a shop. Does not: Dagster, DuckDB, MLflow, anything of ours but statistics.
+Belongs here: methods that are independent of any shop. Does not: Dagster, DuckDB, MLflow, or any other part of
+this package.
 """

@@ -1,10 +1,10 @@
-"""Basket rules: which products go together, how strongly, whether it may be chance, and whether it lasted.
+"""Association rules: which products are bought together, how strongly, how significantly, and how stably.
 
-Belongs here: frequent itemsets, measures of a rule, p-values. Does not: who is shown what (`ranking`).
+Belongs here: frequent itemsets, rule measures, p-values. Does not: recommendations for customers.
 
-Itemsets come from a bitset Eclat (Zaki 2000): a product is the row of bits of the baskets that hold it, an
-itemset's support the number of ones in the conjunction. On 39,516 invoices at support .01 it takes .43 s, where
-mlxtend's fpgrowth takes 10.1 s for the same itemsets.
+Frequent itemsets come from a bitset Eclat (Zaki 2000). A product is a row of bits, one per basket. The support
+of an itemset is the number of ones in the conjunction of its rows. On 39,516 invoices at support .01 it takes
+.43 s; mlxtend's fpgrowth takes 10.1 s for the same itemsets.
 """
 
 from collections.abc import Iterator
@@ -24,22 +24,24 @@ MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
 
 
 class RuleError(UserError, ValueError):
-    """Baskets or thresholds from which no rule can be made; says which."""
+    """Baskets or thresholds from which no rules can be derived; the message names them."""
 
 
 class TooManyItemsets(RuleError):  # noqa: N818
-    """The support is so low that the frequent itemsets are more than can be kept."""
+    """The minimum support is too low: there are more frequent itemsets than the limit."""
 
 
 def rule_measures(
     both: ArrayLike, antecedent: ArrayLike, consequent: ArrayLike, baskets: ArrayLike
 ) -> pd.DataFrame:
-    """Measures of n rules from counts of baskets that hold both sides, either side, and of all.
+    """Return measures of n rules from the numbers of baskets with both sides, with each side, and in total.
 
-    support P(AB), confidence P(B|A), lift P(AB)/P(A)P(B), leverage P(AB)-P(A)P(B) (Piatetsky-Shapiro 1991), conviction
-    P(A)P(not B)/P(A, not B) (Brin et al. 1997), infinite where the rule never fails.
-    p_value: the chance of at least as many common baskets if the sides were independent, both sides' counts
-    given (hypergeometric, one-sided Fisher's exact test). Where a rule never was seen, p is 1 and lift 0.
+    The measures are support P(AB), confidence P(B|A), lift P(AB)/P(A)P(B), leverage P(AB)-P(A)P(B)
+    (Piatetsky-Shapiro 1991), and conviction P(A)P(not B)/P(A, not B) (Brin et al. 1997), which is infinite for a
+    rule without a counterexample.
+    p_value is the probability of at least as many common baskets if the two sides were independent, given the
+    counts of both sides (hypergeometric, one-sided Fisher's exact test). A rule that never occurs has p-value 1
+    and lift 0.
     """
     k, a, b, n = (np.asarray(v, dtype=float) for v in (both, antecedent, consequent, baskets))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,10 +61,10 @@ def rule_measures(
 
 
 def adjusted(p_values: ArrayLike, tests: int | None = None) -> NDArray[np.float64]:
-    """Benjamini-Hochberg q-values: rules with q below .05 hold at most 5% chance finds, on average (1995).
+    """Return Benjamini-Hochberg q-values (1995): of rules with q below .05, at most 5% are false on average.
 
-    p_values: m; tests: how many rules were tried, m by default. Rules chosen by their support beforehand are a
-    fair family; rules chosen by their lift are not, then `tests` must count those that were thrown away, too.
+    p_values: of m rules. tests: number of rules tested, m by default. Rules selected by support before the test
+    are a valid family. Rules selected by lift are not: `tests` must then also count the discarded rules.
     """
     p = np.asarray(p_values, dtype=float)
     if not len(p):
@@ -70,14 +72,17 @@ def adjusted(p_values: ArrayLike, tests: int | None = None) -> NDArray[np.float6
     tried = len(p) if tests is None else tests
     if tried < len(p):
         raise RuleError(f"{tried} tests cannot have given {len(p)} p-values")
-    # Those not shown count as p = 1: the worst, so that the q-values err to the careful side.
+    # Discarded rules count as p = 1, the worst case, so that the q-values are conservative.
     return np.minimum(false_discovery_control(p) * tried / len(p), 1)
 
 
 def bitsets(lines: pd.DataFrame, minimum: int = 1) -> tuple[Bits, NDArray[np.object_], int]:
-    """Products of at least `minimum` baskets as bits: i x ceil(n / 64) words, their i sorted ids, and n baskets.
+    """Return products in at least `minimum` baskets as bits: i x ceil(n / 64) words, the i sorted ids, and n.
 
-    lines: order_id, product_id; a product counts once in a basket. Raises RuleError for no lines.
+    lines: order_id, product_id; a product counts once per basket. n is the number of baskets.
+
+    Raises:
+        RuleError: there are no lines.
     """
     lines = lines[["order_id", "product_id"]].dropna().drop_duplicates()
     if lines.empty:
@@ -94,7 +99,7 @@ def bitsets(lines: pd.DataFrame, minimum: int = 1) -> tuple[Bits, NDArray[np.obj
 
 
 def eclat(words: Bits, minimum: int, longest: int) -> Iterator[tuple[Itemset, int]]:
-    """All itemsets of at most `longest` items in at least `minimum` baskets, with their counts; items ascending."""
+    """Yield itemsets of at most `longest` items in at least `minimum` baskets, with counts; items are ascending."""
     counts = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
     items = np.flatnonzero(counts >= minimum)
     yield from (((int(i),), int(counts[i])) for i in items)
@@ -124,13 +129,24 @@ def basket_rules(
     most: int | None = None,
     min_baskets: int = 1,
 ) -> pd.DataFrame:
-    """Rules "who buys the antecedent also buys the consequent", one product on the right, strongest first.
+    """Return association rules with one product as the consequent, sorted by lift (descending).
 
-    lines: order_id, product_id. min_support: share of all baskets that hold the whole rule, above 0 and at most 1;
-    longest: products in a rule, both sides together, at least 2. min_baskets: however small the support. most:
-    itemsets above which TooManyItemsets is raised, None for no limit. Columns antecedent (tuple of ids, sorted),
-    consequent, items, baskets (with the whole rule), the measures, p_value and q_value. The q-values' family is
-    every rule of sufficient support, whatever its confidence. Sorted by lift, then antecedent and consequent.
+    Args:
+        lines: order_id, product_id.
+        min_support: minimum share of baskets that contain the whole rule, above 0 and at most 1.
+        min_confidence: minimum confidence of a rule.
+        longest: maximum number of products in a rule, both sides together, at least 2.
+        most: maximum number of itemsets; None for no limit.
+        min_baskets: minimum number of baskets with the whole rule, whatever the support.
+
+    Returns:
+        Columns antecedent (sorted tuple of ids), consequent, items, baskets (with the whole rule), the measures,
+        p_value and q_value. The family of the q-values is every rule of sufficient support, whatever its
+        confidence. Ties in lift are sorted by antecedent and consequent.
+
+    Raises:
+        TooManyItemsets: there are more than `most` itemsets.
+        RuleError: a threshold is out of range, or there are no lines.
     """
     if not 0 < min_support <= 1:
         raise RuleError(f"min_support is a share above 0 and at most 1, not {min_support}")
@@ -175,17 +191,17 @@ def basket_rules(
 
 
 def held_later(rules: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """The measures of `rules` in the baskets of a later period, columns later_*; one row for each rule.
+    """Return the measures of `rules` in the baskets of a later period, one row per rule, in columns later_*.
 
-    later: order_id, product_id. Where the antecedent was not bought any more, confidence and lift are missing.
-    later_held says whether the lift stayed above 1 with a p-value below .05.
+    later: order_id, product_id. Confidence and lift are missing if the antecedent no longer occurs.
+    later_held is true if the lift is still above 1 with a p-value below .05.
     """
     words, products, baskets = bitsets(later)
     place = {product: number for number, product in enumerate(products)}
-    nothing = np.zeros((1, words.shape[1]), dtype=np.uint64)
-    table = np.vstack([words, nothing])  # the last row is a product that nobody buys
+    no_baskets = np.zeros((1, words.shape[1]), dtype=np.uint64)
+    table = np.vstack([words, no_baskets])  # the last row stands for products that nobody buys
     width = max((len(left) for left in rules["antecedent"]), default=1)
-    # Short antecedents repeat their first product: a conjunction does not mind.
+    # Short antecedents repeat their first product, which does not change the conjunction.
     left = np.array(
         [
             [place.get(item, -1) for item in (*items, *[items[0]] * (width - len(items)))]

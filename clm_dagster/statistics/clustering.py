@@ -1,6 +1,8 @@
-"""How many personas there are, who belongs together, and what other methods say. Pure: arrays in and out.
+"""Clustering: the number of clusters, k-means, a comparison with other methods, and factor analysis.
 
-Everything here runs in one thread: sums over threads differ in their last digits from run to run.
+Belongs here: functions of arrays. Does not: what the columns mean, and the names of clusters.
+
+Everything runs in one thread, because sums over several threads differ in their last digits between runs.
 """
 
 from collections.abc import Iterator
@@ -11,17 +13,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 SEED = 20_260_101
-MAX_FIT = 50_000  # customers that k-means is fitted on; the rest is assigned
-MAX_SAMPLE = 5_000  # customers that curves and comparisons are computed on (the silhouette is quadratic)
+MAX_FIT = 50_000  # most customers that k-means is fitted on; the others are only assigned
+MAX_SAMPLE = 5_000  # most customers for curves and comparisons (the silhouette is quadratic)
 KS = range(2, 10)
-FEWEST_PERSONAS = 3  # two groups are "more" and "less": no personas, if more are as stable
+FEWEST_PERSONAS = 3  # two clusters only separate "more" from "less"; prefer more if they are stable
 STABLE = 0.8
 _REFITS = 10
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The curves over k, and the k that the rule takes."""
+    """The number of clusters that the rule chose, and the curves over k."""
 
     k: int
     ks: list[int]
@@ -30,19 +32,19 @@ class Choice:
     rule: str
 
     def at(self, curve: list[float]) -> float | None:
-        """A curve's value at the chosen k."""
+        """Return the value of a curve at the chosen k, or None if there was no choice."""
         return curve[self.ks.index(self.k)] if self.k in self.ks else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What another method makes of the sample."""
+    """The result of another clustering method on the sample."""
 
     method: str
     clusters: int
     noise_share: float
     silhouette: float | None
-    agreement: float  # adjusted Rand index with the personas
+    agreement: float  # adjusted Rand index with the k-means labels
 
 
 @contextmanager
@@ -52,14 +54,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def sample(count: int, most: int) -> np.ndarray:
-    """Row numbers of a sample without replacement, in order; all where there are no more."""
+    """Return sorted row numbers of a sample without replacement; all rows if there are at most `most`."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(SEED).choice(count, most, replace=False))
 
 
 def fit_kmeans(points: np.ndarray, k: int, seed: int = SEED, starts: int = 10) -> np.ndarray:
-    """Centres of k-means (k-means++, Lloyd), shape (k, habits), ordered by size, the largest first."""
+    """Return the centres of k-means (k-means++, Lloyd), shape (k, features), largest cluster first."""
     from sklearn.cluster import KMeans
 
     with _one_thread():
@@ -69,41 +71,42 @@ def fit_kmeans(points: np.ndarray, k: int, seed: int = SEED, starts: int = 10) -
 
 
 def nearest(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number of the nearest centre and the distances to all, shapes (n,) and (n, k)."""
+    """Return the index of the nearest centre and the distances to all centres, shapes (n,) and (n, k)."""
     squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares, 0))
     return distances.argmin(axis=1), distances
 
 
 def choose_k(points: np.ndarray) -> Choice:
-    """The number of personas of a sample, and the two curves that decide it.
+    """Choose the number of clusters of a sample, by two curves.
 
-    Silhouette: Rousseeuw 1987. Stability: mean adjusted Rand index between the clusters of the sample and those
-    of k-means refitted on bootstrap resamples, both over the whole sample (Hennig 2007). The rule: of the k
-    from 3 on whose stability is at least 0.8 (of none, the most stable k), the one with the best silhouette.
+    Silhouette: Rousseeuw 1987. Stability: mean adjusted Rand index between the clusters of the sample and the
+    clusters of k-means refitted on bootstrap resamples, both over the whole sample (Hennig 2007). The rule takes
+    the best silhouette among all k >= 3 with a stability of at least 0.8. If there is none, it takes the most
+    stable k.
     """
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-    different = len(np.unique(points, axis=0))
-    ks = [k for k in KS if k < min(different, len(points))]
+    distinct = len(np.unique(points, axis=0))
+    ks = [k for k in KS if k < min(distinct, len(points))]
     if not ks:
-        return Choice(min(different, 1), [], [], [], f"{different} different customer(s): no choice of k")
+        return Choice(min(distinct, 1), [], [], [], f"{distinct} different customer(s): no choice of k")
     draws = np.random.default_rng(SEED).integers(len(points), size=(_REFITS, len(points)))
     silhouettes, stabilities = [], []
     with _one_thread():
         for k in ks:
             labels, _ = nearest(points, fit_kmeans(points, k, starts=5))
-            several = len(np.unique(labels)) > 1
-            silhouettes.append(float(silhouette_score(points, labels)) if several else -1.0)
-            again = []
+            has_clusters = len(np.unique(labels)) > 1
+            silhouettes.append(float(silhouette_score(points, labels)) if has_clusters else -1.0)
+            agreements = []
             for draw in draws:
                 resample = points[draw]
                 if len(np.unique(resample, axis=0)) < k:
-                    again.append(0.0)  # the resample does not even hold k different customers
+                    agreements.append(0.0)  # the resample has fewer than k distinct customers
                     continue
                 other, _ = nearest(points, fit_kmeans(resample, k, starts=3))
-                again.append(float(adjusted_rand_score(labels, other)))
-            stabilities.append(float(np.mean(again)))
+                agreements.append(float(adjusted_rand_score(labels, other)))
+            stabilities.append(float(np.mean(agreements)))
     allowed = [i for i, k in enumerate(ks) if k >= FEWEST_PERSONAS] or list(range(len(ks)))
     stable = [i for i in allowed if stabilities[i] >= STABLE]
     best = max(stable, key=lambda i: silhouettes[i]) if stable else max(allowed, key=lambda i: stabilities[i])
@@ -117,10 +120,10 @@ def choose_k(points: np.ndarray) -> Choice:
 
 
 def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:
-    """DBSCAN, HDBSCAN and Ward's hierarchy on the sample, beside the personas `labels`.
+    """Compare DBSCAN, HDBSCAN and Ward's hierarchical clustering of a sample with the k-means `labels`.
 
-    DBSCAN's radius is the 90th percentile of the distance to the 10th neighbour; HDBSCAN's smallest cluster is 2 %
-    of the sample; Ward's tree is cut at as many clusters as there are personas.
+    The radius of DBSCAN is the 90th percentile of the distance to the 10th neighbour. The smallest cluster of
+    HDBSCAN has 2% of the sample. Ward's tree is cut at the number of clusters in `labels`.
     """
     from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
     from sklearn.neighbors import NearestNeighbors
@@ -137,11 +140,12 @@ def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:
             "hierarchical (Ward)": AgglomerativeClustering(n_clusters=k),
         }
         return [
-            _compared(name, points, labels, method.fit_predict(points)) for name, method in methods.items()
+            _compare_method(name, points, labels, method.fit_predict(points))
+            for name, method in methods.items()
         ]
 
 
-def _compared(name: str, points: np.ndarray, labels: np.ndarray, found: np.ndarray) -> Comparison:
+def _compare_method(name: str, points: np.ndarray, labels: np.ndarray, found: np.ndarray) -> Comparison:
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
     inside = found >= 0
@@ -157,10 +161,11 @@ def _compared(name: str, points: np.ndarray, labels: np.ndarray, found: np.ndarr
 
 
 def factor_loadings(points: np.ndarray) -> np.ndarray:
-    """Loadings of a maximum-likelihood factor analysis, rotated by varimax; shape (habits, factors).
+    """Return the loadings of a maximum-likelihood factor analysis after varimax rotation, shape (features, factors).
 
-    As many factors as the correlation matrix has eigenvalues above 1 (Kaiser 1960), from 1 to 4. A factor's sign is
-    that of its greatest loading. Empty with fewer than three habits or ten customers.
+    The number of factors is the number of eigenvalues of the correlation matrix above 1 (Kaiser 1960), limited to
+    1 to 4. Each factor is signed so that its largest loading is positive. The result has no factors if there are
+    fewer than three features or ten customers.
     """
     from sklearn.decomposition import FactorAnalysis
 

@@ -1,14 +1,14 @@
-"""Buy till you die: how often a customer will buy, whether at all, and what he will spend.
+"""Buy-till-you-die models: a customer's future purchases, probability of no purchase, and spend.
 
-Belongs here: BG/NBD and its family, pure arrays in and out; churn and value both need it. Does not:
-tables, assets, MLflow, learned models.
+Belongs here: BG/NBD and related models as functions of arrays. Does not: tables, assets, MLflow, machine
+learning.
 
     histories = Histories(order_days - 1, days(first_to_last), days(first_to_as_of))
     fit = BGNBD.fit(histories)
     fit.model.expected_purchases(histories, days(90))
 
-Time always carries its unit (`days(90)`, `weeks(39)`), a bare number is refused, and a model converts
-what it is given: weekly parameters once read as daily ones made a 12-month value of 36.278 one of 140.096.
+Every length of time carries its unit (`days(90)`, `weeks(39)`). A bare number is an error, and a model converts
+durations to its own unit: weekly parameters read as daily ones once turned a 12-month value of 36.278 into 140.096.
 """
 
 from clm_dagster.statistics.btyd.bgnbd import BGNBD, MBGNBD

@@ -1,9 +1,11 @@
-"""BG/NBD and MBG/NBD: purchases come at random; after a purchase a customer may leave for good.
+"""BG/NBD and MBG/NBD: random purchases, and a chance to drop out after each purchase.
 
-While alive a customer buys as a Poisson process of rate lambda ~ Gamma(r, alpha); after each purchase
-he leaves with probability p ~ Beta(a, b). In BG/NBD the first purchase is no occasion to leave, in
-MBG/NBD it is. That is the one difference: with n the occasions to leave (x, or x + 1), both are the same
-formulas. Belongs here: these two. Does not: the search (`fitting`).
+While alive, a customer buys as a Poisson process of rate lambda ~ Gamma(r, alpha). After each purchase
+they drop out with probability p ~ Beta(a, b). The first purchase is an occasion to drop out in MBG/NBD but
+not in BG/NBD. This is the only difference: with n the number of occasions (x, or x + 1), both models have
+the same formulas.
+
+Belongs here: these two models. Does not: the optimisation (`fitting`).
 
 Sources: Fader, Hardie and Lee 2005, "Counting Your Customers" the Easy Way, Marketing Science 24(2);
 Batislam, Denizel and Filiztekin 2007, Int. J. of Research in Marketing 24(3), for MBG/NBD.
@@ -30,7 +32,7 @@ class BGNBD(PurchaseModel):
     RATES: ClassVar[tuple[str, ...]] = ("alpha",)
     START: ClassVar[dict[str, float]] = {"r": 0.5, "alpha": 0.25, "a": 1.0, "b": 2.5}
     FIRST_IS_OCCASION: ClassVar[int] = 0
-    """1 if a customer may leave after the first purchase already."""
+    """1 if a customer may drop out right after the first purchase."""
 
     r: float
     alpha: float
@@ -41,7 +43,7 @@ class BGNBD(PurchaseModel):
     def _objective(
         cls, x: Floats, t_x: Floats, t: Floats, weights: Floats
     ) -> Callable[[Floats], tuple[float, Floats]]:
-        # Gamma functions depend on x alone, and there are few values of x.
+        # Gamma functions depend only on x, which has few distinct values.
         counts, which = np.unique(x, return_inverse=True)
         weight_of = np.bincount(which, weights)
         total = weight_of.sum()
@@ -59,40 +61,44 @@ class BGNBD(PurchaseModel):
             dead_of = np.bincount(which, weights * dead)
             mean_log = log_alive + dead * (log_dead - log_alive)
             mean_rate = k * ((1 - dead) / (alpha + t) + dead / (alpha + t_x))
-            leaving = np.maximum(b + n - 1, b)  # where n = 0, nobody is dead
+            denominator = np.maximum(b + n - 1, b)  # where n = 0, nobody is dead
             gradient = (
                 weight_of @ (digamma(r + counts) - digamma(r)) + total * np.log(alpha) - weights @ mean_log,
                 total * r / alpha - weights @ mean_rate,
                 weight_of @ (digamma(a + b) - digamma(a + b + n)) + dead_of.sum() / a,
                 weight_of @ (digamma(b + n) - digamma(b) + digamma(a + b) - digamma(a + b + n))
-                - dead_of @ (1 / leaving),
+                - dead_of @ (1 / denominator),
             )
             return float(value), np.array(gradient) * np.exp(theta)
 
         return objective
 
     def log_likelihood(self, histories: Histories) -> Floats:
-        """Log-likelihood of each history, shape (n,); purchase times are densities per `unit`.
+        """Return the log-likelihood of each history, shape (n,); purchase times are densities per `unit`.
 
         log L = ln G(r+x)/G(r) + r ln alpha + ln B(a, b+n)/B(a, b)
-                + ln[(alpha+T)^-(r+x) + 1{n>0} a/(b+n-1) (alpha+t_x)^-(r+x)], n the occasions to leave.
+                + ln[(alpha+T)^-(r+x) + 1{n>0} a/(b+n-1) (alpha+t_x)^-(r+x)], n the occasions to drop out.
         """
         x, _, t = self._read(histories)
         return (
-            gammaln(self.r + x) - gammaln(self.r) + self.r * np.log(self.alpha)
-            + betaln(self.a, self.b + self._occasions(x)) - betaln(self.a, self.b)
-            - (self.r + x) * np.log(self.alpha + t) + np.logaddexp(0, self._odds(histories))
+            gammaln(self.r + x)
+            - gammaln(self.r)
+            + self.r * np.log(self.alpha)
+            + betaln(self.a, self.b + self._occasions(x))
+            - betaln(self.a, self.b)
+            - (self.r + x) * np.log(self.alpha + t)
+            + np.logaddexp(0, self._odds(histories))
         )
 
     def probability_alive(self, histories: Histories) -> Floats:
-        """P(alive) at as_of, shape (n,): 1 / (1 + 1{n>0} a/(b+n-1) ((alpha+T)/(alpha+t_x))^(r+x)).
+        """Return P(alive) at as_of, shape (n,): 1 / (1 + 1{n>0} a/(b+n-1) ((alpha+T)/(alpha+t_x))^(r+x)).
 
-        Its complement is no churn probability: in BG/NBD it is 1 for each one-time buyer.
+        1 - P(alive) is not a churn probability: in BG/NBD, P(alive) is 1 for every one-time buyer.
         """
         return _logistic(-self._odds(histories))
 
     def probability_of_no_purchase(self, histories: Histories, horizon: Duration) -> Floats:
-        """P(no purchase in the horizon after as_of), shape (n,).
+        """Return P(no purchase in the horizon after as_of), shape (n,).
 
         1 - P(alive) (1 - ((alpha+T)/(alpha+T+t))^(r+x)).
         """
@@ -102,10 +108,10 @@ class BGNBD(PurchaseModel):
         return 1 - self.probability_alive(histories) * buys_if_alive
 
     def expected_purchases(self, histories: Histories, horizon: Duration) -> Floats:
-        """Expected purchases in the horizon after as_of, shape (n,).
+        """Return the expected purchases in the horizon after as_of, shape (n,).
 
         P(alive) (a+b+n-1)/(a-1) [1 - ((alpha+T)/(alpha+T+t))^(r+x) 2F1(r+x, b+n; a+b+n-1; t/(alpha+T+t))],
-        n the occasions to leave; computed as the integral that this solves (`quadrature`).
+        n the occasions to drop out; computed as the integral that this formula solves (`quadrature`).
         """
         x, _, t = self._read(histories)
         ahead = self._horizon(histories, horizon) / (self.alpha + t)
@@ -113,12 +119,12 @@ class BGNBD(PurchaseModel):
         return self.probability_alive(histories) * while_alive
 
     def probability_of_purchases(self, count: ArrayLike, horizon: Duration) -> Floats:
-        """P(X(t) = count): a new customer makes so many repeat purchases in the horizon; broadcast shape.
+        """Return P(a new customer makes `count` repeat purchases in the horizon), with broadcast shape.
 
-        Negative binomial while alive, and its tail where the last of them was the customer's last.
+        It is negative binomial while the customer is alive, plus its tail if they drop out after the last purchase.
         """
         x = finite(count, "a count of purchases")
-        refuse((x < 0) | (x != np.floor(x)), x, "a count of purchases is no count", "give whole numbers")
+        refuse((x < 0) | (x != np.floor(x)), x, "a number of purchases is not a count", "give whole numbers")
         t = duration(horizon, "the horizon").into(self.unit)
         n = self._occasions(x)
         share = t / (self.alpha + t)
@@ -135,7 +141,7 @@ class BGNBD(PurchaseModel):
         return x + self.FIRST_IS_OCCASION
 
     def _odds(self, histories: Histories) -> Floats:
-        """Log-odds of having left after the last purchase; -inf where there was no occasion."""
+        """Return the log-odds of having dropped out after the last purchase; -inf without an occasion."""
         x, t_x, t = self._read(histories)
         silence = (self.r + x) * np.log((self.alpha + t) / (self.alpha + t_x))
         return _log_odds_dead(self.a, self.b, self._occasions(x)) + silence
@@ -143,13 +149,13 @@ class BGNBD(PurchaseModel):
 
 @dataclass(frozen=True)
 class MBGNBD(BGNBD):
-    """MBG/NBD: as BG/NBD, but a customer may leave right after the first purchase."""
+    """MBG/NBD: BG/NBD in which a customer may also drop out after the first purchase."""
 
     FIRST_IS_OCCASION: ClassVar[int] = 1
 
 
 def _log_odds_dead(a: float, b: float, n: Floats) -> Floats:
-    """ln of a/(b+n-1), the odds that the last of n occasions was the end; -inf for none."""
+    """Return ln(a/(b+n-1)), the log-odds of dropping out at the last of n occasions; -inf if n is 0."""
     return np.where(n > 0, np.log(a) - np.log(np.maximum(b + n - 1, b)), -np.inf)
 
 

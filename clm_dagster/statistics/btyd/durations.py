@@ -1,7 +1,7 @@
-"""Lengths of time that carry their unit, so that weeks cannot be read as days.
+"""Lengths of time with a unit, so that weeks cannot be read as days.
 
-Belongs here: units, durations, discount rates. Does not: calendar dates, months (a month has no fixed
-length: say `days(30)` and mean it).
+Belongs here: units, durations, discount rates. Does not: calendar dates, or months, which have no fixed length
+(use `days(30)`).
 """
 
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ Floats = NDArray[np.float64]
 
 
 class Unit(Enum):
-    """A unit of time; its value is its length in days."""
+    """A unit of time. The value is its length in days."""
 
     DAY = 1.0
     WEEK = 7.0
 
     @property
     def label(self) -> str:
-        """The unit's name in a sentence: `day`, `week`."""
+        """The name of the unit for messages: `day`, `week`."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, eq=False)
 class Duration:
-    """One length of time, or an array of them, none negative, all in one unit.
+    """A non-negative length of time, or an array of them, in one unit.
 
-    Made by `days(90)` or `weeks(recency_in_weeks)`. Equal if the lengths are,
-    up to the rounding of a conversion: `weeks(1) == days(7)`.
+    Create it with `days(90)` or `weeks(recency_in_weeks)`. Durations are equal if their lengths are equal
+    up to the rounding of a unit conversion: `weeks(1) == days(7)`.
 
     Raises:
         HistoryError: an amount is negative, infinite or not a number.
@@ -49,11 +49,11 @@ class Duration:
         object.__setattr__(self, "amount", amount)
 
     def to(self, unit: Unit) -> "Duration":
-        """The same length, told in another unit."""
+        """Return the same length in another unit."""
         return Duration(self.into(unit), unit)
 
     def into(self, unit: Unit) -> Floats:
-        """The bare amounts in `unit`; the shape is kept."""
+        """Return the plain amounts in `unit`, in the same shape."""
         return self.amount if unit is self.unit else self.amount * (self.unit.value / unit.value)
 
     def __eq__(self, other: object) -> bool:
@@ -68,20 +68,20 @@ class Duration:
 
 
 def days(amount: ArrayLike) -> Duration:
-    """A duration of so many days; a number or an array."""
+    """Return a duration of `amount` days, a number or an array."""
     return Duration(np.asarray(amount), Unit.DAY)
 
 
 def weeks(amount: ArrayLike) -> Duration:
-    """A duration of so many weeks; a number or an array."""
+    """Return a duration of `amount` weeks, a number or an array."""
     return Duration(np.asarray(amount), Unit.WEEK)
 
 
 def duration(value: object, what: str) -> Duration:
-    """Pass a duration on, refuse a bare number.
+    """Return `value` if it is a Duration.
 
     Raises:
-        HistoryError: `value` is no `Duration`; the message names `what` and shows how to say it.
+        HistoryError: `value` is not a `Duration`; the message names `what` and shows the expected form.
     """
     if not isinstance(value, Duration):
         raise HistoryError(f"{what} is {value!r}, which has no unit: write days(...) or weeks(...)")
@@ -90,28 +90,28 @@ def duration(value: object, what: str) -> Duration:
 
 @dataclass(frozen=True)
 class DiscountRate:
-    """What money loses in a stretch of time: `DiscountRate(0.10, per=days(365))` is 10% a year."""
+    """The rate at which future money loses value: `DiscountRate(0.10, per=days(365))` is 10% a year."""
 
     rate: float
     per: Duration
 
     def __post_init__(self) -> None:
-        length = duration(self.per, "the stretch of a discount rate")
+        length = duration(self.per, "the period of a discount rate")
         if length.amount.ndim or length.amount == 0:
-            raise HistoryError(f"a discount rate is per one stretch of time longer than 0, not {length!r}")
+            raise HistoryError(f"a discount rate is per one period longer than 0, not {length!r}")
         if not (np.isfinite(self.rate) and self.rate > -1):
             raise HistoryError(f"a discount rate is a number above -1 (10% is 0.10), not {self.rate!r}")
 
     def factor(self, after: Duration) -> Floats:
-        """What one unit of money, due `after`, is worth now; the shape of `after`."""
+        """Return the present value of one unit of money due in `after`, in the shape of `after`."""
         return np.asarray((1 + self.rate) ** -(after.into(Unit.DAY) / self.per.into(Unit.DAY)))
 
 
 def finite(values: ArrayLike, what: str) -> Floats:
-    """Floats of any shape, all finite.
+    """Return the values as an array of finite floats.
 
     Raises:
-        HistoryError: something is no number; the message counts and places it.
+        HistoryError: a value is not a finite number; the message gives the count and the first row.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -122,7 +122,7 @@ def finite(values: ArrayLike, what: str) -> Floats:
 
 
 def refuse(wrong: NDArray[np.bool_], values: Floats, what: str, todo: str) -> None:
-    """Raise HistoryError if anything is wrong: how many, where first, what was found, what to do."""
+    """Raise HistoryError if any value is wrong, with the count, the first row, its value and the remedy."""
     if np.any(wrong):
         first = int(np.flatnonzero(wrong)[0])
         raise HistoryError(

@@ -1,11 +1,14 @@
-"""What is wrong with histories or amounts; the message says what was found and what to do."""
+"""Errors of the purchase models. Messages say what was found and what to do.
+
+Belongs here: the exception classes. Does not: the checks that raise them.
+"""
 
 from clm_dagster.errors import UserError
 
 
 class HistoryError(UserError, ValueError):
-    """Purchase histories, spends or durations cannot be used as they are."""
+    """Purchase histories, spends or durations are invalid."""
 
 
 class FitError(UserError, ValueError):
-    """The histories are sound, but tell too little to estimate a model."""
+    """The histories are valid but do not contain enough information to estimate a model."""

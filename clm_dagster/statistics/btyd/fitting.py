@@ -1,6 +1,6 @@
-"""Maximum likelihood in log-parameters, and how sure it is. Any model here is fitted by `maximise`.
+"""Maximum likelihood in log-parameters, with standard errors. Every model of this package uses `maximise`.
 
-Belongs here: the search, the Hessian, standard errors. Does not: any model's formula.
+Belongs here: the optimisation, the Hessian, standard errors. Does not: the likelihood of any model.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from clm_dagster.statistics.btyd.errors import FitError
 Model = TypeVar("Model")
 Objective = Callable[[Floats], tuple[float, Floats]]
 
-# Log-parameters end here: beyond e^10 or e^-10 a likelihood is flat in its parameter.
+# Bound of the log-parameters: beyond e^10 or e^-10 a likelihood is flat in its parameter.
 BOUND = 10.0
 NEAR = 0.1
 STEP = 1e-4
@@ -25,17 +25,17 @@ STEP = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Fit(Generic[Model]):
-    """A model, fitted: the estimates, and how sure they are.
+    """A fitted model: the estimates and their uncertainty.
 
     Attributes:
         model: the model at the maximum.
         estimates: natural parameters by name, times in the model's unit.
-        log_likelihood: of all customers, no penalty in it.
-        customers: how many customers were used (the sum of the weights).
+        log_likelihood: of all customers, without a penalty.
+        customers: number of customers used (the sum of the weights).
         log_covariance: of the logarithms of the parameters, from the Hessian; shape (k, k). Infinite
-            on the diagonal for a parameter the data do not pin down.
-        at_bound: names of parameters that ran to the end of their range, for example `b` where nobody
-            ever stops buying. The model is still usable; such a parameter's size means nothing.
+            on the diagonal for a parameter that the data do not identify.
+        at_bound: names of parameters at the end of their range, for example `b` if no customer ever stops
+            buying. The model is still usable, but the value of such a parameter has no meaning.
     """
 
     model: Model
@@ -47,14 +47,14 @@ class Fit(Generic[Model]):
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Standard errors of the natural parameters by the delta method: estimate x error of its log."""
+        """Standard errors of the natural parameters by the delta method: estimate x standard error of its log."""
         errors = np.sqrt(np.diag(self.log_covariance))
         return {name: float(self.estimates[name] * e) for name, e in zip(self.estimates, errors, strict=True)}
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """Confidence intervals of the natural parameters, symmetric in the logarithm, so never below 0."""
+        """Return confidence intervals of the natural parameters, symmetric in the logarithm, so never below 0."""
         half = norm.ppf(0.5 + level / 2) * np.sqrt(np.diag(self.log_covariance))
-        with np.errstate(over="ignore"):  # an infinite error: from 0 to infinity
+        with np.errstate(over="ignore"):  # an infinite standard error gives 0 to infinity
             return {
                 name: (float(value * np.exp(-h)), float(value * np.exp(h)))
                 for (name, value), h in zip(self.estimates.items(), half, strict=True)
@@ -64,30 +64,30 @@ class Fit(Generic[Model]):
 def maximise(
     objective: Objective, start: Floats, weight: float, curvature: Floats | None = None
 ) -> tuple[Floats, Floats, list[int]]:
-    """Find the log-parameters of the largest likelihood.
+    """Find the log-parameters that maximise a likelihood.
 
     Args:
-        objective: log-parameters (k,) to the log-likelihood and its gradient (k,).
+        objective: function of log-parameters (k,) that returns the log-likelihood and its gradient (k,).
         start: log-parameters to start from, shape (k,).
-        weight: the number of customers; the search looks at the mean, so that steps do not depend on it.
-        curvature: minus the Hessian of the mean log-likelihood near the start, if a sample has told it;
-            a few steps with it may then do for the whole search. Shape (k, k).
+        weight: number of customers; the mean is optimised, so that step sizes do not depend on it.
+        curvature: minus the Hessian of the mean log-likelihood near the start, shape (k, k), if it is known
+            from a sample. A few Newton steps may then replace the whole search.
 
     Returns:
         The maximum (k,), the covariance of the log-parameters (k, k), and the indices at their bound.
 
     Raises:
-        FitError: the search ended where the slope is not flat.
+        FitError: the search does not converge.
     """
 
-    seen: dict[bytes, tuple[float, Floats]] = {}  # the steps below ask again where they have been
+    seen: dict[bytes, tuple[float, Floats]] = {}  # the steps below evaluate some points again
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        place = theta.tobytes()
-        if place not in seen:
+        key = theta.tobytes()
+        if key not in seen:
             value, gradient = objective(theta)
-            seen[place] = -value / weight, -gradient / weight
-        return seen[place]
+            seen[key] = -value / weight, -gradient / weight
+        return seen[key]
 
     low, high = np.minimum(start, 0) - BOUND, np.maximum(start, 0) + BOUND
 
@@ -95,11 +95,15 @@ def maximise(
         return (theta > low + NEAR) & (theta < high - NEAR)
 
     theta = start if curvature is None else _newton(loss, start, curvature)
-    for _ in range(5):  # on a long flat ridge the search may give up; it goes on from there, afresh
+    for _ in range(5):  # on a long flat ridge the search may stop early: restart it there
         if curvature is not None and np.all(np.abs(loss(theta)[1]) < 1e-7):
             break
         theta = minimize(
-            loss, theta, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+            loss,
+            theta,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(low, high, strict=True)),
             options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
         ).x
         if not np.any(np.abs(loss(theta)[1][is_free(theta)]) > 1e-4):
@@ -109,18 +113,20 @@ def maximise(
         theta = _flattened(loss, theta, free, low, high)
         free = is_free(theta)
     hessian = _hessian(loss, theta, free)
-    if free.all() and _is_sound(hessian):  # L-BFGS-B stops a little early: end at the top itself
-        top = _newton(loss, theta, hessian)
-        # On a ridge without end the steps leave the range. Cutting each coordinate off would leave the ridge too.
-        if np.all((low <= top) & (top <= high)):
-            before, theta = theta, top
+    if free.all() and _is_positive_definite(
+        hessian
+    ):  # L-BFGS-B stops a little early: finish with Newton steps
+        maximum = _newton(loss, theta, hessian)
+        # On an unbounded ridge the steps leave the range. Clipping each coordinate would leave the ridge too.
+        if np.all((low <= maximum) & (maximum <= high)):
+            before, theta = theta, maximum
             if np.max(np.abs(theta - before)) > 1e-3:
                 hessian = _hessian(loss, theta, free)
     slope = loss(theta)[1]
     if np.any(np.abs(slope[free]) > 1e-4):
         raise FitError(
-            f"the likelihood of {weight:g} customers has no top that the search could find (its slope is"
-            f" {slope} at log-parameters {theta}); fit on more customers, or observe them longer"
+            f"the fit on {weight:g} customers does not converge (the gradient of the mean log-likelihood is"
+            f" {-slope} at log-parameters {theta}); fit on more customers, or observe them longer"
         )
     return theta, _covariance(hessian * weight, free), list(np.flatnonzero(~free))
 
@@ -145,7 +151,7 @@ def _flattened(loss: Objective, theta: Floats, free: np.ndarray, low: Floats, hi
 
 
 def _newton(loss: Objective, theta: Floats, hessian: Floats) -> Floats:
-    """Newton steps with one Hessian, as long as they are small and go down."""
+    """Take Newton steps with a fixed Hessian while they are small and reduce the loss."""
     value, slope = loss(theta)
     for _ in range(10):
         step = -np.linalg.solve(hessian, slope)
@@ -159,20 +165,20 @@ def _newton(loss: Objective, theta: Floats, hessian: Floats) -> Floats:
 
 
 def _hessian(loss: Objective, theta: Floats, free: np.ndarray) -> Floats:
-    """Central differences of the analytic gradient, over the free parameters only."""
+    """Return central differences of the analytic gradient, for the free parameters only."""
     steps = np.eye(theta.size)[free] * STEP
     rows = [(loss(theta + step)[1] - loss(theta - step)[1])[free] / (2 * STEP) for step in steps]
     hessian = np.array(rows).reshape(free.sum(), free.sum())
     return (hessian + hessian.T) / 2
 
 
-def _is_sound(hessian: Floats) -> bool:
+def _is_positive_definite(hessian: Floats) -> bool:
     eigenvalues = np.linalg.eigvalsh(hessian) if hessian.size else np.zeros(1)
     return bool(eigenvalues[0] > 1e-9 * max(eigenvalues[-1], 1e-300))
 
 
 def _covariance(information: Floats, free: np.ndarray) -> Floats:
     covariance = np.diag(np.full(free.size, np.inf))
-    if _is_sound(information):
+    if _is_positive_definite(information):
         covariance[np.ix_(free, free)] = np.linalg.inv(information)
     return covariance

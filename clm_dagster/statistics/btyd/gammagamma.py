@@ -1,8 +1,12 @@
-"""Gamma-Gamma: what a customer spends on a purchase. Belongs here: spend. Does not: how often.
+"""Gamma-Gamma: the spend of a customer's purchase.
 
-A customer's purchases vary as a Gamma(p, nu) about his own mean, and nu ~ Gamma(q, gamma) across
-customers; spend does not depend on how often he buys. Source: Fader and Hardie 2013, "The Gamma-Gamma
-model of monetary value"; Fader, Hardie and Lee 2005, "RFM and CLV", J. of Marketing Research 42(4).
+The value of a customer's purchases is distributed as Gamma(p, nu), and nu ~ Gamma(q, gamma) across customers.
+Spend is independent of purchase frequency.
+
+Belongs here: spend per purchase. Does not: the number of purchases.
+
+Sources: Fader and Hardie 2013, "The Gamma-Gamma model of monetary value"; Fader, Hardie and Lee 2005, "RFM and
+CLV", J. of Marketing Research 42(4).
 """
 
 from dataclasses import dataclass
@@ -16,12 +20,12 @@ from clm_dagster.statistics.btyd.errors import FitError, HistoryError
 from clm_dagster.statistics.btyd.fitting import Fit, maximise
 
 START = {"p": 4.0, "q": 3.0, "gamma": 0.5}
-"""Where the search starts, with the mean spend as the unit of money: mean p gamma / (q-1) = 1."""
+"""Start of the search, with the mean spend as the unit of money: mean p gamma / (q-1) = 1."""
 
 
 @dataclass(frozen=True)
 class GammaGamma:
-    """Gamma-Gamma; p and q have no unit, gamma is money, in the currency of the spends it was fitted on.
+    """Gamma-Gamma. p and q have no unit; gamma is in the currency of the spends that the model was fitted on.
 
     Raises:
         HistoryError: a parameter is not above 0.
@@ -40,13 +44,13 @@ class GammaGamma:
     def fit(
         cls, repeats: ArrayLike, mean_spend: ArrayLike, weights: ArrayLike | None = None
     ) -> Fit["GammaGamma"]:
-        """Fit by maximum likelihood on the customers who came back; the others say nothing of spend here.
+        """Fit by maximum likelihood on the repeat buyers; other customers carry no information.
 
         Args:
-            repeats: repeat purchases x, shape (n,); rows of 0 are passed over, so pass everybody.
-            mean_spend: mean spend of a repeat purchase, shape (n,), from the calibration period only: a
-                later period's spend would be the answer as its own input.
-            weights: how many customers each row stands for, shape (n,); None means one each.
+            repeats: repeat purchases x, shape (n,); rows with 0 are ignored, so all customers can be passed.
+            mean_spend: mean spend of a repeat purchase, shape (n,), from the calibration period only: spend
+                of a later period would leak the target into the input.
+            weights: number of customers that each row represents, shape (n,); None means one each.
 
         Raises:
             HistoryError: shapes differ, or a repeat buyer's mean spend is not above 0.
@@ -56,13 +60,15 @@ class GammaGamma:
         w = np.ones_like(x) if weights is None else np.atleast_1d(finite(weights, "a weight"))
         if w.shape != x.shape:
             raise HistoryError(f"weights {w.shape} are not one per customer {x.shape}")
-        refuse(w <= 0, w, "a weight is not above 0", "leave out rows of no customer")
+        refuse(w <= 0, w, "a weight is not above 0", "leave out rows without customers")
         refuse(
-            (x > 0) & (z <= 0), z, "a repeat buyer's mean spend is not above 0",
-            "leave customers out of the fit whose returns outweigh what they bought",
+            (x > 0) & (z <= 0),
+            z,
+            "a repeat buyer's mean spend is not above 0",
+            "exclude customers whose returns outweigh their purchases from the fit",
         )
-        came_back = x > 0
-        x, z, w = x[came_back], z[came_back], w[came_back]
+        is_repeat = x > 0
+        x, z, w = x[is_repeat], z[is_repeat], w[is_repeat]
         if w.sum() <= 1:
             raise FitError(
                 f"{w.sum():g} customers bought twice, so nothing tells how spend differs between customers;"
@@ -73,7 +79,7 @@ class GammaGamma:
                 f"all {w.sum():g} customers who bought twice spend {z[0]:g} a purchase, so there is nothing"
                 " to estimate; take that as everybody's spend"
             )
-        order = np.lexsort((w, z, x))  # the same sums for any order of rows
+        order = np.lexsort((w, z, x))  # so that sums do not depend on the order of rows
         x, z, w = x[order], z[order], w[order]
         scale = float(np.average(z, weights=w))
         z = z / scale
@@ -102,7 +108,7 @@ class GammaGamma:
         )
 
     def log_likelihood(self, repeats: ArrayLike, mean_spend: ArrayLike) -> Floats:
-        """Log-density of the mean spend z of x repeat purchases, shape (n,); 0 where x is 0.
+        """Return the log-density of the mean spend z of x repeat purchases, shape (n,); 0 where x is 0.
 
         ln G(px+q)/(G(px) G(q)) + q ln gamma + (px-1) ln z + px ln x - (px+q) ln(gamma + xz).
 
@@ -110,19 +116,19 @@ class GammaGamma:
             HistoryError: shapes differ, or a repeat buyer's mean spend is not above 0.
         """
         x, z = _spends(repeats, mean_spend)
-        refuse((x > 0) & (z <= 0), z, "a repeat buyer's mean spend is not above 0", "leave him out")
+        refuse((x > 0) & (z <= 0), z, "a repeat buyer's mean spend is not above 0", "leave that customer out")
         density = _log_density(self.p, self.q, self.gamma, np.maximum(x, 1), np.where(x > 0, z, 1.0))
         return np.where(x > 0, density, 0.0)
 
     def expected_spend(self, repeats: ArrayLike, mean_spend: ArrayLike) -> Floats:
-        """Expected spend of a customer's purchase, in the currency of the fit, shape (n,).
+        """Return the expected spend per purchase of each customer, in the currency of the fit, shape (n,).
 
-        E[Z | x, z] = p (gamma + xz) / (px + q - 1): between his own mean and everybody's. One-time
-        buyers (x = 0) get everybody's, p gamma / (q-1), whatever their z.
+        E[Z | x, z] = p (gamma + xz) / (px + q - 1), which lies between the customer's own mean and the population
+        mean. One-time buyers (x = 0) get the population mean, p gamma / (q-1), whatever their z.
 
         Raises:
             HistoryError: shapes differ, or a repeat buyer's mean spend is negative.
-            FitError: q <= 1 leaves the mean infinite for some customer.
+            FitError: q <= 1, so that the mean is infinite for a customer.
         """
         x, z = _spends(repeats, mean_spend)
         refuse((x > 0) & (z < 0), z, "a repeat buyer's mean spend is negative", "give it as 0")
@@ -147,6 +153,11 @@ def _spends(repeats: ArrayLike, mean_spend: ArrayLike) -> tuple[Floats, Floats]:
 def _log_density(p: float, q: float, gamma: float, x: Floats, z: Floats) -> Floats:
     px = p * x
     return (
-        gammaln(px + q) - gammaln(px) - gammaln(q) + q * np.log(gamma)
-        + (px - 1) * np.log(z) + px * np.log(x) - (px + q) * np.log(gamma + x * z)
+        gammaln(px + q)
+        - gammaln(px)
+        - gammaln(q)
+        + q * np.log(gamma)
+        + (px - 1) * np.log(z)
+        + px * np.log(x)
+        - (px + q) * np.log(gamma + x * z)
     )

@@ -1,6 +1,6 @@
-"""What the models need to know of a customer: how often he came back, when last, for how long he is known.
+"""Purchase histories, the input of the models: repeat purchases, time of the last one, time observed.
 
-Belongs here: checking, grouping, and counting them from transactions. Does not: likelihoods.
+Belongs here: validating and grouping histories, and counting them from transactions. Does not: likelihoods.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from clm_dagster.statistics.btyd.durations import Duration, Floats, Unit, duration, finite, refuse
 from clm_dagster.statistics.btyd.errors import HistoryError
 
-COUNT_ONCE = "a customer's first purchase day is no repeat, and a day counts once"
+COUNT_ONCE = "do not count a customer's first purchase day as a repeat, and count each day once"
 
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Purchase histories of customers, one element each; sufficient statistics of every model here.
+    """Purchase histories, one element per customer: the sufficient statistics of every model here.
 
     Attributes:
-        repeats: x, purchase occasions after the first, shape (n,); 0 for one-time buyers, who stay in.
+        repeats: x, purchase occasions after the first, shape (n,); 0 for one-time buyers, who are included.
         last: t_x, from the first purchase to the last, a Duration of shape (n,); 0 where x is 0.
         observed: T, from the first purchase to as_of, a Duration of shape (n,).
-        weights: how many customers share each history, shape (n,); None means one each.
+        weights: number of customers with each history, shape (n,); None means one each.
 
     Raises:
         HistoryError: shapes differ, there are no customers, or a history is impossible.
@@ -46,9 +46,9 @@ class Histories:
                 f"repeats {x.shape}, last {t_x.shape} and observed {t.shape} are not one row per customer"
             )
         if not x.size:
-            raise HistoryError("there are no customers; check the filter or the as_of they were read with")
+            raise HistoryError("there are no customers; check the filter or the as_of of the query")
         refuse((x < 0) | (x != np.floor(x)), x, "repeat purchases are not a count", COUNT_ONCE)
-        # A conversion of units may put the last purchase a rounding error behind as_of.
+        # A unit conversion can move the last purchase past as_of by a rounding error.
         t_x = np.where((t_x > t) & (t_x <= t * (1 + 1e-12)), t, t_x)
         refuse(t_x > t, t_x, "the last purchase is after as_of", "count only purchases before as_of")
         refuse((x == 0) & (t_x > 0), t_x, "a one-time buyer has a last purchase after the first", COUNT_ONCE)
@@ -57,7 +57,7 @@ class Histories:
             weights = np.atleast_1d(finite(self.weights, "a weight"))
             if weights.shape != x.shape:
                 raise HistoryError(f"weights {weights.shape} are not one per history {x.shape}")
-            refuse(weights <= 0, weights, "a weight is not above 0", "leave out histories of no customer")
+            refuse(weights <= 0, weights, "a weight is not above 0", "leave out histories without customers")
             object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "repeats", x)
         object.__setattr__(self, "last", Duration(t_x, observed.unit))
@@ -68,19 +68,19 @@ class Histories:
 
     @property
     def unit(self) -> Unit:
-        """The unit both durations are in: that of `observed`."""
+        """The unit of both durations, which is that of `observed`."""
         return self.observed.unit
 
     @property
     def customers(self) -> float:
-        """How many customers there are: the sum of the weights."""
+        """The number of customers: the sum of the weights."""
         return float(len(self) if self.weights is None else self.weights.sum())
 
     @cached_property
     def grouped(self) -> "Histories":
-        """The distinct histories, sorted, with the summed weights: the same for any order of rows.
+        """The distinct histories, sorted, with summed weights, independent of the order of rows.
 
-        Fitting looks at these, so a million customers cost what their distinct histories cost.
+        Models are fitted on these, so the cost depends on the number of distinct histories, not of customers.
         """
         weights = np.ones(len(self)) if self.weights is None else self.weights
         columns = (weights, self.observed.amount, self.last.amount, self.repeats)
@@ -98,11 +98,11 @@ class Histories:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Customers counted from transactions; all arrays are in the order of `customer_id`.
+    """Histories counted from transactions. All arrays are in the order of `customer_id`.
 
     Attributes:
         customer_id: sorted, shape (n,).
-        histories: x, t_x, T of each, in the unit asked for.
+        histories: x, t_x and T of each customer, in the requested unit.
         mean_spend: mean spend of a repeat purchase day in the currency of the input, shape (n,); 0 for
             one-time buyers, as Gamma-Gamma expects.
     """
@@ -115,14 +115,14 @@ class Summary:
 def summarise(
     customer_id: pd.Series, bought_on: pd.Series, spend: pd.Series, last_day: pd.Timestamp, unit: Unit
 ) -> Summary:
-    """Count histories from transactions, one element per transaction, in any order.
+    """Count histories from transactions, given as one element per transaction in any order.
 
-    Purchases of one customer on one day are one. Days up to and with `last_day` count, and T ends on it,
-    as published CDNOW figures have it (a table counted before an exclusive as_of has T one day longer).
-    The first day is no repeat, and its spend is no repeat spend (Fader, Hardie and Lee 2005).
+    All purchases of a customer on one day count as one. Days up to and including `last_day` count, and T ends
+    on it, as in the published CDNOW figures (with an exclusive as_of, T is one day longer). The first day is
+    not a repeat, and its spend is not repeat spend (Fader, Hardie and Lee 2005).
 
     Raises:
-        HistoryError: a customer or date is missing, a spend is no number, or no day counts.
+        HistoryError: a customer or date is missing, a spend is not a number, or there is no transaction.
     """
     frame = pd.DataFrame(
         {

@@ -1,11 +1,13 @@
-"""Pareto/NBD: purchases come at random, and a customer may leave at any time.
+"""Pareto/NBD: random purchases, and customers who can drop out at any time.
 
-While alive a customer buys as a Poisson process of rate lambda ~ Gamma(r, alpha); his lifetime is
-exponential with rate mu ~ Gamma(s, beta). Belongs here: its likelihood and answers. Does not: the search.
+While alive, a customer buys as a Poisson process of rate lambda ~ Gamma(r, alpha). Their lifetime is
+exponential with rate mu ~ Gamma(s, beta).
 
-Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); the formulas as in Fader and
-Hardie 2005, "A note on deriving the Pareto/NBD model". Their 2F1 stands for an integral over the time of
-leaving; here it is that integral, by quadrature, so that its gradient is analytic too.
+Belongs here: the likelihood and the predictions of this model. Does not: the optimisation (`fitting`).
+
+Sources: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); formulas from Fader and Hardie 2005,
+"A note on deriving the Pareto/NBD model". Their 2F1 represents an integral over the drop-out time. Here the
+integral is computed by quadrature, which also gives an analytic gradient.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,12 +62,12 @@ class ParetoNBD(PurchaseModel):
                 ]
             )
 
-            def silence(rows: slice) -> tuple[float, Floats]:
-                part = _Silence.of(r + x[rows], alpha, s, beta, t_x[rows], t[rows])
+            def chunk_terms(rows: slice) -> tuple[float, Floats]:
+                part = _NoPurchaseTerms.of(r + x[rows], alpha, s, beta, t_x[rows], t[rows])
                 return float(weights[rows] @ part.log_total), part.gradient(weights[rows])
 
-            with ThreadPoolExecutor(THREADS) as pool:  # numpy computes outside the interpreter's lock
-                for part_value, part_gradient in pool.map(silence, _chunks(x.size)):
+            with ThreadPoolExecutor(THREADS) as pool:  # numpy releases the interpreter lock
+                for part_value, part_gradient in pool.map(chunk_terms, _chunks(x.size)):
                     value += part_value
                     gradient += part_gradient
             return float(value), gradient * np.exp(theta)
@@ -73,63 +75,64 @@ class ParetoNBD(PurchaseModel):
         return objective
 
     def log_likelihood(self, histories: Histories) -> Floats:
-        """Log-likelihood of each history, shape (n,); purchase times are densities per `unit`.
+        """Return the log-likelihood of each history, shape (n,); purchase times are densities per `unit`.
 
         log L = ln G(r+x)/G(r) + r ln alpha + s ln beta + ln[(alpha+T)^-(r+x) (beta+T)^-s
                 + s integral from t_x to T of (alpha+y)^-(r+x) (beta+y)^-(s+1) dy].
         """
         x, t_x, t = self._read(histories)
         before = gammaln(self.r + x) - gammaln(self.r) + self.r * np.log(self.alpha)
-        return before + self.s * np.log(self.beta) + self._silence(x, t_x, t)[0]
+        return before + self.s * np.log(self.beta) + self._no_purchase_terms(x, t_x, t)[0]
 
     def probability_alive(self, histories: Histories) -> Floats:
-        """P(alive) at as_of, shape (n,): the share of "alive" in the likelihood's bracket.
+        """Return P(alive) at as_of, shape (n,): the share of the "alive" term in the bracket of the likelihood.
 
-        Its complement is no churn probability: who is alive may still not buy.
+        1 - P(alive) is not a churn probability: a living customer may still not buy.
         """
-        return self._silence(*self._read(histories))[1]
+        return self._no_purchase_terms(*self._read(histories))[1]
 
     def probability_of_no_purchase(self, histories: Histories, horizon: Duration) -> Floats:
-        """P(no purchase in the horizon after as_of), shape (n,).
+        """Return P(no purchase in the horizon after as_of), shape (n,).
 
-        1 - P(alive) (1 - P0), where P0 is the likelihood of an empty history as long as the horizon of a
-        customer with r+x, alpha+T, s, beta+T.
+        1 - P(alive) (1 - P0), where P0 is the likelihood of a history without purchases, as long as the horizon,
+        under the parameters r+x, alpha+T, s, beta+T.
         """
         x, t_x, t = self._read(histories)
         ahead = np.broadcast_to(self._horizon(histories, horizon), x.shape)
-        alive = self._silence(x, t_x, t)[1]
+        alive = self._no_purchase_terms(x, t_x, t)[1]
         none_if_alive = np.empty(x.size)
         for rows in _chunks(x.size):
             r, alpha, beta = self.r + x[rows], self.alpha + t[rows], self.beta + t[rows]
-            part = _Silence.of(r, alpha, self.s, beta, np.zeros(r.size), ahead[rows])
+            part = _NoPurchaseTerms.of(r, alpha, self.s, beta, np.zeros(r.size), ahead[rows])
             none_if_alive[rows] = np.exp(r * np.log(alpha) + self.s * np.log(beta) + part.log_total)
         return np.clip(1 - alive * (1 - none_if_alive), 0, 1)
 
     def expected_purchases(self, histories: Histories, horizon: Duration) -> Floats:
-        """Expected purchases in the horizon after as_of, shape (n,).
+        """Return the expected purchases in the horizon after as_of, shape (n,).
 
-        P(alive) (r+x)(beta+T) / ((alpha+T)(s-1)) [1 - ((beta+T)/(beta+T+t))^(s-1)]; at s = 1 its limit.
+        P(alive) (r+x)(beta+T) / ((alpha+T)(s-1)) [1 - ((beta+T)/(beta+T+t))^(s-1)]; the limit at s = 1.
         """
         x, _, t = self._read(histories)
         longer = np.log1p(self._horizon(histories, horizon) / (self.beta + t))
         alive_time = (self.beta + t) * longer * exprel(-(self.s - 1) * longer)
         return self.probability_alive(histories) * (self.r + x) / (self.alpha + t) * alive_time
 
-    def _silence(self, x: Floats, t_x: Floats, t: Floats) -> tuple[Floats, Floats]:
-        """The log of the likelihood's bracket, and the share of "alive" in it, both (n,)."""
+    def _no_purchase_terms(self, x: Floats, t_x: Floats, t: Floats) -> tuple[Floats, Floats]:
+        """Return the log of the bracket of the likelihood, and the share of its "alive" term, both of shape (n,)."""
         total, alive = np.empty(x.size), np.empty(x.size)
         for rows in _chunks(x.size):
-            part = _Silence.of(self.r + x[rows], self.alpha, self.s, self.beta, t_x[rows], t[rows])
+            part = _NoPurchaseTerms.of(self.r + x[rows], self.alpha, self.s, self.beta, t_x[rows], t[rows])
             total[rows], alive[rows] = part.log_total, part.alive
         return total, alive
 
 
 @dataclass(frozen=True, eq=False)
-class _Silence:
-    """The two stories of the silence from t_x to T: still alive, or left at y, y at the nodes.
+class _NoPurchaseTerms:
+    """The terms of the likelihood for the time without purchases from t_x to T: still alive, or dropped out at y.
 
-    Nodes are even in ln(m+y), m = min(alpha, beta), where the integrand is nearly an exponential; they
-    end at T or where it has fallen by e^-FALL, so that few of them do for any number of purchases.
+    y is evaluated at quadrature nodes. They are Gauss-Legendre nodes in ln(m+y), m = min(alpha, beta), where the
+    integrand is nearly exponential. They end at T, or where the integrand has fallen by e^-FALL, so that a few
+    nodes suffice for any number of purchases.
     """
 
     k: Floats
@@ -142,44 +145,43 @@ class _Silence:
     log_b: Floats
     log_total: Floats
     alive: Floats
-    left: Floats
+    dropped_out: Floats
 
     @classmethod
     def of(
         cls, k: Floats, alpha: float | Floats, s: float, beta: float | Floats, t_x: Floats, t: Floats
-    ) -> "_Silence":
+    ) -> "_NoPurchaseTerms":
         alpha, beta = np.broadcast_to(alpha, t.shape), np.broadcast_to(beta, t.shape)
         m = np.minimum(alpha, beta)
-        with np.errstate(over="ignore"):  # never falls so far
+        with np.errstate(over="ignore"):  # a bound that is never reached
             fallen = np.minimum((alpha + t_x) * np.expm1(FALL / k), (beta + t_x) * np.expm1(FALL / s))
         width = np.log1p(np.minimum(t - t_x, fallen) / (m + t_x))
-        stretch = width[:, None] * NODES  # ln((m+y)/(m+t_x))
-        y = t_x[:, None] + (m + t_x)[:, None] * np.expm1(stretch)
+        log_growth = width[:, None] * NODES  # ln((m+y)/(m+t_x))
+        y = t_x[:, None] + (m + t_x)[:, None] * np.expm1(log_growth)
         log_a, log_b = np.log(alpha[:, None] + y), np.log(beta[:, None] + y)
-        with np.errstate(divide="ignore"):  # no silence, no width
+        with np.errstate(divide="ignore"):  # the width is 0 if t_x = T
             log_width = np.log(s * width * (m + t_x))
-        log_left = (
-            log_width[:, None] + stretch + LOG_SHARES
-            - k[:, None] * log_a - (s + 1) * log_b
-        )
+        log_dropped_out = log_width[:, None] + log_growth + LOG_SHARES - k[:, None] * log_a - (s + 1) * log_b
         log_alive = -k * np.log(alpha + t) - s * np.log(beta + t)
-        top = np.maximum(log_alive, log_left.max(axis=1))
-        log_total = top + np.log(np.exp(log_alive - top) + np.exp(log_left - top[:, None]).sum(axis=1))
-        alive, left = np.exp(log_alive - log_total), np.exp(log_left - log_total[:, None])
-        return cls(k, alpha, s, beta, t, y, log_a, log_b, log_total, alive, left)
+        largest = np.maximum(log_alive, log_dropped_out.max(axis=1))
+        log_total = largest + np.log(
+            np.exp(log_alive - largest) + np.exp(log_dropped_out - largest[:, None]).sum(axis=1)
+        )
+        alive, dropped_out = np.exp(log_alive - log_total), np.exp(log_dropped_out - log_total[:, None])
+        return cls(k, alpha, s, beta, t, y, log_a, log_b, log_total, alive, dropped_out)
 
     def gradient(self, weights: Floats) -> Floats:
-        """Of the weighted sum of `log_total` in r, alpha, s, beta: the integrand's own, averaged."""
-        alive, left = weights * self.alive, weights[:, None] * self.left
+        """Return the gradient of the weighted sum of `log_total` in r, alpha, s, beta: the average over the terms."""
+        alive, dropped_out = weights * self.alive, weights[:, None] * self.dropped_out
         a_now, b_now = self.alpha + self.t, self.beta + self.t
-        a_then, b_then = self.alpha[:, None] + self.y, self.beta[:, None] + self.y
-        gone = left.sum()
+        a_at_nodes, b_at_nodes = self.alpha[:, None] + self.y, self.beta[:, None] + self.y
+        total_dropped_out = dropped_out.sum()
         return np.array(
             [
-                -alive @ np.log(a_now) - np.sum(left * self.log_a),
-                -alive @ (self.k / a_now) - np.sum(left * self.k[:, None] / a_then),
-                -alive @ np.log(b_now) - np.sum(left * self.log_b) + gone / self.s,
-                -alive @ (self.s / b_now) - np.sum(left * (self.s + 1) / b_then),
+                -alive @ np.log(a_now) - np.sum(dropped_out * self.log_a),
+                -alive @ (self.k / a_now) - np.sum(dropped_out * self.k[:, None] / a_at_nodes),
+                -alive @ np.log(b_now) - np.sum(dropped_out * self.log_b) + total_dropped_out / self.s,
+                -alive @ (self.s / b_now) - np.sum(dropped_out * (self.s + 1) / b_at_nodes),
             ]
         )
 

@@ -1,11 +1,11 @@
-"""What every model of purchases answers, and how it is fitted.
+"""The interface of all purchase models, and their fitting.
 
 Belongs here: what BG/NBD, MBG/NBD and Pareto/NBD share. Does not: a likelihood.
 
-There is no churn probability `1 - P(alive)` here, on purpose. BG/NBD lets a customer leave only after a
-repeat purchase, so all one-time buyers have P(alive) = 1, and the "churn" of those least likely to return
-would be 0: on CDNOW that ranks worse than chance (AUC .316). What a shop means by churn is
-`probability_of_no_purchase`: nobody can see who is alive, but everybody can count who bought (AUC .757).
+There is deliberately no churn probability `1 - P(alive)`. In BG/NBD a customer can drop out only after a repeat
+purchase, so every one-time buyer has P(alive) = 1 and would have a churn probability of 0, although they are the
+least likely to return. On CDNOW this ranks worse than chance (AUC .316). Churn in the sense of a shop is
+`probability_of_no_purchase` (AUC .757): whether a customer is alive cannot be observed, but purchases can.
 """
 
 from abc import ABC, abstractmethod
@@ -25,16 +25,16 @@ SAMPLE = 20_000
 
 @dataclass(frozen=True)
 class PurchaseModel(ABC):
-    """A model of when customers buy. Its parameters are in `unit`; durations in any unit are converted.
+    """A model of when customers buy. Its parameters are in `unit`; durations in other units are converted.
 
     Raises:
         HistoryError: a parameter is not above 0.
     """
 
     RATES: ClassVar[tuple[str, ...]]
-    """The parameters that are a length of time."""
+    """The names of the parameters that are lengths of time."""
     START: ClassVar[dict[str, float]]
-    """Where the search starts, with the mean time observed as the unit of time."""
+    """Start of the search, with the mean observed time as the unit of time."""
 
     unit: Unit
 
@@ -51,7 +51,7 @@ class PurchaseModel(ABC):
         return {name: value for name, value in asdict(self).items() if name != "unit"}
 
     def to(self, unit: Unit) -> Self:
-        """The same model with its parameters told in another unit; no answer changes."""
+        """Return the same model with its parameters in another unit; predictions do not change."""
         scale = self.unit.value / unit.value
         return replace(self, unit=unit, **{name: getattr(self, name) * scale for name in self.RATES})
 
@@ -59,21 +59,21 @@ class PurchaseModel(ABC):
     def fit(cls, histories: Histories) -> Fit[Self]:
         """Fit by maximum likelihood, without a penalty, in the unit of the histories.
 
-        Every customer counts, one-time buyers too: without them, or with distinct histories but no
-        weights, the forecast on CDNOW is 55 to 83% too high.
+        Include all customers, also one-time buyers. Without them, or with distinct histories but without weights,
+        the forecast on CDNOW is 55 to 83% too high.
 
         Raises:
-            FitError: there is one customer only, or nobody bought twice.
+            FitError: there is only one customer, nobody bought twice, or the fit does not converge.
         """
         grouped = histories.grouped
-        _refuse_too_little(grouped)
+        _require_repeat_buyers(grouped)
         scale = float(np.average(grouped.observed.amount, weights=grouped.weights))
         scaled = _scaled(grouped, scale)
         names = [field.name for field in fields(cls) if field.name != "unit"]
         total_log_likelihood = cls._objective(*scaled)
         start = np.log([cls.START[name] for name in names])
         curvature: Floats | None = None
-        if len(grouped) > 2 * SAMPLE:  # find the neighbourhood on some of the sorted histories
+        if len(grouped) > 2 * SAMPLE:  # start near the maximum of a sample of the sorted histories
             some = tuple(column[:: len(grouped) // SAMPLE] for column in scaled)
             if np.any(some[0]):
                 weight = float(some[3].sum())
@@ -86,7 +86,7 @@ class PurchaseModel(ABC):
             for name, value in zip(names, np.exp(theta), strict=True)
         }
         model = cls(unit=grouped.unit, **values)
-        # A density per stretch of time: in a unit `scale` times as short, each purchase costs log(scale).
+        # Densities are per unit of time: converting back from the scaled unit costs log(scale) per purchase.
         jacobian = np.log(scale) * np.dot(scaled[3], scaled[0])
         return Fit(
             model=model,
@@ -102,34 +102,34 @@ class PurchaseModel(ABC):
     def _objective(
         cls, x: Floats, t_x: Floats, t: Floats, weights: Floats
     ) -> Callable[[Floats], tuple[float, Floats]]:
-        """The weighted sum of log-likelihoods, and its gradient, as a function of log-parameters."""
+        """Return the function from log-parameters to the weighted sum of log-likelihoods and its gradient."""
 
     @abstractmethod
     def log_likelihood(self, histories: Histories) -> Floats:
-        """Log-likelihood of each history, shape (n,), in the model's unit; weights are not applied."""
+        """Return the log-likelihood of each history, shape (n,), in the model's unit; weights are not applied."""
 
     @abstractmethod
     def probability_alive(self, histories: Histories) -> Floats:
-        """P(alive) at as_of, shape (n,). Its complement is no churn probability (see the module)."""
+        """Return P(alive) at as_of, shape (n,). 1 - P(alive) is not a churn probability (see the module)."""
 
     @abstractmethod
     def expected_purchases(self, histories: Histories, horizon: Duration) -> Floats:
-        """Expected purchases in (as_of, as_of + horizon], given each history.
+        """Return the expected purchases in (as_of, as_of + horizon] given each history, shape (n,).
 
-        The horizon is one duration or one per customer; the answer has shape (n,).
+        The horizon is one duration, or one per customer.
         """
 
     @abstractmethod
     def probability_of_no_purchase(self, histories: Histories, horizon: Duration) -> Floats:
-        """P(no purchase in (as_of, as_of + horizon]), given each history, shape (n,): churn, if any is.
+        """Return P(no purchase in (as_of, as_of + horizon]) given each history, shape (n,): the churn probability.
 
-        The horizon is one duration or one per customer.
+        The horizon is one duration, or one per customer.
         """
 
     def expected_purchases_of_new(self, horizon: Duration) -> Floats:
-        """Expected repeat purchases of a customer in the `horizon` after his first; shape of `horizon`.
+        """Return a new customer's expected repeat purchases in the `horizon` after the first one.
 
-        A new customer has the empty history (0, 0, 0), so this is `expected_purchases` of that.
+        The result has the shape of `horizon`. It is `expected_purchases` of the empty history (0, 0, 0).
         """
         amount = duration(horizon, "the horizon").amount
         none = Duration(np.zeros(amount.size), horizon.unit)
@@ -143,7 +143,9 @@ class PurchaseModel(ABC):
     def _horizon(self, histories: Histories, horizon: Duration) -> Floats:
         amount = duration(horizon, "the horizon").into(self.unit)
         if amount.shape not in ((), (1,), (len(histories),)):
-            raise HistoryError(f"a horizon of shape {amount.shape} for {len(histories)} customers: give one")
+            raise HistoryError(
+                f"a horizon of shape {amount.shape} for {len(histories)} customers: give one, or one per customer"
+            )
         return amount
 
 
@@ -152,7 +154,7 @@ def _scaled(grouped: Histories, scale: float) -> tuple[Floats, Floats, Floats, F
     return grouped.repeats, grouped.last.amount / scale, grouped.observed.amount / scale, grouped.weights
 
 
-def _refuse_too_little(histories: Histories) -> None:
+def _require_repeat_buyers(histories: Histories) -> None:
     if histories.customers <= 1:
         raise FitError("one customer says nothing of how customers differ; fit on more customers")
     if not np.any(histories.repeats):

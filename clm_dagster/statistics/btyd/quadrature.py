@@ -1,4 +1,7 @@
-"""Means over a Beta distribution by Gauss-Jacobi quadrature. Belongs here: nodes. Does not: models."""
+"""Means over a Beta distribution by Gauss-Jacobi quadrature.
+
+Belongs here: quadrature nodes, and the integral of the expected purchases. Does not: models.
+"""
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
@@ -10,39 +13,39 @@ FEWEST, MOST = 16, 1024
 
 
 def purchases_while_alive(r: Floats, a: float, b: Floats, ahead: Floats) -> Floats:
-    """Expected purchases of a living customer of rate Gamma(r, 1) and p ~ Beta(a, b) in time `ahead`.
+    """Return the expected purchases of a living customer with rate Gamma(r, 1) and p ~ Beta(a, b) in time `ahead`.
 
-    The mean over p of (1 - (1 + p ahead)^-r) / p; r, b and ahead broadcast. The closed form
-    (a+b-1)/(a-1) (1 - 2F1(r, a-1; a+b-1; -ahead)) is the same figure, but has no value at a = 1, and
-    scipy's 2F1 gives nan or worse from some 200 purchases on. Against 40 digits of the closed form,
-    5 sqrt(max(r, 1) ahead) nodes are right to 1e-8 and mostly to 1e-12.
+    This is the mean over p of (1 - (1 + p ahead)^-r) / p; r, b and ahead broadcast. The closed form
+    (a+b-1)/(a-1) (1 - 2F1(r, a-1; a+b-1; -ahead)) has the same value but is undefined at a = 1, and scipy's 2F1
+    returns nan or wrong values from about 200 purchases on. Compared with 40 digits of the closed form,
+    5 sqrt(max(r, 1) ahead) nodes are accurate to 1e-8, and mostly to 1e-12.
     """
     r, b, ahead = (np.ravel(array).astype(np.float64) for array in np.broadcast_arrays(r, b, ahead))
     needed = 5 * np.sqrt(np.maximum(r, 1) * ahead)
-    level = np.clip(np.ceil(np.log2(np.maximum(needed, 1))), np.log2(FEWEST), np.log2(MOST))
-    order = np.lexsort((ahead, r, level, b))  # rows that share their nodes, and equal rows, stand together
-    b, level, r, ahead = b[order], level[order], r[order], ahead[order]
+    log2_size = np.clip(np.ceil(np.log2(np.maximum(needed, 1))), np.log2(FEWEST), np.log2(MOST))
+    order = np.lexsort((ahead, r, log2_size, b))  # rows with the same nodes, and equal rows, are adjacent
+    b, log2_size, r, ahead = b[order], log2_size[order], r[order], ahead[order]
     is_first = np.r_[True, (np.diff(b) != 0) | (np.diff(r) != 0) | (np.diff(ahead) != 0)]
-    b, level, r, ahead = b[is_first], level[is_first], r[is_first], ahead[is_first]
-    starts = np.flatnonzero(np.r_[True, (np.diff(b) != 0) | (np.diff(level) != 0)])
+    b, log2_size, r, ahead = b[is_first], log2_size[is_first], r[is_first], ahead[is_first]
+    starts = np.flatnonzero(np.r_[True, (np.diff(b) != 0) | (np.diff(log2_size) != 0)])
     expected = np.empty(r.size)
     for start, end in zip(starts, [*starts[1:], r.size], strict=True):
-        p, weights = beta_nodes(int(2 ** level[start]), a, b[start])
+        p, weights = beta_nodes(int(2 ** log2_size[start]), a, b[start])
         step = CHUNK // p.size
         for low in range(start, end, step):
             rows = slice(low, min(low + step, end))
             exponent = -r[rows, None] * np.log1p(ahead[rows, None] * p)
             expected[rows] = -np.expm1(exponent) @ (weights / p)
-    answer = np.empty(order.size)
-    answer[order] = expected[np.cumsum(is_first) - 1]
-    return answer
+    result = np.empty(order.size)
+    result[order] = expected[np.cumsum(is_first) - 1]
+    return result
 
 
 def beta_nodes(size: int, a: float, b: float) -> tuple[Floats, Floats]:
-    """Nodes in (0, 1) and weights (sum 1) of the mean over Beta(a, b), each of shape (size,).
+    """Return nodes in (0, 1) and weights (sum 1) of the mean over Beta(a, b), each of shape (size,).
 
-    Golub and Welsch 1969: eigenvalues of the Jacobi matrix. scipy's roots_jacobi loses accuracy where
-    a + b is large, which it is for a customer with many purchases.
+    The nodes are eigenvalues of the Jacobi matrix (Golub and Welsch 1969). scipy's roots_jacobi loses accuracy
+    for a large a + b, which occurs for customers with many purchases.
     """
     k = np.arange(2, size)
     s = 2 * k + a + b - 2

@@ -1,4 +1,7 @@
-"""What future purchases are worth today. Belongs here: discounting. Does not: the models it reads."""
+"""The present value of future purchases.
+
+Belongs here: discounting. Does not: the models of purchases and spend.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,14 +15,14 @@ from clm_dagster.statistics.btyd.purchases import PurchaseModel
 def discounted_purchases(
     model: PurchaseModel, histories: Histories, horizon: Duration, discount: DiscountRate
 ) -> Floats:
-    """Expected purchases in the horizon after as_of, each worth less the later it comes; shape (n,).
+    """Return the discounted expected purchases in the horizon after as_of, shape (n,).
 
-    Sum over periods i of (E[X(t_i)] - E[X(t_i-1)]) / (1 + rate)^i, a period being `discount.per` and
-    counted at its end; the last one is cut off at the horizon. Source: Fader, Hardie and Lee 2005, "RFM
-    and CLV".
+    This is the sum over periods i of (E[X(t_i)] - E[X(t_i-1)]) / (1 + rate)^i. A period has the length
+    `discount.per` and is discounted at its end; the last one ends at the horizon. Source: Fader, Hardie and Lee
+    2005, "RFM and CLV".
 
     Raises:
-        HistoryError: the horizon is no single length of time.
+        HistoryError: the horizon is not a single length of time.
     """
     until = duration(horizon, "the horizon").into(Unit.DAY)
     if until.ndim:
@@ -41,20 +44,22 @@ def discounted_value(
     horizon: Duration,
     discount: DiscountRate,
 ) -> Floats:
-    """Today's value of what each customer will spend in the horizon after as_of, shape (n,).
+    """Return the present value of each customer's expected spend in the horizon after as_of, shape (n,).
 
     Args:
-        model: when customers buy; in any unit.
-        histories: the customers, in any unit.
-        spend: expected spend (or margin) of a purchase, shape (n,) or one number; the answer is in its
-            currency. `GammaGamma.expected_spend` gives it.
-        horizon: how far to look, for example `days(365)`.
-        discount: what money loses, for example `DiscountRate(0.10, per=days(365))`.
+        model: the purchase model, in any unit.
+        histories: the customers' purchase histories, in any unit.
+        spend: expected spend (or margin) per purchase, shape (n,) or one number, for example from
+            `GammaGamma.expected_spend`. The result is in its currency.
+        horizon: length of the forecast, for example `days(365)`.
+        discount: discount rate, for example `DiscountRate(0.10, per=days(365))`.
 
     Raises:
         HistoryError: shapes differ, or a spend is missing.
     """
-    each = finite(spend, "an expected spend")
-    if each.shape not in ((), (len(histories),)):
-        raise HistoryError(f"expected spends {each.shape} are not one per customer ({len(histories)},)")
-    return discounted_purchases(model, histories, horizon, discount) * each
+    per_purchase = finite(spend, "an expected spend")
+    if per_purchase.shape not in ((), (len(histories),)):
+        raise HistoryError(
+            f"expected spends {per_purchase.shape} are not one per customer ({len(histories)},)"
+        )
+    return discounted_purchases(model, histories, horizon, discount) * per_purchase

@@ -43,7 +43,11 @@ def evaluation_plan(test: date, first_day: date, settings: GridSettings) -> Eval
     A snapshot can train two steps of the grid after the first day. Raises EvaluationError for too short a history.
     """
     split = time_split(
-        test, settings.horizon_days, _first(first_day, settings), settings.spacing_days, settings.snapshots,
+        test,
+        settings.horizon_days,
+        _first(first_day, settings),
+        settings.spacing_days,
+        settings.snapshots,
         settings.validations,
     )
     snapshots = level_snapshots(test, first_day, settings)

@@ -81,8 +81,10 @@ class Polynomials:
             parameters[parameters.size - p - q - sp - sq :], np.cumsum((p, q, sp))
         )
         return cls(
-            _spread(-phi, 1), _spread(theta, 1),
-            _spread(-seasonal_phi, orders.season), _spread(seasonal_theta, orders.season),
+            _spread(-phi, 1),
+            _spread(theta, 1),
+            _spread(-seasonal_phi, orders.season),
+            _spread(seasonal_theta, orders.season),
         )
 
     @cached_property

@@ -41,8 +41,11 @@ class ArimaModel:
         """See LocalModel."""
         model, power = search_arima(history, season, x)
         return {
-            "orders": asdict(model.orders), "parameters": model.css.parameters.tolist(), "power": power,
-            "regressors": model.regressors.shape[1], "variance": model.css.sigma2,
+            "orders": asdict(model.orders),
+            "parameters": model.css.parameters.tolist(),
+            "power": power,
+            "regressors": model.regressors.shape[1],
+            "variance": model.css.sigma2,
         }
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
