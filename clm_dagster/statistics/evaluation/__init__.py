@@ -1,7 +1,7 @@
-"""What every contest shares: splits by time, metrics, intervals, calibration, gates, drift.
+"""Evaluation of models on a later period: splits by time, metrics, intervals, calibration, gates, drift.
 
-Belongs here: pure statistics of comparing models on a later period; arrays and frames in, numbers and
-sentences out. Does not: any model, anything that knows what is being predicted, Dagster, MLflow, DuckDB.
+Belongs here: statistics that every evaluation shares, as functions of arrays and frames. Does not: models,
+anything specific to one target, Dagster, MLflow, DuckDB.
 """
 
 from clm_dagster.statistics.evaluation.calibration import (

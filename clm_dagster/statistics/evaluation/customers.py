@@ -1,4 +1,7 @@
-"""Rows of core.customer_features as contests and the models of `btyd` take them. Pure: frames in, frames out."""
+"""Convert rows of core.customer_features to the inputs of evaluations and of the `btyd` models.
+
+Belongs here: functions of frames. Does not: queries, or which customers a domain selects.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -8,17 +11,19 @@ import pandas as pd
 from clm_dagster.statistics.btyd import Histories, days
 from clm_dagster.statistics.evaluation.splits import EvaluationError
 
-# As many customers as a contest needs at a snapshot, at the least.
+# Minimum number of customers per snapshot of an evaluation.
 MIN_CUSTOMERS = 100
 
 
 def by_snapshot(
-    features: pd.DataFrame, needed: Sequence[str], is_asked: Callable[[pd.DataFrame], pd.Series]
+    features: pd.DataFrame, needed: Sequence[str], is_eligible: Callable[[pd.DataFrame], pd.Series]
 ) -> dict[date, pd.DataFrame]:
-    """Customers who are asked about, by the date of as_of, dates in order; each frame in order of customer_id.
+    """Return the eligible customers of each snapshot by date of as_of; dates and customer_ids are sorted.
 
-    is_asked: from the rows to true or false of each. Raises EvaluationError where a `needed` column is missing or a
-    customer is there twice.
+    is_eligible: function from the rows to a boolean per row.
+
+    Raises:
+        EvaluationError: a `needed` column is missing, or a customer occurs twice in a snapshot.
     """
     missing = [name for name in needed if name not in features]
     if missing:
@@ -31,13 +36,13 @@ def by_snapshot(
         raise EvaluationError(
             f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
         )
-    chosen = features[is_asked(features)].sort_values(["as_of", "customer_id"], ignore_index=True)
+    chosen = features[is_eligible(features)].sort_values(["as_of", "customer_id"], ignore_index=True)
     dates = pd.to_datetime(chosen["as_of"]).dt.date
     return {day: part.reset_index(drop=True) for day, part in chosen.groupby(dates, sort=True)}
 
 
 def histories(frame: pd.DataFrame) -> Histories:
-    """x, t_x and T of n customers: x = order_days - 1, all in days from the first order on."""
+    """Return x, t_x and T of n customers in days since the first order, with x = order_days - 1."""
     tenure = frame["tenure_days"].to_numpy(float)
     recency = frame["recency_days"].to_numpy(float)
     return Histories(frame["order_days"].to_numpy(float) - 1, days(tenure - recency), days(tenure))

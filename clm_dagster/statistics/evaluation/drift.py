@@ -1,4 +1,7 @@
-"""How far a population has moved between training and scoring. Pure: columns in, numbers out."""
+"""Drift of a population between training and scoring.
+
+Belongs here: drift measures of single columns. Does not: thresholds, or which columns are compared.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +10,11 @@ BINS = 10
 
 
 def population_stability(trained: pd.Series, scored: pd.Series, bins: int = BINS) -> float:
-    """Population stability index of one column: sum of (q - p) * ln(q / p) over bins.
+    """Return the population stability index of one column: the sum of (q - p) * ln(q / p) over bins.
 
-    Numbers fall into the deciles of `trained`, text into its values, missing ones into a bin of their
-    own. A bin's share is kept off zero by half a row (Siddiqi 2006; below .1 is stable, above .25 moved).
+    Numeric columns are binned by the deciles of `trained`, text columns by value. Missing values have a bin of
+    their own. Half a row is added to each bin to avoid shares of zero. An index below .1 means a stable column,
+    above .25 a shifted one (Siddiqi 2006).
     """
     old, new = _bins(trained, scored, bins)
     names = old.index.union(new.index)
@@ -21,7 +25,7 @@ def population_stability(trained: pd.Series, scored: pd.Series, bins: int = BINS
 
 
 def missing_rate_change(trained: pd.Series, scored: pd.Series) -> float:
-    """Share of missing values when scored less that when trained."""
+    """Return the share of missing values in `scored` minus that in `trained`."""
     return float(scored.isna().mean() - trained.isna().mean())
 
 
@@ -31,15 +35,15 @@ def _bins(trained: pd.Series, scored: pd.Series, bins: int) -> tuple[pd.Series, 
         edges = (
             np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])) if len(known) else np.empty(0)
         )
-        return _numbers(trained, edges), _numbers(scored, edges)
-    return _texts(trained), _texts(scored)
+        return _count_numbers(trained, edges), _count_numbers(scored, edges)
+    return _count_texts(trained), _count_texts(scored)
 
 
-def _numbers(column: pd.Series, edges: np.ndarray) -> pd.Series:
+def _count_numbers(column: pd.Series, edges: np.ndarray) -> pd.Series:
     values = column.to_numpy(dtype=float, na_value=np.nan)
-    places = np.where(np.isnan(values), -1, np.searchsorted(edges, values, "left"))
-    return pd.Series(places).value_counts().sort_index()
+    bins = np.where(np.isnan(values), -1, np.searchsorted(edges, values, "left"))
+    return pd.Series(bins).value_counts().sort_index()
 
 
-def _texts(column: pd.Series) -> pd.Series:
+def _count_texts(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), "(missing)").astype(str).value_counts().sort_index()

@@ -1,4 +1,8 @@
-"""Who becomes champion, and what is too good to be true, in plain words. Pure: numbers in, sentences out."""
+"""Gates: whether a winner becomes champion, and whether a result suggests a leak.
+
+Belongs here: rules on numbers that return sentences. Does not: computing the numbers, or moving the champion.
+The sentences are stored with each trained model, so a new wording changes stored rows.
+"""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +11,7 @@ from clm_dagster.statistics.evaluation.intervals import Difference
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a winner becomes champion, and every reason for and against it as a sentence."""
+    """Whether a winner becomes champion, with the reasons for and reasons_against it as sentences."""
 
     accepted: bool
     reasons: tuple[str, ...] = field(default=())
@@ -17,10 +21,10 @@ class Verdict:
 
 
 def suspected_leak(name: str, auc: float, limit: float) -> str | None:
-    """A sentence if an AUC is too good to be true, else None.
+    """Return a warning if an AUC is implausibly high, else None.
 
-    On shops' data a repurchase is mostly chance; an AUC above the limit means that a feature knows the
-    label, as `recency > horizon` of a snapshot inside the label's window does.
+    Repurchases in a shop are mostly random. An AUC above the limit means that a feature contains the label, for
+    example `recency > horizon` of a snapshot inside the label's window.
     """
     if auc <= limit:
         return None
@@ -40,35 +44,35 @@ def judge(
     champion_loss: Difference | None = None,
     is_newest: bool = True,
 ) -> Verdict:
-    """The champion rule: newest partition, better than the naive baseline, calibrated, not worse than the champion.
+    """Apply the champion rule: newest partition, beats the naive baseline, calibrated, not worse than the champion.
 
-    gain: the winner's AUC less the baseline's on the test snapshot. champion_loss: the winner's log loss
-    less the present champion's on the same test snapshot; None where there is no champion. leaks: what
-    `suspected_leak` said of any candidate.
+    gain: AUC of the winner minus AUC of the baseline on the test snapshot. champion_loss: log loss of the winner
+    minus log loss of the current champion on the same test snapshot; None without a champion. leaks: messages of
+    `suspected_leak` for any candidate.
     """
-    against = list(leaks)
-    kept = []
+    reasons_against = list(leaks)
+    reasons_for = []
     if gain.above_zero:
-        kept.append(f"{winner} ranks better than {baseline} alone: AUC {gain}.")
+        reasons_for.append(f"{winner} ranks better than {baseline} alone: AUC {gain}.")
     else:
-        against.append(
+        reasons_against.append(
             f"{winner} does not clearly rank better than {baseline} alone: AUC {gain} includes zero or less."
         )
-    said = f"calibration error {calibration_error:.3f}, limit {calibration_limit:g}"
+    calibration = f"calibration error {calibration_error:.3f}, limit {calibration_limit:g}"
     if calibration_error <= calibration_limit:
-        kept.append(f"Its probabilities hold: {said}.")
+        reasons_for.append(f"Its probabilities hold: {calibration}.")
     else:
-        against.append(f"Its probabilities do not hold: {said}.")
+        reasons_against.append(f"Its probabilities do not hold: {calibration}.")
     if champion_loss is None:
-        kept.append("There is no champion yet.")
+        reasons_for.append("There is no champion yet.")
     elif champion_loss.above_zero:
-        against.append(
+        reasons_against.append(
             f"It is worse than the present champion on the same test snapshot: log loss {champion_loss}."
         )
     else:
-        kept.append(f"It is not worse than the present champion: log loss {champion_loss}.")
+        reasons_for.append(f"It is not worse than the present champion: log loss {champion_loss}.")
     if not is_newest:
-        against.append("This is not the newest partition: a backfill of the past moves no champion.")
-    if against:
-        return Verdict(False, ("The old champion stays.", *against))
-    return Verdict(True, (f"{winner} becomes champion.", *kept))
+        reasons_against.append("This is not the newest partition: a backfill of the past moves no champion.")
+    if reasons_against:
+        return Verdict(False, ("The old champion stays.", *reasons_against))
+    return Verdict(True, (f"{winner} becomes champion.", *reasons_for))

@@ -1,4 +1,7 @@
-"""Intervals by the bootstrap over customers. Pure: arrays in, numbers out, the seed fixed."""
+"""Bootstrap intervals over customers, with a fixed seed.
+
+Belongs here: intervals of metrics and of differences, and fast metrics for them. Does not: reported metrics.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ RESAMPLES = 400
 
 @dataclass(frozen=True)
 class Difference:
-    """A value or a difference on one set of customers, with its percentile interval."""
+    """A metric or a difference of metrics on one set of customers, with its percentile interval."""
 
     value: float
     low: float
@@ -23,12 +26,12 @@ class Difference:
 
     @property
     def above_zero(self) -> bool:
-        """Whether the whole interval lies above zero."""
+        """Whether the whole interval is above zero."""
         return self.low > 0
 
     @property
     def below_zero(self) -> bool:
-        """Whether the whole interval lies below zero."""
+        """Whether the whole interval is below zero."""
         return self.high < 0
 
     def __str__(self) -> str:
@@ -41,15 +44,15 @@ def paired_differences(
     reference: str,
     metric: Metric,
     resamples: int = RESAMPLES,
-    level: float = 0.95,
+    confidence: float = 0.95,
     seed: int = SEED,
 ) -> dict[str, Difference]:
-    """Metric of each candidate less that of `reference`, on the same resampled customers.
+    """Return the metric of each candidate minus that of `reference`, on the same resampled customers.
 
-    Pairing takes out what all candidates share, the luck of which customers are in the sample, so that
-    the interval is far narrower than that of two separate ones (Efron, Tibshirani 1993, chapter 16).
-    labels: n; probabilities: n for each candidate; `metric(labels, probabilities)` gives one number.
-    A resample in which only one class occurs says nothing and is drawn again.
+    Pairing removes the sampling variance that all candidates share, so the interval is much narrower than one
+    from separate resamples (Efron, Tibshirani 1993, chapter 16).
+    labels: shape (n,). probabilities: shape (n,) for each candidate. `metric(labels, probabilities)` returns one
+    number. A resample with only one class is drawn again.
     """
     y = np.asarray(labels, dtype=float)
     scores = {name: np.asarray(values, dtype=float) for name, values in probabilities.items()}
@@ -59,7 +62,7 @@ def paired_differences(
         base = metric(y[rows], scores[reference][rows])
         for name, p in scores.items():
             drawn[name].append(0.0 if name == reference else metric(y[rows], p[rows]) - base)
-    return {name: _interval(full[name] - full[reference], drawn[name], level) for name in scores}
+    return {name: _interval(full[name] - full[reference], drawn[name], confidence) for name in scores}
 
 
 def metric_interval(
@@ -67,17 +70,17 @@ def metric_interval(
     probabilities: ArrayLike,
     metric: Metric,
     resamples: int = RESAMPLES,
-    level: float = 0.95,
+    confidence: float = 0.95,
     seed: int = SEED,
 ) -> Difference:
-    """One candidate's metric with its bootstrap interval; arguments as of `paired_differences`."""
+    """Return the metric of one candidate with its bootstrap interval; see `paired_differences` for the arguments."""
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     drawn = [metric(y[rows], p[rows]) for rows in _resamples(y, resamples, seed)]
-    return _interval(metric(y, p), drawn, level)
+    return _interval(metric(y, p), drawn, confidence)
 
 
 def fast_auc(labels: Floats, probabilities: Floats) -> float:
-    """ROC AUC as the rank sum of Mann and Whitney, ties at half; many times faster than sklearn's curve."""
+    """Return the ROC AUC from Mann-Whitney rank sums, with ties at half; much faster than sklearn's function."""
     _, inverse, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     ones = labels.sum()
@@ -85,7 +88,7 @@ def fast_auc(labels: Floats, probabilities: Floats) -> float:
 
 
 def fast_log_loss(labels: Floats, probabilities: Floats) -> float:
-    """Mean negative log-likelihood, probabilities kept off 0 and 1 as sklearn does."""
+    """Return the mean negative log-likelihood, with probabilities clipped as in sklearn."""
     p = np.clip(probabilities, np.finfo(float).eps, 1 - np.finfo(float).eps)
     return float(-np.mean(labels * np.log(p) + (1 - labels) * np.log1p(-p)))
 
@@ -94,14 +97,14 @@ def _resamples(labels: Floats, count: int, seed: int) -> list[NDArray[np.int64]]
     if labels.min() == labels.max():
         raise ValueError(f"an interval needs both classes; all {len(labels)} labels are {labels[0]:g}")
     rng = np.random.default_rng(seed)
-    found: list[NDArray[np.int64]] = []
-    while len(found) < count:
+    resamples: list[NDArray[np.int64]] = []
+    while len(resamples) < count:
         rows = rng.integers(0, len(labels), len(labels))
         if labels[rows].min() < labels[rows].max():
-            found.append(rows)
-    return found
+            resamples.append(rows)
+    return resamples
 
 
-def _interval(value: float, drawn: list[float], level: float) -> Difference:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+def _interval(value: float, drawn: list[float], confidence: float) -> Difference:
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(float(value), float(low), float(high))

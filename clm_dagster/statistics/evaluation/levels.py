@@ -1,6 +1,7 @@
-"""How a shop's level moves over snapshots on one grid: what was known when, and which way of forecasting missed least.
+"""Forecast a shop's level, such as its base rate, over the snapshots of a grid, and evaluate forecast methods.
 
-Belongs here: the ways' judgement, which knows no unit. Does not: what a level is (each room's own `level`).
+Belongs here: the evaluation of forecast methods, independent of the unit. Does not: the definition of the level,
+which each domain provides in a subclass.
 """
 
 from abc import ABC, abstractmethod
@@ -14,8 +15,12 @@ from clm_dagster.statistics.evaluation.splits import year_on_grid
 
 
 @dataclass(frozen=True)
-class Ways:
-    """What each way forecasts at one snapshot, its root mean square error before, and how often it was tried."""
+class MethodForecasts:
+    """The forecasts of all methods at one snapshot.
+
+    said: the forecast of each method. errors: its root mean square error at earlier snapshots. tried: the number
+    of those snapshots.
+    """
 
     said: Mapping[str, float]
     errors: dict[str, float]
@@ -23,11 +28,11 @@ class Ways:
 
 
 @dataclass(frozen=True)
-class Known:
-    """Levels known at one snapshot, None where they are not.
+class KnownLevels:
+    """The levels that are known at one snapshot; None if unknown.
 
-    past: mean of the mature labels before. recent: the last step. same: that step a year ago. season: the label of a
-    year ago.
+    past: mean of the mature labels so far. recent: level of the last step. same: level of that step a year ago.
+    season: level of the label a year ago.
     """
 
     past: float | None
@@ -37,9 +42,9 @@ class Known:
 
 
 class SeasonalLevels(ABC):
-    """Levels of snapshots on one grid, told as a number that is 0 where BG/NBD's constant pace holds.
+    """Levels of the snapshots of a grid, expressed as a number that is 0 if BG/NBD predicts the level exactly.
 
-    What is known at t is only read where it had happened before t.
+    A forecast at t only uses what had happened before t.
     """
 
     def __init__(self, horizon_days: int, spacing_days: int) -> None:
@@ -48,38 +53,42 @@ class SeasonalLevels(ABC):
 
     @abstractmethod
     def of_label(self, day: date, known: date) -> float | None:
-        """The level of the horizon after a snapshot, if it was mature at `known`."""
+        """Return the level over the horizon after a snapshot, or None if it was not mature at `known`."""
 
     @abstractmethod
     def of_step(self, day: date, known: date) -> float | None:
-        """The level of one step of the grid, if the next snapshot is not after `known`."""
+        """Return the level over one step of the grid, or None if the next snapshot is after `known`."""
 
     @abstractmethod
     def candidates(self, day: date, history: Sequence[date]) -> dict[str, float]:
-        """The level at `day` as each way forecasts it from what was known then."""
+        """Return the forecast of each method for the level at `day`, from what was known then."""
 
-    def known(self, day: date, history: Sequence[date]) -> Known:
-        """What every way is made of."""
-        past = [r for r in (self.of_label(other, day) for other in history if other < day) if r is not None]
-        return Known(
+    def known(self, day: date, history: Sequence[date]) -> KnownLevels:
+        """Return the inputs of all forecast methods."""
+        labels = (self.of_label(other, day) for other in history if other < day)
+        past = [level for level in labels if level is not None]
+        return KnownLevels(
             float(np.mean(past)) if past else None,
             self.of_step(day - self.spacing, day),
             self.of_step(day - self.spacing - self.year, day),
             self.of_label(day - self.year, day),
         )
 
-    def ways(self, day: date, history: Sequence[date], untried: float) -> Ways:
-        """Judge each way at every snapshot of `history` that was mature at `day` and at which it could be taken.
+    def ways(self, day: date, history: Sequence[date], untried: float) -> MethodForecasts:
+        """Evaluate each method at every snapshot of `history` that was mature at `day` and has a forecast of it.
 
-        `untried` is one more error of each, as if it had been tried once more and missed by so much: a way that was
-        tried little is not chosen for its luck.
+        `untried` is added to the errors of each method as one more error, so that a method with few evaluations is
+        not selected by chance.
         """
-        said = self.candidates(day, history)
-        squares: dict[str, list[float]] = {way: [] for way in said}
+        forecasts = self.candidates(day, history)
+        squares: dict[str, list[float]] = {method: [] for method in forecasts}
         for past in history:
             actual = self.of_label(past, day)
             if actual is not None:
-                for way, value in self.candidates(past, history).items():
-                    squares.setdefault(way, []).append((value - actual) ** 2)
-        errors = {w: float(np.sqrt((sum(squares[w]) + untried**2) / (len(squares[w]) + 1))) for w in said}
-        return Ways(said, errors, {way: len(squares[way]) for way in said})
+                for method, value in self.candidates(past, history).items():
+                    squares.setdefault(method, []).append((value - actual) ** 2)
+        errors = {
+            method: float(np.sqrt((sum(squares[method]) + untried**2) / (len(squares[method]) + 1)))
+            for method in forecasts
+        }
+        return MethodForecasts(forecasts, errors, {method: len(squares[method]) for method in forecasts})

@@ -1,4 +1,7 @@
-"""Metrics of a probability for a yes or no. Pure: arrays of labels and probabilities in, numbers out."""
+"""Metrics of probabilistic binary classification.
+
+Belongs here: functions of labels and probabilities. Does not: intervals (`intervals`), thresholds of gates (`gates`).
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,10 +20,11 @@ Floats = NDArray[np.float64]
 
 
 def classification_metrics(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, float]:
-    """The report of one candidate: ranking, calibration and decisions at `threshold`.
+    """Return the metrics of one candidate: ranking, calibration, and decisions at `threshold`.
 
-    labels: n of 0 or 1, both present; probabilities: n in [0, 1]. Keys: roc_auc, average_precision,
-    brier, log_loss, calibration_error, precision, recall, f1, lift_at_10, base_rate, mean_probability.
+    labels: shape (n,), 0 or 1, both present. probabilities: shape (n,), in [0, 1]. Keys: roc_auc,
+    average_precision, brier, log_loss, calibration_error, precision, recall, f1, lift_at_10, base_rate,
+    mean_probability.
     """
     y, p = np.asarray(labels, dtype=int), np.asarray(probabilities, dtype=float)
     precision, recall, f1, _ = precision_recall_fscore_support(
@@ -42,46 +46,46 @@ def classification_metrics(labels: ArrayLike, probabilities: ArrayLike, threshol
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """What was said and what came, in bins of equally many customers.
+    """Return predicted and observed rates in bins of equally many customers.
 
-    One row for each bin, in order: `customers`, `predicted` (mean probability), `observed` (share of
-    ones). Equal probabilities share a bin, so the table is free of row order; bins may then be fewer.
+    There is one row per bin, in order: `customers`, `predicted` (mean probability), `observed` (share of ones).
+    Equal probabilities share a bin, so the table does not depend on row order but may have fewer bins.
     """
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
-    places = ((rankdata(p, method="min") - 1) * bins // max(len(p), 1)).astype(int)
-    counts = np.bincount(places, minlength=bins)
+    bin_of = ((rankdata(p, method="min") - 1) * bins // max(len(p), 1)).astype(int)
+    counts = np.bincount(bin_of, minlength=bins)
     filled = counts > 0
-    sums = [np.bincount(places, values, minlength=bins)[filled] / counts[filled] for values in (p, y)]
+    sums = [np.bincount(bin_of, values, minlength=bins)[filled] / counts[filled] for values in (p, y)]
     return pd.DataFrame({"customers": counts[filled], "predicted": sums[0], "observed": sums[1]})
 
 
 def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error: mean of |predicted - observed| over `reliability` bins, by customers.
+    """Return the expected calibration error: the mean of |predicted - observed| over bins, weighted by customers.
 
-    Naeini, Cooper, Hauskrecht 2015, with bins of equal mass (Nixon et al. 2019), which do not leave most
-    of the customers in two bins as bins of equal width do.
+    Naeini, Cooper, Hauskrecht 2015, with bins of equal mass (Nixon et al. 2019): bins of equal width would put
+    most customers into two bins.
     """
     table = reliability(labels, probabilities, bins)
     return float(np.average((table.predicted - table.observed).abs(), weights=table.customers))
 
 
 def lift_at(labels: ArrayLike, probabilities: ArrayLike, share: float) -> float:
-    """Rate of ones among the `share` with the highest probability, over the rate among all.
+    """Return the rate of ones among the `share` with the highest probability, divided by the overall rate.
 
-    The last place is shared by all that tie for it, so the figure is free of row order.
+    Customers tied at the cut-off share the last places, so the result does not depend on row order.
     """
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     if y.mean() == 0:
         return float("nan")
-    wanted = max(1, round(share * len(y)))
-    cut = np.partition(p, len(p) - wanted)[len(p) - wanted]
+    count = max(1, round(share * len(y)))
+    cut = np.partition(p, len(p) - count)[len(p) - count]
     above, tied = p > cut, p == cut
-    hits = y[above].sum() + y[tied].mean() * (wanted - above.sum())
-    return float(hits / wanted / y.mean())
+    hits = y[above].sum() + y[tied].mean() * (count - above.sum())
+    return float(hits / count / y.mean())
 
 
 def best_f1_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """The probability from which on "yes" gives the greatest F1; the lowest of several that tie."""
+    """Return the probability threshold with the greatest F1; the lowest one in a tie."""
     precision, recall, thresholds = precision_recall_curve(labels, probabilities)
     total = precision[:-1] + recall[:-1]
     f1 = np.divide(2 * precision[:-1] * recall[:-1], total, out=np.zeros_like(total), where=total > 0)

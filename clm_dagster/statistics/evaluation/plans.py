@@ -1,6 +1,6 @@
-"""Which snapshots a contest reads: the split, and a year before it for the forecast of the level. Pure.
+"""The snapshots of an evaluation: the split, and a year before it for the forecast of the level.
 
-Belongs here: dates of one grid. Does not: what is asked of customers, or learnt.
+Belongs here: dates of one grid. Does not: eligibility of customers, targets, or models.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from clm_dagster.statistics.evaluation.splits import TimeSplit, time_split, year
 
 @dataclass(frozen=True)
 class GridSettings:
-    """What a user may choose of any contest's snapshots; the defaults are those of the package's settings."""
+    """The settings of the snapshot grid of any evaluation; the defaults equal those of the package's settings."""
 
     horizon_days: int = 90
     spacing_days: int = 28
@@ -20,16 +20,16 @@ class GridSettings:
 
     @property
     def steps_back(self) -> int:
-        """Steps of the grid from a snapshot to the oldest that is read for it: a year before the training part."""
+        """Grid steps from a snapshot back to the oldest one read for it, a year before the training part."""
         gap = -(-self.horizon_days // self.spacing_days)
         return gap + self.snapshots + year_on_grid(self.spacing_days) // self.spacing_days
 
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """The split of a contest, and every snapshot whose features it reads.
+    """The split of an evaluation, and every snapshot whose features it reads.
 
-    history: mature snapshots before the test at which the level's forecast is tried.
+    history: mature snapshots before the test, at which the forecast of the level is evaluated.
     """
 
     split: TimeSplit
@@ -38,9 +38,12 @@ class EvaluationPlan:
 
 
 def evaluation_plan(test: date, first_day: date, settings: GridSettings) -> EvaluationPlan:
-    """Plan the contest judged at `test`, any day, for a shop whose data begin on `first_day`.
+    """Plan the evaluation with the test snapshot `test`, any day, for a shop whose data start on `first_day`.
 
-    A snapshot can train two steps of the grid after the first day. Raises EvaluationError for too short a history.
+    Training snapshots start two grid steps after the first day.
+
+    Raises:
+        EvaluationError: the history is too short.
     """
     split = time_split(
         test,
@@ -56,9 +59,9 @@ def evaluation_plan(test: date, first_day: date, settings: GridSettings) -> Eval
 
 
 def level_snapshots(as_of: date, first_day: date, settings: GridSettings) -> tuple[date, ...]:
-    """The snapshots whose features the level at `as_of` is forecast from, `as_of` the last of them.
+    """Return the snapshots whose features the forecast of the level at `as_of` reads; `as_of` is the last one.
 
-    None but that is before `first_day` and two steps, when there is enough history to be asked about.
+    All others are at least two grid steps after `first_day`, so that customers have some history.
     """
     grid = (as_of - timedelta(days=settings.spacing_days * k) for k in range(settings.steps_back + 1))
     first = _first(first_day, settings)

@@ -1,4 +1,8 @@
-"""Splits by time: which snapshots train, validate and test. Pure: dates in, dates out."""
+"""Splits by time: training, validation and test snapshots.
+
+Belongs here: date arithmetic on one grid. Does not: reading snapshots. The messages of EvaluationError are stored
+with the trained model, so a new wording changes stored rows.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,21 +10,21 @@ from datetime import date, timedelta
 
 from clm_dagster.errors import UserError
 
-YEAR_DAYS = 364  # 52 weeks: the same days of the week, and 13 steps of four weeks
+YEAR_DAYS = 364  # 52 weeks: keeps the day of the week, and is 13 steps of four weeks
 
 
 class EvaluationError(UserError, ValueError):
-    """A contest cannot be held; the message says what is missing and what to do."""
+    """An evaluation is not possible; the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """The snapshots of one contest, all on one grid of `spacing_days` that ends at `test`.
+    """The snapshots of one evaluation, on a grid of `spacing_days` that ends at `test`.
 
-    fit: what a candidate is fitted on while choices are made. validation: later snapshots that choose
-    hyperparameters, calibration and the winner; no label window of `fit` reaches into them. training:
-    fit, validation and what lies between, on which the chosen are fitted again. test: used once, one
-    horizon or more after the last of training.
+    fit: snapshots on which candidates are fitted during selection. validation: later snapshots for choosing
+    hyperparameters, calibration and the winner; no label window of `fit` reaches into them. training: all
+    snapshots from the first of fit to the last of validation, on which the selected candidates are refitted.
+    test: used once, at least one horizon after the last training snapshot.
     """
 
     fit: tuple[date, ...]
@@ -31,12 +35,12 @@ class TimeSplit:
     spacing_days: int
 
     def before(self, steps: int, start: date | None = None) -> date:
-        """The snapshot so many steps of the grid before `start`, which is the test unless it is given."""
+        """Return the snapshot `steps` grid steps before `start`, or before the test if `start` is not given."""
         return (start or self.test) - timedelta(days=steps * self.spacing_days)
 
 
 def latest_mature(as_of: date, horizon_days: int) -> date:
-    """The newest snapshot whose label is known at `as_of`: its horizon ends there at the latest."""
+    """Return the newest snapshot whose label is mature at `as_of`: its horizon ends at `as_of`."""
     return as_of - timedelta(days=horizon_days)
 
 
@@ -48,18 +52,19 @@ def time_split(
     count: int = 13,
     validations: int = 3,
 ) -> TimeSplit:
-    """Split the snapshots before `test` for a contest that is judged at `test`.
+    """Split the snapshots before `test` for an evaluation on `test`.
 
-    Training snapshots are the grid points test - k * spacing, at most `count` of them, none less than one
-    horizon before the test and none before `first`, the earliest with enough history behind it. The
-    newest of them validate, up to `validations`, but always fewer than half; fit are those whose horizon
-    ends at the first validation snapshot or sooner. For a contest held at t, `test` is
+    Training snapshots are the grid points test - k * spacing, at most `count` of them. All are at least one
+    horizon before the test and none is before `first`, the earliest snapshot with enough history. The newest
+    ones are for validation: up to `validations`, but always fewer than half. Fit snapshots are those whose
+    horizon ends at or before the first validation snapshot. For an evaluation at t, `test` is
     `latest_mature(t, horizon_days)`.
 
-    With too short a history for a gap inside the training part, the gap between fit and validation is
-    given up before the contest is: fit is then every training snapshot before the first validation one.
+    If the history is too short for a gap between fit and validation, the gap is dropped: fit is then every
+    training snapshot before the first validation snapshot.
 
-    Raises EvaluationError where fewer than two training snapshots are mature.
+    Raises:
+        EvaluationError: fewer than two training snapshots are mature, or an argument is below 1.
     """
     if min(horizon_days, spacing_days, count, validations) < 1:
         raise EvaluationError(
@@ -83,10 +88,10 @@ def time_split(
 
 
 def missing_snapshots(needed: Iterable[date], present: Iterable[date]) -> list[date]:
-    """The needed snapshots that are not there, in order."""
+    """Return the needed snapshots that are not present, sorted."""
     return sorted(set(needed) - set(present))
 
 
 def year_on_grid(spacing_days: int) -> int:
-    """Days of the whole number of steps that is nearest to a year."""
+    """Return the length in days of the number of grid steps that is closest to a year."""
     return max(1, round(YEAR_DAYS / spacing_days)) * spacing_days

@@ -1,13 +1,13 @@
-"""Automatic seasonal ARIMA: orders after Hyndman and Khandakar, likelihood and intervals by statsmodels.
+"""Automatic seasonal ARIMA: order selection by Hyndman and Khandakar, likelihood and intervals by statsmodels.
 
-d comes from KPSS tests, D from the strength of the season, the other orders and the constant from a
-stepwise search by AICc (Hyndman and Khandakar 2008, Journal of Statistical Software 27(3); strength after
-Wang, Smith and Hyndman 2006). The search fits by conditional sum of squares (`css`). statsmodels' exact
-filter then runs once at the parameters found, for the likelihood, the forecast and its variance. That
-takes what statsmodels' own search over the same orders needs for one or two of its fits.
+d comes from KPSS tests, D from the seasonal strength, and the other orders and the constant from a stepwise
+search by AICc (Hyndman and Khandakar 2008, Journal of Statistical Software 27(3); strength by Wang, Smith and
+Hyndman 2006). The search fits by conditional sum of squares (`css`). The exact filter of statsmodels then runs
+once at the estimated parameters, for the likelihood, the forecast and its variance. The whole search takes as
+long as one or two fits by statsmodels.
 
-Belongs here: one series, regular and without gaps. Does not: which series, days and regressors (`series`,
-`calendars`), how forecasts are judged (`backtest`).
+Belongs here: models of one regular series without gaps. Does not: the choice of series and regressors, or the
+evaluation of forecasts.
 """
 
 import warnings
@@ -27,14 +27,14 @@ from clm_dagster.statistics.forecasting.css import CssFit, Floats, Orders
 KPSS_5_PERCENT = 0.463
 """Critical value of the KPSS test of level stationarity (Kwiatkowski et al. 1992, table 1)."""
 STRONG_SEASON = 0.64
-"""Seasonal strength from which on the series is differenced seasonally, as in R's forecast::nsdiffs."""
+"""Seasonal strength above which the series is differenced seasonally, as in R's forecast::nsdiffs."""
 LEAST_ROOT = 1.01
-"""Models with a root nearer to the unit circle are refused, as in R's forecast::auto.arima."""
+"""Models with a root closer to the unit circle are rejected, as in R's forecast::auto.arima."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How far the search goes; the defaults are those of R's forecast::auto.arima."""
+    """Limits of the search; the defaults are those of R's forecast::auto.arima."""
 
     p: int = 5
     q: int = 5
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Tried:
-    """One model of the search and its AICc, infinite where it was refused."""
+    """One model of the search and its AICc, which is infinite for a rejected model."""
 
     orders: Orders
     aicc: float
@@ -54,23 +54,23 @@ class Tried:
 
 @dataclass(frozen=True)
 class Arima:
-    """A fitted model with what it was fitted on."""
+    """A fitted model with its training series."""
 
     css: CssFit
     series: Floats
     regressors: Floats
-    """(n, k), k may be 0."""
+    """Shape (n, k); k may be 0."""
     tried: tuple[Tried, ...] = field(default=(), repr=False)
-    """Every model of the search in its order; empty where the orders were given."""
+    """Every model of the search, in order; empty if the orders were given."""
 
     @property
     def orders(self) -> Orders:
-        """The orders."""
+        """The orders of the model."""
         return self.css.orders
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Coefficients by statsmodels' names; a constant or drift is `constant`."""
+        """Coefficients by statsmodels' names; a constant or drift is called `constant`."""
         names = list(_sarimax(self.series, self.regressors, self.orders).param_names)
         if self.orders.constant:
             names[0] = "constant"
@@ -78,38 +78,41 @@ class Arima:
 
     @cached_property
     def filtered(self) -> Any:
-        """statsmodels' results at these parameters: llf, scale, get_forecast(...), summary(), diagnostics."""
+        """The results object of statsmodels at these parameters: llf, scale, get_forecast(...), summary(), diagnostics."""
         return _sarimax(self.series, self.regressors, self.orders).filter(
             self.css.parameters, cov_type="none"
         )
 
     @property
     def aicc(self) -> float:
-        """AICc of the exact likelihood at these parameters."""
+        """The AICc of the exact likelihood at these parameters."""
         n = self.series.size - self.orders.lost
         return css.aicc(float(self.filtered.llf), self.css.parameters.size + 1, n)
 
     def mean(self, horizon: int, future: Floats | None = None, series: Floats | None = None) -> Floats:
-        """Mean path (horizon,) by the recursion of the fit; `future` (horizon, k) are coming regressors.
+        """Return the mean forecast (horizon,) by the recursion of the fit.
 
-        `series`: a longer one, with its regressors in `future` first, to forecast from without a new fit.
+        future: future regressors (horizon, k). series: an extended series to forecast from without refitting. The
+        regressors of the extension then come first in `future`.
         """
         longer = self.series if series is None else series
         extra = longer.size - self.series.size
         ahead = np.zeros((extra + horizon, 0)) if future is None else future
         return self.css.forecast(longer, np.vstack([self.regressors, ahead[:extra]]), ahead[extra:])
 
-    def quantiles(self, levels: Iterable[float], horizon: int, future: Floats | None = None) -> Floats:
-        """Gaussian quantiles (horizon, levels) of the exact filter: the model's own, not calibrated."""
+    def quantiles(self, probabilities: Iterable[float], horizon: int, future: Floats | None = None) -> Floats:
+        """Return Gaussian quantiles (horizon, probabilities) of the exact filter, without calibration."""
         from scipy.special import ndtri
 
         exog = self._future(horizon, future)
         forecast = self.filtered.get_forecast(horizon, exog=exog if exog.shape[1] else None)
         spread = np.sqrt(np.asarray(forecast.var_pred_mean))
-        return np.asarray(forecast.predicted_mean)[:, None] + spread[:, None] * ndtri(np.array([*levels]))
+        return np.asarray(forecast.predicted_mean)[:, None] + spread[:, None] * ndtri(
+            np.array([*probabilities])
+        )
 
     def refined(self) -> "Arima":
-        """The same orders by exact maximum likelihood, from these parameters on (statsmodels' search)."""
+        """Return the model refitted by exact maximum likelihood in statsmodels, starting from these parameters."""
         model = _sarimax(self.series, self.regressors, self.orders)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -131,19 +134,21 @@ class Arima:
 def auto_arima(
     series: Floats, season: int = 1, regressors: Floats | None = None, limits: Limits | None = None
 ) -> Arima:
-    """Choose the orders and fit. `series` (n,) finite; `season` its period, 1 for none; regressors (n, k).
+    """Select the orders and fit. series: (n,), finite. season: its period, 1 for none. regressors: (n, k).
 
-    A constant series gives ARIMA(0,0,0) with constant. Raises ValueError below three observations or where
-    a value is missing.
+    A constant series gives ARIMA(0,0,0) with constant.
+
+    Raises:
+        ValueError: there are fewer than three observations, or a value is missing.
     """
     limits = limits or Limits()
     x = np.zeros((series.size, 0)) if regressors is None else np.asarray(regressors, dtype=float)
     series = np.asarray(series, dtype=float)
     if series.size < 3 or not np.isfinite(series).all() or not np.isfinite(x).all():
-        raise ValueError(f"ARIMA needs three finite values or more, not {series}")
+        raise ValueError(f"ARIMA needs at least three values, all finite, not {series}")
     if series.size < 3 * season:
         season = 1
-    # Differences are chosen on what the regressors leave, as R does.
+    # Differences are chosen on the residuals of the regression, as in R.
     left = series - x @ np.linalg.lstsq(x, series, rcond=None)[0] if x.shape[1] else series
     if np.ptp(left) < 1e-9 * max(1.0, float(np.abs(left).max())):
         return Arima(css.fit(series, x, Orders(constant=True)), series, x)
@@ -158,13 +163,13 @@ def auto_arima(
 def fit_arima(
     series: Floats, orders: Orders, regressors: Floats | None = None, start: Floats | None = None
 ) -> Arima:
-    """Fit given orders by conditional sum of squares."""
+    """Fit a model with given orders by conditional sum of squares."""
     x = np.zeros((series.size, 0)) if regressors is None else regressors
     return Arima(css.fit(series, x, orders, start), series, x)
 
 
 def seasonal_strength(series: Floats, season: int) -> float:
-    """1 - Var(remainder) / Var(season + remainder) of an STL decomposition, 0 to 1."""
+    """Return 1 - Var(remainder) / Var(season + remainder) of an STL decomposition, 0 to 1."""
     if series.size < 2 * season + 1:
         return 0.0
     parts = STL(series, period=season, seasonal=11, robust=False).fit()
@@ -173,7 +178,7 @@ def seasonal_strength(series: Floats, season: int) -> float:
 
 
 def differences(series: Floats, most: int) -> int:
-    """How often to difference until a KPSS test of level stationarity does not reject at 5%."""
+    """Return the number of differences after which a KPSS test of level stationarity does not reject at 5%."""
     for d in range(most):
         if np.ptp(series) == 0 or series.size < 4:
             return d
@@ -184,9 +189,9 @@ def differences(series: Floats, most: int) -> int:
 
 
 def kpss_statistic(series: Floats) -> float:
-    """KPSS statistic of level stationarity, with R's number of lags, 3 sqrt(n) / 13.
+    """Return the KPSS statistic of level stationarity, with R's number of lags, 3 sqrt(n) / 13.
 
-    statsmodels' own answers in another shape from one version to the next, and warns of p-values.
+    The function in statsmodels changes its return value between versions and warns about p-values.
     """
     n, lags = series.size, int(3 * np.sqrt(series.size) / 13)
     rest = series - series.mean()
@@ -197,7 +202,7 @@ def kpss_statistic(series: Floats) -> float:
 
 
 class _Search:
-    """The stepwise search; keeps every fit, since neighbours share their start."""
+    """The stepwise search. It keeps every fit, because a model starts from the parameters of its neighbour."""
 
     def __init__(self, series: Floats, regressors: Floats, limits: Limits) -> None:
         self.series, self.regressors, self.limits = series, regressors, limits
@@ -217,7 +222,7 @@ class _Search:
         start: CssFit | None = None
         for orders in first:
             start = self._better(orders, start)
-        if start is None:  # every one refused: a series of hardly any length
+        if start is None:  # all models were rejected: the series is very short
             return css.fit(self.series, self.regressors[:, :0], replace(base, d=0, constant=True))
         best, improved = start, True
         while improved and len(self.tried) < limits.models:
@@ -266,18 +271,18 @@ class _Search:
 
 
 def _start_from(parent: CssFit, orders: Orders) -> Floats | None:
-    """The parent's coefficients where the new orders have them; what is new starts near zero."""
+    """Return the parent's coefficients as a start for the new orders; new coefficients start near zero."""
     old = parent.orders
     regressors = parent.parameters.size - sum(old.sizes)
     if orders.constant != old.constant:
         return None
     parts, at = [parent.parameters[:regressors]], regressors
-    for size, had, fresh in zip(orders.sizes, old.sizes, (0.05, 0.0, 0.05, 0.0), strict=True):
-        part = np.full(size, fresh)
-        kept = min(size, had)
+    for size, old_size, initial in zip(orders.sizes, old.sizes, (0.05, 0.0, 0.05, 0.0), strict=True):
+        part = np.full(size, initial)
+        kept = min(size, old_size)
         part[:kept] = parent.parameters[at : at + kept]
         parts.append(part)
-        at += had
+        at += old_size
     start = np.concatenate(parts)
     return start if css.admissible(orders, start[regressors:]) else None
 

@@ -1,15 +1,15 @@
-"""Seasonal ARIMA with regressors by conditional sum of squares: filters, derivatives, the search.
+"""Seasonal ARIMA with regressors by conditional sum of squares: filters, derivatives, optimisation.
 
 The model is a regression with seasonal ARIMA errors,
 
     phi(B) Phi(B^s) (1 - B)^d (1 - B^s)^D (y_t - x_t beta) = theta(B) Theta(B^s) e_t,
 
-and what is minimised is the sum of e_t^2, with everything before the series taken as zero (Box, Jenkins
-and Reinsel, Time Series Analysis, section 7.1.2). One pass is three calls of a linear filter, and every
-derivative of e_t is a filtered series too, so that Levenberg-Marquardt needs a handful of passes.
+and the fit minimises the sum of e_t^2, with all values before the series set to zero (Box, Jenkins and Reinsel,
+Time Series Analysis, section 7.1.2). One evaluation is three calls of a linear filter. Every derivative of e_t
+is a filtered series too, so Levenberg-Marquardt needs few evaluations.
 
-Belongs here: one model of given orders on given numbers. Does not: which orders (`arima`), exact
-likelihood and intervals (`arima`, by statsmodels).
+Belongs here: fitting and forecasting with given orders. Does not: the choice of orders, the exact likelihood, or
+intervals (all in `arima`).
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ from scipy.signal import lfilter, lfiltic
 Floats = NDArray[np.float64]
 
 ROUNDS = 60
-"""Steps of Levenberg-Marquardt at most; most fits take under ten."""
+"""Maximum number of Levenberg-Marquardt steps; most fits need fewer than ten."""
 EDGE = 0.999
-"""Greatest reflection coefficient: beyond it a polynomial is as good as on the unit circle."""
+"""Largest reflection coefficient; above it, a polynomial practically has a root on the unit circle."""
 
 
 @dataclass(frozen=True, order=True)
 class Orders:
-    """Orders of a seasonal ARIMA in Box and Jenkins' letters; `season` 1 means none."""
+    """Orders of a seasonal ARIMA in Box-Jenkins notation; a `season` of 1 means no season."""
 
     p: int = 0
     d: int = 0
@@ -40,21 +40,21 @@ class Orders:
     seasonal_q: int = 0
     season: int = 1
     constant: bool = False
-    """A mean where nothing is differenced, a drift where once; it is a regressor, t^(d + D)."""
+    """A mean without differencing, a drift with one difference; it is the regressor t^(d + D)."""
 
     @property
     def differences(self) -> int:
-        """How often the series is differenced, d + D."""
+        """The number of differences, d + D."""
         return self.d + self.seasonal_d
 
     @property
     def lost(self) -> int:
-        """How many observations differencing costs."""
+        """The number of observations lost by differencing."""
         return self.d + self.season * self.seasonal_d
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """Numbers of coefficients in the order of the parameters: p, q, P, Q."""
+        """The numbers of coefficients, in the order of the parameters: p, q, P, Q."""
         return self.p, self.q, self.seasonal_p, self.seasonal_q
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class Polynomials:
 
     @classmethod
     def of(cls, orders: Orders, parameters: Floats) -> "Polynomials":
-        """From the last p + q + P + Q parameters, in statsmodels' order and signs."""
+        """Return the polynomials of the last p + q + P + Q parameters, in statsmodels' order and signs."""
         p, q, sp, sq = orders.sizes
         phi, theta, seasonal_phi, seasonal_theta = np.split(
             parameters[parameters.size - p - q - sp - sq :], np.cumsum((p, q, sp))
@@ -88,20 +88,20 @@ class Polynomials:
         )
 
     @cached_property
-    def whole_ar(self) -> Floats:
+    def full_ar(self) -> Floats:
         """phi(B) Phi(B^s)."""
         return np.convolve(self.ar, self.seasonal_ar)
 
     @cached_property
-    def whole_ma(self) -> Floats:
+    def full_ma(self) -> Floats:
         """theta(B) Theta(B^s)."""
         return np.convolve(self.ma, self.seasonal_ma)
 
     def least_root(self) -> float:
-        """The smallest absolute value of a root; near 1 the model is hardly stationary or invertible."""
+        """Return the smallest absolute root; near 1, the model is almost non-stationary or non-invertible."""
         smallest = np.inf
         for polynomial in (self.ar, self.ma, self.seasonal_ar, self.seasonal_ma):
-            roots = np.roots(polynomial)  # of the reversed polynomial: inverse roots
+            roots = np.roots(polynomial)  # np.roots takes the highest power first: these are inverse roots
             if roots.size:
                 smallest = min(smallest, 1 / max(float(np.abs(roots).max()), 1e-9))
         return smallest
@@ -109,12 +109,12 @@ class Polynomials:
 
 @dataclass(frozen=True)
 class CssFit:
-    """A model of given orders, fitted: parameters are beta, phi, theta, Phi, Theta, as in statsmodels."""
+    """A fitted model. Its parameters are beta, phi, theta, Phi, Theta, as in statsmodels."""
 
     orders: Orders
     parameters: Floats
     residuals: Floats
-    """(n - lost,) one step ahead."""
+    """One-step-ahead residuals, shape (n - lost,)."""
     converged: bool
 
     @property
@@ -124,7 +124,7 @@ class CssFit:
 
     @property
     def log_likelihood(self) -> float:
-        """Gaussian log-likelihood of the differenced series, given zeros before it."""
+        """Gaussian log-likelihood of the differenced series, conditional on zeros before it."""
         n = self.residuals.size
         return -n / 2 * (np.log(2 * np.pi * max(self.sigma2, 1e-300)) + 1)
 
@@ -139,18 +139,19 @@ class CssFit:
         return Polynomials.of(self.orders, self.parameters)
 
     def forecast(self, series: Floats, regressors: Floats, future: Floats) -> Floats:
-        """Mean path after the series, (horizon,). `regressors` (n, k), `future` (horizon, k), no constant.
+        """Return the mean forecast after the series, (horizon,); `regressors` (n, k) and `future` (horizon, k).
 
-        The series may be a longer one than the model was fitted on: its own residuals are filtered anew.
+        The regressors do not include the constant. The series may be longer than the one that the model was
+        fitted on: its residuals are computed from it.
         """
         orders, beta = self.orders, self.parameters[: self.parameters.size - sum(self.orders.sizes)]
         n, horizon = series.size, future.shape[0]
         x = with_constant(orders, np.vstack([regressors, future]))
         errors = series - x[:n] @ beta
-        whole = np.convolve(self.polynomials.whole_ar, differencing(orders))
-        ma = self.polynomials.whole_ma
+        whole = np.convolve(self.polynomials.full_ar, differencing(orders))
+        ma = self.polynomials.full_ma
         shocks = lfilter(
-            self.polynomials.whole_ar, ma, difference(errors, orders)
+            self.polynomials.full_ar, ma, difference(errors, orders)
         )  # zeros before the differenced series, as in the fit
         state = lfiltic(ma, whole, _newest_first(errors, whole.size - 1), _newest_first(shocks, ma.size - 1))
         path, _ = lfilter(ma, whole, np.zeros(horizon), zi=state)
@@ -162,8 +163,11 @@ def fit(
 ) -> CssFit:
     """Fit by Levenberg-Marquardt from `start` (default: least squares for beta, near zero for the rest).
 
-    series (n,), regressors (n, k) without the constant. Steps out of the stationary and invertible region
-    are refused. Raises ValueError where differencing leaves nothing to fit.
+    series: (n,). regressors: (n, k), without the constant. Steps that leave the stationary and invertible region
+    are rejected.
+
+    Raises:
+        ValueError: the series is too short for the orders.
     """
     if series.size <= orders.lost + sum(orders.sizes) + 1:
         raise ValueError(f"{orders} needs more than {series.size} observations")
@@ -171,7 +175,7 @@ def fit(
     x = difference(with_constant(orders, regressors), orders)
     k = x.shape[1]
     parameters = _default_start(w, x, orders) if start is None else start.astype(float)
-    residuals, jacobian = _pass(w, x, parameters, orders)
+    residuals, jacobian = _residuals(w, x, parameters, orders)
     loss, damping = float(residuals @ residuals), 1e-3
     converged = parameters.size == 0
     for _ in range(ROUNDS if parameters.size else 0):
@@ -180,17 +184,17 @@ def fit(
         better = False
         while damping < 1e8 and not better:
             step = np.linalg.solve(curvature + np.diag(damping * diagonal), -gradient)
-            tried = parameters + step
-            if admissible(orders, tried[k:]):
-                new_residuals, new_jacobian = _pass(w, x, tried, orders)
+            candidate = parameters + step
+            if admissible(orders, candidate[k:]):
+                new_residuals, new_jacobian = _residuals(w, x, candidate, orders)
                 new_loss = float(new_residuals @ new_residuals)
                 better = new_loss < loss
             damping = damping / 10 if better else damping * 10
         if not better:
-            converged = True  # no direction leads down: a minimum, or the edge of the region
+            converged = True  # no step reduces the loss: a minimum, or the edge of the region
             break
         gain = (loss - new_loss) / max(loss, 1e-300)
-        parameters, residuals, jacobian, loss = tried, new_residuals, new_jacobian, new_loss
+        parameters, residuals, jacobian, loss = candidate, new_residuals, new_jacobian, new_loss
         damping = max(damping, 1e-9)
         if gain < tolerance:
             converged = True
@@ -199,14 +203,14 @@ def fit(
 
 
 def difference(values: Floats, orders: Orders) -> Floats:
-    """(1 - B)^d (1 - B^s)^D along the first axis; shorter by what it costs."""
+    """Apply (1 - B)^d (1 - B^s)^D along the first axis; the result is shorter by `orders.lost`."""
     for lag in [1] * orders.d + [orders.season] * orders.seasonal_d:
         values = values[lag:] - values[:-lag]
     return values
 
 
 def differencing(orders: Orders) -> Floats:
-    """The polynomial (1 - B)^d (1 - B^s)^D."""
+    """Return the coefficients of the polynomial (1 - B)^d (1 - B^s)^D."""
     whole = np.ones(1)
     for lag in [1] * orders.d + [orders.season] * orders.seasonal_d:
         whole = np.convolve(whole, np.r_[1.0, np.zeros(lag - 1), -1.0])
@@ -214,7 +218,7 @@ def differencing(orders: Orders) -> Floats:
 
 
 def with_constant(orders: Orders, regressors: Floats) -> Floats:
-    """Regressors with the constant, if there is one, as first column: t^(d + D), in units of its scale."""
+    """Return the regressors with the constant, if the model has one, as the first column t^(d + D)."""
     if not orders.constant:
         return regressors
     time = np.arange(1.0, regressors.shape[0] + 1)
@@ -222,27 +226,27 @@ def with_constant(orders: Orders, regressors: Floats) -> Floats:
 
 
 def aicc(log_likelihood: float, parameters: int, n: int) -> float:
-    """Hurvich and Tsai's AICc; infinite where there are too few observations for it."""
+    """Return Hurvich and Tsai's AICc; it is infinite if there are too few observations."""
     spare = n - parameters - 1
     if spare <= 0:
         return np.inf
     return -2 * log_likelihood + 2 * parameters + 2 * parameters * (parameters + 1) / spare
 
 
-def _pass(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Floats, Floats]:
-    """Residuals (n,) and their derivatives (n, parameters)."""
+def _residuals(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Floats, Floats]:
+    """Return the residuals (n,) and their derivatives (n, parameters)."""
     k, season = x.shape[1], orders.season
     lags = Polynomials.of(orders, parameters)
     u = w - x @ parameters[:k] if k else w
-    without_ar = lfilter(lags.seasonal_ar, lags.whole_ma, u)
+    without_ar = lfilter(lags.seasonal_ar, lags.full_ma, u)
     residuals = lfilter(lags.ar, [1.0], without_ar)
     jacobian = np.zeros((w.size, parameters.size))
     if k:
-        jacobian[:, :k] = -lfilter(lags.whole_ar, lags.whole_ma, x, axis=0)
+        jacobian[:, :k] = -lfilter(lags.full_ar, lags.full_ma, x, axis=0)
     parts: tuple[tuple[int, int, Callable[[], Floats]], ...] = (
         (orders.p, 1, lambda: without_ar),
         (orders.q, 1, lambda: lfilter([1.0], lags.ma, residuals)),
-        (orders.seasonal_p, season, lambda: lfilter(lags.ar, lags.whole_ma, u)),
+        (orders.seasonal_p, season, lambda: lfilter(lags.ar, lags.full_ma, u)),
         (orders.seasonal_q, season, lambda: lfilter([1.0], lags.seasonal_ma, residuals)),
     )
     column = k
@@ -257,19 +261,19 @@ def _pass(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Flo
 def _default_start(w: Floats, x: Floats, orders: Orders) -> Floats:
     beta = np.linalg.lstsq(x, w, rcond=None)[0] if x.shape[1] else np.zeros(0)
     p, q, sp, sq = orders.sizes
-    # Different from zero and from each other: at zero AR and MA cannot be told apart.
+    # Nonzero, and different for AR and MA: at equal values AR and MA terms cancel.
     return np.concatenate([beta, np.full(p, 0.1), np.zeros(q), np.full(sp, 0.1), np.zeros(sq)])
 
 
 def admissible(orders: Orders, coefficients: Floats) -> bool:
-    """Whether the p + q + P + Q coefficients are stationary and invertible."""
+    """Return whether the p + q + P + Q coefficients are stationary and invertible."""
     p, q, sp, _ = orders.sizes
     phi, theta, seasonal_phi, seasonal_theta = np.split(coefficients, np.cumsum((p, q, sp)))
-    return all(_inside(part) for part in (phi, -theta, seasonal_phi, -seasonal_theta))
+    return all(_has_roots_outside(part) for part in (phi, -theta, seasonal_phi, -seasonal_theta))
 
 
-def _inside(coefficients: Floats) -> bool:
-    """Whether 1 - c_1 z - ... has all its roots outside the unit circle, by Durbin and Levinson backwards."""
+def _has_roots_outside(coefficients: Floats) -> bool:
+    """Return whether all roots of 1 - c_1 z - ... lie outside the unit circle, by reverse Durbin-Levinson."""
     c = coefficients
     while c.size:
         last = c[-1]
@@ -287,6 +291,6 @@ def _spread(coefficients: Floats, step: int) -> Floats:
 
 
 def _newest_first(values: Floats, count: int) -> Floats:
-    """The last `count` values, newest first, zeros where there are fewer."""
+    """Return the last `count` values, newest first, padded with zeros."""
     last = values[::-1][:count]
     return np.concatenate([last, np.zeros(count - last.size)])

@@ -1,7 +1,7 @@
-"""Models of one series: ARIMA, exponential smoothing, Theta, unobserved components.
+"""Models of a single series: ARIMA, exponential smoothing, Theta, unobserved components.
 
-Belongs here: for each of them the parameters fitted on a history, as plain numbers that JSON can hold, and the path
-after any later history by these parameters. Does not: which days of which series, which is the caller's choice.
+Belongs here: fitting each model to parameters that JSON can store, and forecasting with these parameters after any
+later history. Does not: the choice of series and days, which is up to the caller.
 """
 
 from dataclasses import asdict, replace
@@ -20,22 +20,22 @@ from clm_dagster.statistics.forecasting.arima import Arima, auto_arima, fit_arim
 from clm_dagster.statistics.forecasting.css import CssFit, Floats, Orders
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 
-# What a model has fitted on a series: numbers, texts and lists of them.
+# The fitted parameters of a model: numbers, strings, and lists of them.
 FittedParameters = dict[str, Any]
 
 
 class LocalModel(Protocol):
-    """What a model of one series can do."""
+    """The interface of a model of one series."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
-        """Fit on a history (n,), its season (1: none) and regressors (n, k)."""
+        """Fit to a history (n,) with a season (1 for none) and regressors (n, k)."""
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
-        """Return the mean path after a history (n,), maybe a longer one, with regressors (n + horizon, k)."""
+        """Return the mean forecast after a history (n,), which may be longer, with regressors (n + horizon, k)."""
 
 
 class ArimaModel:
-    """Orders by search; forecasts come back to the mean on the series' own scale."""
+    """ARIMA with searched orders; forecasts are means on the original scale of the series."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
@@ -59,7 +59,7 @@ class ArimaModel:
 
 
 class SmoothingModel:
-    """Holt-Winters: additive season, level without trend, by statsmodels."""
+    """Holt-Winters with an additive season and no trend, by statsmodels."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
@@ -80,11 +80,10 @@ class SmoothingModel:
 
 
 class ThetaMethod:
-    """The Theta method (Assimakopoulos and Nikolopoulos 2000), season taken off by addition.
+    """The Theta method (Assimakopoulos and Nikolopoulos 2000) with additive deseasonalisation.
 
-    statsmodels tests for the season and finds the smoothing constant. A longer history runs through the
-    same smoothing with half the slope of its own trend as drift, which is what the method is (Hyndman and
-    Billah 2003).
+    statsmodels tests for a season and estimates the smoothing constant. A longer history is smoothed with the same
+    constant, with half the slope of its trend as drift, which is equivalent to the method (Hyndman and Billah 2003).
     """
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
@@ -111,7 +110,7 @@ class ThetaMethod:
 
 
 class ComponentsModel:
-    """Unobserved components: a local level and a season that may change (Harvey 1989), by statsmodels."""
+    """Unobserved components: a local level and a stochastic season (Harvey 1989), by statsmodels."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
@@ -129,22 +128,23 @@ class ComponentsModel:
 
 
 def search_arima(history: Floats, season: int, x: Floats) -> tuple[Arima, float]:
-    """The ARIMA of a history, and the power whose scale it is on, by the rule of `transforms`.
+    """Return the selected ARIMA of a history, and the power of its scale, chosen by `transforms.choose_power`.
 
-    Orders are searched with the discount, if there is one; then none, one or two yearly pairs by AICc.
+    The orders are searched with the discount as the only regressor, if there is one. Then zero, one or two pairs
+    of yearly regressors are selected by AICc.
     """
     power = choose_power(history, season)
     scaled = transformed(history, power)
-    always = x.shape[1] % 4  # the discount, where there is one, comes first
-    model = auto_arima(scaled, season, x[:, :always])
-    for kept in range(always + 2, x.shape[1] + 1, 2):
+    discounts = x.shape[1] % 4  # the discount column, if present, comes first
+    model = auto_arima(scaled, season, x[:, :discounts])
+    for kept in range(discounts + 2, x.shape[1] + 1, 2):
         with_year = replace(fit_arima(scaled, model.orders, x[:, :kept]), tried=model.tried)
         model = min(model, with_year, key=lambda fitted: fitted.css.aicc)
     return model, power
 
 
 def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
-    """From the transformed scale to the mean on the series' own: a second-order correction for its curve."""
+    """Transform a path back to the mean on the original scale, with a second-order bias correction."""
     if power == 1:
         return path
     if power == 0:

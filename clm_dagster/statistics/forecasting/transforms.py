@@ -1,11 +1,11 @@
-"""On which scale a series is modelled: as it is, by its square root, or by its logarithm.
+"""Variance-stabilising transformations: a series is modelled as it is, as its square root, or as its logarithm.
 
-The rule, after Guerrero (1993, Journal of Forecasting 12): over blocks of two seasons the standard
-deviation goes as a power of the mean, sd ~ mean^(1 - power). The power is estimated by least squares on
-logarithms and taken to the nearest of 0 (log(1 + y)), 0.5 and 1, with 1 where there are fewer than eight
-blocks. A series with zeros is never put on logarithms.
+The rule follows Guerrero (1993, Journal of Forecasting 12). Over blocks of two seasons, the standard deviation is
+a power of the mean, sd ~ mean^(1 - power). The power is estimated by least squares on logarithms and rounded to
+the nearest of 0 (log(1 + y)), 0.5 and 1. It is 1 if there are fewer than eight blocks. A series with zeros is
+never modelled on the log scale.
 
-Belongs here: the rule and both directions. Does not: models.
+Belongs here: the rule and the transformation. Does not: models, or the way back (`local_models.back_to_mean`).
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ POWERS = (0.0, 0.5, 1.0)
 
 
 def choose_power(series: Floats, season: int) -> float:
-    """0, 0.5 or 1 for a series (n,) that is nowhere negative; 1 for one that is."""
+    """Return the power 0, 0.5 or 1 for a series (n,); 1 if it has negative values."""
     size = max(2 * season, 4)
     blocks = series[series.size % size :].reshape(-1, size)
     means, spreads = blocks.mean(axis=1), blocks.std(axis=1)
@@ -35,7 +35,7 @@ def choose_power(series: Floats, season: int) -> float:
 
 
 def transformed(series: Floats, power: float) -> Floats:
-    """The series on the scale of a power; Box and Cox's (y^power - 1) / power, and log(1 + y) for 0."""
+    """Return the series on the scale of a power: Box and Cox's (y^power - 1) / power, and log(1 + y) for 0."""
     if power == 1:
         return series
     return np.log1p(series) if power == 0 else boxcox(series, power)
