@@ -78,7 +78,7 @@ class Arima:
 
     @cached_property
     def filtered(self) -> Any:
-        """The results object of statsmodels at these parameters: llf, scale, get_forecast(...), summary(), diagnostics."""
+        """The results of statsmodels at these parameters: llf, scale, get_forecast(...), summary(), diagnostics."""
         return _sarimax(self.series, self.regressors, self.orders).filter(
             self.css.parameters, cov_type="none"
         )

@@ -64,7 +64,7 @@ def test_us_accidental_deaths_gives_the_published_coefficients() -> None:
 def test_residuals_are_those_of_the_definition(orders: Orders) -> None:
     w = sample([-0.5], [0.3])
     parameters = np.random.default_rng(2).uniform(-0.3, 0.3, sum(orders.sizes))
-    residuals, _ = css._pass(w, NONE, parameters, orders)
+    residuals, _ = css._residuals(w, NONE, parameters, orders)
     np.testing.assert_allclose(residuals, by_hand(orders, parameters, w), atol=1e-10)
 
 
@@ -74,9 +74,9 @@ def test_derivatives_are_those_of_small_steps() -> None:
     w = css.difference(series, orders)
     x = css.difference(css.with_constant(orders, regressors), orders)
     parameters = np.random.default_rng(4).uniform(-0.3, 0.3, 3 + sum(orders.sizes))
-    _, jacobian = css._pass(w, x, parameters, orders)
+    _, jacobian = css._residuals(w, x, parameters, orders)
     for i, step in enumerate(1e-6 * np.eye(parameters.size)):
-        ahead, behind = (css._pass(w, x, parameters + sign * step, orders)[0] for sign in (1, -1))
+        ahead, behind = (css._residuals(w, x, parameters + sign * step, orders)[0] for sign in (1, -1))
         np.testing.assert_allclose(jacobian[:, i], (ahead - behind) / 2e-6, atol=1e-6)
 
 
