@@ -1,4 +1,4 @@
-{# Versions that are current or, if the variable known_at is set, those that were at that instant. #}
+{# A filter for the current versions or, if the variable known_at is set, for the versions current at that instant. #}
 {% macro as_known() -%}
 {% if var('known_at') -%}
 known_at <= timestamp '{{ var("known_at") }}'

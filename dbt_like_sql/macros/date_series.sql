@@ -1,5 +1,5 @@
-{# A row for each date from the first to the last, both included, a day or a month apart: engines differ in how a series
-   of dates is made and becomes rows. #}
+{# One row per date from first to last, both included, in steps of a unit (day or month). Engines differ in how they
+   generate a series of dates and expand it to rows. #}
 {% macro date_series(first, last, unit) -%}
 cast(unnest(generate_series({{ first }}, {{ last }}, interval 1 {{ unit }})) as date)
 {%- endmacro %}

@@ -1,5 +1,5 @@
-{#- A metric of models.candidate_metrics or models.group_metrics as a column, in a query that groups by what is named.
-    The names are checked against those that trained models declare. -#}
+{#- A metric of models.candidate_metrics or models.group_metrics as a column, in a query that groups by the other keys.
+    The name must be one that a trained model declares; this is checked. -#}
 {% macro metric(name, column='metric') -%}
 max(value) filter (where {{ column }} = '{{ name }}')
 {%- endmacro %}

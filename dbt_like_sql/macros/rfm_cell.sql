@@ -1,5 +1,5 @@
-{# The number, from 0, of the cell of a recency and frequency among the customers of a snapshot: a score
-   is one more than the number of its cut-offs that are passed. #}
+{# The number, from 0, of the RFM cell of a recency and a frequency in a snapshot. A score is one more than the number
+   of cut-offs that are passed. #}
 {% macro rfm_cell(recency, frequency, cutoffs) -%}
 {% for s in range(2, 6) -%}
 5 * case when {{ recency }} >= {{ cutoffs }}_r{{ s }} then 0 else 1 end

@@ -1,5 +1,5 @@
-{# The nearest whole number, the even one of two equally near, as Python and NumPy round: engines round halves away from
-   zero unless they are told otherwise, each in its own word. #}
+{# Rounding to the nearest integer, half to even, as in Python and NumPy. Engines round half away from zero by default
+   and differ in the name of this function. #}
 {% macro round_half_even(number) -%}
 round_even({{ number }}, 0)
 {%- endmacro %}

@@ -6,7 +6,7 @@
     begin=var('start_date'),
 ) }}
 
--- A session or an order belongs to one channel, the first by name where its events tell several: so
+-- A session or an order belongs to a single channel, the alphabetically first if its events have several, so that
 -- channels add up to core.totals_daily.
 
 with looks as (
@@ -14,7 +14,7 @@ with looks as (
     select
         event_date as activity_date,
         event_type,
-        -- Only visits are counted by session, as in totals_daily.
+        -- Sessions are counted from visits only, as in totals_daily.
         case when event_type = 'visit' then coalesce(session_id, event_id) else event_id end as look_id,
         coalesce(min(channel), 'unknown') as channel,
         count(*) as events

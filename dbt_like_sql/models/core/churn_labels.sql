@@ -1,9 +1,9 @@
 {{ config(event_time='as_of') }}
 
--- A view: a label looks at days after its as_of, so that a late order changes it, and a label comes to
--- be when the last day of its horizon is loaded, without its snapshot being made again.
--- data_end is the day after the last with any event, guests included. A day at the end without one
--- cannot be told from a day that is not delivered yet, so it matures no label.
+-- A view, because a label uses days after its as_of: a late order changes it, and it exists as soon as the last
+-- day of its horizon is loaded, without a rebuild of its snapshot.
+-- data_end is the day after the last day with any event, including guests. A day without events at the end cannot
+-- be distinguished from a day that is not delivered yet, so it does not make a label mature.
 
 with loaded as (
 

@@ -4,8 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- What share of a customer's purchases strictly before as_of went to which category. Where the shop
--- has no table of products, or it names no category, there is no row.
+-- Share of each category in a customer's purchases strictly before as_of. There are no rows if the shop has no
+-- products table or no categories.
 
 with categories as (
 

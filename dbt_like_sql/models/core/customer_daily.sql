@@ -6,7 +6,7 @@
     begin=var('start_date'),
 ) }}
 
--- Guests have no customer_id and are not here.
+-- Guests have no customer_id and are excluded.
 
 with lines as (
 
@@ -15,7 +15,7 @@ with lines as (
 
 ),
 
--- An order's hour is that of its first line.
+-- The hour of an order is that of its first line.
 orders as (
 
     select

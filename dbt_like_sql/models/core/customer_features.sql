@@ -4,8 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- What is known of every customer strictly before as_of. Whoever is known and has not ordered has
--- zero orders and no recency.
+-- Features of every customer from data strictly before as_of. A known customer without an order has zero orders
+-- and no recency.
 
 with days as (
 
@@ -14,8 +14,8 @@ with days as (
 
 ),
 
--- Who signs up at or after as_of is not known yet; where the shop does not say when, the first
--- event tells.
+-- A customer who signs up at or after as_of is not known yet. If the shop has no sign-up time, the first event
+-- counts.
 signed_up as (
 
     select * from {{ ref('stg_customers') }}
@@ -46,7 +46,7 @@ gaps as (
         max(activity_date) as last_order_date,
         max(previous_date) as previous_order_date,
         sum(gap) / count(gap) as mean_gap_days,
-        -- From sums of integers, which are exact: the same in whatever order rows come.
+        -- Computed from sums of integers, which are exact and independent of row order.
         sqrt(
             (count(gap) * sum(gap * gap) - sum(gap) * sum(gap)) / nullif(count(gap) * (count(gap) - 1), 0)
         ) as sd_gap_days

@@ -6,9 +6,9 @@
     begin=var('start_date'),
 ) }}
 
--- The day's sales by country, channel and category, guests included; the parts of each add up to the
--- units and gross revenue of core.totals_daily. An order belongs to one channel, as in core.channel_daily.
--- A category is the one the products' table has when the day is built.
+-- Daily sales by country, channel and category, including guests. The parts of each level add up to the units and
+-- gross revenue of core.totals_daily. An order belongs to a single channel, as in core.channel_daily. The category
+-- is the one in the products table at the time of the build.
 
 with categories as (
 

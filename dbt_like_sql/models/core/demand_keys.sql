@@ -4,8 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- Which countries, channels, categories and products get a demand series of their own: those with most
--- gross revenue in the 365 days before as_of. A level with one key is the shop again and has none.
+-- The countries, channels, categories and products with their own demand series: those with the most gross revenue
+-- in the 365 days before as_of. A level with a single key equals the shop and has no series.
 
 with sold as (
 

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- The discount on each day of a promotion, planned days included, for products and categories. Of several
--- on a day the greatest counts.
+-- The discount on each day of a promotion, including planned days, for products and categories. If there are
+-- several on a day, the largest counts.
 
 with promotions as (
 

@@ -1,9 +1,9 @@
 {{ config(materialized='view') }}
 
--- A view, and sparse: a day without a sale has no row, and the models fill in the zeros from first sale to as_of
--- (clm_dagster.domains.demand.series). Which of the series are forecast on their own is said by core.demand_keys; the
--- rest of a level is forecast as its `other`, which is the shop less those (clm_dagster.domains.demand.reading).
--- Orders and buyers do not add up over levels; buyers and orders of a product are not forecast.
+-- A sparse view: a day without a sale has no row. Python fills in zeros from the first sale to as_of
+-- (clm_dagster.domains.demand.series). core.demand_keys lists the series with their own forecast. The rest of a level
+-- is forecast as the series `other`, the shop minus these series (clm_dagster.domains.demand.queries).
+-- Orders and buyers do not add up over levels; orders and buyers of products are not forecast.
 
 with wide as (
 

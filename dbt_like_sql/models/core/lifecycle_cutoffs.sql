@@ -1,9 +1,9 @@
 {{ config(event_time='as_of') }}
 
--- Many customers never come back at all, so a share q is taken of those who do within a year: with
--- F = 1 - survival, the cut-off is the smallest t with F(t) >= q x F(365). A shop whose longest gap is
--- under a year, or that has seen few returns, cannot tell its F(365): it takes fixed days, which lie
--- between those of the two real shops this was measured on (97 and 228, 121 and 262).
+-- Many customers never come back, so q is a share of those who come back within a year: with F = 1 - survival, the
+-- cut-off is the smallest t with F(t) >= q x F(365). If the longest gap is shorter than a year or there are few
+-- returns, F(365) cannot be estimated. The fixed days used then lie between the cut-offs estimated for two real
+-- shops (97 and 228, 121 and 262).
 
 with curve as (
 

@@ -6,7 +6,7 @@
     begin=var('start_date'),
 ) }}
 
--- Sold, returned and given away, guests included; charges are no products.
+-- Purchases, returns and gifts, including guests; charges are not products.
 
 with lines as (
 

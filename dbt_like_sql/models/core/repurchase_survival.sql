@@ -4,10 +4,9 @@
     unique_key='as_of',
 ) }}
 
--- Kaplan-Meier (1958): how long customers stay away between two days with an order. The last gap of
--- each customer is still open and is censored after the last day that was seen whole, the one before
--- as_of; at equal length a return comes before a censoring. Products are sums of logarithms, which
--- ANSI SQL has.
+-- Kaplan-Meier estimate (1958) of the gaps between two order days of a customer. The last gap of each customer is
+-- open and is censored after the last complete day, the one before as_of. At equal length, a return precedes a
+-- censoring. Products are computed as sums of logarithms, since ANSI SQL has no product aggregate.
 
 with order_days as (
 
@@ -48,7 +47,7 @@ final as (
         at_risk,
         returns,
         censored,
-        -- Once everybody at risk has come back, nobody is left to stay away.
+        -- If every gap at risk ends at this length, survival is zero.
         case
             when min(at_risk - returns) over (order by gap_days) = 0 then 0
             else exp(sum(ln(greatest(at_risk - returns, 0.5) / at_risk)) over (order by gap_days))

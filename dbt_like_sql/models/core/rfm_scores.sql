@@ -4,8 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- Exact and free of row order: rank() - 1 is the number of customers that are strictly better (r)
--- or worse (f, m), and customers that tie score alike. Integers only.
+-- Exact and independent of row order: rank() - 1 is the number of customers that are strictly worse, and tied
+-- customers get the same score. Integer arithmetic only.
 
 with customers as (
 

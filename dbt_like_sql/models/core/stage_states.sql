@@ -4,8 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- The stage of every known customer, from what was known at as_of alone. A run is an unbroken row of
--- orders: it begins with the first order, and anew with an order that comes later than lost_days.
+-- The stage of every known customer, from data known at as_of only. A run is a sequence of orders without a long
+-- gap: it starts with the first order, and again with each order after a gap of more than lost_days.
 
 with customers as (
 

@@ -6,7 +6,7 @@
     begin=var('start_date'),
 ) }}
 
--- The shop's own totals of each day with any event, guests included.
+-- The shop's totals of each day with any event, including guests.
 
 with events as (
 

@@ -1,8 +1,8 @@
 {{ config(event_time='as_of') }}
 
--- A view for the reasons of core.churn_labels: an order or a return that is delivered late changes a label.
--- Everybody who ordered before as_of has a row, however long ago; who spends nothing has 0. Guests have
--- no customer_id: what they spend is in core.totals_daily alone.
+-- A view for the same reason as core.churn_labels: a late order or return changes a label. Every customer with an
+-- order before as_of has a row, however long ago it was; a customer who spends nothing has 0. Guests have no
+-- customer_id, so their spend is only in core.totals_daily.
 
 with loaded as (
 

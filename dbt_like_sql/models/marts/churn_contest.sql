@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- The evaluations of models.churn_model, a row for each candidate.
+-- The evaluations of models.churn_model, one row per candidate.
 
 with trainings as (
 

@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- Whether groups of customers are served alike by each churn model, on its test snapshot.
+-- Calibration and ranking of each churn model by customer group, on its test snapshot.
 
 with trainings as (
 

@@ -1,5 +1,5 @@
--- Customers by the month of their first order, and what they did in each month since. A view: a late
--- order can move its customer to an earlier month.
+-- Cohorts by the month of the first order, and their activity in each month since. A view, because a late
+-- order can move a customer to an earlier cohort.
 
 with days as (
 
@@ -33,8 +33,8 @@ sizes as (
 
 ),
 
--- Up to the last month with any event. A return that comes before the first order, of something
--- bought before the history begins, counts in month 0: the table adds up to all net revenue of customers.
+-- Up to the last month with any event. A return before the first order, of a product bought before the history
+-- starts, counts in month 0, so that the table adds up to the net revenue of all customers.
 months as (
 
     select

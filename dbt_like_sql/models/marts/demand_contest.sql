@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- How good every candidate of models.demand_model was, a row for each period, level and method.
+-- The evaluations of models.demand_model, one row per period, level and method.
 
 with metrics as (
 

@@ -1,5 +1,5 @@
--- From a visit to an order, by channel. Empty where the source tells of no visit at all: a funnel
--- without its mouth would show orders out of nothing.
+-- The funnel from visit to order, by channel. Empty if the source has no visits at all, since a funnel
+-- would then show orders without visits.
 
 with days as (
 

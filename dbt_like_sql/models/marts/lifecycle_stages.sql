@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- A view: what looks back at the snapshots before cannot depend on the order in which they were made.
+-- A view, so that the result does not depend on the order in which snapshots are built.
 
 with snapshots as (
 
@@ -33,7 +33,7 @@ before as (
 
 ),
 
--- A stay begins where the stage is another than in the snapshot before.
+-- A stay starts where the stage differs from that of the previous snapshot.
 stays as (
 
     select

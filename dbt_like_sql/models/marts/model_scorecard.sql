@@ -1,7 +1,7 @@
 {{ config(event_time='as_of') }}
 
--- Every past score run, graded as soon as its labels are mature, beside what its model's test promised. A
--- view: a run is graded when the last day of its horizon is loaded, without anything being made again.
+-- Metrics of every past score run, next to the metrics of the model's test. A view, so that a run is evaluated
+-- when the last day of its horizon is loaded, without rebuilding anything.
 
 with scores as (
 
@@ -39,7 +39,7 @@ labelled as (
 
 ),
 
----------- expected calibration error over ten bins of equally many customers; equal scores share a bin
+---------- expected calibration error over ten bins with equal numbers of customers; equal scores share a bin
 bins as (
 
     select
@@ -63,7 +63,7 @@ calibration as (
 
 ),
 
----------- those above the last place of the tenth with the highest scores, and those who share it
+---------- customers above the cut-off of the top 10% of scores, and customers tied at the cut-off
 tops as (
 
     select
@@ -97,7 +97,7 @@ graded as (
         avg(said) as mean_probability,
         avg((said - came) * (said - came)) as brier,
         -avg(ln(greatest(case when came = 1 then said else 1 - said end, 2.220446049250313e-16))) as log_loss,
-        -- Mann and Whitney's U from mean ranks.
+        -- Mann-Whitney U from mean ranks.
         (sum(case when came = 1 then place + (ties - 1) / 2.0 end) - sum(came) * (sum(came) + 1) / 2)
         / nullif(sum(came) * (count(*) - sum(came)), 0) as roc_auc
     from labelled

@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- How good the lists of each method were for customers of each segment.
+-- Metrics of the lists of each method by customer segment.
 
 with trainings as (
 

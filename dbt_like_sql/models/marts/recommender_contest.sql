@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- The evaluations of models.recommender_model, a row for each method, list and target.
+-- The evaluations of models.recommender_model, one row per method, list and target.
 
 with trainings as (
 

@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- A view: what looks back at the snapshot before cannot depend on the order in which they were made.
+-- A view, so that the result does not depend on the order in which snapshots are built.
 
 with scores as (
 

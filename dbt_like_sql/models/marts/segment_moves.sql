@@ -1,20 +1,20 @@
 -- noqa: disable=LT02,LT05
 {#
-    The causes are swapped one at a time, from the snapshot before to this one:
-      late       the customer's own orders before the snapshot before that it did not know
-      time       the days between the two snapshots pass
-      purchases  the customer's own order days between the two
-      others     the cut-offs of the scores, which all customers make together
-    What is swapped in first matters, so every one of the 24 orders is tried. In each, the move is put
-    down to the swap after which the segment is the new one for good; a share is the part of the 24.
-    So shares are never below zero and add up to 1. Late orders of others are in `others`.
+    The causes are switched one at a time from the previous snapshot to this one:
+      late       the customer's own orders from before the previous snapshot that it did not include
+      time       the days between the two snapshots
+      purchases  the customer's own order days between the two snapshots
+      others     the cut-offs of the scores, which depend on all customers
+    The result depends on the order of the switches, so all 24 orders are evaluated. In each order, the move
+    is attributed to the switch after which the segment remains the new one. A share is the fraction of the
+    24 orders, so shares are non-negative and sum to 1. Late orders of other customers are part of `others`.
 
-    A state is the sum of the numbers of the causes that are swapped in: state 15 is the new snapshot.
+    A state is the sum of the numbers of the causes that are switched: state 15 is the new snapshot.
 #}
 {% set number = {'late': 1, 'time': 2, 'purchases': 4, 'others': 8} %}
 {% set causes = ['late', 'time', 'purchases', 'others'] %}
--- For every customer whose segment is another than in the stored snapshot before: why. A view: what looks
--- back cannot depend on the order of building.
+-- The causes of each change of segment since the previous stored snapshot. A view, so that the result does not
+-- depend on the order in which snapshots are built.
 
 with scores as (
 
@@ -30,7 +30,8 @@ with scores as (
 
 ),
 
--- A score is at least s below the shortest recency, or above the greatest frequency, that scores less.
+-- A score is at least s if the recency is below the shortest one with a lower score, or if the frequency is above the
+-- largest one with a lower score.
 snapshots as (
 
     select
@@ -45,7 +46,7 @@ snapshots as (
 
 ),
 
--- The cells of each segment as the bits of a number.
+-- The cells of each segment as bits of an integer.
 cells as (
 
     select
@@ -67,7 +68,7 @@ order_days as (
 
 ),
 
--- Own order days between two snapshots, and the last one before them as it is known today.
+-- The customer's order days between two snapshots, and the last one before them in the current data.
 bought as (
 
     select
@@ -124,8 +125,8 @@ moved as (
 
 ),
 
--- Is the segment the new one in each of the 16 states? Who has bought, and no time has passed, has
--- bought just now.
+-- Whether the segment is the new one in each of the 16 states. A customer with purchases but without time passed
+-- has a recency of zero.
 states as (
 
     select
@@ -167,7 +168,7 @@ shares as (
             {% set i = number[cause] %}
             {% set others = [1, 2, 4, 8] | reject('equalto', i) | list %}
             (
-                -- swapped in last, third, second, first
+                -- switched last, third, second, first
                 6 * (1 - is_new_{{ 15 - i }})
                 {% for last in others %}
                     + 2 * is_new_{{ 15 - last }} * (1 - is_new_{{ 15 - last - i }})

@@ -1,4 +1,4 @@
--- A view: a late order can make a customer new on an earlier day than was thought.
+-- A view, because a late order can move the first order of a customer to an earlier day.
 
 with totals as (
 

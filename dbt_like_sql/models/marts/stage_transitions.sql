@@ -2,9 +2,9 @@
     'stage': ['stage_states', 'stage', 'net_revenue'],
     'rfm_segment': ['rfm_scores', 'segment', 'monetary'],
 } %}
--- From the stored snapshot before to each snapshot, for lifecycle stages and for RFM segments. Who is
--- in one of the two only comes from 'absent' or goes there, so that each side adds up to all customers
--- of its snapshot. A view: what looks back cannot depend on the order of building.
+-- Transitions from the previous stored snapshot to each snapshot, for lifecycle stages and for RFM segments.
+-- A customer who is in only one of the two comes from 'absent' or goes to it, so that each side adds up to all
+-- customers of its snapshot. A view, so that the result does not depend on the order in which snapshots are built.
 
 with
 {% for kind, (model, state, money) in kinds.items() %}
@@ -17,7 +17,7 @@ with
 
     ),
 
-    -- What each customer was, put where it is looked at from: the next snapshot.
+    -- Each customer's state, assigned to the next snapshot.
     {{ kind }}_before as (
 
         select
@@ -61,7 +61,7 @@ with
             cast(coalesce(pairs.previous_net_revenue, 0) as decimal(18, 4)) as previous_net_revenue,
             cast(coalesce(pairs.net_revenue, 0) as decimal(18, 4)) as net_revenue
         from {{ kind }}_pairs as pairs
-        -- The first snapshot has none before it.
+        -- The first snapshot has no previous snapshot.
         inner join {{ kind }}_snapshots as snapshots on pairs.as_of = snapshots.as_of
 
     ),

@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- What each RFM segment is expected to bring, and what it brought once that is known.
+-- Expected values of each RFM segment, and the actual values once they are known.
 
 with customers as (
 

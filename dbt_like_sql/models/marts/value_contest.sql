@@ -1,6 +1,6 @@
 {{ config(event_time='as_of') }}
 
--- The evaluations of models.value_model, a row for each candidate.
+-- The evaluations of models.value_model, one row per candidate.
 
 with trainings as (
 

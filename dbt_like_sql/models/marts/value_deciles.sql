@@ -1,7 +1,7 @@
 {{ config(event_time='as_of') }}
 
--- What was said and what came, by tenths of the expected revenue, the highest first; only where the horizon is over.
--- Equal expectations share a tenth; there may then be fewer.
+-- Expected and actual revenue by decile of the expected revenue, highest first, once the horizon is over.
+-- Customers with equal expected revenue share a decile, so there may be fewer than ten.
 
 with graded as (
 

@@ -1,7 +1,7 @@
 {{ config(event_time='as_of') }}
 
--- Expected against actual: what all customers known at as_of were expected to bring by the end of each week of the
--- horizon, and what they brought. A view: a week gets its actual figures when its last day is loaded.
+-- Expected and actual cumulative values of all customers known at as_of, by week of the horizon. A view, so that
+-- a week gets its actual values when its last day is loaded.
 
 with loaded as (
 
@@ -25,7 +25,7 @@ weeks as (
 
 ),
 
--- Each customer's days after as_of, by the first week that holds them.
+-- Each customer's days after as_of, by the first week that includes them.
 spent as (
 
     select

@@ -1,4 +1,4 @@
--- What the shop itself says of its products. A product that only events name is in stg_products alone.
+-- The shop's own product data. Products that occur only in events are in stg_products.
 
 with source as (
 

@@ -1,6 +1,6 @@
 {{ config(event_time='event_at') }}
 
--- The one place that says what an order and its revenue are: net revenue = purchase - return.
+-- The single definition of an order and its revenue: net revenue = purchases - returns.
 
 with events as (
 

@@ -1,5 +1,5 @@
--- Products of the shop's own catalogue, and those that only events name. A product without a name
--- of its own takes its most frequent description, up to as_of where there is one.
+-- Products of the shop's catalogue, and products that occur only in events. A product without a name gets its
+-- most frequent description, up to as_of if it is set.
 
 with catalogue as (
 
