@@ -92,7 +92,7 @@ final as (
         cast(coalesce(bought.returned_revenue, 0) as decimal(18, 4)) as returned_revenue,
         cast(coalesce(bought.net_revenue, 0) as decimal(18, 4)) as net_revenue,
         cast(coalesce(bought.net_charges, 0) as decimal(18, 4)) as net_charges,
-        ---------- looking
+        ---------- browsing
         coalesce(looked.visits, 0) as visits,
         coalesce(looked.views, 0) as views,
         coalesce(looked.carts, 0) as carts,

@@ -148,7 +148,7 @@ final as (
         cast(sums.returned_revenue / nullif(sums.gross_revenue, 0) as double) as return_rate,
         cast(sums.weekend_orders / nullif(sums.orders, 0) as double) as weekend_order_share,
         cast(sums.evening_orders / nullif(sums.orders, 0) as double) as evening_order_share,
-        ---------- looking
+        ---------- browsing
         cast(coalesce(sums.visits, 0) as bigint) as visits,
         cast(coalesce(sums.visits_30d, 0) as bigint) as visits_30d,
         cast(coalesce(sums.views, 0) as bigint) as views,

@@ -67,7 +67,7 @@ final as (
         sales_date,
         level,
         key,
-        ---------- how many
+        ---------- counts
         count(distinct purchase_order_id) as orders,
         count(distinct customer_id) as buyers,
         cast(sum(units) as bigint) as units,

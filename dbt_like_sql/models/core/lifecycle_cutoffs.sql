@@ -53,7 +53,7 @@ final as (
         case when years.is_old_enough then days.half_days end as half_days,
         case when years.is_old_enough then days.active_days else 100 end as active_days,
         case when years.is_old_enough then days.lost_days else 240 end as lost_days,
-        ---------- what they rest on
+        ---------- basis of the cut-offs
         cast({{ var('active_quantile') }} as double) as active_quantile,
         cast({{ var('lost_quantile') }} as double) as lost_quantile,
         years.returned_in_year,

@@ -21,7 +21,7 @@ final as (
         ---------- ids
         event_date as sales_date,
         product_id,
-        ---------- how many
+        ---------- counts
         count(distinct purchase_order_id) as orders,
         count(distinct case when line_type = 'purchase' then customer_id end) as buyers,
         cast(sum(units) as bigint) as units,

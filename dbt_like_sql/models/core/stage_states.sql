@@ -82,7 +82,7 @@ final as (
             when run_days <= lost_days then 'growing'
             else 'loyal'
         end as stage,
-        ---------- what decided it
+        ---------- basis of the stage
         known_days,
         order_days,
         recency_days,

@@ -40,7 +40,7 @@ final as (
 
     select
         events.sales_date,
-        ---------- how many
+        ---------- counts
         coalesce(sold.orders, 0) as orders,
         coalesce(sold.buyers, 0) as buyers,
         coalesce(sold.guest_orders, 0) as guest_orders,

@@ -76,7 +76,7 @@ final as (
             + extract(month from grid.month) - extract(month from grid.cohort_month) as integer
         ) as months_since,
         grid.month,
-        ---------- how many
+        ---------- counts
         grid.customers,
         coalesce(months.active, 0) as active,
         cast(coalesce(months.active, 0) as double) / grid.customers as retention,

@@ -64,7 +64,7 @@ final as (
         methods.smape,
         methods.wape,
         methods.bias,
-        ---------- of the chosen only
+        ---------- only for the selected method
         methods.coverage_80,
         methods.coverage_95,
         methods.interval_score_80,

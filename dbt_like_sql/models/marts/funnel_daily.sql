@@ -12,13 +12,13 @@ final as (
     select
         activity_date,
         channel,
-        ---------- how many
+        ---------- counts
         visits,
         sessions,
         views,
         carts,
         orders,
-        ---------- from step to step
+        ---------- conversion rates
         cast(views as double) / nullif(sessions, 0) as views_per_session,
         cast(carts as double) / nullif(views, 0) as carts_per_view,
         cast(orders as double) / nullif(carts, 0) as orders_per_cart,

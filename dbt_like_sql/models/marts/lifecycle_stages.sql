@@ -74,7 +74,7 @@ final as (
                 then concat('last order ', stays.recency_days, ' days ago', cutoffs.half, cutoffs.active)
             else concat('last order ', stays.recency_days, ' days ago', cutoffs.half, cutoffs.lost)
         end as reason,
-        ---------- what decided it
+        ---------- basis of the stage
         stays.order_days,
         stays.recency_days,
         stays.net_revenue

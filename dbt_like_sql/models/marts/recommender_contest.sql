@@ -40,7 +40,7 @@ candidates as (
         {{ metric('is_ranker') }} = 1 as is_ranker,
         {{ metric('is_baseline') }} = 1 as is_baseline,
         {{ metric('customers') }}::bigint as customers,
-        ---------- at ten places, with 95% intervals over customers
+        ---------- metrics at ten places, with 95% intervals over customers
         {{ metric('ndcg') }} as ndcg,
         {{ metric_low('ndcg') }} as ndcg_low,
         {{ metric_high('ndcg') }} as ndcg_high,
@@ -50,7 +50,7 @@ candidates as (
         {{ metric('hit') }} as hit,
         {{ metric_low('hit') }} as hit_low,
         {{ metric_high('hit') }} as hit_high,
-        ---------- of all lists together
+        ---------- over all lists
         {{ metric('coverage') }} as coverage,
         {{ metric('novelty') }} as novelty,
         ---------- against the list's naive baseline, on the same customers

@@ -191,7 +191,7 @@ final as (
         customer_id,
         previous_segment,
         segment,
-        ---------- why
+        ---------- causes
         case greatest(purchases_share, time_share, others_share, late_share)
             when purchases_share then 'purchases'
             when time_share then 'time'

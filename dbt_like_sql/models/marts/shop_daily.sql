@@ -34,7 +34,7 @@ final as (
 
     select
         calendar.sales_date,
-        ---------- how many
+        ---------- counts
         coalesce(totals.orders, 0) as orders,
         coalesce(totals.guest_orders, 0) as guest_orders,
         coalesce(totals.buyers, 0) as buyers,
@@ -46,7 +46,7 @@ final as (
         coalesce(totals.net_revenue, 0) as net_revenue,
         coalesce(totals.net_charges, 0) as net_charges,
         cast(totals.gross_revenue / nullif(totals.orders, 0) as decimal(18, 4)) as average_order_value,
-        ---------- visits, where the source has them
+        ---------- visits, if the source has them
         coalesce(totals.visits, 0) as visits,
         coalesce(totals.sessions, 0) as sessions,
         cast(totals.orders / nullif(totals.sessions, 0) as double) as conversion

@@ -56,7 +56,7 @@ with
             pairs.state_kind,
             pairs.from_state,
             pairs.to_state,
-            ---------- how many, and what they have been worth
+            ---------- counts and net revenue
             pairs.customers,
             cast(coalesce(pairs.previous_net_revenue, 0) as decimal(18, 4)) as previous_net_revenue,
             cast(coalesce(pairs.net_revenue, 0) as decimal(18, 4)) as net_revenue

@@ -12,10 +12,10 @@ final as (
     select
         ---------- ids
         product_id,
-        ---------- what
+        ---------- attributes
         name,
         category,
-        ---------- how much
+        ---------- amounts
         list_price,
         unit_cost
     from source

@@ -11,9 +11,9 @@ final as (
         ---------- ids
         customer_id,
         email_hash,
-        ---------- when
+        ---------- times
         signed_up_at,
-        ---------- who
+        ---------- personal attributes
         country,
         birth_year,
         gender,

@@ -16,15 +16,15 @@ final as (
         order_id,
         product_id,
         session_id,
-        ---------- when
+        ---------- times
         event_at,
         cast(event_at as date) as event_date,
-        ---------- what
+        ---------- attributes
         event_type,
         description,
         channel,
         country,
-        ---------- how much
+        ---------- amounts
         quantity,
         unit_price,
         cast(quantity * unit_price as decimal(18, 4)) as amount,

@@ -16,15 +16,15 @@ final as (
         customer_id,
         order_id,
         product_id,
-        ---------- when
+        ---------- times
         event_at,
         event_date,
-        ---------- what
+        ---------- attributes
         event_type as line_type,
         description,
         channel,
         country,
-        ---------- how much
+        ---------- amounts
         case when event_type = 'purchase' then order_id end as purchase_order_id,
         case when event_type = 'purchase' then quantity else 0 end as units,
         case when event_type = 'return' then quantity else 0 end as returned_units,

@@ -51,10 +51,10 @@ final as (
     select
         ---------- ids
         coalesce(catalogue.product_id, named.product_id) as product_id,
-        ---------- what
+        ---------- attributes
         coalesce(catalogue.name, named.description) as name,
         catalogue.category,
-        ---------- how much
+        ---------- amounts
         catalogue.list_price,
         catalogue.unit_cost
     from catalogue

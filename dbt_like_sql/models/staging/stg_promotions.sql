@@ -11,12 +11,12 @@ final as (
         ---------- ids
         promotion_id,
         product_id,
-        ---------- when
+        ---------- times
         starts_at,
         ends_at,
-        ---------- what
+        ---------- attributes
         category,
-        ---------- how much
+        ---------- amounts
         discount
     from source
     where not deleted

@@ -14,9 +14,9 @@ final as (
         review_id,
         customer_id,
         product_id,
-        ---------- when
+        ---------- times
         written_at,
-        ---------- what
+        ---------- attributes
         rating,
         text
     from source

@@ -14,14 +14,14 @@ final as (
         touch_id,
         customer_id,
         campaign_id,
-        ---------- when
+        ---------- times
         sent_at,
         opened_at,
         clicked_at,
-        ---------- what
+        ---------- attributes
         channel,
         arm,
-        ---------- how much
+        ---------- amounts
         cost
     from source
     where not deleted
