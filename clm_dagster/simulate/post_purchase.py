@@ -1,7 +1,7 @@
-"""Events that follow an order, and e-mail campaigns: returns, reviews, mails, opt-outs.
+"""Returns, reviews and e-mail campaigns.
 
-Belongs here: everything that is scheduled for a later day. Does not: the order itself (`baskets`). The queue
-holds a few weeks of events at most, however long the history is.
+Belongs here: what follows an order on a later day, and mails with their effects. Does not: the order itself
+(`baskets`). The queues hold a few weeks of returns and reviews at most, however long the history is.
 """
 
 from collections import defaultdict

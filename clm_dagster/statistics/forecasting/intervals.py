@@ -27,9 +27,9 @@ from clm_dagster.statistics.forecasting.css import Floats
 QUANTILES = (0.025, 0.10, 0.50, 0.90, 0.975)
 """The bounds of the 80% and 95% intervals, and the median."""
 ENOUGH = 80
-"""Number of residuals above which a series uses only its own, enough for the tails of a 95% interval."""
+"""Minimum number of residuals of a series that uses only its own, enough for the tails of a 95% interval."""
 LEAST_RESIDUALS = 16
-"""Number of residuals above which a series has its own spread, with the tail shape of its kind."""
+"""Minimum number of residuals of a series with its own spread; the shape of its tails is that of its kind."""
 SMALLEST = 1e-6
 UNKNOWN = np.linspace(-1, 2, 200)
 """Relative residuals used if no series has any."""
