@@ -78,7 +78,10 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
 
 def test_who_reads_a_table_and_for_what_is_in_its_metadata(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    for key, use in (("marts/rfm_segments", "RFM segments"), ("staging/risk_bands", "Customers at risk of churn")):
+    for key, use in (
+        ("marts/rfm_segments", "RFM segments"),
+        ("staging/risk_bands", "Customers at risk of churn"),
+    ):
         text = graph.get(dg.AssetKey(key.split("/"))).metadata["used_for"].value
         assert text.startswith(f"- **{use}** (")
     assert "used_for" not in graph.get(dg.AssetKey(["core", "rfm_scores"])).metadata
