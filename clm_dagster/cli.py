@@ -130,9 +130,12 @@ def plan(as_json: bool) -> None:
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same bytes."
 )
 @click.option(
-    "--world", type=click.Choice(["believable", "stationary"]), default="believable", show_default=True,
+    "--world",
+    type=click.Choice(["believable", "stationary"]),
+    default="believable",
+    show_default=True,
     help="stationary: BG/NBD and Gamma-Gamma are the truth; no season, promotion or effect of mails.",
-)  # fmt: skip
+)
 @click.option("--threads", default=2, show_default=True, type=_POSITIVE, help="Files written at once.")
 @click.option(
     "--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the shop to this PNG."
@@ -225,9 +228,14 @@ def settings() -> None:
 
 def _progress() -> Progress:
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description:<38}"), BarColumn(30), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("[dim]{task.fields[step]}"), console=console,
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description:<38}"),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[step]}"),
+        console=console,
+    )
 
 
 def _choose(source: str | None, given: str | None, start: date | None, end: date | None) -> None:

@@ -83,7 +83,7 @@ class _Ready:
 
 
 def plan_shop(settings: Settings) -> Outlook:
-    """What `run_shop` would do now. Nothing is run, made or changed. Raises InputError, SettingsError."""
+    """What `run_shop` would do now. Nothing is run, made or changed. Raise InputError, SettingsError."""
     ready = _Ready.open(settings)
     new = ready.source.landing.new_files(settings.input, ready.source.adapter)
     if not ready.landed.deliveries:
@@ -97,7 +97,7 @@ def plan_shop(settings: Settings) -> Outlook:
 def run_shop(settings: Settings, begin: Begin) -> Report:
     """Land, then run the plan stage by stage; each run is a Dagster run that the UI shows.
 
-    A stage that did something is planned on by the next. Raises InputError, RunFailedError, SettingsError.
+    A stage that did something is planned on by the next. Raise InputError, RunFailedError, SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -128,8 +128,12 @@ def is_published(settings: Settings) -> bool:
 
 
 _TITLES = {
-    DAILY: "Days", SNAPSHOTS: "Snapshots", MODELS: "Models", SCORES: "Scores", PUBLISH: "Publishing",
-}  # fmt: skip
+    DAILY: "Days",
+    SNAPSHOTS: "Snapshots",
+    MODELS: "Models",
+    SCORES: "Scores",
+    PUBLISH: "Publishing",
+}
 
 
 def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin) -> Run:
@@ -150,7 +154,7 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:
     """Dates of a source that neither a person nor its adapter gave: the days that its files hold.
 
-    Raises InputError if they span more than a shop's history can.
+    Raise InputError if they span more than a shop's history can.
     """
     unsaid = unsaid_dates(settings)
     if "start_date" not in unsaid:

@@ -39,7 +39,7 @@ class Shop:
 
     @classmethod
     def open(cls, settings: Settings) -> "Shop":
-        """Read the SQL project of these settings. Raises ProjectError."""
+        """Read the SQL project of these settings. Raise ProjectError."""
         return cls(settings, load_sql(settings))
 
 
@@ -71,7 +71,7 @@ def build_domains(shop: Shop) -> list[Domain]:
 def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
     """Every table that Python writes; each comes after those it reads, directly or through SQL.
 
-    Raises ProjectError for tables that read each other in a circle.
+    Raise ProjectError for tables that read each other in a circle.
     """
     tables = {table.relation: table for domain in domains for table in domain.tables}
     graph = {relation: _upstream(table, project) & set(tables) for relation, table in tables.items()}
@@ -98,7 +98,7 @@ def _upstream(table: AnyTable, project: Project) -> set[str]:
 def extras_of(domains: Sequence[Domain], project: Project) -> Extras:
     """What all domains add to SQL models and seeds.
 
-    Raises ProjectError where that names a model or a seed that is not there, or two domains mean the same.
+    Raise ProjectError where that names a model or a seed that is not there, or two domains mean the same.
     """
     models = {model.relation for model in project.models.values()}
     return Extras(

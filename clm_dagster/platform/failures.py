@@ -70,7 +70,7 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
 
 
 def post(url: str, message: dict[str, str]) -> None:
-    """Send a message as JSON. Raises OSError if nobody takes it: the sensor's tick then shows it."""
+    """Send a message as JSON. Raise OSError if nobody takes it: the sensor's tick then shows it."""
     request = urllib.request.Request(
         url, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
     )

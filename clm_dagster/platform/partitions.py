@@ -70,7 +70,7 @@ def key_of_as_of(as_of: datetime) -> str:
 
 
 def parse_day(text: str) -> date:
-    """A partition key as a day. Raises ValueError that says what was expected."""
+    """A partition key as a day. Raise ValueError that says what was expected."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:

@@ -139,7 +139,7 @@ class Planner:
         self._assume_files()
 
     def _build_models(self, window: str, keys: Sequence[str]) -> list[Reason]:
-        """Take these partitions as built; returns why they were not up to date, one reason for each model."""
+        """Take these partitions as built; return why they were not up to date, one reason for each model."""
         reasons = []
         for name, model in self.project.models.items():
             if model.window != window:

@@ -10,7 +10,7 @@ from clm_dagster.settings import Settings
 
 
 def load_sql(settings: Settings) -> Project:
-    """The SQL project, with the variables that settings decide. Raises ProjectError."""
+    """The SQL project, with the variables that settings decide. Raise ProjectError."""
     return load_project(settings.sql_dir, **settings.sql_variables())
 
 

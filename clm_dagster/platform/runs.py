@@ -81,7 +81,7 @@ def execute(
     progress: Progress,
     only: Sequence[dg.AssetKey] = (),
 ) -> Run:
-    """Run a job, over a range of partitions or as a whole; `only` some of its assets. Raises RunFailedError."""
+    """Run a job, over a range of partitions or as a whole; `only` some of its assets. Raise RunFailedError."""
     run_id = str(uuid4())
     done: dict[str, int] = {}
     stores = _OpenStores(Path(os.environ["DAGSTER_HOME"]) / "history")

@@ -185,7 +185,7 @@ class Tracking(dg.ConfigurableResource):
         """A version of a registered scikit-learn model, read without running any code that it may hold.
 
         The file decides nothing: a type in it that is neither scikit-learn's own nor among `trusted` is
-        refused. Raises TrackingError for a version that is not there or not to be trusted.
+        refused. Raise TrackingError for a version that is not there or not to be trusted.
         """
         self.open()
         import mlflow
@@ -208,7 +208,7 @@ class Tracking(dg.ConfigurableResource):
             raise TrackingError(f"{uri} is not loaded: {error}") from error
 
     def open(self) -> tuple["MlflowClient", str]:
-        """A client and the id of the experiment, made if it is missing. Raises TrackingError."""
+        """A client and the id of the experiment, made if it is missing. Raise TrackingError."""
         for name, value in _MLFLOW_DEFAULTS.items():
             os.environ.setdefault(name, value)
         for name in ("mlflow", "alembic"):

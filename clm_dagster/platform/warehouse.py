@@ -183,7 +183,7 @@ class Warehouse(dg.ConfigurableResource):
     def connect(self, purpose: str) -> Iterator[Connection]:
         """Hold the warehouse alone for the length of the block.
 
-        `purpose` is what another process that waits is told. Raises WarehouseBusyError.
+        `purpose` is what another process that waits is told. Raise WarehouseBusyError.
         """
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         with self._turn(purpose):
@@ -209,7 +209,7 @@ class Warehouse(dg.ConfigurableResource):
     def look(self, purpose: str) -> Iterator[Connection | None]:
         """Hold the warehouse to read from it: nothing is made or changed. None where there is none yet.
 
-        Raises WarehouseBusyError.
+        Raise WarehouseBusyError.
         """
         if not Path(self.path).exists():
             yield None

@@ -28,7 +28,7 @@ class Settings(GroundSettings):
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def of(self, kind: type[Domain]) -> Domain:
-        """The settings of one domain. Raises SettingsError for a class that is not among the domains'."""
+        """The settings of one domain. Raise SettingsError for a class that is not among the domains'."""
         for group in self._domains:
             if isinstance(group, kind):
                 return group
@@ -72,7 +72,7 @@ class Settings(GroundSettings):
 def known_settings() -> dict[str, Setting]:
     """Every setting by its flat name: those of the ground, then those of each domain that there is.
 
-    Raises SettingsError if two claim one name.
+    Raise SettingsError if two claim one name.
     """
     known: dict[str, Setting] = {}
     groups: dict[str, type[SettingsGroup]] = {"": Settings, **_domain_groups()}
@@ -96,10 +96,12 @@ def _domain_groups() -> dict[str, type[DomainSettings]]:
     groups: dict[str, type[DomainSettings]] = {}
     for domain, module in domain_modules("settings").items():
         found = [
-            value for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, DomainSettings)
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, DomainSettings)
             and value.__module__ == module.__name__
-        ]  # fmt: skip
+        ]
         if len(found) != 1:
             names = ", ".join(group.__name__ for group in found) or "none"
             raise SettingsError(f"{module.__file__}: a domain has one class of DomainSettings, found {names}")
@@ -112,7 +114,7 @@ def build_settings(
 ) -> Settings:
     """Make settings of values by flat names; what is not among them is as by default.
 
-    Raises SettingsError with one line for each value that cannot be used, and for a name that is no setting's.
+    Raise SettingsError with one line for each value that cannot be used, and for a name that is no setting's.
     """
     unknown = sorted(set(values) - set(known))
     if unknown:

@@ -28,7 +28,7 @@ BY_DEFAULT = "default"
 def load_settings(**overrides: object) -> Settings:
     """Read the settings; `overrides`, by flat names, go before every other place.
 
-    Raises SettingsError with one line for each value that cannot be used.
+    Raise SettingsError with one line for each value that cannot be used.
     """
     known = known_settings()
     values: dict[str, object] = dict(overrides)

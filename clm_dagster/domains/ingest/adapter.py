@@ -147,7 +147,7 @@ def whole(value: str, kind: str = "BIGINT") -> str:
 
 
 def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
-    """Read a source's folder. Raises InputError with file and line."""
+    """Read a source's folder. Raise InputError with file and line."""
     path = folder / "adapter.yml"
     content = yaml_lines.load(path)
     _known(content, _ADAPTER_KEYS, path)

@@ -42,8 +42,11 @@ class ContractTable:
     def all_columns(self) -> dict[str, str]:
         """The columns of the stored table."""
         return {
-            **self.columns, **OPTIONAL, "superseded_at": "TIMESTAMP", "delivery_id": "VARCHAR",
-        }  # fmt: skip
+            **self.columns,
+            **OPTIONAL,
+            "superseded_at": "TIMESTAMP",
+            "delivery_id": "VARCHAR",
+        }
 
 
 def read_contract(project: Project) -> dict[str, ContractTable]:

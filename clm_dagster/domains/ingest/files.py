@@ -15,9 +15,14 @@ from pathlib import Path
 from clm_dagster.domains.ingest.errors import InputError
 
 FORMATS = {
-    ".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet",
-    ".jsonl": "json", ".ndjson": "json", ".jsonl.gz": "json", ".ndjson.gz": "json",
-}  # fmt: skip
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".jsonl.gz": "json",
+    ".ndjson.gz": "json",
+}
 # How a format is called in a message.
 FORMAT_NAMES = {"csv": "a CSV", "parquet": "Parquet", "json": "JSON lines"}
 _MAGIC = {
@@ -64,7 +69,7 @@ class InputFile:
 def find_paths(given: str) -> list[tuple[Path, str]]:
     """Files that an input (file, folder or glob) stands for, each with its name relative to it.
 
-    Hidden files and those that begin with an underscore are passed over. Raises InputError.
+    Hidden files and those that begin with an underscore are passed over. Raise InputError.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -95,7 +100,7 @@ def find_paths(given: str) -> list[tuple[Path, str]]:
 def fingerprint(path: Path, relative: str, known: Known) -> InputFile:
     """Hash a file, unless one of its path, size and time is known, and look at its kind.
 
-    Raises InputError for one that is empty, of no known kind, or cannot be opened.
+    Raise InputError for one that is empty, of no known kind, or cannot be opened.
     """
     kind = next((FORMATS[s] for s in _suffixes(path) if s in FORMATS), None)
     if kind is None:
@@ -113,7 +118,7 @@ def fingerprint(path: Path, relative: str, known: Known) -> InputFile:
 
 
 def head_of(file: InputFile, encoding: str) -> bytes:
-    """The first bytes of a file, unpacked. Raises InputError if they are of another kind than its name says."""
+    """The first bytes of a file, unpacked. Raise InputError if they are of another kind than its name says."""
     with _opening(file.path):
         with file.path.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
@@ -132,7 +137,7 @@ def head_of(file: InputFile, encoding: str) -> bytes:
 
 
 def check_gzip(file: InputFile) -> None:
-    """Unpack a whole gzip file. Raises InputError if it is cut off or damaged."""
+    """Unpack a whole gzip file. Raise InputError if it is cut off or damaged."""
     try:
         with _opening(file.path), gzip.open(file.path) as unpacked:
             while unpacked.read(1 << 20):

@@ -91,7 +91,7 @@ class Landing:
         return sorted((self.folder / table / part / parts.day_folder(day)).iterdir())
 
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
-        """The files of an input that `land` would land; nothing is made or changed. Raises InputError."""
+        """The files of an input that `land` would land; nothing is made or changed. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
         files, feeds, _ = _wanted(given, adapter, known)
         return [file.path for file in _fresh(files, feeds, adapter, known)]
@@ -99,7 +99,7 @@ class Landing:
     def land(self, given: str, adapter: Adapter, now: datetime) -> Landed:
         """Land every file of an input that is not landed yet; all of them or, on an error, none.
 
-        `now` is the recorded start of the loading run, shop-local. Raises InputError.
+        `now` is the recorded start of the loading run, shop-local. Raise InputError.
         """
         with self._alone():
             known = {d.delivery_id: d for d in self.deliveries()}

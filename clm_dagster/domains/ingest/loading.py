@@ -87,7 +87,7 @@ def load(
 ) -> None:
     """Replace some days of a table by what is landed of them. Call it inside a transaction.
 
-    Raises InputError if the adapter's SQL does not do what its YAML says.
+    Raise InputError if the adapter's SQL does not do what its YAML says.
     """
     contract = adapter.tables[table].contract
     landed = [d for d in deliveries if table in d.tables]

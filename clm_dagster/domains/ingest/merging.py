@@ -62,7 +62,7 @@ def type_rows(
 ) -> None:
     """Make `_typed`: every landed row in the contract's types, known_at, and why it is rejected, if so.
 
-    Raises InputError if the adapter gives an undescribed reason, or another instant than its `time`.
+    Raise InputError if the adapter gives an undescribed reason, or another instant than its `time`.
     """
     selects = []
     for columns, paths in landed.shapes.items():

@@ -42,7 +42,7 @@ def write(
 ) -> dict[str, LandedTables]:
     """Write files into new parts whose names begin with `prefix`; what each delivery brought.
 
-    Raises InputError; what is written then is no part of the landing area.
+    Raise InputError; what is written then is no part of the landing area.
     """
     landed: dict[str, LandedTables] = {file.delivery_id: {} for file in files}
     scratch = folder / ".tmp"

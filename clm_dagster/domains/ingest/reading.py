@@ -32,7 +32,7 @@ _CUT_GZIP_IS_SILENT = duckdb.__version__.startswith("1.")
 
 
 def columns_of(connection: Connection, file: InputFile, adapter: Adapter) -> tuple[str, ...]:
-    """Names of a file's columns. Raises InputError for a file that is not what its name says."""
+    """Names of a file's columns. Raise InputError for a file that is not what its name says."""
     encoding = adapter.csv["encoding"] if file.format == "csv" else "utf-8"
     head_of(file, encoding)
     if file.is_gzip and _CUT_GZIP_IS_SILENT:

@@ -31,7 +31,7 @@ class ShopSource:
 
     @classmethod
     def open(cls, settings: Settings, project: Project) -> "ShopSource":
-        """Read the adapter. Raises InputError, ProjectError."""
+        """Read the adapter. Raise InputError, ProjectError."""
         contract = read_contract(project)
         adapter = load_adapter(settings.adapter_dir, contract, project.renderer, settings.timezone)
         return cls(settings, contract, adapter, Landing(settings.landing_dir))

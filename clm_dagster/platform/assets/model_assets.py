@@ -255,7 +255,7 @@ def _record(
     rows: int,
     run_id: str,
 ) -> datetime | None:
-    """Write the ledger of builds, in the transaction of the build; returns what was known by then.
+    """Write the ledger of builds, in the transaction of the build; return what was known by then.
 
     A view's rows are as new as what it reads: its code is all that is stored of it.
     """

@@ -176,7 +176,7 @@ def add_partition_metadata(
     """Row counts go to each partition's event, the heavy rest only to the last one's.
 
     An event is stored for every partition: a chart in each of a thousand would swell Dagster's
-    store. Returns what is left for an asset without partitions.
+    store. Return what is left for an asset without partitions.
     """
     if context.assets_def.partitions_def is None:
         return last

@@ -91,7 +91,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
 def _replace(
     connection: Connection, seed: Seed, checks: Mapping[str, SeedCheck], run_id: str
 ) -> dict[str, list[str]]:
-    """Load the file unless a check objects; returns what each has to say."""
+    """Load the file unless a check objects; return what each has to say."""
     problems: dict[str, list[str]] = {}
     try:
         with connection.transaction():

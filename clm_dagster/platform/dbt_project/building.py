@@ -159,7 +159,7 @@ def build(
     has not yet is empty.
     Microbatches are built over [start, end); start is the variable `start_date` and end is `as_of`
     unless they are given. `known_at` restricts every raw table to what was known then.
-    Returns the relation of every model built. Raises ProjectError for an unknown name, ValueError
+    Return the relation of every model built. Raise ProjectError for an unknown name, ValueError
     for an as_of that is no midnight.
     """
     snapshot = Snapshot(as_of) if as_of else None

@@ -30,8 +30,12 @@ from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError,
 MATERIALIZATIONS = ("view", "table", "incremental")
 _SHARED_CONFIG = {"schema", "event_time", "tags", "meta"}
 _MODEL_CONFIG = _SHARED_CONFIG | {
-    "materialized", "incremental_strategy", "unique_key", "batch_size", "begin",
-}  # fmt: skip
+    "materialized",
+    "incremental_strategy",
+    "unique_key",
+    "batch_size",
+    "begin",
+}
 # Configuration that decides no row of a model, and so no version of it.
 _ROWLESS_CONFIG = {"begin", "tags", "meta"}
 # Two names of the calendar that a model is materialized by; None is "as a whole".
@@ -181,7 +185,7 @@ class Project:
         return [exposure for exposure in self.exposures.values() if name in exposure.reads]
 
     def model(self, name: str) -> Model:
-        """A model by name. Raises ProjectError that lists those there are."""
+        """A model by name. Raise ProjectError that lists those there are."""
         found = self.nodes.get(name)
         if not isinstance(found, Model):
             raise ProjectError(f"no model {name!r}; the models are {', '.join(self.models)}")
@@ -191,7 +195,7 @@ class Project:
 def load_project(path: Path, **variables: Any) -> Project:
     """Read a dbt folder. `variables` go before the defaults of dbt_project.yml.
 
-    Raises ProjectError, with file and line, for unknown refs, cycles, unknown configuration or
+    Raise ProjectError, with file and line, for unknown refs, cycles, unknown configuration or
     property keys, undefined variables or macros, docs of a model that is not there.
     """
     file = path / "dbt_project.yml"
@@ -291,7 +295,7 @@ _AnyNode = TypeVar("_AnyNode", bound=Node)
 
 
 def _documented(node: _AnyNode, entry: Entry, config: Config, known: set[str]) -> _AnyNode:
-    """The node with what is said of it. Raises ProjectError for an unknown word."""
+    """The node with what is said of it. Raise ProjectError for an unknown word."""
     config.check(known)
     return replace(
         node,

@@ -80,7 +80,7 @@ class Config:
         return Config(values, self.places | nearer.places)
 
     def check(self, known: set[str]) -> None:
-        """Raises ProjectError for a key that is not known, Dagster's own words included."""
+        """Raise ProjectError for a key that is not known, Dagster's own words included."""
         for key in self.values:
             if key not in known:
                 raise ProjectError(
@@ -123,7 +123,7 @@ class Properties:
 
 
 def read_properties(folder: Path) -> Properties:
-    """Read the YAML files beside models and seeds. Raises ProjectError, with file and line."""
+    """Read the YAML files beside models and seeds. Raise ProjectError, with file and line."""
     found = Properties()
     for file in sorted([*folder.glob("models/**/*.yml"), *folder.glob("seeds/**/*.yml")]):
         content = yaml_lines.mapping(yaml_lines.load(file), Where(file, 1), _SECTIONS)

@@ -82,7 +82,7 @@ class Renderer:
     ) -> str:
         """SQL of one template. `relation` says what a `ref` or `source` stands for.
 
-        Raises ProjectError with file and line.
+        Raise ProjectError with file and line.
         """
         values = self.variables | (variables or {})
 

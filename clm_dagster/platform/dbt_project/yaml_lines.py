@@ -48,7 +48,7 @@ class LinedList(list[Any]):
 
 
 def load(path: Path) -> LinedDict:
-    """Read a YAML file whose top is a mapping. Raises ProjectError."""
+    """Read a YAML file whose top is a mapping. Raise ProjectError."""
     if not path.exists():
         raise ProjectError(f"{path} does not exist")
     try:
@@ -66,7 +66,7 @@ def load(path: Path) -> LinedDict:
 
 
 def mapping(value: Any, where: Where, known: Collection[str], required: Collection[str] = ()) -> LinedDict:
-    """The value, if it is a mapping with known keys. Raises ProjectError with the place of what is not."""
+    """The value, if it is a mapping with known keys. Raise ProjectError with the place of what is not."""
     if not isinstance(value, LinedDict):
         raise ProjectError(f"{where}: expected a mapping with {', '.join(sorted(known))}, found {value!r}")
     for key in value:

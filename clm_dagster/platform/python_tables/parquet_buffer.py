@@ -28,7 +28,7 @@ class ParquetBuffer:
         self.add(pd.DataFrame(columns=list(self.types)))
 
     def add(self, part: pd.DataFrame) -> None:
-        """Keep the rows of a frame. Raises ValueError where it has other columns than `types`."""
+        """Keep the rows of a frame. Raise ValueError where it has other columns than `types`."""
         if set(part.columns) != set(self.types):
             raise ValueError(f"expected the columns {', '.join(self.types)}, found {', '.join(part.columns)}")
         path = Path(self._folder.name, f"{len(self._files):06d}.parquet")

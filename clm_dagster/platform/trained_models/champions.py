@@ -95,9 +95,10 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
         return Choice(None, f"no model of {name} can score it, so it has no scores.{last}")
     newest = honest.iloc[-1]
     return Choice(
-        newest, f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
+        newest,
+        f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
         f"{newest['said']}",
-    )  # fmt: skip
+    )
 
 
 def row_without_model(

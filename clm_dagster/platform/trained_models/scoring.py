@@ -98,7 +98,9 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
         decisive: list[Root] = [self.read, self.score, Trainings, *self.model.code]
         decisive += [self.without_model] if self.without_model else []
         return PythonTable.of(
-            project, self.name, self.reads,
+            project,
+            self.name,
+            self.reads,
             read=partial(_read, self),
             compute=partial(_score, self),
             settings=self.settings,
@@ -106,7 +108,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
             weeks_back=self.weeks_back,
             checks=(COVERAGE_CHECK if self.covered else {}) | dict(self.checks),
             code=decisive,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 def first_day(connection: Connection, before: date) -> date:
     """The day by which as many customers had ordered as a contest needs, so that a stray early order starts nothing.
 
-    Raises EvaluationError where there are fewer.
+    Raise EvaluationError where there are fewer.
     """
     found = connection.execute(
         "select min(activity_date) as first from core.customer_daily where orders > 0 and activity_date < ? "
@@ -58,7 +58,7 @@ def read_snapshots(
 ) -> pd.DataFrame:
     """Customers at several snapshots for whom `where` holds, rows of core.customer_features, in order.
 
-    Of a shop with more than `most` customers, so many of them, the same at every snapshot. Raises dg.Failure that
+    Of a shop with more than `most` customers, so many of them, the same at every snapshot. Raise dg.Failure that
     names the snapshots that are not there.
     """
     instants = [datetime.combine(day, time.min) for day in days]

@@ -156,7 +156,9 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
         decisive += [self.gate.verdict] if self.gate else []
         decisive += [self.champion] if self.champion else []
         return PythonTable.of(
-            project, self.name, self.reads,
+            project,
+            self.name,
+            self.reads,
             read=partial(_read, self),
             compute=partial(_train, self, project),
             settings=self.settings,
@@ -165,7 +167,7 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
             checks=gate | dict(self.checks),
             metrics=self.metrics,
             code=decisive,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
