@@ -1,6 +1,6 @@
-"""`clm`, the command line: thin, everything it does is a Dagster run that the UI shows.
+"""The command line, `clm`: a thin layer over Dagster runs that the UI shows.
 
-Belongs here: words, colours, options. Does not: work.
+Belongs here: options and terminal output. Does not: the work itself (`shop_run`, `simulate`).
 """
 
 import json
@@ -26,7 +26,7 @@ from rich.table import Table
 from clm_dagster.errors import UserError
 from clm_dagster.settings import load_settings, origins
 
-if TYPE_CHECKING:  # a command imports what it needs: --help shall not wait
+if TYPE_CHECKING:  # commands import late, so that --help is fast
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import Simulated
 
@@ -53,24 +53,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that a person can mend is a message, not a traceback."""
+    """Run the command line. Print a user error as a message, without a traceback."""
     try:
         cli()
     except UserError as error:
-        errors.print(Panel(str(error), title="[bold red]clm cannot go on", border_style="red"), markup=False)
+        errors.print(Panel(str(error), title="[bold red]clm failed", border_style="red"), markup=False)
         sys.exit(1)
 
 
 @cli.command()
-@click.option("--source", help="The shop's adapter. [setting: CLM_SOURCE]")
-@click.option("--input", "given", help="File, folder or glob of the shop's files. [setting: CLM_INPUT]")
+@click.option("--source", help="Name of the shop's adapter. [setting: CLM_SOURCE]")
+@click.option("--input", "input_path", help="File, folder or glob of the shop's files. [setting: CLM_INPUT]")
 @click.option("--start-date", type=_DATE, help="First day of the history. [setting: CLM_START_DATE]")
 @click.option("--end-date", type=_DATE, help="Exclusive end of the history. [setting: CLM_END_DATE]")
 def run(
-    source: str | None, given: str | None, start_date: datetime | None, end_date: datetime | None
+    source: str | None, input_path: str | None, start_date: datetime | None, end_date: datetime | None
 ) -> None:
-    """Bring the shop up to date: land new files, run what is stale, publish, sum up."""
-    _choose(source, given, _day(start_date), _day(end_date))
+    """Bring the shop up to date: land new files, run what is stale, publish, print a summary."""
+    _set_environment(source, input_path, _day(start_date), _day(end_date))
     _run_shop()
 
 
@@ -98,28 +98,28 @@ def _run_shop() -> None:
         for task in progress.tasks:
             progress.update(task.id, completed=task.total, step="")
     if report.dead_runs:
-        console.print(f"{len(report.dead_runs)} run(s) of a killed process were closed as failed.")
+        console.print(f"Marked {len(report.dead_runs)} run(s) as failed because their process was killed.")
     if len(report.runs) == 1:
-        console.print("Nothing new: everything is up to date.")
+        console.print("No new files: everything is up to date.")
     console.print(render(read_summary(report.settings), report.settings))
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="For a program: one JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def plan(as_json: bool) -> None:
-    """Say what `clm run` would run now, and why; nothing is run or changed."""
+    """Show what `clm run` would run now, and why. Change nothing."""
     from clm_dagster.plan_view import as_dict, render
     from clm_dagster.shop_run import plan_shop
 
-    outlook = plan_shop(load_settings())
+    preview = plan_shop(load_settings())
     if as_json:
-        click.echo(json.dumps(as_dict(outlook), indent=2))
+        click.echo(json.dumps(as_dict(preview), indent=2))
     else:
-        console.print(render(outlook))
+        console.print(render(preview))
 
 
 @cli.command()
-@click.option("--out", required=True, type=_FOLDER, help="Folder for the shop; a new one, or an empty one.")
+@click.option("--out", required=True, type=_FOLDER, help="Folder for the shop; it must be new or empty.")
 @click.option("--customers", default=20_000, show_default=True, type=_POSITIVE)
 @click.option("--days", default=548, show_default=True, type=_POSITIVE)
 @click.option("--products", default=400, show_default=True, type=_POSITIVE)
@@ -134,14 +134,16 @@ def plan(as_json: bool) -> None:
     type=click.Choice(["believable", "stationary"]),
     default="believable",
     show_default=True,
-    help="stationary: BG/NBD and Gamma-Gamma are the truth; no season, promotion or effect of mails.",
+    help="stationary: exact BG/NBD and Gamma-Gamma, without seasons, promotions or effects of emails.",
 )
-@click.option("--threads", default=2, show_default=True, type=_POSITIVE, help="Files written at once.")
+@click.option(
+    "--threads", default=2, show_default=True, type=_POSITIVE, help="Number of files written in parallel."
+)
 @click.option(
     "--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the shop to this PNG."
 )
 def simulate(out: Path, start_date: datetime, threads: int, figure: Path | None, **size: Any) -> None:
-    """Simulate a shop whose truth is known: deliveries to OUT/inbox, the truth to OUT/truth."""
+    """Simulate a shop: write its deliveries to OUT/inbox and the ground truth to OUT/truth."""
     from clm_dagster.simulate.parameters import Parameters
 
     parameters = Parameters(start=start_date.date(), **size)
@@ -150,7 +152,7 @@ def simulate(out: Path, start_date: datetime, threads: int, figure: Path | None,
         from clm_dagster.simulate.figure import draw_shop
 
         figure.write_bytes(draw_shop(out))
-        console.print(f"Drawn to {figure}")
+        console.print(f"Wrote the figure to {figure}")
     console.print(
         f"Load it with\n  clm run --source generic --input {out / 'inbox'} "
         f"--start-date {parameters.start} --end-date {parameters.end}",
@@ -163,19 +165,19 @@ def simulate(out: Path, start_date: datetime, threads: int, figure: Path | None,
 @click.option("--days", default=548, show_default=True, type=_POSITIVE)
 @click.option("--products", default=400, show_default=True, type=_POSITIVE)
 def demo(customers: int, days: int, products: int) -> None:
-    """Simulate a shop and run everything over it, in a folder of its own (data/demo)."""
+    """Simulate a shop and run the whole pipeline on it, in a separate folder (data/demo)."""
     from clm_dagster.simulate.parameters import Parameters
 
     home = load_settings().data_dir / "demo"
     parameters = Parameters(customers=customers, days=days, products=products)
     os.environ["CLM_DATA_DIR"] = str(home)
     simulated = _simulate(parameters, home / "shop", threads=2)
-    _choose("generic", str(simulated.inbox), parameters.start, parameters.end)
+    _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
     _run_shop()
 
 
 def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
-    """Simulate a shop with a progress bar, and say what was written."""
+    """Simulate a shop with a progress bar, and print how many rows were written."""
     from clm_dagster.simulate.shop import simulate
 
     with _progress() as progress:
@@ -183,13 +185,13 @@ def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
         simulated = simulate(parameters, out, threads, lambda done: progress.update(task, completed=done))
         progress.update(task, completed=parameters.days)
     rows = ", ".join(f"{count:,} {table}" for table, count in simulated.rows.items())
-    console.print(f"{simulated.inbox}: rows of {rows}", soft_wrap=True)
+    console.print(f"Wrote to {simulated.inbox}: {rows}", soft_wrap=True)
     return simulated
 
 
 @cli.command()
 def summary() -> None:
-    """Show what is in the published copy: the ledger, customers, revenue, segments."""
+    """Show a summary of the published copy: deliveries, customers, revenue, segments."""
     from clm_dagster.domains.shop.summary import read_summary, render
 
     settings = load_settings()
@@ -213,15 +215,15 @@ def dev(host: str, port: int) -> None:
 
 @cli.command()
 def settings() -> None:
-    """Print every setting: its value, where it came from, what it is."""
+    """Print every setting with its value, the source of the value, and a description."""
     current = load_settings()
-    came_from = origins(current)
-    table = Table("setting", "value", "from", "what it is", box=None, header_style="bold", pad_edge=False)
+    places = origins(current)
+    table = Table("setting", "value", "from", "description", box=None, header_style="bold", pad_edge=False)
     values = current.flat()
     for name, setting in current.known.items():
         value = values[name]
         table.add_row(
-            setting.variable, "" if value is None else str(value), came_from[name], setting.description
+            setting.variable, "" if value is None else str(value), places[name], setting.description
         )
     console.print(table)
 
@@ -238,12 +240,14 @@ def _progress() -> Progress:
     )
 
 
-def _choose(source: str | None, given: str | None, start: date | None, end: date | None) -> None:
-    """Options are settings: put them where every part of the program, and its children, read them."""
+def _set_environment(
+    source: str | None, input_path: str | None, start: date | None, end: date | None
+) -> None:
+    """Write the options to the environment, where this process and its children read settings."""
     options: dict[str, Any] = {
         "CLM_SOURCE": source,
-        # Kept for later runs, which may be started elsewhere.
-        "CLM_INPUT": str(Path(given).expanduser().resolve()) if given else None,
+        # Absolute, because later runs may start in another folder.
+        "CLM_INPUT": str(Path(input_path).expanduser().resolve()) if input_path else None,
         "CLM_START_DATE": start.isoformat() if start else None,
         "CLM_END_DATE": end.isoformat() if end else None,
     }

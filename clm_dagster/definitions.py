@@ -1,6 +1,6 @@
-"""One Definitions: the sum of what the domains offer.
+"""The Dagster definitions of the code location, collected from the platform and the domains.
 
-Belongs here: putting together. Does not: anything that names a domain or one of its tables.
+Belongs here: assembly. Does not: anything that names a domain or one of its tables.
 """
 
 import dagster as dg
@@ -18,7 +18,7 @@ from clm_dagster.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Everything Dagster is to know, for these settings."""
+    """Return all assets, jobs, schedules, sensors and resources for these settings."""
     shop = Shop.open(settings)
     domains = build_domains(shop)
     tables = tables_of(domains, shop.project)
@@ -40,5 +40,5 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The code location, as `workspace.yaml` and `dg.toml` name it."""
+    """Return the definitions of the code location named in `workspace.yaml` and `dg.toml`."""
     return build_definitions(load_settings())

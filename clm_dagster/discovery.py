@@ -1,7 +1,7 @@
-"""Where domains are found: the folders of `clm_dagster.domains`.
+"""Discovery of domains: the folders of `clm_dagster.domains`.
 
-Belongs here: looking through that package. Does not: what is done with what is found (`settings`, `definitions`), or
-the name of any domain.
+Belongs here: searching that package. Does not: using the modules found (`settings`, `definitions`), or the name of any
+domain.
 """
 
 import importlib
@@ -13,9 +13,9 @@ DOMAINS = "clm_dagster.domains"
 
 
 def domain_modules(name: str) -> dict[str, ModuleType]:
-    """Import the module `name` of every domain that has one; domain -> module, in the order of names.
+    """Import the module `name` of every domain that has one. Return domain -> module, sorted by name.
 
-    A folder that is appended to the package's `__path__` is looked through as well.
+    Folders appended to the package's `__path__` are searched as well.
     """
     package = importlib.import_module(DOMAINS)
     found: dict[str, ModuleType] = {}

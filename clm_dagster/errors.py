@@ -1,16 +1,16 @@
-"""The one kind of error that a person can mend; every layer may raise it.
+"""The base class of user errors; every layer may raise them.
 
-Belongs here: the base class. Does not: what is wrong (each module has its own error, whose message says what was
-expected, what was found and what to do).
+Belongs here: the base class. Does not: concrete errors. Each module defines its own; its message says what was
+expected, what was found and what to do.
 """
 
 
 class UserError(Exception):
-    """Something that a person can mend: the message says what is wrong and what to do, and needs no traceback."""
+    """A problem that the user can fix. The message says what is wrong and what to do; no traceback is needed."""
 
 
 def user_error_names() -> set[str]:
-    """The names of all classes of such errors: Dagster hands an error on as text."""
+    """Return the class names of all user errors. Dagster passes errors on as text."""
     found: set[str] = set()
     waiting = [UserError]
     while waiting:

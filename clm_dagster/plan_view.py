@@ -1,6 +1,6 @@
-"""A plan as a person reads it in the terminal, and as a program reads it.
+"""Output of `clm plan`: a table for the terminal, a dict for programs.
 
-Belongs here: words and columns. Does not: what is planned (`platform.planning`).
+Belongs here: texts and columns. Does not: planning (`platform.planning`).
 """
 
 from rich.console import Group, RenderableType
@@ -9,29 +9,29 @@ from rich.text import Text
 
 from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.platform.planning import Step
-from clm_dagster.shop_run import Outlook
+from clm_dagster.shop_run import RunPreview
 
-_MOST_FILES, _MOST_ASSETS = 3, 4
+_MAX_FILES, _MAX_ASSETS = 3, 4
 
 
-def render(outlook: Outlook) -> RenderableType:
-    """A row for each run; or, in plain words, that there is nothing to do."""
-    if not outlook.new_files and not outlook.plan.steps:
-        return Text("Nothing to do: every file is landed and everything is up to date.")
+def render(preview: RunPreview) -> RenderableType:
+    """Return a table with one row per run, or a message that there is nothing to do."""
+    if not preview.new_files and not preview.plan.steps:
+        return Text("Nothing to do: all files are landed and everything is up to date.")
     table = Table("job", "partitions", "assets", "why", box=None, header_style="bold", pad_edge=False)
-    if outlook.new_files:
-        names = [path.name for path in outlook.new_files]
-        table.add_row(LAND, "", "landing.files", f"not landed yet: {_some(names, _MOST_FILES)}")
-    for step in outlook.plan.steps:
-        table.add_row(step.job, _partitions(step), _some(step.assets, _MOST_ASSETS), "\n".join(step.reasons))
-    after = "Days that new files touch, and what follows from them, are planned once the files are landed."
-    return Group(table, *([Text(f"\n{after}")] if outlook.new_files else []))
+    if preview.new_files:
+        names = [path.name for path in preview.new_files]
+        table.add_row(LAND, "", "landing.files", f"not landed yet: {_some(names, _MAX_FILES)}")
+    for step in preview.plan.steps:
+        table.add_row(step.job, _partitions(step), _some(step.assets, _MAX_ASSETS), "\n".join(step.reasons))
+    note = "Days affected by new files, and everything downstream, are planned after the files are landed."
+    return Group(table, *([Text(f"\n{note}")] if preview.new_files else []))
 
 
-def as_dict(outlook: Outlook) -> dict[str, object]:
-    """The same for a program: the files to land, and the runs in their order."""
+def as_dict(preview: RunPreview) -> dict[str, object]:
+    """Return the plan for programs: the files to land, and the runs in order."""
     return {
-        "new_files": [str(path) for path in outlook.new_files],
+        "new_files": [str(path) for path in preview.new_files],
         "runs": [
             {
                 "job": step.job,
@@ -41,7 +41,7 @@ def as_dict(outlook: Outlook) -> dict[str, object]:
                 "only_these_assets": step.only_assets,
                 "why": list(step.reasons),
             }
-            for step in outlook.plan.steps
+            for step in preview.plan.steps
         ],
     }
 
@@ -50,5 +50,5 @@ def _partitions(step: Step) -> str:
     return step.first if step.first == step.last else f"{step.first} to {step.last}"
 
 
-def _some(names: list[str] | tuple[str, ...], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: list[str] | tuple[str, ...], limit: int) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

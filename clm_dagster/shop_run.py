@@ -1,7 +1,7 @@
-"""`clm run` and `clm plan`: bring a shop up to date, or say what that would take.
+"""`clm run` and `clm plan`: bring a shop up to date, or show what that would run.
 
-Belongs here: landing, then the stages of the plan in their order. Does not: what is wanted and why (`planning`), one
-run (`runs`), words and colours (`cli`).
+Belongs here: landing, then the stages of the plan in order. Does not: what has to run and why (`planning`), a single
+run (`runs`), terminal output (`cli`).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,15 +24,15 @@ from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
-from clm_dagster.settings import Settings, record_last_run, unsaid_dates
+from clm_dagster.settings import Settings, record_last_run, unset_dates
 
-# A longer history than this is taken for an unreadable date that happened to be readable.
-_LONGEST_HISTORY_DAYS = 3_660
+# A longer history is probably caused by a wrong date that happens to parse.
+_MAX_HISTORY_DAYS = 3_660
 
 
 @dataclass
 class Report:
-    """What a shop run did."""
+    """Result of a shop run."""
 
     settings: Settings
     runs: list[Run] = field(default_factory=list)
@@ -40,21 +40,21 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a shop run would do: land these files, then the plan for what is landed already."""
+class RunPreview:
+    """What a shop run would do: the files to land, and the plan for the files already landed."""
 
     settings: Settings
     new_files: tuple[Path, ...]
     plan: Plan
 
 
-# Begins a stretch of work: its title and how many materializations it will have.
+# Starts a progress bar: called with a title and the expected number of materializations.
 Begin = Callable[[str, int], Progress]
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A shop as it is landed, with all that planning needs beside the ledger."""
+class _LandedShop:
+    """A shop with its landed files: all that planning needs, except the build ledger."""
 
     shop: Shop
     source: ShopSource
@@ -62,7 +62,7 @@ class _Ready:
     tables: Sequence[AnyTable]
 
     @classmethod
-    def open(cls, settings: Settings) -> "_Ready":
+    def open(cls, settings: Settings) -> "_LandedShop":
         """Read the SQL project, the domains' tables and the landing area."""
         shop = Shop.open(settings)
         source = ShopSource.open(settings, shop.project)
@@ -74,41 +74,41 @@ class _Ready:
         return self.shop.settings
 
     def plan(self) -> Plan:
-        """Read the ledger, once, and plan on it; nothing is made or changed."""
-        with warehouse_of(self.settings).look("plan") as connection:
+        """Read the build ledger once and plan from it. Change nothing."""
+        with warehouse_of(self.settings).connect_read_only("plan") as connection:
             builds = Builds() if connection is None else Builds.read(connection)
         return Planner(
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
         ).plan()
 
 
-def plan_shop(settings: Settings) -> Outlook:
-    """What `run_shop` would do now. Nothing is run, made or changed. Raise InputError, SettingsError."""
-    ready = _Ready.open(settings)
+def plan_shop(settings: Settings) -> RunPreview:
+    """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
+    ready = _LandedShop.open(settings)
     new = ready.source.landing.new_files(settings.input, ready.source.adapter)
     if not ready.landed.deliveries:
-        return Outlook(settings, tuple(new), Plan())
+        return RunPreview(settings, tuple(new), Plan())
     measured = _measured_dates(settings, ready.landed.deliveries)
     if measured:
-        ready = _Ready.open(settings.replace(**measured))
-    return Outlook(ready.settings, tuple(new), ready.plan())
+        ready = _LandedShop.open(settings.replace(**measured))
+    return RunPreview(ready.settings, tuple(new), ready.plan())
 
 
 def run_shop(settings: Settings, begin: Begin) -> Report:
-    """Land, then run the plan stage by stage; each run is a Dagster run that the UI shows.
+    """Land new files, then run the plan stage by stage. Each run is a Dagster run that the UI shows.
 
-    A stage that did something is planned on by the next. Raise InputError, RunFailedError, SettingsError.
+    After each stage that ran something, the rest is planned again. Raise InputError, RunFailedError, SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
-        ready = _Ready.open(settings)
+        ready = _LandedShop.open(settings)
         measured = _measured_dates(settings, ready.landed.deliveries)
         if measured:
             settings = report.settings = settings.replace(**measured)
-            definitions, ready = build_definitions(settings), _Ready.open(settings)
+            definitions, ready = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
         plan = ready.plan()
         for stage in STAGES:
@@ -120,7 +120,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
 
 
 def is_published(settings: Settings) -> bool:
-    """Whether the published copy is as new as the warehouse; there is nothing to publish before that is there."""
+    """Whether the published copy is as new as the warehouse. True where there is no warehouse yet."""
     source, target = settings.warehouse_path, settings.published_path
     if not source.exists():
         return True
@@ -152,24 +152,24 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, 
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:
-    """Dates of a source that neither a person nor its adapter gave: the days that its files hold.
+    """Return start and end date from the landed files, where neither the user nor the adapter sets them.
 
-    Raise InputError if they span more than a shop's history can.
+    Raise InputError if they span more than ten years.
     """
-    unsaid = unsaid_dates(settings)
-    if "start_date" not in unsaid:
-        return {}  # a start without an end is that of a shop that is still open
+    unset = unset_dates(settings)
+    if "start_date" not in unset:
+        return {}  # a start date without an end date means that the shop is still open
     days = sorted(day for d in deliveries if "events" in d.tables for day in d.tables["events"].days if day)
     if not days:
         raise InputError(
-            f"no row of {settings.input} has a readable instant; look at the column that the adapter "
-            f"{settings.source} takes it from"
+            f"no row of {settings.input} has a readable timestamp; check `time` in the adapter "
+            f"{settings.source} and the column that it reads"
         )
     first, last = parse_day(days[0]), parse_day(days[-1])
-    if (last - first).days > _LONGEST_HISTORY_DAYS:
+    if (last - first).days > _MAX_HISTORY_DAYS:
         raise InputError(
-            f"the files of {settings.input} span {first} to {last}: are there impossible dates among them? "
-            "Set CLM_START_DATE and CLM_END_DATE to the shop's own; what lies outside is rejected."
+            f"the files of {settings.input} span {first} to {last}, more than {_MAX_HISTORY_DAYS} days; some dates "
+            "are probably wrong. Set CLM_START_DATE and CLM_END_DATE; rows outside are rejected."
         )
     found = {"start_date": first, "end_date": last + timedelta(days=1)}
-    return {name: day for name, day in found.items() if name in unsaid}
+    return {name: day for name, day in found.items() if name in unset}

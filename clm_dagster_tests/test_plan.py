@@ -14,7 +14,7 @@ from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.plan_view import as_dict, render
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
-from clm_dagster.shop_run import Outlook, plan_shop, run_shop
+from clm_dagster.shop_run import RunPreview, plan_shop, run_shop
 from clm_dagster_tests.conftest import small_shop_events
 
 
@@ -22,10 +22,10 @@ def quiet(title: str, total: int) -> Callable[[str, int], None]:
     return lambda step, done: None
 
 
-def printed(outlook: Outlook) -> str:
+def printed(preview: RunPreview) -> str:
     console = Console(width=240)
     with console.capture() as captured:
-        console.print(render(outlook))
+        console.print(render(preview))
     return captured.get()
 
 
@@ -66,10 +66,10 @@ def test_a_fresh_folder_is_left_alone_and_the_files_to_land_are_named(
     with pytest.raises(InputError):
         plan_shop(settings)
     write_inbox(small_shop_events(orders=10, days=3))
-    outlook = plan_shop(settings)
-    assert [path.name for path in outlook.new_files] == ["events.csv"]
-    assert outlook.plan.steps == ()
-    assert "land" in printed(outlook) and "not landed yet: events.csv" in printed(outlook)
+    preview = plan_shop(settings)
+    assert [path.name for path in preview.new_files] == ["events.csv"]
+    assert preview.plan.steps == ()
+    assert "land" in printed(preview) and "not landed yet: events.csv" in printed(preview)
     assert not settings.data_dir.exists()
 
 
@@ -78,9 +78,9 @@ def test_after_a_run_there_is_nothing_to_do_and_it_says_so(shop: Settings) -> No
         return {path: path.stat().st_mtime_ns for path in shop.data_dir.rglob("*.duckdb")}
 
     before = state()
-    outlook = plan_shop(shop)
-    assert printed(outlook).startswith("Nothing to do")
-    assert as_dict(outlook) == {"new_files": [], "runs": []}
+    preview = plan_shop(shop)
+    assert printed(preview).startswith("Nothing to do")
+    assert as_dict(preview) == {"new_files": [], "runs": []}
     assert state() == before
 
 
@@ -88,7 +88,7 @@ def test_changed_code_is_told_from_changed_inputs(shop: Settings) -> None:
     edit(shop, "models/core/customer_features.sql", "age <= 30", "age <= 31")
     (step,) = plan_shop(shop).plan.steps
     assert (step.job, step.first, step.last) == ("snapshots", "2024-01-01", "2024-01-08")
-    assert step.reasons[0] == "core.customer_features: its code changed"
+    assert step.reasons[0] == "core.customer_features: code changed"
     assert "core.rfm_scores" in step.assets
     assert any("inputs changed: core.customer_features" in reason for reason in step.reasons)
 
@@ -100,7 +100,7 @@ def test_a_plan_looks_ahead_over_what_its_first_runs_will_change(shop: Settings)
         )
     days, weeks = plan_shop(shop).plan.steps
     assert (days.job, days.first, days.last) == ("daily", "2024-01-10", "2024-01-10")
-    assert days.reasons[0] == "raw.events: landed, and not loaded yet"
+    assert days.reasons[0] == "raw.events: landed but not loaded yet"
     assert (weeks.job, weeks.first, weeks.last) == ("snapshots", "2024-01-08", "2024-01-08")
     assert any("inputs changed: core.customer_daily" in reason for reason in weeks.reasons)
 
@@ -114,7 +114,7 @@ def test_what_is_planned_is_what_runs(shop: Settings, monkeypatch: pytest.Monkey
         ("daily", "2024-01-14", "2024-01-14"),
         ("snapshots", "2024-01-01", "2024-01-08"),
     ]
-    assert steps[0].reasons == ("marts.shop_daily: its file changed",)
+    assert steps[0].reasons == ("marts.shop_daily: file changed",)
     assert [run.job for run in run_shop(shop, quiet).runs] == ["land", "daily", "snapshots"]
     assert plan_shop(shop).plan.steps == ()
 
@@ -123,9 +123,9 @@ def test_a_late_file_is_landed_before_its_days_are_planned(shop: Settings) -> No
     late = small_shop_events(customers=12, orders=40, days=14).query("event_type == 'purchase'").head(1)
     path = Path(shop.input) / "events_late.csv"
     late.assign(event_id="late", event_at="2024-01-10 10:00").to_csv(path, index=False)
-    outlook = plan_shop(shop)
-    assert outlook.new_files == (path,)
-    assert "planned once the files are landed" in printed(outlook)
+    preview = plan_shop(shop)
+    assert preview.new_files == (path,)
+    assert "planned after the files are landed" in printed(preview)
 
 
 def test_what_was_never_published_is(shop: Settings) -> None:
@@ -134,7 +134,7 @@ def test_what_was_never_published_is(shop: Settings) -> None:
     assert (step.job, step.first, step.reasons) == (
         "publish",
         "",
-        ("the published copy is missing or older",),
+        ("the published copy is missing or outdated",),
     )
 
 
@@ -147,7 +147,7 @@ def test_the_command_prints_a_table_and_json_for_programs(
     result = CliRunner().invoke(cli, ["plan", "--json"], catch_exceptions=False)
     (run,) = json.loads(result.output)["runs"]
     assert (run["job"], run["first_partition"]) == ("snapshots", "2024-01-01")
-    assert run["why"][0] == "core.rfm_scores: its code changed"
+    assert run["why"][0] == "core.rfm_scores: code changed"
     monkeypatch.setattr("clm_dagster.cli.console", Console(width=240))
     result = CliRunner().invoke(cli, ["plan"], catch_exceptions=False)
-    assert "2024-01-01 to 2024-01-08" in result.output and "its code changed" in result.output
+    assert "2024-01-01 to 2024-01-08" in result.output and "code changed" in result.output

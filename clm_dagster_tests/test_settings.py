@@ -45,7 +45,7 @@ def test_the_first_place_that_has_a_value_wins(tmp_path: Path, monkeypatch: pyte
     settings = load_settings(data_dir=tmp_path, start_date="2011-01-01")
     assert (settings.start_date, origins(settings)["start_date"]) == (
         date(2011, 1, 1),
-        "given by the program",
+        "set by the program",
     )
     assert origins(settings)["threads"] == "default"
 
@@ -89,7 +89,7 @@ def test_places_are_derived_from_the_data_folder(tmp_path: Path) -> None:
         (
             "CLM_TIMEZONE",
             "Mars/Olympus",
-            r"CLM_TIMEZONE: .*'Mars/Olympus' is no time zone; expected one like",
+            r"CLM_TIMEZONE: .*'Mars/Olympus' is not a time zone; expected a name like",
         ),
         ("CLM_LOOKBACK_DAYS", "-1", r"CLM_LOOKBACK_DAYS: .*greater than or equal to 0"),
         ("CLM_DAILY_HOUR", "24", r"CLM_DAILY_HOUR: .*less than or equal to 23"),
@@ -124,7 +124,9 @@ def test_several_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_broken_record_of_the_last_run_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "last_run.json").write_text("{")
-    with pytest.raises(SettingsError, match=r"last_run\.json is not JSON .*; delete it or run `clm run`"):
+    with pytest.raises(
+        SettingsError, match=r"last_run\.json is not valid JSON .*; delete it or run `clm run`"
+    ):
         load_settings(data_dir=tmp_path)
 
 
@@ -145,7 +147,7 @@ def test_a_domain_has_its_own_settings_and_they_have_flat_names_outside(
     assert settings.of(ChurnSettings).drift_warn == 0.2
     came_from = origins(settings)
     assert came_from["churn_horizon_days"] == "environment, CLM_CHURN_HORIZON_DAYS"
-    assert (came_from["drift_warn"], came_from["drift_fail"]) == ("given by the program", "default")
+    assert (came_from["drift_warn"], came_from["drift_fail"]) == ("set by the program", "default")
     assert settings.flat()["churn_horizon_days"] == 30
 
 
@@ -157,7 +159,7 @@ def test_other_values_for_some_are_checked_like_any(tmp_path: Path) -> None:
     assert settings.of(LifecycleSettings).active_quantile == 0.8
     with pytest.raises(SettingsError, match=r"active_quantile 0.99 is not below lost_quantile 0.95"):
         settings.replace(active_quantile=0.99)
-    with pytest.raises(SettingsError, match="there is no setting churn_horizon; `clm settings` prints"):
+    with pytest.raises(SettingsError, match="unknown setting churn_horizon; `clm settings` prints"):
         settings.replace(churn_horizon=30)
 
 
@@ -206,5 +208,5 @@ def test_a_name_belongs_to_one_setting(
     fields: str, variable: str, add_domain: Callable[[str, str], None]
 ) -> None:
     add_domain("loyalty", fields)
-    with pytest.raises(SettingsError, match=rf"{variable} is a setting of .* and of .*loyalty.settings.Own"):
+    with pytest.raises(SettingsError, match=rf"{variable} is defined by both .* and .*loyalty.settings.Own"):
         load_settings(source="generic")

@@ -235,7 +235,7 @@ def test_what_cannot_be_trained_is_a_row_that_says_why_and_keeps_a_model_that_is
     said = {found.check_name: found.description for found in result.get_asset_check_evaluations()}
     assert said["contest_was_held"] == "2024-01-08: nobody collects so many points."
     train(toy, instance)
-    with pytest.raises(dg.Failure, match="The model that is there stays"):
+    with pytest.raises(dg.Failure, match="The stored model and its scores are kept"):
         train(toy, instance, loyalty_points=10)
     with warehouse_of(toy).connect("a test") as connection:
         assert connection.execute("select slope is null, model_version from models.loyalty_model") == [
@@ -256,7 +256,7 @@ def test_two_domains_cannot_draw_the_same_table(toy: Settings, new_domain: Calla
     twin = DEFINITIONS.replace('name="loyalty"', 'name="twin"')
     (new_domain("twin") / "definitions.py").write_text(twin)
     with pytest.raises(
-        ProjectError, match=r"both domains loyalty and twin have a chart of marts.loyalty_points"
+        ProjectError, match=r"the domains loyalty and twin both have a chart for marts.loyalty_points"
     ):
         build_definitions(toy)
 

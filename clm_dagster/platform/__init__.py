@@ -1,4 +1,5 @@
-"""The ground that every domain stands on: Dagster, DuckDB and MLflow.
+"""The platform shared by all domains: Dagster, DuckDB and MLflow.
 
-Belongs here: what a domain needs and does not decide. Does not: anything that names a domain or one of its tables.
+Belongs here: infrastructure that more than one domain uses. Does not: anything that names a domain or one of its
+tables.
 """

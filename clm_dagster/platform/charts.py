@@ -1,6 +1,6 @@
 """Figures as markdown that the Dagster UI shows inline.
 
-Belongs here: one look for every chart. Does not: what is drawn (each domain draws its own).
+Belongs here: the common style of all charts. Does not: any chart; each domain draws its own.
 """
 
 import base64
@@ -8,12 +8,13 @@ import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # matplotlib takes a second to import: only where a chart is drawn
+if TYPE_CHECKING:  # matplotlib takes a second to import, so it is imported where a chart is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# How to draw on a figure, and its width and height in inches.
+# Draws on a figure.
 Draw = Callable[["Figure"], None]
+# A draw function with the figure's width and height in inches.
 Drawing = tuple[Draw, float, float]
 INK = "#22313f"
 ACCENT = "#2a6f97"
@@ -24,16 +25,16 @@ WARM = "#d1603d"
 def figure_markdown(
     draw: Callable[["Figure"], None], alt: str, width: float = 8.0, height: float = 3.4
 ) -> str:
-    """Draw on a fresh figure and return it as a markdown image with its bytes inside.
+    """Draw on a new figure and return it as a markdown image with an inline PNG.
 
-    Sizes are inches. Kept under about 100 KB: it is stored in Dagster's event log.
+    Sizes are in inches. Keep the image under about 100 KB: it is stored in Dagster's event log.
     """
     png = figure_png(draw, width, height)
     return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def pictures_of(draws: Mapping[str, Drawing]) -> dict[str, Any]:
-    """Asset metadata of several pictures: each a drawing and its width and height in inches, by name."""
+    """Return asset metadata with one inline image per drawing."""
     import dagster as dg
 
     return {
@@ -43,7 +44,7 @@ def pictures_of(draws: Mapping[str, Drawing]) -> dict[str, Any]:
 
 
 def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> bytes:
-    """Draw on a fresh figure and return it as a PNG; sizes are inches."""
+    """Draw on a new figure and return it as a PNG. Sizes are in inches."""
     buffer = io.BytesIO()
     make_figure(draw, width, height).savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -52,7 +53,10 @@ def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: flo
 def make_figure(
     draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4, fitted: bool = True
 ) -> "Figure":
-    """Draw on a fresh figure; sizes are inches. One that places its own axes need not be `fitted`, which takes time."""
+    """Draw on a new figure and return it. Sizes are in inches.
+
+    fitted: use matplotlib's constrained layout, which takes time; not needed where `draw` positions its axes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -63,7 +67,7 @@ def make_figure(
 
 
 def style(axes: "Axes", title: str, ylabel: str = "") -> None:
-    """The house's look: a title at the left, no box, a light grid behind."""
+    """Apply the common style: title at the left, no frame, light grid in the background."""
     axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
     axes.set_ylabel(ylabel, fontsize=9, color=INK)
     axes.tick_params(labelsize=9, colors=INK)

@@ -1,7 +1,7 @@
-"""What a domain is given, what it offers, and all of them put together.
+"""The interface between the platform and the domains: what a domain receives and what it provides.
 
-Belongs here: the shape in which a domain hands over its parts, and their order. Does not: any domain. Each has a
-`definitions.py` with one function, `build(shop: Shop) -> Domain`, and is found there.
+Belongs here: the interface, and combining what all domains provide. Does not: any domain. Each domain has a
+`definitions.py` with one function, `build(shop: Shop) -> Domain`.
 """
 
 import warnings
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from clm_dagster.platform.jobs import AssetJob
 
 
-# Partition backfill policies and owners are beta in Dagster; it would say so once for each asset.
+# Backfill policies and owners are beta in Dagster, which would warn once per asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What a domain is given to build itself: the settings and the SQL project."""
+    """Input of a domain's `build`: the settings and the SQL project."""
 
     settings: Settings
     project: Project
@@ -45,10 +45,10 @@ class Shop:
 
 @dataclass(frozen=True)
 class Domain:
-    """What a domain offers.
+    """Everything a domain provides.
 
-    `tables` are those that its Python writes, `assets` any other that is no model and no seed. `charts`,
-    `facts` and `checks` are those of SQL models, by relation (`marts.shop_daily`); `seed_checks` by the seed's name.
+    tables: the tables that its Python writes. assets: other assets that are neither SQL models nor seeds. charts,
+    facts, checks: additions to SQL models, by relation (`marts.shop_daily`). seed_checks: checks by name of the seed.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Domain:
 
 
 def build_domains(shop: Shop) -> list[Domain]:
-    """Every domain that there is, in the order of names."""
+    """Build all domains, sorted by name."""
     return [module.build(shop) for module in domain_modules("definitions").values()]
 
 
 def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
-    """Every table that Python writes; each comes after those it reads, directly or through SQL.
+    """Return all Python tables in topological order: each comes after those it reads, directly or through SQL.
 
-    Raise ProjectError for tables that read each other in a circle.
+    Raise ProjectError for cyclic dependencies.
     """
     tables = {table.relation: table for domain in domains for table in domain.tables}
     graph = {relation: _upstream(table, project) & set(tables) for relation, table in tables.items()}
@@ -79,12 +79,12 @@ def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
         return [tables[relation] for relation in TopologicalSorter(graph).static_order()]
     except CycleError as error:
         raise ProjectError(
-            f"tables that Python writes read each other in a circle: {' -> '.join(error.args[1])}"
+            f"the Python tables have a cyclic dependency: {' -> '.join(error.args[1])}"
         ) from error
 
 
 def _upstream(table: AnyTable, project: Project) -> set[str]:
-    """The relations that a table reads; not itself, whose earlier rows a trained table carries over."""
+    """Return the relations that a table reads, without itself: a trained table may read its own earlier rows."""
     found: set[str] = {table.model.relation} if table.model is not None else set()
     waiting = list(table.reads)
     while waiting:
@@ -96,32 +96,32 @@ def _upstream(table: AnyTable, project: Project) -> set[str]:
 
 
 def extras_of(domains: Sequence[Domain], project: Project) -> Extras:
-    """What all domains add to SQL models and seeds.
+    """Return what all domains add to SQL models and seeds.
 
-    Raise ProjectError where that names a model or a seed that is not there, or two domains mean the same.
+    Raise ProjectError for an unknown model or seed, or if two domains add to the same one.
     """
     models = {model.relation for model in project.models.values()}
     return Extras(
-        charts=_together("a chart", {d.name: d.charts for d in domains}, models),
-        facts=_together("facts", {d.name: d.facts for d in domains}, models),
-        checks=_together("checks", {d.name: d.checks for d in domains}, models),
-        seed_checks=_together("checks", {d.name: d.seed_checks for d in domains}, set(project.seeds)),
+        charts=_merge("a chart", {d.name: d.charts for d in domains}, models),
+        facts=_merge("facts", {d.name: d.facts for d in domains}, models),
+        checks=_merge("checks", {d.name: d.checks for d in domains}, models),
+        seed_checks=_merge("checks", {d.name: d.seed_checks for d in domains}, set(project.seeds)),
     )
 
 
 T = TypeVar("T")
 
 
-def _together(what: str, offered: Mapping[str, Mapping[str, T]], known: set[str]) -> dict[str, T]:
+def _merge(what: str, by_domain: Mapping[str, Mapping[str, T]], known: set[str]) -> dict[str, T]:
     owners: dict[str, str] = {}
-    together: dict[str, T] = {}
-    for domain, things in offered.items():
-        for name, thing in things.items():
+    merged: dict[str, T] = {}
+    for domain, additions in by_domain.items():
+        for name, addition in additions.items():
             if name not in known:
                 raise ProjectError(
-                    f"the domain {domain} has {what} of {name}, which is no model and no seed of the SQL project"
+                    f"the domain {domain} has {what} for {name}, which is not a model or seed of the SQL project"
                 )
             if name in owners:
-                raise ProjectError(f"both domains {owners[name]} and {domain} have {what} of {name}")
-            owners[name], together[name] = domain, thing
-    return together
+                raise ProjectError(f"the domains {owners[name]} and {domain} both have {what} for {name}")
+            owners[name], merged[name] = domain, addition
+    return merged

@@ -1,6 +1,6 @@
-"""What a failed run says, in words for a person: for the terminal and for the webhook alike.
+"""Error messages of failed runs, for the terminal and for the webhook.
 
-Belongs here: the words, and the sensor that posts them. Does not: running anything (`runs`).
+Belongs here: the messages, and the sensor that posts them. Does not: running jobs (`runs`).
 """
 
 import json
@@ -15,7 +15,7 @@ from clm_dagster.settings import Settings
 
 
 def step_errors(events: Sequence[dg.DagsterEvent]) -> list[str]:
-    """One line for each failed step: its asset, and the first cause of its failure."""
+    """Return one line per failed step: its asset and the root cause of the failure."""
     return [
         f"{(event.step_key or '').replace('__', '/')}: {_cause(event)}"
         for event in events
@@ -33,22 +33,22 @@ def _cause(event: dg.DagsterEvent) -> str:
     while error.cause:
         error = error.cause
     text = error.message.strip()
-    # `package.module.InputError: what is wrong` -> what is wrong; any other keeps the name of its class.
+    # Drop the class name of user errors (`package.module.InputError: message` -> `message`), keep all others.
     return text.split(": ", 1)[-1] if error.cls_name in user_error_names() else text
 
 
 def failure_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor that posts every failed run to the webhook."""
+    """Return the sensor that posts every failed run to the webhook."""
 
     @dg.run_failure_sensor(
         name="failed_runs",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=settings.sensor_seconds,
-        description="Posts a failed run to the webhook of the setting CLM_WEBHOOK_URL, if there is one.",
+        description="Posts failed runs to the webhook CLM_WEBHOOK_URL, if it is set.",
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         if not settings.webhook_url:
-            return dg.SkipReason("no webhook is set (CLM_WEBHOOK_URL)")
+            return dg.SkipReason("no webhook: the setting CLM_WEBHOOK_URL is empty")
         post(settings.webhook_url, failure_message(context))
         return None
 
@@ -56,7 +56,7 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
-    """What is posted: `text` as chat programs show it, and its parts."""
+    """Return the JSON to post: `text` for chat programs, and the details as fields."""
     run, event = context.dagster_run, context.failure_event
     partition = run.tags.get("dagster/partition", run.tags.get(RANGE_START, ""))
     error = "; ".join(step_errors(context.get_step_failure_events())) or event.message or "no message"
@@ -70,7 +70,7 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
 
 
 def post(url: str, message: dict[str, str]) -> None:
-    """Send a message as JSON. Raise OSError if nobody takes it: the sensor's tick then shows it."""
+    """Post a message as JSON. Raise OSError if that fails, so that the sensor's tick shows the error."""
     request = urllib.request.Request(
         url, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
     )

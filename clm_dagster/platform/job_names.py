@@ -1,7 +1,7 @@
-"""The names of the platform's jobs, and the tags of runs of a range.
+"""Names of the platform's jobs, and the run tags of partition ranges.
 
-Belongs here: words that assets, jobs, schedules and plans share. An asset's tag `job` names the job that keeps it up
-to date. Does not: what a job holds (`jobs`).
+Belongs here: constants shared by assets, jobs, schedules and planning. The tag `job` of an asset names the job that
+keeps it up to date. Does not: which assets a job selects (`jobs`).
 """
 
 DAILY, SNAPSHOTS, MODELS, SCORES, PUBLISH = "daily", "snapshots", "models", "scores", "publish"
@@ -9,5 +9,5 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
-    """Run tags that make one run of a range of partitions."""
+    """Return the run tags for one run over a range of partitions."""
     return {RANGE_START: first, RANGE_END: last}

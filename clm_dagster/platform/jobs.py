@@ -1,7 +1,7 @@
-"""Jobs: what runs together.
+"""The platform's jobs.
 
-Belongs here: which assets each job of the platform holds, by their tags. Does not: what an asset does, when a job runs
-(`schedules`), a job of one domain (its `definitions`).
+Belongs here: which assets each job selects, by tags. Does not: what an asset does, when a job runs (`schedules`), the
+jobs of a single domain (its `definitions`).
 """
 
 from typing import TYPE_CHECKING
@@ -10,18 +10,18 @@ import dagster as dg
 
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 
-if TYPE_CHECKING:  # what `dg.define_asset_job` makes: Dagster does not export it
+if TYPE_CHECKING:  # the return type of `dg.define_asset_job`, which Dagster does not export
     from dagster._core.definitions.unresolved_asset_job_definition import (
         UnresolvedAssetJobDefinition as AssetJob,
     )
 
 
 def build_jobs() -> list["AssetJob"]:
-    """The jobs that hold assets of many domains.
+    """Return the jobs that select assets of many domains.
 
-    `daily` loads and rolls up days, `snapshots` builds states of customers, `models` trains, `scores` says what the
-    models say, `publish` copies. An asset is in the job of its tag `job`; rules that people edit and staging views are
-    in `snapshots` too, and a table that Python writes is trained if it is in the layer `models`.
+    `daily` loads and aggregates days, `snapshots` builds customer snapshots, `models` trains models, `scores` applies
+    them, `publish` copies the warehouse. The tag `job` of an asset names its job. Seeds and staging views also belong
+    to `snapshots`. Python tables belong to `models` if they are in the layer `models`, else to `scores`.
     """
     tag = dg.AssetSelection.tag
     published = tag("layer", "published")
@@ -30,22 +30,22 @@ def build_jobs() -> list["AssetJob"]:
         dg.define_asset_job(
             DAILY,
             tag("job", DAILY) | published,
-            description="Land new files, load days of events and roll them up, publish. One run for a range.",
+            description="Land new files, load events, build daily tables, publish. One run per range of days.",
         ),
         dg.define_asset_job(
             SNAPSHOTS,
             tag("job", SNAPSHOTS) | tag("layer", "seed") | tag("layer", "staging") | published,
-            description="The state of every customer at the end of each week, publish. One run for a range.",
+            description="Build weekly customer snapshots, publish. One run per range of snapshots.",
         ),
         dg.define_asset_job(
             MODELS,
             python & trained,
-            description="Train models on the state of every customer at a snapshot; each is a run in MLflow.",
+            description="Train the models at a snapshot. Each training is a run in MLflow.",
         ),
         dg.define_asset_job(
             SCORES,
             tag("job", SCORES) | (python - trained) | published,
-            description="What the models say of every customer at a snapshot, grades, publish. One run for a range.",
+            description="Score snapshots with the models, check past scores, publish. One run per range of snapshots.",
         ),
-        dg.define_asset_job(PUBLISH, published, description="Copy the warehouse to where people read it."),
+        dg.define_asset_job(PUBLISH, published, description="Update the published copy of the warehouse."),
     ]

@@ -1,11 +1,11 @@
-"""The plan: which runs a shop wants, over which partitions, and why.
+"""The plan: which runs are needed, over which partitions, and why.
 
-Belongs here: turning what is stale into runs, in words. Does not: what is stale (`build_ledger.staleness`), running
-anything (`shop_run`), printing (`cli`).
+Belongs here: turning stale partitions into runs with reasons. Does not: what is stale (`build_ledger.staleness`),
+running anything (`shop_run`), printing (`plan_view`).
 
-A plan looks ahead: once a stage has its runs, the ledger is taken as if they were done, and the next stage is planned
-on that. Rows of days that wait to be loaded are not known before they are, so a later stage may turn out smaller:
-`clm run` plans again after each stage that did something.
+The plan looks ahead: after a stage is planned, its partitions are assumed to be built, and the next stage is planned
+on that. The rows of days that are not loaded yet are unknown, so a later stage may turn out smaller. `clm run`
+therefore plans again after each stage that ran something.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from clm_dagster.platform.build_ledger.staleness import (
     ranges,
     stale_days,
     stale_files,
-    stale_readers,
+    stale_python_views,
     stale_scores,
     stale_snapshots,
     stale_trainings,
@@ -32,18 +32,17 @@ from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
 EVENTS = "raw.events"
-# The stages in the order in which they run; each is planned on what the ones before have built.
+# The stages in the order in which they run. Each builds on the results of the stages before it.
 STAGES = ("days", "snapshots", "models", "scores", "views", "publish")
-# Reasons that are said of a run, and inputs that are said of a reason; there may be hundreds.
-_MOST_REASONS, _MOST_INPUTS = 4, 2
+# How many reasons are listed per run, and how many inputs per reason; there may be hundreds.
+_MAX_REASONS, _MAX_INPUTS = 4, 2
 
 
 @dataclass(frozen=True)
 class Step:
-    """One run that is wanted: a job over a range of partitions, and why.
+    """One planned run: a job over a range of partitions, with reasons.
 
-    `assets` are the relations that make the run needed. It runs nothing but them where `only_assets` says so, else all
-    assets of its job.
+    assets: the stale relations. only_assets: whether only these run; otherwise all assets of the job run.
     """
 
     stage: str
@@ -57,12 +56,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs that are wanted, in the order in which they run."""
+    """All planned runs, in the order in which they run."""
 
     steps: tuple[Step, ...] = ()
 
     def of(self, stage: str) -> list[Step]:
-        """The runs of one stage."""
+        """Return the runs of one stage."""
         return [step for step in self.steps if step.stage == stage]
 
 
@@ -79,7 +78,7 @@ class Reason:
 
 @dataclass
 class Planner:
-    """Plans one shop; `published` says whether the published copy is as new as the warehouse."""
+    """Planner of one shop. published: whether the published copy is as new as the warehouse."""
 
     settings: Settings
     project: Project
@@ -90,21 +89,23 @@ class Planner:
     _steps: list[Step] = field(default_factory=list)
 
     def plan(self) -> Plan:
-        """Every run that is wanted."""
+        """Return all runs that are needed."""
         keys = self.snapshot_keys()
         self._plan_days()
         self._plan_snapshots(keys)
         self._plan_trainings(keys)
         self._plan_scores(keys)
         self._plan_views(keys)
-        publishes = any(not step.only_assets for step in self._steps)  # each whole job but `models`
+        publishes = any(
+            not step.only_assets for step in self._steps
+        )  # every complete job except `models` publishes
         if (self._steps or not self.published) and not publishes:
-            why = "the published copy is missing or older"
+            why = "the published copy is missing or outdated"
             self._steps.append(Step("publish", PUBLISH, reasons=(why,)))
         return Plan(tuple(self._steps))
 
     def snapshot_keys(self) -> list[str]:
-        """Snapshots whose weeks have data and have ended."""
+        """Return the snapshots whose weeks have data and have ended."""
         days = (key for key in self.landed.day_keys() if date.fromisoformat(key).weekday() == 0)
         ended = set(snapshot_partitions(self.settings).get_partition_keys())
         return [key for key in days if key in ended]
@@ -116,12 +117,11 @@ class Planner:
         days = stale_days(self.project, self.landed, builds)
         files = [Reason(f.relation, self._why_file(f.relation)) for f in stale_files(self.project, builds)]
         if not days and (files or self.landed.has_pending_tables(builds)):
-            days = self.landed.day_keys()[
-                -1:
-            ]  # what lies in no day comes along with any; the last is the least work
-        reasons = [Reason(EVENTS, "landed, and not loaded yet")] if pending else []
+            # Unpartitioned assets run together with any day; the last day is the least work.
+            days = self.landed.day_keys()[-1:]
+        reasons = [Reason(EVENTS, "landed but not loaded yet")] if pending else []
         if not pending and self.landed.has_pending_tables(builds):
-            reasons.append(Reason("raw", "rows that lie in no day are landed, and not loaded yet"))
+            reasons.append(Reason("raw", "rows outside the daily partitions are landed but not loaded yet"))
         for key in pending:
             builds.assume(EVENTS, key, Version(f"planned {builds.written(EVENTS, key)}"))
         reasons += self._build_models(DAILY, days)
@@ -139,7 +139,7 @@ class Planner:
         self._assume_files()
 
     def _build_models(self, window: str, keys: Sequence[str]) -> list[Reason]:
-        """Take these partitions as built; return why they were not up to date, one reason for each model."""
+        """Assume that the stale partitions are built; return one reason per model that was stale."""
         reasons = []
         for name, model in self.project.models.items():
             if model.window != window:
@@ -157,7 +157,7 @@ class Planner:
         for file in stale_files(self.project, self.builds):
             self.builds.assume(file.relation, WHOLE, Version(file.code_version))
 
-    # --------------------------------------------------------------------- what Python writes
+    # --------------------------------------------------------------------------- Python tables
 
     def _plan_trainings(self, keys: Sequence[str]) -> None:
         due = training_keys(keys, self.settings)
@@ -182,16 +182,18 @@ class Planner:
                     self._build_table(table, key)
         self._add("scores", SCORES, stale, list(reasons.values()))
         if stale:
-            self._assume_all(self._stale_readers())
+            self._assume_all(self._stale_python_views())
 
     def _plan_views(self, keys: Sequence[str]) -> None:
-        """Views of what Python writes that no run of the scores makes."""
-        reasons = [Reason(view.relation, self._why_file(view.relation)) for view in self._stale_readers()]
+        """Plan the stale views over Python tables that no scoring run creates."""
+        reasons = [
+            Reason(view.relation, self._why_file(view.relation)) for view in self._stale_python_views()
+        ]
         if reasons:
             self._add("views", SCORES, keys[-1:], reasons, only_assets=True)
 
-    def _stale_readers(self) -> list[Model]:
-        return stale_readers(self.project, self.tables, self.builds)
+    def _stale_python_views(self) -> list[Model]:
+        return stale_python_views(self.project, self.tables, self.builds)
 
     def _assume_all(self, views: Iterable[Model]) -> None:
         for view in views:
@@ -206,7 +208,7 @@ class Planner:
         if self.builds.stored(table.relation, key) is None:
             return "a model is due"
         if not table.is_stale(self.project, self.builds, key):
-            return "an earlier model that it carries on is trained again"
+            return "an earlier model that it builds on is trained again"
         return self._why_table(table, key)
 
     def _why_table(self, table: AnyTable, key: str) -> str:
@@ -216,42 +218,42 @@ class Planner:
         if table.model is None or trained is None or not why.startswith("inputs"):
             return why
         newer = self.builds.written(table.model.relation, trained) > written
-        return f"inputs changed: {table.model.relation} of {trained}" if newer else why
+        return f"inputs changed: {table.model.relation} at {trained}" if newer else why
 
     def _why(self, relation: str, key: str, expected: Version, refs: Iterable[str], window: str) -> str:
         stored = self.builds.stored(relation, key)
         if stored is None:
             return "missing"
         if stored.code != expected.code:
-            return "its code changed"
+            return "code changed"
         than = self.builds.written(relation, key)
         newer = self.builds.newer_inputs(self.project, refs, window, key, than)
-        return f"inputs changed: {_some(newer, _MOST_INPUTS)}" if newer else "inputs changed"
+        return f"inputs changed: {_some(newer, _MAX_INPUTS)}" if newer else "inputs changed"
 
     def _differs(self, relation: str, key: str, expected: Version) -> bool:
         stored = self.builds.stored(relation, key)
         return stored is None or stored.hash != expected.hash
 
     def _why_file(self, relation: str) -> str:
-        return "missing" if self.builds.stored(relation) is None else "its file changed"
+        return "missing" if self.builds.stored(relation) is None else "file changed"
 
     def _add(
         self, stage: str, job: str, keys: Sequence[str], reasons: Sequence[Reason], only_assets: bool = False
     ) -> None:
         assets = tuple(dict.fromkeys(reason.relation for reason in reasons))
         for first, last in ranges(keys):
-            self._steps.append(Step(stage, job, first, last, assets, only_assets, _told(reasons)))
+            self._steps.append(Step(stage, job, first, last, assets, only_assets, _reason_lines(reasons)))
 
 
-def _told(reasons: Sequence[Reason]) -> tuple[str, ...]:
-    """Reasons in few lines: relations that share one are told together, causes before what follows from them."""
-    together: dict[str, list[str]] = {}
+def _reason_lines(reasons: Sequence[Reason]) -> tuple[str, ...]:
+    """Return a few lines: one per reason with its relations, root causes before changed inputs."""
+    by_reason: dict[str, list[str]] = {}
     for reason in sorted(reasons, key=lambda reason: reason.why.startswith("inputs")):
-        together.setdefault(reason.why, []).append(reason.relation)
-    lines = [f"{_some(relations, _MOST_INPUTS)}: {why}" for why, relations in together.items()]
-    rest = len(lines) - _MOST_REASONS
-    return (*lines[:_MOST_REASONS], *([f"and {rest} more reasons"] if rest > 0 else []))
+        by_reason.setdefault(reason.why, []).append(reason.relation)
+    lines = [f"{_some(relations, _MAX_INPUTS)}: {why}" for why, relations in by_reason.items()]
+    rest = len(lines) - _MAX_REASONS
+    return (*lines[:_MAX_REASONS], *([f"and {rest} more reasons"] if rest > 0 else []))
 
 
-def _some(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: Sequence[str], limit: int) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

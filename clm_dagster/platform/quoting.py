@@ -1,6 +1,6 @@
-"""Names and paths inside SQL, whatever characters they have.
+"""Quoting of literals, column names and paths in SQL.
 
-Belongs here: quoting. Does not: any statement.
+Belongs here: quoting. Does not: any SQL statement.
 """
 
 from collections.abc import Iterable
@@ -10,22 +10,22 @@ _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 
 
 def text(value: object) -> str:
-    """A text literal."""
+    """Return a value as a text literal."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def name(value: str) -> str:
-    """A column's name."""
+    """Return a quoted column name."""
     return '"' + value.replace('"', '""') + '"'
 
 
 def path(value: Path) -> str:
-    """A path to read, as a literal that stands for this one file."""
-    # DuckDB reads a path as a glob. One with a backslash matches nothing that way, and is then taken as it is.
+    """Return a path as a literal that matches exactly this file."""
+    # DuckDB treats paths as globs. A path with a backslash matches nothing as a glob, so DuckDB takes it literally.
     plain = str(value)
     return text(plain if "\\" in plain else plain.translate(_GLOB))
 
 
 def paths(values: Iterable[Path]) -> str:
-    """A list of paths to read."""
+    """Return a list of paths as a SQL list literal."""
     return "[" + ", ".join(path(value) for value in values) + "]"

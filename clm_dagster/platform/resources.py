@@ -1,6 +1,6 @@
-"""What the settings name: the SQL project, the warehouse, MLflow's store.
+"""The SQL project, the warehouse and the MLflow store, created from settings.
 
-Belongs here: making each from settings. Does not: how any of them works.
+Belongs here: creating them. Does not: how they work.
 """
 
 from clm_dagster.platform.dbt_project.project import Project, load_project
@@ -10,12 +10,12 @@ from clm_dagster.settings import Settings
 
 
 def load_sql(settings: Settings) -> Project:
-    """The SQL project, with the variables that settings decide. Raise ProjectError."""
+    """Load the SQL project with the variables from the settings. Raise ProjectError."""
     return load_project(settings.sql_dir, **settings.sql_variables())
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
-    """The warehouse that the settings name."""
+    """Return the warehouse resource for these settings."""
     return Warehouse(
         path=str(settings.warehouse_path),
         memory_limit=settings.memory_limit,
@@ -25,5 +25,5 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
 
 def tracking_of(settings: Settings) -> Tracking:
-    """MLflow's store as the settings name it."""
+    """Return the MLflow resource for these settings."""
     return Tracking(uri=settings.tracking_uri, artifact_dir=str(settings.artifact_dir))

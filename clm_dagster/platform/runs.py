@@ -1,6 +1,6 @@
-"""Running jobs in this process as Dagster runs, with progress and errors a person can read.
+"""Execution of jobs in this process as Dagster runs, with progress and readable errors.
 
-Belongs here: Dagster's instance and one run. Does not: which runs are needed (`shop_run`).
+Belongs here: the Dagster instance, and a single run. Does not: which runs are needed (`shop_run`).
 """
 
 import os
@@ -17,10 +17,10 @@ from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
 
-# Which process executes a run; tells a run that goes on from one whose process is gone.
+# Tag with the id of the process that executes a run, to detect runs whose process was killed.
 PID_TAG = "clm/pid"
 _DAGSTER_YAML = """\
-# Written once by clm_dagster; yours to change.
+# Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
   enabled: false
 retention:
@@ -32,17 +32,17 @@ retention:
       failure: 30
       success: 30
 """
-# Called with a step's key and how many of its partitions are done.
+# Called with the key of a step and the number of its finished partitions.
 Progress = Callable[[str, int], None]
 
 
 class RunFailedError(UserError, RuntimeError):
-    """A Dagster run failed; the message is its steps' own."""
+    """A Dagster run failed. The message contains the errors of its steps."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run that ended well, and the partitions it materialized."""
+    """A successful run, and the number of partitions that it materialized."""
 
     job: str
     run_id: str
@@ -50,7 +50,7 @@ class Run:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Make Dagster's home in the data folder and point this process at it. No telemetry."""
+    """Create DAGSTER_HOME in the data folder and set it for this process, without telemetry."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
@@ -62,7 +62,7 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report runs as failed whose process was killed, so that the UI does not show them forever."""
+    """Mark runs as failed whose process was killed, so that the UI does not show them as running forever."""
     closed = []
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
@@ -81,13 +81,16 @@ def execute(
     progress: Progress,
     only: Sequence[dg.AssetKey] = (),
 ) -> Run:
-    """Run a job, over a range of partitions or as a whole; `only` some of its assets. Raise RunFailedError."""
+    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError.
+
+    only: the assets to run; all assets of the job where it is empty.
+    """
     run_id = str(uuid4())
     done: dict[str, int] = {}
-    stores = _OpenStores(Path(os.environ["DAGSTER_HOME"]) / "history")
+    stores = _SqliteKeepAlive(Path(os.environ["DAGSTER_HOME"]) / "history")
 
     def listen(entry: dg.EventLogEntry) -> None:
-        stores.keep("runs.db", "runs/index.db", f"runs/{run_id}.db")
+        stores.open("runs.db", "runs/index.db", f"runs/{run_id}.db")
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
@@ -95,7 +98,7 @@ def execute(
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and own:
             done[event.step_key] = done.get(event.step_key, 0) + 1
         elif event.event_type != dg.DagsterEventType.STEP_START:
-            return  # rows that a training writes beside its own table are no work of the run
+            return  # additional rows that a training writes to other tables do not count as progress
         progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
 
     instance.add_event_listener(run_id, listen)
@@ -116,19 +119,19 @@ def execute(
     return Run(job, run_id, sum(done.values()))
 
 
-class _OpenStores:
-    """Connections to Dagster's SQLite files that do nothing but stay open for the length of a run.
+class _SqliteKeepAlive:
+    """Idle connections that keep Dagster's SQLite files open during a run.
 
-    Dagster opens and closes a connection for every event, and SQLite writes its log back whenever the
-    last one closes: a quarter of the cost of an event. With another store there is no such file.
+    Dagster opens and closes a connection for every event, and SQLite checkpoints its log when the last connection
+    closes: a quarter of the cost of an event. With any other storage the files do not exist and nothing is opened.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, sqlite3.Connection] = {}
 
-    def keep(self, *names: str) -> None:
-        """Open those files that exist and are not open yet."""
+    def open(self, *names: str) -> None:
+        """Open the files that exist and are not open yet."""
         for name in names:
             path = self._folder / name
             if name not in self._open and path.exists():
@@ -136,7 +139,7 @@ class _OpenStores:
                 self._open[name].execute("select count(*) from sqlite_master").fetchall()
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
         for connection in self._open.values():
             connection.close()
 
@@ -150,4 +153,4 @@ def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] 
                 f"{evaluation.description or ''}"
             )
     what = f"{job} {keys[0]} to {keys[1]}" if keys else job
-    return "\n".join(lines) or f"the run of {what} failed; run {result.run_id} in the UI says why"
+    return "\n".join(lines) or f"the run of {what} failed; see run {result.run_id} in the Dagster UI"

@@ -1,6 +1,7 @@
-"""Schedules: when the platform's jobs run.
+"""Schedules of the platform's jobs.
 
-Belongs here: ticks, and why one has nothing to do. Does not: what a job holds (`jobs`), sensors of a domain.
+Belongs here: when a job runs, and when a tick is skipped. Does not: which assets a job selects (`jobs`), the sensors of
+a domain.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from clm_dagster.settings import Settings
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Daily and weekly schedules, stopped until someone starts them."""
+    """Return the daily and weekly schedules. They are stopped until a user starts them."""
     days, weeks = daily_partitions(settings), snapshot_partitions(settings)
 
     @dg.schedule(
@@ -24,8 +25,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         cron_schedule=f"0 {settings.daily_hour} * * *",
         execution_timezone=settings.timezone,
         description=(
-            "Loads yesterday and, for late rows, reads the "
-            f"{settings.lookback_days} days before it again; one run."
+            f"Loads yesterday, and reloads the {settings.lookback_days} days before it to include late rows, "
+            "in one run."
         ),
     )
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -41,7 +42,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         job_name=MODELS,
         cron_schedule=f"40 {settings.daily_hour} * * 1",
         execution_timezone=settings.timezone,
-        description="Trains the models that are due; in most weeks none is, and it says so.",
+        description="Trains the models that are due. Skips weeks in which no model is due.",
     )
     def train(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
@@ -50,32 +51,33 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         if key:
             return dg.RunRequest(run_key=f"train {key}", partition_key=key)
         return dg.SkipReason(
-            reason or f"no model is due after {keys[-1]}: every {settings.train_every_weeks} weeks one is"
+            reason
+            or f"no model is due after {keys[-1]}; models are trained every {settings.train_every_weeks} weeks"
         )
 
-    snapshot = _of_last_week(
+    snapshot = _weekly_schedule(
         settings,
         "snapshot_schedule",
         SNAPSHOTS,
         30,
-        "Builds the snapshot of the week that has just ended.",
+        "Builds the snapshot of the previous week.",
         "snapshot",
     )
-    score = _of_last_week(
+    score = _weekly_schedule(
         settings,
         "score_schedule",
         SCORES,
         50,
-        "Scores the snapshot of the week that has just ended.",
+        "Scores the snapshot of the previous week.",
         "scores",
     )
     return [daily, snapshot, train, score]
 
 
-def _of_last_week(
+def _weekly_schedule(
     settings: Settings, name: str, job: str, minute: int, description: str, run_key: str
 ) -> dg.ScheduleDefinition:
-    """A schedule that runs a job on Mondays for the week that has just ended."""
+    """Return a schedule that runs a job on Mondays for the previous week."""
     weeks = snapshot_partitions(settings)
 
     @dg.schedule(
@@ -96,19 +98,19 @@ def _of_last_week(
 
 
 def _newly_due(keys: Sequence[str], settings: Settings) -> str | None:
-    """The snapshot models are to be trained at since the last week ended, if there is one."""
+    """Return the training snapshot that became due with the newest week, or None."""
     now, before = training_keys(keys, settings), training_keys(keys[:-1], settings)
     return now[-1] if now and now[-1:] != before[-1:] else None
 
 
 def _nothing_newer(keys: Sequence[str], tick: datetime, length: timedelta, settings: Settings) -> str | None:
-    """Why a tick has nothing to do, if so: no partition has ended since the tick before."""
+    """Return the reason to skip a tick if no partition has ended since the previous tick, else None."""
     if not keys:
-        return f"the shop's dates begin at {settings.start_date}: no partition has ended yet"
+        return f"the shop's history starts on {settings.start_date}: no partition has ended yet"
     ended = datetime.fromisoformat(keys[-1]).replace(tzinfo=settings.zone) + length
     if tick - ended >= length:
         return (
-            f"nothing is newer than {keys[-1]}: the shop's dates end at {settings.end_date} "
+            f"there is no partition after {keys[-1]}: the shop's history ends on {settings.end_date} "
             "(setting CLM_END_DATE)"
         )
     return None

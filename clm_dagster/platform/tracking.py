@@ -1,8 +1,7 @@
-"""MLflow: one run for one materialization of a trained model; the registry; the champion.
+"""MLflow: one run per materialization of a trained model, the model registry, the champion alias.
 
-Belongs here: everything that speaks to MLflow. Does not: what is trained, or which model wins. MLflow
-takes seconds to import, so that happens where it is first used. A store that cannot be reached is an
-error at once, before anything is trained.
+Belongs here: everything that calls MLflow. Does not: what is trained, or which model becomes champion. MLflow takes
+seconds to import, so it is imported where it is first used. Fail fast when MLflow is unreachable.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
-# MLflow's defaults are seven retries of two minutes each. What a person set stays.
+# MLflow itself retries seven times with two minutes each. Variables that the user has set are kept.
 _MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -37,12 +36,12 @@ _MLFLOW_DEFAULTS = {
 
 
 class TrackingError(UserError, RuntimeError):
-    """MLflow's store cannot be used; the message names it and says what to do."""
+    """The MLflow store cannot be used. The message names it and says what to do."""
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow: where it is, and its version in the registry."""
+    """A model in MLflow: its name, registry version and URI."""
 
     name: str
     version: str
@@ -51,31 +50,31 @@ class LoggedModel:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An MLflow run that is open; everything logged goes to it."""
+    """An open MLflow run."""
 
     run_id: str
     client: "MlflowClient"
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters. MLflow keeps the first value of each."""
+        """Log parameters. MLflow keeps the first value of each parameter."""
         from mlflow.entities import Param
 
         self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in values.items()])
 
     def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
-        """Log metrics; None, a metric that has no value here, is passed over."""
+        """Log metrics. Skip metrics without a value (None)."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)  # MLflow's own column of when it was logged
+        now = int(time.time() * 1000)  # MLflow stores when a metric was logged
         found = [Metric(k, float(v), now, step or 0) for k, v in values.items() if v is not None]
         self.client.log_batch(self.run_id, metrics=found)
 
     def figure(self, figure: "Figure", file: str) -> None:
-        """Log a picture under a name such as `silhouette.png`."""
+        """Log a figure under a file name such as `silhouette.png`."""
         self.client.log_figure(self.run_id, figure, file)
 
     def text(self, content: str, file: str) -> None:
-        """Log a text, such as a table as CSV."""
+        """Log a text file, such as a CSV table."""
         self.client.log_text(self.run_id, content, file)
 
     def document(self, content: Mapping[str, Any], file: str) -> None:
@@ -84,12 +83,12 @@ class TrackedRun:
 
     @contextmanager
     def child(self, name: str) -> Iterator["TrackedRun"]:
-        """A run under this one, for one candidate; a retry finds it again by its name."""
+        """Open a child run for one candidate. A retry reuses the child run of the same name."""
         import mlflow
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         experiment = self.client.get_run(self.run_id).info.experiment_id
-        found = _find(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.candidate": name})
+        found = _find_run(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.candidate": name})
         with mlflow.start_run(
             run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.candidate": name}
         ) as run:
@@ -105,9 +104,9 @@ class TrackedRun:
     ) -> LoggedModel:
         """Log a fitted scikit-learn estimator with its signature and register it as `name`.
 
-        It is written in the skops format, which runs no code when it is read; `trusted` names the types in
-        it beyond scikit-learn's own. `packages` are what it needs to be loaded; they are pinned as they
-        are installed here (asked to find out by itself, MLflow takes 20 s). A retry finds its version.
+        The model is stored in the skops format, which executes no code when it is loaded. trusted: types in the file
+        beyond scikit-learn's own. packages: requirements of the model, pinned to the installed versions (MLflow's own
+        detection takes 20 s). A retry reuses the version that it registered before.
         """
         import mlflow
 
@@ -126,14 +125,14 @@ class TrackedRun:
         if not self.client.search_registered_models(f"name = '{name}'"):
             self.client.create_registered_model(name)
         logged = self.client.get_logged_model(info.model_id)
-        made = self.client.create_model_version(
+        registered = self.client.create_model_version(
             name, logged.artifact_location, run_id=self.run_id, model_id=info.model_id
         )
-        return LoggedModel(name, str(made.version), f"models:/{name}/{made.version}")
+        return LoggedModel(name, str(registered.version), f"models:/{name}/{registered.version}")
 
 
 class Tracking(dg.ConfigurableResource):
-    """MLflow's store: `uri` as MLflow writes it, `artifact_dir` for a store without a server."""
+    """The MLflow store. uri: tracking URI. artifact_dir: folder of artifacts of a store without a server."""
 
     uri: str
     artifact_dir: str
@@ -143,11 +142,10 @@ class Tracking(dg.ConfigurableResource):
     def run(
         self, asset: str, partition: str, dagster_run_id: str, tags: Mapping[str, str]
     ) -> Iterator[TrackedRun]:
-        """Open the MLflow run of one partition's materialization for the length of the block.
+        """Open the MLflow run of one partition's materialization for the duration of the block.
 
-        `tags` say what was trained on what: code version, hash and as_of of the training data. A retry
-        of the same Dagster step on the same code and data goes on with its run; an exception marks it
-        failed. Raise TrackingError.
+        tags: code version, and hash and as_of of the training data. A retry of the same Dagster step with the same
+        code and data continues its run. An exception marks the run as failed. Raise TrackingError.
         """
         client, experiment = self.open()
         import mlflow
@@ -158,19 +156,19 @@ class Tracking(dg.ConfigurableResource):
             "dagster.partition": partition,
             **tags,
         }
-        found = _find(client, experiment, identity)
+        found = _find_run(client, experiment, identity)
         with mlflow.start_run(
             run_id=found, experiment_id=experiment, run_name=f"{asset} {partition}".strip(), tags=identity
         ) as run:
             yield TrackedRun(run.info.run_id, client)
 
     def promote(self, name: str, version: str) -> None:
-        """Point the alias `champion` of a registered model at a version. Nothing else moves it."""
+        """Point the alias `champion` of a registered model at a version. No other code moves the alias."""
         client, _ = self.open()
         client.set_registered_model_alias(name, CHAMPION, version)
 
     def champion(self, name: str) -> str | None:
-        """The version that the alias `champion` of a registered model points at, None where there is none."""
+        """Return the version with the alias `champion` of a registered model, None where there is none."""
         from mlflow import MlflowException
 
         client, _ = self.open()
@@ -179,13 +177,13 @@ class Tracking(dg.ConfigurableResource):
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise TrackingError(f"MLflow's store {self.uri} cannot be read: {error.message}") from error
+            raise TrackingError(f"the MLflow store {self.uri} cannot be read: {error.message}") from error
 
     def sklearn_model(self, name: str, version: str, trusted: Sequence[str]) -> Any:
-        """A version of a registered scikit-learn model, read without running any code that it may hold.
+        """Load a version of a registered scikit-learn model without executing code from its file.
 
-        The file decides nothing: a type in it that is neither scikit-learn's own nor among `trusted` is
-        refused. Raise TrackingError for a version that is not there or not to be trusted.
+        Raise TrackingError if the version does not exist, or if its file contains a type that is neither
+        scikit-learn's own nor in `trusted`.
         """
         self.open()
         import mlflow
@@ -197,18 +195,18 @@ class Tracking(dg.ConfigurableResource):
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         except (mlflow.MlflowException, OSError) as error:
             raise TrackingError(
-                f"version {version} of {name} is not in MLflow's store {self.uri}: "
-                f"{str(error).splitlines()[0][:300]}. Point MLFLOW_TRACKING_URI at the store it was trained in, or "
-                f"train it again: materialize {name.replace('.', '/')}."
+                f"version {version} of {name} is not in the MLflow store {self.uri}: "
+                f"{str(error).splitlines()[0][:300]}. Set MLFLOW_TRACKING_URI to the store that contains it, or "
+                f"train the model again: materialize {name.replace('.', '/')}."
             ) from error
         (file,) = folder.glob("*.skops")
         try:
             return skops.io.load(file, trusted=list(trusted))
         except UntrustedTypesFoundException as error:
-            raise TrackingError(f"{uri} is not loaded: {error}") from error
+            raise TrackingError(f"{uri} cannot be loaded safely: {error}") from error
 
     def open(self) -> tuple["MlflowClient", str]:
-        """A client and the id of the experiment, made if it is missing. Raise TrackingError."""
+        """Return a client and the id of the experiment, which is created if missing. Raise TrackingError."""
         for name, value in _MLFLOW_DEFAULTS.items():
             os.environ.setdefault(name, value)
         for name in ("mlflow", "alembic"):
@@ -216,17 +214,17 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
         import sqlalchemy
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import sets it back
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # the import resets the level
         remote = not self.uri.startswith(("sqlite:", "file:"))
         if not remote:
             Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
         try:
-            own = os.environ.get("MLFLOW_TRACKING_URI")
+            set_by_user = os.environ.get("MLFLOW_TRACKING_URI")
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
-            # MLflow writes the store into the environment too, where another shop's settings would take it for
-            # what a person wished.
-            if own is None:
+            # MLflow also writes the URI to the environment, where the settings of another shop would mistake it for
+            # the user's choice.
+            if set_by_user is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
             client = mlflow.MlflowClient(self.uri, self.uri)
             found = client.get_experiment_by_name(self.experiment)
@@ -236,19 +234,19 @@ class Tracking(dg.ConfigurableResource):
             return client, client.create_experiment(self.experiment, location)
         except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise TrackingError(
-                f"MLflow's store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start it, or "
+                f"the MLflow store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start its server or "
                 "correct MLFLOW_TRACKING_URI; without that variable the store is a file in the data folder."
             ) from error
 
 
-def _find(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> str | None:
+def _find_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> str | None:
     query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
     found = client.search_runs([experiment], query, max_results=1)
     return found[0].info.run_id if found else None
 
 
 def training_tags(code_version: str, version: str, hashed: str, trained_as_of: object) -> dict[str, str]:
-    """Return what was trained on what: code, hash and newest as_of of the training data, version of all it read."""
+    """Return MLflow tags: code version, hash and newest as_of of the training data, version of all inputs."""
     return {
         "clm.code_version": code_version,
         "clm.training_data_hash": hashed,
@@ -258,7 +256,7 @@ def training_tags(code_version: str, version: str, hashed: str, trained_as_of: o
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """Hash of a frame's rows, free of their order: what `training data` means in a run's tags."""
+    """Return a hash of a frame's rows that does not depend on their order, for the tags of a run."""
     rows = np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy())
     columns = pd.util.hash_pandas_object(pd.Series(list(frame.columns), dtype=object), index=False).to_numpy()
     return hashlib.sha256(columns.tobytes() + rows.tobytes()).hexdigest()[:16]

@@ -1,10 +1,10 @@
-"""The DuckDB warehouse: who may write, and replacement of a table or partition in one transaction.
+"""The DuckDB warehouse: connections, locking, and replacement of a table or partition in one transaction.
 
-Belongs here: opening, locking, transactions, replacing. Does not: what any table holds.
+Belongs here: opening, locking, transactions, replacing rows. Does not: the contents of any table.
 
-DuckDB admits one process to a file. A step therefore holds an inter-process lock only while it
-reads or writes, waits its turn with a message, and gives up with a clear error. Only `execute` with
-`fetchall` and `df` is used: it behaves alike in DuckDB 1.5 and 2.0.
+Only one process can open a DuckDB file. A step therefore holds an inter-process lock only while it reads or writes. A
+step that waits for the lock logs a warning, and fails with a clear error after a timeout. Only `execute` with
+`fetchall` and `df` is used, because it behaves the same in DuckDB 1.5 and 2.0.
 """
 
 import json
@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
 
-# Called with every statement and its seconds; the benchmark listens, nothing else does.
+# Called with every statement and its duration in seconds. Only the benchmarks use it.
 statement_listeners: list[Callable[[str, float], None]] = []
 
 
 class WarehouseBusyError(UserError, RuntimeError):
-    """Another process kept the warehouse for longer than the `lock_timeout` setting."""
+    """Another process held the lock of the warehouse for longer than the setting `lock_timeout`."""
 
 
 def casts(types: Mapping[str, str]) -> str:
-    """The columns of a select, each as what it is to be stored as."""
+    """Return a select list that casts each column to the type in which it is stored."""
     return ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
 
 
 class Connection:
-    """A DuckDB connection reduced to what behaves alike in every supported version."""
+    """A DuckDB connection, reduced to operations that behave the same in every supported version."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class Connection:
         return rows
 
     def frame(self, sql: str, parameters: Any = None) -> pd.DataFrame:
-        """Run one query and return its result as a frame."""
+        """Run one query and return its result as a data frame."""
         start = time.perf_counter()
         frame = self._connection.execute(sql, parameters).df()
         for listener in statement_listeners:
@@ -65,16 +65,16 @@ class Connection:
         return frame
 
     def scalar(self, sql: str, parameters: Any = None) -> Any:
-        """Run one query and return the first value of its first row, None where there is no row."""
+        """Run one query and return the first value of its first row, None if there is no row."""
         rows = self.execute(sql, parameters)
         return rows[0][0] if rows else None
 
     def columns(self, query: str) -> dict[str, str]:
-        """Names and types of a query's columns, in order."""
+        """Return the column names of a query with their types, in order."""
         return {row[0]: row[1] for row in self.execute(f"describe {query}")}
 
     def load_frame(self, relation: str, frame: pd.DataFrame, temporary: bool = False) -> None:
-        """Replace a table with the rows of a frame."""
+        """Replace a table with the rows of a data frame."""
         sql = f"create or replace {'temporary ' if temporary else ''}table {relation} as select * from frame"
         start = time.perf_counter()
         self._connection.execute(sql).fetchall()
@@ -83,13 +83,13 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block or nothing of it."""
+        """Run the block in a transaction: commit at its end, roll back on an exception."""
         self.execute("begin transaction")
         try:
             yield
         except BaseException:
-            # A statement that failed inside DuckDB may have ended the transaction already; then
-            # there is nothing left to undo and the first error is the one to show.
+            # The failed statement may have ended the transaction already. Then there is nothing to roll back, and
+            # the first error is the one to show.
             try:
                 self.execute("rollback")
             except duckdb.Error as error:
@@ -98,7 +98,7 @@ class Connection:
         self.execute("commit")
 
     def relation_kind(self, relation: str) -> str | None:
-        """`BASE TABLE`, `VIEW`, or None where the relation does not exist."""
+        """Return `BASE TABLE`, `VIEW`, or None if the relation does not exist."""
         schema, name = relation.split(".")
         return self.scalar(
             "select table_type from information_schema.tables "
@@ -107,18 +107,18 @@ class Connection:
         )
 
     def drop_unless(self, relation: str, kind: str) -> None:
-        """Make room for a relation that used to be a view and is now a table, or the reverse."""
+        """Drop a relation of another kind than `kind`: a view that becomes a table, or the reverse."""
         found = self.relation_kind(relation)
         if found not in (None, kind):
             self.execute(f"drop {'view' if found == 'VIEW' else 'table'} {relation}")
 
     def replace_rows(self, relation: str, query: str, where: str, same_columns: bool = False) -> None:
-        """Replace the rows of a table for which `where` holds by those of a query.
+        """Replace the rows of a table that match `where` with those of a query.
 
-        The table is made if it is missing; columns that the query has and the table lacks are
-        added, unless the caller knows that they are the `same_columns`. Call it inside a transaction.
+        Create the table if it is missing, and add columns that only the query has, unless the caller knows that both
+        have the `same_columns`. Call this inside a transaction.
         """
-        if not same_columns and not self._made_to_fit(relation, query):
+        if not same_columns and not self._extend_or_create(relation, query):
             return
         self.execute(f"delete from {relation} where {where}")
         self.execute(f"insert into {relation} by name {query}")
@@ -126,7 +126,7 @@ class Connection:
     def replace_with_frame(
         self, relation: str, frame: pd.DataFrame, types: Mapping[str, str], where: str
     ) -> None:
-        """Replace the rows of a table for which `where` holds by those of a frame, by name; as `replace_typed`."""
+        """Replace the rows of a table that match `where` with those of a data frame, as `replace_typed` does."""
         self.load_frame("incoming", frame, temporary=True)
         self.replace_typed(relation, "select * from incoming", list(frame.columns), types, where)
         self.execute("drop table incoming")
@@ -134,10 +134,10 @@ class Connection:
     def replace_typed(
         self, relation: str, query: str, columns: Sequence[str], types: Mapping[str, str], where: str
     ) -> None:
-        """Replace the rows of a table for which `where` holds by those of a query with these columns.
+        """Replace the rows of a table that match `where` with those of a query that returns `columns`.
 
-        `types` gives the table's columns and what each is stored as. Call it inside a transaction. Raises
-        ValueError where the query has other columns.
+        types: the columns of the table with their types. Call this inside a transaction. Raise ValueError if the
+        query has other columns than the table.
         """
         if set(columns) != set(types):
             raise ValueError(
@@ -145,16 +145,16 @@ class Connection:
             )
         self.replace_rows(relation, f"select {casts(types)} from ({query})", where)
 
-    def make_fit(self, relation: str, types: Mapping[str, str]) -> None:
-        """Make a table with these columns, or add those that it lacks; its rows stay.
+    def ensure_columns(self, relation: str, types: Mapping[str, str]) -> None:
+        """Create a table with these columns, or add missing columns to it. Keep its rows.
 
-        So a view can read a table before anything has been written to it.
+        This allows views to read a table before anything is written to it.
         """
         listed = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in types.items())
-        self._made_to_fit(relation, f"select {listed} where false")
+        self._extend_or_create(relation, f"select {listed} where false")
 
-    def _made_to_fit(self, relation: str, query: str) -> bool:
-        """Give a table the columns of a query; False if it was made from it, rows and all."""
+    def _extend_or_create(self, relation: str, query: str) -> bool:
+        """Add the columns of a query to a table; or create it from the query with its rows, and return False."""
         if self.relation_kind(relation) != "BASE TABLE":
             self.drop_unless(relation, "BASE TABLE")
             self.execute(f"create table {relation} as {query}")
@@ -165,14 +165,14 @@ class Connection:
                 self.execute(f'alter table {relation} add column "{name}" {kind}')
             elif stored[name] != kind:
                 raise dg.Failure(
-                    f"{relation}.{name} is stored as {stored[name]} and now comes as {kind}. "
-                    f"Drop {relation} and run its partitions again."
+                    f"{relation}.{name} is stored as {stored[name]}, but its new type is {kind}. "
+                    f"Drop {relation} and materialize its partitions again."
                 )
         return True
 
 
 class Warehouse(dg.ConfigurableResource):
-    """The one DuckDB file that steps write, by way of dagster-duckdb's resource."""
+    """The DuckDB file that steps write, opened with dagster-duckdb's resource."""
 
     path: str
     memory_limit: str = "1GB"
@@ -181,12 +181,12 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Connection]:
-        """Hold the warehouse alone for the length of the block.
+        """Open the warehouse exclusively for the duration of the block.
 
-        `purpose` is what another process that waits is told. Raise WarehouseBusyError.
+        purpose: shown to other processes that wait for the lock. Raise WarehouseBusyError.
         """
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        with self._turn(purpose):
+        with self._lock(purpose):
             config: dict[str, Any] = {
                 "memory_limit": self.memory_limit,
                 "temp_directory": f"{self.path}.tmp",
@@ -196,7 +196,7 @@ class Warehouse(dg.ConfigurableResource):
                 config["threads"] = self.threads
             resource = DuckDBResource(database=self.path, connection_config=config)
             with resource.get_connection() as raw:
-                # The resource itself closes only where its block ends well.
+                # The resource does not close the connection if its block raises.
                 try:
                     connection = Connection(raw)
                     for schema in SCHEMAS:
@@ -206,39 +206,39 @@ class Warehouse(dg.ConfigurableResource):
                     raw.close()
 
     @contextmanager
-    def look(self, purpose: str) -> Iterator[Connection | None]:
-        """Hold the warehouse to read from it: nothing is made or changed. None where there is none yet.
+    def connect_read_only(self, purpose: str) -> Iterator[Connection | None]:
+        """Open the warehouse read-only; yield None if it does not exist yet.
 
         Raise WarehouseBusyError.
         """
         if not Path(self.path).exists():
             yield None
             return
-        with self._turn(purpose), closing(duckdb.connect(self.path, read_only=True)) as raw:
+        with self._lock(purpose), closing(duckdb.connect(self.path, read_only=True)) as raw:
             yield Connection(raw)
 
     @contextmanager
-    def still(self, purpose: str) -> Iterator[Path]:
-        """Hold the file while nobody writes it, everything in it on disk and nothing in its log."""
+    def locked_file(self, purpose: str) -> Iterator[Path]:
+        """Write the log to the database file, then lock the file and yield its path, so that it can be copied."""
         with self.connect(purpose) as connection:
             connection.execute("checkpoint")
-        with self._turn(purpose):
+        with self._lock(purpose):
             yield Path(self.path)
 
     @contextmanager
-    def _turn(self, purpose: str) -> Iterator[None]:
+    def _lock(self, purpose: str) -> Iterator[None]:
         lock = FileLock(f"{self.path}.lock")
         holder = Path(f"{self.path}.holder")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.warning("%s waits for the warehouse, held by %s", purpose, _read_holder(holder))
+            log.warning("%s waits for the warehouse, locked by %s", purpose, _read_holder(holder))
             try:
                 lock.acquire(timeout=self.lock_timeout, poll_interval=0.02)
             except Timeout as error:
                 raise WarehouseBusyError(
-                    f"{purpose} waited {self.lock_timeout:.0f} s for {self.path}, held by "
-                    f"{_read_holder(holder)}. Let that step end, or raise CLM_LOCK_TIMEOUT."
+                    f"{purpose} waited {self.lock_timeout:.0f} s for {self.path}, locked by "
+                    f"{_read_holder(holder)}. Wait until that step has finished, or increase CLM_LOCK_TIMEOUT."
                 ) from error
         try:
             holder.write_text(
@@ -250,7 +250,7 @@ class Warehouse(dg.ConfigurableResource):
 
 
 def _read_holder(path: Path) -> str:
-    # Only a hint for the message: the holder may be writing or ending at this moment.
+    # Only used in messages: the file is read without the lock, so it may be incomplete or outdated.
     try:
         holder = json.loads(path.read_text())
     except (OSError, json.JSONDecodeError):

@@ -1,6 +1,6 @@
-"""All settings as one object: the ground's, and one class of each domain that there is.
+"""All settings as one object: those of the shop and the platform, and one class per domain.
 
-Belongs here: which settings there are, and checking values for them. Does not: where a value comes from (`loading`).
+Belongs here: collecting all settings, and validating values. Does not: reading values (`loading`).
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from pydantic import PrivateAttr, ValidationError
 
 from clm_dagster.discovery import domain_modules
 from clm_dagster.settings.fields import DomainSettings, Setting, SettingsError, SettingsGroup, settings_of
-from clm_dagster.settings.ground import GroundSettings
+from clm_dagster.settings.shared import SharedSettings
 
-BY_PROGRAM = "given by the program"
+BY_PROGRAM = "set by the program"
 Domain = TypeVar("Domain", bound=DomainSettings)
 
 
-class Settings(GroundSettings):
-    """Every choice a user has: the ground's as attributes, a domain's by its class.
+class Settings(SharedSettings):
+    """All settings: those of the shop and the platform as attributes, those of a domain by its class.
 
-    `settings.of(ChurnSettings).horizon_days` is CLM_CHURN_HORIZON_DAYS. Made by `load_settings`.
+    `settings.of(ChurnSettings).horizon_days` is CLM_CHURN_HORIZON_DAYS. Created by `load_settings`.
     """
 
     _domains: tuple[DomainSettings, ...] = PrivateAttr(())
@@ -28,25 +28,25 @@ class Settings(GroundSettings):
     _places: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def of(self, kind: type[Domain]) -> Domain:
-        """The settings of one domain. Raise SettingsError for a class that is not among the domains'."""
+        """Return the settings of one domain. Raise SettingsError for an unknown class."""
         for group in self._domains:
             if isinstance(group, kind):
                 return group
         known = ", ".join(type(group).__name__ for group in self._domains)
-        raise SettingsError(f"no domain has the settings {kind.__name__}; there are {known}")
+        raise SettingsError(f"no domain has the settings {kind.__name__}; the domains have {known}")
 
     @property
     def known(self) -> Mapping[str, Setting]:
-        """Every setting there is, by its flat name."""
+        """All settings by flat name."""
         return self._known
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Where the values came from that are not defaults, by flat name."""
+        """The origins of all values that are not defaults, by flat name."""
         return self._places
 
     def flat(self) -> dict[str, object]:
-        """Every value by its flat name."""
+        """Return all values by flat name."""
         groups: dict[type[SettingsGroup], SettingsGroup] = {type(group): group for group in self._domains}
         return {
             name: getattr(groups.get(setting.group, self), setting.field)
@@ -54,7 +54,7 @@ class Settings(GroundSettings):
         }
 
     def sql_variables(self) -> dict[str, object]:
-        """What the SQL project is given: the settings that are marked as its variables."""
+        """Return the variables of the SQL project: all settings of type `Variable`."""
         values = self.flat()
         return {
             name: str(values[name]) if isinstance(values[name], date) else values[name]
@@ -63,16 +63,16 @@ class Settings(GroundSettings):
         }
 
     def replace(self, **flat: object) -> "Settings":
-        """The same settings with other values for some, by flat names; checked as if they were read."""
+        """Return a validated copy with other values, given by flat names."""
         return build_settings(
             self._known, self.flat() | flat, {**self._places, **dict.fromkeys(flat, BY_PROGRAM)}
         )
 
 
 def known_settings() -> dict[str, Setting]:
-    """Every setting by its flat name: those of the ground, then those of each domain that there is.
+    """Return all settings by flat name: first those of the shop and the platform, then those of each domain.
 
-    Raise SettingsError if two claim one name.
+    Raise SettingsError if two settings have the same name.
     """
     known: dict[str, Setting] = {}
     groups: dict[str, type[SettingsGroup]] = {"": Settings, **_domain_groups()}
@@ -81,8 +81,8 @@ def known_settings() -> dict[str, Setting]:
             other = known.setdefault(setting.name, setting)
             if other is not setting:
                 raise SettingsError(
-                    f"{setting.variable} is a setting of {_place(other.group)} and of {_place(group)}; "
-                    "rename the field of one of them"
+                    f"{setting.variable} is defined by both {_place(other.group)} and {_place(group)}; "
+                    "rename one of the fields"
                 )
     return known
 
@@ -92,7 +92,7 @@ def _place(group: type[SettingsGroup]) -> str:
 
 
 def _domain_groups() -> dict[str, type[DomainSettings]]:
-    """The class of settings of each domain that has one."""
+    """Return the settings class of each domain that has one."""
     groups: dict[str, type[DomainSettings]] = {}
     for domain, module in domain_modules("settings").items():
         found = [
@@ -104,7 +104,7 @@ def _domain_groups() -> dict[str, type[DomainSettings]]:
         ]
         if len(found) != 1:
             names = ", ".join(group.__name__ for group in found) or "none"
-            raise SettingsError(f"{module.__file__}: a domain has one class of DomainSettings, found {names}")
+            raise SettingsError(f"{module.__file__}: expected one subclass of DomainSettings, found {names}")
         groups[domain] = found[0]
     return groups
 
@@ -112,15 +112,13 @@ def _domain_groups() -> dict[str, type[DomainSettings]]:
 def build_settings(
     known: Mapping[str, Setting], values: Mapping[str, object], places: Mapping[str, str]
 ) -> Settings:
-    """Make settings of values by flat names; what is not among them is as by default.
+    """Create settings from values by flat name; all others have their defaults.
 
-    Raise SettingsError with one line for each value that cannot be used, and for a name that is no setting's.
+    Raise SettingsError for unknown names, and for invalid values.
     """
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise SettingsError(
-            f"there is no setting {', '.join(unknown)}; `clm settings` prints those there are"
-        )
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; `clm settings` prints all settings")
     chosen: dict[type[SettingsGroup], dict[str, object]] = {s.group: {} for s in known.values()}
     for name, value in values.items():
         chosen[known[name].group][known[name].field] = value
@@ -133,14 +131,14 @@ def build_settings(
             problems += _problems(error, {s.field: s for s in known.values() if s.group is group})
     if problems:
         raise SettingsError("; ".join(problems))
-    (ground,) = (group for group in made if isinstance(group, Settings))
-    ground._domains = tuple(group for group in made if isinstance(group, DomainSettings))
-    ground._known, ground._places = known, places
-    return ground
+    (settings,) = (group for group in made if isinstance(group, Settings))
+    settings._domains = tuple(group for group in made if isinstance(group, DomainSettings))
+    settings._known, settings._places = known, places
+    return settings
 
 
 def _problems(error: ValidationError, fields: Mapping[str, Setting]) -> list[str]:
-    """One line for each value that cannot be used."""
+    """Return one message for each invalid value."""
     return [
         f"{fields[str(found['loc'][0])].variable}: {found['msg']} (found {found['input']!r})"
         if found["loc"]

@@ -1,6 +1,6 @@
-"""What classes of settings are made of, and the flat name that each field has outside.
+"""Base classes of settings, and the flat name of each field.
 
-Belongs here: the base classes, the marks on fields, flat names. Does not: any setting.
+Belongs here: base classes, markers on fields, flat names. Does not: any setting.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 class SettingsError(UserError, ValueError):
-    """A setting has a value that cannot be used; the message names it and says what would do."""
+    """A setting has an invalid value. The message names the setting and what was expected."""
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """Something that the type of a field says of it."""
+    """A marker in the type annotation of a field."""
 
     name: str
 
@@ -28,28 +28,28 @@ class _Mark:
 _VARIABLE, _OWN_NAME = _Mark("variable"), _Mark("own name")
 
 Variable = Annotated[T, _VARIABLE]
-"""The type of a setting that the SQL project reads: a variable under the setting's flat name."""
+"""Type of a setting that is also a variable of the SQL project, under its flat name."""
 OwnName = Annotated[T, _OWN_NAME]
-"""The type of a setting whose flat name does not begin with its domain's name."""
+"""Type of a setting whose flat name does not start with the name of its domain."""
 
 
 class SettingsGroup(BaseModel):
-    """Some settings that belong together; a group cannot be changed once it is made."""
+    """An immutable group of related settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DomainSettings(SettingsGroup):
-    """What a user may choose of one domain; a domain has one such class, in its `settings.py`.
+    """Base class for the settings of a domain. A domain has at most one subclass, in its `settings.py`.
 
-    A field is named without its domain: `horizon_days` of the domain `churn` is CLM_CHURN_HORIZON_DAYS outside. Two
-    types say more of a field: `Variable[int]` is also a variable of the SQL project, `OwnName[float]` has no prefix.
+    Field names do not include the domain: `horizon_days` of the domain `churn` is CLM_CHURN_HORIZON_DAYS. A field of
+    type `Variable[int]` is also a variable of the SQL project. A field of type `OwnName[float]` has no prefix.
     """
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of a group, as it is known outside."""
+    """A field of a group with its flat name."""
 
     name: str
     group: type[SettingsGroup]
@@ -63,7 +63,7 @@ class Setting:
 
     @property
     def description(self) -> str:
-        """What it is, in a sentence."""
+        """The description, one sentence."""
         return self.info.description or ""
 
     @property
@@ -73,7 +73,7 @@ class Setting:
 
 
 def settings_of(group: type[SettingsGroup], domain: str = "") -> list[Setting]:
-    """Every field of a group with its flat name, which begins with the domain unless it has a name of its own."""
+    """Return the fields of a group with their flat names, which start with the domain unless marked as `OwnName`."""
     return [
         Setting(
             field if not domain or _OWN_NAME in info.metadata else f"{domain}_{field}", group, field, info

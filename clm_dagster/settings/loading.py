@@ -1,11 +1,11 @@
-"""Reading settings: the places a value may come from, and which place it did come from.
+"""Reading settings: the possible origins of a value, and its actual origin.
 
-Belongs here: the environment, the record of the last run, the adapter's own settings. Does not: what settings there
-are (`ground`, the domains), or checking a value (`composition`).
+Belongs here: the environment, the record of the last run, the settings of the adapter. Does not: defining settings
+(`shared`, the domains), validating values (`composition`).
 
-A value comes from the first of: the program, a `CLM_` environment variable, the record of the last `clm run` in the
-data folder (so that the UI shows the shop that was run), the source's own adapter (a historical source knows its
-dates), the default.
+A value is taken from the first of: the program, a `CLM_` environment variable, the record of the last `clm run` in the
+data folder (so that the UI shows the same shop), the source's adapter (which knows the dates of a historical source),
+the default.
 """
 
 import json
@@ -20,15 +20,15 @@ from clm_dagster.settings.composition import BY_PROGRAM, Settings, build_setting
 from clm_dagster.settings.fields import Setting, SettingsError
 
 LAST_RUN_FILE = "last_run.json"
-# What `clm run` records: the shop it ran, not how it ran it.
+# The settings that `clm run` records: those that define the shop.
 LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
 BY_DEFAULT = "default"
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings; `overrides`, by flat names, go before every other place.
+    """Read the settings. overrides: values by flat name, which have priority over all other origins.
 
-    Raise SettingsError with one line for each value that cannot be used.
+    Raise SettingsError for unknown names, and for invalid values.
     """
     known = known_settings()
     values: dict[str, object] = dict(overrides)
@@ -46,11 +46,11 @@ def load_settings(**overrides: object) -> Settings:
     return build_settings(known, values, places)
 
 
-# ------------------------------------------------------------------------------------- places
+# ------------------------------------------------------------------------------------ origins
 
 
 def _environment(known: Mapping[str, Setting]) -> dict[str, str]:
-    """What the environment says; the case of a variable does not matter."""
+    """Return the values in the environment. Variable names are case-insensitive."""
     variables = {name.upper(): value for name, value in os.environ.items()}
     return {
         name: variables[setting.variable] for name, setting in known.items() if setting.variable in variables
@@ -62,21 +62,21 @@ def _default(name: str) -> object:
 
 
 def _last_run(values: Mapping[str, object]) -> tuple[Path, dict[str, object]]:
-    """What the last `clm run` recorded in the data folder; only for the source it was run on."""
+    """Return the record of the last `clm run` and its path. The record is empty if another source is set."""
     path = Path(str(values.get("data_dir") or _default("data_dir"))) / LAST_RUN_FILE
     if not path.exists():
         return path, {}
     try:
         record = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise SettingsError(f"{path} is not JSON ({error}); delete it or run `clm run`") from error
+        raise SettingsError(f"{path} is not valid JSON ({error}); delete it or run `clm run`") from error
     if values.get("source", record.get("source")) != record.get("source"):
         return path, {}
     return path, {key: record[key] for key in LAST_RUN_FIELDS if key in record}
 
 
 def _adapter(values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """The `settings` of the source's adapter.yml: a historical source knows its own dates."""
+    """Return the source and the `settings` of its adapter.yml, such as the dates of a historical source."""
     folder = Path(str(values.get("sql_dir") or _default("sql_dir"))) / "adapters"
     source = str(values.get("source") or _default("source"))
     path = folder / source / "adapter.yml"
@@ -85,37 +85,37 @@ def _adapter(values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
         raise SettingsError(
             f"source {source!r} has no adapter: {path} does not exist. "
             f"Known sources: {', '.join(known) or 'none'}. "
-            "The README's chapter 'Bring your own shop' says how to write one."
+            "See 'Bring your own shop' in the documentation for how to write an adapter."
         )
     try:
         content = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from error
+        raise SettingsError(f"{path} is not valid YAML: {error}") from error
     return source, dict(content.get("settings") or {})
 
 
 def origins(settings: Settings) -> dict[str, str]:
-    """Say for every setting, by its flat name, where its value came from: a short phrase for a person."""
+    """Return the origin of each setting's value as a short text, by flat name."""
     return {name: settings.places.get(name, BY_DEFAULT) for name in settings.known}
 
 
-def unsaid_dates(settings: Settings) -> list[str]:
-    """Those of start_date and end_date that no person and no adapter gave."""
+def unset_dates(settings: Settings) -> list[str]:
+    """Return those of start_date and end_date that neither the user nor the adapter has set."""
     path = settings.data_dir / LAST_RUN_FILE
     measured = json.loads(path.read_text()).get("measured", []) if path.exists() else []
-    said = origins(settings)
+    places = origins(settings)
     return [
         name
         for name in ("start_date", "end_date")
-        if said[name] == BY_DEFAULT or (said[name].startswith("last run") and name in measured)
+        if places[name] == BY_DEFAULT or (places[name].startswith("last run") and name in measured)
     ]
 
 
 def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
-    """Keep the shop that was run in the data folder, whole or not at all.
+    """Record the shop of this run in the data folder, atomically.
 
-    `measured` names the dates that nobody gave and that were taken from the files: the next run
-    takes them from the files again.
+    measured: the dates that were taken from the input files because they are not set. The next run takes them from
+    the files again.
     """
     record: dict[str, Any] = {
         name: None if (value := getattr(settings, name)) is None else str(value) for name in LAST_RUN_FIELDS

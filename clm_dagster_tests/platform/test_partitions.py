@@ -93,5 +93,5 @@ def test_snapshot_keys_of_some_days() -> None:
 
 
 def test_what_is_no_day_says_so() -> None:
-    with pytest.raises(ValueError, match="'2011-6-1' is no day; expected one like 2011-06-01"):
+    with pytest.raises(ValueError, match="'2011-6-1' is not a date; expected a date like 2011-06-01"):
         parse_day("2011-6-1")

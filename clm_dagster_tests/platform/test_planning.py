@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from clm_dagster.domains.personas.tables import persona_tables
-
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.planning import Plan, Planner
 from clm_dagster.platform.resources import load_sql
@@ -68,9 +67,9 @@ def test_a_plan_that_is_carried_out_leaves_nothing_and_late_rows_go_all_the_way(
         ("models", "2024-01-08"),
         ("scores", "2024-01-08"),
     ]
-    assert found.of("days")[0].reasons[0] == "raw.events: landed, and not loaded yet"
+    assert found.of("days")[0].reasons[0] == "raw.events: landed but not loaded yet"
     assert "inputs changed" in found.of("models")[0].reasons[0]
-    assert any("models.persona_model of 2024-01-08" in reason for reason in found.of("scores")[0].reasons)
+    assert any("models.persona_model at 2024-01-08" in reason for reason in found.of("scores")[0].reasons)
 
 
 def test_trainings_follow_one_that_they_carry_on(settings_for: Callable[..., Settings]) -> None:
@@ -79,5 +78,5 @@ def test_trainings_follow_one_that_they_carry_on(settings_for: Callable[..., Set
     plan(settings, builds, tuple(DAYS))
     builds.assume("models.persona_model", "2024-01-01", Version("other-inputs"))
     first, second = plan(settings, builds).of("models")
-    assert (first.first, first.reasons) == ("2024-01-01", ("models.persona_model: its code changed",))
+    assert (first.first, first.reasons) == ("2024-01-01", ("models.persona_model: code changed",))
     assert second.first == "2024-01-08"

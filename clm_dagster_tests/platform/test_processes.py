@@ -150,6 +150,6 @@ def test_clm_says_who_is_wrong_without_a_traceback(tmp_path: Path) -> None:
         assert "Traceback" not in text
         return text
 
-    assert "nothing is there" in said() and "CLM_INPUT" in said()
+    assert "it does not exist" in said() and "CLM_INPUT" in said()
     assert "has no adapter" in said(CLM_SOURCE="amazon")
     assert "CLM_END_DATE" in said(CLM_END_DATE="soon")

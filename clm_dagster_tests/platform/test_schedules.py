@@ -71,7 +71,7 @@ def test_a_historical_shop_is_skipped_with_a_reason_once_its_dates_are_over(
 ) -> None:
     result = tick(settings, name, london(2024, 6, 10, 3, 30))
     assert not result.run_requests
-    assert "the shop's dates end at 2024-03-01 (setting CLM_END_DATE)" in result.skip_message
+    assert "the shop's history ends on 2024-03-01 (setting CLM_END_DATE)" in result.skip_message
     within = tick(settings, name, london(2024, 2, 12, 3, 30))
     assert len(within.run_requests) == 1
 
@@ -79,7 +79,7 @@ def test_a_historical_shop_is_skipped_with_a_reason_once_its_dates_are_over(
 @pytest.mark.parametrize("name", ["daily_schedule", "snapshot_schedule"])
 def test_before_the_first_day_has_ended_there_is_nothing_to_do(name: str, live: Settings) -> None:
     result = tick(live, name, london(2024, 1, 1, 0))
-    assert "the shop's dates begin at 2024-01-01: no partition has ended yet" in result.skip_message
+    assert "the shop's history starts on 2024-01-01: no partition has ended yet" in result.skip_message
 
 
 def test_what_a_tick_asks_for_can_run(definitions: dg.Definitions, settings: Settings) -> None:

@@ -69,7 +69,7 @@ def test_a_step_waits_for_another_process_and_says_for_whom(
     assert process.wait(timeout=30) == 0
     (message,) = [record.getMessage() for record in caplog.records if "waits" in record.getMessage()]
     assert message.startswith(
-        f"this step waits for the warehouse, held by process {process.pid} (the other step, since "
+        f"this step waits for the warehouse, locked by process {process.pid} (the other step, since "
     )
 
 
@@ -80,8 +80,8 @@ def test_a_step_gives_up_with_the_holder_and_what_to_do(
     impatient = Warehouse(path=warehouse.path, lock_timeout=0.2)
     with pytest.raises(WarehouseBusyError) as error, impatient.connect("this step"):
         pytest.fail("two at once")
-    assert f"held by process {process.pid} (the other step" in str(error.value)
-    assert "raise CLM_LOCK_TIMEOUT" in str(error.value)
+    assert f"locked by process {process.pid} (the other step" in str(error.value)
+    assert "increase CLM_LOCK_TIMEOUT" in str(error.value)
     release(process)
     assert process.wait(timeout=30) == 0
     with impatient.connect("this step") as connection:
@@ -156,7 +156,8 @@ def test_replace_rows_refuses_a_changed_type_and_keeps_what_was_there(connection
     with pytest.raises(dg.Failure) as error, connection.transaction():
         connection.replace_rows("core.t", "select 1 as day, 5::bigint as what", "day = 1")
     assert str(error.value.description) == (
-        "core.t.what is stored as VARCHAR and now comes as BIGINT. Drop core.t and run its partitions again."
+        "core.t.what is stored as VARCHAR, but its new type is BIGINT. "
+        "Drop core.t and materialize its partitions again."
     )
     assert connection.execute("from core.t") == [(1, "a")]
 
@@ -170,7 +171,7 @@ def test_replace_rows_takes_the_place_of_a_view(connection: Connection) -> None:
 def test_still_has_everything_in_the_one_file(warehouse: Warehouse, tmp_path: Path) -> None:
     with warehouse.connect("this step") as connection:
         connection.execute("create table core.t as select 7 as n")
-    with warehouse.still("a copy") as path:
+    with warehouse.locked_file("a copy") as path:
         assert not Path(f"{path}.wal").exists()
         copy = tmp_path / "copy.duckdb"
         copy.write_bytes(path.read_bytes())

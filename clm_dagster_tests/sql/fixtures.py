@@ -124,10 +124,10 @@ def built(built_shop: tuple[Settings, Warehouse, pd.DataFrame]) -> Iterator[Conn
     """A copy of the warehouse of the shop that ran, to read and to build scratch schemas in."""
     settings, warehouse, _ = built_shop
     copy = settings.data_dir / "copy.duckdb"
-    with warehouse.still("a copy") as path:
+    with warehouse.locked_file("a copy") as path:
         shutil.copy(path, copy)
     project = load_sql(settings)
-    readers = project.readers_of_python
+    readers = project.python_dependents
     given = {name: model.relation for name, model in project.models.items() if name not in readers}
     with duckdb.connect(str(copy)) as opened:
         connection = Connection(opened)

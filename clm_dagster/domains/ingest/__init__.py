@@ -1,1 +1,1 @@
-"""From a shop's own files to the contract: landing, merging of versions, rejects, the ledger."""
+"""Ingestion of a shop's files into the contract tables: landing, versions, rejects, the ledger of deliveries."""

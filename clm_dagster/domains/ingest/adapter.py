@@ -1,7 +1,7 @@
-"""One shop's adapter: which files feed which contract table, and the SQL that selects its columns.
+"""The adapter of a source: which files belong to which contract table, and the SQL that maps their columns.
 
-Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: reading files
-(`files`), loading (`loading`). How to write an adapter is the README's "Bring your own shop".
+Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: reading input files (`files`), loading
+(`loading`). "Bring your own shop" in the documentation explains how to write an adapter.
 """
 
 import csv
@@ -18,11 +18,11 @@ from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
 
-# What travels with each row from the landing area to the raw tables.
+# Columns that identify the origin of each row, from the landing area to the raw tables.
 PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
-# Instants that a calendar has: Python knows no others, nor has a shop.
+# The range of valid timestamps, which is that of Python's datetime.
 CALENDAR = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
-# An offset or the name of a zone behind the time of day.
+# An offset or the name of a time zone after the time of day.
 _ZONED = "([zZ]|[+-][0-9]{2}(:?[0-9]{2})?|[0-9] *[A-Za-z][A-Za-z_/+-]+[0-9]*)$"
 _ENCODINGS = ("utf-8", "utf-16", "latin-1")
 _TABLE_KEYS = {"files", "time", "columns", "required", "rules", "rejects"}
@@ -32,10 +32,10 @@ _CSV_KEYS = {"delimiter", "quote", "encoding"}
 
 @dataclass(frozen=True)
 class AdapterTable:
-    """How a source feeds one contract table.
+    """How a source provides the rows of one contract table.
 
-    `types` is what each column of the file is expected to be readable as; every value arrives as
-    text. `time` is SQL for the row's instant, None for a table without one.
+    types: the expected type of each column; all values arrive as text. time: SQL for the timestamp of a row, None for
+    a table without one.
     """
 
     contract: ContractTable
@@ -47,19 +47,19 @@ class AdapterTable:
     rules: tuple[str, ...]
     rejects: dict[str, str]
 
-    def takes(self, relative: str) -> bool:
-        """Whether a file, named relative to the input, feeds this table."""
+    def matches(self, relative: str) -> bool:
+        """Whether a file belongs to this table. relative: its path relative to the input."""
         return any(fnmatch(relative, pattern) for pattern in self.patterns)
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Every reason a row may be rejected for, with its description; the adapter's first."""
+        """All reject reasons with their descriptions, those of the adapter first."""
         return self.rejects | {r.reason: r.description for r in self.contract.rejects}
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A source's folder, read and checked."""
+    """The adapter of a source, read and validated."""
 
     name: str
     path: Path
@@ -71,18 +71,18 @@ class Adapter:
     seeds: Path = field(default=Path())
 
     def landing_version(self, table: str) -> str:
-        """Hash of what decides how a file is landed: a change lands it anew."""
+        """Return a hash of everything that determines how a file is landed. If it changes, files are landed again."""
         spec = self.tables[table]
         return _hash([spec.time, self.csv, self.zone])
 
     def code_version(self, table: str) -> str:
-        """Hash of what decides how landed rows become raw rows."""
+        """Return a hash of everything that determines how landed rows become raw rows."""
         spec = self.tables[table]
         sql = self.sql(table, list(spec.required), "landed")
         return _hash([sql, spec.contract.rejects, spec.contract.columns])
 
     def sql(self, table: str, columns: Sequence[str], landed: str) -> str:
-        """The adapter's query over landed rows that have these columns."""
+        """Return the adapter's query over landed rows that have these columns."""
         spec = self.tables[table]
         return self.renderer.render(
             spec.path,
@@ -93,7 +93,7 @@ class Adapter:
                 "time": lambda: f"({spec.time})",
                 "row_id": _row_id,
                 "instant": lambda column: instant(column, self.zone),
-                "whole": lambda column: whole(quoting.name(column)),
+                "whole": lambda column: whole_number(quoting.name(column)),
                 "seed_column": self._seed_column,
                 "contract_columns": lambda: self._contract_columns(spec.contract, columns),
             },
@@ -104,7 +104,7 @@ class Adapter:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or column not in rows[0]:
-            raise InputError(f"{path}: expected rows with a column {column!r}")
+            raise InputError(f"{path}: expected at least one row, with a column {column!r}")
         return [row[column].replace("'", "''") for row in rows]
 
     def _contract_columns(self, contract: ContractTable, present: Sequence[str]) -> str:
@@ -121,12 +121,13 @@ class Adapter:
 
 
 def instant(column: str, zone: str) -> str:
-    """SQL that reads text as a shop-local instant; one with an offset or a zone is moved to the shop's zone.
+    """Return SQL that parses text as a timestamp in the shop's time zone.
 
-    What cannot be read, lies outside the calendar's four-digit years, or is infinite becomes null.
+    A timestamp with an offset or a time zone is converted. Unreadable text, years outside 1 to 9999 and infinity become
+    null.
     """
     text = f"trim({quoting.name(column)})"
-    # Most instants are `2011-06-01 12:34:56`: they are spared the regular expression.
+    # Most timestamps have the form `2011-06-01 12:34:56` and do not need the regular expression.
     zoned = (
         f"not (length({text}) = 19 and {text}[17] = ':') and contains({text}, ':') "
         f"and regexp_matches({text}, '{_ZONED}')"
@@ -138,8 +139,8 @@ def instant(column: str, zone: str) -> str:
     return f"case when {value} between {CALENDAR} then {value} end"
 
 
-def whole(value: str, kind: str = "BIGINT") -> str:
-    """SQL that reads a whole number; one with a fraction becomes null, where DuckDB would round it."""
+def whole_number(value: str, kind: str = "BIGINT") -> str:
+    """Return SQL that parses an integer. A number with a fraction becomes null, where DuckDB would round it."""
     return (
         f"case when try_cast({value} as decimal(38, 9)) = try_cast({value} as {kind}) "
         f"then try_cast({value} as {kind}) end"
@@ -147,16 +148,16 @@ def whole(value: str, kind: str = "BIGINT") -> str:
 
 
 def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
-    """Read a source's folder. Raise InputError with file and line."""
+    """Read the adapter of a source. Raise InputError with file and line."""
     path = folder / "adapter.yml"
     content = yaml_lines.load(path)
-    _known(content, _ADAPTER_KEYS, path)
+    _check_keys(content, _ADAPTER_KEYS)
     options = yaml_lines.plain(content.get("csv") or {})
-    _known(content.get("csv") or {}, _CSV_KEYS, path)
+    _check_keys(content.get("csv") or {}, _CSV_KEYS)
     encoding = options.get("encoding", _ENCODINGS[0])
     if encoding not in _ENCODINGS:
         raise InputError(
-            f"{content['csv'].where('encoding')}: {encoding!r} is no encoding that is read; "
+            f"{content['csv'].where('encoding')}: {encoding!r} is not a supported encoding; "
             f"expected one of {', '.join(_ENCODINGS)}"
         )
     for option in ("delimiter", "quote"):
@@ -165,7 +166,9 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
                 f"{content['csv'].where(option)}: csv.{option} is {options[option]!r}; expected one character"
             )
     if "tables" not in content:
-        raise InputError(f"{path}: expected `tables`, what the source feeds")
+        raise InputError(
+            f"{path}: the key `tables` is missing; expected the contract tables that the source provides"
+        )
     tables: dict[str, AdapterTable] = {}
     for name, entry in content["tables"].items():
         if name not in contract:
@@ -173,7 +176,7 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
                 f"{content['tables'].where(name)}: the contract has no table {name!r}; "
                 f"it has {', '.join(contract)}"
             )
-        _known(entry, _TABLE_KEYS, path)
+        _check_keys(entry, _TABLE_KEYS)
         tables[name] = _table(folder, name, yaml_lines.plain(entry), contract[name], zone)
     if "events" not in tables:
         raise InputError(f"{path}: the table events is required")
@@ -194,11 +197,11 @@ def _table(
 ) -> AdapterTable:
     sql = folder / f"{name}.sql"
     if not sql.exists():
-        raise InputError(f"{sql} does not exist; adapter.yml names the table {name}")
+        raise InputError(f"{sql} does not exist, but adapter.yml contains the table {name}")
     if contract.time and "time" not in entry:
-        raise InputError(f"{folder / 'adapter.yml'}: {name} needs `time`, SQL for {contract.time}")
+        raise InputError(f"{folder / 'adapter.yml'}: {name} requires `time`, SQL for {contract.time}")
     time = entry.get("time")
-    if time and "instant(" in time:  # the one macro that makes sense in a YAML file
+    if time and "instant(" in time:  # the only macro that is supported in adapter.yml
         column = time.split("instant(", 1)[1].split(")")[0].strip("'\" ")
         time = instant(column, zone)
     types = entry.get("columns") or {
@@ -217,16 +220,16 @@ def _table(
 
 
 def _row_id(*columns: str) -> str:
-    """SQL for a hash of whole columns in which a missing value differs from an empty one."""
+    """Return SQL for a hash of columns that distinguishes a missing value from an empty one."""
     parts = ", ".join(f"coalesce({quoting.name(column)}, chr(30))" for column in columns)
     return f"md5(concat_ws(chr(31), {parts}))"
 
 
-def _known(mapping: Any, known: set[str], path: Path) -> None:
+def _check_keys(mapping: Any, known: set[str]) -> None:
     for key in mapping:
         if key not in known:
             raise InputError(
-                f"{mapping.where(key)}: unknown key {key!r}; known are {', '.join(sorted(known))}"
+                f"{mapping.where(key)}: unknown key {key!r}; known keys: {', '.join(sorted(known))}"
             )
 
 

@@ -1,6 +1,6 @@
-"""Landing and the raw tables as assets.
+"""The landing area and the raw tables as assets.
 
-Belongs here: what Dagster sees of ingestion. Does not: reading files or merging rows.
+Belongs here: the Dagster assets of ingestion. Does not: reading files (`reading`), merging rows (`merging`).
 """
 
 import time
@@ -37,12 +37,12 @@ EVENTS = dg.AssetKey(["raw", "events"])
 REJECTS = dg.AssetKey(["raw", "rejects"])
 DELIVERIES = dg.AssetKey(["raw", "deliveries"])
 GROUP, OWNERS = "ingest", ["team:data"]
-# How the landing asset tells the sensor which days its new files touch.
+# Metadata key under which the landing asset reports the days in its new files to the sensor.
 TOUCHED = "touched_days"
 
 
 def ingest_assets(source: ShopSource, project: Project) -> list[dg.AssetsDefinition]:
-    """Landing, raw.events by day, the other raw tables, the rejects and the ledger."""
+    """Return the assets: landing, raw.events by day, the other raw tables, the rejects, the ledger of deliveries."""
     others = [t for t in source.contract if t != "events"]
     return [
         _landing_asset(source),
@@ -61,7 +61,7 @@ def load_days(
     keys: Sequence[str],
     run_id: str,
 ) -> None:
-    """Replace some keys (consecutive days, or `undated`) of a table. Call it inside a transaction."""
+    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction."""
     expected = source.input_versions(deliveries, table)
     contract = source.contract[table]
     if keys != [UNDATED]:
@@ -72,7 +72,7 @@ def load_days(
     if table in source.adapter.tables:
         load(connection, source.adapter, source.landing, deliveries, table, days, source.dates, run_id)
         if contract.time and days.undated:
-            # Days that were loaded before the shop's dates changed, and now are no days of it.
+            # Days that were loaded before the shop's start or end date changed, and are now outside.
             for relation in (contract.relation, landed_relation(table)):
                 versions.forget(connection, relation, days.start.isoformat(), days.end.isoformat())
     else:
@@ -95,18 +95,18 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
         tags={"layer": "landing", "job": DAILY_JOB},
         description=(
             f"The shop's files at `{settings.input}`, parsed once, as text, into day-partitioned Parquet. "
-            f"A file whose content is already landed is passed over.\n\n{source.adapter.description}"
+            f"Files whose content is already landed are skipped.\n\n{source.adapter.description}"
         ),
         freshness_policy=freshness_of(DAILY, settings),
         metadata={"dagster/uri": str(settings.landing_dir)},
     )
     def files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start = time.perf_counter()
-        # The one clock that is read: when the warehouse learnt of what says nothing of it itself.
+        # The only use of the current time: the known_at of rows that have none of their own.
         now = datetime.now(settings.zone).replace(tzinfo=None, microsecond=0)
         landed = source.landing.land(settings.input, source.adapter, now)
         for name in landed.ignored:
-            context.log.warning("%s feeds no table of the source %s and is not read", name, settings.source)
+            context.log.warning("%s matches no table of the source %s and is not read", name, settings.source)
         days = sorted({k for d in landed.new for t in d.tables.values() for k in t.days if k})
         table = [(d.path, d.delivery_id, f"{d.rows:,}", ", ".join(d.tables)) for d in landed.new[:100]]
         return dg.MaterializeResult(
@@ -198,7 +198,7 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         check_specs=[
             *check_specs(node),
             dg.AssetCheckSpec(
-                "source_has_table", asset=key, description="Whether the source delivers this table at all."
+                "source_has_table", asset=key, description="Whether the source provides this table."
             ),
         ],
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
@@ -222,8 +222,8 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
                 severity=dg.AssetCheckSeverity.WARN,
                 description=None
                 if has
-                else f"The source {source.adapter.name} has no {table}: the table is empty, "
-                "and so is what is made of it.",
+                else f"The source {source.adapter.name} does not provide {table}. This table is empty, and so are "
+                "the results derived from it.",
             )
         )
         return dg.MaterializeResult(
@@ -247,9 +247,9 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
-            "Rows that the contract forbids, each kept whole, with its reason, file and row number. Rows of a "
-            "daily partition come with raw/events; this asset adds those that lie in none: without a "
-            "readable date, or outside the shop's dates."
+            "Rows that violate the contract, with all their columns, the reason, the file and the row number. Rejects "
+            "of a daily partition are written with raw/events. This asset adds the rejects outside all partitions: "
+            "without a readable date, or outside the shop's start and end date."
         ),
         metadata={"dagster/table_name": "raw.rejects"},
     )
@@ -289,16 +289,16 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         kinds={"duckdb"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
-            "The ledger: one row for each delivery, contract table and day (null for rows without a readable "
-            "date), delivered = accepted + rejected + duplicate. Its rows are written in the transaction "
-            "that loads them; this asset balances the whole."
+            "The ledger of deliveries: one row per delivery, contract table and day (null for rows without a readable "
+            "date), with delivered = accepted + rejected + duplicate. Its rows are written in the transaction that "
+            "loads the data. This asset checks the whole ledger."
         ),
         check_specs=[
             dg.AssetCheckSpec(
                 "ledger_balances",
                 asset=DELIVERIES,
                 blocking=True,
-                description="Every row that was landed and loaded is accepted, rejected or a duplicate.",
+                description="Every loaded row is accepted, rejected or a duplicate.",
             )
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
@@ -335,19 +335,19 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
 
 
 def _rules(source: ShopSource, table: str) -> str:
-    """The adapter's rules and the reasons for rejection, as the UI shows them."""
+    """Return the adapter's rules and the reject reasons as markdown for the UI."""
     if table not in source.adapter.tables:
-        return f"The source `{source.adapter.name}` has no {table}."
+        return f"The source `{source.adapter.name}` does not provide {table}."
     spec = source.adapter.tables[table]
     lines = [f"**Rules of the source `{source.adapter.name}`**", ""]
     lines += [f"- {rule}" for rule in spec.rules]
-    lines += ["", "**Rejected, each row kept in raw.rejects**", ""]
+    lines += ["", "**Reasons for rejection; rejected rows are in raw.rejects**", ""]
     lines += [f"- `{reason}`: {text}" for reason, text in spec.reasons.items()]
     return "\n".join(lines)
 
 
 def _ranges(keys: Sequence[str]) -> list[list[str]]:
-    """Consecutive days together; `undated` on its own."""
+    """Group consecutive days; `undated` is a group of its own."""
     ranges: list[list[str]] = []
     for key in keys:
         if key != UNDATED and ranges and ranges[-1] != [UNDATED]:

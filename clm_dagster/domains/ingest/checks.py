@@ -1,6 +1,6 @@
-"""Checks of the raw tables: nothing is lost.
+"""Checks of the raw tables: no row is lost.
 
-Belongs here: what must hold after a load. Does not: single rows; the contract rejects those.
+Belongs here: conditions on the tables after a load. Does not: conditions on single rows (the contract).
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import Days
 from clm_dagster.platform.warehouse import Connection
 
-# Rejecting more of what was delivered than this is worth a look at the adapter.
+# A higher share of rejected rows indicates a problem in the adapter.
 WARN_REJECTED_SHARE = 0.05
 
 
 def raw_checks(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a raw table that is loaded by day."""
+    """Return the checks of a raw table that is loaded by day."""
     return [
         dg.AssetCheckSpec(
             "ledger_balances",
             asset=asset,
             blocking=True,
             description=(
-                "Rows landed = delivered = accepted + rejected + duplicate, for each delivery and day; "
-                "accepted rows are in the table, rejected ones in raw.rejects."
+                "Rows landed = delivered = accepted + rejected + duplicate, for each delivery and day. "
+                "Accepted rows are in the table, rejected rows in raw.rejects."
             ),
         ),
         dg.AssetCheckSpec(
             "few_rejects",
             asset=asset,
-            description=f"At most {WARN_REJECTED_SHARE:.0%} of what was delivered is rejected.",
+            description=f"At most {WARN_REJECTED_SHARE:.0%} of the delivered rows are rejected.",
         ),
     ]
 
@@ -44,7 +44,7 @@ def ledger_result(
     contract: ContractTable,
     days: Days,
 ) -> dg.AssetCheckResult:
-    """Balance some days against what the landing area counted when it wrote them."""
+    """Compare the ledger of some days with the row counts of the landing area."""
     table = contract.name
     problems = ledger_problems(connection, contract, days)
     found = dict(
@@ -57,11 +57,11 @@ def ledger_result(
         landed = sum(
             count
             for key, count in (delivery.tables[table].days if table in delivery.tables else {}).items()
-            if days.holds(date.fromisoformat(key) if key else None)
+            if days.contains(date.fromisoformat(key) if key else None)
         )
         if landed != found.get(delivery.delivery_id, 0):
             problems.append(
-                f"delivery {delivery.delivery_id} landed {landed:,} rows for these days, the ledger "
+                f"delivery {delivery.delivery_id} has {landed:,} landed rows for these days, but the ledger "
                 f"counts {found.get(delivery.delivery_id, 0):,}"
             )
     return dg.AssetCheckResult(
@@ -73,11 +73,11 @@ def ledger_result(
 
 
 def ledger_problems(connection: Connection, contract: ContractTable, days: Days | None = None) -> list[str]:
-    """Where the ledger of some days, or of all, does not add up, or counts other rows than are stored."""
+    """Return problems where the ledger does not add up or differs from the stored rows. days: None for all days."""
     table = contract.name
     where = days.where("event_date") if days else "true"
     stored_where = days.where(contract.time) if days and contract.time else "true"
-    # Day by day: two days that are off by as much in opposite directions add up.
+    # Compare each day: over several days, opposite errors would cancel out.
     rows = connection.execute(f"""
         with ledger as (
             select delivery_id, event_date, sum(delivered) as delivered, sum(accepted) as accepted,
@@ -105,12 +105,12 @@ def ledger_problems(connection: Connection, contract: ContractTable, days: Days 
         f"and {where}), (select count(*) from {contract.relation} where {stored_where})"
     )[0]
     if accepted != stored:
-        problems.append(f"{table}: {accepted} rows accepted by the ledger, {stored} in the table")
+        problems.append(f"{table}: the ledger counts {accepted} accepted rows, the table has {stored}")
     return problems
 
 
 def share_result(connection: Connection, asset: dg.AssetKey, days: Days) -> dg.AssetCheckResult:
-    """Warn when much of what was delivered is rejected."""
+    """Warn if a large share of the delivered rows is rejected."""
     delivered, rejected = connection.execute(
         "select coalesce(sum(delivered), 0)::bigint, coalesce(sum(rejected), 0)::bigint from raw.deliveries "
         f"where contract_table = 'events' and {days.where('event_date')}"

@@ -1,22 +1,22 @@
-"""The contract: the canonical raw tables, read from the sources' documentation.
+"""The contract: the canonical raw tables, read from the documentation of the dbt sources.
 
-Belongs here: what every shop's rows must look like. Does not: any one shop's files (`adapter`).
+Belongs here: the columns and rules that apply to every shop. Does not: the files of a single shop (`adapter`).
 """
 
 from dataclasses import dataclass
 
 from clm_dagster.platform.dbt_project.project import Project, Source
 
-# Columns that the loader fills in; an adapter may give the first two.
+# Columns that an adapter may provide, and columns that only the loader fills in.
 OPTIONAL = {"known_at": "TIMESTAMP", "deleted": "BOOLEAN"}
 FILLED = ("superseded_at", "delivery_id")
-# Two dates that a reject's condition may speak of.
+# Placeholders for the shop's start and end date in the condition of a reject.
 START, END = "{start}", "{end}"
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A reason for which the contract forbids a row: a condition over its columns."""
+    """A reject reason of the contract: a condition on the columns of a row."""
 
     reason: str
     when: str
@@ -25,7 +25,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class ContractTable:
-    """One canonical table. `columns` are what an adapter gives, name -> DuckDB type."""
+    """One contract table. columns: the columns that an adapter provides, name -> DuckDB type."""
 
     name: str
     key: str
@@ -35,12 +35,12 @@ class ContractTable:
 
     @property
     def relation(self) -> str:
-        """Where its versions are kept."""
+        """The raw table that stores all versions of its rows."""
         return f"raw.{self.name}"
 
     @property
     def all_columns(self) -> dict[str, str]:
-        """The columns of the stored table."""
+        """All columns of the stored table."""
         return {
             **self.columns,
             **OPTIONAL,
@@ -50,7 +50,7 @@ class ContractTable:
 
 
 def read_contract(project: Project) -> dict[str, ContractTable]:
-    """Every raw table whose documentation carries `config.meta.contract`."""
+    """Return all raw tables whose documentation has `config.meta.contract`."""
     return {
         source.name: _table(source)
         for source in project.sources.values()
@@ -69,7 +69,7 @@ def _table(source: Source) -> ContractTable:
         Reject(entry["reason"], " ".join(entry["when"].split()), entry["description"])
         for entry in contract["rejects"]
     ]
-    # A condition may let a missing value pass; one that is there and cannot be read never does.
+    # A missing value may be valid. A value that cannot be parsed never is.
     named = {reject.reason for reject in rejects}
     for name, kind in (columns | OPTIONAL).items():
         if kind != "VARCHAR" and f"unreadable_{name}" not in named:

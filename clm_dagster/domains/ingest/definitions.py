@@ -1,6 +1,6 @@
-"""What Dagster sees of ingestion: landing, the raw tables, the ledger, their sensors.
+"""The Dagster definitions of ingestion: landing, the raw tables, the ledger of deliveries, sensors.
 
-Belongs here: the list of what the domain offers. Does not: how any of it works.
+Belongs here: the list of what the domain provides. Does not: implementations.
 """
 
 import dagster as dg
@@ -12,7 +12,7 @@ from clm_dagster.platform.domain import Domain, Shop
 
 
 def build(shop: Shop) -> Domain:
-    """Landing and the raw tables, loaded as the source's adapter says."""
+    """Build the domain: landing and the raw tables, loaded with the source's adapter."""
     source = ShopSource.open(shop.settings, shop.project)
     return Domain(
         name="ingest",

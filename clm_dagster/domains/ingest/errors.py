@@ -1,7 +1,7 @@
-"""What is wrong with a delivery as a whole. A single bad row is no error: it goes to raw.rejects."""
+"""Errors of a whole delivery. An invalid row is not an error: it goes to raw.rejects."""
 
 from clm_dagster.errors import UserError
 
 
 class InputError(UserError, ValueError):
-    """A file or an adapter cannot be used; the message says which, what was found and expected."""
+    """A file or an adapter cannot be used. The message names it, what was expected and what was found."""

@@ -1,7 +1,7 @@
-"""A shop's files: finding them, telling them apart by content, and what their first bytes say they are.
+"""Input files: finding them, hashing their content, and checking their format.
 
-Belongs here: paths, fingerprints, kinds of file. Does not: their rows (`reading`), what a column means
-(`adapter`), where rows go (`landing`).
+Belongs here: paths, hashes, file formats. Does not: reading rows (`reading`), the meaning of columns (`adapter`),
+writing rows (`landing`).
 """
 
 import gzip
@@ -23,7 +23,7 @@ FORMATS = {
     ".jsonl.gz": "json",
     ".ndjson.gz": "json",
 }
-# How a format is called in a message.
+# Names of the formats in messages.
 FORMAT_NAMES = {"csv": "a CSV", "parquet": "Parquet", "json": "JSON lines"}
 _MAGIC = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
@@ -38,13 +38,13 @@ _MAGIC = {
 }
 _HEAD_BYTES = 4096
 
-# What a file of a known path, size and time of change was when it was hashed.
+# Hashes of files that are already known: (path, size, time of modification) -> delivery_id.
 Known = Mapping[tuple[str, int, int], str]
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file of a delivery. `delivery_id` is a hash of its content."""
+    """One input file. delivery_id: hash of its content."""
 
     path: Path
     relative: str
@@ -55,21 +55,22 @@ class InputFile:
 
     @property
     def is_gzip(self) -> bool:
-        """Whether its name says that it is compressed."""
+        """Whether its name has the extension .gz."""
         return self.path.suffix.lower() == ".gz"
 
     def check_unchanged(self) -> None:
-        """Raise InputError if the file is another than the one that was hashed."""
+        """Raise InputError if the file has changed since it was hashed."""
         if _stamp(self.path) != (self.size, self.mtime_ns):
             raise InputError(
-                f"{self.path} changed while it was read: something still writes it. Run again when it is whole."
+                f"{self.path} changed while it was read: another process is still writing it. Run again when it is "
+                "complete."
             )
 
 
 def find_paths(given: str) -> list[tuple[Path, str]]:
-    """Files that an input (file, folder or glob) stands for, each with its name relative to it.
+    """Return the files of an input (a file, a folder or a glob), each with its path relative to the input.
 
-    Hidden files and those that begin with an underscore are passed over. Raise InputError.
+    Skip hidden files and files that start with an underscore. Raise InputError if there are none.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -85,29 +86,27 @@ def find_paths(given: str) -> list[tuple[Path, str]]:
         if not any(part.startswith((".", "_")) for part in p.relative_to(root).parts)
     ]
     if not kept:
-        there = "nothing is there"
+        problem = "it does not exist"
         if found:
-            there = f"all {len(found)} files there are hidden or begin with an underscore"
+            problem = f"all {len(found)} files are hidden or start with an underscore"
         elif path.is_dir():
-            there = "it is an empty folder"
+            problem = "the folder is empty"
         raise InputError(
-            f"no input at {given} (setting CLM_INPUT): {there}. "
+            f"no input files at {given} (setting CLM_INPUT): {problem}. "
             f"Expected a file, a folder or a glob of {_formats()} files."
         )
     return kept
 
 
 def fingerprint(path: Path, relative: str, known: Known) -> InputFile:
-    """Hash a file, unless one of its path, size and time is known, and look at its kind.
+    """Determine the format and the content hash of a file; reuse the hash if path, size and time are known.
 
-    Raise InputError for one that is empty, of no known kind, or cannot be opened.
+    Raise InputError for a file that is empty, has an unknown extension, or cannot be opened.
     """
     kind = next((FORMATS[s] for s in _suffixes(path) if s in FORMATS), None)
     if kind is None:
-        raise InputError(
-            f"{path}: files ending in {path.suffix or 'nothing'} are not read; expected {_formats()}"
-        )
-    with _opening(path):
+        raise InputError(f"{path}: unsupported file extension {path.suffix!r}; expected one of {_formats()}")
+    with _os_errors(path):
         size, mtime_ns = _stamp(path)
         if size == 0:
             raise InputError(
@@ -117,9 +116,9 @@ def fingerprint(path: Path, relative: str, known: Known) -> InputFile:
     return InputFile(path, relative, kind, size, mtime_ns, delivery)
 
 
-def head_of(file: InputFile, encoding: str) -> bytes:
-    """The first bytes of a file, unpacked. Raise InputError if they are of another kind than its name says."""
-    with _opening(file.path):
+def read_head(file: InputFile, encoding: str) -> bytes:
+    """Return the first bytes of a file, decompressed. Raise InputError if they do not match its extension."""
+    with _os_errors(file.path):
         with file.path.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
         if file.is_gzip:
@@ -137,9 +136,9 @@ def head_of(file: InputFile, encoding: str) -> bytes:
 
 
 def check_gzip(file: InputFile) -> None:
-    """Unpack a whole gzip file. Raise InputError if it is cut off or damaged."""
+    """Decompress a whole gzip file. Raise InputError if it is truncated or damaged."""
     try:
-        with _opening(file.path), gzip.open(file.path) as unpacked:
+        with _os_errors(file.path), gzip.open(file.path) as unpacked:
             while unpacked.read(1 << 20):
                 pass
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -147,10 +146,9 @@ def check_gzip(file: InputFile) -> None:
 
 
 def damaged_gzip(file: InputFile) -> InputError:
-    """What to say of a compressed file that cannot be unpacked."""
+    """Return the error for a gzip file that cannot be decompressed."""
     return InputError(
-        f"{file.path} is a truncated or damaged gzip file: its stream ends early or makes no sense. "
-        "Expected a whole .gz file; copy it again."
+        f"{file.path} is a truncated or damaged gzip file. Expected a complete .gz file; copy it again."
     )
 
 
@@ -178,7 +176,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opening(path: Path) -> Iterator[None]:
+def _os_errors(path: Path) -> Iterator[None]:
+    """Raise InputError for an OSError, except for a damaged gzip file."""
     try:
         yield
     except gzip.BadGzipFile:

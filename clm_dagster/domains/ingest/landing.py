@@ -1,13 +1,13 @@
 """The landing area: a shop's files parsed once, as text, into day-partitioned Parquet.
 
-Belongs here: what is on disk under `data/landing/<source>`. Does not: how rows are written (`parts`), what
-a value means (`loading`).
+Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parquet_writer`), the meaning of values
+(`loading`).
 
     events/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files
-    manifests/<number>.json                         the deliveries of one landing run; written last, whole
+    manifests/<number>.json                         the deliveries of one landing run; written last and atomically
 
-A delivery exists once a manifest names it, so a landing run is there wholly or not at all. A part that no
-manifest names is what a killed run left: it is never read, and the next run removes it.
+A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
+was left by a killed run. It is never read, and the next run deletes it.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from clm_dagster.domains.ingest import parts
+from clm_dagster.domains.ingest import parquet_writer
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, find_paths, fingerprint
@@ -29,7 +29,7 @@ from clm_dagster.domains.ingest.files import InputFile, find_paths, fingerprint
 
 @dataclass(frozen=True)
 class LandedTable:
-    """What one delivery brought for one contract table. `days` counts rows; "" is undated."""
+    """Rows of one delivery for one contract table. days: row count per day; "" for rows without a date."""
 
     part: str
     columns: list[str]
@@ -39,7 +39,7 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file, landed. `history` says that it came with the source's first load."""
+    """One landed file. history: whether it was part of the source's first landing run."""
 
     delivery_id: str
     path: str
@@ -51,13 +51,13 @@ class Delivery:
 
     @property
     def rows(self) -> int:
-        """Rows of all tables."""
+        """The number of rows for all tables."""
         return sum(sum(table.days.values()) for table in self.tables.values())
 
 
 @dataclass(frozen=True)
-class Landed:
-    """What one landing run did."""
+class LandingResult:
+    """Result of a landing run. new: new deliveries. known: number of files landed before. ignored: unmatched files."""
 
     new: list[Delivery]
     known: int
@@ -71,70 +71,68 @@ class Landing:
         self.folder = folder
 
     def deliveries(self) -> list[Delivery]:
-        """Every delivery that is wholly landed, by id, as it was landed last."""
-        found = {delivery.delivery_id: delivery for delivery in self._landed()}
+        """Return all deliveries by id, each as it was landed last."""
+        found = {delivery.delivery_id: delivery for delivery in self._all_deliveries()}
         return [found[name] for name in sorted(found)]
 
     def superseded(self, table: str) -> set[tuple[str, str]]:
-        """Parts that still hold rows of a delivery that was landed anew since: (part, delivery_id).
+        """Return the parts with outdated rows of a delivery that was landed again later, as (part, delivery_id).
 
-        Files of one shape share a part, so its other rows may still be needed.
+        Files with the same columns share a part, so its other rows may still be needed.
         """
-        ever, now = (
+        ever, current = (
             {(d.tables[table].part, d.delivery_id) for d in found if table in d.tables}
-            for found in (self._landed(), self.deliveries())
+            for found in (self._all_deliveries(), self.deliveries())
         )
-        return ever - now
+        return ever - current
 
     def files(self, table: str, part: str, day: date | None) -> list[Path]:
-        """Parquet files that hold a day's rows of a part."""
-        return sorted((self.folder / table / part / parts.day_folder(day)).iterdir())
+        """Return the Parquet files with a day's rows of a part."""
+        return sorted((self.folder / table / part / parquet_writer.day_folder(day)).iterdir())
 
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
-        """The files of an input that `land` would land; nothing is made or changed. Raise InputError."""
+        """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        files, feeds, _ = _wanted(given, adapter, known)
-        return [file.path for file in _fresh(files, feeds, adapter, known)]
+        files, feeds, _ = _match_files(given, adapter, known)
+        return [file.path for file in _not_landed(files, feeds, adapter, known)]
 
-    def land(self, given: str, adapter: Adapter, now: datetime) -> Landed:
-        """Land every file of an input that is not landed yet; all of them or, on an error, none.
+    def land(self, given: str, adapter: Adapter, now: datetime) -> LandingResult:
+        """Land all files of an input that are not landed yet; on an error, land none.
 
-        `now` is the recorded start of the loading run, shop-local. Raise InputError.
+        now: start time of the run in the shop's time zone. Raise InputError.
         """
-        with self._alone():
+        with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            files, feeds, ignored = _wanted(given, adapter, known)
-            fresh = _fresh(files, feeds, adapter, known)
+            files, feeds, ignored = _match_files(given, adapter, known)
+            new_files = _not_landed(files, feeds, adapter, known)
             if not any("events" in names for names in (*feeds.values(), *(d.tables for d in known.values()))):
                 raise InputError(
-                    f"no file of {given} feeds the table events, which every source needs: found "
-                    f"{_listed([f.relative for f in files.values()])}; expected "
+                    f"no file of {given} matches the required table events: found "
+                    f"{_shorten([f.relative for f in files.values()])}; expected "
                     f"{', '.join(adapter.tables['events'].patterns)}"
                 )
-            if not fresh:
-                return Landed([], len(files), ignored)
-            self._remove_leftovers(known)
+            if not new_files:
+                return LandingResult([], len(files), ignored)
+            self._remove_unused_parts(known)
             number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
-            landed = parts.write(self.folder, f"{number:06d}", fresh, feeds, adapter)
-            new = [_delivery(f, landed[f.delivery_id], known, now) for f in fresh]
+            landed = parquet_writer.write_parts(self.folder, f"{number:06d}", new_files, feeds, adapter)
+            new = [_delivery(f, landed[f.delivery_id], known, now) for f in new_files]
             if not any(d.rows for d in (*known.values(), *new)):
                 raise InputError(
-                    f"{_listed([str(f.path) for f in fresh])}: found a header and no rows; expected some"
+                    f"{_shorten([str(f.path) for f in new_files])}: found only a header; expected at least one row"
                 )
             manifest = {"landed_at": str(now), "deliveries": [asdict(d) for d in new]}
             _write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
-            return Landed(new, len(files) - len(fresh), ignored)
-
-    # ---------------------------------------------------------------- inside
+            return LandingResult(new, len(files) - len(new_files), ignored)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):
             yield
 
-    def _landed(self) -> Iterator[Delivery]:
-        """Every delivery of every landing run, the oldest first."""
+    def _all_deliveries(self) -> Iterator[Delivery]:
+        """Yield the deliveries of all landing runs, oldest first."""
         for path in self._manifests():
             for content in json.loads(path.read_text())["deliveries"]:
                 tables = {name: LandedTable(**table) for name, table in content.pop("tables").items()}
@@ -143,27 +141,27 @@ class Landing:
     def _manifests(self) -> list[Path]:
         return sorted((self.folder / "manifests").glob("*.json"))
 
-    def _remove_leftovers(self, known: Mapping[str, Delivery]) -> None:
-        """Remove parts that no delivery has: of a killed run, or landed anew since."""
+    def _remove_unused_parts(self, known: Mapping[str, Delivery]) -> None:
+        """Delete parts without a delivery: left by a killed run, or landed again since."""
         kept = {(name, table.part) for d in known.values() for name, table in d.tables.items()}
         for part in self.folder.glob("*/[0-9]*-[0-9]*"):
             if (part.parent.name, part.name) not in kept:
                 shutil.rmtree(part)
 
 
-def _wanted(
+def _match_files(
     given: str, adapter: Adapter, known: Mapping[str, Delivery]
 ) -> tuple[dict[str, InputFile], dict[str, set[str]], list[str]]:
-    """The input's files by delivery, the tables that each feeds, and the names of files that feed none.
+    """Return the input's files by delivery, the tables of each delivery, and the names of files that match no table.
 
-    Files of the same content are one delivery, which feeds what each of its names says.
+    Files with the same content are one delivery. It belongs to all tables that any of these files matches.
     """
     seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
     feeds: dict[str, set[str]] = {}
     ignored = []
     for path, relative in find_paths(given):
-        tables = [name for name, table in adapter.tables.items() if table.takes(relative)]
+        tables = [name for name, table in adapter.tables.items() if table.matches(relative)]
         if not tables:
             ignored.append(relative)
             continue
@@ -173,7 +171,7 @@ def _wanted(
     if not files:
         patterns = "; ".join(f"{n}: {', '.join(t.patterns)}" for n, t in adapter.tables.items())
         raise InputError(
-            f"no file of {given} feeds a table of the source {adapter.name}: found {_listed(ignored)}; "
+            f"no file of {given} matches a table of the source {adapter.name}: found {_shorten(ignored)}; "
             f"expected {patterns}"
         )
     for delivery_id, tables_fed in feeds.items():
@@ -182,13 +180,13 @@ def _wanted(
     return files, feeds, ignored
 
 
-def _fresh(
+def _not_landed(
     files: Mapping[str, InputFile],
     feeds: Mapping[str, set[str]],
     adapter: Adapter,
     known: Mapping[str, Delivery],
 ) -> list[InputFile]:
-    """The files that are not landed yet, or not as the adapter parses them now."""
+    """Return the files that are not landed yet, or were landed with another version of the adapter."""
     return [f for i, f in files.items() if not _is_landed(known.get(i), feeds[i], adapter)]
 
 
@@ -200,9 +198,9 @@ def _is_landed(found: Delivery | None, tables: Collection[str], adapter: Adapter
 
 
 def _delivery(
-    file: InputFile, landed: parts.LandedTables, known: Mapping[str, Delivery], now: datetime
+    file: InputFile, landed: parquet_writer.LandedTables, known: Mapping[str, Delivery], now: datetime
 ) -> Delivery:
-    """A file's record. One that is landed anew was learnt when it came first."""
+    """Return the delivery of a file. A file that is landed again keeps the time of its first landing."""
     before = known.get(file.delivery_id)
     return Delivery(
         delivery_id=file.delivery_id,
@@ -215,7 +213,7 @@ def _delivery(
     )
 
 
-def _listed(names: list[str]) -> str:
+def _shorten(names: list[str]) -> str:
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 

@@ -1,10 +1,10 @@
-"""Load landed rows into the raw tables: which days, in what pieces, and the record of it.
+"""Loading landed rows into the raw tables, in chunks of days.
 
-Belongs here: replacing some days of one contract table by what the landing area holds of them. Does not:
-the SQL of a piece (`merging`), parsing files (`landing`), Dagster (`assets`).
+Belongs here: replacing some days of one contract table with their landed rows. Does not: the SQL of a chunk
+(`merging`), parsing files (`landing`), Dagster (`assets`).
 
-Everything about a day is computed again from all deliveries that touch it, so loading again, in another
-order or in other ranges gives the same.
+A day is always computed from all deliveries that contain rows of it. Loading is therefore idempotent, and the result
+does not depend on the order or the ranges of loads.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,46 +20,46 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.warehouse import Connection
 
-# Landed rows that are merged at once: bounds memory whatever the range.
+# Maximum number of landed rows that are merged at once, to limit memory.
 _CHUNK_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
 class Days:
-    """The days of a table that are replaced: [start, end), or (`undated`) what has none of them.
+    """The days of a table to replace: [start, end).
 
-    `undated` with a range means everything outside the range, rows without a readable date included.
+    undated: everything outside of [start, end) instead, including rows without a readable date.
     """
 
     start: date
     end: date
     undated: bool = False
 
-    def holds(self, day: date | None) -> bool:
-        """Whether a landed day is one of them."""
+    def contains(self, day: date | None) -> bool:
+        """Whether a landed day is one of these days; None for rows without a date."""
         inside = day is not None and self.start <= day < self.end
         return not inside if self.undated else inside
 
     def where(self, column: str) -> str:
-        """The days as a condition on a date or instant column."""
+        """Return the days as a SQL predicate on a date or timestamp column."""
         inside = f"{column} >= timestamp '{self.start}' and {column} < timestamp '{self.end}'"
         return f"not coalesce({inside}, false)" if self.undated else inside
 
 
-# All that a table holds.
+# All rows of a table.
 EVERYTHING = Days(date.min, date.min, undated=True)
 
 
 @dataclass(frozen=True)
 class ShopDates:
-    """The shop's dates, outside which a row is rejected; no end means: until it was delivered."""
+    """The shop's start and end date; rows outside are rejected. Without an end, the day of the delivery is the last."""
 
     start: date
     end: date | None
 
 
 def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> None:
-    """Make the raw tables, the rejects and the ledger where they are missing."""
+    """Create missing raw tables, the table of rejects, and the ledgers of deliveries and builds."""
     for table in contract:
         columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
         connection.execute(f"create table if not exists {table.relation} ({columns})")
@@ -85,34 +85,34 @@ def load(
     dates: ShopDates,
     run_id: str,
 ) -> None:
-    """Replace some days of a table by what is landed of them. Call it inside a transaction.
+    """Replace some days of a table with their landed rows. Call this inside a transaction.
 
-    Raise InputError if the adapter's SQL does not do what its YAML says.
+    Raise InputError if the adapter's SQL contradicts its adapter.yml.
     """
     contract = adapter.tables[table].contract
     landed = [d for d in deliveries if table in d.tables]
-    rows = {day: n for day, n in _rows_by_day(landed, table).items() if days.holds(day)}
+    rows = {day: n for day, n in _rows_by_day(landed, table).items() if days.contains(day)}
     end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
     _clear(connection, contract, days)
     connection.execute(
         "create or replace temp table _versions (partition_key varchar, version varchar, "
         "known_at timestamp, row_count bigint)"
     )
-    merging.read_deliveries(connection, landed)
+    merging.create_deliveries(connection, landed)
     superseded = landing.superseded(table)
     for chunk in _chunks(rows):
-        files = merging.LandedFiles(_shapes(landing, landed, table, chunk), superseded)
+        files = merging.ParquetFiles(_files_by_columns(landing, landed, table, chunk), superseded)
         merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
         merging.accept(connection, contract)
         merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)
-        merging.note_versions(connection, contract)
-        merging.drop_scratch(connection)
+        merging.append_versions(connection, contract)
+        merging.drop_temporary(connection)
     _record(connection, contract, days, run_id)
 
 
 def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:
-    """Remove some days of a table, of its rejects and of its ledger."""
+    """Delete some days from a table, from its rejects and from its ledger of deliveries."""
     if contract.time:
         connection.execute(f"delete from {contract.relation} where {days.where(contract.time)}")
     else:
@@ -124,21 +124,21 @@ def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:
 
 
 def load_absent(connection: Connection, contract: ContractTable, run_id: str) -> None:
-    """Empty a table that the source does not have (any more)."""
+    """Delete all rows of a table that the source does not provide (any more)."""
     _clear(connection, contract, EVERYTHING)
     connection.execute("delete from raw.builds where relation = ?", [contract.relation])
     versions.record(connection, contract.relation, [(versions.WHOLE, Version("empty"), 0)], run_id)
 
 
 def _record(connection: Connection, contract: ContractTable, days: Days, run_id: str) -> None:
-    """Note the version of every day in the ledger of builds, those without a row included."""
+    """Record the version of every day in the build ledger, including days without rows."""
     found = {
         key: (Version(version, known_at), count)
         for key, version, known_at, count in connection.execute("select * from _versions")
     }
     connection.execute("drop table _versions")
     if contract.time and days.undated:
-        return  # nothing outside the days is ever accepted
+        return  # rows outside the daily partitions are never accepted
     keys = [versions.WHOLE]
     if contract.time:
         keys = [(days.start + timedelta(days=n)).isoformat() for n in range((days.end - days.start).days)]
@@ -147,7 +147,7 @@ def _record(connection: Connection, contract: ContractTable, days: Days, run_id:
 
 
 def _rows_by_day(deliveries: Sequence[Delivery], table: str) -> dict[date | None, int]:
-    """Landed rows of each day; None for those without a day."""
+    """Return the number of landed rows per day; None for rows without a date."""
     rows: dict[date | None, int] = {}
     for delivery in deliveries:
         for key, count in delivery.tables[table].days.items():
@@ -157,7 +157,7 @@ def _rows_by_day(deliveries: Sequence[Delivery], table: str) -> dict[date | None
 
 
 def _chunks(rows: dict[date | None, int]) -> Iterable[list[date | None]]:
-    """Days in order, cut where a chunk has enough rows."""
+    """Yield consecutive chunks of days with a limited number of rows."""
     chunk: list[date | None] = []
     size = 0
     for day in sorted(rows, key=lambda d: d or date.min):
@@ -170,10 +170,10 @@ def _chunks(rows: dict[date | None, int]) -> Iterable[list[date | None]]:
         yield chunk
 
 
-def _shapes(
+def _files_by_columns(
     landing: Landing, deliveries: Sequence[Delivery], table: str, days: Sequence[date | None]
 ) -> dict[tuple[str, ...], list[Path]]:
-    """Parquet files of some days, in the order of the days, by the columns they have."""
+    """Return the Parquet files of some days, in the order of the days, grouped by their columns."""
     wanted: dict[date | None, dict[str, tuple[str, ...]]] = {day: {} for day in days}
     for delivery in deliveries:
         landed = delivery.tables[table]

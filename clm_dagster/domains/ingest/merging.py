@@ -1,17 +1,17 @@
-"""The SQL that merges landed rows of some days into a contract table: versions, rejects, the ledger.
+"""The SQL that merges landed rows of some days into a contract table: versions, rejects, the ledger of deliveries.
 
-Belongs here: the rules of DESIGN.md's second clock, as statements over temporary tables. Does not: which
-days, and in what order (`loading`).
+Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: which
+days are loaded, and in what order (`loading`).
 
-Versions of a key (event_id and day) are ordered by (known_at, hash of the row), never by the order of
-loading; one that equals its predecessor is a duplicate.
+The versions of a key (event_id and day) are ordered by (known_at, hash of the row), never by the order of loading. A
+version that equals its predecessor is a duplicate.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole
+from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
 from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
@@ -20,16 +20,19 @@ from clm_dagster.platform.warehouse import Connection
 
 
 @dataclass(frozen=True)
-class LandedFiles:
-    """Parquet files of some days by the columns they have, and rows in them that do not count any more."""
+class ParquetFiles:
+    """Landed Parquet files of some days.
 
-    shapes: Mapping[tuple[str, ...], Sequence[Path]]
+    by_columns: the files grouped by their columns. superseded: rows to ignore, as (part, delivery_id).
+    """
+
+    by_columns: Mapping[tuple[str, ...], Sequence[Path]]
     superseded: Collection[tuple[str, str]]
 
     def rows(self, paths: Sequence[Path]) -> str:
-        """Rows of some of the files."""
-        gone = ", ".join(f"({quoting.text(part)}, {quoting.text(name)})" for part, name in self.superseded)
-        where = f" where (_part, _delivery_id) not in (values {gone})" if gone else ""
+        """Return SQL for the rows of some of the files."""
+        ignored = ", ".join(f"({quoting.text(part)}, {quoting.text(name)})" for part, name in self.superseded)
+        where = f" where (_part, _delivery_id) not in (values {ignored})" if ignored else ""
         read = f"read_parquet({quoting.paths(paths)}, hive_partitioning = false)"
         return f"(select * exclude (_part) from {read}{where})"
 
@@ -37,8 +40,8 @@ class LandedFiles:
 _WHOLE_NUMBERS = ("BIGINT", "INTEGER")
 
 
-def read_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Make `_deliveries`: when each came."""
+def create_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Create `_deliveries`: when each delivery was landed."""
     connection.execute(
         "create or replace temp table _deliveries (delivery_id varchar, landed_at timestamp, history boolean)"
     )
@@ -56,16 +59,16 @@ def type_rows(
     connection: Connection,
     adapter: Adapter,
     contract: ContractTable,
-    landed: LandedFiles,
+    landed: ParquetFiles,
     start: str,
     end: str,
 ) -> None:
-    """Make `_typed`: every landed row in the contract's types, known_at, and why it is rejected, if so.
+    """Create `_typed`: all landed rows in the contract's types, with known_at and the reject reason, if any.
 
-    Raise InputError if the adapter gives an undescribed reason, or another instant than its `time`.
+    Raise InputError if the adapter's SQL uses an undescribed reason, or if its timestamp differs from `time`.
     """
     selects = []
-    for columns, paths in landed.shapes.items():
+    for columns, paths in landed.by_columns.items():
         given = connection.columns(adapter.sql(contract.name, columns, landed.rows(paths[:1])))
         selects.append(
             _typed(contract, adapter.sql(contract.name, columns, landed.rows(paths)), given, start, end)
@@ -75,8 +78,8 @@ def type_rows(
     for (reason,) in connection.execute("select distinct reject_reason from _typed"):
         if reason is not None and reason not in described:
             raise InputError(
-                f"{adapter.path / 'adapter.yml'}: {contract.name}.sql rejects for {reason!r}, "
-                f"which `rejects` does not describe; described are {', '.join(described)}"
+                f"{adapter.path / 'adapter.yml'}: {contract.name}.sql uses the reject reason {reason!r}, "
+                f"but `rejects` does not describe it; described reasons: {', '.join(described)}"
             )
     if contract.time:
         moved = connection.execute(
@@ -85,21 +88,21 @@ def type_rows(
         )
         for file, row, day, instant in moved:
             raise InputError(
-                f"{adapter.path}: `time` in adapter.yml puts row {row} of {file} on {day or 'no day'}, "
-                f"{contract.name}.sql gives it {contract.time} {instant}; use {{{{ time() }}}} there"
+                f"{adapter.path}: `time` in adapter.yml assigns row {row} of {file} to {day or 'no day'}, but "
+                f"{contract.name}.sql returns {contract.time} {instant}; use {{{{ time() }}}} in the SQL"
             )
 
 
 def accept(connection: Connection, contract: ContractTable) -> None:
-    """Make `_accepted`, the versions that stay, and append them to the table."""
+    """Create `_accepted`, the rows without rejects and duplicates, and insert them into the table."""
     columns = list(contract.columns) + list(OPTIONAL)
     listed = ", ".join(columns)
-    # Alike are versions that say the same, whenever they were learnt.
+    # Versions are equal if all columns except known_at are equal.
     content = ", ".join(
         f"coalesce(cast({name} as varchar), chr(30))" for name in columns if name != "known_at"
     )
     key = f"{contract.key}, _event_date"
-    # Most keys come once: only the others are hashed and ordered. A collision of hashes costs work, no more.
+    # Most keys occur once, so only repeated keys are hashed and ordered. Hash collisions only cost time.
     connection.execute(
         "create or replace temp table _repeated as select key_hash from _typed "
         "where reject_reason is null group by key_hash having count(*) > 1"
@@ -133,15 +136,18 @@ def accept(connection: Connection, contract: ContractTable) -> None:
     )
 
 
-def reject(connection: Connection, contract: ContractTable, landed: LandedFiles) -> None:
-    """Keep rejected rows whole in `_rejected` and raw.rejects; those that say the same, known_at apart, once."""
+def reject(connection: Connection, contract: ContractTable, landed: ParquetFiles) -> None:
+    """Create `_rejected`, the rejected rows with all columns, and insert them into raw.rejects.
+
+    Rows that are equal except for known_at are kept once.
+    """
     connection.execute(
         "create or replace temp table _rejected (delivery_id varchar, event_date date, source_file varchar, "
         "source_row bigint, reason varchar, source_columns json, content varchar)"
     )
     if connection.scalar("select count(*) from _typed where reject_reason is not null") == 0:
         return
-    for columns, paths in landed.shapes.items():
+    for columns, paths in landed.by_columns.items():
         same = sorted(column for column in columns if column != "known_at")
         connection.execute(f"""
             insert into _rejected
@@ -167,7 +173,7 @@ def reject(connection: Connection, contract: ContractTable, landed: LandedFiles)
 
 
 def write_ledger(connection: Connection, contract: ContractTable) -> None:
-    """Count what became of every delivered row; the rest after accepted and rejected is repeated."""
+    """Count the delivered, accepted and rejected rows of each delivery and day; the remaining rows are duplicates."""
     connection.execute(f"""
         insert into raw.deliveries
         with counted as (
@@ -191,8 +197,8 @@ def write_ledger(connection: Connection, contract: ContractTable) -> None:
     """)
 
 
-def note_versions(connection: Connection, contract: ContractTable) -> None:
-    """Append to `_versions`: a hash of each day's accepted rows, their number, the latest known_at."""
+def append_versions(connection: Connection, contract: ContractTable) -> None:
+    """Insert into `_versions`: a hash of each day's accepted rows, the latest known_at, the row count."""
     stored = ", ".join([*contract.columns, *OPTIONAL, "superseded_at", "_delivery_id"])
     connection.execute(
         "insert into _versions select coalesce(cast(_event_date as varchar), ''), "
@@ -201,8 +207,8 @@ def note_versions(connection: Connection, contract: ContractTable) -> None:
     )
 
 
-def drop_scratch(connection: Connection) -> None:
-    """Drop what the functions above made for one chunk of days."""
+def drop_temporary(connection: Connection) -> None:
+    """Drop the temporary tables and views of one chunk of days."""
     connection.execute("drop view _accepted")
     for scratch in ("_typed", "_repeated", "_chained", "_rejected"):
         connection.execute(f"drop table {scratch}")
@@ -245,13 +251,13 @@ def _cast(name: str, kind: str, given: Mapping[str, str]) -> str:
 def _readable(name: str, kind: str, given: Mapping[str, str]) -> str:
     if given[name] == kind:
         return f"a.{name}"
-    return whole(f"a.{name}", kind) if kind in _WHOLE_NUMBERS else f"try_cast(a.{name} as {kind})"
+    return whole_number(f"a.{name}", kind) if kind in _WHOLE_NUMBERS else f"try_cast(a.{name} as {kind})"
 
 
 def _unreadable(name: str, kind: str, given: Mapping[str, str]) -> str:
-    """Whether a value is there and is not of its type.
+    """Return SQL that is true for a value that is present but cannot be parsed.
 
-    An adapter that reads a column itself gives the text beside it, as `<column>__text`.
+    An adapter that parses a column itself also returns its text, as `<column>__text`.
     """
     text = f"{name}__text" if f"{name}__text" in given else name
     if name not in given or (text == name and given[name] == kind):

@@ -1,10 +1,10 @@
-"""A shop's files as queries for rows of text.
+"""Input files as queries for rows of text.
 
-Belongs here: CSV, CSV.gz, Parquet and JSON lines, and every way in which their rows can be broken. Does
-not: finding files (`files`), what a column means (`adapter`), where rows go (`landing`).
+Belongs here: CSV, CSV.gz, Parquet and JSON lines, and clear errors for all invalid files. Does not: finding files
+(`files`), the meaning of columns (`adapter`), writing rows (`landing`).
 
-Nothing about a CSV is guessed: its header names the columns, the adapter says how it is written, and a line
-that does not fit is an error.
+The format of a CSV is not guessed: its header names the columns, the adapter defines delimiter, quote and encoding,
+and a line that does not fit is an error.
 """
 
 import csv
@@ -20,21 +20,21 @@ import duckdb
 
 from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, AdapterTable
 from clm_dagster.domains.ingest.errors import InputError
-from clm_dagster.domains.ingest.files import InputFile, check_gzip, damaged_gzip, head_of
+from clm_dagster.domains.ingest.files import InputFile, check_gzip, damaged_gzip, read_head
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 # Columns that landing adds; a file cannot have them.
 RESERVED = (*PROVENANCE, "_part", "_file", "file_row_number")
 
-# DuckDB 1 takes the end of a gzip file that is cut off for the end of its rows.
+# DuckDB 1 reads a truncated gzip file without an error.
 _CUT_GZIP_IS_SILENT = duckdb.__version__.startswith("1.")
 
 
-def columns_of(connection: Connection, file: InputFile, adapter: Adapter) -> tuple[str, ...]:
-    """Names of a file's columns. Raise InputError for a file that is not what its name says."""
+def read_columns(connection: Connection, file: InputFile, adapter: Adapter) -> tuple[str, ...]:
+    """Return the column names of a file. Raise InputError if its content does not match its extension."""
     encoding = adapter.csv["encoding"] if file.format == "csv" else "utf-8"
-    head_of(file, encoding)
+    read_head(file, encoding)
     if file.is_gzip and _CUT_GZIP_IS_SILENT:
         check_gzip(file)
     try:
@@ -51,7 +51,7 @@ def columns_of(connection: Connection, file: InputFile, adapter: Adapter) -> tup
 
 
 def check_columns(file: InputFile, columns: Sequence[str], table: AdapterTable) -> None:
-    """Raise InputError if a column that the adapter needs is not in the file."""
+    """Raise InputError if a column that the adapter requires is missing."""
     missing = [name for name in table.required if name not in columns]
     if not missing:
         return
@@ -59,22 +59,22 @@ def check_columns(file: InputFile, columns: Sequence[str], table: AdapterTable) 
     for name in missing:
         folded = {_folded(c): c for c in columns if c not in table.required}
         close = get_close_matches(_folded(name), folded, 1, 0.5)
-        guess = f" (is it {folded[close[0]]!r}, renamed?)" if close else ""
+        guess = f" (was it renamed to {folded[close[0]]!r}?)" if close else ""
         lines.append(f"{name!r} is missing{guess}")
     hint = ""
     if len(columns) == 1 and any(d in columns[0] for d in ",;\t|"):
-        hint = " The header is one column with another delimiter: set csv.delimiter in the adapter."
+        hint = " The header seems to use another delimiter: set csv.delimiter in the adapter."
     raise InputError(
         f"{file.path}: {', '.join(lines)}. Expected the columns {', '.join(table.required)}; "
         f"found {', '.join(columns)}.{hint}"
     )
 
 
-def rows_of(files: Sequence[InputFile], columns: Sequence[str], adapter: Adapter) -> str:
-    """A query for all rows of files that have the same columns, every value as text; empty text is null.
+def select_rows(files: Sequence[InputFile], columns: Sequence[str], adapter: Adapter) -> str:
+    """Return a query for all rows of files with the same columns, every value as text. Empty text becomes null.
 
-    Adds `_file` (path as read) and `_source_row` (from 1; a CSV's header is not counted). Several
-    files at once only for Parquet, whose reader numbers the rows of each.
+    The query adds `_file` (the path) and `_source_row` (from 1, without a CSV's header). Only Parquet files can be read
+    together, because only their reader numbers the rows of each file.
     """
     names = [quoting.name(name) for name in columns]
     if files[0].format == "parquet":
@@ -94,7 +94,7 @@ def rows_of(files: Sequence[InputFile], columns: Sequence[str], adapter: Adapter
 
 
 def explain(error: duckdb.Error, files: Sequence[InputFile]) -> InputError:
-    """DuckDB's own error about a file, in words for the person who delivered it."""
+    """Translate DuckDB's error about a file to an error for the user."""
     text = str(error)
     named = [file for file in files if str(file.path) in text]
     file = named[0] if named else files[0]
@@ -105,7 +105,7 @@ def explain(error: duckdb.Error, files: Sequence[InputFile]) -> InputError:
     if re.search(r"unicode|utf-?8 |byte sequence", text, re.IGNORECASE):
         return InputError(
             f"{file.path}{at}: found bytes that are not UTF-8, expected one encoding throughout. Save it as "
-            "UTF-8, or set csv.encoding in the adapter (latin-1, for one) if all of it has another."
+            "UTF-8, or set csv.encoding in the adapter (for example latin-1)."
         )
     number = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     original = re.search(r"Original Line: ?(.*)", text)
@@ -113,17 +113,17 @@ def explain(error: duckdb.Error, files: Sequence[InputFile]) -> InputError:
     if number:
         return InputError(
             f"{file.path}{at}: expected {number[1]} columns, found {number[2]}{shown}. "
-            "Is the file cut off, or a quote missing?"
+            "Is the file truncated, or a quote missing?"
         )
     if "unterminated quote" in text:
         return InputError(
-            f"{file.path}{at}: found a quote that is not closed where its value ends{shown}; expected quotes in "
-            "pairs, and one inside a value doubled. Is the file cut off?"
+            f"{file.path}{at}: found a quote that is not closed{shown}; expected quotes in pairs, and quotes inside "
+            "a value doubled. Is the file truncated?"
         )
     if "invalid state" in text:
         return InputError(
-            f"{file.path}{at}: found lines that end in different ways, or a quote out of place; expected one "
-            "kind of line end throughout."
+            f"{file.path}{at}: found different line endings or a misplaced quote; expected the same line ending in "
+            "the whole file."
         )
     if file.format == "json" and named:
         return _broken_json(file)
@@ -132,7 +132,7 @@ def explain(error: duckdb.Error, files: Sequence[InputFile]) -> InputError:
 
 
 def _broken_json(file: InputFile) -> InputError:
-    """Which line is no JSON: DuckDB's own count of lines is not to be relied on."""
+    """Find the line that is not valid JSON, because DuckDB's line numbers are not reliable."""
     with gzip.open(file.path) if file.is_gzip else file.path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
@@ -146,7 +146,7 @@ def _broken_json(file: InputFile) -> InputError:
 
 
 def _header(file: InputFile, adapter: Adapter) -> tuple[str, ...]:
-    """The first record of a CSV; a column without a name is called by its position."""
+    """Return the column names of a CSV. A column without a name is named by its position."""
     encoding = adapter.csv["encoding"]
     try:
         with (
@@ -170,7 +170,7 @@ def _header(file: InputFile, adapter: Adapter) -> tuple[str, ...]:
 
 
 def _keys(connection: Connection, file: InputFile) -> tuple[str, ...]:
-    """The keys of all objects of a JSON lines file."""
+    """Return the keys of all objects of a JSON lines file."""
     found = connection.execute(
         "select distinct kind, unnest(case when kind = 'OBJECT' then json_keys(json) else [null] end) from "
         f"(select json, json_type(json) as kind from {_reader([file], (), None)})"
@@ -184,13 +184,12 @@ def _keys(connection: Connection, file: InputFile) -> tuple[str, ...]:
 def _check_names(file: InputFile, columns: Sequence[str]) -> None:
     taken = [name for name in columns if name.casefold() in RESERVED]
     if taken:
-        raise InputError(f"{file.path}: column {taken[0]!r} has a name that the landing area uses; rename it")
+        raise InputError(f"{file.path}: the column name {taken[0]!r} is reserved; rename the column")
     folded = [name.casefold() for name in columns]
     twice = [name for n, name in enumerate(columns) if name.casefold() in folded[:n]]
     if twice:
         raise InputError(
-            f"{file.path}: found two columns called {twice[0]!r} (upper and lower case count as the same); "
-            "expected a name of its own for each"
+            f"{file.path}: found two columns named {twice[0]!r} (case is ignored); expected unique column names"
         )
 
 
@@ -212,7 +211,7 @@ def _reader(files: Sequence[InputFile], columns: Sequence[str], adapter: Adapter
 
 
 def _pointer(key: str) -> str:
-    """A JSON pointer to a key, whatever characters it has."""
+    """Return a JSON pointer to a key, with special characters escaped."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 

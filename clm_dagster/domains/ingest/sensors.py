@@ -1,6 +1,6 @@
-"""Sensors of ingestion: new files are landed, days that landing touched are loaded, however old.
+"""Sensors of ingestion: land new files, and load all days in newly landed files.
 
-Belongs here: when landing and loading run by themselves. Does not: either of them (`assets`).
+Belongs here: when landing and loading start automatically. Does not: landing and loading (`assets`).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ LAND = "land"
 
 
 def ingest_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """New files are landed; days that landing touched are loaded."""
+    """Return the sensor that lands new files, and the sensor that loads the days in them."""
     return [_new_files(settings), _touched_days(settings)]
 
 
@@ -31,7 +31,7 @@ def _new_files(settings: Settings) -> dg.SensorDefinition:
         name="new_files",
         job_name=LAND,
         minimum_interval_seconds=settings.sensor_seconds,
-        description=f"Lands files that arrive at {settings.input}.",
+        description=f"Lands new files at {settings.input}.",
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -40,7 +40,7 @@ def _new_files(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         cursor = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
         if cursor == context.cursor:
-            return dg.SkipReason(f"nothing new at {settings.input}")
+            return dg.SkipReason(f"no new files at {settings.input}")
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
 
     return new_files
@@ -57,7 +57,7 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
         name="touched_days",
         job_name=DAILY,
         minimum_interval_seconds=settings.sensor_seconds,
-        description="Loads every day that newly landed files touch, however old; one run for each range.",
+        description="Loads every day that newly landed files contain, in one run per range of days.",
     )
     def touched_days(
         context: dg.SensorEvaluationContext, event: dg.EventLogEntry
@@ -69,7 +69,7 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
         run = context.instance.get_run_by_id(event.run_id)
         wanted = [day for day in days if day in known and not _covers(run, day)]
         if not wanted:
-            yield dg.SkipReason("the landing run brought no day that waits to be loaded")
+            yield dg.SkipReason("the landing run added no day that has to be loaded")
         for first, last in ranges(wanted):
             yield dg.RunRequest(run_key=f"{event.run_id} {first}", tags=range_tags(first, last))
 
@@ -77,7 +77,7 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
 
 
 def _covers(run: dg.DagsterRun | None, day: str) -> bool:
-    """Whether the run that landed a day goes on to load it: a daily run does, for its own range."""
+    """Whether the run that landed a day also loads it, as a daily run does for its own range."""
     if run is None or run.job_name != DAILY:
         return False
     first = run.tags.get(RANGE_START, run.tags.get("dagster/partition", ""))

@@ -1,6 +1,6 @@
-"""One shop's source as the assets, the plan and the command line see it.
+"""The source of a shop: its adapter, contract and landing area.
 
-Belongs here: which days need loading, and which they are. Does not: how (`loading`).
+Belongs here: which days exist, and which have to be loaded. Does not: loading (`loading`).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ UNDATED = "undated"
 
 @dataclass(frozen=True)
 class ShopSource:
-    """The adapter, the contract and the landing area that the settings name."""
+    """The adapter, the contract and the landing area of the configured source."""
 
     settings: Settings
     contract: dict[str, ContractTable]
@@ -38,31 +38,31 @@ class ShopSource:
 
     @property
     def dates(self) -> ShopDates:
-        """The dates outside which a row is rejected."""
+        """The shop's start and end date; rows outside are rejected."""
         return ShopDates(self.settings.start_date, self.settings.end_date)
 
     def days(self, deliveries: Sequence[Delivery]) -> list[date]:
-        """Every daily partition from the first to the last that can hold a row."""
+        """Return every daily partition that can have rows."""
         start, end = span(self.settings)
         last = end or data_end(deliveries) or start
         return days_between(start, last)
 
     def outside(self, deliveries: Sequence[Delivery]) -> Days:
-        """What lies in no daily partition: rows without a readable date, or outside the dates."""
+        """Return what is outside of all daily partitions: rows without a readable date or outside the dates."""
         start, end = span(self.settings)
         return Days(start, end or data_end(deliveries) or start, undated=True)
 
     def pending(self, builds: Builds, deliveries: Sequence[Delivery], table: str) -> list[str]:
-        """Keys of a table (days, and `undated`) whose landed rows are not what is loaded."""
+        """Return the keys of a table (days, and `undated`) whose landed rows differ from the loaded ones."""
         expected = self.input_versions(deliveries, table)
         return [
             key for key, version in expected.items() if builds.stored(landed_relation(table), key) != version
         ]
 
     def input_versions(self, deliveries: Sequence[Delivery], table: str) -> dict[str, Version]:
-        """For each key, the version of what loading it reads: code, dates, deliveries.
+        """Return the version of the inputs of each key: code, dates, deliveries.
 
-        A delivery has an order of its own to come in, not one of loading: ids are sorted.
+        Deliveries are sorted, so the version does not depend on the order of landing.
         """
         if table not in self.adapter.tables:
             return {UNDATED: Version("none")}
@@ -77,7 +77,7 @@ class ShopSource:
             landed = delivery.tables[table]
             for key in landed.days:
                 parsed = date.fromisoformat(key) if key else None
-                slot = key if self.contract[table].time and not outside.holds(parsed) else UNDATED
+                slot = key if self.contract[table].time and not outside.contains(parsed) else UNDATED
                 touching[slot].append(f"{delivery.delivery_id} {landed.landing_version} {key}")
         return {
             key: Version(hashlib.sha256("\n".join([code, *sorted(found)]).encode()).hexdigest()[:32])
@@ -87,7 +87,7 @@ class ShopSource:
 
 @dataclass(frozen=True)
 class LandedFiles:
-    """What of a source has landed, as planning looks at it (`build_ledger.staleness.Landed`)."""
+    """The landed files of a source for planning; implements `build_ledger.staleness.Landed`."""
 
     source: ShopSource
     deliveries: Sequence[Delivery]
@@ -98,16 +98,16 @@ class LandedFiles:
         return cls(source, source.landing.deliveries())
 
     def day_keys(self) -> list[str]:
-        """Every daily partition, in order, from the first to the last that can hold a row."""
+        """Return every daily partition that can have rows, in order."""
         return [day.isoformat() for day in self.source.days(self.deliveries)]
 
     def pending_days(self, builds: Builds) -> list[str]:
-        """The days whose events are not loaded as they are landed."""
+        """Return the days whose landed events are not loaded yet."""
         days = set(self.day_keys())
         return [key for key in self.source.pending(builds, self.deliveries, "events") if key in days]
 
     def has_pending_tables(self, builds: Builds) -> bool:
-        """Whether something that lies in no daily partition waits to be loaded."""
+        """Whether landed rows outside the daily partitions are not loaded yet."""
         return any(
             table != "events" or key == UNDATED
             for table in self.source.contract
@@ -116,11 +116,11 @@ class LandedFiles:
 
 
 def landed_relation(table: str) -> str:
-    """The name in the ledger of builds under which the inputs of a raw table are kept."""
+    """Return the name of the inputs of a raw table in the build ledger."""
     return f"landing.{table}"
 
 
 def data_end(deliveries: Sequence[Delivery]) -> date | None:
-    """The exclusive end of the days that an open shop's deliveries can speak of."""
+    """Return the exclusive end of the days of an open shop: the day after the last landing; None without any."""
     ends = [datetime.fromisoformat(d.landed_at).date() + timedelta(days=1) for d in deliveries]
     return max(ends, default=None)

@@ -1,5 +1,5 @@
 """Nodes of the SQL project as Dagster assets.
 
-Belongs here: keys, partitions, docs, checks and runs of models and seeds.
-Does not: tables that Python writes (`platform.python_tables`).
+Belongs here: keys, partitions, documentation, checks and runs of models and seeds.
+Does not: tables written by Python (`platform.python_tables`).
 """

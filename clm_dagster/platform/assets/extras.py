@@ -1,6 +1,6 @@
-"""The whole project as Dagster assets, and what domains add to them.
+"""All assets of the SQL project, and what domains add to them.
 
-Belongs here: the way in from `definitions` and the domains. Does not: how an asset is made (`parts`,
+Belongs here: the entry point for `definitions` and the domains. Does not: creating a single asset (`node_assets`,
 `seed_assets`, `model_assets`).
 """
 
@@ -17,7 +17,7 @@ from clm_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class Extras:
-    """What domains add to assets: charts, facts and checks of models by relation, checks of seeds by name."""
+    """Additions of the domains to assets: charts, facts and checks of models by relation, checks of seeds by name."""
 
     charts: Mapping[str, Chart] = field(default_factory=dict)
     facts: Mapping[str, Facts] = field(default_factory=dict)
@@ -25,12 +25,12 @@ class Extras:
     seed_checks: Mapping[str, Mapping[str, SeedCheck]] = field(default_factory=dict)
 
     def of_model(self, relation: str) -> Additions:
-        """What is added to one model."""
+        """Return the additions to one model."""
         return Additions(self.charts.get(relation), self.facts.get(relation), self.checks.get(relation, {}))
 
 
 def sql_assets(project: Project, settings: Settings, extras: Extras) -> list[dg.AssetsDefinition]:
-    """One asset for each model and each seed."""
+    """Return one asset for each model and each seed."""
     seeds = [
         seed_asset(project, seed, extras.seed_checks.get(seed.name, {})) for seed in project.seeds.values()
     ]

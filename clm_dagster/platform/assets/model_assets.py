@@ -1,7 +1,7 @@
-"""Models as assets: dependencies, partitions, and what a build says of itself.
+"""SQL models as assets: dependencies, partitions, builds, metadata.
 
-Belongs here: a build inside a Dagster step, from the lock to the metadata. Does not: SQL (`building`),
-what is stale (`versions`, `planning`), pictures (each domain draws its own).
+Belongs here: a build inside a Dagster step, from the lock to the metadata. Does not: SQL (`building`), what is stale
+(`versions`, `planning`), charts (each domain draws its own).
 """
 
 import time
@@ -19,12 +19,12 @@ from clm_dagster.platform.assets.node_assets import (
     batch_of,
     check_specs,
     day_keys,
+    exposure_metadata,
     freshness_of,
     keys_of_run,
     partitions_of,
     run_checks,
     table_schema,
-    use_metadata,
 )
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds, Version
@@ -37,43 +37,43 @@ from clm_dagster.platform.partitions import all_days_before, as_of_of_key, parse
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings
 
-# Reads its relation (all of it) and returns markdown with a picture, or None for nothing to show.
+# Reads the warehouse and returns a chart as markdown, or None if there is nothing to show.
 Chart = Callable[[Connection], str | None]
-# Reads what it likes and returns further metadata: what a person should know beside the rows.
+# Reads the warehouse and returns additional metadata for the UI.
 Facts = Callable[[Connection], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: nothing, or problems as sentences, which warn or fail."""
+    """Result of a check: problems as sentences, and whether they fail the check or only warn."""
 
     problems: Sequence[str] = ()
     fails: bool = False
 
 
-# Looks at a model (all of it) and says what a person should know.
+# Checks all rows of a model.
 ModelCheck = Callable[[Connection], Finding]
-# The one source that is partitioned: by day.
+# The only partitioned source; its partitions are daily.
 EVENTS = "raw.events"
 
 
 @dataclass(frozen=True)
 class Additions:
-    """What a domain adds to the asset of one model."""
+    """Additions of a domain to the asset of one model."""
 
     chart: Chart | None = None
     facts: Facts | None = None
     checks: Mapping[str, ModelCheck] = field(default_factory=dict)
 
     def specs(self, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-        """Its checks, as Dagster is told of them."""
+        """Return the specs of the additional checks."""
         return [
             dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip())
             for name, check in self.checks.items()
         ]
 
     def run_checks(self, connection: Connection, key: dg.AssetKey) -> list[dg.AssetCheckResult]:
-        """Run its checks."""
+        """Run the additional checks."""
         found = {name: check(connection) for name, check in self.checks.items()}
         return [
             dg.AssetCheckResult(
@@ -88,7 +88,7 @@ class Additions:
 
 
 def model_asset(project: Project, model: Model, settings: Settings, added: Additions) -> dg.AssetsDefinition:
-    """The asset of a model."""
+    """Return the asset of a SQL model."""
 
     @dg.asset(
         key=asset_key(model),
@@ -111,7 +111,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             "dagster/column_schema": table_schema(model),
             "dagster/table_name": model.relation,
             "file": str(model.path.relative_to(project.path)),
-            **use_metadata(project, model.name),
+            **exposure_metadata(project, model.name),
         },
     )
     def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
@@ -121,10 +121,10 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
 
 
 def _job(project: Project, model: Model) -> str:
-    """The job after which a model is as it should be: views over snapshots follow the weeks."""
-    if model.name in project.readers_of_python:
+    """Return the job that keeps a model up to date. Views over snapshots belong to the weekly jobs."""
+    if model.name in project.python_dependents:
         return SCORES
-    return SNAPSHOTS if project.looks_at_snapshots(model.name) else DAILY_JOB
+    return SNAPSHOTS if project.depends_on_snapshots(model.name) else DAILY_JOB
 
 
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
@@ -143,7 +143,7 @@ def _run(
     settings: Settings,
     added: Additions,
 ) -> dg.MaterializeResult:
-    """Build a model's partitions of this run, check them, and say what happened."""
+    """Build the partitions of this run, run the checks, and return metadata and check results."""
     start = time.perf_counter()
     with warehouse.connect(model.relation) as connection:
         keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
@@ -151,8 +151,8 @@ def _run(
         with connection.transaction():
             connection.execute(f"create schema if not exists {model.schema}")
             for name in model.refs:
-                if project.is_written_by_python(name):
-                    connection.make_fit(project.nodes[name].relation, project.nodes[name].types)
+                if project.is_python_table(name):
+                    connection.ensure_columns(project.nodes[name].relation, project.nodes[name].types)
             for number, piece in enumerate(_pieces(model, keys)):
                 sql = compile_model(project, model, piece)
                 materialize(connection, model, model.relation, sql, piece, first=number == 0)
@@ -164,9 +164,9 @@ def _run(
         results = run_checks(connection, project, model, _where(model, keys), _conditions(model, keys))
         results += added.run_checks(connection, asset_key(model))
         facts = dict(added.facts(connection)) if added.facts else {}
-        picture = added.chart(connection) if added.chart else None
-    # The picture first: people look for it, and the SQL is long.
-    heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(picture)} if picture else {}
+        chart = added.chart(connection) if added.chart else None
+    # The chart comes first, before the long SQL.
+    heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(chart)} if chart else {}
     heavy |= facts
     heavy |= {
         "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
@@ -186,7 +186,7 @@ def _run(
 
 
 def _forget_outside(connection: Connection, model: Model, settings: Settings) -> None:
-    """Remove days that no partition stands for: the shop's dates were others when they were built."""
+    """Delete days without a partition. They were built with other start and end dates of the shop."""
     start, end = span(settings)
     column = time_column(model)
     beyond = f" or {column} >= timestamp '{end} 00:00:00'" if end else ""
@@ -195,15 +195,15 @@ def _forget_outside(connection: Connection, model: Model, settings: Settings) ->
 
 
 def _all_days(connection: Connection) -> list[str]:
-    """Every day that is loaded: what a daily model without partitions is built over as a whole."""
+    """Return every loaded day, for a daily model without partitions."""
     stored = Builds.read(connection).keys(EVENTS)
     if not stored:
-        raise dg.Failure("raw.events has no day yet; materialize raw/events first, or `clm run`")
+        raise dg.Failure("raw.events has no loaded day yet; materialize raw/events first, or run `clm run`")
     return day_keys(batch_of(stored))
 
 
 def _pieces(model: Model, keys: Sequence[str]) -> Sequence[Slice]:
-    """What is built one after the other: a range of days, each snapshot, or the whole."""
+    """Return the slices to build one after the other: one range of days, each snapshot, or the whole model."""
     if model.window == DAILY:
         return [batch_of(keys)]
     if model.window == SNAPSHOT:
@@ -212,12 +212,12 @@ def _pieces(model: Model, keys: Sequence[str]) -> Sequence[Slice]:
 
 
 def _calendar(model: Model) -> str | None:
-    """What its rows go by, also where it is built as a whole (a view over snapshots)."""
+    """Return the calendar of a model's rows, also where it is built as a whole (a view over snapshots)."""
     return model.window or model.partitions
 
 
 def _where(model: Model, keys: Sequence[str]) -> str | None:
-    """The rows of this run; None for all there are."""
+    """Return the SQL predicate for the rows of this run; None for all rows."""
     if not keys or not _calendar(model):
         return None
     if _calendar(model) == DAILY:
@@ -227,12 +227,12 @@ def _where(model: Model, keys: Sequence[str]) -> str | None:
 
 
 def _conditions(model: Model, keys: Sequence[str]) -> dict[str, str]:
-    """The rows of each partition of this run."""
+    """Return the SQL predicate for the rows of each partition of this run."""
     return {key: where for key in keys if (where := _where(model, [key]))}
 
 
 def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[str, int]:
-    """Rows of each partition of this run, zero where there is none; nothing for a model without."""
+    """Return the row count of each partition of this run; empty for a model without partitions."""
     where = _where(model, keys)
     if where is None:
         return {}
@@ -255,9 +255,9 @@ def _record(
     rows: int,
     run_id: str,
 ) -> datetime | None:
-    """Write the ledger of builds, in the transaction of the build; return what was known by then.
+    """Write the build ledger in the transaction of the build; return the latest known_at of the inputs.
 
-    A view's rows are as new as what it reads: its code is all that is stored of it.
+    A view has no rows of its own, so only its code version is stored.
     """
     built = counts if model.window else {versions.WHOLE: rows}
     if model.materialized == "view":

@@ -1,6 +1,6 @@
-"""What every asset is made of that stands for a relation: key, calendar, docs, checks, row counts.
+"""Parts shared by all assets of relations: key, partitions, documentation, checks, row counts.
 
-Belongs here: the words of Dagster for a node of the project. Does not: running anything but checks.
+Belongs here: translating a node of the SQL project to Dagster. Does not: running anything except checks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,24 +16,24 @@ from clm_dagster.platform.partitions import daily_partitions, days_between, pars
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
-# A run of years does not fill a page with the partitions that failed.
-_MOST_SHOWN = 10
+# Limits the list of failed partitions in a message; a backfill may have hundreds.
+_MAX_LISTED = 10
 
 
 def asset_key(node: Node) -> dg.AssetKey:
-    """`[schema, name]`."""
+    """Return the asset key `[schema, name]`."""
     return dg.AssetKey([node.schema, node.name])
 
 
 def partitions_of(calendar: str | None, settings: Settings) -> dg.TimeWindowPartitionsDefinition | None:
-    """The partitions definition of a calendar."""
+    """Return the partitions definition of a calendar."""
     if calendar == DAILY:
         return daily_partitions(settings)
     return snapshot_partitions(settings) if calendar == SNAPSHOT else None
 
 
 def freshness_of(calendar: str | None, settings: Settings) -> dg.FreshnessPolicy | None:
-    """How old an asset may grow. A historical source is as fresh as it will ever be: no policy."""
+    """Return how old an asset may become; None for a historical source, which never changes."""
     if not settings.is_live:
         return None
     day = timedelta(days=1)
@@ -43,7 +43,7 @@ def freshness_of(calendar: str | None, settings: Settings) -> dg.FreshnessPolicy
 
 
 def table_schema(node: Node) -> dg.TableSchema:
-    """Documented columns with constraints and tags."""
+    """Return the documented columns with constraints and tags."""
     unique = [test.column for test in node.tests if test.kind == "unique"]
     return dg.TableSchema(
         columns=[_column(column) for column in node.columns],
@@ -69,21 +69,22 @@ def _column(column: Column) -> dg.TableColumn:
     )
 
 
-def use_metadata(project: Project, name: str) -> dict[str, Any]:
-    """Who reads a node and for what, from the project's exposures; nothing where no exposure names it."""
+def exposure_metadata(project: Project, name: str) -> dict[str, Any]:
+    """Return the exposures that read a node as metadata; empty where there is none."""
     lines = [
-        f"- **{use.label}** ({use.kind}, {use.owner}): {use.description}" for use in project.uses_of(name)
+        f"- **{exposure.label}** ({exposure.kind}, {exposure.owner}): {exposure.description}"
+        for exposure in project.exposures_of(name)
     ]
     return {"used_for": dg.MetadataValue.md("\n".join(lines))} if lines else {}
 
 
 def check_specs(node: Node) -> list[dg.AssetCheckSpec]:
-    """One check for each data test; those of severity `error` block what comes after."""
+    """Return one check per data test. Checks of severity `error` block downstream assets."""
     return [
         dg.AssetCheckSpec(
             test.name,
             asset=asset_key(node),
-            description=f"dbt data test {test.kind} on {test.column}.",
+            description=f"dbt data test `{test.kind}` on {test.column}.",
             blocking=test.severity == "error",
         )
         for test in node.all_tests
@@ -97,9 +98,10 @@ def run_checks(
     where: str | None,
     partitions: Mapping[str, str] | None = None,
 ) -> list[dg.AssetCheckResult]:
-    """Run a node's data tests on the rows for which a condition holds; None for all rows.
+    """Run a node's data tests.
 
-    partitions: key -> condition of each partition in it. A test that fails names those that it fails in.
+    where: SQL predicate for the rows to test; None for all rows. partitions: partition key -> predicate. A failed
+    test lists the partitions in which it fails.
     """
     return [_check(connection, project, node, test, where, partitions or {}) for test in node.all_tests]
 
@@ -121,7 +123,7 @@ def _check(
     failed = [key for key, condition in partitions.items() if failing(condition)[0]] if rows else []
     description = None
     if failed and len(partitions) > 1:
-        shown = ", ".join(failed[:_MOST_SHOWN]) + (", ..." if len(failed) > _MOST_SHOWN else "")
+        shown = ", ".join(failed[:_MAX_LISTED]) + (", ..." if len(failed) > _MAX_LISTED else "")
         description = f"failed in {len(failed)} of {len(partitions)} partitions: {shown}"
     return dg.AssetCheckResult(
         check_name=test.name,
@@ -138,7 +140,7 @@ def _check(
 
 
 def keys_of_run(context: dg.AssetExecutionContext) -> list[str]:
-    """Partition keys of this step; of an asset without partitions, the range its run is for."""
+    """Return the partition keys of this step; for an unpartitioned asset, the range of its run."""
     if context.assets_def.partitions_def is not None:
         return list(context.partition_keys)
     tags = context.run.tags
@@ -150,17 +152,17 @@ def keys_of_run(context: dg.AssetExecutionContext) -> list[str]:
 
 
 def batch_of(keys: Sequence[str]) -> Batch:
-    """Consecutive daily keys as a range of days."""
+    """Return consecutive daily keys as a range of days."""
     return Batch(parse_day(keys[0]), parse_day(keys[-1]) + timedelta(days=1))
 
 
 def day_keys(batch: Batch) -> list[str]:
-    """The daily keys of a range of days."""
+    """Return the daily keys of a range of days."""
     return [day.isoformat() for day in days_between(batch.start, batch.end)]
 
 
 def count_by_day(connection: Connection, relation: str, column: str, batch: Batch) -> dict[str, int]:
-    """Rows of each day of a batch, zero where there is none."""
+    """Return the row count of each day of a batch."""
     found = dict(
         connection.execute(
             f"select cast(cast({column} as date) as varchar), count(*) from {relation} "
@@ -173,10 +175,10 @@ def count_by_day(connection: Connection, relation: str, column: str, batch: Batc
 def add_partition_metadata(
     context: dg.AssetExecutionContext, key: dg.AssetKey, counts: dict[str, int], last: dict[str, Any]
 ) -> dict[str, Any]:
-    """Row counts go to each partition's event, the heavy rest only to the last one's.
+    """Add row counts to the event of each partition, and the `last` metadata only to the last partition.
 
-    An event is stored for every partition: a chart in each of a thousand would swell Dagster's
-    store. Return what is left for an asset without partitions.
+    Dagster stores one event per partition: a chart in each of a thousand events would inflate its storage. Return
+    `last` for an unpartitioned asset, else nothing.
     """
     if context.assets_def.partitions_def is None:
         return last

@@ -1,7 +1,7 @@
-"""Seeds as assets: rules that people edit, refused while they are wrong.
+"""Seeds as assets: rules that users edit, loaded only if they are valid.
 
-Belongs here: loading a CSV file whole or not at all. Does not: what makes rules wrong (each domain
-hands in its own checks).
+Belongs here: loading a CSV file completely or not at all. Does not: validation rules; each domain provides its own
+checks.
 """
 
 import time
@@ -13,9 +13,9 @@ import dagster as dg
 from clm_dagster.platform.assets.node_assets import (
     asset_key,
     check_specs,
+    exposure_metadata,
     run_checks,
     table_schema,
-    use_metadata,
 )
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
@@ -24,17 +24,17 @@ from clm_dagster.platform.dbt_project.project import Project, Seed
 from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.warehouse import Connection, Warehouse
 
-# Looks at a seed's new rows in a relation and says what is wrong with them.
+# Checks a seed's new rows in a relation and returns the problems found.
 SeedCheck = Callable[[Connection, str], list[str]]
 _SHOWN_ROWS = 50
 
 
 class _RefusedError(Exception):
-    """Undoes the transaction in which refused rows were loaded."""
+    """Rolls back the transaction in which invalid rows were loaded."""
 
 
 def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) -> dg.AssetsDefinition:
-    """The asset of a seed. Rows that one of `checks` objects to leave those there were before."""
+    """Return the asset of a seed. If one of `checks` finds a problem, the previous rows are kept."""
     key = asset_key(seed)
     specs = check_specs(seed) + [
         dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip(), blocking=True)
@@ -53,7 +53,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
         metadata={
             "dagster/column_schema": table_schema(seed),
             "dagster/table_name": seed.relation,
-            **use_metadata(project, seed.name),
+            **exposure_metadata(project, seed.name),
         },
     )
     def load(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
@@ -73,9 +73,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
             )
         refused = [text for found in problems.values() for text in found]
         if refused:
-            raise dg.Failure(
-                f"{seed.path} is refused and the rows there were before are kept: " + "; ".join(refused)
-            )
+            raise dg.Failure(f"{seed.path} is invalid and the previous rows are kept: " + "; ".join(refused))
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": count,
@@ -91,7 +89,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
 def _replace(
     connection: Connection, seed: Seed, checks: Mapping[str, SeedCheck], run_id: str
 ) -> dict[str, list[str]]:
-    """Load the file unless a check objects; return what each has to say."""
+    """Load the file unless a check finds a problem; return the problems of each check."""
     problems: dict[str, list[str]] = {}
     try:
         with connection.transaction():

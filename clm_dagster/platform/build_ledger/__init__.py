@@ -1,1 +1,1 @@
-"""The ledger of builds: versions of stored partitions, and which of them are stale."""
+"""The build ledger: versions of stored partitions, and which of them are stale."""

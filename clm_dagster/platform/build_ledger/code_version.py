@@ -1,13 +1,13 @@
-"""The version of Python code: a hash of all that a function can reach in this package.
+"""The version of Python code: a hash of everything that a function uses in this package.
 
-Belongs here: following names from a function through the package's own imports, and hashing what is found. Does
-not: versions of SQL (`dbt_project`), of stored partitions (`versions`).
+Belongs here: following names from a function through the imports of the package, and hashing the definitions found.
+Does not: versions of SQL (`dbt_project`), versions of stored partitions (`versions`).
 
-The closure of a function holds every function, class and constant of the package that the function names, directly
-or through another one. It is read from the source, so nothing is executed and nothing has to be listed. Comments,
-docstrings, blank lines and line breaks do not count; neither does code that the function cannot reach, even in the
-same file. What is chosen at run time by a text (`getattr(module, name)`) cannot be seen; a module that is used as a
-value counts as a whole.
+The closure of a function contains every function, class and constant of the package that the function names, directly
+or indirectly. It is read from the source code, so nothing is executed and nothing has to be listed. Comments,
+docstrings, blank lines and line breaks do not count. Code that the function does not reach does not count either, even
+in the same file. Names that are chosen at run time (`getattr(module, name)`) are not found. A module that is used as a
+value counts completely.
 """
 
 import ast
@@ -25,13 +25,13 @@ from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 PACKAGE = __name__.split(".", maxsplit=1)[0]
 # A definition: its module and its name there.
 Symbol = tuple[str, str]
-# Where a closure starts: a function or class, or its whole name as text.
+# The start of a closure: a function or class, or its qualified name.
 Root = Callable[..., Any] | str
 
 
 @dataclass(frozen=True)
 class _Module:
-    """What a source file defines at its top level, and what it imports of the package."""
+    """The top-level definitions of a source file, and its imports from the package."""
 
     name: str
     definitions: dict[str, list[ast.AST]] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class _Module:
 
 
 def code_version(functions: Iterable[Root], *settings: object) -> str:
-    """Return a hash of the closure of some functions, and of the text of the settings that they are given.
+    """Return a hash of the closure of the functions, and of the repr of the settings that they receive.
 
-    Raise ProjectError for a function that is defined inside another one: what it captures would not count.
+    Raise ProjectError for a function that is defined inside another function: its captured variables would not count.
     """
     parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(closure(functions))]
     parts += [repr(setting) for setting in settings]
@@ -49,7 +49,7 @@ def code_version(functions: Iterable[Root], *settings: object) -> str:
 
 
 def closure(functions: Iterable[Root]) -> frozenset[Symbol]:
-    """Return every definition of the package that the functions can reach, as (module, name)."""
+    """Return every definition of the package that the functions use, as (module, name)."""
     found: set[Symbol] = set()
     stack = [_root(function) for function in functions]
     while stack:
@@ -68,15 +68,15 @@ def _root(function: Root) -> Symbol:
     name = bare.__qualname__
     if "<" in name:
         raise ProjectError(
-            f"{bare.__module__}.{name} is defined inside another function, so its version cannot follow what it "
-            "captures. Move it to the top level of its module and hand it what it needs as settings."
+            f"{bare.__module__}.{name} is defined inside another function, so its version cannot include the "
+            "variables that it captures. Move it to the top level of its module and pass these as settings."
         )
     return bare.__module__, name.split(".")[0]
 
 
 @functools.cache
 def _uses(module: str, name: str) -> frozenset[Symbol]:
-    """Return the definitions of the package that one definition names."""
+    """Return the definitions of the package that one definition uses."""
     read = _read(module)
     return frozenset(
         symbol
@@ -87,7 +87,7 @@ def _uses(module: str, name: str) -> frozenset[Symbol]:
 
 
 def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """Yield every name that a tree evaluates, with the attributes read of it: `a.b.c` is ("a", "b", "c")."""
+    """Yield every name that a tree evaluates, with its attributes: `a.b.c` is ("a", "b", "c")."""
     names: list[str] = []
     base = node
     while isinstance(base, ast.Attribute):
@@ -100,7 +100,7 @@ def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
 
 
 def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the children of a tree but for annotations: what they name is executed only where somebody makes it."""
+    """Yield the children of a tree except annotations, which do not execute the code that they name."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns"):
             continue
@@ -110,7 +110,7 @@ def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _resolve(read: _Module, chain: Sequence[str]) -> Iterator[Symbol]:
-    """Yield the definitions that a name with its attributes stands for in a module."""
+    """Yield the definitions to which a name with its attributes refers in a module."""
     name, *attributes = chain
     if name in read.definitions:
         yield read.name, name
@@ -120,7 +120,7 @@ def _resolve(read: _Module, chain: Sequence[str]) -> Iterator[Symbol]:
 
 
 def _resolve_imported(module: str, names: Sequence[str]) -> Iterator[Symbol]:
-    """Yield what `names`, one after the other, stand for below a module."""
+    """Yield the definitions to which `a.b.c`, given as names, refers below a module."""
     if names and _file(f"{module}.{names[0]}"):
         yield from _resolve_imported(f"{module}.{names[0]}", names[1:])
     elif names:
@@ -134,7 +134,7 @@ def _read(module: str) -> _Module:
     """Read a module's source."""
     path = _file(module)
     if path is None:
-        raise ProjectError(f"there is no source file of the module {module}")
+        raise ProjectError(f"the module {module} has no source file")
     tree = ast.parse(path.read_text(), str(path))
     read = _Module(module)
     for node in tree.body:
@@ -152,7 +152,7 @@ def _read(module: str) -> _Module:
 
 
 def _defined(node: ast.stmt) -> Iterator[str]:
-    """Yield the names that a statement at the top level of a module defines."""
+    """Yield the names that a top-level statement defines."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
@@ -175,7 +175,7 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _without_docstrings(node: ast.AST) -> ast.AST:
-    """Take docstrings out of a tree; a text that is a statement of its own does nothing."""
+    """Remove docstrings and other string statements from a tree; they have no effect."""
     for child in (node, *_statements(node)):
         body = getattr(child, "body", None)
         if isinstance(body, list):
@@ -199,7 +199,7 @@ def _dump(module: str, name: str) -> str:
 
 @functools.cache
 def _file(module: str) -> Path | None:
-    """Return the source file of a module of the package; None where there is none."""
+    """Return the source file of a module of the package; None if there is none."""
     if module in sys.modules and getattr(sys.modules[module], "__file__", None):
         return Path(str(sys.modules[module].__file__))
     package, _, name = module.rpartition(".")

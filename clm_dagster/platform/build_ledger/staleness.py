@@ -1,7 +1,7 @@
-"""What is out of date: the days and snapshots whose stored version is not what it should be.
+"""Staleness: the days and snapshots whose stored version differs from the expected one.
 
-Belongs here: comparing versions. Does not: what a run does about it (`platform.planning`), or how a version is made
-(`versions`, and for landed files the domain that lands them).
+Belongs here: comparing versions. Does not: planning runs (`platform.planning`), computing versions (`versions`, and for
+landed files the domain that lands them).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,28 +15,28 @@ from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
-# Stale ranges this close are run as one: a run costs more than a few days done again.
+# Stale ranges with a smaller gap are merged, because a run costs more than rebuilding a few days.
 _MERGE_GAP_DAYS = 14
 
 
 class Landed(Protocol):
-    """What has landed, as planning looks at it."""
+    """The landed files as planning sees them."""
 
     def day_keys(self) -> list[str]:
-        """Every daily partition, in order, from the first to the last that can hold a row."""
+        """Return every daily partition that can have rows, in order."""
         ...
 
     def pending_days(self, builds: Builds) -> list[str]:
-        """The days whose rows are not loaded as they are landed."""
+        """Return the days whose landed rows are not loaded yet."""
         ...
 
     def has_pending_tables(self, builds: Builds) -> bool:
-        """Whether something that lies in no daily partition waits to be loaded."""
+        """Whether landed rows outside the daily partitions are not loaded yet."""
         ...
 
 
 def stale_days(project: Project, landed: Landed, builds: Builds) -> list[str]:
-    """Days whose events are not loaded as landed, or whose roll-ups are of another version."""
+    """Return the days whose landed events are not loaded yet, or whose daily tables are out of date."""
     days = landed.day_keys()
     stale = set(landed.pending_days(builds))
     for name, model in project.models.items():
@@ -47,33 +47,33 @@ def stale_days(project: Project, landed: Landed, builds: Builds) -> list[str]:
 
 
 def views_are_stale(project: Project, builds: Builds) -> bool:
-    """Whether a view or a seed stands in the warehouse as another file than there is now, or not at all."""
+    """Whether a view or a seed is missing from the warehouse, or its file has changed."""
     return bool(stale_files(project, builds))
 
 
 def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
-    """Views and seeds that stand in the warehouse as another file than there is now, or not at all.
+    """Return the views and seeds that are missing from the warehouse, or whose file has changed.
 
-    Views of tables that Python writes are not looked at: they are made after those (`stale_readers`).
+    Views over Python tables are excluded: they are created after these tables (`stale_python_views`).
     """
-    readers = project.readers_of_python
+    readers = project.python_dependents
     views = [m for m in project.models.values() if m.materialized == "view" and m.name not in readers]
     files: list[Model | Seed] = [*views, *project.seeds.values()]
     return [f for f in files if _differs(builds, f.relation, versions.WHOLE, f.code_version)]
 
 
-def stale_readers(project: Project, tables: Sequence[AnyTable], builds: Builds) -> list[Model]:
-    """Views of tables that Python writes which are not what their file says; none before such a table is there."""
+def stale_python_views(project: Project, tables: Sequence[AnyTable], builds: Builds) -> list[Model]:
+    """Return the stale views over Python tables; none before the first Python table exists."""
     if not any(builds.keys(table.relation) for table in tables):
         return []
-    views = [project.model(name) for name in project.readers_of_python]
+    views = [project.model(name) for name in project.python_dependents]
     return [v for v in views if _differs(builds, v.relation, versions.WHOLE, v.code_version)]
 
 
 def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> list[str]:
-    """Snapshots that are missing, or were made from other days or other code than there are now.
+    """Return the snapshots that are missing, or whose days or code have changed.
 
-    Models are looked at in order; what a stale one feeds is stale too.
+    Models are checked in topological order. Everything downstream of a stale snapshot is stale too.
     """
     stale: set[str] = set()
     for name, model in project.models.items():
@@ -84,20 +84,20 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
 
 
 def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
-    """The snapshots that models are trained at: the newest `train_count` of a fixed calendar.
+    """Return the snapshots at which models are trained: the newest `train_count` of a fixed calendar.
 
-    The calendar takes every `train_every_weeks`-th Monday since year 1, so that it does not move as time
-    passes. A shop too young to have met one of it trains at its newest snapshot. A model whose label needs a
-    horizon learns from the snapshots before, whose labels are mature by then.
+    The calendar consists of every `train_every_weeks`-th Monday since year 1, so it does not change over time. A shop
+    that is too young for this calendar trains at its newest snapshot. A model whose labels have a horizon trains on
+    earlier snapshots, whose labels are mature by then.
     """
     chosen = [k for k in keys if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
     return (list(chosen) or list(keys[-1:]))[-settings.train_count :] if settings.train_count else []
 
 
 def stale_trainings(project: Project, table: AnyTable, builds: Builds, keys: Sequence[str]) -> list[str]:
-    """Of the snapshots that a model is trained at, those to train: stale, or after one that is.
+    """Return the training snapshots to train again: the stale ones.
 
-    The latter only where the model carries something over from the one before it.
+    If a training reads the one before it, all snapshots after a stale one are included too.
     """
     stale = [key for key in keys if table.is_stale(project, builds, key)]
     if table.model is not None and stale:
@@ -108,22 +108,22 @@ def stale_trainings(project: Project, table: AnyTable, builds: Builds, keys: Seq
 def stale_scores(
     project: Project, tables: Sequence[AnyTable], builds: Builds, keys: Sequence[str]
 ) -> list[str]:
-    """Of the snapshots that are scored, those where a score is stale and a model was trained by then.
+    """Return the snapshots at which a score is stale and a model was trained by then.
 
-    Tables without a model of their own come along as soon as any other has one.
+    Tables without a model are included as soon as any other table has a model.
     """
     scores = [table for table in tables if not table.is_trained]
     return [key for key in keys if any(t.is_stale(project, builds, key) for t in _due(scores, builds, key))]
 
 
 def _due(scores: Sequence[AnyTable], builds: Builds, key: str) -> list[AnyTable]:
-    """The tables that can be computed at a snapshot: none before the first model."""
+    """Return the tables that can be computed at a snapshot; none before the first model."""
     ready = [table for table in scores if table.model_key(builds, key) is not None]
     return [*ready, *(table for table in scores if table.model is None)] if ready else []
 
 
 def ranges(keys: Sequence[str], step_days: int = 1) -> list[tuple[str, str]]:
-    """Sorted keys as (first, last) ranges; ranges with a small gap between them are joined."""
+    """Return sorted keys as (first, last) ranges. Ranges with a small gap between them are merged."""
     result: list[tuple[str, str]] = []
     for key in keys:
         gap = parse_day(key) - parse_day(result[-1][1]) if result else None

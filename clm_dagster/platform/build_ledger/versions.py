@@ -1,12 +1,11 @@
-"""The ledger of builds: which version of its inputs and code every stored partition was made from.
+"""The build ledger: from which versions of inputs and code each stored partition was built.
 
-Belongs here: `raw.builds` and the arithmetic of versions. Does not: deciding what to run (see
-`planning`).
+Belongs here: `raw.builds` and computing versions. Does not: deciding what to run (`planning`).
 
-A partition's version is a hash of its code and of the versions of everything it read; the version
-of a day of a raw table is a hash of its rows. So a partition is up to date exactly if the version
-stored with it equals the one computed from its inputs as they stand now. The row is written in
-the transaction that writes the partition: a killed process leaves both or neither.
+The version of a partition is a hash of its code and of the versions of all its inputs. The version of a day of a raw
+table is a hash of its rows. A partition is up to date if and only if its stored version equals the version computed
+from its current inputs. The ledger is written in the same transaction as the partition: a killed process leaves both
+or neither.
 """
 
 import hashlib
@@ -19,19 +18,19 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Nod
 from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.warehouse import Connection
 
-WHOLE = ""  # the key of what is built as a whole
+WHOLE = ""  # the key of a relation without partitions
 
 
 @dataclass(frozen=True)
 class Version:
-    """What a partition was made from, and the latest known_at in it."""
+    """Version of a partition, and the latest known_at in it."""
 
     hash: str
     known_at: datetime | None = None
 
     @property
     def code(self) -> str:
-        """What of the hash stands for the code alone."""
+        """The part of the hash that depends only on the code."""
         return self.hash.split("-")[0]
 
 
@@ -39,7 +38,7 @@ ABSENT = Version("absent")
 
 
 class Builds:
-    """All versions that are stored, read once, in the order in which they were written."""
+    """All stored versions, read once, in the order in which they were written."""
 
     def __init__(self, rows: Iterable[tuple[str, str, str, datetime | None]] = ()) -> None:
         self._stored: dict[str, dict[str, Version]] = {}
@@ -51,7 +50,7 @@ class Builds:
 
     @classmethod
     def read(cls, connection: Connection) -> "Builds":
-        """Read the ledger; nothing is stored where there is none yet."""
+        """Read the ledger; return an empty one if it does not exist yet."""
         if connection.relation_kind("raw.builds") is None:
             return cls()
         return cls(
@@ -61,7 +60,7 @@ class Builds:
         )
 
     def assume(self, relation: str, key: str, version: Version) -> None:
-        """Go on as if a partition had been built at this version just now. The warehouse is not changed."""
+        """Assume that a partition has just been built at this version. The warehouse is not changed."""
         written = self._written.setdefault(relation, {})
         self._stored.setdefault(relation, {})[key] = version
         self._clock += 1
@@ -69,19 +68,19 @@ class Builds:
         self._chains.pop(relation, None)
 
     def written(self, relation: str, key: str = WHOLE) -> int:
-        """When a partition was built, as a place in the order of all; 0 where it was not."""
+        """Return the position of a partition in the order of all builds; 0 if it was not built."""
         return self._written.get(relation, {}).get(key, 0)
 
     def stored(self, relation: str, key: str = WHOLE) -> Version | None:
-        """The version a partition was built at, None where it was not."""
+        """Return the stored version of a partition; None if it was not built."""
         return self._stored.get(relation, {}).get(key)
 
     def keys(self, relation: str) -> list[str]:
-        """Partitions of a relation that are stored, in order."""
+        """Return the stored partitions of a relation, in order."""
         return sorted(self._stored.get(relation, {}))
 
     def expected(self, project: Project, name: str, keys: Sequence[str]) -> dict[str, Version]:
-        """The version each partition of a model would have if it were built now."""
+        """Return the version that each partition of a model would have if it were built now."""
         return {key: self._expected(project, name, key) for key in keys}
 
     def _expected(self, project: Project, name: str, key: str) -> Version:
@@ -91,7 +90,7 @@ class Builds:
         return combine(parts)
 
     def input_version(self, project: Project, ref: str, window: str | None, key: str) -> Version:
-        """The version of one input as a partition of a reader sees it."""
+        """Return the version of one input as a partition of a downstream relation reads it."""
         node = project.nodes[ref]
         if ref in project.seeds:
             return Version(project.seeds[ref].code_version)
@@ -114,9 +113,9 @@ class Builds:
     def newer_inputs(
         self, project: Project, refs: Iterable[str], window: str | None, key: str, than: int
     ) -> list[str]:
-        """The relations among inputs that were built after a place in the order, as a partition of a reader sees them.
+        """Return the inputs of a partition that were built after the position `than` in the order of builds.
 
-        A view is looked through: it has no rows of its own.
+        A view has no rows of its own, so it is replaced by its inputs.
         """
         found: dict[str, None] = {}
         for ref in refs:
@@ -141,21 +140,21 @@ class Builds:
         return keys[: bisect_left(keys, end)]
 
     def _kind(self, node: Node) -> str | None:
-        """What Python writes says its calendar; raw tables are known by the keys they are stored under."""
+        """Return the calendar of a source: as documented for Python tables, else derived from the stored keys."""
         if isinstance(node, Source) and node.partitions:
             return node.partitions
         stored = self._stored.get(node.relation, {})
         return DAILY if stored and WHOLE not in stored else None
 
     def _history(self, relation: str, end: str) -> Version:
-        """The version of everything before a day."""
+        """Return the version of all partitions before a day."""
         if relation not in self._chains:
             self._chains[relation] = self._chain(relation)
         keys, chain = self._chains[relation]
         return chain[bisect_left(keys, end)]
 
     def _chain(self, relation: str) -> tuple[list[str], list[Version]]:
-        """Keys in order, and the version of everything before each and, last, of everything."""
+        """Return the keys in order, and the version of everything before each key and, last, of everything."""
         keys, chain = self.keys(relation), [ABSENT]
         for key in keys:
             chain.append(combine([chain[-1], Version(key), self._stored[relation][key]]))
@@ -163,7 +162,7 @@ class Builds:
 
 
 def combine(parts: Sequence[Version]) -> Version:
-    """The version of something made from all of these; the first is that of its code, which can be told from it."""
+    """Return the version of something built from these parts. The first part is its code and stays recognizable."""
     digest = hashlib.sha256("\n".join(part.hash for part in parts).encode()).hexdigest()[:32]
     return Version(
         f"{parts[0].hash[:16]}-{digest}",
@@ -172,7 +171,7 @@ def combine(parts: Sequence[Version]) -> Version:
 
 
 def create_ledger(connection: Connection) -> None:
-    """Make the table if it is missing."""
+    """Create the table of the ledger if it is missing."""
     connection.execute(
         "create table if not exists raw.builds (relation varchar, partition_key varchar, "
         "version varchar, known_at timestamp, row_count bigint, run_id varchar)"
@@ -185,7 +184,7 @@ def record(
     rows: Sequence[tuple[str, Version, int]],
     run_id: str,
 ) -> None:
-    """Replace the ledger's rows of some partitions: key, version, number of rows."""
+    """Replace the ledger's rows of some partitions. rows: key, version, number of rows."""
     create_ledger(connection)
     if not rows:
         return
@@ -209,7 +208,7 @@ def record(
 
 
 def forget(connection: Connection, relation: str, start: str, end: str | None) -> None:
-    """Drop the ledger's rows of a daily relation for all but the days of [start, end)."""
+    """Delete the ledger's rows of a daily relation for all days outside [start, end)."""
     create_ledger(connection)
     connection.execute(
         "delete from raw.builds where relation = ? and (partition_key < ? or partition_key >= ?)",

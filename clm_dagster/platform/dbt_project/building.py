@@ -1,9 +1,8 @@
-"""Run models in DuckDB: in place, or into a scratch schema over other inputs.
+"""Run models in DuckDB, in place or in a scratch schema with other inputs.
 
-Belongs here: SQL execution of models and their data tests. Does not: Dagster, locks, what is stale.
+Belongs here: executing the SQL of models and of their data tests. Does not: Dagster, locks, what is stale.
 
-`build` is the one door through which tests, replays and proofs run any part of the project: the
-project is a function of its sources and variables.
+The project is a function of its sources and variables. Tests and replays run any part of it with `build`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,13 +26,13 @@ class Batch:
     end: date
 
     def where(self, column: str) -> str:
-        """The batch as a condition on a column."""
+        """Return the batch as a SQL predicate on a column."""
         return f"{column} >= timestamp '{self.start} 00:00:00' and {column} < timestamp '{self.end} 00:00:00'"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state at one instant, which is a midnight: roll-ups are by day."""
+    """The state at one instant, which must be midnight because the upstream tables are daily."""
 
     as_of: datetime
 
@@ -42,7 +41,7 @@ class Snapshot:
             raise ValueError(f"as_of {self.as_of} is not a shop-local midnight")
 
     def where(self, column: str) -> str:
-        """The snapshot as a condition on a column."""
+        """Return the snapshot as a SQL predicate on a column."""
         return f"{column} = timestamp '{self.as_of}'"
 
 
@@ -56,9 +55,9 @@ def compile_model(
     relations: Callable[[str], str] | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> str:
-    """SQL of a model for a day range, an as_of, or (None) as a whole.
+    """Return the SQL of a model for a range of days, for an as_of, or (None) for the whole model.
 
-    As in dbt, a microbatch reads just its batch of every upstream that has an `event_time`.
+    As in dbt, a microbatch reads only its batch of every upstream node that has an `event_time`.
     """
 
     def relation(name: str) -> str:
@@ -72,16 +71,16 @@ def compile_model(
     if isinstance(piece, Snapshot):
         values["as_of"] = str(piece.as_of)
     if model.materialized == "snapshot" and not values.get("as_of"):
-        raise ProjectError(f"{model.path}: a snapshot is built at an as_of, none was given")
+        raise ProjectError(f"{model.path}: a snapshot model requires an as_of, but none was given")
     return project.renderer.render(model.path, relation, values, this=model.relation)
 
 
 def materialize(
     connection: Connection, model: Model, target: str, sql: str, piece: Slice = None, first: bool = True
 ) -> None:
-    """Put a model's rows in place of those it had. Call it inside a transaction.
+    """Replace the rows of a model. Call this inside a transaction.
 
-    `first` is false for a further piece of a step: the table has its columns by then.
+    first: whether this is the first piece of a step; later pieces do not check the columns of the table again.
     """
     if model.materialized == "view":
         connection.drop_unless(target, "VIEW")
@@ -94,12 +93,12 @@ def materialize(
 
 
 def time_column(model: Model) -> str:
-    """The column that says which partition a row belongs to."""
+    """Return the column that determines the partition of a row."""
     return str(model.config.get("unique_key") or model.event_time)
 
 
 def load_seed(connection: Connection, seed: Node, target: str) -> None:
-    """Replace a seed's table with its file's rows. Call it inside a transaction."""
+    """Replace the table of a seed with the rows of its file. Call this inside a transaction."""
     path = literal(seed.path)
     columns = connection.columns(f"select * from read_csv({path}, header = true, delim = ',')")
     documented = {column.name: column.data_type for column in seed.columns}
@@ -116,12 +115,12 @@ def load_seed(connection: Connection, seed: Node, target: str) -> None:
 
 
 def literal(value: object) -> str:
-    """Text as SQL writes it."""
+    """Return a value as a SQL text literal."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def failing_rows(test: DataTest, relation: str, relations: Callable[[str], str]) -> str:
-    """A query for the number of rows (or, for unique, of values) that fail a data test."""
+    """Return a query for the number of rows (for `unique`: values) that fail a data test."""
     column = test.column
     if test.kind == "not_null":
         return f"select count(*) from {relation} where {column} is null"
@@ -152,20 +151,17 @@ def build(
     start: date | None = None,
     end: date | None = None,
 ) -> dict[str, str]:
-    """Build models, and every model they need, into one scratch schema.
+    """Build models with all their upstream models in one scratch schema. Return the relation of each model built.
 
-    `sources` gives what is not built: names of sources (`raw.events`), seeds or models, each with a
-    relation or a frame of its own; a source that is not named is read where it stands, one that Python writes and
-    has not yet is empty.
-    Microbatches are built over [start, end); start is the variable `start_date` and end is `as_of`
-    unless they are given. `known_at` restricts every raw table to what was known then.
-    Return the relation of every model built. Raise ProjectError for an unknown name, ValueError
-    for an as_of that is no midnight.
+    sources: replacements of sources (`raw.events`), seeds or models, each as a relation or a data frame. Other sources
+    are read in place; a Python table that does not exist yet is empty. start, end: microbatches are built over [start,
+    end); the defaults are the variable `start_date` and `as_of`. known_at: restricts all raw tables to the rows known
+    at that time. Raise ProjectError for an unknown name, ValueError for an as_of that is not midnight.
     """
     snapshot = Snapshot(as_of) if as_of else None
     for name in (*models, *sources):
         if name not in project.nodes:
-            raise ProjectError(f"there is no model, seed or source {name!r}")
+            raise ProjectError(f"unknown model, seed or source {name!r}")
     connection.execute(f"create schema if not exists {schema}")
     relations: dict[str, str] = {}
     for name, given in sources.items():
@@ -180,12 +176,12 @@ def build(
         "as_of": str(as_of) if as_of else None,
         "known_at": str(known_at) if known_at else None,
     }
-    for name in needed(project, models, without=relations):
+    for name in with_upstream(project, models, without=relations):
         node = project.nodes[name]
         if not isinstance(node, Model):
             relations[name] = node.relation
-            if project.is_written_by_python(name):
-                connection.make_fit(node.relation, node.types)
+            if project.is_python_table(name):
+                connection.ensure_columns(node.relation, node.types)
             if name in project.seeds:
                 relations[name] = f"{schema}.{name}"
                 load_seed(connection, node, relations[name])
@@ -202,8 +198,8 @@ def build(
     return built
 
 
-def needed(project: Project, models: Iterable[str], without: Iterable[str] = ()) -> list[str]:
-    """The models and all they refer to, upstream first; what `without` names is not entered."""
+def with_upstream(project: Project, models: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+    """Return the models and all upstream nodes in topological order, without `without` and its upstream nodes."""
     wanted: set[str] = set()
     stack = list(models)
     while stack:

@@ -1,10 +1,10 @@
-"""Unit tests as YAML says them: rows that are given to a model, and the rows that it must make of them.
+"""Unit tests in YAML: rows given to a model, and the rows expected from it.
 
-Belongs here: reading them, and checking every name in them, with file and line. Does not: running them
+Belongs here: reading unit tests, and checking every name in them, with file and line. Does not: running them
 (`unit_tests`).
 
-The format is dbt's: rows are mappings (`format: dict`, the default) or a block of CSV (`format: csv`), whose empty
-fields are null. A column that no row of a given table names is null in it. A seed without rows is its own file.
+The format is dbt's. Rows are mappings (`format: dict`, the default) or a block of CSV (`format: csv`), in which empty
+fields are null. Columns that the given rows do not name are null. A seed without rows is read from its own file.
 """
 
 import csv
@@ -14,7 +14,7 @@ from datetime import date
 from io import StringIO
 
 from clm_dagster.platform.dbt_project import yaml_lines
-from clm_dagster.platform.dbt_project.references import referred
+from clm_dagster.platform.dbt_project.references import parse_reference
 from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
 
 FORMATS = ("dict", "csv")
@@ -23,7 +23,7 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Fixture:
-    """Rows of one table; `columns` says where each column is first named."""
+    """Rows of one table. columns: the place where each column is first named."""
 
     rows: tuple[Mapping[str, Value], ...]
     columns: Mapping[str, Where]
@@ -32,16 +32,16 @@ class Fixture:
 
 @dataclass(frozen=True)
 class UnitTest:
-    """What a model must make of given rows, under some values of variables."""
+    """The rows expected from a model for given rows and variables."""
 
     name: str
     model: str
     description: str
-    given: Mapping[str, Fixture | None]  # by the name of the node it stands for; None is a seed's own file
+    given: Mapping[str, Fixture | None]  # by the name of the node; None for a seed that is read from its file
     expect: Fixture
     variables: Mapping[str, Value]
     where: Where
-    places: Mapping[str, Where]  # of the variables, and of what is given
+    places: Mapping[str, Where]  # of the variables and of the given tables
 
     def check(
         self,
@@ -50,9 +50,9 @@ class UnitTest:
         columns: Collection[str],
         variables: Collection[str],
     ) -> None:
-        """Raise ProjectError where the test names what is not there.
+        """Raise ProjectError if the test names an unknown node, column or variable.
 
-        `reads` gives the columns of all that the model reads; only `seeds` may be given without rows.
+        reads: the columns of all nodes that the model reads. seeds: the nodes that may be given without rows.
         """
         for name, fixture in self.given.items():
             if name not in reads:
@@ -62,27 +62,27 @@ class UnitTest:
             if fixture is not None:
                 _check_columns(fixture, name, reads[name])
             elif name not in seeds:
-                raise ProjectError(f"{self.places[name]}: 'rows' is missing: {name} is no seed")
+                raise ProjectError(f"{self.places[name]}: 'rows' is missing: {name} is not a seed")
         for name in reads:
             if name not in self.given:
-                raise ProjectError(f"{self.where}: {self.model} reads {name!r}, which is not given")
+                raise ProjectError(f"{self.where}: {self.model} reads {name!r}, which is missing in `given`")
         _check_columns(self.expect, self.model, columns)
         for name in self.variables:
             if name not in variables:
                 raise ProjectError(
-                    f"{self.places[name]}: unknown variable {name!r}; known are {', '.join(sorted(variables))}"
+                    f"{self.places[name]}: unknown variable {name!r}; known variables: {', '.join(sorted(variables))}"
                 )
 
 
 def read_unit_test(item: object, where: Where) -> UnitTest:
-    """Read one entry of `unit_tests`. Raise ProjectError, with file and line, for a key that is not known."""
+    """Read one entry of `unit_tests`. Raise ProjectError, with file and line, for an unknown key."""
     known = {"name", "model", "description", "given", "expect", "overrides"}
     content = yaml_lines.mapping(item, where, known, {"name", "model", "given", "expect"})
     given: dict[str, Fixture | None] = {}
     places: dict[str, Where] = {}
     for entry, place in yaml_lines.sequence(content, "given"):
         table = yaml_lines.mapping(entry, place, {"input", "format", "rows"}, {"input"})
-        name = referred(table["input"], table.where("input"), "input")
+        name = parse_reference(table["input"], table.where("input"), "input")
         if name in given:
             raise ProjectError(f"{place}: {name!r} is given twice; the first is at {places[name]}")
         given[name] = None if table.get("rows") is None else _fixture(table, place)
@@ -92,7 +92,7 @@ def read_unit_test(item: object, where: Where) -> UnitTest:
     for row in expect.rows:
         if set(row) != set(expect.columns):
             raise ProjectError(
-                f"{place}: every row expected has the same columns: {', '.join(expect.columns)}"
+                f"{place}: all expected rows must have the same columns: {', '.join(expect.columns)}"
             )
     variables = _variables(content)
     return UnitTest(
@@ -119,7 +119,9 @@ def _variables(content: LinedDict) -> LinedDict:
 def _fixture(content: LinedDict, where: Where) -> Fixture:
     form = content.get("format", "dict")
     if form not in FORMATS:
-        raise ProjectError(f"{content.where('format')}: format is {form!r}; known are {', '.join(FORMATS)}")
+        raise ProjectError(
+            f"{content.where('format')}: format is {form!r}; expected one of {', '.join(FORMATS)}"
+        )
     rows = _csv_rows(content) if form == "csv" else _dict_rows(content)
     columns: dict[str, Where] = {}
     for row, place in rows:
@@ -132,7 +134,7 @@ def _dict_rows(content: LinedDict) -> list[tuple[Mapping[str, Value], Where]]:
     rows = yaml_lines.sequence(content, "rows")
     for row, place in rows:
         for name, value in yaml_lines.mapping(row, place, row).items():
-            # dbt writes such a value into SQL as it stands, and 2024-01-01 is 2022 there.
+            # dbt writes such a value into the SQL without quotes, where 2024-01-01 evaluates to 2022.
             if isinstance(value, date):
                 raise ProjectError(f"{row.where(name)}: {name}: write {value} in quotes")
             if not isinstance(value, Value):
@@ -160,5 +162,5 @@ def _check_columns(fixture: Fixture, name: str, known: Collection[str]) -> None:
     for column, where in fixture.columns.items():
         if column not in known:
             raise ProjectError(
-                f"{where}: {name} documents no column {column!r}; its columns are {', '.join(known) or 'none'}"
+                f"{where}: {name} has no documented column {column!r}; it has {', '.join(known) or 'none'}"
             )

@@ -1,6 +1,6 @@
-"""Exposures: who reads which tables, and for what.
+"""Exposures: who uses which tables, and for what.
 
-Belongs here: reading dbt's exposures from YAML, with file and line. Does not: what the UI makes of them (`assets`).
+Belongs here: reading dbt's exposures from YAML, with file and line. Does not: showing them in the UI (`assets`).
 """
 
 import re
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clm_dagster.platform.dbt_project import yaml_lines
-from clm_dagster.platform.dbt_project.references import referred
+from clm_dagster.platform.dbt_project.references import parse_reference
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError, Where
 
-# dbt's words.
+# Values that dbt accepts.
 TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
 MATURITIES = ("high", "medium", "low")
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """A use that people make of tables; `reads` are the nodes, each with the place that says so."""
+    """A use of tables outside the project. reads: the nodes, each with its place in the YAML."""
 
     name: str
     label: str
@@ -31,13 +31,13 @@ class Exposure:
 
 
 def read_exposure(item: object, where: Where) -> Exposure:
-    """Read one entry of `exposures`. Raise ProjectError, with file and line, for what dbt does not know."""
+    """Read one entry of `exposures`. Raise ProjectError, with file and line, for anything that dbt rejects."""
     known = {"name", "label", "type", "maturity", "url", "description", "depends_on", "owner"}
     content = yaml_lines.mapping(item, where, known, {"name", "type", "owner", "depends_on", "description"})
     for key, words in (("type", TYPES), ("maturity", MATURITIES)):
         if key in content and content[key] not in words:
             raise ProjectError(
-                f"{content.where(key)}: {key} is {content[key]!r}; known are {', '.join(words)}"
+                f"{content.where(key)}: {key} is {content[key]!r}; expected one of {', '.join(words)}"
             )
     if not re.fullmatch(r"\w+", str(content["name"])):
         raise ProjectError(
@@ -52,6 +52,6 @@ def read_exposure(item: object, where: Where) -> Exposure:
         description=" ".join(str(content["description"]).split()),
         owner=str(owner["name"]),
         maturity=content.get("maturity"),
-        reads={referred(text, place, "depends_on"): place for text, place in depends_on},
+        reads={parse_reference(text, place, "depends_on"): place for text, place in depends_on},
         where=content.where("name"),
     )

@@ -1,8 +1,9 @@
-"""Column-level lineage of a compiled model, by sqlglot, kept on disk by content.
+"""Column-level lineage of a compiled model, computed with sqlglot and cached on disk.
 
-Belongs here: which column comes from which. Does not: what the UI makes of it (`assets`).
-sqlglot takes a second to import and a tenth to follow a model, so a result is kept under the hash
-of what it was computed from and computed once for each version of a model.
+Belongs here: from which columns a column is derived. Does not: showing it in the UI (`assets`).
+
+sqlglot takes a second to import and a tenth of a second per model. Results are therefore cached under the hash of
+their inputs and computed once per version of a model.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ Lineage = dict[str, list[tuple[str, str]]]  # column -> (relation, column)
 
 
 def column_lineage(sql: str, schema: Mapping[str, Mapping[str, str]], cache: Path) -> Lineage:
-    """Columns of the tables in `schema` (relation -> column -> type) that each column comes from.
+    """Return, for each column, the columns of the tables in `schema` from which it is derived.
 
-    Constants and generated columns have no entry.
+    schema: relation -> column -> type. Constants and generated columns have no entry.
     """
     known = json.dumps([sql, schema], sort_keys=True)
     path = cache / f"{hashlib.sha256(known.encode()).hexdigest()[:32]}.json"

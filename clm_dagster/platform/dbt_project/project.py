@@ -1,7 +1,7 @@
-"""Read and check a dbt folder: models, sources, seeds, docs, data tests, variables.
+"""Read and validate a dbt folder: models, sources, seeds, documentation, data tests, variables.
 
-Belongs here: what can be known without a database. Does not: running anything (`building`), or
-Dagster (`assets`). Whatever is wrong with the folder is an error here, with file and line.
+Belongs here: everything that does not need a database. Does not: running models (`building`), Dagster (`assets`). Every
+error in the folder is reported here, with file and line.
 """
 
 import hashlib
@@ -36,15 +36,15 @@ _MODEL_CONFIG = _SHARED_CONFIG | {
     "batch_size",
     "begin",
 }
-# Configuration that decides no row of a model, and so no version of it.
+# Configuration that does not affect the rows of a model, and therefore not its version.
 _ROWLESS_CONFIG = {"begin", "tags", "meta"}
-# Two names of the calendar that a model is materialized by; None is "as a whole".
+# The calendars of partitioned models. An unpartitioned model has None.
 DAILY, SNAPSHOT = "daily", "snapshot"
 
 
 @dataclass(frozen=True)
 class Node:
-    """What models, seeds and source tables share: a relation with docs and tests."""
+    """A relation with documentation and data tests; the base of models, seeds and sources."""
 
     name: str
     schema: str
@@ -56,33 +56,33 @@ class Node:
 
     @property
     def relation(self) -> str:
-        """`schema.name`, as SQL names it."""
+        """The name in SQL, `schema.name`."""
         return f"{self.schema}.{self.name}"
 
     @property
     def event_time(self) -> str | None:
-        """The column that says when a row happened, if the node has one."""
+        """The column with the time of a row, if the node has one."""
         return self.config.get("event_time")
 
     @property
     def dagster(self) -> dict[str, Any]:
-        """Dagster's own words, from `meta.dagster`."""
+        """The options for Dagster, from `meta.dagster`."""
         return dict(self.config.get("meta", {}).get("dagster", {}))
 
     @property
     def types(self) -> dict[str, str]:
-        """What each documented column is stored as."""
+        """The type of each documented column."""
         return {column.name: column.data_type or "VARCHAR" for column in self.columns}
 
     @property
     def all_tests(self) -> tuple[DataTest, ...]:
-        """Tests of the node and of its columns."""
+        """The data tests of the node and of its columns."""
         return self.tests + tuple(test for column in self.columns for test in column.tests)
 
 
 @dataclass(frozen=True)
 class Seed(Node):
-    """A CSV file of rules that people edit."""
+    """A CSV file of rules that users edit."""
 
     @cached_property
     def code_version(self) -> str:
@@ -92,17 +92,17 @@ class Seed(Node):
 
 @dataclass(frozen=True)
 class Source(Node):
-    """A table that something else writes: the loader, or a room's Python."""
+    """A table that is not written by SQL models, but by the loader or by a domain's Python code."""
 
     @property
     def partitions(self) -> str | None:
-        """The calendar it is written by, where `meta.dagster.partitions` says so."""
+        """The calendar of its partitions, from `meta.dagster.partitions`."""
         return self.dagster.get("partitions")
 
 
 @dataclass(frozen=True)
 class Model(Node):
-    """A SQL file; `refs` are the nodes it reads, each with the place that says so."""
+    """A SQL model. refs: the nodes that it reads, each with the place of the reference."""
 
     sql: str = ""
     refs: Mapping[str, Where] = field(default_factory=dict)
@@ -117,25 +117,25 @@ class Model(Node):
 
     @property
     def window(self) -> str | None:
-        """The calendar that the model is built by: daily, snapshot, or None for as a whole."""
+        """The calendar by which the model is built: daily, snapshot, or None if it is built as a whole."""
         return {"microbatch": DAILY, "snapshot": SNAPSHOT}.get(self.materialized)
 
     @property
     def partitions(self) -> str | None:
-        """The calendar of its Dagster asset: the window, unless `meta.dagster.partitions` says else."""
+        """The calendar of its Dagster asset: the window, unless `meta.dagster.partitions` overrides it."""
         stated = self.dagster.get("partitions", self.window)
         return None if stated == "none" else stated
 
     @property
     def needs(self) -> dict[str, Where]:
-        """What must be there before it: all it reads, and all that its data tests look into."""
+        """The nodes that must exist first: all that it reads, and all that its data tests refer to."""
         related = {test.related: test.where for test in self.all_tests if test.related}
         return related | dict(self.refs)
 
 
 @dataclass(frozen=True)
 class Project:
-    """A whole folder, checked: every ref resolves, nothing is cyclic, every name is known."""
+    """A validated dbt folder: every ref resolves, there are no cycles, every name is known."""
 
     path: Path
     variables: dict[str, Any]
@@ -146,57 +146,57 @@ class Project:
 
     @property
     def models(self) -> dict[str, Model]:
-        """Models in an order in which each comes after what it refers to."""
+        """The models in topological order."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Model)}
 
     @property
     def seeds(self) -> dict[str, Seed]:
-        """Seeds by name."""
+        """The seeds by name."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Seed)}
 
     @property
     def sources(self) -> dict[str, Source]:
-        """Source tables by `source.table`."""
+        """The source tables by `source.table`."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Source)}
 
-    def looks_at_snapshots(self, name: str) -> bool:
-        """Whether a model is a snapshot, or reads one, directly or not."""
+    def depends_on_snapshots(self, name: str) -> bool:
+        """Whether a model is a snapshot model, or reads one directly or indirectly."""
         node = self.nodes[name]
         return isinstance(node, Model) and (
-            node.window == SNAPSHOT or any(self.looks_at_snapshots(ref) for ref in node.refs)
+            node.window == SNAPSHOT or any(self.depends_on_snapshots(ref) for ref in node.refs)
         )
 
-    def is_written_by_python(self, name: str) -> bool:
-        """Whether a node is a table that Python writes, a snapshot at a time."""
+    def is_python_table(self, name: str) -> bool:
+        """Whether a node is a Python table: written by Python, one snapshot at a time."""
         node = self.nodes[name]
         return isinstance(node, Source) and node.partitions == SNAPSHOT
 
     @cached_property
-    def readers_of_python(self) -> list[str]:
-        """Models that read a table that Python writes, directly or not; upstream first."""
+    def python_dependents(self) -> list[str]:
+        """The models that read a Python table directly or indirectly, in topological order."""
         found: list[str] = []
         for name, model in self.models.items():
-            if any(self.is_written_by_python(ref) or ref in found for ref in model.refs):
+            if any(self.is_python_table(ref) or ref in found for ref in model.refs):
                 found.append(name)
         return found
 
-    def uses_of(self, name: str) -> list[Exposure]:
-        """Exposures that read a node themselves."""
+    def exposures_of(self, name: str) -> list[Exposure]:
+        """Return the exposures that read a node directly."""
         return [exposure for exposure in self.exposures.values() if name in exposure.reads]
 
     def model(self, name: str) -> Model:
-        """A model by name. Raise ProjectError that lists those there are."""
+        """Return a model by name. Raise ProjectError, with a list of all models, if it is unknown."""
         found = self.nodes.get(name)
         if not isinstance(found, Model):
-            raise ProjectError(f"no model {name!r}; the models are {', '.join(self.models)}")
+            raise ProjectError(f"unknown model {name!r}; the models are {', '.join(self.models)}")
         return found
 
 
 def load_project(path: Path, **variables: Any) -> Project:
-    """Read a dbt folder. `variables` go before the defaults of dbt_project.yml.
+    """Read a dbt folder. variables: override the defaults of dbt_project.yml.
 
-    Raise ProjectError, with file and line, for unknown refs, cycles, unknown configuration or
-    property keys, undefined variables or macros, docs of a model that is not there.
+    Raise ProjectError, with file and line, for unknown refs, cycles, unknown configuration or property keys, undefined
+    variables or macros, and properties of missing models.
     """
     file = path / "dbt_project.yml"
     settings = yaml_lines.load(file)
@@ -262,12 +262,12 @@ def _models(
 
 
 def _files(path: Path, folder: str, ending: str, others: Mapping[str, Node]) -> dict[str, Path]:
-    """Files of a folder by the name that a `ref` calls them, which must be theirs alone."""
+    """Return the files of a folder by the name used in `ref`. Raise ProjectError for a duplicate name."""
     found: dict[str, Path] = {}
     for file in sorted(path.glob(f"{folder}/**/*.{ending}")):
         other = found.get(file.stem) or (others[file.stem].path if file.stem in others else None)
         if other:
-            raise ProjectError(f"{file}:1: the name {file.stem!r} is taken by {other}")
+            raise ProjectError(f"{file}:1: the name {file.stem!r} is already used by {other}")
         found[file.stem] = file
     return found
 
@@ -275,11 +275,11 @@ def _files(path: Path, folder: str, ending: str, others: Mapping[str, Node]) -> 
 def _all_there(entries: Mapping[str, Entry], nodes: Mapping[str, Node], folder: Path) -> None:
     for name, entry in entries.items():
         if name not in nodes:
-            raise ProjectError(f"{entry.where}: there is no {folder.name[:-1]} {name!r} in {folder}")
+            raise ProjectError(f"{entry.where}: {folder} has no {folder.name[:-1]} {name!r}")
 
 
 def _folder_config(settings: LinedDict, section: str, folder: Path) -> Config:
-    """`+key` settings of dbt_project.yml that hold for a folder, the nearest last."""
+    """Return the `+key` configuration in dbt_project.yml for a folder. Deeper folders override outer ones."""
     tree = (settings.get(section) or {}).get(settings["name"]) or LinedDict()
     config = Config()
     for part in ("", *folder.parts):
@@ -295,7 +295,7 @@ _AnyNode = TypeVar("_AnyNode", bound=Node)
 
 
 def _documented(node: _AnyNode, entry: Entry, config: Config, known: set[str]) -> _AnyNode:
-    """The node with what is said of it. Raise ProjectError for an unknown word."""
+    """Return the node with its properties. Raise ProjectError for unknown configuration."""
     config.check(known)
     return replace(
         node,
@@ -311,7 +311,7 @@ def _check_materialization(config: Config, where: Where) -> None:
     if values["materialized"] not in MATERIALIZATIONS:
         raise ProjectError(
             f"{config.places['materialized']}: materialized={values['materialized']!r}; "
-            f"known are {', '.join(MATERIALIZATIONS)}"
+            f"expected one of {', '.join(MATERIALIZATIONS)}"
         )
     if values["materialized"] != "incremental":
         return
@@ -322,16 +322,16 @@ def _check_materialization(config: Config, where: Where) -> None:
         needed = {"unique_key": "as_of"}
     else:
         raise ProjectError(
-            f"{where}: incremental_strategy={strategy!r}; known are microbatch and delete+insert"
+            f"{where}: incremental_strategy={strategy!r}; expected microbatch or delete+insert"
         )
     for key, value in needed.items():
         if key not in values or (value is not None and values[key] != value):
             found = f"found {values[key]!r}" if key in values else "found nothing"
-            raise ProjectError(f"{where}: {strategy} needs {key}={value or '...'!r}, {found}")
+            raise ProjectError(f"{where}: {strategy} requires {key}={value or '...'!r}, {found}")
 
 
 def _code_version(capture: Capture, config: Config) -> str:
-    """Hash of all that decides a model's rows, beside its inputs."""
+    """Return a hash of everything except the inputs that determines the rows of a model."""
     decisive = sorted((k, str(v)) for k, v in config.values.items() if k not in _ROWLESS_CONFIG)
     return hashlib.sha256(f"{capture.sql}\n{decisive}".encode()).hexdigest()[:16]
 
@@ -340,7 +340,7 @@ def _code_version(capture: Capture, config: Config) -> str:
 
 
 def _ordered(project: Project) -> Project:
-    """Check every name that is referred to, and put models after what they need."""
+    """Check all references, and sort the models topologically."""
     for node in project.nodes.values():
         for test in node.all_tests:
             _exists(project, test.related, test.where)
@@ -356,9 +356,9 @@ def _ordered(project: Project) -> Project:
     try:
         order = list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        circle = list(reversed(error.args[1]))
-        steps = [f"{a} -> {b} ({graph[a][b]})" for a, b in pairwise(circle)]
-        raise ProjectError(f"models refer to each other in a circle: {'; '.join(steps)}") from error
+        cycle = list(reversed(error.args[1]))
+        steps = [f"{a} -> {b} ({graph[a][b]})" for a, b in pairwise(cycle)]
+        raise ProjectError(f"the models have a cyclic dependency: {'; '.join(steps)}") from error
     alone = [name for name in project.nodes if name not in order]
     return replace(project, nodes={name: project.nodes[name] for name in alone + order})
 
@@ -366,16 +366,14 @@ def _ordered(project: Project) -> Project:
 def _check_unit_test(project: Project, test: UnitTest) -> None:
     model = project.models.get(test.model)
     if model is None:
-        raise ProjectError(f"{test.where}: there is no model {test.model!r}")
+        raise ProjectError(f"{test.where}: unknown model {test.model!r}")
     reads = {ref: project.nodes[ref].types for ref in model.refs}
     test.check(reads, project.seeds, model.types, project.variables)
     if model.window == SNAPSHOT and test.variables.get("as_of") is None:
-        raise ProjectError(
-            f"{test.where}: {model.name} is built at an as_of: overrides.vars.as_of is missing"
-        )
+        raise ProjectError(f"{test.where}: {model.name} is a snapshot model: overrides.vars.as_of is missing")
 
 
 def _exists(project: Project, name: str | None, where: Where) -> None:
     if name is not None and name not in project.nodes:
         kind = "source" if "." in name else "model or seed"
-        raise ProjectError(f"{where}: there is no {kind} {name!r}")
+        raise ProjectError(f"{where}: unknown {kind} {name!r}")

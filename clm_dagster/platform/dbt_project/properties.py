@@ -1,7 +1,7 @@
-"""Property files: what the YAML beside models, seeds and sources says of them, checked.
+"""Property files: the YAML files beside models, seeds and sources, validated.
 
-Belongs here: descriptions, columns, data tests, and configuration with the place of every value; unit tests and
-exposures have modules of their own. Does not: SQL (`rendering`), or whether what is spoken of exists (`project`).
+Belongs here: descriptions, columns, data tests, and configuration with the place of every value. Unit tests and
+exposures have their own modules. Does not: SQL (`rendering`), checking that referenced nodes exist (`project`).
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.expectations import UnitTest, read_unit_test
 from clm_dagster.platform.dbt_project.exposures import Exposure, read_exposure
-from clm_dagster.platform.dbt_project.references import referred
+from clm_dagster.platform.dbt_project.references import parse_reference
 from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
 
 SEVERITIES = ("error", "warn")
-# dbt's four data tests, and what each must be told.
+# dbt's four data tests with their required arguments.
 TEST_ARGUMENTS: dict[str, set[str]] = {
     "not_null": set(),
     "unique": set(),
@@ -26,13 +26,13 @@ TEST_ARGUMENTS: dict[str, set[str]] = {
 _OPTIONAL_ARGUMENTS = {"column_name", "quote"}
 DAGSTER_KEYS = {"group", "owners", "kinds", "partitions"}
 _SECTIONS = {"version", "models", "seeds", "sources", "unit_tests", "exposures"}
-# What `meta.dagster.partitions` may say.
+# Valid values of `meta.dagster.partitions`.
 CALENDARS = ("daily", "snapshot", "none")
 
 
 @dataclass(frozen=True)
 class DataTest:
-    """One data test, dbt's own four kinds; `column` may be any expression, as in dbt."""
+    """One of dbt's four generic data tests. column: a column or, as in dbt, any SQL expression."""
 
     kind: str
     column: str
@@ -42,16 +42,16 @@ class DataTest:
 
     @property
     def name(self) -> str:
-        """A name for the asset check: kind and column in letters, digits and underscores."""
+        """The name of the asset check: kind and column in letters, digits and underscores."""
         words = "".join(c if c.isalnum() else " " for c in self.column).split()
         return "_".join([self.kind, *words])
 
     @property
     def related(self) -> str | None:
-        """The node that a relationships test points at: `ref('x')` or `source('a', 'b')`."""
+        """The node to which a relationships test refers: `ref('x')` or `source('a', 'b')`."""
         if self.kind != "relationships":
             return None
-        return referred(self.arguments["to"], self.where, "relationships: to")
+        return parse_reference(self.arguments["to"], self.where, "relationships: to")
 
 
 @dataclass(frozen=True)
@@ -67,42 +67,42 @@ class Column:
 
 @dataclass(frozen=True)
 class Config:
-    """Configuration, and where each key of it was said."""
+    """Configuration, with the place of each key."""
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, Where] = field(default_factory=dict)
 
     def under(self, nearer: "Config") -> "Config":
-        """Both, where what is nearer to the model wins; as in dbt, `meta` is merged key by key."""
+        """Return both merged; `nearer` has priority. As in dbt, `meta` is merged by key."""
         values = self.values | nearer.values
         if "meta" in self.values and "meta" in nearer.values:
             values["meta"] = self.values["meta"] | nearer.values["meta"]
         return Config(values, self.places | nearer.places)
 
     def check(self, known: set[str]) -> None:
-        """Raise ProjectError for a key that is not known, Dagster's own words included."""
+        """Raise ProjectError for an unknown key, including keys of `meta.dagster`."""
         for key in self.values:
             if key not in known:
                 raise ProjectError(
-                    f"{self.places[key]}: unknown config {key!r}; known are {', '.join(sorted(known))}"
+                    f"{self.places[key]}: unknown config {key!r}; known keys: {', '.join(sorted(known))}"
                 )
-        words = self.values.get("meta", {}).get("dagster", {})
-        for key in words:
+        dagster = self.values.get("meta", {}).get("dagster", {})
+        for key in dagster:
             if key not in DAGSTER_KEYS:
                 raise ProjectError(
-                    f"{self.places['meta']}: meta.dagster has no key {key!r}; "
-                    f"known are {', '.join(sorted(DAGSTER_KEYS))}"
+                    f"{self.places['meta']}: unknown key {key!r} in meta.dagster; "
+                    f"known keys: {', '.join(sorted(DAGSTER_KEYS))}"
                 )
-        if words.get("partitions", "none") not in CALENDARS:
+        if dagster.get("partitions", "none") not in CALENDARS:
             raise ProjectError(
-                f"{self.places['meta']}: meta.dagster.partitions is {words['partitions']!r}; "
-                f"known are {', '.join(CALENDARS)}"
+                f"{self.places['meta']}: meta.dagster.partitions is {dagster['partitions']!r}; "
+                f"expected one of {', '.join(CALENDARS)}"
             )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a property file says of one model, seed or source table."""
+    """The properties of one model, seed or source table."""
 
     where: Where
     description: str = ""
@@ -113,7 +113,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Properties:
-    """Every entry of every property file, by name; of source tables, by `source.table`."""
+    """All entries of all property files, by name; source tables by `source.table`."""
 
     models: dict[str, Entry] = field(default_factory=dict)
     seeds: dict[str, Entry] = field(default_factory=dict)
@@ -154,7 +154,9 @@ def _put(entries: dict[str, _Named], entry: _Named) -> None:
 
 def _once(name: str, where: Where, entries: Mapping[str, "Entry | UnitTest | Exposure"]) -> None:
     if name in entries:
-        raise ProjectError(f"{where}: {name!r} stands twice; the first is at {entries[name].where}")
+        raise ProjectError(
+            f"{where}: {name!r} is defined twice; the first definition is at {entries[name].where}"
+        )
 
 
 def _add(entries: dict[str, Entry], item: Any, where: Where, prefix: str, shared: Config) -> None:
@@ -201,11 +203,11 @@ def _tests(content: LinedDict, column: str | None) -> tuple[DataTest, ...]:
 
 
 def _test(item: Any, where: Where, column: str | None) -> DataTest:
-    """One test: a bare name, or a name with `arguments`, `column_name` and `config`."""
+    """Read one data test: a name, or a name with `arguments`, `column_name` and `config`."""
     entry = {item: {}} if isinstance(item, str) else yaml_lines.plain(item)
     (kind, body), *more = entry.items() if isinstance(entry, dict) else [(entry, {})]
     if kind not in TEST_ARGUMENTS or more:
-        raise ProjectError(f"{where}: unknown data test {kind!r}; known are {', '.join(TEST_ARGUMENTS)}")
+        raise ProjectError(f"{where}: unknown data test {kind!r}; known tests: {', '.join(TEST_ARGUMENTS)}")
     body = dict(body or {})
     config, arguments = body.pop("config", {}), body.pop("arguments", {}) | body
     wanted = TEST_ARGUMENTS[kind]
@@ -215,8 +217,10 @@ def _test(item: Any, where: Where, column: str | None) -> DataTest:
         raise ProjectError(f"{where}: {kind}: the argument {name!r} is missing")
     column = arguments.pop("column_name", column)
     if column is None:
-        raise ProjectError(f"{where}: {kind}: a test of a whole model needs column_name")
+        raise ProjectError(f"{where}: {kind}: a data test of a model requires column_name")
     severity = str(config.get("severity", "error")).lower()
     if severity not in SEVERITIES:
-        raise ProjectError(f"{where}: {kind}: severity is {severity!r}; known are {', '.join(SEVERITIES)}")
+        raise ProjectError(
+            f"{where}: {kind}: severity is {severity!r}; expected one of {', '.join(SEVERITIES)}"
+        )
     return DataTest(kind, column, arguments, severity, where)

@@ -1,6 +1,6 @@
-"""How YAML names another table: `ref('model')`, or `source('source', 'table')`.
+"""References in YAML to other tables: `ref('model')` or `source('source', 'table')`.
 
-Belongs here: reading such words. Does not: whether what they name is there (`project`).
+Belongs here: parsing references. Does not: checking that the referenced node exists (`project`).
 """
 
 import re
@@ -12,10 +12,10 @@ _REF = re.compile(rf"\s*ref\({_ARGUMENT}\)\s*")
 _SOURCE = re.compile(rf"\s*source\({_ARGUMENT},{_ARGUMENT}\)\s*")
 
 
-def referred(text: object, where: Where, what: str) -> str:
-    """Return the name of the node that is meant, `model` or `source.table`.
+def parse_reference(text: object, where: Where, what: str) -> str:
+    """Return the name of the referenced node, `model` or `source.table`.
 
-    Raise ProjectError for other words; `what` says what they are.
+    Raise ProjectError for any other text. what: name of the text in the message.
     """
     for pattern in (_REF, _SOURCE):
         found = pattern.fullmatch(str(text))

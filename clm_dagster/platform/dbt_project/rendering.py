@@ -1,7 +1,7 @@
-"""Jinja with dbt's words: `ref`, `source`, `var`, `config`, `this`, `is_incremental`, macros.
+"""Jinja with dbt's vocabulary: `ref`, `source`, `var`, `config`, `this`, `is_incremental`, macros.
 
-Belongs here: turning a template into SQL, and noting what it asked for. Does not: deciding what a
-name resolves to; the caller passes that in.
+Belongs here: rendering a template to SQL, and recording its refs and configuration. Does not: resolving names; the
+caller passes that in.
 """
 
 import sys
@@ -19,7 +19,7 @@ from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 
 @dataclass
 class Capture:
-    """What a template said while it was rendered."""
+    """The SQL, configuration and refs of a template."""
 
     sql: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class Capture:
 
 @dataclass(frozen=True)
 class Renderer:
-    """Templates of one folder, its macros and the values of its variables.
+    """Renderer of the templates of one folder, with its macros and variables.
 
-    `defaults` are the variables of dbt_project.yml: dbt knows no others, unless SQL gives a default of its own.
+    defaults: the names of the variables in dbt_project.yml. As in dbt, any other variable needs a default in the SQL.
     """
 
     environment: jinja2.Environment
@@ -41,7 +41,7 @@ class Renderer:
 
     @classmethod
     def load(cls, folder: Path, variables: dict[str, Any], defaults: frozenset[str]) -> "Renderer":
-        """Take the macros of `folder/macros`."""
+        """Return a renderer with the macros in `folder/macros`."""
         environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -52,9 +52,9 @@ class Renderer:
         return cls(environment, tuple(sorted(folder.glob("macros/**/*.sql"))), variables, defaults)
 
     def capture(self, path: Path) -> Capture:
-        """Render with placeholders, to learn what a template refers to and how it is configured.
+        """Render with placeholders, to record the refs and the configuration of a template.
 
-        A variable that is null by default is decided by a run: its SQL without it and with it counts.
+        A variable that is null by default is set by a run, so the template is rendered without and with it.
         """
         found = Capture()
 
@@ -80,7 +80,7 @@ class Renderer:
         this: str = "this",
         extra: dict[str, Any] | None = None,
     ) -> str:
-        """SQL of one template. `relation` says what a `ref` or `source` stands for.
+        """Return the SQL of one template. relation: resolves a `ref` or `source`.
 
         Raise ProjectError with file and line.
         """
@@ -89,7 +89,7 @@ class Renderer:
         def var(name: str, *default: Any) -> Any:
             if name not in self.defaults and not default:
                 raise ProjectError(
-                    f"variable {name!r} is not defined in dbt_project.yml; define it there, or give var() a default"
+                    f"variable {name!r} is not defined in dbt_project.yml; define it there, or pass a default to var()"
                 )
             return values.get(name, *default)
 
@@ -119,7 +119,7 @@ def _load_file(name: str) -> tuple[str, str, Callable[[], bool]]:
 
 
 def _line(path: Path) -> int:
-    """The line of the template that is being rendered right now."""
+    """Return the current line of the template that is being rendered."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         template = frame.f_globals.get("__jinja_template__")
@@ -132,7 +132,7 @@ def _line(path: Path) -> int:
 
 
 def _failing_line(error: BaseException, path: Path) -> int:
-    # Jinja rewrites the traceback so that template frames carry the template's own lines.
+    # Jinja rewrites the traceback, so template frames have the line numbers of the template.
     for entry in reversed(traceback.extract_tb(error.__traceback__)):
         if entry.filename == str(path):
             return entry.lineno or 1

@@ -1,7 +1,7 @@
-"""Run unit tests: build a model over the rows that are given, and compare what it makes of them.
+"""Run unit tests: build a model from the given rows and compare its rows with the expected ones.
 
-Belongs here: a test's tables in a schema of its own, and a difference that people can read. Does not: what YAML may say
-(`expectations`), how a model is built (`building`).
+Belongs here: the tables of a test in a separate schema, and a readable difference. Does not: the YAML format
+(`expectations`), building a model (`building`).
 """
 
 from collections import Counter
@@ -22,24 +22,24 @@ Row = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a model made of a unit test's rows; values as text, in the columns that the test expects."""
+class UnitTestResult:
+    """Result of a unit test: expected and actual rows as text, in the columns that the test expects."""
 
     test: UnitTest
     columns: Sequence[str]
     expected: Sequence[Row]
-    found: Sequence[Row]
+    actual: Sequence[Row]
 
     @property
     def passed(self) -> bool:
-        """Whether both are the same rows, as often, in whatever order."""
-        return Counter(self.expected) == Counter(self.found)
+        """Whether both have the same rows equally often, in any order."""
+        return Counter(self.expected) == Counter(self.actual)
 
     def explain(self) -> str:
-        """Return both as one table: `-` is expected and not found, `+` is found and not expected."""
-        missing = Counter(self.expected) - Counter(self.found)
-        extra = Counter(self.found) - Counter(self.expected)
-        both = Counter(self.expected) & Counter(self.found)
+        """Return both as one table: `-` marks missing rows, `+` marks unexpected rows."""
+        missing = Counter(self.expected) - Counter(self.actual)
+        extra = Counter(self.actual) - Counter(self.expected)
+        both = Counter(self.expected) & Counter(self.actual)
         marked = [("-", row) for row in missing.elements()] + [("+", row) for row in extra.elements()]
         marked += [(" ", row) for row in both.elements()]
         lines = [(" ", tuple(self.columns)), *sorted(marked, key=lambda line: [str(v) for v in line[1]])]
@@ -49,24 +49,23 @@ class Outcome:
         return "\n".join(
             [
                 f"{self.test.model}: unit test {self.test.name} ({self.test.where})",
-                f"{len(self.expected)} rows expected, {len(self.found)} found; - expected and not found, "
-                "+ found and not expected",
+                f"{len(self.expected)} rows expected, {len(self.actual)} found; - missing, + unexpected",
                 *table,
             ]
         )
 
 
-def run_unit_test(connection: Connection, project: Project, test: UnitTest) -> Outcome:
-    """Build the model over the given rows, and nothing else but seeds; return what it made of them.
+def run_unit_test(connection: Connection, project: Project, test: UnitTest) -> UnitTestResult:
+    """Build the model from the given rows and seeds only, and return its rows.
 
-    Raise ProjectError, with file and line, for a value that is none of its column's type.
+    Raise ProjectError, with file and line, for a value that does not have the type of its column.
     """
     connection.execute(f"drop schema if exists {SCHEMA} cascade")
     connection.execute(f"create schema {SCHEMA}")
     try:
         given = {}
         for name, fixture in test.given.items():
-            if fixture is None:  # a seed: `build` loads its file
+            if fixture is None:  # a seed, which `build` loads from its file
                 continue
             given[name] = f"{SCHEMA}.given__{name.replace('.', '__')}"
             _store(connection, given[name], fixture, project.nodes[name].types)
@@ -75,8 +74,8 @@ def run_unit_test(connection: Connection, project: Project, test: UnitTest) -> O
         types = project.model(test.model).types
         columns = list(test.expect.columns) or list(types)
         _store(connection, f"{SCHEMA}.expected", test.expect, {name: types[name] for name in columns})
-        found = _texts(connection, built[test.model], columns)
-        return Outcome(test, columns, _texts(connection, f"{SCHEMA}.expected", columns), found)
+        actual = _texts(connection, built[test.model], columns)
+        return UnitTestResult(test, columns, _texts(connection, f"{SCHEMA}.expected", columns), actual)
     finally:
         connection.execute(f"drop schema {SCHEMA} cascade")
 
@@ -93,11 +92,11 @@ def _instant(test: UnitTest, name: str) -> datetime | None:
     try:
         return datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise ProjectError(f"{test.places[name]}: {name} is {value!r}; expected an instant") from error
+        raise ProjectError(f"{test.places[name]}: {name} is {value!r}; expected a timestamp") from error
 
 
 def _store(connection: Connection, relation: str, fixture: Fixture, types: Mapping[str, str]) -> None:
-    """Make a table of these columns and put the rows into it; what a row does not name is null."""
+    """Create a table with these columns and insert the rows. Columns that a row does not name are null."""
     listed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
     connection.execute(f"create table {relation} ({listed})")
     for row in fixture.rows:

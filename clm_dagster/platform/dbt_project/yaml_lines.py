@@ -1,4 +1,7 @@
-"""YAML that remembers where everything stands, so that an error names file and line."""
+"""YAML with the line number of every key and item, so that errors can name file and line.
+
+Belongs here: reading YAML, and generic checks of its structure. Does not: the format of a particular file.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,12 +14,12 @@ from clm_dagster.errors import UserError
 
 
 class ProjectError(UserError, ValueError):
-    """Something is wrong with the SQL project; the message names file, line and what would do."""
+    """An error in the SQL project. The message names the file, the line and what was expected."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """A place in a file."""
+    """A line in a file."""
 
     path: Path
     line: int
@@ -32,7 +35,7 @@ class LinedDict(dict[str, Any]):
     lines: dict[Any, int]
 
     def where(self, key: Any) -> Where:
-        """The place of a key."""
+        """Return the place of a key."""
         return Where(self.path, self.lines.get(key, 0))
 
 
@@ -43,22 +46,22 @@ class LinedList(list[Any]):
     lines: list[int]
 
     def where(self, index: int) -> Where:
-        """The place of an item."""
+        """Return the place of an item."""
         return Where(self.path, self.lines[index])
 
 
 def load(path: Path) -> LinedDict:
-    """Read a YAML file whose top is a mapping. Raise ProjectError."""
+    """Read a YAML file with a mapping at the top level. Raise ProjectError."""
     if not path.exists():
         raise ProjectError(f"{path} does not exist")
     try:
         node = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise ProjectError(f"{path} is not YAML: {error}") from error
+        raise ProjectError(f"{path} is not valid YAML: {error}") from error
     loader = yaml.SafeLoader("")
     content = LinedDict() if node is None else _convert(node, path, loader)
     if not isinstance(content, LinedDict):
-        raise ProjectError(f"{path}:1: expected a mapping at the top")
+        raise ProjectError(f"{path}:1: expected a mapping at the top level")
     content.path = path
     if node is None:
         content.lines = {}
@@ -66,13 +69,13 @@ def load(path: Path) -> LinedDict:
 
 
 def mapping(value: Any, where: Where, known: Collection[str], required: Collection[str] = ()) -> LinedDict:
-    """The value, if it is a mapping with known keys. Raise ProjectError with the place of what is not."""
+    """Return the value if it is a mapping with known keys. Raise ProjectError, with file and line, if not."""
     if not isinstance(value, LinedDict):
         raise ProjectError(f"{where}: expected a mapping with {', '.join(sorted(known))}, found {value!r}")
     for key in value:
         if key not in known:
             raise ProjectError(
-                f"{value.where(key)}: unknown key {key!r}; known are {', '.join(sorted(known))}"
+                f"{value.where(key)}: unknown key {key!r}; known keys: {', '.join(sorted(known))}"
             )
     for key in required:
         if key not in value:
@@ -81,7 +84,7 @@ def mapping(value: Any, where: Where, known: Collection[str], required: Collecti
 
 
 def sequence(content: LinedDict, key: str) -> list[tuple[Any, Where]]:
-    """Items of the list at a key, each with its place; none where the key is absent or empty."""
+    """Return the items of the list at a key, each with its place; empty if the key is missing or null."""
     value = content.get(key)
     if value is None:
         return []
@@ -91,7 +94,7 @@ def sequence(content: LinedDict, key: str) -> list[tuple[Any, Where]]:
 
 
 def plain(value: Any) -> Any:
-    """The same content as ordinary dicts and lists."""
+    """Return the content as plain dicts and lists."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

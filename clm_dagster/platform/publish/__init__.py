@@ -1,1 +1,1 @@
-"""The published copy: what people and dashboards read, so that they never meet a writer."""
+"""The published copy of the warehouse, which users and dashboards read without blocking writers."""

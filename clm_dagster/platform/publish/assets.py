@@ -1,4 +1,7 @@
-"""The asset that publishes the warehouse."""
+"""The asset that publishes the warehouse.
+
+Belongs here: the Dagster asset. Does not: copying the file (`copying`).
+"""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ KEY = dg.AssetKey(["published", "warehouse"])
 
 
 def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTable]) -> dg.AssetsDefinition:
-    """Copy the warehouse to where people read it, after all that they read: models of SQL and tables of Python."""
+    """Return the asset of the published copy. It runs after all tables that users read: SQL models and scores."""
     upstream = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
     upstream += [asset_key(table.node) for table in tables if not table.is_trained]
 
@@ -30,14 +33,14 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         kinds={"duckdb", "file"},
         tags={"layer": "published", "job": PUBLISH},
         description=(
-            "The warehouse as people and dashboards read it: a copy of the DuckDB file, replaced whole and "
-            f"atomically, in `{settings.data_dir / 'published' / 'clm.duckdb'}`. Open it read-only."
+            "The published copy of the warehouse for users and dashboards: "
+            f"`{settings.data_dir / 'published' / 'clm.duckdb'}`, replaced atomically. Open it read-only."
         ),
         metadata={"dagster/uri": str(settings.published_path)},
     )
     def warehouse_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
         start = time.perf_counter()
-        with warehouse.still("publication") as path:
+        with warehouse.locked_file("publication") as path:
             copied = publish(path, Path(settings.published_path))
         return dg.MaterializeResult(
             metadata={

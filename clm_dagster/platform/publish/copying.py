@@ -1,12 +1,11 @@
-"""Replace the published copy by the warehouse, whole and atomically, writing only what changed.
+"""Replace the published copy with the warehouse atomically, writing only changed blocks.
 
-Belongs here: files and blocks. Does not: what is in them.
+Belongs here: files and blocks. Does not: their contents.
 
-A DuckDB file is a row of blocks, and one more day changes few of them. The publication before last
-is kept as a standby: the blocks in which it differs from the warehouse are written to it, then it
-takes the published file's place by rename, and the file it replaced becomes the standby. Who reads
-the old file goes on reading it, unchanged: a standby that anyone still has open is left to him, and a
-whole new copy is made.
+A DuckDB file is a sequence of blocks, and one more day changes few of them. The previous publication is kept as a
+standby file. Publishing writes the changed blocks to the standby, renames it over the published file, and keeps the
+replaced file as the new standby. Readers of the old file continue to see it unchanged: if a process still has the
+standby open, it is left alone and a complete new copy is written.
 """
 
 import fcntl
@@ -14,21 +13,21 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = 1 << 18  # DuckDB's own block size
+_BLOCK = 1 << 18  # DuckDB's block size
 
 
 @dataclass(frozen=True)
 class Copied:
-    """How much of the file was written."""
+    """Size of the published file, and how many bytes of it were written."""
 
     size: int
     written: int
 
 
 def publish(source: Path, target: Path) -> Copied:
-    """Make `target` equal to `source`, which nobody may be writing, in one atomic step.
+    """Make `target` equal to `source` in one atomic step. No process may write `source` meanwhile.
 
-    Killed at any moment, `target` is the old file or the new one, whole.
+    If the process is killed, `target` is either the complete old file or the complete new one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     standby = target.with_name(f".{target.name}.standby")
@@ -44,16 +43,16 @@ def publish(source: Path, target: Path) -> Copied:
 
 
 def _recover(target: Path, standby: Path, retired: Path) -> None:
-    """Finish what a publication that was killed between its renames had begun."""
+    """Complete a publication that was killed between its renames."""
     if retired.exists():
-        if target.exists() and retired.samefile(target):  # killed before the rename: still the published file
+        if target.exists() and retired.samefile(target):  # killed before the rename
             retired.unlink()
         else:
             retired.replace(standby)
 
 
 def _update(source: Path, standby: Path) -> Copied:
-    """Make the standby equal to the source, in place where nobody reads it."""
+    """Make the standby equal to the source, in place if no process reads it."""
     descriptor = _open(standby)
     if _is_open_elsewhere(descriptor):
         os.close(descriptor)
@@ -69,7 +68,7 @@ def _update(source: Path, standby: Path) -> Copied:
             offset += len(block)
         old.truncate(size)
         old.flush()
-        os.utime(old.fileno())  # as new as the warehouse, also where not one block differs
+        os.utime(old.fileno())  # update the time of modification even if no block changed
         os.fsync(old.fileno())
     return Copied(size, written)
 
@@ -79,10 +78,10 @@ def _open(path: Path) -> int:
 
 
 def _is_open_elsewhere(descriptor: int) -> bool:
-    """Whether anyone else has the file open, in this process or another; if in doubt, yes.
+    """Whether the file is open elsewhere, in this process or another one; True if that cannot be determined.
 
-    Linux grants a write lease only to a file's sole opener. A lock would not do: a reader that has
-    opened the file and not locked it yet would be refused it.
+    Linux grants a write lease only if the file is not open anywhere else. A lock does not work: it would block a
+    reader that has opened the file but not locked it yet.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return True

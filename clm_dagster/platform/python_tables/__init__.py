@@ -1,1 +1,1 @@
-"""Tables that Python writes, a snapshot at a time."""
+"""Tables written by Python, one snapshot at a time."""

@@ -1,7 +1,7 @@
-"""Tables that Python writes as Dagster assets.
+"""Python tables as Dagster assets.
 
-Belongs here: a computation inside a Dagster step, from the lock to the metadata. Does not: versions (`tables`), what
-a domain computes.
+Belongs here: a computation inside a Dagster step, from the lock to the metadata. Does not: versions (`tables`), the
+computation itself (the domains).
 """
 
 import shutil
@@ -15,11 +15,11 @@ from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
     asset_key,
     check_specs,
+    exposure_metadata,
     freshness_of,
     partitions_of,
     run_checks,
     table_schema,
-    use_metadata,
 )
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
@@ -33,9 +33,9 @@ from clm_dagster.settings import Settings
 
 
 def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.AssetsDefinition:
-    """Return the asset of a table that Python writes, with the project's docs, columns and data tests.
+    """Return the asset of a Python table with its documentation, columns and data tests.
 
-    Several snapshots are computed one after the other in the order of as_of.
+    Several snapshots in one run are computed in the order of as_of.
     """
     node = table.node
     key = asset_key(node)
@@ -59,7 +59,7 @@ def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.As
         metadata={
             "dagster/column_schema": table_schema(node),
             "dagster/table_name": table.relation,
-            **use_metadata(project, table.relation),
+            **exposure_metadata(project, table.relation),
         },
         required_resource_keys={"warehouse", "tracking"},
     )
@@ -91,8 +91,8 @@ def _partition(project: Project, table: AnyTable, builds: Builds, key: str) -> P
         node = project.nodes[name]
         if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
             raise dg.Failure(
-                f"{table.relation} {key}: {node.relation} has no such snapshot yet; materialize "
-                f"{asset_key(node).to_user_string()} for {key} first, or `clm run`"
+                f"{table.relation} {key}: {node.relation} does not have this snapshot yet; materialize "
+                f"{asset_key(node).to_user_string()} for {key} first, or run `clm run`"
             )
     newest = all(stored <= key for stored in builds.keys(table.relation))
     return PartitionContext(
@@ -153,7 +153,7 @@ def _run(
 
 
 def _report_sides(context: dg.AssetExecutionContext, key: str, output: TableOutput) -> None:
-    """Tell Dagster of rows beside the table: their asset has no step of its own."""
+    """Report additional rows to Dagster, because their asset has no step of its own."""
     for side in output.sides:
         context.log_event(
             dg.AssetMaterialization(

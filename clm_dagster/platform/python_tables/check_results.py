@@ -1,21 +1,21 @@
-"""Results of checks over the partitions of one run.
+"""Check results over the partitions of one run.
 
-Belongs here: making one result of several. Does not: what is checked.
+Belongs here: joining several results into one. Does not: the checks themselves.
 """
 
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-# A run of years does not fill a page with the partitions that failed.
-_MOST_SHOWN = 5
+# Limits the list of failed partitions in a message; a backfill may have hundreds.
+_MAX_LISTED = 5
 
 
 def join_results(by_partition: Mapping[str, Sequence[dg.AssetCheckResult]]) -> list[dg.AssetCheckResult]:
-    """Return one result for each check of a run, from its results at each partition.
+    """Return one result per check of a run, from its results at each partition.
 
-    A check passes if it passed everywhere. One that failed somewhere says so of each such partition and has the
-    worst severity among them, so that no later partition covers up an earlier one.
+    A check passes if it passed at every partition. A failed check lists the partitions at which it failed and has the
+    worst severity among them, so that no later partition hides an earlier failure.
     """
     names = dict.fromkeys(result.check_name for results in by_partition.values() for result in results)
     return [
@@ -39,14 +39,14 @@ def _join(results: Mapping[str, dg.AssetCheckResult]) -> dg.AssetCheckResult:
     errors = [result for result in failed.values() if result.severity == dg.AssetCheckSeverity.ERROR]
     worst = errors[0] if errors else next(iter(failed.values()))
     shown = [f"{key}: {result.description or 'failed'}" for key, result in failed.items()]
-    more = f" ... and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+    more = f" ... and {len(shown) - _MAX_LISTED} more" if len(shown) > _MAX_LISTED else ""
     return dg.AssetCheckResult(
         check_name=worst.check_name,
         asset_key=worst.asset_key,
         passed=False,
         severity=worst.severity,
         description=f"failed at {len(failed)} of {len(results)} partitions: "
-        + "; ".join(shown[:_MOST_SHOWN])
+        + "; ".join(shown[:_MAX_LISTED])
         + more,
         metadata={**worst.metadata, "failed_partitions": list(failed)},
     )

@@ -1,7 +1,7 @@
-"""What is computed for a snapshot, and how it gets into the table.
+"""The output of one snapshot, and writing it to the warehouse.
 
-Belongs here: rows, metadata and check results of one snapshot; their replacement in one transaction. Does not: what
-a domain computes, the asset (`assets`).
+Belongs here: rows, metadata and check results of one snapshot, and their replacement in one transaction. Does not: the
+computation (the domains), the asset (`assets`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ Rows = pd.DataFrame | ParquetBuffer
 
 @dataclass(frozen=True)
 class SideRows:
-    """Rows of another table that belong to the same snapshot: those with `owner` in its column `model` are replaced."""
+    """Additional rows of the same snapshot for another table; they replace the rows whose column `model` is `owner`."""
 
     node: Node
     owner: str
@@ -32,7 +32,7 @@ class SideRows:
 
 @dataclass(frozen=True)
 class TableOutput:
-    """What a computation gives for one snapshot: rows, metadata, results of the domain's own checks."""
+    """Output of a computation for one snapshot: rows, metadata, results of the domain's checks, additional rows."""
 
     rows: Rows
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class TableOutput:
 def write_output(
     connection: Connection, node: Node, partition: PartitionContext, output: TableOutput, run_id: str
 ) -> None:
-    """Replace a snapshot's rows, those beside it and their rows in the ledger in one transaction."""
+    """Replace the rows of a snapshot, its additional rows and its build ledger entry in one transaction."""
     as_of, types, where = partition.as_of, node.types, partition.where
     rows = output.rows
     with connection.transaction():

@@ -1,6 +1,6 @@
-"""Rows too many for memory: written to files as they are computed, read by the database when they are stored.
+"""A buffer on disk for rows that do not fit into memory.
 
-Belongs here: the files. Does not: the table that they go to (`output`).
+Belongs here: the Parquet files. Does not: the target table (`output`).
 """
 
 import tempfile
@@ -14,10 +14,10 @@ from clm_dagster.platform.warehouse import casts
 
 
 class ParquetBuffer:
-    """Parts of one table in Parquet files, in a folder of their own that goes when the object does.
+    """Rows of one table in Parquet files, in a temporary folder that is deleted with the object.
 
-    types: column -> type in DuckDB. folder: where that folder is made; beside the warehouse there is room for what is
-    to go into it. `len` is the number of rows.
+    types: column -> DuckDB type. folder: parent of the temporary folder; use the disk of the warehouse, which has
+    space for the rows. `len` is the number of rows.
     """
 
     def __init__(self, types: Mapping[str, str], folder: Path) -> None:
@@ -28,7 +28,7 @@ class ParquetBuffer:
         self.add(pd.DataFrame(columns=list(self.types)))
 
     def add(self, part: pd.DataFrame) -> None:
-        """Keep the rows of a frame. Raise ValueError where it has other columns than `types`."""
+        """Add the rows of a data frame. Raise ValueError if it has other columns than `types`."""
         if set(part.columns) != set(self.types):
             raise ValueError(f"expected the columns {', '.join(self.types)}, found {', '.join(part.columns)}")
         path = Path(self._folder.name, f"{len(self._files):06d}.parquet")
@@ -48,5 +48,5 @@ class ParquetBuffer:
 
     @property
     def query(self) -> str:
-        """SQL that reads all rows, while the object lives."""
+        """SQL that reads all rows while the object exists."""
         return f"select * from read_parquet([{', '.join(self._files)}])"

@@ -1,6 +1,6 @@
-"""What the computation of one snapshot is given: when it is, what it reads with, what it works with.
+"""The inputs of a computation of one snapshot.
 
-Belongs here: the arguments of a domain's `read` and `compute`. Does not: what calls them (`assets`).
+Belongs here: the arguments of a domain's `read` and `compute`. Does not: the caller (`assets`).
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class PartitionContext:
-    """One snapshot that is computed.
+    """The snapshot to compute.
 
-    key: its partition key. as_of: the instant it is taken at. model_key: the snapshot of the model that it reads, if
-    there is one. version: that of its inputs as they are read. is_newest: no later snapshot of the table is stored.
+    key: partition key. as_of: instant of the snapshot. model_key: snapshot of the trained model that it reads, if there
+    is one. version: version of its inputs and code. is_newest: whether no later snapshot of the table is stored.
     """
 
     key: str
@@ -36,12 +36,12 @@ class PartitionContext:
 
     @property
     def day(self) -> date:
-        """The day that begins at as_of."""
+        """The date of as_of."""
         return self.as_of.date()
 
     @property
     def model_as_of(self) -> datetime | None:
-        """The instant of the snapshot of the model, if there is one."""
+        """The as_of of the trained model, if there is one."""
         return None if self.model_key is None else as_of_of_key(self.model_key)
 
     @property
@@ -52,7 +52,7 @@ class PartitionContext:
 
 @dataclass(frozen=True)
 class Reading(Generic[S]):
-    """What a `read` is given, while its step holds the warehouse."""
+    """Argument of a domain's `read`, which runs while the step holds the lock of the warehouse."""
 
     connection: Connection
     partition: PartitionContext
@@ -66,17 +66,17 @@ class Reading(Generic[S]):
 
     @property
     def day(self) -> date:
-        """The day that begins at as_of."""
+        """The date of as_of."""
         return self.partition.day
 
 
 @dataclass(frozen=True)
 class Work(Generic[S]):
-    """What a `compute` is given, while its step does not hold the warehouse.
+    """Argument of a domain's `compute`, which runs while the step does not hold the lock of the warehouse.
 
-    node: the table that is computed, by code of a version. log: tells a person how far it is. threads: how many a
-    computation may use, 0 for one a processor. data_dir: the data folder. dagster_run_id: of the run, or of the one
-    that it tries again.
+    node: the table to compute. code_version: version of the code that computes it. log: reports progress. threads:
+    number of threads to use, 0 for one per processor. data_dir: the data folder. dagster_run_id: id of the run, or of
+    the original run if this is a retry.
     """
 
     partition: PartitionContext
@@ -91,20 +91,20 @@ class Work(Generic[S]):
 
     @property
     def day(self) -> date:
-        """The day that begins at as_of."""
+        """The date of as_of."""
         return self.partition.day
 
     @property
     def columns(self) -> list[str]:
-        """The table's columns without as_of, which is filled in when rows are stored."""
+        """The columns of the table without as_of, which is added when the rows are stored."""
         return [name for name in self.node.types if name != "as_of"]
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for what a long computation has done so far; it goes once the snapshot is stored."""
+        """Folder for intermediate results of a long computation; it is deleted once the snapshot is stored."""
         return self.data_dir / "cache" / self.node.relation / self.partition.key
 
     def buffer(self) -> ParquetBuffer:
-        """Return an empty buffer for rows that are too many for memory."""
+        """Return an empty buffer for rows that do not fit into memory."""
         types = {name: kind for name, kind in self.node.types.items() if name != "as_of"}
         return ParquetBuffer(types, self.data_dir)

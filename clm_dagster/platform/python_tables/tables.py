@@ -1,10 +1,10 @@
-"""Tables that Python writes, a snapshot at a time: models that are trained, and what they say.
+"""Python tables: tables that Python writes one snapshot at a time, such as trained models and scores.
 
-Belongs here: what such a table reads, and which version each snapshot has. Does not: the asset (`assets`), rows
-(`output`), what a domain computes.
+Belongs here: the inputs of such a table, and the version of each snapshot. Does not: the asset (`assets`), rows
+(`output`), the computation (the domains).
 
-Such a table is documented as a dbt source, in a YAML file of its own in `dbt_like_sql/models`, so that SQL can read
-it. A step holds the warehouse while it reads and while it writes, and not while it computes between.
+A Python table is documented as a dbt source in its own YAML file in `dbt_like_sql/models`, so that SQL can read it. A
+step holds the lock of the warehouse while it reads and while it writes, but not while it computes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,16 +27,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class PythonTable(Generic[Inputs, S]):
-    """A table that Python writes by snapshots: `models.*` are trained models, the others scores.
+    """A table that Python writes by snapshot: `models.*` are trained models, all others are scores.
 
-    reads: nodes of the project, read at the same snapshot. read: takes the inputs from the warehouse; compute: makes
-    rows of them, not holding it. settings: all that either may know of the user's choices; its text is part of the
-    version. model: the trained table it reads: a score reads its newest row at or before as_of, a trained table
-    (that names itself, because it carries something over from one training to the next) the newest before it.
-    weeks_back: earlier snapshots of the same nodes that are read as well, those that there are. checks: names of the
-    domain's own checks, whose results `compute` gives, with their descriptions. metrics: names of those that a training
-    writes to the long tables. code: the functions whose closure decides the rows, where they are others than `read`
-    and `compute`.
+    reads: nodes of the SQL project, read at the same snapshot. read: reads the inputs from the warehouse. compute:
+    computes the rows without the lock of the warehouse. settings: the only user settings that both may depend on; their
+    repr is part of the version. model: the table of trained models that it reads. A score reads the newest model at or
+    before as_of. A table of models names itself if a training reads the one before it. weeks_back: earlier snapshots
+    of the same nodes that are read as well, where they exist. checks: names and descriptions of the domain's checks;
+    `compute` returns their results. metrics: names of the metrics that a training writes to the long tables. code: the
+    functions whose closure determines the rows, if not `read` and `compute`.
     """
 
     node: Node
@@ -65,16 +64,18 @@ class PythonTable(Generic[Inputs, S]):
         metrics: Sequence[str] = (),
         code: Sequence[Root] = (),
     ) -> "PythonTable[Inputs, S]":
-        """Return the table that the project documents as the source `name`.
+        """Return the table that the SQL project documents as the source `name`.
 
-        Raise ProjectError for a name that is not documented, or not as `partitions: snapshot`.
+        Raise ProjectError if a name is unknown, or if the source does not have `partitions: snapshot`.
         """
         for known in (name, *reads, *([model] if model else [])):
             if known not in project.nodes:
-                raise ProjectError(f"{name}: there is no model, seed or source {known!r}")
+                raise ProjectError(f"{name}: unknown model, seed or source {known!r}")
         node = project.nodes[name]
         if node.dagster.get("partitions") != SNAPSHOT:
-            raise ProjectError(f"{node.path}: {name} is written by Python and needs partitions: snapshot")
+            raise ProjectError(
+                f"{node.path}: {name} is written by Python and requires `partitions: snapshot`"
+            )
         trained = project.nodes[model] if model else None
         return cls(
             node,
@@ -91,22 +92,22 @@ class PythonTable(Generic[Inputs, S]):
 
     @cached_property
     def code_version(self) -> str:
-        """Hash of the code that decides its rows, of the settings it knows, and of its columns."""
+        """Hash of the code that determines the rows, of the settings, and of the columns."""
         columns = [(column.name, column.data_type) for column in self.node.columns]
         return code_version(self.code or (self.read, self.compute), self.settings, columns)
 
     @property
     def relation(self) -> str:
-        """`schema.name`."""
+        """The relation, `schema.name`."""
         return self.node.relation
 
     @property
     def is_trained(self) -> bool:
-        """Whether its rows are models."""
+        """Whether its rows are trained models."""
         return self.node.schema == "models"
 
     def model_key(self, builds: Builds, key: str) -> str | None:
-        """Return the snapshot whose model is read at this one; None where none was trained by then."""
+        """Return the snapshot of the model to read at this snapshot; None if none was trained by then."""
         if self.model is None:
             return None
         trained = [
@@ -115,11 +116,11 @@ class PythonTable(Generic[Inputs, S]):
         return trained[-1] if trained else None
 
     def earlier_keys(self, key: str) -> list[str]:
-        """Return the earlier snapshots that are read, in order."""
+        """Return the keys of the earlier snapshots to read, in order."""
         return sorted((parse_day(key) - weeks * WEEK).isoformat() for weeks in self.weeks_back)
 
     def expected(self, project: Project, builds: Builds, key: str) -> Version:
-        """Return the version the snapshot would have if it were computed now."""
+        """Return the version that the snapshot would have if it were computed now."""
         parts = [Version(self.code_version)]
         parts += [builds.input_version(project, name, SNAPSHOT, key) for name in self.reads]
         parts += [
@@ -135,15 +136,15 @@ class PythonTable(Generic[Inputs, S]):
         return versions.combine(parts)
 
     def is_stale(self, project: Project, builds: Builds, key: str) -> bool:
-        """Whether the snapshot is missing, or was computed from other inputs or code than there are now."""
+        """Whether the snapshot is missing, or its inputs, code or settings have changed."""
         stored = builds.stored(self.relation, key)
         return stored is None or stored.hash != self.expected(project, builds, key).hash
 
 
-# A table whatever it reads and is set by.
+# A table with any inputs and settings.
 AnyTable = PythonTable[Any, Any]
 
 
 def calendar_of(node: Node) -> str | None:
-    """Return what a node's stored rows go by: `daily`, `snapshot` or nothing."""
+    """Return the calendar of a node's rows: `daily`, `snapshot` or None."""
     return node.window if isinstance(node, Model) else node.dagster.get("partitions")

@@ -1,1 +1,1 @@
-"""Trained models: evaluation, MLflow, promotion, the table of trainings, scores."""
+"""Trained models: evaluation, MLflow, promotion, tables of trainings, scores."""

@@ -1,9 +1,10 @@
-"""Which of the models in a table of trainings scores a snapshot: the champion as of then.
+"""Which model of a table of trainings scores a snapshot: the champion as of that snapshot.
 
-Belongs here: the rule, and reading the table. Does not: who becomes champion (`contest.gates`), MLflow (`tracking`).
+Belongs here: the rule, and reading the table. Does not: which model becomes champion (the gates of the domains), MLflow
+(`tracking`).
 
-A table of trainings (`models.*`) has as_of, model_version, horizon_days, accepted (whether the gate was passed),
-suspected_leak and said.
+A table of trainings (`models.*`) has the columns as_of, model_version, horizon_days, accepted (whether the model passed
+its gate), suspected_leak and said (the message of the training).
 """
 
 from collections.abc import Sequence
@@ -19,14 +20,17 @@ from clm_dagster.platform.warehouse import Connection
 
 @dataclass(frozen=True)
 class Choice:
-    """The model that scores a snapshot, as its row in the table; `said`: why it is no champion."""
+    """The model that scores a snapshot.
+
+    row: its row in the table of trainings, None if there is no model. message: why it is not a champion, if so.
+    """
 
     row: pd.Series | None
-    said: str | None = None
+    message: str | None = None
 
 
 def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
-    """Rows of a table of trainings at or before an as_of, the oldest first; none where nothing was trained."""
+    """Return the rows of a table of trainings at or before an as_of, oldest first; empty if nothing was trained."""
     if connection.relation_kind(name) is None:
         return pd.DataFrame(
             columns=["as_of", "model_version", "accepted", "suspected_leak", "horizon_days", "said"]
@@ -35,13 +39,13 @@ def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
 
 
 def has_model_at(models: pd.DataFrame, as_of: datetime) -> bool:
-    """Whether a model is stored for this very snapshot. models: rows of `read_models`."""
+    """Whether a model is stored for exactly this snapshot. models: rows of `read_models`."""
     return bool(models.loc[models["as_of"] == as_of, "model_version"].notna().any())
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """The rows of a table of trainings up to an as_of; is_latest: whether there is none after it."""
+    """The rows of a table of trainings up to an as_of. is_latest: whether there is no later row."""
 
     name: str
     rows: pd.DataFrame
@@ -49,7 +53,7 @@ class Trainings:
 
     @classmethod
     def read(cls, connection: Connection, name: str, as_of: date) -> "Trainings":
-        """Read them; none where nothing was trained."""
+        """Read the rows; empty if nothing was trained."""
         rows = read_models(connection, name, as_of)
         later = connection.relation_kind(name) is not None and connection.scalar(
             f"select count(*) from {name} where as_of > ?", [as_of]
@@ -57,23 +61,23 @@ class Trainings:
         return cls(name, rows, not later)
 
     def choose(self, tracking: Tracking, horizon_days: int) -> Choice:
-        """The model that scores the as_of; of the latest snapshots MLflow's own alias decides."""
+        """Return the model that scores the as_of. MLflow's alias decides for the latest snapshots."""
         alias = tracking.champion(self.name) if self.is_latest else None
         return choose(self.name, self.rows, horizon_days, alias)
 
 
 def champion_row(models: pd.DataFrame, horizon_days: int) -> pd.Series | None:
-    """The champion as of then: the newest model that passed its gate; None where none did."""
-    fit = models[models["accepted"].astype(bool) & (models["horizon_days"] == horizon_days)]
-    return None if fit.empty else fit.iloc[-1]
+    """Return the champion: the newest model in `models` that passed its gate; None if none did."""
+    accepted = models[models["accepted"].astype(bool) & (models["horizon_days"] == horizon_days)]
+    return None if accepted.empty else accepted.iloc[-1]
 
 
 def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None) -> Choice:
-    """The champion as of then; without one the newest model, if no leak is suspected.
+    """Return the champion; without one, the newest model without a suspected leak.
 
-    models: rows of the table `name` trained by then. alias: the version that MLflow's alias `champion` points at,
-    None for a snapshot of the past, or where nobody has set it: a person who moves it back is obeyed. Raises
-    dg.Failure for a version that the table does not know.
+    models: rows of the table `name` up to the as_of. alias: the version with MLflow's alias `champion`, which has
+    priority, so that a user can move it; None for past snapshots and if the alias is not set. Raise dg.Failure if the
+    alias points at a version that is not in the table.
     """
     known = models[models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
     if alias is not None:
@@ -81,22 +85,22 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
         if found.empty:
             versions = ", ".join(known["model_version"]) or "none"
             raise dg.Failure(
-                f"MLflow's champion of {name} is version {alias}, which the table {name} does not know for a horizon "
-                f"of {horizon_days} days (known: {versions}). Point the alias `champion` at one of these, or train "
-                f"again: materialize {name.replace('.', '/')}."
+                f"the MLflow alias `champion` of {name} points at version {alias}, but the table {name} has no such "
+                f"version with a horizon of {horizon_days} days (it has: {versions}). Point the alias at one of "
+                f"these, or train the model again: materialize {name.replace('.', '/')}."
             )
         return Choice(found.iloc[-1])
     best = champion_row(known, horizon_days)
     if best is not None:
         return Choice(best)
-    honest = known[~known["suspected_leak"].astype(bool)]
-    if honest.empty:
+    without_leak = known[~known["suspected_leak"].astype(bool)]
+    if without_leak.empty:
         last = f" {models.iloc[-1]['said']}" if len(models) else ""
-        return Choice(None, f"no model of {name} can score it, so it has no scores.{last}")
-    newest = honest.iloc[-1]
+        return Choice(None, f"there is no usable model of {name}, so this snapshot has no scores.{last}")
+    newest = without_leak.iloc[-1]
     return Choice(
         newest,
-        f"no model had passed its gate by then; scored by version {newest['model_version']} all the same. "
+        f"no model had passed its gate by then; scored by version {newest['model_version']} instead. "
         f"{newest['said']}",
     )
 
@@ -104,12 +108,12 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
 def row_without_model(
     name: str, columns: Sequence[str], key: str, horizon_days: int | None, problem: str, has_model: bool
 ) -> pd.DataFrame:
-    """Return the row of a training that was not possible, which says why.
+    """Return the row of a training that was not possible, with the reason.
 
-    Raise dg.Failure where a model is stored for the snapshot already: that is not thrown away.
+    Raise dg.Failure if a model is already stored for the snapshot, to keep it.
     """
     if has_model:
-        raise dg.Failure(f"{name} {key}: {problem} The model that is there stays, and so do its scores.")
+        raise dg.Failure(f"{name} {key}: {problem} The stored model and its scores are kept.")
     known = {
         "model_name": name,
         "horizon_days": horizon_days,

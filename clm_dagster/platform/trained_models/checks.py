@@ -1,6 +1,6 @@
-"""Checks that every trained model and every table of scores has.
+"""Checks shared by all trained models and score tables.
 
-Belongs here: how a warning is made, checks of an evaluation and of coverage. Does not: what a domain's own checks say.
+Belongs here: results of severity WARN, checks of an evaluation and of coverage. Does not: checks of a single domain.
 """
 
 import dagster as dg
@@ -10,36 +10,41 @@ from clm_dagster.statistics.evaluation import Verdict
 COVERAGE = "a_champion_was_there_by_then"
 HELD, GATE = "contest_was_held", "champion_gate"
 COVERAGE_CHECK = {
-    COVERAGE: "A model that had passed its gate was there at as_of; the check says which scores instead."
+    COVERAGE: "A champion existed at as_of. If not, the check names the model that scores instead."
 }
 
 
 def warn(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
-    """Return the result of a check that warns at most, with what it says."""
+    """Return the result of a check that only warns, with its message."""
     return dg.AssetCheckResult(
         check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text
     )
 
 
 def evaluation_checks(gate: str) -> dict[str, str]:
-    """Return the checks that every training has; `gate` says what makes a champion."""
-    return {HELD: "There is enough history to learn from and to judge on.", GATE: gate}
+    """Return the checks of every training with their descriptions. gate: the rule for champions."""
+    return {HELD: "There is enough history to train and evaluate a model.", GATE: gate}
 
 
-def check_evaluation(as_of: str, evaluated: str, then: Verdict, now: Verdict) -> list[dg.AssetCheckResult]:
-    """Return their results: who was evaluated on what, and whether there is a new champion."""
-    return [warn(HELD, True, f"{as_of}: {evaluated}"), warn(GATE, then.accepted, f"{as_of}: {now}")]
+def check_evaluation(
+    as_of: str, evaluated: str, as_newest: Verdict, verdict: Verdict
+) -> list[dg.AssetCheckResult]:
+    """Return the results after an evaluation: what was evaluated, and whether there is a new champion.
+
+    as_newest: the verdict as if this was the newest training; it decides whether the check passes.
+    """
+    return [warn(HELD, True, f"{as_of}: {evaluated}"), warn(GATE, as_newest.accepted, f"{as_of}: {verdict}")]
 
 
 def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]:
-    """Return their results where none was possible. Nothing was learned, so `others` have nothing to judge."""
+    """Return the results if no evaluation was possible. The checks `others` pass, because there is no model."""
     return [
         warn(HELD, False, problem),
-        warn(GATE, False, f"{problem} So there is no new champion; the old one stays."),
+        warn(GATE, False, f"{problem} There is no new champion; the previous one stays."),
         *(warn(name, True, "no model was trained") for name in others),
     ]
 
 
 def check_coverage(as_of: str, message: str | None) -> dg.AssetCheckResult:
-    """Return the result of the check of a table of scores; `message` is why no champion scored it."""
-    return warn(COVERAGE, message is None, f"{as_of}: {message or 'scored by the champion of then'}")
+    """Return the result of the coverage check of a score table. message: why no champion scored it, if so."""
+    return warn(COVERAGE, message is None, f"{as_of}: {message or 'scored by the champion of that date'}")

@@ -1,10 +1,10 @@
-"""Metrics of candidates and of groups as long tables, the same for every trained model.
+"""Metrics of candidates and of groups in long tables that all trained models share.
 
-Belongs here: `models.candidate_metrics` and `models.group_metrics`, and that their names of metrics are those that SQL
-asks for. Does not: any metric.
+Belongs here: `models.candidate_metrics` and `models.group_metrics`, and the check that metric names in SQL exist. Does
+not: any metric.
 
-A row is one number: who, which metric, its value and, where there is one, its interval. A metric of one place among
-others (a period, a list) is named with a path, `window/next_best/ndcg`; the last part is the metric.
+A row is one number: candidate, metric, value and, where available, its interval. A metric of a part of an evaluation
+(a period, a list) has a path in its name: `window/next_best/ndcg`. The last part is the metric.
 """
 
 import re
@@ -24,11 +24,11 @@ from clm_dagster.settings import Settings
 
 CANDIDATE_METRICS, GROUP_METRICS = "models.candidate_metrics", "models.group_metrics"
 _NUMBERS = ("value", "low", "high")
-_ASKED = re.compile(r"\bmetric(?:_low|_high)?\(\s*'([^']*)'")
+_METRIC_CALL = re.compile(r"\bmetric(?:_low|_high)?\(\s*'([^']*)'")
 
 
 class Interval(Protocol):
-    """A value with the ends of its interval."""
+    """A value with the bounds of its interval."""
 
     @property
     def value(self) -> float:
@@ -36,16 +36,16 @@ class Interval(Protocol):
 
     @property
     def low(self) -> float:
-        """The lower end."""
+        """The lower bound."""
 
     @property
     def high(self) -> float:
-        """The upper end."""
+        """The upper bound."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of one candidate; of one group of customers or products where a dimension is given."""
+    """One number of one candidate, for one group of customers or products if a dimension is set."""
 
     candidate: str
     metric: str
@@ -63,7 +63,7 @@ def metrics_of(
     dimension: str = "",
     group_name: str = "",
 ) -> list[Metric]:
-    """Return the metrics of one candidate: numbers, or values with an interval (value, low, high)."""
+    """Return the metrics of one candidate. A value is a number or has an interval (value, low, high)."""
     rows = []
     for name, value in values.items():
         full = f"{path}/{name}" if path else name
@@ -75,7 +75,7 @@ def metrics_of(
 
 
 def flat(values: Mapping[str, Mapping[str, float] | Interval | float]) -> dict[str, float]:
-    """Return numbers under one name each, as MLflow takes them: `test/roc_auc`, and the three of an interval."""
+    """Return metrics as a flat dict for MLflow: `test/roc_auc`, and three entries for an interval."""
     found: dict[str, float] = {}
     for name, value in values.items():
         if isinstance(value, int | float):
@@ -92,16 +92,16 @@ def side_rows(
 ) -> list[SideRows]:
     """Return the rows of both tables for one training of the model `owner`.
 
-    names: the metrics that the model declares. Raise ProjectError where the metrics found are others: a renamed
-    metric is an error here, not a null in a table.
+    names: the metrics that the model declares. Raise ProjectError if `metrics` has other names, so that a renamed
+    metric is an error and not a null in a table.
     """
     found = {metric.metric.rpartition("/")[2] for metric in metrics}
     if metrics and found != set(names):
         new, gone = sorted(found - set(names)), sorted(set(names) - found)
         raise ProjectError(
-            f"{owner}: its evaluation gives {f'the metrics {new} that it does not declare' if new else ''}"
-            f"{' and ' if new and gone else ''}{f'not the metrics {gone} that it declares' if gone else ''}. Correct "
-            "`metrics` of its TrainedModel, and the SQL that asks for them by name."
+            f"{owner}: its evaluation returns {f'the undeclared metrics {new}' if new else ''}"
+            f"{' and ' if new and gone else ''}{f'not the declared metrics {gone}' if gone else ''}. Correct "
+            "`metrics` of its TrainedModel, and the SQL that reads them by name."
         )
     return [
         SideRows(
@@ -118,9 +118,9 @@ def _frame(metrics: Sequence[Metric], grouped: bool) -> pd.DataFrame:
 
 
 def metric_specs(project: Project, settings: Settings, tables: Sequence[AnyTable]) -> list[dg.AssetSpec]:
-    """Return the two tables as assets without a step of their own: every training writes its rows of them.
+    """Return asset specs of the two tables. They have no step of their own: every training writes its rows.
 
-    Raise ProjectError where SQL asks for a metric that no training writes.
+    Raise ProjectError if SQL reads a metric that no training writes.
     """
     check_metric_names(project, {table.relation: table.metrics for table in tables})
     trained = [asset_key(table.node) for table in tables if table.is_trained]
@@ -141,19 +141,19 @@ def metric_specs(project: Project, settings: Settings, tables: Sequence[AnyTable
 
 
 def check_metric_names(project: Project, declared: Mapping[str, Iterable[str]]) -> None:
-    """Hold the metrics that SQL asks for against those that trained models declare.
+    """Check that the trained models declare all metrics that SQL reads.
 
-    declared: model (`models.churn_model`) -> names. Raise ProjectError, with file and line, for a name that no model
-    which the SQL reads declares.
+    declared: model (`models.churn_model`) -> names of its metrics. Raise ProjectError, with file and line, for a name
+    that none of the models read by the SQL declares.
     """
     for model in project.models.values():
         if not {CANDIDATE_METRICS, GROUP_METRICS} & set(model.refs):
             continue
         known = {name for ref in model.refs for name in declared.get(ref, ())}
         for number, line in enumerate(model.sql.splitlines(), 1):
-            for name in _ASKED.findall(line):
+            for name in _METRIC_CALL.findall(line):
                 if name not in known:
                     raise ProjectError(
-                        f"{model.path}:{number}: no trained model that is read here declares the metric {name!r}; "
-                        f"declared are {', '.join(sorted(known)) or 'none'}"
+                        f"{model.path}:{number}: no trained model that it reads declares the metric {name!r}; "
+                        f"declared metrics: {', '.join(sorted(known)) or 'none'}"
                     )

@@ -1,7 +1,7 @@
-"""A fitted model in MLflow's registry, and the way back.
+"""Saving fitted models to MLflow's registry and loading them.
 
-Belongs here: what a domain says of its registered estimator. Does not: MLflow itself (`tracking`), which version is
-used (`champions`).
+Belongs here: a domain's definition of its registered estimator. Does not: calls of MLflow (`tracking`), which version
+is used (`champions`).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from clm_dagster.platform.build_ledger.code_version import PACKAGE, Root
 from clm_dagster.platform.tracking import LoggedModel, TrackedRun, Tracking
 
 Fitted = TypeVar("Fitted")
-# What every estimator of ours needs to be loaded.
+# Packages that every estimator of this project requires.
 PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 
 
@@ -23,9 +23,9 @@ PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 class RegisteredModel(Generic[Fitted]):
     """The registered model of one table of trainings.
 
-    name: of the table and of the registered model, `models.churn_model`. pack: the fitted model as one scikit-learn
-    estimator; unpack: the reverse. trusted: types in its file beyond scikit-learn's own; nothing else is loaded.
-    packages: what it needs to be loaded.
+    name: name of the table and of the registered model, `models.churn_model`. pack: converts the fitted model to one
+    scikit-learn estimator. unpack: the inverse. trusted: types in its file beyond scikit-learn's own; no other types
+    are loaded. packages: its requirements.
     """
 
     name: str
@@ -36,7 +36,7 @@ class RegisteredModel(Generic[Fitted]):
 
     @property
     def code(self) -> list[Root]:
-        """What decides the answers of a loaded model: the way back, and the types of ours that are in its file."""
+        """The code that determines predictions of a loaded model: `unpack`, and types of this project in its file."""
         return [self.unpack, *(name for name in self.trusted if name.startswith(f"{PACKAGE}."))]
 
     def log(self, run: TrackedRun, fitted: Fitted, example: pd.DataFrame) -> LoggedModel:
@@ -44,5 +44,5 @@ class RegisteredModel(Generic[Fitted]):
         return run.sklearn_model(self.name, self.pack(fitted), example, self.packages, self.trusted)
 
     def load(self, tracking: Tracking, version: str) -> Fitted:
-        """Return a version. Raise TrackingError for one that is not there or not to be trusted."""
+        """Load a version. Raise TrackingError if it does not exist or its file is not trusted."""
         return self.unpack(tracking.sklearn_model(self.name, version, self.trusted))

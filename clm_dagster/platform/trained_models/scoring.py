@@ -1,7 +1,7 @@
-"""Tables of scores: what the champion as of then says of a snapshot.
+"""Tables of scores: a snapshot scored by the champion as of that snapshot.
 
-Belongs here: choosing and loading the model, the columns that name it, the check that a champion was there. Does not:
-what is scored; a domain says that with a `ScoreTable`.
+Belongs here: choosing and loading the model, the columns that name it, the check that a champion existed. Does not:
+any scores; a domain defines them with a `ScoreTable`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ from clm_dagster.platform.trained_models.registered import RegisteredModel
 S = TypeVar("S")
 Inputs = TypeVar("Inputs")
 Fitted = TypeVar("Fitted")
-# Columns of a table of scores that name the model, and where its row of trainings has them.
-_STAMPS = {
+# Columns of a score table that name the model -> columns of the table of trainings.
+_MODEL_COLUMNS = {
     "model_name": "model_name",
     "model_version": "model_version",
     "model_as_of": "as_of",
@@ -33,14 +33,15 @@ _STAMPS = {
 
 
 class NothingToScoreError(ValueError):
-    """A snapshot has nothing to score; the message says what is missing."""
+    """A snapshot has nothing to score. The message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Scoring(Generic[S, Fitted]):
-    """What the `score` of a domain is given.
+    """Argument of a domain's `score`.
 
-    work: the step. choice: the trained model's row, None where there is no model. fitted: the model itself, likewise.
+    work: the step. choice: the chosen model as a row of the table of trainings. fitted: the loaded model, None if there
+    is no model.
     """
 
     work: Work[S]
@@ -49,20 +50,22 @@ class Scoring(Generic[S, Fitted]):
 
     @property
     def settings(self) -> S:
-        """What the table knows of the user's choices."""
+        """The settings of the table."""
         return self.work.settings
 
     def stamped(self, frame: pd.DataFrame, **more: object) -> pd.DataFrame:
-        """Return the table's columns: the frame's own, `more`, and those that name the model."""
+        """Return all columns of the table: those of the frame, `more`, and those that name the model."""
         row = self.choice.row
-        stamps = (
-            {} if row is None else {name: row[source] for name, source in _STAMPS.items() if source in row}
+        model = (
+            {}
+            if row is None
+            else {name: row[source] for name, source in _MODEL_COLUMNS.items() if source in row}
         )
-        missing = {name: value for name, value in (stamps | more).items() if name not in frame}
+        missing = {name: value for name, value in (model | more).items() if name not in frame}
         return frame.assign(**missing)[self.work.columns]
 
     def facts(self) -> dict[str, str]:
-        """Return the model's version and as_of, as metadata."""
+        """Return the version and as_of of the model as metadata."""
         row = self.choice.row
         return (
             {}
@@ -75,9 +78,9 @@ class Scoring(Generic[S, Fitted]):
 class ScoreTable(Generic[S, Inputs, Fitted]):
     """A table of scores of one trained model.
 
-    name: of the table. model: whose champion scores it. horizon_days: of the models that may. score: makes the rows,
-    from a model that is there. without_model: makes them without one; None for no rows. no_model: what the check of
-    coverage says then, where it is not the usual. covered: whether the table has that check.
+    name: of the table. model: the registered model whose champion scores it. horizon_days: required horizon of the
+    model. score: computes the rows with a model. without_model: computes them without one; None for no rows. no_model:
+    message of the coverage check in that case, if not the default. covered: whether the table has a coverage check.
     """
 
     name: str
@@ -94,7 +97,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     weeks_back: tuple[int, ...] = ()
 
     def table(self, project: Project) -> PythonTable["ScoreInputs[Inputs]", S]:
-        """Return the table as Python writes it."""
+        """Return the Python table."""
         decisive: list[Root] = [self.read, self.score, Trainings, *self.model.code]
         decisive += [self.without_model] if self.without_model else []
         return PythonTable.of(
@@ -113,7 +116,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
 
 @dataclass(frozen=True)
 class ScoreInputs(Generic[Inputs]):
-    """What scoring reads: trainings by then, and the domain's inputs."""
+    """Inputs of scoring: the trainings up to as_of, and the domain's inputs."""
 
     trainings: Trainings
     inputs: Inputs
@@ -125,7 +128,7 @@ def _read(table: ScoreTable[S, Inputs, Any], reading: Reading[S]) -> ScoreInputs
 
 def _score(table: ScoreTable[S, Inputs, Fitted], work: Work[S], given: ScoreInputs[Inputs]) -> TableOutput:
     choice = given.trainings.choose(work.tracking, table.horizon_days)
-    message = choice.said
+    message = choice.message
     fitted = None
     if choice.row is not None:
         fitted = table.model.load(work.tracking, choice.row["model_version"])
@@ -144,6 +147,6 @@ def _score(table: ScoreTable[S, Inputs, Fitted], work: Work[S], given: ScoreInpu
 
 
 def _no_rows(table: ScoreTable[S, Inputs, Fitted], scoring: Scoring[S, Fitted], _: Inputs) -> TableOutput:
-    """Return no rows; the table's own checks have nothing to judge."""
+    """Return no rows, and passed results for the table's own checks."""
     results = [warn(name, True, "nothing was scored") for name in table.checks]
     return TableOutput(pd.DataFrame(columns=scoring.work.columns), checks=results)

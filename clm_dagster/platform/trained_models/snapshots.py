@@ -1,6 +1,6 @@
-"""Snapshots of customers as trained models read them: which ones, and their rows.
+"""Customer snapshots as inputs of trained models: which snapshots to read, and their rows.
 
-Belongs here: what every domain with an evaluation over core.customer_features reads. Does not: what is made of it.
+Belongs here: reading core.customer_features for evaluations and scores of any domain. Does not: using the rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
 
 def first_day(connection: Connection, before: date) -> date:
-    """The day by which as many customers had ordered as a contest needs, so that a stray early order starts nothing.
+    """Return the day by which enough customers for an evaluation had ordered. A few stray early orders do not count.
 
-    Raise EvaluationError where there are fewer.
+    Raise EvaluationError if there are too few customers.
     """
     found = connection.execute(
         "select min(activity_date) as first from core.customer_daily where orders > 0 and activity_date < ? "
@@ -44,22 +44,22 @@ def first_day(connection: Connection, before: date) -> date:
 
 
 def weeks_to_mature(horizon_days: int) -> int:
-    """Whole weeks until the label of a weekly snapshot is mature."""
+    """Return the number of weeks until the label of a weekly snapshot is mature."""
     return -(-horizon_days // 7)
 
 
 def judged_snapshot(as_of: date, horizon_days: int) -> date:
-    """The newest weekly snapshot whose label is mature at `as_of`, which is one itself."""
+    """Return the newest weekly snapshot whose label is mature at the snapshot `as_of`."""
     return as_of - timedelta(weeks=weeks_to_mature(horizon_days))
 
 
 def read_snapshots(
     reading: Reading[Any], days: Sequence[date], where: str, most: int, columns: str = "*"
 ) -> pd.DataFrame:
-    """Customers at several snapshots for whom `where` holds, rows of core.customer_features, in order.
+    """Return rows of core.customer_features at several snapshots that match `where`, in order.
 
-    Of a shop with more than `most` customers, so many of them, the same at every snapshot. Raise dg.Failure that
-    names the snapshots that are not there.
+    most: maximum number of customers; a larger shop is sampled, with the same customers at every snapshot. Raise
+    dg.Failure with the keys of missing snapshots.
     """
     instants = [datetime.combine(day, time.min) for day in days]
     asked = "as_of in (select unnest(?::timestamp[]))"
@@ -73,8 +73,8 @@ def read_snapshots(
     if lacking:
         raise dg.Failure(
             f"{reading.partition.key}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots "
-            f"that are read, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or "
-            "`clm run`"
+            f"that are needed, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or "
+            "run `clm run`"
         )
     return reading.connection.frame(
         f"""
@@ -84,7 +84,7 @@ def read_snapshots(
         )
         select {columns} from core.customer_features
         where {asked} and {where}
-            -- A share of all customers by a hash of their id: the same ones whatever the order of rows.
+            -- Sample customers by a hash of their id, independent of the order of rows.
             and md5_number_lower(customer_id)::double / 18446744073709551616.0
                 < ?::double / greatest((select customers from known), 1)
         order by as_of, customer_id
@@ -96,7 +96,7 @@ def read_snapshots(
 def read_mature(
     connection: Connection, relation: str, columns: str, as_of: date, days: Sequence[date]
 ) -> pd.DataFrame:
-    """Labels at these snapshots that were mature at `as_of`."""
+    """Return the labels at these snapshots that were mature at `as_of`."""
     return connection.frame(
         f"select as_of, customer_id, horizon_days, {columns} from {relation} "
         "where as_of in (select unnest(?::timestamp[])) and matures_on <= ? order by as_of, customer_id",
@@ -105,9 +105,10 @@ def read_mature(
 
 
 def level_days(reading: Reading[Any], settings: GridSettings) -> list[date]:
-    """The snapshots that a score reads: its own, the last, and those that the level is forecast from.
+    """Return the snapshots that a score reads: those from which the base rate is forecast, and last its own.
 
-    Only its own where there is no model yet, or are too few customers to forecast a level from, and so no model either.
+    Return only its own if there is no model yet, or too few customers to forecast a base rate, which also means no
+    model.
     """
     day = reading.day
     if reading.partition.model_key is None:
@@ -123,26 +124,26 @@ Grid = TypeVar("Grid", bound=GridSettings)
 
 @dataclass(frozen=True)
 class SnapshotSettings(Generic[Grid]):
-    """What the user chose of an evaluation over snapshots; customers: so many of a larger shop are read."""
+    """Settings of an evaluation over snapshots. customers: maximum number of customers to read."""
 
     evaluation: Grid
     customers: int
 
     @property
     def weeks_back(self) -> tuple[int, ...]:
-        """Earlier snapshots that a score reads, in weeks: those that its level is forecast from."""
+        """Earlier snapshots that a score reads, in weeks back: those from which its base rate is forecast."""
         grid = self.evaluation
         return tuple(grid.spacing_days // 7 * step for step in range(1, grid.steps_back + 1))
 
     @property
     def training_weeks_back(self) -> tuple[int, ...]:
-        """Earlier snapshots that a training reads, in weeks: the test, and those before it."""
+        """Earlier snapshots that a training reads, in weeks back: the test snapshot, and those before it."""
         test = weeks_to_mature(self.evaluation.horizon_days)
         return (test, *(test + weeks for weeks in self.weeks_back))
 
 
 def split_columns(split: TimeSplit) -> dict[str, object]:
-    """Return the columns of a table of trainings that say what was trained and judged on which snapshots."""
+    """Return the columns of a table of trainings that name the training and test snapshots."""
     return {
         "trained_as_of": split.training[-1],
         "tested_as_of": split.test,
@@ -152,7 +153,7 @@ def split_columns(split: TimeSplit) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class SnapshotInputs:
-    """What an evaluation over snapshots of customers reads: its plan, features at its snapshots, mature labels."""
+    """Inputs of an evaluation over customer snapshots: its plan, features at its snapshots, mature labels."""
 
     plan: EvaluationPlan
     features: pd.DataFrame
@@ -160,7 +161,7 @@ class SnapshotInputs:
 
     @property
     def test_features(self) -> pd.DataFrame:
-        """Features at the snapshot that the evaluation is judged at."""
+        """The features at the test snapshot."""
         days = pd.to_datetime(self.features["as_of"]).dt.date
         return self.features[days == self.plan.split.test]
 
@@ -170,7 +171,7 @@ def read_evaluation(
     where: str,
     read_labels: Callable[[Connection, date, Sequence[date]], pd.DataFrame],
 ) -> SnapshotInputs:
-    """Read the inputs of the evaluation of one as_of. Raise EvaluationError where the history is too short."""
+    """Read the inputs of the evaluation of one as_of. Raise EvaluationError if the history is too short."""
     grid: GridSettings = reading.settings.evaluation
     first = first_day(reading.connection, reading.day)
     plan = evaluation_plan(judged_snapshot(reading.day, grid.horizon_days), first, grid)

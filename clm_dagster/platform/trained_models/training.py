@@ -1,8 +1,7 @@
 """The engine of trained models: one training as a Dagster step.
 
-Belongs here: all that trainings do alike: MLflow and its children, why nothing could be trained, the verdict as of
-then and as of now, promotion, the row of the table, metrics, checks, metadata. Does not: what is trained; a domain
-says that with a `TrainedModel`.
+Belongs here: what all trainings share: MLflow runs, gates, promotion, the row of the table of trainings, metrics,
+checks, metadata. Does not: any model; a domain defines it with a `TrainedModel`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,16 +37,16 @@ Inputs = TypeVar("Inputs")
 Result = TypeVar("Result")
 Fitted = TypeVar("Fitted")
 Champion = TypeVar("Champion")
-# A text longer than this is kept in the table and not shown beside it.
-_MOST_TEXT = 1_000
+# Longer texts are stored in the table but not shown as metadata.
+_MAX_TEXT = 1_000
 
 
 @dataclass(frozen=True)
 class CandidateRun:
-    """What MLflow is told of one candidate, as a run of its own below the training's.
+    """Content of a candidate's MLflow run, a child of the training's run.
 
-    steps: metrics along an axis, such as a learning curve: step -> metrics. figures: file name -> drawing, with
-    axes that place themselves. documents: file name -> JSON.
+    steps: metrics along an axis, such as a learning curve: step -> metrics. figures: file name -> drawing, which
+    positions its own axes. documents: file name -> JSON.
     """
 
     name: str
@@ -60,11 +59,11 @@ class CandidateRun:
 
 @dataclass(frozen=True)
 class Report(Generic[Fitted]):
-    """What an evaluation leaves in the warehouse and in the registry. Pure data.
+    """Output of an evaluation for the warehouse and the registry.
 
-    fitted: the model to register, None where there is none; example: rows as it takes them. data_hash and
-    trained_as_of: of the training data. row: the domain's own columns of its table of trainings. metrics: of
-    candidates and of groups, rows of the long tables. suspected_leak: whether a metric is too good to be true.
+    fitted: the model to register, None if there is none. example: input rows of the model. data_hash, trained_as_of:
+    hash and newest as_of of the training data. row: the domain's columns of the table of trainings. metrics: rows of
+    the long tables. suspected_leak: whether a metric is too good to be true.
     """
 
     fitted: Fitted | None
@@ -78,12 +77,12 @@ class Report(Generic[Fitted]):
 
 @dataclass(frozen=True)
 class Notes:
-    """What people see of an evaluation; no row of a table depends on it.
+    """Output of an evaluation for Dagster and MLflow only; no row of a table depends on it.
 
-    evaluated: who was evaluated on what, in a sentence. parameters, metrics: of the training's MLflow run. texts,
-    documents: artifacts by file name. drawings: by name, shown in Dagster and kept in MLflow; figures: by file name,
-    for MLflow only. tables: markdown by name, for Dagster. facts: further metadata. checks: results of the domain's
-    own checks.
+    evaluated: a sentence about the candidates and the data. parameters, metrics: of the training's MLflow run. texts,
+    documents: MLflow artifacts by file name. drawings: figures by name, for Dagster and MLflow. figures: figures by
+    file name, for MLflow only. tables: markdown tables by name, for Dagster. facts: additional metadata. checks:
+    results of the domain's checks.
     """
 
     evaluated: str = ""
@@ -100,10 +99,10 @@ class Notes:
 
 @dataclass(frozen=True)
 class Gate(Generic[Inputs, Result, Champion]):
-    """What makes a champion.
+    """The rule by which a model becomes champion.
 
-    description: the rule, in a sentence. verdict: from the inputs, the result, what the champion of then says of the
-    same test (None where there is none), and whether this is the newest partition.
+    description: the rule in a sentence. verdict: applies it to the inputs, the result, the predictions of the previous
+    champion on the same test (None if there is none), and whether this is the newest partition.
     """
 
     description: str
@@ -112,17 +111,17 @@ class Gate(Generic[Inputs, Result, Champion]):
 
 @dataclass(frozen=True)
 class TrainedModel(Generic[S, Inputs, Result, Fitted]):
-    """A model that is trained at snapshots: what a domain says of it.
+    """A domain's definition of a model that is trained at snapshots.
 
     registered: its name in the warehouse and in MLflow, and its estimator. reads, weeks_back, settings: as for any
-    PythonTable. horizon_days: after as_of, in which what it predicts happens. read: takes the inputs from the
-    warehouse; evaluate: fits and compares the candidates, pure; either raises EvaluationError where that is impossible.
-    report: what it leaves in the tables and the registry, pure; notes: what people see of it. candidates: what MLflow
-    is told of each candidate. baseline: the naive candidate
-    that it must beat. gate: None where every newest model serves. champion: what the champion of then predicts on the
-    test of this evaluation. metrics: names of the metrics in its report. checks: its own checks with their
-    descriptions. without_model: what the table says beside a problem while there is no model. carries_over: whether a
-    training reads the one before it.
+    PythonTable. horizon_days: length of the forecast period after as_of. read: reads the inputs from the warehouse.
+    evaluate: fits and compares the candidates. Both raise EvaluationError if no evaluation is possible. report: output
+    for the tables and the registry. evaluate and report are pure functions. notes: output for Dagster and MLflow.
+    candidates: content of the MLflow run of each candidate. baseline: the naive candidate that it must beat. gate: the
+    rule for champions; None if the newest model always serves. champion: predictions of the previous champion on the
+    test of this evaluation. metrics: names of the metrics in its report. checks: names and descriptions of its own
+    checks. without_model: added to the message of the table while there is no model. carries_over: whether a training
+    reads the one before it.
     """
 
     registered: RegisteredModel[Fitted]
@@ -172,10 +171,10 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
 
 @dataclass(frozen=True)
 class TrainingInputs(Generic[Inputs]):
-    """What a training reads.
+    """Inputs of a training.
 
-    before: rows of the trainings before it. has_model: whether a model is stored for this very snapshot. inputs: the
-    domain's own. problem: why there is nothing to evaluate, if so; then there are no inputs.
+    before: rows of earlier trainings. has_model: whether a model is already stored for this snapshot. inputs: the
+    domain's inputs; None if no evaluation is possible. problem: the reason for that.
     """
 
     before: pd.DataFrame
@@ -200,7 +199,7 @@ def _train(
     given: TrainingInputs[Inputs],
 ) -> TableOutput:
     """Evaluate, register and describe the model of one snapshot."""
-    work.tracking.open()  # fail before the work when MLflow cannot be reached
+    work.tracking.open()  # fail fast when MLflow is unreachable
     if given.inputs is None:
         return _without_model(model, project, work, given, given.problem)
     try:
@@ -209,17 +208,18 @@ def _train(
         return _without_model(model, project, work, given, str(error))
     report = model.report(work, given.inputs, result)
     notes = model.notes(work, given.inputs, result)
-    now = then = Verdict(True, ())
+    # `as_newest` is independent of later trainings and decides past scores; `verdict` decides the promotion now.
+    verdict = as_newest = Verdict(True, ())
     if model.gate:
-        champion = _champion_before(model, work, given, result)
-        then = model.gate.verdict(given.inputs, result, champion, True)
-        now = model.gate.verdict(given.inputs, result, champion, work.partition.is_newest)
+        champion = _previous_champion(model, work, given, result)
+        as_newest = model.gate.verdict(given.inputs, result, champion, True)
+        verdict = model.gate.verdict(given.inputs, result, champion, work.partition.is_newest)
     run_id, logged = None, None
     if report.fitted is not None:
         with _mlflow_run(work, report) as run:
             run_id = run.run_id
-            logged = _log(model, run, work, given.inputs, result, report, notes, str(now))
-        if now.accepted and work.partition.is_newest:
+            logged = _log(model, run, work, given.inputs, result, report, notes, str(verdict))
+        if verdict.accepted and work.partition.is_newest:
             work.tracking.promote(model.name, logged.version)
     row = {
         "model_name": model.name,
@@ -228,13 +228,15 @@ def _train(
         "model_uri": logged.uri if logged else None,
         "training_data_hash": report.data_hash,
         "horizon_days": model.horizon_days,
-        "accepted": then.accepted,
+        "accepted": as_newest.accepted,
         "suspected_leak": report.suspected_leak,
-        "said": str(now),
+        "said": str(verdict),
         **report.row,
     }
     columns = work.columns
-    results = [*checks.check_evaluation(str(work.day), notes.evaluated, then, now)] if model.gate else []
+    results = (
+        [*checks.check_evaluation(str(work.day), notes.evaluated, as_newest, verdict)] if model.gate else []
+    )
     return TableOutput(
         pd.DataFrame([{name: row[name] for name in columns}], columns=columns),
         pictures_of(notes.drawings)
@@ -253,7 +255,7 @@ def _without_model(
     given: TrainingInputs[Inputs],
     problem: str,
 ) -> TableOutput:
-    """Return a row that says why there is no model. Raise dg.Failure where one is stored: it is not thrown away."""
+    """Return a row with the reason why there is no model. Raise dg.Failure if one is stored, to keep it."""
     message = f"{problem}{model.without_model}"
     row = row_without_model(
         model.name, work.columns, work.partition.key, model.horizon_days, message, given.has_model
@@ -262,13 +264,13 @@ def _without_model(
     return TableOutput(row, {"said": message}, results, side_rows(project, model.name, [], model.metrics))
 
 
-def _champion_before(
+def _previous_champion(
     model: TrainedModel[S, Inputs, Result, Fitted],
     work: Work[S],
     given: TrainingInputs[Inputs],
     result: Result,
 ) -> Any:
-    """Return what the champion of then predicts on this evaluation's test; None where there is none."""
+    """Return the predictions of the previous champion on this evaluation's test; None if there is none."""
     if model.champion is None or model.horizon_days is None or given.inputs is None:
         return None
     row = champion_row(given.before, model.horizon_days)
@@ -285,13 +287,13 @@ def _log(
     result: Result,
     report: Report[Fitted],
     notes: Notes,
-    said: str,
+    message: str,
 ) -> LoggedModel:
     assert report.fitted is not None and report.example is not None
     run.params(notes.parameters)
     run.metrics(notes.metrics)
     for file, content in notes.documents.items():
-        run.document({"said": said, **content}, file)
+        run.document({"said": message, **content}, file)
     for file, text in notes.texts.items():
         run.text(text, file)
     for name, drawing in notes.drawings.items():
@@ -319,11 +321,11 @@ def _mlflow_run(work: Work[Any], report: Report[Any]) -> AbstractContextManager[
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a row that Dagster shows: dates as text, no text that fills a page."""
+    """Return the values of a row as metadata for Dagster: dates as text, without long texts."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         plain = value.item() if isinstance(value, np.generic) else value
-        if plain is None or (isinstance(plain, str) and len(plain) > _MOST_TEXT):
+        if plain is None or (isinstance(plain, str) and len(plain) > _MAX_TEXT):
             continue
         found[name] = plain if isinstance(plain, str | bool | int | float) else str(plain)
     return found

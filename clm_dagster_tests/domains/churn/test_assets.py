@@ -186,7 +186,9 @@ def test_a_young_shop_says_what_is_missing_and_keeps_what_there_is(ran: Ran) -> 
     )
     failed = ran.materialize(MODELS, key, "models.churn_model", churn_horizon_days=300)
     assert not failed.success
-    assert "The model that is there stays" in str(failed.failure_data_for_node("models__churn_model"))
+    assert "The stored model and its scores are kept" in str(
+        failed.failure_data_for_node("models__churn_model")
+    )
     assert len(ran.query("select * from models.churn_model where model_version is not null")) == 2
 
 
@@ -200,11 +202,11 @@ def test_missing_snapshots_and_an_unknown_champion_are_named_and_scores_stay(ran
     ran.execute(f"update models.churn_model set model_version = '99' where model_version = '{champion}'")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
     message = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and f"champion of models.churn_model is version {champion}" in message
+    assert not failed.success and f"champion` of models.churn_model points at version {champion}" in message
     client.delete_registered_model_alias("models.churn_model", "champion")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
     message = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and "version 99 of models.churn_model is not in MLflow's store" in message
+    assert not failed.success and "version 99 of models.churn_model is not in the MLflow store" in message
     ran.execute(f"update models.churn_model set model_version = '{champion}' where model_version = '99'")
     client.set_registered_model_alias("models.churn_model", "champion", champion)
     lost = str((newest - pd.Timedelta(weeks=8)).date())

@@ -12,7 +12,7 @@ from clm_dagster.domains.ingest.adapter import load_adapter
 from clm_dagster.domains.ingest.assets import _ranges, load_days
 from clm_dagster.domains.ingest.checks import ledger_problems
 from clm_dagster.domains.ingest.contract import ContractTable
-from clm_dagster.domains.ingest.landing import Landed, Landing
+from clm_dagster.domains.ingest.landing import Landing, LandingResult
 from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster.domains.ingest.source import UNDATED, ShopSource
 from clm_dagster.platform.build_ledger.versions import Builds
@@ -74,7 +74,7 @@ class Shop:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def land(self, now: datetime = FIRST, given: str | None = None) -> Landed:
+    def land(self, now: datetime = FIRST, given: str | None = None) -> LandingResult:
         return self.source.landing.land(given or self.settings.input, self.source.adapter, now)
 
     def pending(self, table: str = "events") -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clm_dagster.domains.ingest.adapter import instant, load_adapter, whole
+from clm_dagster.domains.ingest.adapter import instant, load_adapter, whole_number
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.platform.dbt_project.project import Project
@@ -76,7 +76,7 @@ def test_what_is_no_instant(text: str) -> None:
 )  # fmt: skip
 def test_whole_numbers_are_never_rounded(text: str, expected: int | None) -> None:
     with duckdb.connect() as connection:
-        assert connection.execute(f"select {whole('x')} from (select ? as x)", [text]).fetchall() == [
+        assert connection.execute(f"select {whole_number('x')} from (select ? as x)", [text]).fetchall() == [
             (expected,)
         ]
 
@@ -109,22 +109,22 @@ def my_shop(sql_dir: Path, make_shop: Callable[..., Shop]) -> Callable[..., Shop
     [
         (
             "tables:\n  events:\n    time: x\n    file: [a]\n",
-            r"adapter.yml:4: .*unknown key 'file'; known are columns",
+            r"adapter.yml:4: .*unknown key 'file'; known keys: columns",
         ),
         ("colour: red\ntables: {}\n", r"adapter.yml:1: .*unknown key 'colour'"),
         ("tables:\n  orders: {}\n", r"adapter.yml:2: .*no table 'orders'; it has .*events"),
-        ("tables:\n  events: {}\n", r"events needs `time`, SQL for event_at"),
+        ("tables:\n  events: {}\n", r"events requires `time`, SQL for event_at"),
         (
             "tables:\n  reviews:\n    time: x\n",
-            r"reviews.sql does not exist; adapter.yml names the table reviews",
+            r"reviews.sql does not exist, but adapter.yml contains the table reviews",
         ),
         ("tables: {}\n", r"adapter.yml: the table events is required"),
         (
             "csv: {encoding: ebcdic}\n" + YAML,
-            r"adapter.yml:1: 'ebcdic' is no encoding.*expected one of utf-8",
+            r"adapter.yml:1: 'ebcdic' is not a supported encoding.*expected one of utf-8",
         ),
-        ("csv: {separator: x}\n" + YAML, r"adapter.yml:1: .*unknown key 'separator'; known are delimiter"),
-        ("name: mine\n", r"adapter.yml: expected `tables`"),
+        ("csv: {separator: x}\n" + YAML, r"adapter.yml:1: .*unknown key 'separator'; known keys: delimiter"),
+        ("name: mine\n", r"adapter.yml: the key `tables` is missing"),
         (
             "csv: {delimiter: '||'}\n" + YAML,
             r"adapter.yml:1: csv.delimiter is '\|\|'; expected one character",
@@ -158,7 +158,7 @@ def test_a_reason_that_is_not_described_is_refused(my_shop: Callable[..., Shop])
     shop.write("a.csv", "event_id,event_at,event_type\ne1,2024-01-05,view\n")
     shop.land()
     with pytest.raises(
-        InputError, match=r"events\.sql rejects for 'because', which `rejects` does not describe"
+        InputError, match=r"events\.sql uses the reject reason 'because', but `rejects` does not describe"
     ):
         shop.load()
     assert shop.query("select count(*) from raw.deliveries") == [(0,)]
@@ -169,7 +169,7 @@ def test_another_instant_in_the_sql_than_in_the_yaml_is_refused(my_shop: Callabl
     shop = my_shop(sql=EVENTS_SQL.replace("{{ contract_columns() }}", columns))
     shop.write("a.csv", "event_id,event_at,event_type\ne1,2024-01-05,view\n")
     shop.land()
-    message = r"puts row 1 of a\.csv on 2024-01-05, events\.sql gives it event_at 2024-01-06"
+    message = r"assigns row 1 of a\.csv to 2024-01-05, but events\.sql returns event_at 2024-01-06"
     with pytest.raises(InputError, match=message):
         shop.load()
 

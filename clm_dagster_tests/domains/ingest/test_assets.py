@@ -109,5 +109,5 @@ def test_bad_input_fails_the_run_with_its_message_and_loads_nothing(
 def test_rules_and_reasons_stand_where_people_look(settings: Settings) -> None:
     graph = build_definitions(settings).resolve_asset_graph()
     text = graph.get(EVENTS).description or ""
-    assert "Rejected, each row kept in raw.rejects" in text
+    assert "Reasons for rejection; rejected rows are in raw.rejects" in text
     assert "`bad_quantity`: quantity is missing, no whole number, or not above zero" in text

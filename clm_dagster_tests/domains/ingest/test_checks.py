@@ -37,15 +37,18 @@ def test_a_sound_load_balances(loaded: Shop) -> None:
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
-        ("delete from raw.events where event_id = 'e1'", "2 rows accepted by the ledger, 1 in the table"),
+        (
+            "delete from raw.events where event_id = 'e1'",
+            "the ledger counts 2 accepted rows, the table has 1",
+        ),
         ("delete from raw.rejects", r"1 rejected \(0 kept\)"),
         (
             "insert into raw.deliveries from raw.deliveries",
-            "landed 4 rows for these days, the ledger counts 8",
+            "has 4 landed rows for these days, but the ledger counts 8",
         ),
         ("update raw.deliveries set duplicate = duplicate + 1", "4 delivered, 2 accepted, 1 rejected"),
         ("update raw.deliveries set duplicate = -1, accepted = 4", "-1 duplicate"),
-        ("delete from raw.deliveries", "landed 4 rows for these days, the ledger counts 0"),
+        ("delete from raw.deliveries", "has 4 landed rows for these days, but the ledger counts 0"),
     ],
 )
 def test_what_is_lost_or_added_is_found(loaded: Shop, damage: str, found: str) -> None:
@@ -65,7 +68,7 @@ def test_damage_outside_the_days_is_not_theirs(loaded: Shop) -> None:
     loaded.query("delete from raw.events where event_id = 'later'")
     assert problems(loaded) == ""
     assert ledger_problems(loaded.connection, loaded.contract["events"]) == [
-        "events: 3 rows accepted by the ledger, 2 in the table"
+        "events: the ledger counts 3 accepted rows, the table has 2"
     ]
 
 

@@ -37,7 +37,7 @@ def test_the_sensor_on_files_asks_once_for_what_is_new(
     first = evaluate(None)
     assert len(first.run_requests) == 1
     again = evaluate(first.cursor)
-    assert not again.run_requests and "nothing new at" in again.skip_message
+    assert not again.run_requests and "no new files at" in again.skip_message
     path.write_text("event_id\nb\nc\n")
     changed = evaluate(first.cursor)
     assert len(changed.run_requests) == 1

@@ -92,5 +92,5 @@ def test_ranges_are_runs_of_days() -> None:
         ["2024-03-04"],
     ]
     assert _ranges([]) == []
-    assert EVERYTHING.holds(None)
-    assert EVERYTHING.holds(date(2024, 1, 1))
+    assert EVERYTHING.contains(None)
+    assert EVERYTHING.contains(date(2024, 1, 1))

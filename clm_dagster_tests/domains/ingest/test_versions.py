@@ -199,8 +199,8 @@ def test_days_hold_what_their_condition_says() -> None:
         (date(2024, 1, 4), False),
         (None, False),
     ]:
-        assert days.holds(day) is inside
-        assert outside.holds(day) is not inside
+        assert days.contains(day) is inside
+        assert outside.contains(day) is not inside
 
 
 # ----------------------------------------------------------- against an independent implementation

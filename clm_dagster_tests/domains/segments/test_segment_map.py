@@ -121,7 +121,7 @@ def test_a_wrong_map_is_refused_and_the_rows_there_were_are_kept(
     assert not result.success
     failure = result.failure_data_for_node("staging__rfm_segment_map")
     assert failure is not None and failure.user_failure_data is not None
-    assert "is refused and the rows there were before are kept: 'new' is in" in str(
+    assert "is invalid and the previous rows are kept: 'new' is in" in str(
         failure.user_failure_data.description
     )
     assert rows() == before

@@ -74,7 +74,9 @@ def test_a_microbatch_reads_its_batch_of_what_has_an_event_time_and_all_of_what_
 def test_a_snapshot_needs_an_as_of(tiny: Project) -> None:
     sql = compile_model(tiny, tiny.model("state"), Snapshot(datetime(2024, 1, 3)))
     assert "day < cast('2024-01-03 00:00:00' as date)" in sql
-    with pytest.raises(ProjectError, match=r"state\.sql: a snapshot is built at an as_of, none was given"):
+    with pytest.raises(
+        ProjectError, match=r"state\.sql: a snapshot model requires an as_of, but none was given"
+    ):
         compile_model(tiny, tiny.model("state"))
 
 
@@ -116,7 +118,7 @@ def test_build_takes_models_and_relations_as_inputs(tiny: Project, connection: C
 
 
 def test_build_refuses_names_it_does_not_know(tiny: Project, connection: Connection) -> None:
-    with pytest.raises(ProjectError, match="no model, seed or source 'nothing'"):
+    with pytest.raises(ProjectError, match="unknown model, seed or source 'nothing'"):
         build(connection, tiny, ["nothing"], "scratch", {})
     with pytest.raises(ProjectError, match=r"no model, seed or source 'raw\.nothing'"):
         build(connection, tiny, ["state"], "scratch", {"raw.nothing": CLICKS})

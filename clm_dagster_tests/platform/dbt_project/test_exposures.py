@@ -31,7 +31,7 @@ OTHERS = {
 
 def test_an_exposure_says_who_reads_what(folder: Folder) -> None:
     project = load_project(folder(OTHERS | {"models/report.yml": EXPOSURE}))
-    (found,) = project.uses_of("a")
+    (found,) = project.exposures_of("a")
     assert (found.name, found.label, found.kind, found.owner) == (
         "report",
         "The report",
@@ -43,25 +43,25 @@ def test_an_exposure_says_who_reads_what(folder: Folder) -> None:
         "high",
         ["a", "raw.clicks"],
     )
-    assert project.uses_of("raw.clicks") == [found]
+    assert project.exposures_of("raw.clicks") == [found]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("ref('a')", "ref('b')", r"report\.yml:11: there is no model or seed 'b'"),
-        ("'clicks'", "'taps'", r"report\.yml:12: there is no source 'raw\.taps'"),
+        ("ref('a')", "ref('b')", r"report\.yml:11: unknown model or seed 'b'"),
+        ("'clicks'", "'taps'", r"report\.yml:12: unknown source 'raw\.taps'"),
         ("ref('a')", "a", r"report\.yml:11: depends_on is 'a'; expected ref\('model'\) or source"),
         (
             "dashboard",
             "poster",
-            r"report\.yml:4: type is 'poster'; known are dashboard, notebook, analysis, ml",
+            r"report\.yml:4: type is 'poster'; expected one of dashboard, notebook, analysis, ml",
         ),
-        ("high", "ripe", r"report\.yml:5: maturity is 'ripe'; known are high, medium, low"),
+        ("high", "ripe", r"report\.yml:5: maturity is 'ripe'; expected one of high, medium, low"),
         (
             "{name: marketing}",
             "{team: marketing}",
-            r"report\.yml:6: unknown key 'team'; known are email, name",
+            r"report\.yml:6: unknown key 'team'; known keys: email, name",
         ),
         ("    maturity", "    ripeness", r"report\.yml:5: unknown key 'ripeness'"),
         ("name: report", "name: my report", r"report\.yml:2: name is 'my report'; expected letters"),

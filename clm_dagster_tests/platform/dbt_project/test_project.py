@@ -24,15 +24,15 @@ def yml(*lines: str) -> str:
 PROBLEMS = {
     "unknown ref": (
         {"models/a.sql": "select 1\nfrom {{ ref('nowhere') }}"},
-        r"models/a\.sql:2: there is no model or seed 'nowhere'",
+        r"models/a\.sql:2: unknown model or seed 'nowhere'",
     ),
     "unknown source": (
         {"models/a.sql": "select *\n\nfrom {{ source('raw', 'nothing') }}"},
-        r"models/a\.sql:3: there is no source 'raw\.nothing'",
+        r"models/a\.sql:3: unknown source 'raw\.nothing'",
     ),
     "unknown ref inside a branch that only a run takes": (
         {"models/a.sql": "select 1\n{% if var('as_of') %}\nfrom {{ ref('nowhere') }}\n{% endif %}"},
-        r"models/a\.sql:3: there is no model or seed 'nowhere'",
+        r"models/a\.sql:3: unknown model or seed 'nowhere'",
     ),
     "cycle": (
         {
@@ -40,12 +40,12 @@ PROBLEMS = {
             "models/b.sql": "select *\nfrom {{ ref('c') }}",
             "models/c.sql": "select * from {{ ref('a') }}",
         },
-        r"in a circle: .*b -> c \(\S*models/b\.sql:2\)",
+        r"cyclic dependency: .*b -> c \(\S*models/b\.sql:2\)",
     ),
     "reads itself": ({"models/a.sql": "select * from {{ ref('a') }}"}, r"a -> a \(\S*models/a\.sql:1\)"),
     "unknown config in SQL": (
         {"models/a.sql": "select 1\n{{ config(materialised='table') }}"},
-        r"models/a\.sql:2: unknown config 'materialised'; known are .*materialized",
+        r"models/a\.sql:2: unknown config 'materialised'; known keys: .*materialized",
     ),
     "unknown config in YAML": (
         {
@@ -60,23 +60,23 @@ PROBLEMS = {
     ),
     "unknown materialization": (
         {"models/a.sql": "{{ config(materialized='magic') }} select 1"},
-        r"models/a\.sql:1: materialized='magic'; known are view, table, incremental",
+        r"models/a\.sql:1: materialized='magic'; expected one of view, table, incremental",
     ),
     "unknown incremental strategy": (
         {"models/a.sql": "{{ config(materialized='incremental', incremental_strategy='merge') }} select 1"},
-        r"models/a\.sql:1: incremental_strategy='merge'; known are microbatch and delete\+insert",
+        r"models/a\.sql:1: incremental_strategy='merge'; expected microbatch or delete\+insert",
     ),
     "microbatch of an hour": (
         {"models/a.sql": MICROBATCH.replace("batch_size='day'", "batch_size='hour'")},
-        r"models/a\.sql:1: microbatch needs batch_size='day', found 'hour'",
+        r"models/a\.sql:1: microbatch requires batch_size='day', found 'hour'",
     ),
     "microbatch without a beginning": (
         {"models/a.sql": MICROBATCH.replace(", begin=var('start_date')", "")},
-        r"microbatch needs begin='\.\.\.', found nothing",
+        r"microbatch requires begin='\.\.\.', found nothing",
     ),
     "unknown YAML key": (
         {"models/a.sql": "select 1", "models/_m.yml": yml("  - name: a", "    descripton: x")},
-        r"models/_m\.yml:4: unknown key 'descripton'; known are .*description",
+        r"models/_m\.yml:4: unknown key 'descripton'; known keys: .*description",
     ),
     "unknown key of a column": (
         {
@@ -94,7 +94,7 @@ PROBLEMS = {
         {"models/a.sql": "select 1", "models/_m.yml": yml("  - a")},
         r"models/_m\.yml:3: expected a mapping",
     ),
-    "broken YAML": ({"models/_m.yml": "models: [\n"}, r"models/_m\.yml is not YAML"),
+    "broken YAML": ({"models/_m.yml": "models: [\n"}, r"models/_m\.yml is not valid YAML"),
     "unknown data test": (
         {
             "models/a.sql": "select 1",
@@ -102,7 +102,7 @@ PROBLEMS = {
                 "  - name: a", "    columns:", "      - name: b", "        data_tests:", "          - positive"
             ),
         },
-        r"models/_m\.yml:7: unknown data test 'positive'; known are not_null",
+        r"models/_m\.yml:7: unknown data test 'positive'; known tests: not_null",
     ),
     "relationships to nowhere": (
         {
@@ -112,7 +112,7 @@ PROBLEMS = {
                 "      - relationships: {column_name: b, arguments: {to: ref('gone'), field: b}}",
             ),
         },
-        r"models/_m\.yml:6: there is no model or seed 'gone'",
+        r"models/_m\.yml:6: unknown model or seed 'gone'",
     ),
     "relationships to what is no ref": (
         {
@@ -154,7 +154,7 @@ PROBLEMS = {
             "models/a.sql": "select 1",
             "models/_m.yml": yml("  - name: a", "    data_tests:", "      - unique"),
         },
-        r"models/_m\.yml:5: unique: a test of a whole model needs column_name",
+        r"models/_m\.yml:5: unique: a data test of a model requires column_name",
     ),
     "unknown severity": (
         {
@@ -164,7 +164,7 @@ PROBLEMS = {
                 "      - unique: {column_name: b, config: {severity: fatal}}",
             ),
         },
-        r"models/_m\.yml:5: unique: severity is 'fatal'; known are error, warn",
+        r"models/_m\.yml:5: unique: severity is 'fatal'; expected one of error, warn",
     ),
     "the same data test twice": (
         {
@@ -202,37 +202,37 @@ PROBLEMS = {
     ),
     "docs of a missing model": (
         {"models/_m.yml": yml("  - name: gone")},
-        r"models/_m\.yml:3: there is no model 'gone' in \S*models",
+        r"models/_m\.yml:3: \S*models has no model 'gone'",
     ),
     "docs of a missing seed": (
         {"seeds/_s.yml": "seeds:\n  - name: gone\n"},
-        r"seeds/_s\.yml:2: there is no seed 'gone'",
+        r"seeds/_s\.yml:2: \S*seeds has no seed 'gone'",
     ),
     "docs twice": (
         {"models/a.sql": "select 1", "models/_m.yml": yml("  - name: a"), "models/_n.yml": yml("  - name: a")},
-        r"models/_n\.yml:3: 'a' stands twice; the first is at \S*models/_m\.yml:3",
+        r"models/_n\.yml:3: 'a' is defined twice; the first definition is at \S*models/_m\.yml:3",
     ),
     "two models of one name": (
         {"models/x/a.sql": "select 1", "models/y/a.sql": "select 2"},
-        r"models/y/a\.sql:1: the name 'a' is taken by \S*models/x/a\.sql",
+        r"models/y/a\.sql:1: the name 'a' is already used by \S*models/x/a\.sql",
     ),
     "a model named like a seed": (
         {"models/a.sql": "select 1", "seeds/a.csv": "b\n1\n"},
-        r"models/a\.sql:1: the name 'a' is taken by \S*seeds/a\.csv",
+        r"models/a\.sql:1: the name 'a' is already used by \S*seeds/a\.csv",
     ),
     "unknown word of Dagster's": (
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml("  - name: a", "    config:", "      meta: {dagster: {grup: x}}"),
         },
-        r"models/_m\.yml:5: meta\.dagster has no key 'grup'; known are .*group",
+        r"models/_m\.yml:5: unknown key 'grup' in meta\.dagster; known keys: .*group",
     ),
     "unknown calendar": (
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml("  - name: a", "    config:", "      meta: {dagster: {partitions: hourly}}"),
         },
-        r"models/_m\.yml:5: meta\.dagster\.partitions is 'hourly'; known are daily, snapshot, none",
+        r"models/_m\.yml:5: meta\.dagster\.partitions is 'hourly'; expected one of daily, snapshot, none",
     ),
     "no dbt_project.yml": ({"dbt_project.yml": ""}, r"dbt_project\.yml:1: 'name' is missing"),
 }  # fmt: skip
@@ -253,7 +253,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_variable_that_the_project_does_not_declare(folder: Folder) -> None:
     unknown = folder({"models/a.sql": "select {{ var('horizon') }} as horizon"})
-    message = r"a\.sql:1: variable 'horizon' is not defined in dbt_project\.yml; define it there, or give"
+    message = r"a\.sql:1: variable 'horizon' is not defined in dbt_project\.yml; define it there, or pass"
     with pytest.raises(ProjectError, match=message):
         load_project(unknown, horizon=90)
     own = folder({"models/a.sql": "select {{ var('horizon', 30) }} as horizon"})
@@ -301,7 +301,7 @@ def test_the_nearest_configuration_wins(folder: Folder) -> None:
 
 def test_asking_for_a_model_that_is_not_there_lists_those_that_are(folder: Folder) -> None:
     project = load_project(folder({"models/a.sql": "select 1"}))
-    with pytest.raises(ProjectError, match="no model 'b'; the models are a"):
+    with pytest.raises(ProjectError, match="unknown model 'b'; the models are a"):
         project.model("b")
 
 

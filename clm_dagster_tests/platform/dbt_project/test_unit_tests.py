@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clm_dagster.platform.dbt_project.project import load_project
-from clm_dagster.platform.dbt_project.unit_tests import Outcome, run_unit_test
+from clm_dagster.platform.dbt_project.unit_tests import UnitTestResult, run_unit_test
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.warehouse import Connection
 
@@ -68,10 +68,10 @@ def files(folder: Folder) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def run(files: Callable[[str], Path], connection: Connection) -> Callable[[str], Outcome]:
+def run(files: Callable[[str], Path], connection: Connection) -> Callable[[str], UnitTestResult]:
     """Run the one unit test of a folder."""
 
-    def outcome(test: str) -> Outcome:
+    def outcome(test: str) -> UnitTestResult:
         project = load_project(files(test))
         (found,) = project.unit_tests.values()
         return run_unit_test(connection, project, found)
@@ -80,7 +80,7 @@ def run(files: Callable[[str], Path], connection: Connection) -> Callable[[str],
 
 
 def test_what_a_row_does_not_name_is_null_and_only_expected_columns_are_compared(
-    run: Callable[[str], Outcome], connection: Connection
+    run: Callable[[str], UnitTestResult], connection: Connection
 ) -> None:
     assert run(TEST).passed
     assert (
@@ -89,32 +89,32 @@ def test_what_a_row_does_not_name_is_null_and_only_expected_columns_are_compared
     )
 
 
-def test_csv_is_the_same_and_its_empty_fields_are_null(run: Callable[[str], Outcome]) -> None:
+def test_csv_is_the_same_and_its_empty_fields_are_null(run: Callable[[str], UnitTestResult]) -> None:
     rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     lines = ("customer,amount,paid", "anna,2,true", "anna,3.5,")
     block = "        format: csv\n        rows: |\n" + "".join(f"          {line}\n" for line in lines)
     assert run(TEST.replace(rows, block)).passed
 
 
-def test_a_seed_that_is_given_without_rows_is_its_file(run: Callable[[str], Outcome]) -> None:
+def test_a_seed_that_is_given_without_rows_is_its_file(run: Callable[[str], UnitTestResult]) -> None:
     assert run(TEST.replace("paid: 1}", "factor: 7}")).passed
     rows = "ref('factors')\n        rows: [{factor: 9}]"
     outcome = run(TEST.replace("paid: 1}", "factor: 7}").replace("ref('factors')", rows))
-    assert (outcome.expected, outcome.found) == ([("anna", "5.5000", "7")], [("anna", "5.5000", "9")])
+    assert (outcome.expected, outcome.actual) == ([("anna", "5.5000", "7")], [("anna", "5.5000", "9")])
 
 
-def test_variables_are_overridden(run: Callable[[str], Outcome]) -> None:
+def test_variables_are_overridden(run: Callable[[str], UnitTestResult]) -> None:
     test = TEST.replace("    given:", '    overrides: {vars: {as_of: "2024-01-02"}}\n    given:', 1)
     assert run(test.replace("5.5", "2")).passed
 
 
-def test_a_failing_test_shows_where_it_stands_and_both_sides(run: Callable[[str], Outcome]) -> None:
+def test_a_failing_test_shows_where_it_stands_and_both_sides(run: Callable[[str], UnitTestResult]) -> None:
     outcome = run(TEST.replace("5.5", "6") + "        - {customer: bob, total: null, paid: 0}\n")
     assert not outcome.passed
     title, *lines = outcome.explain().splitlines()
     assert title.startswith("sums: unit test adds_up (") and title.endswith("models/sums.yml:15)")
     assert lines == [
-        "2 rows expected, 1 found; - expected and not found, + found and not expected",
+        "2 rows expected, 1 found; - missing, + unexpected",
         "  customer total  paid",
         "+ anna     5.5000 1",
         "- anna     6.0000 1",
@@ -122,12 +122,12 @@ def test_a_failing_test_shows_where_it_stands_and_both_sides(run: Callable[[str]
     ]
 
 
-def test_as_many_equal_rows_must_be_found_as_are_expected(run: Callable[[str], Outcome]) -> None:
+def test_as_many_equal_rows_must_be_found_as_are_expected(run: Callable[[str], UnitTestResult]) -> None:
     row = "        - {customer: anna, total: 5.5, paid: 1}\n"
     assert not run(TEST + row).passed
 
 
-def test_no_rows_may_be_expected(run: Callable[[str], Outcome]) -> None:
+def test_no_rows_may_be_expected(run: Callable[[str], UnitTestResult]) -> None:
     nothing = TEST[: TEST.index("    expect")] + "    expect: {rows: []}\n"
     assert not run(nothing).passed
     assert run(
@@ -138,27 +138,27 @@ def test_no_rows_may_be_expected(run: Callable[[str], Outcome]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("amount: 3.5", "amuont: 3.5", r"sums\.yml:21: orders documents no column 'amuont'; its columns are customer"),
-        ("paid: 1}", "piad: 1}", r"sums\.yml:25: sums documents no column 'piad'"),
+        ("amount: 3.5", "amuont: 3.5", r"sums\.yml:21: orders has no documented column 'amuont'; it has customer"),
+        ("paid: 1}", "piad: 1}", r"sums\.yml:25: sums has no documented column 'piad'"),
         ("ref('orders')", "ref('sums')", r"sums\.yml:18: sums does not read 'sums'; it reads orders, factors"),
         ("ref('orders')", "orders", r"sums\.yml:18: input is 'orders'; expected ref\('model'\) or source"),
-        ("\n      - input: ref('factors')", "", r"sums\.yml:15: sums reads 'factors', which is not given"),
-        ("        rows:", "        nothing:", r"sums\.yml:19: unknown key 'nothing'; known are format, input, rows"),
-        ("model: sums", "model: smus", r"sums\.yml:15: there is no model 'smus'"),
-        ("    expect:", "    expects:", r"sums\.yml:23: unknown key 'expects'; known are .*expect"),
+        ("\n      - input: ref('factors')", "", r"sums\.yml:15: sums reads 'factors', which is missing in `given`"),
+        ("        rows:", "        nothing:", r"sums\.yml:19: unknown key 'nothing'; known keys: format, input, rows"),
+        ("model: sums", "model: smus", r"sums\.yml:15: unknown model 'smus'"),
+        ("    expect:", "    expects:", r"sums\.yml:23: unknown key 'expects'; known keys: .*expect"),
         ("    expect:", "    then: 1\n    expect:", r"sums\.yml:23: unknown key 'then'"),
-        ("        rows:", "        format: sql\n        rows:", r"sums\.yml:19: format is 'sql'; known are dict, csv"),
+        ("        rows:", "        format: sql\n        rows:", r"sums\.yml:19: format is 'sql'; expected one of dict"),
         ("        rows:", "        format: csv\n        rows:", r"sums\.yml:20: format: csv expects text"),
         ('"2024-01-02"', "2024-01-02", r"sums\.yml:21: day: write 2024-01-02 in quotes"),
         ("3.5", "[3]", r"sums\.yml:21: amount: expected text or a number"),
         (
             "    given:", "    overrides: {vars: {horizon: 3}}\n    given:",
-            r"sums\.yml:17: unknown variable 'horizon'; known are as_of, start_date",
+            r"sums\.yml:17: unknown variable 'horizon'; known variables: as_of, start_date",
         ),
-        ("    given:", "    overrides: {macros: {}}\n    given:", r"sums\.yml:17: unknown key 'macros'; known are"),
+        ("    given:", "    overrides: {macros: {}}\n    given:", r"sums\.yml:17: unknown key 'macros'; known keys:"),
         (
             "        - {customer: anna, total", "        - {customer: bob}\n        - {customer: anna, total",
-            r"sums\.yml:23: every row expected has the same columns: customer, total, paid",
+            r"sums\.yml:23: all expected rows must have the same columns: customer, total, paid",
         ),
         (
             "    given:", "    given:\n      - {input: ref('orders'), rows: []}",
@@ -176,19 +176,19 @@ def test_what_names_nothing_is_refused_with_its_line(
 
 def test_an_input_that_is_not_given_is_refused(files: Callable[[str], Path]) -> None:
     test = TEST[: TEST.index("    given")] + "    given: []\n" + TEST[TEST.index("    expect") :]
-    with pytest.raises(ProjectError, match=r"sums\.yml:15: sums reads 'orders', which is not given"):
+    with pytest.raises(ProjectError, match=r"sums\.yml:15: sums reads 'orders', which is missing in `given`"):
         load_project(files(test))
 
 
 def test_only_a_seed_is_given_without_rows(files: Callable[[str], Path]) -> None:
     rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
-    with pytest.raises(ProjectError, match=r"sums\.yml:18: 'rows' is missing: orders is no seed"):
+    with pytest.raises(ProjectError, match=r"sums\.yml:18: 'rows' is missing: orders is not a seed"):
         load_project(files(TEST.replace(rows, "")))
 
 
 def test_two_tests_of_one_name_are_refused(files: Callable[[str], Path]) -> None:
     with pytest.raises(
-        ProjectError, match=r"sums\.yml:26: 'adds_up' stands twice; the first is at \S*yml:15"
+        ProjectError, match=r"sums\.yml:26: 'adds_up' is defined twice; the first definition is at \S*yml:15"
     ):
         load_project(files(TEST + TEST[TEST.index("  - name") :]))
 
@@ -209,13 +209,13 @@ def test_a_snapshot_needs_an_as_of(folder: Folder) -> None:
         "unit_tests:\n  - {name: t, model: state, given: [], expect: {rows: []}}\n"
     )
     with pytest.raises(
-        ProjectError, match=r"state\.yml:3: state is built at an as_of: overrides\.vars\.as_of is"
+        ProjectError, match=r"state\.yml:3: state is a snapshot model: overrides\.vars\.as_of is"
     ):
         load_project(folder({"models/state.sql": state + "select 1 as as_of", "models/state.yml": test}))
 
 
 def test_a_value_that_is_none_of_its_columns_type_is_told_with_its_table(
-    run: Callable[[str], Outcome],
+    run: Callable[[str], UnitTestResult],
 ) -> None:
     with pytest.raises(ProjectError, match=r"sums\.yml:18: .*'amount': 'much'.*Could not convert string"):
         run(TEST.replace("3.5", "much"))

@@ -225,9 +225,9 @@ def test_rows_beside_a_table_are_replaced_for_their_model_and_snapshot_alone(
 
 
 def test_a_table_must_be_documented(project: Project) -> None:
-    with pytest.raises(ProjectError, match="there is no model, seed or source 'marts"):
+    with pytest.raises(ProjectError, match="unknown model, seed or source 'marts"):
         plain_table(project, "marts.unknown")
-    with pytest.raises(ProjectError, match="needs partitions: snapshot"):
+    with pytest.raises(ProjectError, match="requires `partitions: snapshot`"):
         plain_table(project, "raw.customers")
 
 

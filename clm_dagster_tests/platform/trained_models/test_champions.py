@@ -16,21 +16,21 @@ def models(*rows: tuple[str | None, bool, bool]) -> pd.DataFrame:
 
 def test_the_newest_that_passed_its_gate_scores() -> None:
     choice = choose(NAME, models(("1", True, False), ("2", True, False), ("3", False, False)), 90, None)
-    assert choice.row is not None and choice.row["model_version"] == "2" and choice.said is None
+    assert choice.row is not None and choice.row["model_version"] == "2" and choice.message is None
 
 
 def test_without_a_champion_the_newest_scores_and_it_is_said() -> None:
     choice = choose(NAME, models(("1", False, False), ("2", False, False), ("3", False, True)), 90, None)
     assert choice.row is not None and choice.row["model_version"] == "2"
     assert (
-        choice.said == "no model had passed its gate by then; scored by version 2 all the same. what was said"
+        choice.message == "no model had passed its gate by then; scored by version 2 instead. what was said"
     )
 
 
 @pytest.mark.parametrize("rows", [(), (("1", False, True),), ((None, False, False),)])
 def test_nothing_honest_scores_nobody(rows: tuple[tuple[str | None, bool, bool], ...]) -> None:
     choice = choose(NAME, models(*rows), 90, None)
-    assert choice.row is None and "no model of models.test can score it" in str(choice.said)
+    assert choice.row is None and "there is no usable model of models.test" in str(choice.message)
 
 
 def test_a_model_of_another_horizon_does_not_count() -> None:
@@ -41,5 +41,7 @@ def test_a_person_who_moves_the_alias_is_obeyed() -> None:
     known = models(("1", True, False), ("2", True, False))
     choice = choose(NAME, known, 90, "1")
     assert choice.row is not None and choice.row["model_version"] == "1"
-    with pytest.raises(dg.Failure, match=r"is version 7, which the table .* does not know .*\(known: 1, 2\)"):
+    with pytest.raises(
+        dg.Failure, match=r"points at version 7, but the table .* has no such .*\(it has: 1, 2\)"
+    ):
         choose(NAME, known, 90, "7")

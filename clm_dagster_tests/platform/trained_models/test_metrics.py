@@ -37,9 +37,7 @@ def test_rows_say_who_what_and_within_which_interval(project: Project) -> None:
 
 def test_a_metric_that_is_not_declared_or_not_found_is_named(project: Project) -> None:
     found = metrics_of("a", {"auc": 0.7})
-    with pytest.raises(
-        ProjectError, match=r"models.toy: .*\['auc'\] that it does not declare and not .*\['roc'\]"
-    ):
+    with pytest.raises(ProjectError, match=r"models.toy: .*undeclared metrics \['auc'\] and not .*\['roc'\]"):
         side_rows(project, "models.toy", found, ("roc",))
     assert side_rows(project, "models.toy", [], ("roc",))[0].rows.empty  # no model was trained
 

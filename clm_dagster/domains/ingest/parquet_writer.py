@@ -1,7 +1,9 @@
-"""Writing parts: files of one shape as day-partitioned Parquet.
+"""Writing input files to the landing area: parts of day-partitioned Parquet.
 
-Belongs here: reading rows, writing them by day, counting them, refusing a file of wrong types. Does not:
-what makes a part count (`landing`).
+Belongs here: writing rows by day, counting them, refusing a file with wrong types. Does not: manifests (`landing`),
+reading files (`reading`).
+
+A part holds the rows of one CSV or JSON file, or of several Parquet files with the same columns.
 """
 
 import shutil
@@ -15,34 +17,34 @@ import duckdb
 from clm_dagster.domains.ingest.adapter import CALENDAR, Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile
-from clm_dagster.domains.ingest.reading import check_columns, columns_of, explain, rows_of
+from clm_dagster.domains.ingest.reading import check_columns, explain, read_columns, select_rows
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
-# A column of which more values than the first share cannot be read as its type makes the file, not the rows,
-# wrong, if they are in more rows than the second share: a column that is mostly empty proves little.
+# A file is refused if more than the first share of the values of a column have the wrong type, in more than the second
+# share of the rows. The second condition ignores columns that are mostly empty.
 _WRONG_VALUES, _WRONG_ROWS = 0.5, 0.1
 
-# What a delivery brought, by contract table: the fields of `landing.LandedTable`.
+# The rows of a delivery by contract table, with the fields of `landing.LandedTable`.
 LandedTables = dict[str, dict[str, Any]]
 
 
 def day_folder(day: date | None) -> str:
-    """The name of a day's folder in a part."""
+    """Return the name of a day's folder in a part."""
     return f"_event_date={day or UNDATED}"
 
 
-def write(
+def write_parts(
     folder: Path,
     prefix: str,
     files: Sequence[InputFile],
     feeds: Mapping[str, Collection[str]],
     adapter: Adapter,
 ) -> dict[str, LandedTables]:
-    """Write files into new parts whose names begin with `prefix`; what each delivery brought.
+    """Write files into new parts whose names start with `prefix`. Return the landed tables of each delivery.
 
-    Raise InputError; what is written then is no part of the landing area.
+    Raise InputError for an invalid file. Parts written before the error do not count, because no manifest names them.
     """
     landed: dict[str, LandedTables] = {file.delivery_id: {} for file in files}
     scratch = folder / ".tmp"
@@ -52,7 +54,7 @@ def write(
         connection.execute("set partitioned_write_max_open_files = 4000")
         connection.execute("set memory_limit = '1GB'")
         connection.execute(f"set temp_directory = {quoting.text(scratch)}")
-        # A Parquet file's instants with a zone become text; it must not depend on the machine.
+        # Timestamps with a time zone in Parquet become text, which must not depend on the machine's time zone.
         connection.execute("set timezone = 'UTC'")
         for number, (group, columns) in enumerate(_groups(files, feeds, adapter, connection)):
             part = f"{prefix}-{number:04d}"
@@ -79,13 +81,13 @@ def _groups(
     adapter: Adapter,
     connection: Connection,
 ) -> Iterator[tuple[list[InputFile], tuple[str, ...]]]:
-    """Files that are read together: Parquet of one shape, any other file on its own.
+    """Yield the files to read together: Parquet files with the same columns, all other files separately.
 
-    All headers are looked at before the first row is read.
+    All headers are checked before the first row is read.
     """
     groups: dict[object, tuple[list[InputFile], tuple[str, ...]]] = {}
     for file in files:
-        columns = columns_of(connection, file, adapter)
+        columns = read_columns(connection, file, adapter)
         tables = sorted(feeds[file.delivery_id])
         for table in tables:
             check_columns(file, columns, adapter.tables[table])
@@ -111,7 +113,7 @@ def _write_part(
     """Write one part's Parquet and count its rows by delivery and day."""
     time = adapter.tables[table].time
     target = folder / table / part
-    # An instant beyond the calendar is kept with the undated.
+    # Timestamps outside the valid range count as undated.
     day = f"case when ({time}) between {CALENDAR} then cast(({time}) as date) end" if time else "null::date"
     listed = ", ".join(quoting.name(column) for column in columns)
     names = ", ".join(
@@ -120,7 +122,7 @@ def _write_part(
     query = f"""
         with names(_file, _delivery_id, _source_file) as (values {names})
         select {listed}, _delivery_id, _source_file, _source_row, '{part}' as _part, {day} as _event_date
-        from ({rows_of(group, columns, adapter)}) as rows left join names using (_file)
+        from ({select_rows(group, columns, adapter)}) as rows left join names using (_file)
     """
     target.mkdir(parents=True, exist_ok=True)
     try:
@@ -144,7 +146,7 @@ def _count(
     adapter: Adapter,
     columns: Sequence[str],
 ) -> dict[str, dict[str, int]]:
-    """Rows of each delivery and day. Refuses a file in which most values of a column are not of its type."""
+    """Count the rows of each delivery and day. Raise InputError if most values of a column have the wrong type."""
     types = {n: k for n, k in adapter.tables[table].types.items() if n in columns and k != "varchar"}
     measures = ""
     for name, kind in types.items():
@@ -166,8 +168,8 @@ def _count(
             if bad > max(_WRONG_VALUES * given, _WRONG_ROWS * rows_landed):
                 example = next(row[3 * position + 2] for row in found if row[3 * position + 1])
                 raise InputError(
-                    f"{file.path}: column {name!r} is expected to be {kind.upper()}, and "
-                    f"{bad:,} of {given:,} values are not, such as {example!r}. "
-                    "Is it the right column, with the right decimal sign?"
+                    f"{file.path}: expected {kind.upper()} in column {name!r}, but "
+                    f"{bad:,} of {given:,} values have another type, such as {example!r}. "
+                    "Check that it is the right column and uses the right decimal separator."
                 )
     return counts

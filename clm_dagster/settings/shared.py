@@ -1,7 +1,7 @@
-"""What a user may choose of the shop and of the platform, in groups; every domain may read it.
+"""Settings of the shop and of the platform, in groups. Every domain may read them.
 
-Belongs here: settings that more than one domain reads, and those of no domain. Does not: what is one domain's own (its
-`settings.py`), or where a value comes from (`loading`).
+Belongs here: settings that belong to no domain or that more than one domain reads. Does not: the settings of one domain
+(its `settings.py`), reading values (`loading`).
 """
 
 import os
@@ -26,28 +26,26 @@ def shipped_sql_dir() -> Path:
 
 
 class ShopSettings(SettingsGroup):
-    """The shop: its files, its dates, its clock."""
+    """The shop: its files, its dates, its time zone."""
 
     source: str = Field(
         "online_retail_ii",
-        description="The shop's adapter: the name of a folder in dbt_like_sql/adapters.",
+        description="The shop's adapter, the name of a folder in dbt_like_sql/adapters.",
     )
-    input: str = Field("data/inbox", description="Where the shop's files arrive: a file, a folder or a glob.")
+    input: str = Field("data/inbox", description="The shop's input files: a file, a folder or a glob.")
     start_date: Variable[date] = Field(
         date(2024, 1, 1), description="First day of the shop's history; earlier rows are rejected."
     )
     end_date: date | None = Field(
         None,
-        description="Exclusive end of a historical source; empty for a shop that is still open.",
+        description="Exclusive end of a historical source; empty if the shop is still open.",
     )
-    timezone: str = Field(
-        "Europe/London", description="The shop's time zone: days begin and schedules tick in it."
-    )
+    timezone: str = Field("Europe/London", description="The shop's time zone, used for days and schedules.")
     margin: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="Margin on net revenue where the shop does not say what its products cost.",
+        description="Margin on net revenue where the shop's products have no unit cost.",
     )
 
     @field_validator("end_date", mode="before")
@@ -61,7 +59,7 @@ class ShopSettings(SettingsGroup):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{value!r} is no time zone; expected one like Europe/London") from error
+            raise ValueError(f"{value!r} is not a time zone; expected a name like Europe/London") from error
         return value
 
     @model_validator(mode="after")
@@ -69,7 +67,7 @@ class ShopSettings(SettingsGroup):
         if self.end_date is not None and self.end_date <= self.start_date:
             raise ValueError(
                 f"end_date {self.end_date} is not after start_date {self.start_date}; "
-                "end_date is exclusive, the day after the last"
+                "end_date is exclusive: the day after the last day"
             )
         return self
 
@@ -80,72 +78,72 @@ class ShopSettings(SettingsGroup):
 
     @property
     def is_live(self) -> bool:
-        """Whether the shop is still open: no end_date is known."""
+        """Whether the shop is still open, that is, has no end_date."""
         return self.end_date is None
 
 
 class MachineSettings(SettingsGroup):
-    """What a step may use of the machine."""
+    """Resources of the machine that a step may use."""
 
     memory_limit: str = Field(
-        "1GB", description="Memory DuckDB may use before it spills to disk, as DuckDB writes it."
+        "1GB", description="Memory limit of DuckDB before it spills to disk, in DuckDB's notation."
     )
     threads: int = Field(
-        0, ge=0, description="Threads that DuckDB, and making lists, may use; 0: one a processor."
+        0, ge=0, description="Threads for DuckDB and for product lists; 0 means one per processor."
     )
     lock_timeout: float = Field(
-        600.0, gt=0, description="Seconds a step waits for the warehouse before it gives up."
+        600.0, gt=0, description="Seconds that a step waits for the lock of the warehouse before it fails."
     )
 
 
 class ScheduleSettings(SettingsGroup):
-    """When schedules and sensors look, and who hears of a failure."""
+    """Schedules, sensors and the webhook for failed runs."""
 
     lookback_days: int = Field(
-        3, ge=0, description="Days before the newest that the daily schedule reads again."
+        3, ge=0, description="Days before the newest day that the daily schedule loads again."
     )
     daily_hour: int = Field(
-        3, ge=0, le=23, description="Hour of the day, shop-local, at which the schedules tick."
+        3, ge=0, le=23, description="Hour of the day, in the shop's time zone, at which the schedules run."
     )
     sensor_seconds: int = Field(
-        60, ge=30, description="Seconds between two looks of the sensor at the input."
+        60, ge=30, description="Minimum number of seconds between two evaluations of a sensor."
     )
-    webhook_url: str = Field("", description="Where a failed run is posted as JSON; empty for nowhere.")
+    webhook_url: str = Field("", description="URL to which failed runs are posted as JSON; empty for none.")
 
 
 class TrainingSettings(SettingsGroup):
-    """Which snapshots models are trained at and score, and how much a contest reads."""
+    """Snapshots at which models are trained and score, and the amount of data per training."""
 
     train_count: int = Field(
-        3, ge=0, description="How many of the newest mature training snapshots `clm run` trains models at."
+        3, ge=0, description="Number of newest mature training snapshots at which `clm run` trains models."
     )
     train_every_weeks: int = Field(
-        13, ge=1, description="Weeks from one training snapshot to the next; 13 is quarterly."
+        13, ge=1, description="Weeks between two training snapshots; 13 is quarterly."
     )
     score_count: int = Field(
-        8, ge=0, description="How many of the newest snapshots `clm run` scores with the models."
+        8, ge=0, description="Number of newest snapshots that `clm run` scores with the models."
     )
     contest_spacing_weeks: int = Field(
-        4, ge=1, description="Weeks between the snapshots that a contest trains on."
+        4, ge=1, description="Weeks between the snapshots of the training data of one model."
     )
     contest_snapshots: int = Field(
         13,
         ge=2,
-        description="How many snapshots a contest trains on at most; 13 of 4 weeks are a year.",
+        description="Maximum number of snapshots in the training data of one model; 13 times 4 weeks is a year.",
     )
     train_customers: int = Field(
         50_000,
         ge=100,
-        description="Of a larger shop, contests read about so many customers, always the same.",
+        description="Approximate maximum number of customers in the training data; a larger shop is sampled.",
     )
 
 
-class GroundSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSettings):
-    """All of them, and the places of everything that the project keeps."""
+class SharedSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSettings):
+    """All settings of the shop and the platform, and the paths of all stored data."""
 
     data_dir: Path = Field(
         Path("data"),
-        description="Folder of all state: warehouse, landing area, Dagster's and MLflow's stores.",
+        description="Folder of all stored data: warehouse, landing area, state of Dagster and MLflow.",
     )
     sql_dir: Path = Field(shipped_sql_dir(), description="The folder of SQL models, adapters and seeds.")
 
@@ -156,28 +154,28 @@ class GroundSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSe
 
     @property
     def published_path(self) -> Path:
-        """The DuckDB file that people read."""
+        """The published copy of the DuckDB file, which users read."""
         return self.data_dir.resolve() / "published" / "clm.duckdb"
 
     @property
     def landing_dir(self) -> Path:
-        """The source's files as day-partitioned Parquet."""
+        """The landing area: the source's files as day-partitioned Parquet."""
         return self.data_dir.resolve() / "landing" / self.source
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's own state."""
+        """DAGSTER_HOME, the state of Dagster."""
         return self.data_dir.resolve() / "dagster"
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's store: MLflow's own variable where it is set, else a file in the data folder."""
-        own = os.environ.get("MLFLOW_TRACKING_URI", "")
-        return own or f"sqlite:///{self.data_dir.resolve() / 'mlflow.db'}"
+        """The MLflow store: MLFLOW_TRACKING_URI if it is set, else a file in the data folder."""
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+        return uri or f"sqlite:///{self.data_dir.resolve() / 'mlflow.db'}"
 
     @property
     def artifact_dir(self) -> Path:
-        """Models and pictures of an MLflow store that is a file."""
+        """Models and figures of an MLflow store that is a file."""
         return self.data_dir.resolve() / "mlartifacts"
 
     @property
