@@ -22,7 +22,7 @@ from clm_dagster.domains.recommend.served import REGISTERED, example
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Interval, Metric, metrics_of
-from clm_dagster.platform.trained_models.snapshots import judged_snapshot, weeks_to_mature
+from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot, weeks_to_mature
 from clm_dagster.platform.trained_models.training import Gate, Report, TrainedModel
 from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
 
@@ -79,7 +79,7 @@ def read_training(reading: Reading[RankerSettings]) -> TrainingInputs:
     return TrainingInputs(
         past,
         read_products(connection, reading.project, reading.as_of),
-        read_segments(connection, judged_snapshot(reading.day, reading.settings.horizon_days)),
+        read_segments(connection, newest_mature_snapshot(reading.day, reading.settings.horizon_days)),
     )
 
 

@@ -33,7 +33,10 @@ def check_evaluation(
 
     as_newest: the verdict as if this was the newest training; it decides whether the check passes.
     """
-    return [warn(HELD, True, f"{as_of}: {evaluated}"), warn(GATE, as_newest.accepted, f"{as_of}: {verdict}")]
+    return [
+        warn(HELD, True, f"{as_of}: {evaluated}"),
+        warn(GATE, as_newest.accepted, f"{as_of}: {verdict}"),
+    ]
 
 
 def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]:

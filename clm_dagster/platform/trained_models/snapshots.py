@@ -48,7 +48,7 @@ def weeks_to_mature(horizon_days: int) -> int:
     return -(-horizon_days // 7)
 
 
-def judged_snapshot(as_of: date, horizon_days: int) -> date:
+def newest_mature_snapshot(as_of: date, horizon_days: int) -> date:
     """Return the newest weekly snapshot whose label is mature at the snapshot `as_of`."""
     return as_of - timedelta(weeks=weeks_to_mature(horizon_days))
 
@@ -174,6 +174,6 @@ def read_evaluation(
     """Read the inputs of the evaluation of one as_of. Raise EvaluationError if the history is too short."""
     grid: GridSettings = reading.settings.evaluation
     first = first_day(reading.connection, reading.day)
-    plan = evaluation_plan(judged_snapshot(reading.day, grid.horizon_days), first, grid)
+    plan = evaluation_plan(newest_mature_snapshot(reading.day, grid.horizon_days), first, grid)
     features = read_snapshots(reading, plan.snapshots, where, reading.settings.customers)
     return SnapshotInputs(plan, features, read_labels(reading.connection, reading.day, plan.snapshots))
