@@ -100,7 +100,7 @@ def _run_shop() -> None:
     if report.dead_runs:
         console.print(f"Marked {len(report.dead_runs)} run(s) as failed because their process was killed.")
     if len(report.runs) == 1:
-        console.print("No new files: everything is up to date.")
+        console.print("Everything is up to date; nothing had to run.")
     console.print(render(read_summary(report.settings), report.settings))
 
 

@@ -84,14 +84,14 @@ class _LandedShop:
 
 def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
-    ready = _LandedShop.open(settings)
-    new = ready.source.landing.new_files(settings.input, ready.source.adapter)
-    if not ready.landed.deliveries:
+    shop = _LandedShop.open(settings)
+    new = shop.source.landing.new_files(settings.input, shop.source.adapter)
+    if not shop.landed.deliveries:
         return RunPreview(settings, tuple(new), Plan())
-    measured = _measured_dates(settings, ready.landed.deliveries)
+    measured = _measured_dates(settings, shop.landed.deliveries)
     if measured:
-        ready = _LandedShop.open(settings.replace(**measured))
-    return RunPreview(ready.settings, tuple(new), ready.plan())
+        shop = _LandedShop.open(settings.replace(**measured))
+    return RunPreview(shop.settings, tuple(new), shop.plan())
 
 
 def run_shop(settings: Settings, begin: Begin) -> Report:
@@ -104,18 +104,18 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
-        ready = _LandedShop.open(settings)
-        measured = _measured_dates(settings, ready.landed.deliveries)
+        shop = _LandedShop.open(settings)
+        measured = _measured_dates(settings, shop.landed.deliveries)
         if measured:
             settings = report.settings = settings.replace(**measured)
-            definitions, ready = build_definitions(settings), _LandedShop.open(settings)
+            definitions, shop = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
-        plan = ready.plan()
+        plan = shop.plan()
         for stage in STAGES:
             steps = plan.of(stage)
             report.runs += [_run(definitions, instance, step, begin) for step in steps]
             if steps:
-                plan = ready.plan()
+                plan = shop.plan()
     return report
 
 

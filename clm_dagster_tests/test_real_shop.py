@@ -203,7 +203,7 @@ def test_segments_of_every_week_equal_pandas_to_the_row(
 
 def test_summary_shows_these_numbers_and_a_second_run_has_nothing_to_do(data_dir: Path) -> None:
     shown = clm("run", data_dir=data_dir)  # the shop of the last run
-    assert "No new files" in shown
+    assert "Everything is up to date" in shown
     for figure in ("1,067,371", "1,029,637", "3,399", "34,335", "5,852", "18,927,399.07", "16,358,592.71"):
         assert figure in shown
     for name in SEGMENTS:

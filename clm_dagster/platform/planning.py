@@ -96,9 +96,8 @@ class Planner:
         self._plan_trainings(keys)
         self._plan_scores(keys)
         self._plan_views(keys)
-        publishes = any(
-            not step.only_assets for step in self._steps
-        )  # every complete job except `models` publishes
+        # Every complete job publishes. `models` never runs completely.
+        publishes = any(not step.only_assets for step in self._steps)
         if (self._steps or not self.published) and not publishes:
             why = "the published copy is missing or outdated"
             self._steps.append(Step("publish", PUBLISH, reasons=(why,)))

@@ -186,10 +186,10 @@ def _check_names(file: InputFile, columns: Sequence[str]) -> None:
     if taken:
         raise InputError(f"{file.path}: the column name {taken[0]!r} is reserved; rename the column")
     folded = [name.casefold() for name in columns]
-    twice = [name for n, name in enumerate(columns) if name.casefold() in folded[:n]]
-    if twice:
+    duplicates = [name for n, name in enumerate(columns) if name.casefold() in folded[:n]]
+    if duplicates:
         raise InputError(
-            f"{file.path}: found two columns named {twice[0]!r} (case is ignored); expected unique column names"
+            f"{file.path}: found two columns named {duplicates[0]!r} (case is ignored); expected unique column names"
         )
 
 

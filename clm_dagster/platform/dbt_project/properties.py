@@ -167,8 +167,8 @@ def _add(entries: dict[str, Entry], item: Any, where: Where, prefix: str, shared
     columns = tuple(_column(*column) for column in yaml_lines.sequence(content, "columns"))
     tests = _tests(content, None)
     names = [test.name for test in (*tests, *(t for column in columns for t in column.tests))]
-    for twice in {test for test in names if names.count(test) > 1}:
-        raise ProjectError(f"{content.where('name')}: {name} has the data test {twice} twice")
+    for duplicate in {test for test in names if names.count(test) > 1}:
+        raise ProjectError(f"{content.where('name')}: {name} has the data test {duplicate} twice")
     entries[name] = Entry(
         where=content.where("name"),
         description=str(content.get("description") or "").strip(),
