@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import skops.io
 
-from clm_dagster.domains.churn.candidates import Candidate, LogOddsMean, candidates, fitted
+from clm_dagster.domains.churn.candidates import Candidate, LogOddsMean, candidates, fit_candidate
 from clm_dagster.domains.churn.evaluate import evaluate_candidates
 from clm_dagster.domains.churn.plan import prepare
 from clm_dagster.domains.churn.served import TRUSTED, example, pack, unpack
@@ -47,7 +47,9 @@ def test_whoever_can_win_is_loaded_from_its_file(
     x, y = given.x[day], given.y[day]
     unknown = {}
     for entry in (entry for entry in candidates() if entry.exact):
-        pipeline = fitted(entry, given.columns, entry.search[0], x, y, np.zeros(len(y), dtype=np.int64))
+        pipeline = fit_candidate(
+            entry, given.columns, entry.search[0], x, y, np.zeros(len(y), dtype=np.int64)
+        )
         found = skops.io.get_untrusted_types(data=skops.io.dumps(LogOddsMean([pipeline])))
         unknown[entry.name] = set(found) - set(TRUSTED)
     assert unknown == {name: set() for name in unknown} and len(unknown) > 8
