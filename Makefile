@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := true
 
 setup: .venv/.done
 
-.venv/.done: requirements.lock pyproject.toml setup.py
+.venv/.done: requirements.lock pyproject.toml
 ifneq ($(UV),)
 	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock

@@ -37,12 +37,11 @@ SOURCES = (
     "clm_dagster_tests",
     "dbt_like_sql",
     "pyproject.toml",
-    "setup.py",
     "README.md",
     "LICENSE",
 )
 NOT_SOURCES = shutil.ignore_patterns("__pycache__", "target", "dbt_packages", "logs")
-BUILD_SDIST = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+BUILD_SDIST = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
 DEMO = ("demo", "--customers", "200", "--days", "60", "--products", "12")
 
 
