@@ -247,7 +247,7 @@ def test_what_it_adds_must_be_of_something_that_is_there(toy: Settings, sql_dir:
     for ending in ("sql", "yml"):
         (sql_dir / "models" / "marts" / f"loyalty_points.{ending}").unlink()
     with pytest.raises(
-        ProjectError, match=r"the domain loyalty has a chart of marts.loyalty_points, which is no"
+        ProjectError, match=r"the domain loyalty has a chart for marts.loyalty_points, which is not"
     ):
         build_definitions(toy)
 
