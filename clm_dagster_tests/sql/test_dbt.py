@@ -1,7 +1,7 @@
 """The folder is a valid dbt project: dbt itself builds the same rows from the same raw tables.
 
 dbt is no dependency. These tests use the one that CLM_DBT names, or `.dbt-venv/bin/dbt` in the
-project's folder; the README's chapter on development says how to install it.
+project's folder; docs/operations.md says how to install it.
 """
 
 import json
@@ -26,17 +26,42 @@ START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
 # Short enough to be over within the shop's forty days.
 HORIZON_DAYS = 5
 TABLES = (
-    "staging.stg_events", "staging.stg_order_lines", "staging.stg_customers", "staging.stg_products",
-    "staging.stg_catalogue", "staging.stg_promotions", "staging.stg_touches", "staging.stg_reviews",
-    "core.demand_promotions", "core.customer_categories",
-    "staging.rfm_segment_map", "staging.rfm_segment_names", "core.customer_daily", "core.product_daily",
-    "core.totals_daily", "core.customer_features", "core.rfm_scores", "core.churn_labels", "core.value_labels",
-    "marts.shop_daily", "marts.rfm_segments",
-    "staging.risk_bands", "staging.stage_map",
-    "core.repurchase_survival", "core.lifecycle_cutoffs", "core.stage_states",
-    "core.channel_daily", "marts.lifecycle_stages", "marts.stage_transitions", "marts.segment_moves",
-    "marts.cohort_retention", "marts.funnel_daily", "core.demand_daily", "core.demand_keys", "core.demand_series",
-)  # fmt: skip
+    "staging.stg_events",
+    "staging.stg_order_lines",
+    "staging.stg_customers",
+    "staging.stg_products",
+    "staging.stg_catalogue",
+    "staging.stg_promotions",
+    "staging.stg_touches",
+    "staging.stg_reviews",
+    "core.demand_promotions",
+    "core.customer_categories",
+    "staging.rfm_segment_map",
+    "staging.rfm_segment_names",
+    "core.customer_daily",
+    "core.product_daily",
+    "core.totals_daily",
+    "core.customer_features",
+    "core.rfm_scores",
+    "core.churn_labels",
+    "core.value_labels",
+    "marts.shop_daily",
+    "marts.rfm_segments",
+    "staging.risk_bands",
+    "staging.stage_map",
+    "core.repurchase_survival",
+    "core.lifecycle_cutoffs",
+    "core.stage_states",
+    "core.channel_daily",
+    "marts.lifecycle_stages",
+    "marts.stage_transitions",
+    "marts.segment_moves",
+    "marts.cohort_retention",
+    "marts.funnel_daily",
+    "core.demand_daily",
+    "core.demand_keys",
+    "core.demand_series",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +77,25 @@ def run_dbt(dbt: str, tmp_path: Path, warehouse: Path, *arguments: str) -> str:
     target = {"type": "duckdb", "path": str(warehouse), "schema": "main", "threads": 1}
     (tmp_path / "profiles.yml").write_text(json.dumps({"clm": {"target": "a", "outputs": {"a": target}}}))
     done = subprocess.run(
-        [dbt, "--no-use-colors", *arguments, "--project-dir", str(FOLDER), "--profiles-dir", str(tmp_path),
-         "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
+        [
+            dbt,
+            "--no-use-colors",
+            *arguments,
+            "--project-dir",
+            str(FOLDER),
+            "--profiles-dir",
+            str(tmp_path),
+            "--target-path",
+            str(tmp_path / "target"),
+            "--log-path",
+            str(tmp_path / "logs"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
         env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -81,15 +120,21 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     optional: dict[str, dict[str, list[str]]] = {
         "products": {"product_id": ["p01"], "name": ["Mug"], "category": ["Kitchen"], "unit_cost": ["1.20"]},
         "promotions": {
-            "promotion_id": ["half", "week"], "product_id": ["p01", ""], "category": ["", "Kitchen"],
-            "starts_at": ["2024-01-10", "2024-02-01 12:00"], "ends_at": ["2024-01-12", "2024-02-08"],
+            "promotion_id": ["half", "week"],
+            "product_id": ["p01", ""],
+            "category": ["", "Kitchen"],
+            "starts_at": ["2024-01-10", "2024-02-01 12:00"],
+            "ends_at": ["2024-01-12", "2024-02-08"],
             "discount": ["0.5", "0.1"],
         },
         "touches": {"touch_id": ["t1"], "customer_id": ["c001"], "sent_at": ["2024-01-15 09:00"]},
         "reviews": {
-            "review_id": ["r1"], "product_id": ["p01"], "written_at": ["2024-01-20 10:00"], "rating": ["4"],
+            "review_id": ["r1"],
+            "product_id": ["p01"],
+            "written_at": ["2024-01-20 10:00"],
+            "rating": ["4"],
         },
-    }  # fmt: skip
+    }
     for name, columns in optional.items():
         pd.DataFrame(columns).to_csv(root / f"{name}.csv", index=False)
     settings = load_settings(
@@ -133,15 +178,27 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
             connection.execute(f"drop schema {schema} cascade")
     for as_of in (EARLIER, AS_OF):
         variables = {
-            "as_of": f"{as_of} 00:00:00", "start_date": START, "churn_horizon_days": HORIZON_DAYS,
+            "as_of": f"{as_of} 00:00:00",
+            "start_date": START,
+            "churn_horizon_days": HORIZON_DAYS,
             "value_horizon_days": HORIZON_DAYS,
-        }  # fmt: skip
+        }
         run_dbt(
-            dbt, tmp_path, theirs, "build", "--vars", json.dumps(variables),
-            "--event-time-start", START, "--event-time-end", as_of,
+            dbt,
+            tmp_path,
+            theirs,
+            "build",
+            "--vars",
+            json.dumps(variables),
+            "--event-time-start",
+            START,
+            "--event-time-end",
+            as_of,
             # What Python writes is not dbt's to make, and not there in this shop.
-            "--exclude", "source:models+", "source:marts+",
-        )  # fmt: skip
+            "--exclude",
+            "source:models+",
+            "source:marts+",
+        )
     for table in TABLES:
         expected, found = rows(ours, table), rows(theirs, table)
         assert len(expected) > 0, table
