@@ -127,10 +127,13 @@ def small_shop_events(seed: int = 0, customers: int = 40, orders: int = 150, day
         if rng.random() < 0.5:
             rows.append(
                 {
-                    "event_id": f"v{order:04d}", "event_at": str(at), "customer_id": customer,
-                    "event_type": "visit", "session_id": f"s{order:04d}",
+                    "event_id": f"v{order:04d}",
+                    "event_at": str(at),
+                    "customer_id": customer,
+                    "event_type": "visit",
+                    "session_id": f"s{order:04d}",
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows).fillna("")
 
 

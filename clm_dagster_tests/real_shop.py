@@ -20,8 +20,12 @@ def clm(*arguments: str, data_dir: Path) -> str:
     }
     done = subprocess.run(
         [str(Path(sys.executable).with_name("clm")), *arguments],
-        cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=PROJECT_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

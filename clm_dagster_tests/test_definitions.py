@@ -43,32 +43,85 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
 
 def test_the_assets_are_these(settings: Settings) -> None:
     assert keys(settings) == [
-        "core/channel_daily", "core/churn_labels", "core/customer_categories", "core/customer_daily",
-        "core/customer_features", "core/demand_daily", "core/demand_keys", "core/demand_promotions",
-        "core/demand_series", "core/lifecycle_cutoffs", "core/product_daily", "core/repurchase_survival",
-        "core/rfm_scores", "core/stage_states", "core/totals_daily", "core/value_labels", "landing/files",
+        "core/channel_daily",
+        "core/churn_labels",
+        "core/customer_categories",
+        "core/customer_daily",
+        "core/customer_features",
+        "core/demand_daily",
+        "core/demand_keys",
+        "core/demand_promotions",
+        "core/demand_series",
+        "core/lifecycle_cutoffs",
+        "core/product_daily",
+        "core/repurchase_survival",
+        "core/rfm_scores",
+        "core/stage_states",
+        "core/totals_daily",
+        "core/value_labels",
+        "landing/files",
         "marts/basket_rules",
-        "marts/churn_contest", "marts/churn_fairness", "marts/churn_scores", "marts/cohort_retention",
-        "marts/customer_value", "marts/demand_calendar", "marts/demand_contest", "marts/demand_forecasts",
-        "marts/feature_drift", "marts/forecast_accuracy",
-        "marts/funnel_daily", "marts/lifecycle_stages", "marts/model_scorecard", "marts/persona_profiles",
+        "marts/churn_contest",
+        "marts/churn_fairness",
+        "marts/churn_scores",
+        "marts/cohort_retention",
+        "marts/customer_value",
+        "marts/demand_calendar",
+        "marts/demand_contest",
+        "marts/demand_forecasts",
+        "marts/feature_drift",
+        "marts/forecast_accuracy",
+        "marts/funnel_daily",
+        "marts/lifecycle_stages",
+        "marts/model_scorecard",
+        "marts/persona_profiles",
         "marts/personas",
-        "marts/popular_products", "marts/product_affinity", "marts/recommendations",
-        "marts/recommender_by_segment", "marts/recommender_contest",
+        "marts/popular_products",
+        "marts/product_affinity",
+        "marts/recommendations",
+        "marts/recommender_by_segment",
+        "marts/recommender_contest",
         "marts/reorder_points",
-        "marts/rfm_segments", "marts/segment_moves", "marts/shop_daily", "marts/similar_products",
+        "marts/rfm_segments",
+        "marts/segment_moves",
+        "marts/shop_daily",
+        "marts/similar_products",
         "marts/stage_transitions",
-        "marts/value_by_segment", "marts/value_contest", "marts/value_deciles", "marts/value_expectations",
+        "marts/value_by_segment",
+        "marts/value_contest",
+        "marts/value_deciles",
+        "marts/value_expectations",
         "marts/value_tracking",
-        "models/candidate_metrics", "models/churn_model", "models/demand_model", "models/group_metrics",
-        "models/persona_model", "models/recommender_model", "models/value_model",
+        "models/candidate_metrics",
+        "models/churn_model",
+        "models/demand_model",
+        "models/group_metrics",
+        "models/persona_model",
+        "models/recommender_model",
+        "models/value_model",
         "published/warehouse",
-        "raw/customers", "raw/deliveries", "raw/events", "raw/products", "raw/promotions", "raw/rejects",
-        "raw/reviews", "raw/touches", "staging/online_retail_ii_product_codes",
-        "staging/rfm_segment_map", "staging/rfm_segment_names", "staging/risk_bands", "staging/stage_map",
-        "staging/stg_catalogue", "staging/stg_customers", "staging/stg_events", "staging/stg_order_lines",
-        "staging/stg_products", "staging/stg_promotions", "staging/stg_reviews", "staging/stg_touches",
-    ]  # fmt: skip
+        "raw/customers",
+        "raw/deliveries",
+        "raw/events",
+        "raw/products",
+        "raw/promotions",
+        "raw/rejects",
+        "raw/reviews",
+        "raw/touches",
+        "staging/online_retail_ii_product_codes",
+        "staging/rfm_segment_map",
+        "staging/rfm_segment_names",
+        "staging/risk_bands",
+        "staging/stage_map",
+        "staging/stg_catalogue",
+        "staging/stg_customers",
+        "staging/stg_events",
+        "staging/stg_order_lines",
+        "staging/stg_products",
+        "staging/stg_promotions",
+        "staging/stg_reviews",
+        "staging/stg_touches",
+    ]
 
 
 def test_every_source_has_the_same_assets(settings: Settings, tmp_path: Path) -> None:
@@ -80,9 +133,12 @@ def test_everything_comes_from_the_landing_area_or_from_a_seed(definitions: dg.D
     graph = definitions.resolve_asset_graph()
     roots = {key.to_user_string() for key in graph.root_materializable_asset_keys}
     seeds = {
-        "staging/online_retail_ii_product_codes", "staging/rfm_segment_map", "staging/rfm_segment_names",
-        "staging/risk_bands", "staging/stage_map",
-    }  # fmt: skip
+        "staging/online_retail_ii_product_codes",
+        "staging/rfm_segment_map",
+        "staging/rfm_segment_names",
+        "staging/risk_bands",
+        "staging/stage_map",
+    }
     assert roots == {"landing/files"} | seeds
     read = graph.get(dg.AssetKey(["published", "warehouse"])).parent_keys
     assert {key.path[0] for key in read} == {"core", "marts"}
@@ -101,9 +157,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLM_", "DAGSTER_HOME"))}
     (tmp_path / "dagster").mkdir()
     return kept | {
-        "CLM_DATA_DIR": str(tmp_path / "data"), "CLM_SOURCE": "generic", "CLM_START_DATE": "2024-01-01",
-        "CLM_END_DATE": "2024-01-22", "DAGSTER_HOME": str(tmp_path / "dagster"), "COLUMNS": "200",
-    }  # fmt: skip
+        "CLM_DATA_DIR": str(tmp_path / "data"),
+        "CLM_SOURCE": "generic",
+        "CLM_START_DATE": "2024-01-01",
+        "CLM_END_DATE": "2024-01-22",
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+        "COLUMNS": "200",
+    }
 
 
 def command(text: str) -> list[str]:
@@ -152,9 +212,13 @@ def serving(text: str, environment: dict[str, str], log: Path) -> Iterator[int]:
     port = free_port()
     with log.open("w") as output:
         process = subprocess.Popen(
-            command(f"{text} --port {port}"), cwd=PROJECT_DIR, env=environment, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            command(f"{text} --port {port}"),
+            cwd=PROJECT_DIR,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         for _ in range(360):
             assert process.poll() is None, log.read_text()
@@ -182,9 +246,10 @@ def test_the_ui_comes_up_with_the_same_code_location(
 ) -> None:
     with serving(text, environment, tmp_path / "server.log") as port:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/graphql", json.dumps({"query": QUERY}).encode(),
+            f"http://127.0.0.1:{port}/graphql",
+            json.dumps({"query": QUERY}).encode(),
             {"Content-Type": "application/json"},
-        )  # fmt: skip
+        )
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)["data"]
     (entry,) = answer["workspaceOrError"]["locationEntries"]

@@ -20,10 +20,18 @@ from clm_dagster.statistics.evaluation import EvaluationError
 @pytest.mark.parametrize(
     "kind",
     [
-        EvaluationError, FitError, HistoryError, InputError, ProjectError, RunFailedError, SettingsError,
-        SimulationError, TrackingError, WarehouseBusyError,
+        EvaluationError,
+        FitError,
+        HistoryError,
+        InputError,
+        ProjectError,
+        RunFailedError,
+        SettingsError,
+        SimulationError,
+        TrackingError,
+        WarehouseBusyError,
     ],
-)  # fmt: skip
+)
 def test_the_command_line_shows_the_message_alone(
     kind: type[UserError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,9 +36,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     (root / "inbox").mkdir()
     small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
     settings = load_settings(
-        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        source="generic",
+        input=str(root / "inbox"),
+        data_dir=root / "data",
+        start_date="2024-01-01",
         end_date="2024-01-15",
-    )  # fmt: skip
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
         run_shop(settings, quiet)

@@ -24,10 +24,17 @@ from clm_dagster_tests.trained_shop import Ran
 pytestmark = pytest.mark.slow
 
 SEGMENTS = {
-    "hibernating": "11 12 21 22", "at_risk": "13 14 23 24", "cant_lose": "15 25", "about_to_sleep": "31 32",
-    "need_attention": "33", "loyal": "34 35 44 45", "promising": "41", "new": "51",
-    "potential_loyalist": "42 43 52 53", "champions": "54 55",
-}  # fmt: skip
+    "hibernating": "11 12 21 22",
+    "at_risk": "13 14 23 24",
+    "cant_lose": "15 25",
+    "about_to_sleep": "31 32",
+    "need_attention": "33",
+    "loyal": "34 35 44 45",
+    "promising": "41",
+    "new": "51",
+    "potential_loyalist": "42 43 52 53",
+    "champions": "54 55",
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +48,15 @@ def raw(csv: Path) -> pd.DataFrame:
     text = pd.read_csv(csv, dtype=str, keep_default_na=False)
     frame = pd.DataFrame(
         {
-            "invoice": text["Invoice"], "code": text["StockCode"].str.strip().str.upper(),
-            "quantity": text["Quantity"].astype("int64"), "price": text["Price"].astype(float),
-            "at": pd.to_datetime(text["InvoiceDate"]), "country": text["Country"],
+            "invoice": text["Invoice"],
+            "code": text["StockCode"].str.strip().str.upper(),
+            "quantity": text["Quantity"].astype("int64"),
+            "price": text["Price"].astype(float),
+            "at": pd.to_datetime(text["InvoiceDate"]),
+            "country": text["Country"],
             "customer": text["Customer ID"].str.replace(".0", "", regex=False),
         }
-    )  # fmt: skip
+    )
     frame["duplicate"] = text.duplicated()
     cancelled = frame.invoice.str.startswith("C")
     product = frame.code.str.match(r"^([0-9]{5}|DCGS|SP1002$|PADS$)")
@@ -55,8 +65,9 @@ def raw(csv: Path) -> pd.DataFrame:
     )
     frame["type"] = np.select(
         [cancelled & product, cancelled, ~product, frame.price == 0],
-        ["return", "charge_refund", "charge", "gift"], "purchase",
-    )  # fmt: skip
+        ["return", "charge_refund", "charge", "gift"],
+        "purchase",
+    )
     frame["amount"] = frame.quantity.abs() * frame.price
     return frame
 
@@ -83,8 +94,12 @@ def frame_of(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
 
 
 def test_ledger_is_that_of_the_file(raw: pd.DataFrame, published: duckdb.DuckDBPyConnection) -> None:
-    expected = (len(raw), int((~raw.duplicate & ~raw.rejected).sum()), int(raw.rejected.sum()),
-                int(raw.duplicate.sum()))  # fmt: skip
+    expected = (
+        len(raw),
+        int((~raw.duplicate & ~raw.rejected).sum()),
+        int(raw.rejected.sum()),
+        int(raw.duplicate.sum()),
+    )
     assert expected == (1_067_371, 1_029_637, 3_399, 34_335)
     found = published.execute(
         "select sum(delivered)::int, sum(accepted)::int, sum(rejected)::int, sum(duplicate)::int "
@@ -97,8 +112,12 @@ def test_events_by_type_and_the_figures_that_public_analyses_print(
     events: pd.DataFrame, published: duckdb.DuckDBPyConnection
 ) -> None:
     assert events.type.value_counts().to_dict() == {
-        "purchase": 1_003_357, "return": 17_915, "charge": 4_605, "charge_refund": 1_188, "gift": 2_572,
-    }  # fmt: skip
+        "purchase": 1_003_357,
+        "return": 17_915,
+        "charge": 4_605,
+        "charge_refund": 1_188,
+        "gift": 2_572,
+    }
     found = frame_of(
         published,
         "select event_type as type, count(*) as lines, sum(quantity * unit_price)::double as amount, "
@@ -110,12 +129,16 @@ def test_events_by_type_and_the_figures_that_public_analyses_print(
     known = events[events.customer != ""]
     priced = known[(known.type == "purchase") | ((known.type == "charge") & (known.price > 0))]
     assert (len(priced), priced.customer.nunique(), round(priced.amount.sum(), 3)) == (
-        779_425, 5_878, 17_374_804.268,
-    )  # fmt: skip
+        779_425,
+        5_878,
+        17_374_804.268,
+    )
     bought = known[known.type == "purchase"]
     assert (len(bought), bought.customer.nunique(), round(bought.amount.sum(), 3)) == (
-        776_596, 5_852, 17_068_582.737,
-    )  # fmt: skip
+        776_596,
+        5_852,
+        17_068_582.737,
+    )
     lines, customers, amount = published.execute(
         "select count(*), count(distinct customer_id), sum(quantity * unit_price)::double from raw.events "
         "where customer_id is not null and (event_type = 'purchase' or (event_type = 'charge' and unit_price > 0))"
@@ -133,8 +156,10 @@ def test_net_revenue_of_the_shop_and_of_known_customers(
     customers = published.execute("select sum(net_revenue)::double from core.customer_daily").fetchall()[0][0]
     products = published.execute("select sum(net_revenue)::double from core.product_daily").fetchall()[0][0]
     assert [round(value, 3) for value in (shop, products, customers)] == [
-        18_927_399.067, 18_927_399.067, 16_358_592.707,
-    ]  # fmt: skip
+        18_927_399.067,
+        18_927_399.067,
+        16_358_592.707,
+    ]
 
 
 def test_shop_daily_equals_pandas(events: pd.DataFrame, published: duckdb.DuckDBPyConnection) -> None:
@@ -143,14 +168,18 @@ def test_shop_daily_equals_pandas(events: pd.DataFrame, published: duckdb.DuckDB
     days = pd.date_range(events["at"].min().normalize(), events["at"].max().normalize())
     known = bought[bought.customer != ""]
     first = known.groupby("customer")["at"].min().dt.normalize()
-    expected = pd.DataFrame(
-        {
-            "orders": bought.groupby(day).invoice.nunique(),
-            "buyers": known.groupby(known["at"].dt.normalize()).customer.nunique(),
-            "new_buyers": first.value_counts(),
-            "gross_revenue": bought.groupby(day).amount.sum(),
-        }
-    ).reindex(days).fillna(0)  # fmt: skip
+    expected = (
+        pd.DataFrame(
+            {
+                "orders": bought.groupby(day).invoice.nunique(),
+                "buyers": known.groupby(known["at"].dt.normalize()).customer.nunique(),
+                "new_buyers": first.value_counts(),
+                "gross_revenue": bought.groupby(day).amount.sum(),
+            }
+        )
+        .reindex(days)
+        .fillna(0)
+    )
     found = frame_of(
         published,
         "select orders, buyers, new_buyers, gross_revenue::double as gross_revenue from marts.shop_daily "
@@ -191,8 +220,14 @@ def test_segments_of_every_week_equal_pandas_to_the_row(
         frame = frame.sort_index()
         found = stored[stored.as_of == as_of]
         assert list(found.customer_id) == list(frame.index)
-        for column, mine in (("recency_days", "recency"), ("frequency", "frequency"), ("r_score", "r"),
-                             ("f_score", "f"), ("m_score", "m"), ("segment", "segment")):  # fmt: skip
+        for column, mine in (
+            ("recency_days", "recency"),
+            ("frequency", "frequency"),
+            ("r_score", "r"),
+            ("f_score", "f"),
+            ("m_score", "m"),
+            ("segment", "segment"),
+        ):
             assert (found[column].to_numpy() == frame[mine].to_numpy()).all(), (as_of, column)
         assert ((found.monetary * 1000).round().to_numpy() == frame.monetary.to_numpy()).all()
         assert [p if isinstance(p, str) else None for p in found.previous_segment] == [
@@ -225,8 +260,9 @@ def test_a_snapshot_rebuilt_after_later_days_and_a_day_run_again_are_the_same(da
 
     before = read()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CLM_")} | {
-        "CLM_DATA_DIR": str(data_dir), "DAGSTER_HOME": str(data_dir / "dagster"),
-    }  # fmt: skip
+        "CLM_DATA_DIR": str(data_dir),
+        "DAGSTER_HOME": str(data_dir / "dagster"),
+    }
     dg = str(Path(sys.executable).with_name("dg"))
     launches = [
         ("core/customer_features,core/rfm_scores", ["--partition", "2011-03-07"]),
@@ -235,8 +271,11 @@ def test_a_snapshot_rebuilt_after_later_days_and_a_day_run_again_are_the_same(da
     for assets, which in launches:
         subprocess.run(
             [dg, "launch", "--assets", assets, *which],
-            cwd=PROJECT_DIR, env=environment, check=True, capture_output=True,
-        )  # fmt: skip
+            cwd=PROJECT_DIR,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
     for old, new in zip(before, read(), strict=True):
         assert len(old) > 0
         pd.testing.assert_frame_equal(old, new)

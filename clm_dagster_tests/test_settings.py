@@ -166,9 +166,15 @@ def test_other_values_for_some_are_checked_like_any(tmp_path: Path) -> None:
 def test_what_the_sql_project_reads_comes_from_the_settings_that_are_marked() -> None:
     variables = load_settings(source="generic", start_date="2020-01-01", demand_keys=3).sql_variables()
     assert variables == {
-        "start_date": "2020-01-01", "active_quantile": 0.8, "lost_quantile": 0.95, "churn_horizon_days": 90,
-        "churn_active_days": 365, "value_horizon_days": 90, "demand_keys": 3, "demand_products": 100,
-    }  # fmt: skip
+        "start_date": "2020-01-01",
+        "active_quantile": 0.8,
+        "lost_quantile": 0.95,
+        "churn_horizon_days": 90,
+        "churn_active_days": 365,
+        "value_horizon_days": 90,
+        "demand_keys": 3,
+        "demand_products": 100,
+    }
 
 
 @pytest.fixture

@@ -15,9 +15,17 @@ from clm_dagster.shop_run import Report, run_shop
 from clm_dagster_tests.conftest import small_shop_events
 
 TABLES = [
-    "raw.events", "raw.rejects", "raw.deliveries", "core.customer_daily", "core.product_daily",
-    "core.totals_daily", "core.customer_features", "core.rfm_scores", "marts.rfm_segments", "marts.shop_daily",
-]  # fmt: skip
+    "raw.events",
+    "raw.rejects",
+    "raw.deliveries",
+    "core.customer_daily",
+    "core.product_daily",
+    "core.totals_daily",
+    "core.customer_features",
+    "core.rfm_scores",
+    "marts.rfm_segments",
+    "marts.shop_daily",
+]
 
 
 def quiet(title: str, total: int) -> Callable[[str, int], None]:
@@ -56,9 +64,11 @@ def test_a_shop_whose_dates_were_narrowed_forgets_what_lies_outside(
     run_shop(narrow, quiet)
     with warehouse_of(narrow).connect("a test") as connection:
         for relation, column in [
-            ("raw.events", "event_at"), ("core.customer_daily", "activity_date"),
-            ("core.product_daily", "sales_date"), ("core.totals_daily", "sales_date"),
-        ]:  # fmt: skip
+            ("raw.events", "event_at"),
+            ("core.customer_daily", "activity_date"),
+            ("core.product_daily", "sales_date"),
+            ("core.totals_daily", "sales_date"),
+        ]:
             first, rows = connection.execute(
                 f"select min({column})::date::varchar, count(*) from {relation}"
             )[0]

@@ -159,9 +159,11 @@ def sql_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def toy(
-    new_domain: Callable[[str], Path], sql_dir: Path, settings_for: Callable[..., Settings],
+    new_domain: Callable[[str], Path],
+    sql_dir: Path,
+    settings_for: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,
-) -> Settings:  # fmt: skip
+) -> Settings:
     folder = new_domain("loyalty")
     (folder / "settings.py").write_text(SETTINGS)
     (folder / "definitions.py").write_text(DEFINITIONS)

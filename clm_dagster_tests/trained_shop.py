@@ -48,9 +48,11 @@ class Ran:
         definitions = build_definitions(self.settings.replace(**settings))
         with at_home(self.settings), dg.DagsterInstance.get() as instance:
             return definitions.resolve_job_def(job).execute_in_process(
-                instance=instance, partition_key=key, asset_selection=[dg.AssetKey(asset.split("."))],
+                instance=instance,
+                partition_key=key,
+                asset_selection=[dg.AssetKey(asset.split("."))],
                 raise_on_error=False,
-            )  # fmt: skip
+            )
 
     def mlflow(self) -> tuple[Any, str]:
         return tracking_of(self.settings).open()
@@ -72,10 +74,19 @@ def run_trained_shop(folder: Path) -> Ran:
         event_type="purchase", quantity=1, currency="EUR", event_id=[f"e{i}" for i in range(len(purchases))]
     ).to_csv(_made(folder / "inbox") / "events.csv", index=False)
     settings = load_settings(
-        source="generic", input=str(folder / "inbox"), data_dir=folder / "data",
-        start_date=str(FIRST_DAY), end_date=END, churn_horizon_days=30, value_horizon_days=30,
-        recommend_horizon_days=30, contest_snapshots=4, train_count=2, score_count=13, demand_products=5,
-    )  # fmt: skip
+        source="generic",
+        input=str(folder / "inbox"),
+        data_dir=folder / "data",
+        start_date=str(FIRST_DAY),
+        end_date=END,
+        churn_horizon_days=30,
+        value_horizon_days=30,
+        recommend_horizon_days=30,
+        contest_snapshots=4,
+        train_count=2,
+        score_count=13,
+        demand_products=5,
+    )
     with at_home(settings):
         run_shop(settings, lambda title, total: lambda name, done: None)
     return Ran(settings)

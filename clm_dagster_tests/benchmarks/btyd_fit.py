@@ -79,9 +79,13 @@ def plain(customers: str, repeats: int) -> dict[str, Any]:
         r, alpha, a, b = np.exp(theta)
         back = np.where(x > 0, np.log(a) - np.log(b + np.maximum(x, 1) - 1), -np.inf)
         total = (
-            gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
+            gammaln(r + x)
+            - gammaln(r)
+            + r * np.log(alpha)
+            + betaln(a, b + x)
+            - betaln(a, b)
             + np.logaddexp(-(r + x) * np.log(alpha + observed), back - (r + x) * np.log(alpha + t_x))
-        )  # fmt: skip
+        )
         return -float(np.mean(total))
 
     def fit() -> dict[str, Any]:
@@ -132,8 +136,11 @@ def _peer(package: str, python: str, customers: str, repeats: int) -> dict[str, 
     script = Path(__file__).with_name("btyd_peer.py")
     done = subprocess.run(
         [python, str(script), package, customers, str(repeats)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
     if done.returncode:
         sys.exit(f"{package} in {python} failed:\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

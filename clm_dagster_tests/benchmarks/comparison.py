@@ -37,39 +37,82 @@ KEYED: dict[str, tuple[str, dict[str, str], list[str]]] = {
     "shop_daily": (
         "marts.shop_daily",
         {"sales_date": "day"},
-        ["orders", "guest_orders", "buyers", "new_buyers", "units", *MONEY, "net_charges", "average_order_value"],
+        [
+            "orders",
+            "guest_orders",
+            "buyers",
+            "new_buyers",
+            "units",
+            *MONEY,
+            "net_charges",
+            "average_order_value",
+        ],
     ),
     "customer_features": (
         "core.customer_features",
         {name: name for name in SNAPSHOT},
         [
-            "country", "first_seen_date", "last_seen_date", "first_order_date", "last_order_date",
-            "recency_days", "tenure_days", "previous_order_days", "order_days", "orders", "mean_gap_days",
-            "sd_gap_days", "net_revenue", "gross_revenue", "average_order_value", "units",
-            "distinct_products", "return_rate", "weekend_order_share", "evening_order_share",
-            "orders_year_ago_90d", *WINDOWS,
+            "country",
+            "first_seen_date",
+            "last_seen_date",
+            "first_order_date",
+            "last_order_date",
+            "recency_days",
+            "tenure_days",
+            "previous_order_days",
+            "order_days",
+            "orders",
+            "mean_gap_days",
+            "sd_gap_days",
+            "net_revenue",
+            "gross_revenue",
+            "average_order_value",
+            "units",
+            "distinct_products",
+            "return_rate",
+            "weekend_order_share",
+            "evening_order_share",
+            "orders_year_ago_90d",
+            *WINDOWS,
         ],
     ),
     "rfm_segments": (
         "marts.rfm_segments",
         {name: name for name in SNAPSHOT},
         [
-            "recency_days", "frequency", "monetary", "r_score", "f_score", "m_score", "segment",
+            "recency_days",
+            "frequency",
+            "monetary",
+            "r_score",
+            "f_score",
+            "m_score",
+            "segment",
             "previous_segment",
         ],
     ),
-}  # fmt: skip
+}
 _DAYS = {"day", "first_seen_date", "last_seen_date", "first_order_date", "last_order_date"}
 _TEXT = {"country", "segment", "previous_segment", "product_id"}
 _EVENTS = {
-    "event_at": "timestamp", "customer_id": "bigint", "event_type": "varchar", "order_id": "varchar",
-    "product_id": "varchar", "quantity": "bigint", "unit_price": "decimal(18, 4)", "country": "varchar",
+    "event_at": "timestamp",
+    "customer_id": "bigint",
+    "event_type": "varchar",
+    "order_id": "varchar",
+    "product_id": "varchar",
+    "quantity": "bigint",
+    "unit_price": "decimal(18, 4)",
+    "country": "varchar",
     "description": "varchar",
-}  # fmt: skip
+}
 _REJECTED = {
-    "Invoice": "varchar", "StockCode": "varchar", "Quantity": "bigint", "InvoiceDate": "timestamp",
-    "Price": "decimal(18, 4)", "Customer ID": "double", "Country": "varchar",
-}  # fmt: skip
+    "Invoice": "varchar",
+    "StockCode": "varchar",
+    "Quantity": "bigint",
+    "InvoiceDate": "timestamp",
+    "Price": "decimal(18, 4)",
+    "Customer ID": "double",
+    "Country": "varchar",
+}
 
 
 def compare(warehouse: str, pandas_dir: str) -> dict[str, Any]:

@@ -43,9 +43,11 @@ def search(series: int) -> dict[str, Any]:
                 exact.append(fitted.aicc - best)
                 assert np.isfinite(likelihood)
             found[name] = {
-                "ours": float(np.mean(ours)), "plain": float(np.mean(plain)),
-                "ratio": float(np.mean(plain) / np.mean(ours)), "aicc_above_plain": float(np.median(exact)),
-            }  # fmt: skip
+                "ours": float(np.mean(ours)),
+                "plain": float(np.mean(plain)),
+                "ratio": float(np.mean(plain) / np.mean(ours)),
+                "aicc_above_plain": float(np.median(exact)),
+            }
     return found
 
 

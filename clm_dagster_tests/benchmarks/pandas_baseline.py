@@ -15,8 +15,15 @@ import numpy as np
 import pandas as pd
 
 FILE_COLUMNS = [
-    "Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID", "Country",
-]  # fmt: skip
+    "Invoice",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "Price",
+    "Customer ID",
+    "Country",
+]
 DAY = pd.Timedelta(days=1)
 MONEY = 4
 

@@ -119,11 +119,16 @@ def two_stages(folder: str, as_of: str) -> dict[str, Any]:
         for name, kind in (("all", "next_best"), ("new", "discover"))
     }
     return {
-        "fit": fitted, "list": listed, "customers": len(rows), "products": past.shape[1],
+        "fit": fitted,
+        "list": listed,
+        "customers": len(rows),
+        "products": past.shape[1],
         "instants": len(ranker.days) + 1,
-        **{f"ndcg_{name}": _ndcg(later, past, found.index.to_numpy(), found.to_numpy(int), name)
-           for name, found in mine.items()},
-    }  # fmt: skip
+        **{
+            f"ndcg_{name}": _ndcg(later, past, found.index.to_numpy(), found.to_numpy(int), name)
+            for name, found in mine.items()
+        },
+    }
 
 
 def graded(folder: str, lists: str) -> dict[str, float]:

@@ -18,9 +18,22 @@ import duckdb
 PRODUCTS, DAYS, LINES, THREADS = 20_000, 730, 7.2, 2
 # Purchases alone, each delivered once and in time: what loading costs is measured elsewhere.
 QUIET: dict[str, Any] = dict.fromkeys(
-    ("browsing", "ghost_browsing", "unknown_visits", "views", "cart", "late", "corrected", "phantom", "repeated",
-     "return_rate", "review_rate", "guest_share"), 0,
-)  # fmt: skip
+    (
+        "browsing",
+        "ghost_browsing",
+        "unknown_visits",
+        "views",
+        "cart",
+        "late",
+        "corrected",
+        "phantom",
+        "repeated",
+        "return_rate",
+        "review_rate",
+        "guest_share",
+    ),
+    0,
+)
 
 
 def shop(out: str, customers: int) -> dict[str, Any]:
@@ -103,18 +116,28 @@ def recommend(out: str, end: str) -> dict[str, Any]:
         own.close()
     assert people == [(len(customers),)]
     return {
-        "customers": len(customers), "buyers": past.shape[0], "products": past.shape[1],
-        "purchases": len(past.age), "rows": len(rows), **seconds,
-        "ndcg": float(result.measure("next_best")["ndcg"]), "judged": result.customers,
+        "customers": len(customers),
+        "buyers": past.shape[0],
+        "products": past.shape[1],
+        "purchases": len(past.age),
+        "rows": len(rows),
+        **seconds,
+        "ndcg": float(result.measure("next_best")["ndcg"]),
+        "judged": result.customers,
         "listed_wall": listed,
         "a_thousand": 1_000 * seconds["list"] / len(customers),
-    }  # fmt: skip
+    }
 
 
 _TYPES = {
-    "customer_id": "varchar", "list": "varchar", "rank": "integer", "product_id": "varchar", "score": "double",
-    "reason": "varchar", "method": "varchar",
-}  # fmt: skip
+    "customer_id": "varchar",
+    "list": "varchar",
+    "rank": "integer",
+    "product_id": "varchar",
+    "score": "double",
+    "reason": "varchar",
+    "method": "varchar",
+}
 
 
 @contextmanager

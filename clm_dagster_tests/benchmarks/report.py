@@ -46,9 +46,11 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         found.append(
             Goal(
                 "pandas script / first load without bookkeeping",
-                ratio, f">= {MIN_PANDAS_RATIO}", ratio >= MIN_PANDAS_RATIO,
+                ratio,
+                f">= {MIN_PANDAS_RATIO}",
+                ratio >= MIN_PANDAS_RATIO,
             )
-        )  # fmt: skip
+        )
     if len(results.get("growth", {})) > 1:
         smallest, largest = _ends(results["growth"])
         for what, key in (("without", "own"), ("with", "wall")):
@@ -154,8 +156,11 @@ def show(results: dict[str, Any], console: Console) -> None:
         peak = max(run["peak_mb"] for run in bare["runs"])
         costs.add_row(
             "  the same SQL in bare DuckDB",
-            *_numbers(bare["sql"] + bare["file"], bare["sql"], bare["file"]), "", "", f"{peak:,.0f}",
-        )  # fmt: skip
+            *_numbers(bare["sql"] + bare["file"], bare["sql"], bare["file"]),
+            "",
+            "",
+            f"{peak:,.0f}",
+        )
     if "pandas" in results:
         theirs = results["pandas"]
         costs.add_row(
@@ -214,9 +219,11 @@ def _training(found: dict[str, Any]) -> Table:
     wall, mlflow = found["wall"], found["mlflow"] + found["first_open"]
     looks = found["contestants"] - found["mlflow_of_contestants"]
     parts = {
-        "contest": found["contest"], "pictures and diagnostics": looks, "MLflow": mlflow,
+        "contest": found["contest"],
+        "pictures and diagnostics": looks,
+        "MLflow": mlflow,
         "Dagster, reading, writing": wall - found["contest"] - looks - mlflow,
-    }  # fmt: skip
+    }
     for name, seconds in parts.items():
         table.add_row(name, f"{seconds:.1f}", f"{seconds / wall:.0%}")
     return table
@@ -237,15 +244,27 @@ def _searches(demand: dict[str, Any]) -> Table:
 
 def _lists(shops: list[dict[str, Any]]) -> Table:
     table = Table(
-        "customers", "purchases", "read, s", "train, s", "all lists, s", "wall", "a thousand lists, s", "peak MB",
+        "customers",
+        "purchases",
+        "read, s",
+        "train, s",
+        "all lists, s",
+        "wall",
+        "a thousand lists, s",
+        "peak MB",
         title="Recommendations, 20,000 products, seconds of a processor",
-    )  # fmt: skip
+    )
     for shop in shops:
         table.add_row(
-            f"{shop['customers']:,}", f"{shop['purchases']:,}", f"{shop['read']:,.0f}", f"{shop['train']:,.0f}",
-            f"{shop['list']:,.0f}", f"{shop['listed_wall']:,.0f}", f"{shop['a_thousand']:.2f}",
+            f"{shop['customers']:,}",
+            f"{shop['purchases']:,}",
+            f"{shop['read']:,.0f}",
+            f"{shop['train']:,.0f}",
+            f"{shop['list']:,.0f}",
+            f"{shop['listed_wall']:,.0f}",
+            f"{shop['a_thousand']:.2f}",
             f"{shop['peak_mb']:,.0f}",
-        )  # fmt: skip
+        )
     return table
 
 
@@ -260,13 +279,20 @@ def _show_peers(peers: dict[str, Any], console: Console) -> None:
             alike.add_row(f"{size:,}", way, f"{found['seconds']:.2f}", f"{ratio:.2f}", peak)
     console.print(alike)
     ways = Table(
-        "method", "fit, s", "lists, s", "NDCG@10 all", "NDCG@10 new",
+        "method",
+        "fit, s",
+        "lists, s",
+        "NDCG@10 all",
+        "NDCG@10 new",
         title="Online Retail II, 60 days from 2011-10-10, seconds of one processor",
-    )  # fmt: skip
+    )
     for name, found in peers.items():
         if name != "similarity":
-            ways.add_row(name, *(f"{found[k]:.1f}" for k in ("fit", "list")),
-                         *(f"{found[k]:.4f}" for k in ("ndcg_all", "ndcg_new")))  # fmt: skip
+            ways.add_row(
+                name,
+                *(f"{found[k]:.1f}" for k in ("fit", "list")),
+                *(f"{found[k]:.4f}" for k in ("ndcg_all", "ndcg_new")),
+            )
     console.print(ways)
 
 
@@ -281,11 +307,21 @@ def _add_day(table: Table, name: str, found: dict[str, Any]) -> None:
 def _show_growth(growth: dict[str, Any], console: Console) -> None:
     """One row for each size of history."""
     table = Table(
-        "history, events", "ingestion\nSQL", "ingestion\nfile + Python", "roll-ups\nSQL",
-        "roll-ups\nfile + Python", "both", "ratio", "book-\nkeeping", "views,\nseeds", "snapshot",
-        "publi-\ncation", "written /\nsize MB", "peak MB\nload / day",
+        "history, events",
+        "ingestion\nSQL",
+        "ingestion\nfile + Python",
+        "roll-ups\nSQL",
+        "roll-ups\nfile + Python",
+        "both",
+        "ratio",
+        "book-\nkeeping",
+        "views,\nseeds",
+        "snapshot",
+        "publi-\ncation",
+        "written /\nsize MB",
+        "peak MB\nload / day",
         title="One more day on a growing history, seconds",
-    )  # fmt: skip
+    )
     smallest, _ = _ends(growth)
     for found in sorted(growth.values(), key=lambda size: size["events"]):
         middle = found["extra"]["median"]

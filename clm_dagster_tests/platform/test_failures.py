@@ -55,7 +55,7 @@ def failed_run(instance: dg.DagsterInstance) -> dg.RunFailureSensorContext:
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         dagster_event=result.filter_events(lambda event: event.is_run_failure)[0],
-    ).for_run_failure()  # fmt: skip
+    ).for_run_failure()
 
 
 def test_a_failed_run_is_posted(

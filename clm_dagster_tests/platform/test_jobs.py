@@ -27,25 +27,54 @@ def selected(definitions: dg.Definitions, job: str) -> set[str]:
 def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
     everything = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
     weekly = {
-        "core/customer_categories", "core/customer_features", "core/rfm_scores", "marts/rfm_segments",
-        "core/churn_labels", "core/demand_keys", "core/value_labels",
-        "core/repurchase_survival", "core/lifecycle_cutoffs", "core/stage_states", "marts/lifecycle_stages",
-        "marts/stage_transitions", "marts/segment_moves",
-    }  # fmt: skip
+        "core/customer_categories",
+        "core/customer_features",
+        "core/rfm_scores",
+        "marts/rfm_segments",
+        "core/churn_labels",
+        "core/demand_keys",
+        "core/value_labels",
+        "core/repurchase_survival",
+        "core/lifecycle_cutoffs",
+        "core/stage_states",
+        "marts/lifecycle_stages",
+        "marts/stage_transitions",
+        "marts/segment_moves",
+    }
     models = {
-        "models/persona_model", "models/churn_model", "models/value_model", "models/demand_model",
+        "models/persona_model",
+        "models/churn_model",
+        "models/value_model",
+        "models/demand_model",
         "models/recommender_model",
-    }  # fmt: skip
+    }
     scores = {
-        "marts/personas", "marts/persona_profiles", "marts/churn_scores", "marts/feature_drift",
-        "marts/model_scorecard", "marts/churn_contest", "marts/churn_fairness", "marts/customer_value",
-        "marts/value_expectations", "marts/value_by_segment", "marts/value_contest", "marts/value_deciles",
-        "marts/value_tracking", "marts/demand_calendar", "marts/demand_contest", "marts/demand_forecasts",
-        "marts/forecast_accuracy", "marts/reorder_points",
-        "marts/recommendations", "marts/popular_products", "marts/similar_products", "marts/product_affinity",
+        "marts/personas",
+        "marts/persona_profiles",
+        "marts/churn_scores",
+        "marts/feature_drift",
+        "marts/model_scorecard",
+        "marts/churn_contest",
+        "marts/churn_fairness",
+        "marts/customer_value",
+        "marts/value_expectations",
+        "marts/value_by_segment",
+        "marts/value_contest",
+        "marts/value_deciles",
+        "marts/value_tracking",
+        "marts/demand_calendar",
+        "marts/demand_contest",
+        "marts/demand_forecasts",
+        "marts/forecast_accuracy",
+        "marts/reorder_points",
+        "marts/recommendations",
+        "marts/popular_products",
+        "marts/similar_products",
+        "marts/product_affinity",
         "marts/basket_rules",
-        "marts/recommender_contest", "marts/recommender_by_segment",
-    }  # fmt: skip
+        "marts/recommender_contest",
+        "marts/recommender_by_segment",
+    }
     assert selected(definitions, MODELS) == models
     assert selected(definitions, SCORES) == scores | {"published/warehouse"}
     assert selected(definitions, LAND) == {"landing/files"}
@@ -86,8 +115,11 @@ def test_failures_are_watched_from_the_start_and_nothing_else_is(definitions: dg
     running = {s.name for s in repository.sensor_defs if s.default_status == dg.DefaultSensorStatus.RUNNING}
     assert running == {"failed_runs"}
     assert {s.name for s in repository.schedule_defs} == {
-        "daily_schedule", "snapshot_schedule", "train_schedule", "score_schedule",
-    }  # fmt: skip
+        "daily_schedule",
+        "snapshot_schedule",
+        "train_schedule",
+        "score_schedule",
+    }
     assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in repository.schedule_defs)
 
 

@@ -17,19 +17,28 @@ from clm_dagster_tests.conftest import small_shop_events
 pytestmark = pytest.mark.slow
 
 TABLES = (
-    "raw.events", "raw.rejects", "core.customer_daily", "core.product_daily", "core.totals_daily",
-    "core.customer_features", "marts.rfm_segments", "marts.shop_daily",
-)  # fmt: skip
+    "raw.events",
+    "raw.rejects",
+    "core.customer_daily",
+    "core.product_daily",
+    "core.totals_daily",
+    "core.customer_features",
+    "marts.rfm_segments",
+    "marts.shop_daily",
+)
 
 
 def environment(data_dir: Path, inbox: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLM_", "DAGSTER_HOME"))}
     return kept | {
-        "CLM_DATA_DIR": str(data_dir), "CLM_SOURCE": "generic", "CLM_INPUT": str(inbox),
-        "CLM_START_DATE": "2024-01-01", "CLM_END_DATE": "2024-01-22",
+        "CLM_DATA_DIR": str(data_dir),
+        "CLM_SOURCE": "generic",
+        "CLM_INPUT": str(inbox),
+        "CLM_START_DATE": "2024-01-01",
+        "CLM_END_DATE": "2024-01-22",
         "CLM_TRAIN_COUNT": "0",  # rooms that train have tests of their own; here tables are killed
         "DAGSTER_HOME": str(data_dir / "dagster"),
-    }  # fmt: skip
+    }
 
 
 def script(name: str) -> str:
@@ -45,9 +54,13 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(data_dir: Path, inbox: Path) -> None:
     done = subprocess.run(
-        [script("clm"), "run"], cwd=PROJECT_DIR, env=environment(data_dir, inbox),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [script("clm"), "run"],
+        cwd=PROJECT_DIR,
+        env=environment(data_dir, inbox),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -72,9 +85,12 @@ def test_killed_at_any_moment_the_next_run_completes_and_nothing_differs(
     # Moments after the start, in seconds: imports, landing, days, snapshots, whatever they hit.
     for delay in (4.5, 6.0, 7.5, 9.0, 10.5, 12.0, 5.2):
         process = subprocess.Popen(
-            [script("clm"), "run"], cwd=PROJECT_DIR, env=environment(tmp_path, inbox),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [script("clm"), "run"],
+            cwd=PROJECT_DIR,
+            env=environment(tmp_path, inbox),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -86,11 +102,20 @@ def test_killed_at_any_moment_the_next_run_completes_and_nothing_differs(
 
 def launch(data_dir: Path, inbox: Path, days: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [script("dg"), "launch", "--assets", "raw/events,core/customer_daily,core/product_daily",
-         "--partition-range", days],
-        cwd=PROJECT_DIR, env=environment(data_dir, inbox), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [
+            script("dg"),
+            "launch",
+            "--assets",
+            "raw/events,core/customer_daily,core/product_daily",
+            "--partition-range",
+            days,
+        ],
+        cwd=PROJECT_DIR,
+        env=environment(data_dir, inbox),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_two_processes_backfill_different_days_while_a_reader_reads(
@@ -101,8 +126,10 @@ def test_two_processes_backfill_different_days_while_a_reader_reads(
     lines = len(undisturbed["raw.events"])
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, str(published), str(lines)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     both = [
         launch(tmp_path, inbox, "2024-01-01...2024-01-10"),
         launch(tmp_path, inbox, "2024-01-11...2024-01-21"),
@@ -112,8 +139,12 @@ def test_two_processes_backfill_different_days_while_a_reader_reads(
     for _ in range(3):
         done = subprocess.run(
             [script("dg"), "launch", "--assets", "published/warehouse"],
-            cwd=PROJECT_DIR, env=environment(tmp_path, inbox), check=False, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=PROJECT_DIR,
+            env=environment(tmp_path, inbox),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     reader.send_signal(signal.SIGTERM)
     said = reader.communicate()[0]
@@ -142,9 +173,13 @@ print("read", reads, "times")
 def test_clm_says_who_is_wrong_without_a_traceback(tmp_path: Path) -> None:
     def said(**changed: str) -> str:
         done = subprocess.run(
-            [script("clm"), "run"], cwd=PROJECT_DIR, env=environment(tmp_path, tmp_path / "nowhere") | changed,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [script("clm"), "run"],
+            cwd=PROJECT_DIR,
+            env=environment(tmp_path, tmp_path / "nowhere") | changed,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 1
         text = " ".join((done.stdout + done.stderr).replace("│", " ").split())
         assert "Traceback" not in text

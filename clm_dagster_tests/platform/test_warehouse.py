@@ -36,9 +36,12 @@ def hold(warehouse: Warehouse) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, warehouse.path], cwd=PROJECT_DIR, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", HOLDER, warehouse.path],
+            cwd=PROJECT_DIR,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         return process
 

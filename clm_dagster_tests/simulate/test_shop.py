@@ -105,9 +105,12 @@ def test_the_books_of_a_run_equal_the_planted_dirt_to_the_row(
     simulated = simulate(SMALL, tmp_path / "shop")
     shop, planted = Shop(simulated), simulated.parameters
     settings = load_settings(
-        source="generic", input=str(simulated.inbox), data_dir=tmp_path / "data", start_date=planted.start,
+        source="generic",
+        input=str(simulated.inbox),
+        data_dir=tmp_path / "data",
+        start_date=planted.start,
         end_date=planted.end,
-    )  # fmt: skip
+    )
     run_shop(settings, lambda title, total: lambda step, done: None)
     dirt = {(table, reason): rows for table, reason, rows in shop.truth("dirt").itertuples(index=False)}
     repeated = dirt.pop(("events", "duplicate"))

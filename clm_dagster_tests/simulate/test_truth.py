@@ -238,8 +238,11 @@ def test_in_the_stationary_world_bg_nbd_and_gamma_gamma_find_the_planted_paramet
     )
     fit = BGNBD.fit(histories)
     truth = {
-        "r": planted.rate_shape, "alpha": planted.rate_days, "a": planted.dropout_a, "b": planted.dropout_b,
-    }  # fmt: skip
+        "r": planted.rate_shape,
+        "alpha": planted.rate_days,
+        "a": planted.dropout_a,
+        "b": planted.dropout_b,
+    }
     for name, (low, high) in fit.intervals(0.999).items():
         assert low < truth[name] < high, (name, low, high)
     spend = orders.merge(lives.query("count > 1"), left_on="customer_id", right_index=True)

@@ -110,9 +110,12 @@ def built_shop(
     (root / "inbox").mkdir()
     events.to_csv(root / "inbox" / "events.csv", index=False)
     settings = load_settings(
-        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        source="generic",
+        input=str(root / "inbox"),
+        data_dir=root / "data",
+        start_date="2024-01-01",
         end_date="2024-01-22",
-    )  # fmt: skip
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
         run_shop(settings, lambda title, total: lambda step, done: None)

@@ -44,24 +44,31 @@ def expected_features(events: pd.DataFrame, as_of: str) -> pd.DataFrame:
         rows.append(
             {
                 "customer_id": customer,
-                "first_seen_date": mine.day.min(), "last_seen_date": mine.day.max(),
-                "first_order_date": days[0] if days else pd.NaT, "last_order_date": days[-1] if days else pd.NaT,
+                "first_seen_date": mine.day.min(),
+                "last_seen_date": mine.day.max(),
+                "first_order_date": days[0] if days else pd.NaT,
+                "last_order_date": days[-1] if days else pd.NaT,
                 "recency_days": (end - days[-1]).days if days else np.nan,
                 "tenure_days": (end - days[0]).days if days else np.nan,
                 "previous_order_days": (end - days[-2]).days if len(days) > 1 else np.nan,
-                "order_days": len(days), "orders": len(orders),
+                "order_days": len(days),
+                "orders": len(orders),
                 "orders_30d": recent[recent.event_type == "purchase"].order_id.nunique(),
                 "mean_gap_days": np.mean(gaps) if gaps else np.nan,
                 "sd_gap_days": np.std(gaps, ddof=1) if len(gaps) > 1 else np.nan,
-                "net_revenue": bought.amount.sum() - returned, "gross_revenue": bought.amount.sum(),
+                "net_revenue": bought.amount.sum() - returned,
+                "gross_revenue": bought.amount.sum(),
                 "average_order_value": bought.amount.sum() / len(orders) if len(orders) else np.nan,
-                "units": pd.to_numeric(bought.quantity).sum(), "distinct_products": bought.product_id.nunique(),
+                "units": pd.to_numeric(bought.quantity).sum(),
+                "distinct_products": bought.product_id.nunique(),
                 "return_rate": returned / bought.amount.sum() if len(bought) else np.nan,
                 "weekend_order_share": (orders.day.dt.day_of_week >= 5).mean() if len(orders) else np.nan,
                 "evening_order_share": (orders.event_at.dt.hour >= 18).mean() if len(orders) else np.nan,
-                "visits": len(visits), "views": 0, "carts": 0,
+                "visits": len(visits),
+                "views": 0,
+                "carts": 0,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 
@@ -156,9 +163,13 @@ def test_rfm_is_its_definition_whatever_the_order_of_rows(
         in_memory.load_frame("given.features", shuffled)
         in_memory.execute("alter table given.features alter net_revenue type decimal(18, 4)")
         relation = build(
-            in_memory, project, ["rfm_scores"], "scratch", {"customer_features": "given.features"},
+            in_memory,
+            project,
+            ["rfm_scores"],
+            "scratch",
+            {"customer_features": "given.features"},
             as_of=datetime(2024, 1, 8),
-        )["rfm_scores"]  # fmt: skip
+        )["rfm_scores"]
         return in_memory.frame(f"from {relation} order by customer_id")
 
     found = scores(features)
@@ -234,10 +245,15 @@ def test_what_happens_at_or_after_as_of_changes_nothing(
     for schema, source in (("honest", "raw.events"), ("future", "leak.events")):
         relations.append(
             build(
-                built, project, [model], f"{schema}_{model}", {"raw.events": source},
-                as_of=datetime(2024, 1, 15), end=datetime(2024, 3, 1).date(),
+                built,
+                project,
+                [model],
+                f"{schema}_{model}",
+                {"raw.events": source},
+                as_of=datetime(2024, 1, 15),
+                end=datetime(2024, 3, 1).date(),
             )[model]
-        )  # fmt: skip
+        )
     honest, future = (copy_of(built, relation) for relation in relations)
     assert len(honest) > 10
     pd.testing.assert_frame_equal(future, honest)

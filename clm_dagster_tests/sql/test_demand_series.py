@@ -47,14 +47,16 @@ def test_days_by_country_channel_and_category(shop: Raw) -> None:
 
 def test_keys_are_ranked_by_revenue_before_as_of(shop: Raw) -> None:
     rows = shop.rows("demand_keys", "2024-01-03")
-    assert [
-        (row["level"], row["key"], row["revenue_rank"], row["gross_revenue"]) for row in rows
-    ] == [
-        ("category", "kitchen", 1, Decimal("30.0000")), ("category", "unknown", 2, Decimal("20.0000")),
-        ("channel", "app", 1, Decimal("30.0000")), ("channel", "unknown", 2, Decimal("20.0000")),
-        ("country", "DE", 1, Decimal("40.0000")), ("country", "FR", 2, Decimal("10.0000")),
-        ("product", "p1", 1, Decimal("30.0000")), ("product", "p2", 2, Decimal("20.0000")),
-    ]  # fmt: skip
+    assert [(row["level"], row["key"], row["revenue_rank"], row["gross_revenue"]) for row in rows] == [
+        ("category", "kitchen", 1, Decimal("30.0000")),
+        ("category", "unknown", 2, Decimal("20.0000")),
+        ("channel", "app", 1, Decimal("30.0000")),
+        ("channel", "unknown", 2, Decimal("20.0000")),
+        ("country", "DE", 1, Decimal("40.0000")),
+        ("country", "FR", 2, Decimal("10.0000")),
+        ("product", "p1", 1, Decimal("30.0000")),
+        ("product", "p2", 2, Decimal("20.0000")),
+    ]
     assert sum(row["revenue_share"] for row in rows if row["level"] == "country") == pytest.approx(1)
 
 
@@ -94,9 +96,13 @@ def test_promotions_by_day(raw: Raw) -> None:
         discount=0.1,
     )
     raw.add(
-        "promotions", promotion_id="b", product_id="p1", starts_at="2024-01-02 12:00", ends_at="2024-01-03 09:00",
+        "promotions",
+        promotion_id="b",
+        product_id="p1",
+        starts_at="2024-01-02 12:00",
+        ends_at="2024-01-03 09:00",
         discount=0.3,
-    )  # fmt: skip
+    )
     raw.add(
         "promotions",
         promotion_id="c",
@@ -108,5 +114,7 @@ def test_promotions_by_day(raw: Raw) -> None:
     rows = raw.rows("demand_promotions")
     assert only(rows, "level", "key", "day", "discount") == [
         ("category", "kitchen", date(2024, 1, 5), 0.5),
-        ("product", "p1", JAN_1, 0.1), ("product", "p1", JAN_2, 0.3), ("product", "p1", date(2024, 1, 3), 0.3),
-    ]  # fmt: skip
+        ("product", "p1", JAN_1, 0.1),
+        ("product", "p1", JAN_2, 0.3),
+        ("product", "p1", date(2024, 1, 3), 0.3),
+    ]

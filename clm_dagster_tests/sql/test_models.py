@@ -36,11 +36,24 @@ def day_of_anna(raw: Raw) -> Raw:
 def test_customer_daily(day_of_anna: Raw) -> None:
     anna, bob = day_of_anna.rows("customer_daily", "2024-01-03")
     assert anna == {
-        "activity_date": JAN_1, "customer_id": "anna", "country": "DE", "orders": 2, "evening_orders": 1,
-        "products": 2, "units": 4, "returned_units": 3, "gross_revenue": Decimal("17.0001"),
-        "returned_revenue": Decimal("3.0000"), "net_revenue": Decimal("14.0001"), "net_charges": Decimal("3.0000"),
-        "visits": 2, "views": 1, "carts": 1, "email_opens": 1, "email_clicks": 1,
-    }  # fmt: skip
+        "activity_date": JAN_1,
+        "customer_id": "anna",
+        "country": "DE",
+        "orders": 2,
+        "evening_orders": 1,
+        "products": 2,
+        "units": 4,
+        "returned_units": 3,
+        "gross_revenue": Decimal("17.0001"),
+        "returned_revenue": Decimal("3.0000"),
+        "net_revenue": Decimal("14.0001"),
+        "net_charges": Decimal("3.0000"),
+        "visits": 2,
+        "views": 1,
+        "carts": 1,
+        "email_opens": 1,
+        "email_clicks": 1,
+    }
     zero = {name: 0 for name, value in anna.items() if not isinstance(value, date | str)}
     assert bob == zero | {"activity_date": JAN_2, "customer_id": "bob", "country": "FR", "visits": 1}
 
@@ -56,17 +69,28 @@ def test_product_daily(day_of_anna: Raw) -> None:
         ("p9", 0, 0, 0, 3, 0),
     ]
     assert only(rows, "gross_revenue", "returned_revenue", "net_revenue") == [
-        money("12.0001", "0", "12.0001"), money("10", "0", "10"), money("0", "0", "0"), money("0", "3", "-3"),
-    ]  # fmt: skip
+        money("12.0001", "0", "12.0001"),
+        money("10", "0", "10"),
+        money("0", "0", "0"),
+        money("0", "3", "-3"),
+    ]
 
 
 def test_totals_daily_count_guests_and_days_without_a_sale(day_of_anna: Raw) -> None:
     first, second = day_of_anna.rows("totals_daily", "2024-01-03")
     assert first == {
-        "sales_date": JAN_1, "orders": 3, "buyers": 1, "guest_orders": 1, "units": 5, "visits": 2, "sessions": 1,
-        "gross_revenue": Decimal("22.0001"), "returned_revenue": Decimal("3"), "net_revenue": Decimal("19.0001"),
+        "sales_date": JAN_1,
+        "orders": 3,
+        "buyers": 1,
+        "guest_orders": 1,
+        "units": 5,
+        "visits": 2,
+        "sessions": 1,
+        "gross_revenue": Decimal("22.0001"),
+        "returned_revenue": Decimal("3"),
+        "net_revenue": Decimal("19.0001"),
         "net_charges": Decimal("3"),
-    }  # fmt: skip
+    }
     assert second == dict.fromkeys(first, 0) | {"sales_date": JAN_2, "visits": 1, "sessions": 1}
 
 
@@ -125,19 +149,48 @@ def test_customer_features_of_one_history(raw: Raw) -> None:
     raw.event("return", "2024-01-21 10:00", order_id="c1", product_id="p2", unit_price="15")
     raw.event("visit", "2024-01-31 23:59:59")
     assert features(raw, "2024-02-01") == {
-        "as_of": datetime(2024, 2, 1), "customer_id": "anna", "country": "FR", "signed_up_date": None,
-        "first_seen_date": date(2024, 1, 2), "last_seen_date": date(2024, 1, 31),
-        "first_order_date": date(2024, 1, 6), "last_order_date": date(2024, 1, 20),
-        "recency_days": 12, "tenure_days": 26, "previous_order_days": 22, "order_days": 3,
-        "orders": 4, "orders_30d": 4, "orders_90d": 4, "orders_180d": 4, "orders_365d": 4,
+        "as_of": datetime(2024, 2, 1),
+        "customer_id": "anna",
+        "country": "FR",
+        "signed_up_date": None,
+        "first_seen_date": date(2024, 1, 2),
+        "last_seen_date": date(2024, 1, 31),
+        "first_order_date": date(2024, 1, 6),
+        "last_order_date": date(2024, 1, 20),
+        "recency_days": 12,
+        "tenure_days": 26,
+        "previous_order_days": 22,
+        "order_days": 3,
+        "orders": 4,
+        "orders_30d": 4,
+        "orders_90d": 4,
+        "orders_180d": 4,
+        "orders_365d": 4,
         "orders_year_ago_90d": 0,
-        "mean_gap_days": 7.0, "sd_gap_days": pytest.approx(18**0.5),
-        **{name: Decimal(45) for name in ("net_revenue", "net_revenue_30d", "net_revenue_90d",
-                                          "net_revenue_180d", "net_revenue_365d")},
-        "gross_revenue": Decimal(60), "average_order_value": Decimal(15), "units": 5, "distinct_products": 3,
-        "return_rate": 0.25, "weekend_order_share": 0.5, "evening_order_share": 0.25,
-        "visits": 1, "visits_30d": 1, "views": 1, "carts": 0,
-    }  # fmt: skip
+        "mean_gap_days": 7.0,
+        "sd_gap_days": pytest.approx(18**0.5),
+        **{
+            name: Decimal(45)
+            for name in (
+                "net_revenue",
+                "net_revenue_30d",
+                "net_revenue_90d",
+                "net_revenue_180d",
+                "net_revenue_365d",
+            )
+        },
+        "gross_revenue": Decimal(60),
+        "average_order_value": Decimal(15),
+        "units": 5,
+        "distinct_products": 3,
+        "return_rate": 0.25,
+        "weekend_order_share": 0.5,
+        "evening_order_share": 0.25,
+        "visits": 1,
+        "visits_30d": 1,
+        "views": 1,
+        "carts": 0,
+    }
 
 
 def test_as_of_itself_is_not_before_as_of(raw: Raw) -> None:
@@ -228,10 +281,15 @@ def labels(raw: Raw, as_of: str, end: str) -> list[dict[str, Any]]:
     raw.built += 1
     schema = f"labels_{raw.built}"
     relation = build(
-        raw.connection, raw.project, ["churn_labels"], schema, {}, as_of=datetime.fromisoformat(as_of),
+        raw.connection,
+        raw.project,
+        ["churn_labels"],
+        schema,
+        {},
+        as_of=datetime.fromisoformat(as_of),
         start=date(2023, 1, 1),
         end=date.fromisoformat(end),
-    )["churn_labels"]  # fmt: skip
+    )["churn_labels"]
     return read_rows(raw.connection, relation)
 
 
@@ -292,9 +350,15 @@ def test_a_value_label_sums_the_horizon_exactly(raw: Raw) -> None:
     bought("2024-06-02 09:00", "3", customer="new")
     bought("2024-06-02 09:00", "100", customer=None)
     relation = build(
-        raw.connection, raw.project, ["value_labels"], "values", {}, as_of=datetime(2024, 6, 1),
-        start=date(2022, 1, 1), end=date(2024, 8, 31),
-    )["value_labels"]  # fmt: skip
+        raw.connection,
+        raw.project,
+        ["value_labels"],
+        "values",
+        {},
+        as_of=datetime(2024, 6, 1),
+        start=date(2022, 1, 1),
+        end=date(2024, 8, 31),
+    )["value_labels"]
     rows = read_rows(raw.connection, relation)
     assert only(rows, "customer_id", "orders", "net_revenue", "horizon_days") == [
         ("edges", 2, Decimal(30), 90),
@@ -308,7 +372,13 @@ def test_a_value_label_waits_for_the_last_day_of_its_horizon(raw: Raw) -> None:
     raw.event("purchase", "2024-08-29 09:00", customer=None)
     for number, (end, found) in enumerate({"2024-08-29": 0, "2024-08-30": 1}.items()):
         relation = build(
-            raw.connection, raw.project, ["value_labels"], f"waits_{number}", {}, as_of=datetime(2024, 6, 1),
-            start=date(2024, 1, 1), end=date.fromisoformat(end),
-        )["value_labels"]  # fmt: skip
+            raw.connection,
+            raw.project,
+            ["value_labels"],
+            f"waits_{number}",
+            {},
+            as_of=datetime(2024, 6, 1),
+            start=date(2024, 1, 1),
+            end=date.fromisoformat(end),
+        )["value_labels"]
         assert len(read_rows(raw.connection, relation)) == found

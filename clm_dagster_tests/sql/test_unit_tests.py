@@ -21,8 +21,13 @@ NAMES = [
 ]
 # Models with rules in them: each rule is said by examples.
 RULES = {
-    "customer_features", "rfm_scores", "stage_states", "lifecycle_stages", "segment_moves", "cohort_retention",
-}  # fmt: skip
+    "customer_features",
+    "rfm_scores",
+    "stage_states",
+    "lifecycle_stages",
+    "segment_moves",
+    "cohort_retention",
+}
 
 
 @pytest.fixture(scope="module")

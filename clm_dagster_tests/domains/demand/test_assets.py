@@ -57,10 +57,15 @@ def test_the_model_forecasts_by_name_of_column(ran: Ran) -> None:
     ran.mlflow()
     newest = ran.query("select * from models.demand_model order by as_of").iloc[-1]
     loaded = mlflow.pyfunc.load_model(f"models:/models.demand_model/{newest.model_version}")
-    history = pd.DataFrame({
-        "value": np.tile([3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 20), "day": pd.date_range("2023-03-06", periods=140),
-        "measure": "units", "key": "all", "level": "shop",
-    })  # fmt: skip
+    history = pd.DataFrame(
+        {
+            "value": np.tile([3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 20),
+            "day": pd.date_range("2023-03-06", periods=140),
+            "measure": "units",
+            "key": "all",
+            "level": "shop",
+        }
+    )
     said = loaded.predict(history)
     assert said.groupby("period").size().to_dict() == {"day": 28, "week": 13}
     assert said[said.period == "week"]["mean"].to_numpy() == pytest.approx(42, rel=0.1)
@@ -81,10 +86,17 @@ def test_every_series_has_every_date_and_levels_add_up(ran: Ran) -> None:
     ).all()
     keys = rows[rows.as_of == rows.as_of.max()][SERIES].drop_duplicates()
     assert keys.groupby(["level", "measure"]).size().to_dict() == {
-        ("shop", "revenue"): 1, ("shop", "units"): 1, ("shop", "orders"): 1, ("shop", "buyers"): 1,
-        ("country", "revenue"): 2, ("country", "units"): 2, ("country", "orders"): 2, ("country", "buyers"): 2,
-        ("product", "revenue"): 6, ("product", "units"): 6,
-    }  # fmt: skip
+        ("shop", "revenue"): 1,
+        ("shop", "units"): 1,
+        ("shop", "orders"): 1,
+        ("shop", "buyers"): 1,
+        ("country", "revenue"): 2,
+        ("country", "units"): 2,
+        ("country", "orders"): 2,
+        ("country", "buyers"): 2,
+        ("product", "revenue"): 6,
+        ("product", "units"): 6,
+    }
     cents = rows.assign(cents=np.rint(rows["mean"] * 100))
     adding = cents[cents.measure.isin(["units", "revenue"])]
     sums = adding.groupby(["as_of", "period", "measure", "date", "level"]).cents.sum().unstack("level")

@@ -48,11 +48,16 @@ def test_what_came_is_measured_once_it_is_known() -> None:
     keys = {"level": "product", "key": "a", "measure": "units"}
     series = pd.DataFrame({**keys, "day": [pd.Timestamp("2024-06-01"), *days], "value": [1.0, *value]})
     bands = {"mean": 9.0, "q025": 4.0, "q10": 6.0, "q90": 12.0, "q975": 15.0}
-    forecasts = pd.concat([
-        pd.DataFrame({"period": "day", **keys, "date": days, **bands}),
-        pd.DataFrame({"period": "week", **keys, "date": days[::7], **{name: 7 * v for name, v in bands.items()}}),
-        pd.DataFrame({"period": "day", **keys | {"key": "gone"}, "date": days, **bands}),
-    ], ignore_index=True)  # fmt: skip
+    forecasts = pd.concat(
+        [
+            pd.DataFrame({"period": "day", **keys, "date": days, **bands}),
+            pd.DataFrame(
+                {"period": "week", **keys, "date": days[::7], **{name: 7 * v for name, v in bands.items()}}
+            ),
+            pd.DataFrame({"period": "day", **keys | {"key": "gone"}, "date": days, **bands}),
+        ],
+        ignore_index=True,
+    )
     until = pd.Timestamp("2024-07-11")
     found = realised_accuracy(forecasts, series[series.day < until], until)
     assert tuple(found.columns) == COLUMNS

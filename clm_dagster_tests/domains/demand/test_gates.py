@@ -11,10 +11,17 @@ def held_out(gaps: list[float]) -> pd.DataFrame:
     """Series whose chosen forecasts differ by so much from the mean of eight weeks."""
     base = np.linspace(0.8, 1.2, len(gaps))
     parts = [
-        pd.DataFrame({"level": "product", "key": [f"p{i}" for i in range(len(gaps))], "measure": "units",
-                      "method": name, "mase": values})
+        pd.DataFrame(
+            {
+                "level": "product",
+                "key": [f"p{i}" for i in range(len(gaps))],
+                "measure": "units",
+                "method": name,
+                "mase": values,
+            }
+        )
         for name, values in (("chosen", base + gaps), ("eight_week_mean", base))
-    ]  # fmt: skip
+    ]
     return pd.concat(parts)
 
 

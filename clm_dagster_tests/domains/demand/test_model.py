@@ -118,17 +118,26 @@ def test_odd_series_have_a_stated_outcome(series: pd.DataFrame) -> None:
     gaps = rng.poisson(6.0, days.size) * (rng.random(days.size) < 0.25)
     gaps[200:320] = 0
     ended = np.where(np.arange(days.size) < 200, 3.0, 0.0)
-    frame = pd.concat([
-        series, odd("constant", np.full(days.size, 3.0), days), odd("two points", two, days),
-        odd("gaps", gaps.astype(float), days), odd("ended", ended, days),
-    ])  # fmt: skip
+    frame = pd.concat(
+        [
+            series,
+            odd("constant", np.full(days.size, 3.0), days),
+            odd("two points", two, days),
+            odd("gaps", gaps.astype(float), days),
+            odd("ended", ended, days),
+        ]
+    )
     zero = frame.head(1).assign(key="never", measure="orders", value=0.0)
     rows = forecast(pd.concat([frame, zero]), AS_OF).forecasts
     rows = rows[(rows.measure == "orders") & (rows.period == "day")]
     outcome = rows.groupby("key").outcome.first().to_dict()
     assert outcome == {
-        "constant": "constant", "two points": "young", "gaps": "intermittent", "ended": "dormant", "never": "dormant",
-    }  # fmt: skip
+        "constant": "constant",
+        "two points": "young",
+        "gaps": "intermittent",
+        "ended": "dormant",
+        "never": "dormant",
+    }
     flat = rows[rows.key == "constant"]
     assert (flat[["mean", *BANDS]] == 3).all().all()
     assert (rows[rows.outcome == "dormant"][["mean", *BANDS]] == 0).all().all()

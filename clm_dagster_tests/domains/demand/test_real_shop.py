@@ -44,9 +44,11 @@ def thirty(reference_data: Path) -> Panel:
 
     by_day = lines.groupby("day")
     found = {
-        ("all", "revenue"): dense(by_day.revenue.sum()), ("all", "orders"): dense(by_day.invoice.nunique()),
-        ("all", "units"): dense(by_day.quantity.sum()), ("all", "buyers"): dense(by_day.customer_id.nunique()),
-    }  # fmt: skip
+        ("all", "revenue"): dense(by_day.revenue.sum()),
+        ("all", "orders"): dense(by_day.invoice.nunique()),
+        ("all", "units"): dense(by_day.quantity.sum()),
+        ("all", "buyers"): dense(by_day.customer_id.nunique()),
+    }
     for country in lines.groupby("country").revenue.sum().nlargest(5).index:
         found[country, "revenue"] = dense(lines[lines.country == country].groupby("day").revenue.sum())
     days_sold, units = lines.groupby("code").day.nunique(), lines.groupby("code").quantity.sum()
@@ -76,12 +78,14 @@ def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
             steps = np.diff(past[:, position % 7 :].reshape(len(past), -1, 7).sum(axis=2), axis=1)
         error = outlook.mean[:, : actual.shape[1]] - actual
         bands = outlook.quantiles[:, : actual.shape[1]]
-        frame = pd.DataFrame({
-            "mase": np.abs(error).mean(axis=1) / np.abs(steps).mean(axis=1),
-            "rmsse": np.sqrt(np.square(error).mean(axis=1) / np.square(steps).mean(axis=1)),
-            "cover_80": ((actual >= bands[:, :, 1]) & (actual <= bands[:, :, 3])).mean(axis=1),
-            "cover_95": ((actual >= bands[:, :, 0]) & (actual <= bands[:, :, 4])).mean(axis=1),
-        })  # fmt: skip
+        frame = pd.DataFrame(
+            {
+                "mase": np.abs(error).mean(axis=1) / np.abs(steps).mean(axis=1),
+                "rmsse": np.sqrt(np.square(error).mean(axis=1) / np.square(steps).mean(axis=1)),
+                "cover_80": ((actual >= bands[:, :, 1]) & (actual <= bands[:, :, 3])).mean(axis=1),
+                "cover_95": ((actual >= bands[:, :, 0]) & (actual <= bands[:, :, 4])).mean(axis=1),
+            }
+        )
         rows.append(frame.assign(as_of=as_of))
     return pd.concat(rows)
 

@@ -71,11 +71,14 @@ def test_days_that_go_together_need_more() -> None:
 
 
 def test_only_products_have_reorder_points_each_its_own() -> None:
-    frame = pd.concat([
-        forecasts({"b": 10.0, "a": 400.0, "other": 9.0}, 2.0),
-        forecasts({"c": 5.0}, 1.0).assign(level="country"), forecasts({"a": 7.0}, 1.0).assign(measure="revenue"),
-        forecasts({"a": 7.0}, 1.0).assign(period="week"),
-    ])  # fmt: skip
+    frame = pd.concat(
+        [
+            forecasts({"b": 10.0, "a": 400.0, "other": 9.0}, 2.0),
+            forecasts({"c": 5.0}, 1.0).assign(level="country"),
+            forecasts({"a": 7.0}, 1.0).assign(measure="revenue"),
+            forecasts({"a": 7.0}, 1.0).assign(period="week"),
+        ]
+    )
     points = reorder_points(frame, pd.Series({"a": 1.0, "b": 3.0}))
     assert points.groupby("key").expected_demand.first().to_dict() == pytest.approx({"a": 2800.0, "b": 70.0})
     safety = points.groupby("key").safety_stock.first()

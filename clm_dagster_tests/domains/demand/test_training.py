@@ -63,9 +63,16 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
     work, inputs, result = done
     found = training.report(work, inputs, result)
     engine = {
-        "model_name", "model_version", "mlflow_run_id", "model_uri", "training_data_hash", "horizon_days", "accepted",
-        "suspected_leak", "said",
-    }  # fmt: skip
+        "model_name",
+        "model_version",
+        "mlflow_run_id",
+        "model_uri",
+        "training_data_hash",
+        "horizon_days",
+        "accepted",
+        "suspected_leak",
+        "said",
+    }
     assert engine | set(found.row) == set(work.columns)
     assert {metric.metric.rpartition("/")[2] for metric in found.metrics} == set(training.METRICS)
     assert {metric.candidate for metric in found.metrics} == {*FEW, "chosen"}

@@ -28,9 +28,15 @@ ONLINE_HEADER = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Custom
 def line(event_id: str = "e1", event_at: str = "2024-01-05 10:00:00", **values: str) -> str:
     """One purchase as a CSV line under HEADER; keywords replace columns."""
     row = {
-        "event_id": event_id, "event_at": event_at, "customer_id": "c1", "event_type": "purchase",
-        "order_id": "o1", "product_id": "p1", "quantity": "2", "unit_price": "1.50",
-    }  # fmt: skip
+        "event_id": event_id,
+        "event_at": event_at,
+        "customer_id": "c1",
+        "event_type": "purchase",
+        "order_id": "o1",
+        "product_id": "p1",
+        "quantity": "2",
+        "unit_price": "1.50",
+    }
     return ",".join((row | values).values())
 
 
@@ -43,9 +49,12 @@ class Shop:
 
     def __init__(self, folder: Path, project: Project, contract: Mapping[str, ContractTable], **given: Any):
         defaults = {
-            "source": "generic", "input": str(folder / "inbox"), "data_dir": folder / "data",
-            "start_date": "2024-01-01", "end_date": "2024-03-01",
-        }  # fmt: skip
+            "source": "generic",
+            "input": str(folder / "inbox"),
+            "data_dir": folder / "data",
+            "start_date": "2024-01-01",
+            "end_date": "2024-03-01",
+        }
         self.settings = load_settings(**defaults | given)
         self.inbox = Path(self.settings.input)
         if "input" not in given:

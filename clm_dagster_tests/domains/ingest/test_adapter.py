@@ -61,19 +61,46 @@ def test_instants_that_can_be_read(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "infinity", "-infinity", "2024-02-30", "2024-13-01", "2024-01-05 25:00:00", "05.01.2024",
-     "20240-01-05", "0044-03-15 (BC)", "2024-01-05 10:00 Atlantis/City", "now",
-     "today", "01/05/2024", "2024-01-05 10:00 PM", "2024-01-05T10:00:00z"],
-)  # fmt: skip
+    [
+        "",
+        "soon",
+        "infinity",
+        "-infinity",
+        "2024-02-30",
+        "2024-13-01",
+        "2024-01-05 25:00:00",
+        "05.01.2024",
+        "20240-01-05",
+        "0044-03-15 (BC)",
+        "2024-01-05 10:00 Atlantis/City",
+        "now",
+        "today",
+        "01/05/2024",
+        "2024-01-05 10:00 PM",
+        "2024-01-05T10:00:00z",
+    ],
+)
 def test_what_is_no_instant(text: str) -> None:
     assert read(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("3", 3), (" -4 ", -4), ("5.0", 5), ("5.00", 5), ("2.5", None), ("0.4", None), ("x", None), ("", None),
-     ("0x10", None), ("99999999999999999999", None), ("1,000", None), ("nan", None)],
-)  # fmt: skip
+    [
+        ("3", 3),
+        (" -4 ", -4),
+        ("5.0", 5),
+        ("5.00", 5),
+        ("2.5", None),
+        ("0.4", None),
+        ("x", None),
+        ("", None),
+        ("0x10", None),
+        ("99999999999999999999", None),
+        ("1,000", None),
+        ("nan", None),
+    ],
+)
 def test_whole_numbers_are_never_rounded(text: str, expected: int | None) -> None:
     with duckdb.connect() as connection:
         assert connection.execute(f"select {whole_number('x')} from (select ? as x)", [text]).fetchall() == [

@@ -31,72 +31,116 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "gzip named csv": ("events.csv", PACKED, ["expected a CSV", "found gzip"]),
     "CSV named parquet": ("events.parquet", GOOD.encode(), ["expected Parquet", "found plain text"]),
     "Parquet cut off": ("events.parquet", b"PAR1" + b"x" * 500, ["events.parquet", "cannot be read"]),
-    "CSV named jsonl": ("events.jsonl", GOOD.encode(), ["line 1", "expected one JSON object on each", "found 'event"]),
-    "JSON of lists": ("events.jsonl", b"[1]\n[2]\n", ["expected one JSON object on each line", "found array"]),
-    "JSON cut off": ("events.jsonl", b'{"event_id": "a"}\n{"event_i', ["line 2", "one JSON object", "event_i"]),
+    "CSV named jsonl": (
+        "events.jsonl",
+        GOOD.encode(),
+        ["line 1", "expected one JSON object on each", "found 'event"],
+    ),
+    "JSON of lists": (
+        "events.jsonl",
+        b"[1]\n[2]\n",
+        ["expected one JSON object on each line", "found array"],
+    ),
+    "JSON cut off": (
+        "events.jsonl",
+        b'{"event_id": "a"}\n{"event_i',
+        ["line 2", "one JSON object", "event_i"],
+    ),
     "header only": ("events.csv", csv_of().encode(), ["found only a header", "expected at least one row"]),
     "blank header": ("events.csv", b",,\n1,2,3\n", ["expected a header of column names", "found none"]),
     "column gone": (
-        "events.csv", b"event_id,event_at,country\ne1,2024-01-05,DE\n",
-        ["'event_type' is missing", "Expected the columns event_id, event_at, event_type",
-         "found event_id, event_at, country"],
+        "events.csv",
+        b"event_id,event_at,country\ne1,2024-01-05,DE\n",
+        [
+            "'event_type' is missing",
+            "Expected the columns event_id, event_at, event_type",
+            "found event_id, event_at, country",
+        ],
     ),
     "column renamed": (
-        "events.csv", b"event_id,Event Time,event_type\ne1,2024-01-05,view\n",
+        "events.csv",
+        b"event_id,Event Time,event_type\ne1,2024-01-05,view\n",
         ["'event_at' is missing", "was it renamed to 'Event Time'?"],
     ),
     "other case": (
-        "events.csv", b"EVENT_ID,event_at,event_type\ne1,2024-01-05,view\n", ["was it renamed to 'EVENT_ID'?"],
+        "events.csv",
+        b"EVENT_ID,event_at,event_type\ne1,2024-01-05,view\n",
+        ["was it renamed to 'EVENT_ID'?"],
     ),
     "column renamed in JSON": (
-        "events.jsonl", b'{"event_id": "e1", "at": "2024-01-05", "event_type": "view"}\n',
+        "events.jsonl",
+        b'{"event_id": "e1", "at": "2024-01-05", "event_type": "view"}\n',
         ["'event_at' is missing", "found at, event_id, event_type"],
     ),
     "wrong delimiter": (
-        "events.csv", GOOD.replace(",", ";").encode(), ["another delimiter", "csv.delimiter", "Expected the columns"],
+        "events.csv",
+        GOOD.replace(",", ";").encode(),
+        ["another delimiter", "csv.delimiter", "Expected the columns"],
     ),
     "two columns of a name": (
-        "events.csv", b"event_id,event_at,event_type,Event_ID\na,b,c,d\n", ["two columns named 'Event_ID'"],
+        "events.csv",
+        b"event_id,event_at,event_type,Event_ID\na,b,c,d\n",
+        ["two columns named 'Event_ID'"],
     ),
     "a name of ours": (
-        "events.csv", b"event_id,event_at,event_type,_part\na,b,c,d\n", ["'_part'", "rename the column"],
+        "events.csv",
+        b"event_id,event_at,event_type,_part\na,b,c,d\n",
+        ["'_part'", "rename the column"],
     ),
     "wrong types": (
-        "events.csv", csv_of(*(line(f"e{n}", "05.01.2024") for n in range(9))).encode(),
+        "events.csv",
+        csv_of(*(line(f"e{n}", "05.01.2024") for n in range(9))).encode(),
         ["expected TIMESTAMP in column 'event_at'", "9 of 9 values have another type, such as '05.01.2024'"],
     ),
     "columns shifted": (
-        "events.csv", csv_of(*(line(f"e{n}", quantity="p1", product_id="3") for n in range(9))).encode(),
+        "events.csv",
+        csv_of(*(line(f"e{n}", quantity="p1", product_id="3") for n in range(9))).encode(),
         ["expected BIGINT in column 'quantity'", "such as 'p1'"],
     ),
-    "gzip cut in half": ("events.csv.gz", PACKED[: len(PACKED) // 2], ["truncated or damaged gzip", "copy it"]),
+    "gzip cut in half": (
+        "events.csv.gz",
+        PACKED[: len(PACKED) // 2],
+        ["truncated or damaged gzip", "copy it"],
+    ),
     "gzip cut at its end": ("events.csv.gz", PACKED[:-3], ["truncated or damaged gzip"]),
     "gzip cut at its start": ("events.csv.gz", PACKED[:12], ["truncated or damaged gzip"]),
     "mixed encodings": (
-        "events.csv", LATIN + line("e9", customer_id="caf\xe9").encode("latin-1") + b"\n",
+        "events.csv",
+        LATIN + line("e9", customer_id="caf\xe9").encode("latin-1") + b"\n",
         ["line 901", "not UTF-8", "one encoding throughout", "csv.encoding"],
     ),
     "mixed encodings in the header": (
-        "events.csv", "event_id,event_at,event_type,gr\xf6\xdfe\n".encode("latin-1"), ["line 1", "not UTF-8"],
+        "events.csv",
+        "event_id,event_at,event_type,gr\xf6\xdfe\n".encode("latin-1"),
+        ["line 1", "not UTF-8"],
     ),
     "last line cut off": (
-        "events.csv", csv_of(line("e1"), "e2,2024-01-05").encode(),
+        "events.csv",
+        csv_of(line("e1"), "e2,2024-01-05").encode(),
         ["line 3", "expected 8 columns, found 2", "'e2,2024-01-05'", "truncated"],
     ),
     "a line too long": (
-        "events.csv", csv_of(line("e1"), line("e2") + ",surplus", line("e3")).encode(),
+        "events.csv",
+        csv_of(line("e1"), line("e2") + ",surplus", line("e3")).encode(),
         ["line 3", "expected 8 columns, found 9"],
     ),
     "quote not closed": (
-        "events.csv", csv_of(line("e1"), 'e2,2024-01-05,"c1,view,,,,').encode(), ["line 3", "quote that is not closed"],
+        "events.csv",
+        csv_of(line("e1"), 'e2,2024-01-05,"c1,view,,,,').encode(),
+        ["line 3", "quote that is not closed"],
     ),
     "line ends mixed": (
-        "events.csv", csv_of(line("e1")).encode() + line("e2").encode() + b"\r\n" + line("e3").encode() + b"\n",
+        "events.csv",
+        csv_of(line("e1")).encode() + line("e2").encode() + b"\r\n" + line("e3").encode() + b"\n",
         ["different line endings"],
     ),
-    "unknown suffix": ("events.xlsx", EXCEL, ["unsupported file extension '.xlsx'", "expected one of .csv, .csv.gz"]),
+    "unknown suffix": (
+        "events.xlsx",
+        EXCEL,
+        ["unsupported file extension '.xlsx'", "expected one of .csv, .csv.gz"],
+    ),
     "no suffix": ("events", GOOD.encode(), ["unsupported file extension ''"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -238,9 +282,18 @@ def test_a_file_that_changes_while_it_is_read_is_refused(shop: Shop, monkeypatch
 
 
 NAMES = [
-    "events 1.csv", "events'1.csv", 'events"1.csv', "events[1].csv", "events*?.csv", "events\\1.csv", "events\\[1].csv",
-    "events_ü☃.csv", "events,1;.csv", "event_date=2024-01-01/events.csv", "a[b]/'c'/events.csv",
-]  # fmt: skip
+    "events 1.csv",
+    "events'1.csv",
+    'events"1.csv',
+    "events[1].csv",
+    "events*?.csv",
+    "events\\1.csv",
+    "events\\[1].csv",
+    "events_ü☃.csv",
+    "events,1;.csv",
+    "event_date=2024-01-01/events.csv",
+    "a[b]/'c'/events.csv",
+]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])

@@ -108,8 +108,9 @@ def test_harmless_ways_to_write_a_csv(shop: Shop, change: Callable[[str], str]) 
     shop.write("events.csv", change(csv_of(line("e1"), line("e2"))))
     shop.ingest()
     assert shop.query("select event_id, quantity, unit_price::varchar from raw.events order by 1") == [
-        ("e1", 2, "1.5000"), ("e2", 2, "1.5000"),
-    ]  # fmt: skip
+        ("e1", 2, "1.5000"),
+        ("e2", 2, "1.5000"),
+    ]
 
 
 def test_a_csv_of_one_row(shop: Shop) -> None:
@@ -174,8 +175,12 @@ def test_the_real_sheets_and_the_csv_have_the_same_events(
     assert found[0] == found[1]
     assert found[0][0] == (1_067_371, 1_029_637, 3_399, 34_335)
     assert dict(found[0][1]) == {
-        "purchase": 1_003_357, "return": 17_915, "charge": 4_605, "charge_refund": 1_188, "gift": 2_572,
-    }  # fmt: skip
+        "purchase": 1_003_357,
+        "return": 17_915,
+        "charge": 4_605,
+        "charge_refund": 1_188,
+        "gift": 2_572,
+    }
 
 
 @pytest.mark.slow

@@ -131,8 +131,9 @@ def test_repeats_are_duplicates_first_then_rejects(shop: Shop) -> None:
     shop.ingest()
     assert shop.counts() == (7, 1, 1, 5)
     assert shop.query("select source_file, source_row from raw.rejects") in (
-        [("events_1.csv", 2)], [("events_2.csv", 1)],
-    )  # fmt: skip
+        [("events_1.csv", 2)],
+        [("events_2.csv", 1)],
+    )
 
 
 def test_the_same_reject_in_other_formats_and_orders_of_columns_is_a_duplicate(shop: Shop) -> None:

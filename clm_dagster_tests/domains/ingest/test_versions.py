@@ -142,9 +142,13 @@ def test_a_day_without_rows_is_loaded_and_empty(shop: Shop) -> None:
 
 def test_midnight_belongs_to_the_day_that_begins_and_dates_to_their_own_side(shop: Shop) -> None:
     instants = {
-        "first": "2024-01-01 00:00:00", "before": "2023-12-31 23:59:59.999999", "midnight": "2024-01-05",
-        "last": "2024-02-29 23:59:59.999999", "end": "2024-03-01 00:00:00", "24h": "2024-01-06 24:00:00",
-    }  # fmt: skip
+        "first": "2024-01-01 00:00:00",
+        "before": "2023-12-31 23:59:59.999999",
+        "midnight": "2024-01-05",
+        "last": "2024-02-29 23:59:59.999999",
+        "end": "2024-03-01 00:00:00",
+        "24h": "2024-01-06 24:00:00",
+    }
     shop.write("events.csv", csv_of(*(line(name, at) for name, at in instants.items())))
     shop.ingest()
     found = shop.query("select event_id, event_at::date::varchar from raw.events order by 2")
@@ -336,9 +340,15 @@ def whole_and_pieces_agree(
 ) -> None:
     # Most values of a column can be read: a file of which they cannot is refused whole.
     anchor = {
-        "event_id": "anchor", "event_at": f"{DAYS[0]} 12:00:00", "event_type": "view", "quantity": "1",
-        "unit_price": "1.5", "order_id": "", "known_at": "2024-03-01 00:00:00", "deleted": "",
-    }  # fmt: skip
+        "event_id": "anchor",
+        "event_at": f"{DAYS[0]} 12:00:00",
+        "event_type": "view",
+        "quantity": "1",
+        "unit_price": "1.5",
+        "order_id": "",
+        "known_at": "2024-03-01 00:00:00",
+        "deleted": "",
+    }
     files: dict[str, str] = {}
     contents: dict[str, list[Row]] = {}
     for content in deliveries:

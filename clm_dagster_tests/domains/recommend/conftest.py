@@ -18,9 +18,10 @@ def shop_lines(customers: int = 60, products: int = 25, lines: int = 1500, seed:
     rng = np.random.default_rng(seed)
     customer = rng.integers(0, customers, lines)
     product = np.where(
-        rng.random(lines) < 0.8, customer % 3 + 3 * rng.integers(0, products // 3, lines),
-        rng.integers(0, products, lines)
-    )  # fmt: skip
+        rng.random(lines) < 0.8,
+        customer % 3 + 3 * rng.integers(0, products // 3, lines),
+        rng.integers(0, products, lines),
+    )
     ago = rng.integers(-60, 340, lines)
     return pd.DataFrame(
         {

@@ -23,9 +23,12 @@ def retail_lines(reference_data: Path) -> pd.DataFrame:
     code = raw["stockcode"].astype(str).str.upper()
     invoice = raw["invoice"].astype(str)
     keep = (
-        raw["customer"].notna() & (raw["quantity"] > 0) & (raw["price"] > 0)
-        & ~invoice.str.startswith("C") & code.str.fullmatch(r"\d{5}[A-Z]*")
-    )  # fmt: skip
+        raw["customer"].notna()
+        & (raw["quantity"] > 0)
+        & (raw["price"] > 0)
+        & ~invoice.str.startswith("C")
+        & code.str.fullmatch(r"\d{5}[A-Z]*")
+    )
     return pd.DataFrame(
         {
             "customer_id": raw["customer"].astype("Int64").astype(str),

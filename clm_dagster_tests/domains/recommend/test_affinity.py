@@ -32,10 +32,12 @@ def order_lines(seed: int = 5, orders: int = 120, products: int = 9) -> pd.DataF
         {
             "order_id": [f"o{o}" for o in order],
             "product_id": [f"p{p}" for p in product],
-            "event_at": [datetime.combine(START, datetime.min.time()) + timedelta(days=int(days[o])) for o in order],
+            "event_at": [
+                datetime.combine(START, datetime.min.time()) + timedelta(days=int(days[o])) for o in order
+            ],
             "line_type": rng.choice(["purchase", "return", "gift"], len(order), p=[0.9, 0.05, 0.05]),
         }
-    )  # fmt: skip
+    )
     return pd.concat([lines, lines.sample(30, random_state=1)], ignore_index=True)
 
 
@@ -102,10 +104,12 @@ def test_french_baskets_to_the_last_digit(database: Connection, reference_data: 
     france = raw[wanted & raw["description"].notna()]
     lines = pd.DataFrame(
         {
-            "order_id": france["invoice"].astype(str), "product_id": france["description"].str.strip(),
-            "line_type": "purchase", "event_at": pd.to_datetime(france["invoicedate"]),
+            "order_id": france["invoice"].astype(str),
+            "product_id": france["description"].str.strip(),
+            "line_type": "purchase",
+            "event_at": pd.to_datetime(france["invoicedate"]),
         }
-    )  # fmt: skip
+    )
     database.load_frame("lines", lines.reset_index(drop=True))
     table = product_affinity(database, date(2010, 12, 1), date(2011, 12, 10), 0.07, lines="lines")
     assert set(table.all_baskets) == {392}

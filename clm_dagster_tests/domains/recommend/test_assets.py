@@ -201,17 +201,25 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     product, order = zip(*[(name, o) for name, has in held.items() for o in np.flatnonzero(has)], strict=True)
     events = pd.DataFrame({"product_id": product, "order": order})
     events = events.assign(
-        event_id=[f"e{i}" for i in range(len(events))], event_at=at[events.order], event_type="purchase",
-        customer_id="c" + (events.order % 150).astype(str), order_id="o" + events.order.astype(str),
-        quantity=1, unit_price=2, currency="EUR",
-    )  # fmt: skip
+        event_id=[f"e{i}" for i in range(len(events))],
+        event_at=at[events.order],
+        event_type="purchase",
+        customer_id="c" + (events.order % 150).astype(str),
+        order_id="o" + events.order.astype(str),
+        quantity=1,
+        unit_price=2,
+        currency="EUR",
+    )
     root = tmp_path_factory.mktemp("grocer")
     (root / "inbox").mkdir()
     events.drop(columns="order").to_csv(root / "inbox" / "events.csv", index=False)
     settings = load_settings(
-        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        source="generic",
+        input=str(root / "inbox"),
+        data_dir=root / "data",
+        start_date="2024-01-01",
         end_date="2024-04-29",
-    )  # fmt: skip
+    )
     with at_home(settings):
         run_shop(settings, lambda title, total: lambda name, done: None)
     return Ran(settings)

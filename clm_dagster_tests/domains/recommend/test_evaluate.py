@@ -96,12 +96,16 @@ def test_a_catalogue_too_large_for_a_method_is_said(
 @pytest.mark.parametrize(
     ("shop", "as_of", "said"),
     [
-        (lambda lines: lines[lines["day"] < "2024-01-01"], AS_OF, "nothing to judge .* in the 40 days from 2024-04-22"),
+        (
+            lambda lines: lines[lines["day"] < "2024-01-01"],
+            AS_OF,
+            "nothing to judge .* in the 40 days from 2024-04-22",
+        ),
         (lambda lines: lines, date(2023, 7, 1), "nothing to judge"),
         (lambda lines: lines.assign(customer_id="c001"), AS_OF, "1 known customers bought in the 40 days"),
         (lambda lines: lines.assign(product_id="p001"), AS_OF, "cannot be judged"),
     ],
-)  # fmt: skip
+)
 def test_poor_shops_are_not_evaluated_and_the_message_says_why(
     shop, as_of: date, said: str, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:  # type: ignore[no-untyped-def]

@@ -69,9 +69,11 @@ def test_a_block_of_customers_has_the_rows_of_the_whole(past: Interactions) -> N
     some = past.of(rows)
     assert some.customers.tolist() == past.customers[rows].tolist()
     for make in (
-        lambda p: p.decayed(30), lambda p: p.decayed(90, log_quantity=True), Interactions.latest,
+        lambda p: p.decayed(30),
+        lambda p: p.decayed(90, log_quantity=True),
+        Interactions.latest,
         Interactions.earliest,
-    ):  # fmt: skip
+    ):
         np.testing.assert_array_equal(make(some).toarray(), make(past).toarray()[rows])
     assert past.of(rows[:0]).decayed(30).shape == (0, past.shape[1])
 

@@ -35,7 +35,7 @@ def test_words_of_own_purchases() -> None:
         "bought 2 times, about every day, last 1 day ago",
         "bought once, 1 day ago",
         "bought 2 times, about every 300 days, last 1,200 days ago",
-    ]  # fmt: skip
+    ]
 
 
 def test_reasons_of_pairs() -> None:

@@ -8,9 +8,11 @@ from clm_dagster.domains.recommend.similarity import GROUP, top
 
 
 @given(
-    width=st.integers(1, 6 * GROUP), k=st.integers(1, 12), seed=st.integers(0, 10_000),
+    width=st.integers(1, 6 * GROUP),
+    k=st.integers(1, 12),
+    seed=st.integers(0, 10_000),
     digits=st.integers(0, 3),
-)  # fmt: skip
+)
 def test_the_best_are_those_of_a_sort_and_ties_go_by_number(
     width: int, k: int, seed: int, digits: int
 ) -> None:

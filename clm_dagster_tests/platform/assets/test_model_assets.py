@@ -20,15 +20,48 @@ from clm_dagster_tests.sql.fixtures import DBT_PROJECT
 
 Folder = Callable[[dict[str, str]], Path]
 MODELS = [
-    "stg_events", "stg_order_lines", "stg_customers", "stg_products", "stg_catalogue", "stg_promotions",
-    "stg_touches", "stg_reviews", "customer_daily", "product_daily",
-    "totals_daily", "customer_features", "rfm_scores", "shop_daily", "rfm_segments", "repurchase_survival",
-    "lifecycle_cutoffs", "stage_states", "lifecycle_stages", "stage_transitions", "segment_moves",
-    "cohort_retention", "channel_daily", "funnel_daily", "customer_categories", "churn_labels", "churn_contest",
-    "churn_fairness", "model_scorecard", "value_labels", "value_by_segment",
-    "value_contest", "value_deciles", "value_tracking", "demand_daily", "demand_keys", "demand_series",
-    "demand_promotions", "demand_contest", "recommender_contest", "recommender_by_segment",
-]  # fmt: skip
+    "stg_events",
+    "stg_order_lines",
+    "stg_customers",
+    "stg_products",
+    "stg_catalogue",
+    "stg_promotions",
+    "stg_touches",
+    "stg_reviews",
+    "customer_daily",
+    "product_daily",
+    "totals_daily",
+    "customer_features",
+    "rfm_scores",
+    "shop_daily",
+    "rfm_segments",
+    "repurchase_survival",
+    "lifecycle_cutoffs",
+    "stage_states",
+    "lifecycle_stages",
+    "stage_transitions",
+    "segment_moves",
+    "cohort_retention",
+    "channel_daily",
+    "funnel_daily",
+    "customer_categories",
+    "churn_labels",
+    "churn_contest",
+    "churn_fairness",
+    "model_scorecard",
+    "value_labels",
+    "value_by_segment",
+    "value_contest",
+    "value_deciles",
+    "value_tracking",
+    "demand_daily",
+    "demand_keys",
+    "demand_series",
+    "demand_promotions",
+    "demand_contest",
+    "recommender_contest",
+    "recommender_by_segment",
+]
 
 
 def test_the_models_are_these(project: Project) -> None:
@@ -108,8 +141,10 @@ def test_dependencies_follow_refs_and_data_tests(definitions: dg.Definitions) ->
     graph = definitions.resolve_asset_graph()
     scores = graph.get(dg.AssetKey(["core", "rfm_scores"]))
     assert {key.to_user_string() for key in scores.parent_keys} == {
-        "core/customer_features", "staging/rfm_segment_map", "staging/rfm_segment_names"
-    }  # fmt: skip
+        "core/customer_features",
+        "staging/rfm_segment_map",
+        "staging/rfm_segment_names",
+    }
     # A snapshot may use every day before its as_of, and no later one.
     features = definitions.resolve_asset_graph().get(dg.AssetKey(["core", "customer_features"]))
     mapping = features.partition_mappings[dg.AssetKey(["core", "customer_daily"])]
@@ -151,8 +186,15 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
         assert {source for sources in found.values() for source in sources} <= known, model.name
         # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
         constant = {
-            "as_of", "active_quantile", "lost_quantile", "state_kind", "horizon_days", "metric", "level", "measure",
-        }  # fmt: skip
+            "as_of",
+            "active_quantile",
+            "lost_quantile",
+            "state_kind",
+            "horizon_days",
+            "metric",
+            "level",
+            "measure",
+        }
         counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
         missing = columns - set(found) - constant - counts
         assert not missing, (model.name, missing)

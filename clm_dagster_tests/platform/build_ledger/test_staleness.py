@@ -69,9 +69,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     (root / "inbox").mkdir()
     small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
     settings = load_settings(
-        source="generic", input=str(root / "inbox"), data_dir=root / "data", start_date="2024-01-01",
+        source="generic",
+        input=str(root / "inbox"),
+        data_dir=root / "data",
+        start_date="2024-01-01",
         end_date="2024-01-15",
-    )  # fmt: skip
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
         run_shop(settings, lambda title, total: lambda step, done: None)
@@ -140,19 +143,26 @@ def test_a_late_delivery_makes_its_days_stale_and_once_they_are_loaded_what_come
     [
         ("models/core/product_daily.sql", "'gift' then 1", "'gift' then 2", Plan(DAYS, [], False, False)),
         (
-            "models/staging/stg_order_lines.sql", "'return' then quantity", "'return' then -quantity",
+            "models/staging/stg_order_lines.sql",
+            "'return' then quantity",
+            "'return' then -quantity",
             Plan(DAYS, WEEKS, False, True),
         ),
         ("models/core/customer_features.sql", "age <= 30", "age <= 31", Plan([], WEEKS, False, False)),
         ("models/core/rfm_scores.sql", "5 * (rank", "4 * (rank", Plan([], WEEKS, False, False)),
         ("models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,", Plan([], [], False, True)),
-        ("macros/as_known.sql", "superseded_at is null", "superseded_at is not null", Plan(DAYS, WEEKS, False, True)),
+        (
+            "macros/as_known.sql",
+            "superseded_at is null",
+            "superseded_at is not null",
+            Plan(DAYS, WEEKS, False, True),
+        ),
         ("seeds/rfm_segment_map.csv", "5,1,new", "5,1,loyal", Plan([], WEEKS, False, True)),
         ("seeds/rfm_segment_names.csv", "Middling", "Average", Plan([], [], False, True)),
-        ("models/core/customer_daily.yml", "owners: [\"team:data\"]", "owners: [\"team:other\"]", NOTHING),
+        ("models/core/customer_daily.yml", 'owners: ["team:data"]', 'owners: ["team:other"]', NOTHING),
         ("models/core/customer_daily.yml", "Purchases.", "What was bought.", NOTHING),
     ],
-)  # fmt: skip
+)
 def test_changed_code_makes_stale_what_it_makes(
     file: str, old: str, new: str, expected: Plan, shop: Settings
 ) -> None:

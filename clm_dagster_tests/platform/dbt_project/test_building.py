@@ -238,6 +238,6 @@ def test_known_at_replays_what_was_known_then(raw: Raw) -> None:
         rows = raw.rows("customer_features", "2024-01-10", known_at=instant)
         return rows[0]["units"]
 
-    assert [units(k) for k in ("2024-01-04 12:00", "2024-01-05", "2024-01-06", "2024-01-08", "2024-01-09", None)] == [
-        2, 4, 3, 3, 4, 4
-    ]  # fmt: skip
+    assert [
+        units(k) for k in ("2024-01-04 12:00", "2024-01-05", "2024-01-06", "2024-01-08", "2024-01-09", None)
+    ] == [2, 4, 3, 3, 4, 4]

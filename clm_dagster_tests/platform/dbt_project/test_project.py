@@ -99,7 +99,11 @@ PROBLEMS = {
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml(
-                "  - name: a", "    columns:", "      - name: b", "        data_tests:", "          - positive"
+                "  - name: a",
+                "    columns:",
+                "      - name: b",
+                "        data_tests:",
+                "          - positive",
             ),
         },
         r"models/_m\.yml:7: unknown data test 'positive'; known tests: not_null",
@@ -108,7 +112,9 @@ PROBLEMS = {
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml(
-                "  - name: a", "    data_tests:", "      - not_null: {column_name: b}",
+                "  - name: a",
+                "    data_tests:",
+                "      - not_null: {column_name: b}",
                 "      - relationships: {column_name: b, arguments: {to: ref('gone'), field: b}}",
             ),
         },
@@ -118,7 +124,8 @@ PROBLEMS = {
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml(
-                "  - name: a", "    data_tests:",
+                "  - name: a",
+                "    data_tests:",
                 "      - relationships: {column_name: b, arguments: {to: customers, field: b}}",
             ),
         },
@@ -129,7 +136,8 @@ PROBLEMS = {
             "models/a.sql": "select 1",
             "models/b.sql": "select * from {{ ref('a') }}",
             "models/_m.yml": yml(
-                "  - name: a", "    data_tests:",
+                "  - name: a",
+                "    data_tests:",
                 "      - relationships: {column_name: b, arguments: {to: ref('b'), field: b}}",
             ),
         },
@@ -138,14 +146,18 @@ PROBLEMS = {
     "a data test without its argument": (
         {
             "models/a.sql": "select 1",
-            "models/_m.yml": yml("  - name: a", "    data_tests:", "      - accepted_values: {column_name: b}"),
+            "models/_m.yml": yml(
+                "  - name: a", "    data_tests:", "      - accepted_values: {column_name: b}"
+            ),
         },
         r"models/_m\.yml:5: accepted_values: the argument 'values' is missing",
     ),
     "a data test with an unknown argument": (
         {
             "models/a.sql": "select 1",
-            "models/_m.yml": yml("  - name: a", "    data_tests:", "      - unique: {column_name: b, where: c}"),
+            "models/_m.yml": yml(
+                "  - name: a", "    data_tests:", "      - unique: {column_name: b, where: c}"
+            ),
         },
         r"models/_m\.yml:5: unique: unknown argument 'where'",
     ),
@@ -160,7 +172,8 @@ PROBLEMS = {
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml(
-                "  - name: a", "    data_tests:",
+                "  - name: a",
+                "    data_tests:",
                 "      - unique: {column_name: b, config: {severity: fatal}}",
             ),
         },
@@ -170,7 +183,9 @@ PROBLEMS = {
         {
             "models/a.sql": "select 1",
             "models/_m.yml": yml(
-                "  - name: a", "    data_tests:", "      - unique: {column_name: b}",
+                "  - name: a",
+                "    data_tests:",
+                "      - unique: {column_name: b}",
                 "      - unique: {column_name: b}",
             ),
         },
@@ -197,7 +212,10 @@ PROBLEMS = {
     ),
     "Jinja syntax": ({"models/a.sql": "select 1\n{% if x %}"}, r"models/a\.sql:2: "),
     "Jinja syntax in a macro": (
-        {"macros/m.sql": "{% macro one() %}\n{{ 1 +* }}\n{% endmacro %}", "models/a.sql": "select {{ one() }}"},
+        {
+            "macros/m.sql": "{% macro one() %}\n{{ 1 +* }}\n{% endmacro %}",
+            "models/a.sql": "select {{ one() }}",
+        },
         r"macros/m\.sql:2: ",
     ),
     "docs of a missing model": (
@@ -209,7 +227,11 @@ PROBLEMS = {
         r"seeds/_s\.yml:2: \S*seeds has no seed 'gone'",
     ),
     "docs twice": (
-        {"models/a.sql": "select 1", "models/_m.yml": yml("  - name: a"), "models/_n.yml": yml("  - name: a")},
+        {
+            "models/a.sql": "select 1",
+            "models/_m.yml": yml("  - name: a"),
+            "models/_n.yml": yml("  - name: a"),
+        },
         r"models/_n\.yml:3: 'a' is defined twice; the first definition is at \S*models/_m\.yml:3",
     ),
     "two models of one name": (
@@ -235,7 +257,7 @@ PROBLEMS = {
         r"models/_m\.yml:5: meta\.dagster\.partitions is 'hourly'; expected one of daily, snapshot, none",
     ),
     "no dbt_project.yml": ({"dbt_project.yml": ""}, r"dbt_project\.yml:1: 'name' is missing"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -269,12 +291,13 @@ def test_models_come_after_what_they_and_their_tests_need(folder: Folder) -> Non
                 "models/z.sql": "select 1 as k",
                 "seeds/names.csv": "k\n1\n",
                 "models/_m.yml": yml(
-                    "  - name: b", "    data_tests:",
+                    "  - name: b",
+                    "    data_tests:",
                     "      - relationships: {column_name: k, arguments: {to: ref('a'), field: k}}",
                 ),
             }
         )
-    )  # fmt: skip
+    )
     names = list(project.nodes)
     assert names.index("z") < names.index("a") < names.index("b")
     assert set(project.seeds) == {"names"}

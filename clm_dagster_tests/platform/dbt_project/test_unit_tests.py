@@ -138,34 +138,61 @@ def test_no_rows_may_be_expected(run: Callable[[str], UnitTestResult]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("amount: 3.5", "amuont: 3.5", r"sums\.yml:21: orders has no documented column 'amuont'; it has customer"),
+        (
+            "amount: 3.5",
+            "amuont: 3.5",
+            r"sums\.yml:21: orders has no documented column 'amuont'; it has customer",
+        ),
         ("paid: 1}", "piad: 1}", r"sums\.yml:25: sums has no documented column 'piad'"),
-        ("ref('orders')", "ref('sums')", r"sums\.yml:18: sums does not read 'sums'; it reads orders, factors"),
+        (
+            "ref('orders')",
+            "ref('sums')",
+            r"sums\.yml:18: sums does not read 'sums'; it reads orders, factors",
+        ),
         ("ref('orders')", "orders", r"sums\.yml:18: input is 'orders'; expected ref\('model'\) or source"),
-        ("\n      - input: ref('factors')", "", r"sums\.yml:15: sums reads 'factors', which is missing in `given`"),
-        ("        rows:", "        nothing:", r"sums\.yml:19: unknown key 'nothing'; known keys: format, input, rows"),
+        (
+            "\n      - input: ref('factors')",
+            "",
+            r"sums\.yml:15: sums reads 'factors', which is missing in `given`",
+        ),
+        (
+            "        rows:",
+            "        nothing:",
+            r"sums\.yml:19: unknown key 'nothing'; known keys: format, input, rows",
+        ),
         ("model: sums", "model: smus", r"sums\.yml:15: unknown model 'smus'"),
         ("    expect:", "    expects:", r"sums\.yml:23: unknown key 'expects'; known keys: .*expect"),
         ("    expect:", "    then: 1\n    expect:", r"sums\.yml:23: unknown key 'then'"),
-        ("        rows:", "        format: sql\n        rows:", r"sums\.yml:19: format is 'sql'; expected one of dict"),
+        (
+            "        rows:",
+            "        format: sql\n        rows:",
+            r"sums\.yml:19: format is 'sql'; expected one of dict",
+        ),
         ("        rows:", "        format: csv\n        rows:", r"sums\.yml:20: format: csv expects text"),
         ('"2024-01-02"', "2024-01-02", r"sums\.yml:21: day: write 2024-01-02 in quotes"),
         ("3.5", "[3]", r"sums\.yml:21: amount: expected text or a number"),
         (
-            "    given:", "    overrides: {vars: {horizon: 3}}\n    given:",
+            "    given:",
+            "    overrides: {vars: {horizon: 3}}\n    given:",
             r"sums\.yml:17: unknown variable 'horizon'; known variables: as_of, start_date",
         ),
-        ("    given:", "    overrides: {macros: {}}\n    given:", r"sums\.yml:17: unknown key 'macros'; known keys:"),
         (
-            "        - {customer: anna, total", "        - {customer: bob}\n        - {customer: anna, total",
+            "    given:",
+            "    overrides: {macros: {}}\n    given:",
+            r"sums\.yml:17: unknown key 'macros'; known keys:",
+        ),
+        (
+            "        - {customer: anna, total",
+            "        - {customer: bob}\n        - {customer: anna, total",
             r"sums\.yml:23: all expected rows must have the same columns: customer, total, paid",
         ),
         (
-            "    given:", "    given:\n      - {input: ref('orders'), rows: []}",
+            "    given:",
+            "    given:\n      - {input: ref('orders'), rows: []}",
             r"sums\.yml:19: 'orders' is given twice; the first is at \S*sums\.yml:18",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_names_nothing_is_refused_with_its_line(
     old: str, new: str, message: str, files: Callable[[str], Path]
 ) -> None:

@@ -57,10 +57,14 @@ def compute(work: Work[None], _: None) -> TableOutput:
     first = work.partition.key == WEEKS[0]
     frame = pd.DataFrame(
         {
-            "product_id": [None if first else "p1"], "rank": 1, "similar_product_id": ["p2"], "score": [0.5],
-            "by_customers": [0.5], "by_name": [0.5],
+            "product_id": [None if first else "p1"],
+            "rank": 1,
+            "similar_product_id": ["p2"],
+            "score": [0.5],
+            "by_customers": [0.5],
+            "by_name": [0.5],
         }
-    )  # fmt: skip
+    )
     own = dg.AssetCheckResult(
         check_name="own", passed=not first, severity=dg.AssetCheckSeverity.WARN, description="a word"
     )

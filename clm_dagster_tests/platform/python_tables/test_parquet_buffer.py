@@ -30,8 +30,10 @@ def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
     assert len(buffer) == 3
     found = duckdb.sql(buffer.query)
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
-        "name": "VARCHAR", "at": "TIMESTAMP", "n": "INTEGER",
-    }  # fmt: skip
+        "name": "VARCHAR",
+        "at": "TIMESTAMP",
+        "n": "INTEGER",
+    }
     assert found.fetchall()[:2] == [
         ("a", pd.Timestamp("2024-05-01"), 0),
         ("b", pd.Timestamp("2024-05-01"), 1),

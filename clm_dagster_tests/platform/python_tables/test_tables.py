@@ -65,9 +65,15 @@ def plain_table(project: Project, name: str, settings: object = None, **more: An
 
 def rows(*customers: str) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": customers}).assign(
-        persona_id="p1", persona="a name", distance=1, confidence=0.5, horizon_days=0,
-        model_name="models.persona_model", model_version="1", model_as_of=pd.Timestamp("2024-01-08"),
-    )  # fmt: skip
+        persona_id="p1",
+        persona="a name",
+        distance=1,
+        confidence=0.5,
+        horizon_days=0,
+        model_name="models.persona_model",
+        model_version="1",
+        model_as_of=pd.Timestamp("2024-01-08"),
+    )
 
 
 def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
@@ -238,8 +244,12 @@ def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
     settings = settings_for(end_date="2024-01-15", train_count=1)
     write_inbox(small_shop_events(orders=60, days=14))
     assert [run.job for run in run_shop(settings, lambda *_: lambda *_: None).runs] == [
-        "land", "daily", "snapshots", "models", "scores",
-    ]  # fmt: skip
+        "land",
+        "daily",
+        "snapshots",
+        "models",
+        "scores",
+    ]
     with warehouse_of(settings).connect("a test") as connection:
         model = connection.frame("select * from models.persona_model")
         scored = connection.scalar("select count(*) from marts.personas where as_of = '2024-01-15'")

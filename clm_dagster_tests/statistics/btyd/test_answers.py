@@ -39,9 +39,11 @@ def test_bgnbd_expected_purchases_is_the_published_closed_form() -> None:
     r, alpha, a, b = BG.parameters.values()
     x, t_x, t, ahead = SOME.repeats, SOME.last.amount, SOME.observed.amount, 39
     z = ahead / (alpha + t + ahead)
-    top = (a + b + x - 1) / (a - 1) * (
-        1 - ((alpha + t) / (alpha + t + ahead)) ** (r + x) * hyp2f1(r + x, b + x, a + b + x - 1, z)
-    )  # fmt: skip
+    top = (
+        (a + b + x - 1)
+        / (a - 1)
+        * (1 - ((alpha + t) / (alpha + t + ahead)) ** (r + x) * hyp2f1(r + x, b + x, a + b + x - 1, z))
+    )
     bottom = 1 + (x > 0) * a / (b + np.maximum(x, 1) - 1) * ((alpha + t) / (alpha + t_x)) ** (r + x)
     assert BG.expected_purchases(SOME, weeks(39)) == pytest.approx(top / bottom, rel=1e-10)
 

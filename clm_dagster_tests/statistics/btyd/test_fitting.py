@@ -144,11 +144,7 @@ def stationary(seed: int, customers: int) -> Histories:
 def test_95_percent_intervals_cover_the_truth() -> None:
     """20 stationary worlds, 4 parameters each: at least 90% of the 80 intervals; the errors are no guess."""
     fits = [BGNBD.fit(stationary(seed, 4000)) for seed in range(20)]
-    covered = [
-        low <= TRUTH[name] <= high
-        for fit in fits
-        for name, (low, high) in fit.intervals().items()
-    ]  # fmt: skip
+    covered = [low <= TRUTH[name] <= high for fit in fits for name, (low, high) in fit.intervals().items()]
     assert len(covered) == 80
     assert np.mean(covered) >= 0.9
     for name in TRUTH:

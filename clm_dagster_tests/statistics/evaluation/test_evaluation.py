@@ -82,8 +82,10 @@ def test_calibration_error_by_hand() -> None:
     y = [1, 1, 0, 0, 1, 1, 1, 0]
     assert calibration_error(y, p, bins=2) == pytest.approx((0.25 + 0.0) / 2)
     assert reliability(y, p, bins=2).to_dict("list") == {
-        "customers": [4, 4], "predicted": [0.25, 0.75], "observed": [0.5, 0.75],
-    }  # fmt: skip
+        "customers": [4, 4],
+        "predicted": [0.25, 0.75],
+        "observed": [0.5, 0.75],
+    }
 
 
 def test_metrics_are_free_of_row_order_and_ties_share() -> None:

@@ -26,10 +26,13 @@ def same_draws() -> None:
 def nearest(values: Floats, weights: Floats, total: float) -> Floats:
     """The nearest point that sums up and is nowhere negative, by a general solver."""
     found = minimize(
-        lambda x: (np.square(x - values) / weights).sum(), np.full(values.size, total / values.size),
-        bounds=[(0, None)] * values.size, constraints={"type": "eq", "fun": lambda x: x.sum() - total},
-        method="SLSQP", options={"ftol": 1e-12, "maxiter": 500},
-    )  # fmt: skip
+        lambda x: (np.square(x - values) / weights).sum(),
+        np.full(values.size, total / values.size),
+        bounds=[(0, None)] * values.size,
+        constraints={"type": "eq", "fun": lambda x: x.sum() - total},
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
     return found.x
 
 
@@ -82,11 +85,18 @@ def test_pennies_add_up() -> None:
 
 def test_only_units_and_revenue_add_up() -> None:
     keys = pd.DataFrame(
-        [("shop", "all", "units"), ("country", "x", "units"), ("country", "other", "units"),
-         ("product", "p", "units"), ("product", "other", "units"),
-         ("shop", "all", "orders"), ("country", "x", "orders"), ("country", "x", "revenue")],
+        [
+            ("shop", "all", "units"),
+            ("country", "x", "units"),
+            ("country", "other", "units"),
+            ("product", "p", "units"),
+            ("product", "other", "units"),
+            ("shop", "all", "orders"),
+            ("country", "x", "orders"),
+            ("country", "x", "revenue"),
+        ],
         columns=["level", "key", "measure"],
-    )  # fmt: skip
+    )
     mean = RNG.uniform(1, 9, (8, 6))
     done = add_up(keys, mean, np.ones(8))
     np.testing.assert_allclose(done[0], done[1] + done[2], atol=1e-9)
