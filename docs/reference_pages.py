@@ -146,7 +146,7 @@ def _table_section(node: Node, project: Project) -> list[str]:
         "Group": str(node.dagster.get("group", "ingest")),
         "Owners": ", ".join(node.dagster.get("owners", ())),
         "Reads": ", ".join(f"`{relation}`" for relation in reads),
-        "Used for": "; ".join(exposure.label for exposure in project.uses_of(_key(node, project))),
+        "Used for": "; ".join(exposure.label for exposure in project.exposures_of(_key(node, project))),
         "Tests": ", ".join(_test(test) for test in node.tests),
     }
     return [
@@ -185,7 +185,7 @@ def _calendar(node: Node, project: Project) -> str:
         return "from a CSV file"
     if isinstance(node, Model):
         return "view" if node.materialized == "view" else _CALENDARS[node.window]
-    if project.is_written_by_python(_key(node, project)):
+    if project.is_python_table(_key(node, project)):
         return "by weekly snapshot, in Python"
     return "by day" if node.event_time else "with the days that touch it"
 

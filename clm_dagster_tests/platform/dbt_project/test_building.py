@@ -120,7 +120,7 @@ def test_build_takes_models_and_relations_as_inputs(tiny: Project, connection: C
 def test_build_refuses_names_it_does_not_know(tiny: Project, connection: Connection) -> None:
     with pytest.raises(ProjectError, match="unknown model, seed or source 'nothing'"):
         build(connection, tiny, ["nothing"], "scratch", {})
-    with pytest.raises(ProjectError, match=r"no model, seed or source 'raw\.nothing'"):
+    with pytest.raises(ProjectError, match=r"unknown model, seed or source 'raw\.nothing'"):
         build(connection, tiny, ["state"], "scratch", {"raw.nothing": CLICKS})
 
 
