@@ -119,7 +119,7 @@ def test_expected_loss_is_the_probability_times_the_margin(ran: Ran) -> None:
 
 
 def test_training_again_gives_the_same_figures(ran: Ran) -> None:
-    columns = "* exclude (mlflow_run_id, model_version, model_uri, contest, said)"
+    columns = "* exclude (mlflow_run_id, model_version, model_uri, said)"
     before = ran.query(f"select {columns} from models.value_model order by as_of")
     key = str((before.as_of.min() - pd.Timedelta(days=7)).date())
     champion = tracking_of(ran.settings).champion("models.value_model")
