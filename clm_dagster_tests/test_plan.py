@@ -1,8 +1,7 @@
 """What `clm plan` says: what would run and why, and that it changes nothing."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,10 @@ from clm_dagster.cli import cli
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.plan_view import as_dict, render
 from clm_dagster.platform.resources import warehouse_of
-from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.settings import Settings
 from clm_dagster.shop_run import RunPreview, plan_shop, run_shop
 from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
 
 
 def quiet(title: str, total: int) -> Callable[[str, int], None]:
@@ -30,37 +30,15 @@ def printed(preview: RunPreview) -> str:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a shop of two weeks that is up to date."""
-    root = tmp_path_factory.mktemp("planned")
-    (root / "inbox").mkdir()
-    small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
-    settings = load_settings(
-        source="generic",
-        input=str(root / "inbox"),
-        data_dir=root / "data",
-        start_date="2024-01-01",
-        end_date="2024-01-15",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(root))
-        run_shop(settings, quiet)
-    yield settings
+    return run_two_weeks(tmp_path_factory.mktemp("planned"))
 
 
 @pytest.fixture
 def shop(ran: Settings, tmp_path: Path) -> Settings:
     """The same in folders of its own, SQL included, to change."""
-    shutil.copytree(ran.data_dir, tmp_path / "data")
-    shutil.copytree(ran.input, tmp_path / "inbox")
-    shutil.copytree(PROJECT_DIR / "dbt_like_sql", tmp_path / "sql")
-    return ran.replace(data_dir=tmp_path / "data", sql_dir=tmp_path / "sql", input=str(tmp_path / "inbox"))
-
-
-def edit(settings: Settings, file: str, old: str, new: str) -> None:
-    path = settings.sql_dir / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new, 1))
+    return copy_shop(ran, tmp_path)
 
 
 def test_a_fresh_folder_is_left_alone_and_the_files_to_land_are_named(

@@ -65,12 +65,6 @@ class ChurnModel:
         """
         return self.calibration(log_odds(self.estimator, self.inputs(frame)))
 
-    def log_odds_parts(
-        self, frame: pd.DataFrame, purchases: BGNBD | None = None
-    ) -> tuple[float, pd.DataFrame]:
-        """Return a base and a part for each column; they add up to the uncalibrated log-odds (`attribution`)."""
-        return attribute(self.estimator, self.inputs(frame, purchases), self.background)
-
     def scores(self, frame: pd.DataFrame, rate: float | None = None, reasons: int = 3) -> pd.DataFrame:
         """Score one whole snapshot: the active customers of one as_of, n rows, each with at least one order.
 

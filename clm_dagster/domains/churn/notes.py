@@ -18,6 +18,7 @@ from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.churn.queries import Settings, TrainingInputs
 from clm_dagster.domains.churn.report import metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.metrics import flat
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
@@ -70,19 +71,25 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
 
 def _table(result: EvaluationResult) -> str:
     """Return the evaluation as a markdown table, best validation first."""
-    lines = [
-        "| candidate | validation log loss | AUC | over recency | Brier | ECE before | ECE | F1 | lift at 10% | s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in sorted(result.results.values(), key=lambda one: one.validation["log_loss"]):
-        name = f"**{one.name}**" if one.name == result.winner else one.name
-        lines.append(
-            f"| {name} | {one.validation['log_loss']:.4f} | {one.test['roc_auc']:.3f} | {one.auc_over_recency} "
-            f"| {one.test['brier']:.3f} | {one.uncalibrated['calibration_error']:.3f} "
-            f"| {one.test['calibration_error']:.3f} | {one.test['f1']:.3f} | {one.test['lift_at_10']:.2f} "
-            f"| {one.seconds:.1f} |"
-        )
-    return "\n".join(lines)
+    columns = ("candidate", "validation log loss", "AUC", "over recency", "Brier", "ECE before", "ECE", "F1")
+    return markdown_table(
+        (*columns, "lift at 10%", "s"),
+        (
+            (
+                f"**{one.name}**" if one.name == result.winner else one.name,
+                f"{one.validation['log_loss']:.4f}",
+                f"{one.test['roc_auc']:.3f}",
+                one.auc_over_recency,
+                f"{one.test['brier']:.3f}",
+                f"{one.uncalibrated['calibration_error']:.3f}",
+                f"{one.test['calibration_error']:.3f}",
+                f"{one.test['f1']:.3f}",
+                f"{one.test['lift_at_10']:.2f}",
+                f"{one.seconds:.1f}",
+            )
+            for one in sorted(result.results.values(), key=lambda one: one.validation["log_loss"])
+        ),
+    )
 
 
 def candidate_runs(

@@ -4,8 +4,6 @@ Belongs here: the row of `models.churn_model`, metrics of candidates and groups,
 metadata and plots (`notes`).
 """
 
-import pandas as pd
-
 from clm_dagster.domains.churn.candidates import RECENCY
 from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.churn.model import ChurnModel
@@ -14,7 +12,7 @@ from clm_dagster.domains.churn.queries import Settings, TrainingInputs
 from clm_dagster.domains.churn.served import example
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
-from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.metrics import Metric, metrics_of, ten_decimals
 from clm_dagster.platform.trained_models.snapshots import split_columns
 from clm_dagster.platform.trained_models.training import Report
 
@@ -107,13 +105,10 @@ def _group_metrics(inputs: TrainingInputs, result: EvaluationResult) -> list[Met
     )
     found: list[Metric] = []
     for row in fairness(scored, GROUPS).to_dict("records"):
-        numbers = {str(name): _rounded(value) for name, value in row.items() if not isinstance(value, str)}
+        numbers = {
+            str(name): ten_decimals(value) for name, value in row.items() if not isinstance(value, str)
+        }
         for name in ("customers", "mean_probability", "base_rate", "calibration_gap", "roc_auc"):
             ends = (numbers[name], numbers.get(f"{name}_low"), numbers.get(f"{name}_high"))
             found.append(Metric(result.winner, name, *ends, row["attribute"], row["group"]))
     return found
-
-
-def _rounded(value: float) -> float | None:
-    """Return a number rounded to the ten decimals that the table stores, None if it is missing."""
-    return None if pd.isna(value) else float(f"{value:.10f}")

@@ -19,22 +19,17 @@ from sklearn.base import BaseEstimator
 from clm_dagster.domains.churn.features import CATEGORIES, NEEDED
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.queries import MODEL
-from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 
 # Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
 TRUSTED = (
+    *BOOSTING_TYPES,
     "clm_dagster.domains.churn.candidates.LogOddsMean",
     "clm_dagster.domains.churn.candidates._mutual_information",
     "clm_dagster.domains.churn.candidates.signed_log",
     "clm_dagster.domains.churn.served.ChurnProbability",
-    "numpy.dtype",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.impute._iterative.IterativeImputer",
     "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.tree._tree.Tree",

@@ -12,6 +12,7 @@ from clm_dagster.domains.demand import asset_charts
 from clm_dagster.domains.demand.components import components
 from clm_dagster.domains.demand.series import daily_panel
 from clm_dagster.platform.charts import pictures_of
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 
@@ -38,10 +39,16 @@ def _table(anomalies: pd.DataFrame) -> str:
     """Return the anomalies as a Markdown table, newest first."""
     if anomalies.empty:
         return "none"
-    lines = ["| day | measure | sold | difference from expected |", "|---|---|---|---|"]
     newest = anomalies.sort_values(["date", "measure"], ascending=[False, True]).head(MAX_ANOMALIES)
-    for row in newest.to_dict("records"):
-        lines.append(
-            f"| {row['date']:%Y-%m-%d} | {row['measure']} | {row['value']:,.0f} | {row['anomaly_size']:+,.0f} |"
-        )
-    return "\n".join(lines)
+    return markdown_table(
+        ("day", "measure", "sold", "difference from expected"),
+        (
+            (
+                f"{row['date']:%Y-%m-%d}",
+                row["measure"],
+                f"{row['value']:,.0f}",
+                f"{row['anomaly_size']:+,.0f}",
+            )
+            for row in newest.to_dict("records")
+        ),
+    )

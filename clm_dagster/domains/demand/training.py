@@ -31,9 +31,10 @@ from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.queries import SeriesInputs, read_training
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.domains.demand.served import REGISTERED, example
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
-from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.metrics import Metric, metrics_of, ten_decimals
 from clm_dagster.platform.trained_models.training import CandidateRun, Gate, Notes, Report, TrainedModel
 from clm_dagster.statistics.evaluation import Verdict
 
@@ -114,8 +115,7 @@ def report(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> 
 
 def _metrics(row: Mapping[str, float]) -> list[Metric]:
     """Return the metrics of one method for one period and hierarchy level."""
-    # Ten decimals, as in the pandas JSON that stored these means in earlier versions.
-    values = {name: float(f"{row[name]:.10f}") for name in METRICS}
+    values = {name: ten_decimals(row[name]) for name in METRICS}
     return metrics_of(str(row["method"]), values, f"{row['period']}/{row['level']}")
 
 
@@ -214,13 +214,9 @@ def _standings(means: pd.DataFrame) -> str:
     for method, of_method in means.groupby("method"):
         cells = [_mean_of_levels(of_method[of_method["period"] == period], name) for name, period in shown]
         name = "**chosen**" if method == "chosen" else str(method)
-        rows.append((cells[0], f"| {name} | {' | '.join(cells)} |"))
-    lines = [
-        "| method | MASE, days | RMSSE | WAPE | bias | MASE, weeks | RMSSE | WAPE | bias |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(line for _, line in sorted(rows)),
-    ]
-    return "\n".join(lines)
+        rows.append((name, *cells))
+    columns = ("method", "MASE, days", "RMSSE", "WAPE", "bias", "MASE, weeks", "RMSSE", "WAPE", "bias")
+    return markdown_table(columns, sorted(rows, key=lambda row: (row[1], row)))
 
 
 def _mean_of_levels(rows: pd.DataFrame, name: str) -> str:

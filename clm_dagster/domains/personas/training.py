@@ -15,6 +15,7 @@ from clm_dagster.domains.personas.features import habits
 from clm_dagster.domains.personas.model import TrainingResult, train
 from clm_dagster.domains.personas.queries import MODEL, TrainingInputs, read_training
 from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
@@ -141,13 +142,16 @@ def _drawings(result: TrainingResult) -> dict[str, Drawing]:
 
 def _comparisons(result: TrainingResult) -> str:
     """Return the comparison with other methods as a markdown table."""
-    lines = [
-        "| method | clusters | noise | silhouette | Rand index with the personas |",
-        "|---|---|---|---|---|",
-    ]
-    for other in result.comparisons:
-        silhouette = "" if other.silhouette is None else f"{other.silhouette:.2f}"
-        lines.append(
-            f"| {other.method} | {other.clusters} | {other.noise_share:.0%} | {silhouette} | {other.agreement:.2f} |"
-        )
-    return "\n".join(lines)
+    return markdown_table(
+        ("method", "clusters", "noise", "silhouette", "Rand index with the personas"),
+        (
+            (
+                other.method,
+                other.clusters,
+                f"{other.noise_share:.0%}",
+                "" if other.silhouette is None else f"{other.silhouette:.2f}",
+                f"{other.agreement:.2f}",
+            )
+            for other in result.comparisons
+        ),
+    )

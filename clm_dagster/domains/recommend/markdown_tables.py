@@ -10,6 +10,7 @@ import pandas as pd
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.metrics import K
 from clm_dagster.domains.recommend.reasons import display_names
+from clm_dagster.platform.markdown import markdown_table
 
 _STANDINGS_COLUMNS = (
     "NDCG all",
@@ -33,27 +34,29 @@ def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: 
     shown = lists[lists["rank"] <= places].sort_values([*by, "rank"])
     shown = shown.assign(product=display_names(shown["product_id"].to_numpy(object), names))
     columns = [*by, "rank", "product", "reason"]
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for row in shown[columns].itertuples(index=False):
-        lines.append("| " + " | ".join(str(value).replace("|", "/") for value in row) + " |")
-    return "\n".join(lines)
+    rows = shown[columns].itertuples(index=False)
+    return markdown_table(columns, ([str(value).replace("|", "/") for value in row] for row in rows))
 
 
 def standings(result: EvaluationResult) -> str:
     """Return the candidates with their metrics, best NDCG of next_best first."""
-    lines = [
-        f"| method, at {K} | {' | '.join(_STANDINGS_COLUMNS)} |",
-        "|---" * (len(_STANDINGS_COLUMNS) + 1) + "|",
-    ]
+    rows = []
     everything = {name: result.measure("next_best", name) for name in result.candidates}
     for name in sorted(everything, key=lambda name: (-everything[name]["ndcg"], name)):
         found, new = everything[name], result.measure("discover", name)
         shown = f"**{name}**" if name == RANKER else name
-        lines.append(
-            f"| {shown} | {found['ndcg']:.4f} ({found['ndcg_low']:.3f}-{found['ndcg_high']:.3f}) "
-            f"| {found['recall']:.3f} | {found['hit']:.3f} "
-            f"| {new['ndcg']:.4f} ({new['ndcg_low']:.3f}-{new['ndcg_high']:.3f}) | {new['recall']:.3f} "
-            f"| {new['hit']:.3f} | {found['coverage']:.3f} | {found['novelty']:.1f} "
-            f"| {result.candidates[name].seconds:.1f} |"
+        rows.append(
+            (
+                shown,
+                f"{found['ndcg']:.4f} ({found['ndcg_low']:.3f}-{found['ndcg_high']:.3f})",
+                f"{found['recall']:.3f}",
+                f"{found['hit']:.3f}",
+                f"{new['ndcg']:.4f} ({new['ndcg_low']:.3f}-{new['ndcg_high']:.3f})",
+                f"{new['recall']:.3f}",
+                f"{new['hit']:.3f}",
+                f"{found['coverage']:.3f}",
+                f"{found['novelty']:.1f}",
+                f"{result.candidates[name].seconds:.1f}",
+            )
         )
-    return "\n".join(lines)
+    return markdown_table((f"method, at {K}", *_STANDINGS_COLUMNS), rows)

@@ -19,17 +19,12 @@ from sklearn.base import BaseEstimator
 from clm_dagster.domains.recommend.binning import bin_numbers
 from clm_dagster.domains.recommend.queries import MODEL
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 
 # Types that a file may hold beyond those that skops trusts: our estimator and the parts of scikit-learn's trees.
 TRUSTED = (
+    *BOOSTING_TYPES,
     "clm_dagster.domains.recommend.served.PairChance",
-    "numpy.dtype",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 
 

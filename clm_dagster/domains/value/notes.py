@@ -12,6 +12,7 @@ from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.value.queries import Settings
 from clm_dagster.domains.value.report import YEAR, metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.metrics import flat
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs
@@ -62,19 +63,26 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
 
 def _table(result: EvaluationResult) -> str:
     """Return the evaluation as a markdown table, best validation first."""
-    lines = [
-        "| candidate | validation score | MAE | over the last year's rate | bias before | bias | RMSE | Spearman "
-        "| Gini | revenue capture | s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in sorted(result.results.values(), key=lambda one: one.score):
-        name = f"**{one.name}**" if one.name == result.winner else one.name
-        lines.append(
-            f"| {name} | {one.score:.0f} | {one.test['mae']:.2f} | {one.mae_over[YEAR]} "
-            f"| {one.unscaled['bias']:+.1%} | {one.test['bias']:+.1%} | {one.test['rmse']:.0f} "
-            f"| {one.test['spearman']:.3f} | {one.test['gini']:.3f} | {one.test['catch']:.3f} | {one.seconds:.1f} |"
-        )
-    return "\n".join(lines)
+    columns = ("candidate", "validation score", "MAE", "over the last year's rate", "bias before", "bias")
+    return markdown_table(
+        (*columns, "RMSE", "Spearman", "Gini", "revenue capture", "s"),
+        (
+            (
+                f"**{one.name}**" if one.name == result.winner else one.name,
+                f"{one.score:.0f}",
+                f"{one.test['mae']:.2f}",
+                one.mae_over[YEAR],
+                f"{one.unscaled['bias']:+.1%}",
+                f"{one.test['bias']:+.1%}",
+                f"{one.test['rmse']:.0f}",
+                f"{one.test['spearman']:.3f}",
+                f"{one.test['gini']:.3f}",
+                f"{one.test['catch']:.3f}",
+                f"{one.seconds:.1f}",
+            )
+            for one in sorted(result.results.values(), key=lambda one: one.score)
+        ),
+    )
 
 
 def candidate_runs(

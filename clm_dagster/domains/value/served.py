@@ -17,21 +17,16 @@ from sklearn.base import BaseEstimator
 from clm_dagster.domains.value.features import NEEDED
 from clm_dagster.domains.value.model import ValueModel
 from clm_dagster.domains.value.queries import MODEL
-from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 
 # Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
 TRUSTED = (
+    *BOOSTING_TYPES,
     "clm_dagster.domains.value.served.ExpectedRevenue",
-    "numpy.dtype",
-    "sklearn._loss.link.Interval",
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.LogLink",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
     "sklearn._loss.loss.HalfPoissonLoss",
     "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
 )
 INPUTS = NEEDED[2:]

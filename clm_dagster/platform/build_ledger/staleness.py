@@ -46,11 +46,6 @@ def stale_days(project: Project, landed: Landed, builds: Builds) -> list[str]:
     return sorted(stale)
 
 
-def views_are_stale(project: Project, builds: Builds) -> bool:
-    """Whether a view or a seed is missing from the warehouse, or its file has changed."""
-    return bool(stale_files(project, builds))
-
-
 def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
     """Return the views and seeds that are missing from the warehouse, or whose file has changed.
 

@@ -106,5 +106,5 @@ class Work(Generic[S]):
 
     def buffer(self) -> ParquetBuffer:
         """Return an empty buffer for rows that do not fit into memory."""
-        types = {name: kind for name, kind in self.node.types.items() if name != "as_of"}
-        return ParquetBuffer(types, self.data_dir)
+        types = self.node.types
+        return ParquetBuffer({name: types[name] for name in self.columns}, self.data_dir)

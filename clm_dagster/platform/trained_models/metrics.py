@@ -74,6 +74,11 @@ def metrics_of(
     return rows
 
 
+def ten_decimals(value: float) -> float | None:
+    """Return a number with the decimals that pandas' JSON stored in earlier versions, None if it is missing."""
+    return None if pd.isna(value) else float(f"{value:.10f}")
+
+
 def flat(values: Mapping[str, Mapping[str, float] | Interval | float]) -> dict[str, float]:
     """Return metrics as a flat dict for MLflow: `test/roc_auc`, and three entries for an interval."""
     found: dict[str, float] = {}

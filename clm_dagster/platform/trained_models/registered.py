@@ -17,6 +17,15 @@ from clm_dagster.platform.tracking import LoggedModel, TrackedRun, Tracking
 Fitted = TypeVar("Fitted")
 # Packages that every estimator of this project requires.
 PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
+# Types in the file of a gradient boosting classifier, beyond those that skops trusts.
+BOOSTING_TYPES = (
+    "numpy.dtype",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,8 @@ def _train(
     if model.gate:
         champion = _previous_champion(model, work, given, result)
         as_newest = model.gate.verdict(given.inputs, result, champion, True)
-        verdict = model.gate.verdict(given.inputs, result, champion, work.partition.is_newest)
+        newest = work.partition.is_newest
+        verdict = as_newest if newest else model.gate.verdict(given.inputs, result, champion, False)
     run_id, logged = None, None
     if report.fitted is not None:
         with _mlflow_run(work, report) as run:

@@ -118,9 +118,7 @@ def test_mature_scores_are_graded_as_scikit_learn_grades_them(ran: Ran) -> None:
 
 
 def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(ran: Ran) -> None:
-    before = ran.query(
-        "select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model"
-    )
+    before = ran.query("select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model")
     stored = ran.query("select * exclude (seconds, model_version) from marts.churn_contest order by all")
     champion = tracking_of(ran.settings).champion("models.churn_model")
     first = str((before.as_of.min() - pd.Timedelta(days=7)).date())
@@ -129,9 +127,7 @@ def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(
     assert tracking_of(ran.settings).champion("models.churn_model") == champion
     passed, description = values(result, "champion_gate")
     assert passed and "a backfill of the past moves no champion" in description
-    after = ran.query(
-        "select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model"
-    )
+    after = ran.query("select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model")
     columns = [name for name in before if name != "said"]
     pd.testing.assert_frame_equal(
         before[columns].sort_values("as_of", ignore_index=True),

@@ -1,4 +1,4 @@
-"""Demand end to end: a shop that has run, its trainings in MLflow, its forecasts, and what came of them."""
+"""Demand end to end: a shop that has run, its trainings in MLflow, its forecasts, and their accuracy."""
 
 import json
 

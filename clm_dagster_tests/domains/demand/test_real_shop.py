@@ -59,7 +59,7 @@ def thirty(reference_data: Path) -> Panel:
 
 
 def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
-    """Measures of the chosen forecasts on what came, one row for each series and date."""
+    """Measures of the chosen forecasts against the actual values, one row for each series and date."""
     rows = []
     for as_of in dates:
         position = thirty.dates.get_loc(pd.Timestamp(as_of))

@@ -1,7 +1,5 @@
 """What a run has to do: after a late delivery, after changed SQL, after nothing."""
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -12,14 +10,14 @@ from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.platform.build_ledger.staleness import (
     ranges,
     stale_days,
+    stale_files,
     stale_snapshots,
-    views_are_stale,
 )
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.resources import load_sql, warehouse_of
-from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
-from clm_dagster.shop_run import run_shop
+from clm_dagster.settings import Settings
 from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
 
 WEEKS = ["2024-01-01", "2024-01-08"]
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 15)]
@@ -58,41 +56,20 @@ def plan(settings: Settings) -> Plan:
         stale_days(project, landed, builds),
         stale_snapshots(project, builds, WEEKS),
         landed.has_pending_tables(builds),
-        views_are_stale(project, builds),
+        bool(stale_files(project, builds)),
     )
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a shop of two weeks that is up to date."""
-    root = tmp_path_factory.mktemp("planned")
-    (root / "inbox").mkdir()
-    small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
-    settings = load_settings(
-        source="generic",
-        input=str(root / "inbox"),
-        data_dir=root / "data",
-        start_date="2024-01-01",
-        end_date="2024-01-15",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(root))
-        run_shop(settings, lambda title, total: lambda step, done: None)
-    yield settings
+    return run_two_weeks(tmp_path_factory.mktemp("planned"))
 
 
 @pytest.fixture
 def shop(ran: Settings, tmp_path: Path) -> Settings:
     """The same in folders of its own, SQL included, to change."""
-    shutil.copytree(ran.data_dir, tmp_path / "data")
-    shutil.copytree(PROJECT_DIR / "dbt_like_sql", tmp_path / "sql")
-    return ran.replace(data_dir=tmp_path / "data", sql_dir=tmp_path / "sql")
-
-
-def edit(settings: Settings, file: str, old: str, new: str) -> None:
-    path = settings.sql_dir / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new, 1))
+    return copy_shop(ran, tmp_path)
 
 
 def deliver(settings: Settings, tmp_path: Path, days: list[str], name: str = "events_late.csv") -> None:

@@ -1,4 +1,4 @@
-"""Which model scores a snapshot: the champion as of then, a person's own choice, or none."""
+"""Which model scores a snapshot: the champion as of that snapshot, a person's own choice, or none."""
 
 import dagster as dg
 import pandas as pd
