@@ -1,6 +1,6 @@
-"""The issue's table on Online Retail II: thirty series, five daily and four weekly dates.
+"""Published accuracy on Online Retail II: thirty series, five daily and four weekly dates.
 
-What is known of the shop comes from its own file by pandas here, not from the SQL models.
+The series are computed from the file with pandas, not with the SQL models.
 """
 
 from datetime import date
@@ -58,7 +58,7 @@ def thirty(reference_data: Path) -> Panel:
     return make_panel(keys, np.stack([*found.values()]), dates)
 
 
-def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
+def measure(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
     """Measures of the chosen forecasts against the actual values, one row for each series and date."""
     rows = []
     for as_of in dates:
@@ -92,7 +92,7 @@ def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
 
 def test_days(thirty: Panel) -> None:
     """To beat: MASE .84 (goal .82), RMSSE .68; coverage within three points."""
-    means = judge(thirty, DAY, DAILY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
+    means = measure(thirty, DAY, DAILY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
     assert means.mase < 0.81
     assert means.rmsse < 0.68
     assert means.cover_80 == pytest.approx(0.80, abs=0.03)
@@ -101,7 +101,7 @@ def test_days(thirty: Panel) -> None:
 
 def test_weeks(thirty: Panel) -> None:
     """To beat: MASE .88; coverage within three points."""
-    means = judge(thirty, WEEK, WEEKLY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
+    means = measure(thirty, WEEK, WEEKLY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
     assert means.mase < 0.87
     assert means.cover_80 == pytest.approx(0.80, abs=0.03)
     assert means.cover_95 == pytest.approx(0.95, abs=0.03)
