@@ -187,8 +187,8 @@ def test_dagsters_check_commands_pass(environment: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_dg_lists_the_same_assets(environment: dict[str, str], settings: Settings) -> None:
-    said = run("dg list defs --json", environment)
-    listed = json.loads(said[said.index("{") :])
+    output = run("dg list defs --json", environment)
+    listed = json.loads(output[output.index("{") :])
     assert sorted(asset["asset_key"] for asset in listed["assets"]) == keys(settings)
     assert {job["name"] for job in listed["jobs"]} >= {"land", "daily", "snapshots", "publish"}
 

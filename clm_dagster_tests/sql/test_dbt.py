@@ -101,8 +101,8 @@ def run_dbt(dbt: str, tmp_path: Path, warehouse: Path, *arguments: str) -> str:
 
 
 def test_dbt_parses_the_folder_without_a_warning(dbt: str, tmp_path: Path) -> None:
-    said = run_dbt(dbt, tmp_path, tmp_path / "none.duckdb", "parse")
-    assert "WARNING" not in said and "Deprecat" not in said, said
+    output = run_dbt(dbt, tmp_path, tmp_path / "none.duckdb", "parse")
+    assert "WARNING" not in output and "Deprecat" not in output, output
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +204,6 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
         assert len(expected) > 0, table
         pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)
     # A unit test takes the column types from the tables, so it runs in their database.
-    said = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
+    output = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
     for name, test in load_project(FOLDER).unit_tests.items():
-        assert f"PASS {test.model}::{name}" in said, said
+        assert f"PASS {test.model}::{name}" in output, output

@@ -6,7 +6,7 @@ Belongs here: training instants, the model, the two lists. Does not: features (`
     ranker = Ranker(RankerSettings(horizon_days=60)).fit(past, products)
     lists = ranker.lists(past, np.arange(past.shape[0]))
 
-Every training instant lies at least one horizon before as_of, so that its labels are known. One of them lies a year
+Every training instant is at least one horizon before as_of, so that its labels are known. One of them is a year
 before as_of, so that the model sees the same season.
 """
 

@@ -84,7 +84,7 @@ class EvaluationResult:
     """The result of an evaluation.
 
     amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
-    coverage: share of the test customers whose revenue lies within the interval. coverage_by_decile: the same by tenths
+    coverage: share of the test customers whose revenue is within the interval. coverage_by_decile: the same by tenths
     of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
     """
 

@@ -63,11 +63,11 @@ def test_accuracy_is_measured_once_the_sales_are_known() -> None:
     assert tuple(found.columns) == COLUMNS
     found = found.set_index(["period", "key"]).sort_index()
     day, week, gone = found.loc[("day", "a")], found.loc[("week", "a")], found.loc[("day", "gone")]
-    came = value[:10]
+    actual = value[:10]
     assert (day.steps, week.steps, gone.steps) == (10, 1, 10)
-    assert day.wape == pytest.approx(np.abs(came - 9).sum() / came.sum())
-    assert day.bias == pytest.approx((9 - came).sum() / came.sum())
-    assert day.coverage_80 == pytest.approx(((came >= 6) & (came <= 12)).mean())
+    assert day.wape == pytest.approx(np.abs(actual - 9).sum() / actual.sum())
+    assert day.bias == pytest.approx((9 - actual).sum() / actual.sum())
+    assert day.coverage_80 == pytest.approx(((actual >= 6) & (actual <= 12)).mean())
     assert week.actual == value[:7].sum()
     assert np.isnan(gone.wape)
     assert gone.coverage_95 == 0

@@ -18,7 +18,7 @@ from clm_dagster.domains.demand.model import (
 )
 from clm_dagster.domains.demand.panel_methods import CalendarRegression, EightWeekMean, Method, SeasonalNaive
 from clm_dagster.domains.demand.series import daily_panel, with_promotions
-from clm_dagster_tests.domains.demand.shop import AS_OF, WEEK, only_methods, days_of, expected, panel_of, shop
+from clm_dagster_tests.domains.demand.shop import AS_OF, WEEK, days_of, expected, only_methods, panel_of, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing")
 BANDS = ["q025", "q10", "q50", "q90", "q975"]

@@ -25,7 +25,7 @@ from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.predict import predict_panel
 from clm_dagster.domains.demand.served import DemandForecaster, example, pack, unpack
 from clm_dagster.statistics.forecasting.local_models import ArimaModel
-from clm_dagster_tests.domains.demand.shop import AS_OF, only_methods, days_of, shop
+from clm_dagster_tests.domains.demand.shop import AS_OF, days_of, only_methods, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing", "arima")
 SETTINGS = DemandSettings()

@@ -64,20 +64,20 @@ def measure(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame
     for as_of in dates:
         position = thirty.dates.get_loc(pd.Timestamp(as_of))
         known = thirty.until(position)
-        came = np.nan_to_num(thirty.values[:, position:])
+        future = np.nan_to_num(thirty.values[:, position:])
         past = np.nan_to_num(thirty.values[:, :position])
         if period == DAY:
             evaluation = evaluate_period(known, candidates(), 28, DemandSettings())
-            outlook = predict_panel(evaluation.policy, known, candidates(), 28)
-            actual, steps = came[:, :28], past[:, 7:] - past[:, :-7]
+            result = predict_panel(evaluation.policy, known, candidates(), 28)
+            actual, steps = future[:, :28], past[:, 7:] - past[:, :-7]
         else:
             weeks = weekly_panel(known)
             evaluation = evaluate_period(weeks, candidates(weekly=True), 8, DemandSettings())
-            outlook = predict_panel(evaluation.policy, weeks, candidates(weekly=True), 13)
-            actual = came[:, :56].reshape(len(came), 8, 7).sum(axis=2)
+            result = predict_panel(evaluation.policy, weeks, candidates(weekly=True), 13)
+            actual = future[:, :56].reshape(len(future), 8, 7).sum(axis=2)
             steps = np.diff(past[:, position % 7 :].reshape(len(past), -1, 7).sum(axis=2), axis=1)
-        error = outlook.mean[:, : actual.shape[1]] - actual
-        bands = outlook.quantiles[:, : actual.shape[1]]
+        error = result.mean[:, : actual.shape[1]] - actual
+        bands = result.quantiles[:, : actual.shape[1]]
         frame = pd.DataFrame(
             {
                 "mase": np.abs(error).mean(axis=1) / np.abs(steps).mean(axis=1),

@@ -55,7 +55,7 @@ def test_forecasts_are_closer_to_the_planted_demand_than_the_seasonal_naive(shop
     total = truth[truth.date >= as_of].groupby("date").expected_units.sum()
     shops = rows.xs("all", level="key")["mean"].reindex(total.index)
     assert shops.sum() == pytest.approx(total.sum(), rel=0.15)
-    came = whole.set_index(start + pd.to_timedelta(whole.day, unit="D")).value.reindex(total.index)
+    actual = whole.set_index(start + pd.to_timedelta(whole.day, unit="D")).value.reindex(total.index)
     band = rows.xs("all", level="key")
-    inside = (came >= band.q025) & (came <= band.q975)
+    inside = (actual >= band.q025) & (actual <= band.q975)
     assert inside.mean() > 0.8

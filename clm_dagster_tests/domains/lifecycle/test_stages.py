@@ -233,9 +233,12 @@ def test_previous_stages_and_days_in_stage_use_stored_snapshots(
         ),
         (
             "loyal",
-            r"^has kept coming back for \d+ days, never away for more than \d+; last order \d+ days ago$",
+            r"^orders over \d+ days without a gap of more than \d+; last order \d+ days ago$",
         ),
-        ("reactivated", r"^back \d+ days ago after \d+ days away; after \d+ a customer counts as lost$"),
+        (
+            "reactivated",
+            r"^ordered again \d+ days ago after a gap of \d+ days; a customer is lost after \d+$",
+        ),
         (
             "at_risk",
             r"^last order \d+ days ago; half of such customers come back within \d+, 80% within \d+$",
@@ -256,4 +259,4 @@ def test_a_young_shop_gives_only_reasons_that_it_can_know(in_memory: Connection,
         "lifecycle_stages"
     ]
     (reason,) = in_memory.execute(f"select reason from {relation} where stage = 'at_risk' limit 1")[0]
-    assert reason.endswith(" days ago; the shop is too young to tell, over 100 counts as at risk")
+    assert reason.endswith(" days ago; the shop is too young for its own cut-off, at risk after 100")

@@ -161,7 +161,7 @@ def test_gamma_gamma_input() -> None:
         GammaGamma(p=6.25, q=0.9, gamma=15.45).expected_spend([0], [0])
     with pytest.raises(HistoryError, match="gamma is a number above 0"):
         GammaGamma(p=6.25, q=3.74, gamma=0)
-    with pytest.raises(FitError, match=r"4 customers who bought twice spend 10.*take that"):
+    with pytest.raises(FitError, match=r"4 customers who bought twice spend 10.*use that"):
         GammaGamma.fit([2, 3, 4, 1], [10.0, 10.0, 10.0, 10.0])
 
 
