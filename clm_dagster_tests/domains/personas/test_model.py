@@ -189,4 +189,4 @@ def test_clusters_of_noise_are_not_stable() -> None:
     points = np.random.default_rng(0).uniform(size=(300, 8))
     choice = choose_k(points)
     assert choice.at(choice.stability) == max(choice.stability[1:]) < 0.8
-    assert "no k is" in choice.rule
+    assert "because no k has a stability" in choice.rule
