@@ -1,6 +1,6 @@
-# Each target is a few plain commands; docs/getting-started.md shows them for those who have no make.
+# Each target is a few plain commands; docs/getting-started.md shows them for use without make.
 PYTHON ?= python3
-# uv sets up in seconds what takes pip minutes; `make setup UV=` does without it.
+# uv takes seconds where pip takes minutes; `make setup UV=` uses pip.
 UV ?= $(shell command -v uv)
 BIN := .venv/bin
 CLM := $(BIN)/clm
@@ -27,7 +27,7 @@ run: setup
 	$(CLM) run $(if $(SOURCE),--source $(SOURCE)) $(if $(INPUT),--input $(INPUT)) \
 	  $(if $(START_DATE),--start-date $(START_DATE)) $(if $(END_DATE),--end-date $(END_DATE))
 
-# A shop that is made up, loaded and shown: nothing but this is needed.
+# Simulate a shop and run everything on it; needs no input.
 demo: setup
 	$(CLM) demo
 
@@ -37,7 +37,7 @@ dev: setup
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# The slow ones too: whole runs on the real data, killed processes.
+# Also the slow tests: complete runs on the real data, killed processes.
 test-all: setup
 	$(BIN)/pytest -n 2 --dist loadfile -m ""
 

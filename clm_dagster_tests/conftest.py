@@ -1,4 +1,4 @@
-"""What tests share: where the reference data is, and a small shop in the contract's shape."""
+"""Shared fixtures: the reference data, and a small shop in the contract's format."""
 
 import importlib
 import os

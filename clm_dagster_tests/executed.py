@@ -1,4 +1,4 @@
-"""Which definitions of the package a computation executes, to hold them against what its version follows."""
+"""Record which definitions of the package a computation executes, to compare them with its code version."""
 
 import sys
 from collections.abc import Iterator

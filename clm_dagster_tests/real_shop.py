@@ -1,4 +1,4 @@
-"""The command line as a person uses it, and the real shop run by it, for the tests of more than one room."""
+"""The command line as a user calls it, and a run of the real shop, for the tests of several domains."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ from clm_dagster.settings import PROJECT_DIR
 
 
 def clm(*arguments: str, data_dir: Path) -> str:
-    """Run the command line as a person does, and return what it prints."""
+    """Run the command line as a user does, and return its output."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("CLM_", "DAGSTER_HOME"))}
-    # One training of each model: rooms test theirs on this shop at several instants.
+    # One training of each model: domains test their own on this shop at several instants.
     environment |= {
         "CLM_DATA_DIR": str(data_dir),
         "CLM_TRAIN_COUNT": "1",

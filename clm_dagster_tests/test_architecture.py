@@ -1,4 +1,4 @@
-"""Arrows run one way: definitions -> domains -> {platform, statistics}. Read from the import statements themselves."""
+"""Imports run one way: definitions -> domains -> {platform, statistics}. Checked on the import statements."""
 
 import ast
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import pytest
 import clm_dagster
 
 ROOT = Path(clm_dagster.__file__).parent
-# Of the package's top level: those who put domains together, and the ground that every layer may stand on.
+# Modules at the top level of the package: those that assemble domains, and those that every layer may import.
 ABOVE = {"cli", "definitions", "plan_view", "shop_run"}
 GROUND = {"discovery", "errors", "settings"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}
-# Who may import whom, by the first name below the package; nobody else may.
+# The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
     "discovery": set[str](),
@@ -68,12 +68,12 @@ def domain(module: str) -> str | None:
     return parts[2] if len(parts) > 2 and parts[1] == "domains" else None
 
 
-def test_the_top_level_holds_what_is_known() -> None:
+def test_the_top_level_has_only_the_known_modules() -> None:
     found = {p.stem for p in ROOT.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
     assert found - {"__init__"} == ABOVE | GROUND | LAYERS
 
 
-def test_arrows_run_one_way() -> None:
+def test_imports_run_one_way() -> None:
     wrong = [
         f"{name} imports {target}"
         for name in MODULES
@@ -95,11 +95,11 @@ def test_no_domain_imports_another() -> None:
     assert wrong == []
 
 
-def test_what_puts_domains_together_names_none() -> None:
+def test_assembling_modules_name_no_domain() -> None:
     assert {target for target in imported("clm_dagster.definitions") if layer(target) == "domains"} == set()
 
 
-def test_statistics_know_neither_dagster_nor_duckdb_nor_mlflow() -> None:
+def test_statistics_import_neither_dagster_nor_duckdb_nor_mlflow() -> None:
     wrong = []
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text())) if layer(name) == "statistics" else ():
@@ -110,7 +110,7 @@ def test_statistics_know_neither_dagster_nor_duckdb_nor_mlflow() -> None:
     assert wrong == []
 
 
-def test_no_module_needs_itself_to_be_loaded() -> None:
+def test_there_are_no_import_cycles() -> None:
     # A package's own file is loaded before its modules, and may gather them.
     graph = {name: imported(name, at_load=True) & set(MODULES) for name in MODULES}
     try:
@@ -123,6 +123,6 @@ def test_definitions_stay_thin() -> None:
     assert len((ROOT / "definitions.py").read_text().splitlines()) < 60
 
 
-def test_a_file_holds_one_thing() -> None:
+def test_files_have_at_most_400_lines() -> None:
     long = {name: n for name, p in MODULES.items() if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}

@@ -1,4 +1,4 @@
-"""The command line: options are settings, and errors are for people."""
+"""The command line: options are settings, and errors are messages for users."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
         del os.environ[name]
 
 
-def test_settings_prints_each_with_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_prints_the_origin_of_each_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLM_LOOKBACK_DAYS", "9")
     monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
     result = CliRunner().invoke(cli, ["settings"])
@@ -44,7 +44,7 @@ def test_run_takes_dates_as_settings(tmp_path: Path) -> None:
     assert "is not after start_date" in str(result.exception)
 
 
-def test_a_wrong_date_is_named() -> None:
+def test_an_invalid_date_is_an_error() -> None:
     result = CliRunner().invoke(cli, ["run", "--start-date", "soon"])
     assert result.exit_code == 2
     assert "soon" in result.output
@@ -68,9 +68,7 @@ def test_simulate_writes_a_shop_and_prints_the_command_that_loads_it(
     assert "other parameters" in str(again.exception)
 
 
-def test_the_demo_runs_to_the_end_in_a_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_demo_runs_in_a_separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
     result = CliRunner().invoke(cli, ["demo", "--customers", "150", "--days", "24", "--products", "12"])
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""One code location, whichever of Dagster's commands loads it."""
+"""One code location, the same for all of Dagster's commands."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_definitions_can_be_loaded(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
 
 
-def test_the_assets_are_these(settings: Settings) -> None:
+def test_the_list_of_assets(settings: Settings) -> None:
     assert keys(settings) == [
         "core/channel_daily",
         "core/churn_labels",
@@ -129,7 +129,7 @@ def test_every_source_has_the_same_assets(settings: Settings, tmp_path: Path) ->
     assert keys(other) == keys(settings)
 
 
-def test_everything_comes_from_the_landing_area_or_from_a_seed(definitions: dg.Definitions) -> None:
+def test_all_assets_derive_from_the_landing_area_or_a_seed(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     roots = {key.to_user_string() for key in graph.root_materializable_asset_keys}
     seeds = {
@@ -180,15 +180,15 @@ def run(text: str, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.slow
-def test_the_commands_that_check_find_nothing_wrong(environment: dict[str, str]) -> None:
+def test_dagsters_check_commands_pass(environment: dict[str, str]) -> None:
     run("dagster definitions validate -w workspace.yaml", environment)
     assert "valid" in run("dg check defs", environment)
 
 
 @pytest.mark.slow
 def test_dg_lists_the_same_assets(environment: dict[str, str], settings: Settings) -> None:
-    said = run("dg list defs --json", environment)
-    listed = json.loads(said[said.index("{") :])
+    output = run("dg list defs --json", environment)
+    listed = json.loads(output[output.index("{") :])
     assert sorted(asset["asset_key"] for asset in listed["assets"]) == keys(settings)
     assert {job["name"] for job in listed["jobs"]} >= {"land", "daily", "snapshots", "publish"}
 
@@ -241,7 +241,7 @@ def serving(text: str, environment: dict[str, str], log: Path) -> Iterator[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["dagster dev -w workspace.yaml", "dagster dev", "dg dev"])
-def test_the_ui_comes_up_with_the_same_code_location(
+def test_the_ui_loads_the_same_code_location(
     text: str, environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     with serving(text, environment, tmp_path / "server.log") as port:

@@ -1,4 +1,4 @@
-"""The documentation says what is so: what it links to and what it names is there."""
+"""The documentation is correct: everything that it links to and names exists."""
 
 import importlib.util
 import re
@@ -66,7 +66,7 @@ def anchors(text: str) -> set[str]:
 # -------------------------------------------------------------------------------- links, pages
 
 
-def test_every_link_and_image_points_at_something(generated: dict[str, str]) -> None:
+def test_every_link_and_image_has_a_target(generated: dict[str, str]) -> None:
     pages = WRITTEN | {
         f"docs/{path}": text for path, text in generated.items() if path.startswith("reference/")
     }
@@ -132,17 +132,17 @@ def test_every_command_is_in_the_reference_with_every_option(generated: dict[str
             assert all(option in page for option in parameter.opts)
 
 
-# ------------------------------------------------------------------------- what pages speak of
+# ------------------------------------------------------------------------ names on the pages
 
 
-def test_every_table_that_people_read_is_on_the_page_of_a_capability(project: Project) -> None:
+def test_every_mart_is_on_a_capability_page(project: Project) -> None:
     pages = "\n".join(text for path, text in WRITTEN.items() if path.startswith("docs/capabilities/"))
     read = [node for node in project.nodes.values() if node.schema in ("marts", "models")]
     read += [node for node in project.nodes.values() if node.schema == "core" and isinstance(node, Model)]
     assert [node.relation for node in read if node.relation not in pages] == []
 
 
-def test_every_table_and_setting_that_a_page_names_is_there(project: Project) -> None:
+def test_every_table_and_setting_on_a_page_exists(project: Project) -> None:
     relations = {node.relation for node in project.nodes.values()} | LEDGER
     variables = {setting.variable for setting in known_settings().values()}
     others = {"CLM_REFERENCE_DATA", "CLM_DBT", "CLM_LOYALTY_POINTS"}
@@ -156,7 +156,7 @@ def test_every_table_and_setting_that_a_page_names_is_there(project: Project) ->
     assert not unknown
 
 
-def test_every_query_can_be_run(project: Project) -> None:
+def test_every_query_on_a_page_runs(project: Project) -> None:
     """Its tables and columns are those of the SQL project; adapters' templates and the ledger's tables aside."""
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for node in project.nodes.values():
@@ -174,7 +174,7 @@ def test_every_query_can_be_run(project: Project) -> None:
     assert checked > 10
 
 
-def test_every_path_that_a_page_names_is_there() -> None:
+def test_every_path_on_a_page_exists() -> None:
     """`clm_dagster/...`, `dbt_like_sql/...` and their like; <placeholders> and my_shop aside."""
     root = r"`((?:clm_dagster|clm_dagster_tests|dbt_like_sql|docs)/[\w./-]+)`"
     missing = [
@@ -195,7 +195,7 @@ def shell_lines() -> Iterator[tuple[str, list[str]]]:
                     yield path, words
 
 
-def test_every_command_of_ours_has_the_options_that_pages_give_it() -> None:
+def test_commands_on_pages_use_existing_options() -> None:
     seen = set()
     for path, words in shell_lines():
         if ".venv/bin/clm" not in words:
@@ -208,7 +208,7 @@ def test_every_command_of_ours_has_the_options_that_pages_give_it() -> None:
     assert {"run", "demo", "dev", "plan", "simulate"} <= {name for name, _ in seen}
 
 
-def test_every_make_target_and_script_that_pages_name_is_there() -> None:
+def test_make_targets_and_scripts_on_pages_exist() -> None:
     makefile = (PROJECT_DIR / "Makefile").read_text()
     targets = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
     for path, words in shell_lines():
@@ -219,7 +219,7 @@ def test_every_make_target_and_script_that_pages_name_is_there() -> None:
                 assert (PROJECT_DIR / word).exists(), f"{path}: {word}"
 
 
-def test_every_asset_that_pages_launch_is_there(project: Project) -> None:
+def test_assets_launched_on_pages_exist(project: Project) -> None:
     relations = {node.relation for node in project.nodes.values()}
     launched = [words[words.index("--assets") + 1] for _, words in shell_lines() if "--assets" in words]
     assert launched

@@ -1,4 +1,4 @@
-"""Errors that a person can mend: one base class, one message, no traceback."""
+"""Errors that a user can fix: one base class, one message, no traceback."""
 
 import dagster as dg
 import pytest
@@ -32,7 +32,7 @@ from clm_dagster.statistics.evaluation import EvaluationError
         WarehouseBusyError,
     ],
 )
-def test_the_command_line_shows_the_message_alone(
+def test_the_command_line_shows_only_the_message(
     kind: type[UserError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -57,9 +57,11 @@ def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(InputError("no rows"), "no rows"), (ValueError("no rows"), "ValueError: no rows")]
+    ("error", "message"), [(InputError("no rows"), "no rows"), (ValueError("no rows"), "ValueError: no rows")]
 )
-def test_a_failed_step_says_what_is_wrong(error: Exception, told: str, instance: dg.DagsterInstance) -> None:
+def test_a_failed_step_reports_the_cause(
+    error: Exception, message: str, instance: dg.DagsterInstance
+) -> None:
     @dg.op
     def load() -> None:
         raise error
@@ -69,4 +71,4 @@ def test_a_failed_step_says_what_is_wrong(error: Exception, told: str, instance:
         load()
 
     result = failing.execute_in_process(instance=instance, raise_on_error=False)
-    assert step_errors(result.all_events) == [f"load: {told}"]
+    assert step_errors(result.all_events) == [f"load: {message}"]

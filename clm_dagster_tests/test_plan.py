@@ -1,4 +1,4 @@
-"""What `clm plan` says: what would run and why, and that it changes nothing."""
+"""`clm plan` prints what would run and why, and changes nothing."""
 
 import json
 from collections.abc import Callable
@@ -37,11 +37,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def shop(ran: Settings, tmp_path: Path) -> Settings:
-    """The same in folders of its own, SQL included, to change."""
+    """A copy of that shop with its SQL, to change."""
     return copy_shop(ran, tmp_path)
 
 
-def test_a_fresh_folder_is_left_alone_and_the_files_to_land_are_named(
+def test_the_plan_of_a_new_folder_lists_files_and_writes_nothing(
     settings: Settings, write_inbox: Callable[..., Path]
 ) -> None:
     with pytest.raises(InputError):
@@ -54,7 +54,7 @@ def test_a_fresh_folder_is_left_alone_and_the_files_to_land_are_named(
     assert not settings.data_dir.exists()
 
 
-def test_after_a_run_there_is_nothing_to_do_and_it_says_so(shop: Settings) -> None:
+def test_after_a_run_the_plan_is_empty(shop: Settings) -> None:
     def state() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in shop.data_dir.rglob("*.duckdb")}
 
@@ -65,7 +65,7 @@ def test_after_a_run_there_is_nothing_to_do_and_it_says_so(shop: Settings) -> No
     assert state() == before
 
 
-def test_changed_code_is_told_from_changed_inputs(shop: Settings) -> None:
+def test_changed_code_and_changed_inputs_are_different_reasons(shop: Settings) -> None:
     edit(shop, "models/core/customer_features.sql", "age <= 30", "age <= 31")
     (step,) = plan_shop(shop).plan.steps
     assert (step.job, step.first, step.last) == ("snapshots", "2024-01-01", "2024-01-08")
@@ -74,7 +74,7 @@ def test_changed_code_is_told_from_changed_inputs(shop: Settings) -> None:
     assert any("inputs changed: core.customer_features" in reason for reason in step.reasons)
 
 
-def test_a_plan_looks_ahead_over_what_its_first_runs_will_change(shop: Settings) -> None:
+def test_a_plan_includes_the_consequences_of_its_first_runs(shop: Settings) -> None:
     with warehouse_of(shop).connect("a test") as connection:
         connection.execute(
             "delete from raw.builds where relation = 'landing.events' and partition_key = '2024-01-10'"
@@ -86,7 +86,7 @@ def test_a_plan_looks_ahead_over_what_its_first_runs_will_change(shop: Settings)
     assert any("inputs changed: core.customer_daily" in reason for reason in weeks.reasons)
 
 
-def test_what_is_planned_is_what_runs(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_executes_the_plan(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(shop.dagster_home))
     edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
     edit(shop, "models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,")
@@ -109,7 +109,7 @@ def test_a_late_file_is_landed_before_its_days_are_planned(shop: Settings) -> No
     assert "planned after the files are landed" in printed(preview)
 
 
-def test_what_was_never_published_is(shop: Settings) -> None:
+def test_a_missing_published_copy_is_planned(shop: Settings) -> None:
     shop.published_path.unlink()
     (step,) = plan_shop(shop).plan.steps
     assert (step.job, step.first, step.reasons) == (
@@ -119,9 +119,7 @@ def test_what_was_never_published_is(shop: Settings) -> None:
     )
 
 
-def test_the_command_prints_a_table_and_json_for_programs(
-    shop: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_prints_a_table_or_json(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
     for name in ("source", "input", "data_dir", "sql_dir", "start_date", "end_date"):
         monkeypatch.setenv(f"CLM_{name.upper()}", str(getattr(shop, name)))

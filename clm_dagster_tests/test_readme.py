@@ -1,4 +1,4 @@
-"""README is short and leads on: what it is, a picture, two commands, what you see, where to go on."""
+"""The README is short: a description, an image, two commands, their output, and links."""
 
 import re
 
@@ -8,25 +8,25 @@ README = (PROJECT_DIR / "README.md").read_text()
 CONTRIBUTING = (PROJECT_DIR / "CONTRIBUTING.md").read_text()
 
 
-def test_it_can_be_read_in_a_few_minutes() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 200
 
 
-def test_its_pictures_are_pictures() -> None:
+def test_the_images_of_the_readme_are_images() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
     assert pictures
     for picture in pictures:
         assert (PROJECT_DIR / picture).stat().st_size > 10_000
 
 
-def test_it_leads_to_every_part_of_the_documentation() -> None:
+def test_the_readme_links_every_part_of_the_documentation() -> None:
     parts = [path for path in (PROJECT_DIR / "docs").glob("*.md") if path.name != "index.md"]
     parts += (PROJECT_DIR / "docs").glob("*/index.md")
     for path in parts:
         assert f"({path.relative_to(PROJECT_DIR)})" in README
 
 
-def test_every_make_target_is_in_it_or_in_the_guide_for_contributors() -> None:
+def test_every_make_target_is_documented() -> None:
     makefile = (PROJECT_DIR / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert targets

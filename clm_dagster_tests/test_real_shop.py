@@ -1,4 +1,4 @@
-"""The main job on the real input, against an independent computation over the raw file in pandas.
+"""A run on the real input, compared with an independent computation over the raw file in pandas.
 
 Nothing here uses the package's own SQL: the file is read and the rules are applied again.
 """
@@ -93,7 +93,7 @@ def frame_of(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
     return connection.execute(sql).df()
 
 
-def test_ledger_is_that_of_the_file(raw: pd.DataFrame, published: duckdb.DuckDBPyConnection) -> None:
+def test_the_ledger_matches_the_file(raw: pd.DataFrame, published: duckdb.DuckDBPyConnection) -> None:
     expected = (
         len(raw),
         int((~raw.duplicate & ~raw.rejected).sum()),
@@ -108,7 +108,7 @@ def test_ledger_is_that_of_the_file(raw: pd.DataFrame, published: duckdb.DuckDBP
     assert found == expected
 
 
-def test_events_by_type_and_the_figures_that_public_analyses_print(
+def test_events_by_type_match_published_figures(
     events: pd.DataFrame, published: duckdb.DuckDBPyConnection
 ) -> None:
     assert events.type.value_counts().to_dict() == {
@@ -189,7 +189,7 @@ def test_shop_daily_equals_pandas(events: pd.DataFrame, published: duckdb.DuckDB
     assert published.execute("select count(*) from marts.shop_daily where orders = 0").fetchall() == [(135,)]
 
 
-def test_segments_of_every_week_equal_pandas_to_the_row(
+def test_segments_of_every_week_equal_pandas(
     events: pd.DataFrame, published: duckdb.DuckDBPyConnection
 ) -> None:
     cells = {(int(c[0]), int(c[1])): name for name, text in SEGMENTS.items() for c in text.split()}
@@ -236,7 +236,7 @@ def test_segments_of_every_week_equal_pandas_to_the_row(
         previous = frame.segment.to_dict()
 
 
-def test_summary_shows_these_numbers_and_a_second_run_has_nothing_to_do(data_dir: Path) -> None:
+def test_the_summary_shows_these_numbers_and_a_second_run_does_nothing(data_dir: Path) -> None:
     shown = clm("run", data_dir=data_dir)  # the shop of the last run
     assert "Everything is up to date" in shown
     for figure in ("1,067,371", "1,029,637", "3,399", "34,335", "5,852", "18,927,399.07", "16,358,592.71"):
@@ -245,7 +245,7 @@ def test_summary_shows_these_numbers_and_a_second_run_has_nothing_to_do(data_dir
         assert name in shown
 
 
-def test_a_snapshot_rebuilt_after_later_days_and_a_day_run_again_are_the_same(data_dir: Path) -> None:
+def test_a_rebuilt_snapshot_and_a_rebuilt_day_are_the_same(data_dir: Path) -> None:
     queries = {
         "2011-03-07": "select * from core.rfm_scores where as_of = '2011-03-14' order by all",
         "2011-03-08": "select * from core.customer_daily where activity_date = '2011-03-08' order by all",
@@ -281,7 +281,7 @@ def test_a_snapshot_rebuilt_after_later_days_and_a_day_run_again_are_the_same(da
         pd.testing.assert_frame_equal(old, new)
 
 
-def test_recommendations_meet_the_goals_recounted_from_the_table(data_dir: Path) -> None:
+def test_recounted_recommendations_meet_the_goals(data_dir: Path) -> None:
     """The issue's figures at 2011-10-10, 60 days, from marts.recommendations: NDCG above .38 (all) and .12 (new)."""
     settings = load_settings(data_dir=data_dir)
     shop = Ran(settings)

@@ -1,4 +1,4 @@
-"""Which value a setting takes, where it says it came from, and what it refuses."""
+"""The value of a setting, its origin, and the validation of values."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_every_setting_has_a_default_that_works_and_a_sentence() -> None:
+def test_every_setting_has_a_valid_default_and_a_description() -> None:
     settings = load_settings()
     assert settings.source == "online_retail_ii"
     for name, setting in known_settings().items():
@@ -25,7 +25,7 @@ def test_every_setting_has_a_default_that_works_and_a_sentence() -> None:
         assert not setting.info.is_required(), name
 
 
-def test_the_first_place_that_has_a_value_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_origin_with_a_value_has_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start() -> tuple[date, str]:
         settings = load_settings(data_dir=tmp_path)
         return settings.start_date, origins(settings)["start_date"]
@@ -50,7 +50,7 @@ def test_the_first_place_that_has_a_value_wins(tmp_path: Path, monkeypatch: pyte
     assert origins(settings)["threads"] == "default"
 
 
-def test_the_last_run_counts_for_its_own_source_only(tmp_path: Path) -> None:
+def test_the_last_run_is_used_for_its_source_only(tmp_path: Path) -> None:
     record_last_run(load_settings(source="generic", data_dir=tmp_path, input="here", start_date="2020-01-01"))
     again = load_settings(data_dir=tmp_path)
     assert (again.source, again.input, again.start_date) == ("generic", "here", date(2020, 1, 1))
@@ -58,7 +58,7 @@ def test_the_last_run_counts_for_its_own_source_only(tmp_path: Path) -> None:
     assert (other.input, other.start_date) == ("data/inbox", date(2009, 12, 1))
 
 
-def test_what_is_recorded_comes_back_the_same(tmp_path: Path) -> None:
+def test_recorded_settings_are_read_back(tmp_path: Path) -> None:
     for end in (None, date(2021, 1, 1)):
         made = load_settings(source="generic", data_dir=tmp_path, start_date="2020-01-01", end_date=end)
         record_last_run(made)
@@ -66,7 +66,7 @@ def test_what_is_recorded_comes_back_the_same(tmp_path: Path) -> None:
         assert (again.start_date, again.end_date, again.is_live) == (made.start_date, end, end is None)
 
 
-def test_an_empty_end_is_a_shop_that_is_still_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_end_date_means_an_open_shop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLM_END_DATE", "")
     settings = load_settings(source="generic")
     assert settings.end_date is None and settings.is_live
@@ -107,7 +107,7 @@ def test_places_are_derived_from_the_data_folder(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(
+def test_an_invalid_value_is_an_error(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -115,14 +115,14 @@ def test_a_value_that_cannot_be_used_is_named(
         load_settings()
 
 
-def test_several_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLM_THREADS", "many")
     monkeypatch.setenv("CLM_DAILY_HOUR", "99")
     with pytest.raises(SettingsError, match=r"CLM_THREADS.*; CLM_DAILY_HOUR|CLM_DAILY_HOUR.*; CLM_THREADS"):
         load_settings()
 
 
-def test_a_broken_record_of_the_last_run_says_what_to_do(tmp_path: Path) -> None:
+def test_a_broken_record_of_the_last_run_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "last_run.json").write_text("{")
     with pytest.raises(
         SettingsError, match=r"last_run\.json is not valid JSON .*; delete it or run `clm run`"
@@ -130,7 +130,7 @@ def test_a_broken_record_of_the_last_run_says_what_to_do(tmp_path: Path) -> None
         load_settings(data_dir=tmp_path)
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings(source="generic").source = "other"
 
@@ -138,7 +138,7 @@ def test_settings_cannot_be_changed() -> None:
 # ------------------------------------------------------------------------------------- domains
 
 
-def test_a_domain_has_its_own_settings_and_they_have_flat_names_outside(
+def test_settings_of_a_domain_have_flat_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CLM_CHURN_HORIZON_DAYS", "30")
@@ -151,7 +151,7 @@ def test_a_domain_has_its_own_settings_and_they_have_flat_names_outside(
     assert settings.flat()["churn_horizon_days"] == 30
 
 
-def test_other_values_for_some_are_checked_like_any(tmp_path: Path) -> None:
+def test_replaced_values_are_validated(tmp_path: Path) -> None:
     settings = load_settings(source="generic", churn_horizon_days=30)
     other = settings.replace(active_quantile=0.5, data_dir=tmp_path)
     assert (other.of(LifecycleSettings).active_quantile, other.data_dir) == (0.5, tmp_path)
@@ -163,7 +163,7 @@ def test_other_values_for_some_are_checked_like_any(tmp_path: Path) -> None:
         settings.replace(churn_horizon=30)
 
 
-def test_what_the_sql_project_reads_comes_from_the_settings_that_are_marked() -> None:
+def test_sql_variables_are_the_marked_settings() -> None:
     variables = load_settings(source="generic", start_date="2020-01-01", demand_keys=3).sql_variables()
     assert variables == {
         "start_date": "2020-01-01",
@@ -191,7 +191,7 @@ def add_domain(new_domain: Callable[[str], Path]) -> Callable[[str, str], None]:
     return add
 
 
-def test_a_new_domain_brings_its_settings_along(
+def test_settings_of_a_new_domain_are_found(
     add_domain: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_domain("loyalty", 'points: Variable[int] = Field(5, description="Points of an order.")')
@@ -210,7 +210,7 @@ def test_a_new_domain_brings_its_settings_along(
         ('data_dir: OwnName[str] = Field("", description="Mine.")', "CLM_DATA_DIR"),
     ],
 )
-def test_a_name_belongs_to_one_setting(
+def test_a_duplicate_setting_is_an_error(
     fields: str, variable: str, add_domain: Callable[[str, str], None]
 ) -> None:
     add_domain("loyalty", fields)

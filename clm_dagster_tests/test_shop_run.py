@@ -1,4 +1,4 @@
-"""A whole run of a small shop: what a person gets, twice the same."""
+"""A complete run of a small shop, and a second run that gives the same."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -37,7 +37,7 @@ def tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
         return {name: connection.frame(f"select * from {name} order by all") for name in TABLES}
 
 
-def test_runs_from_files_to_segments_and_then_has_nothing_to_do(
+def test_a_run_builds_segments_from_files_and_a_second_run_does_nothing(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
     settings = settings_for(end_date="2024-01-15")  # short: each day costs Dagster its events
@@ -55,7 +55,7 @@ def test_runs_from_files_to_segments_and_then_has_nothing_to_do(
         pd.testing.assert_frame_equal(frame, before[name])
 
 
-def test_a_shop_whose_dates_were_narrowed_forgets_what_lies_outside(
+def test_narrower_dates_delete_the_days_outside(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
     write_inbox(small_shop_events(orders=40, days=14))
@@ -81,7 +81,7 @@ def test_a_shop_whose_dates_were_narrowed_forgets_what_lies_outside(
         assert outside == connection.scalar("select sum(rejected) from raw.deliveries") > 0
 
 
-def test_dates_that_nobody_gives_are_those_of_the_files_again_at_every_run(
+def test_unset_dates_are_measured_from_the_files_at_every_run(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = settings_for()

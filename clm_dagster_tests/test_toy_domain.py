@@ -1,4 +1,4 @@
-"""A new domain is one folder and no edit elsewhere: made here in a temporary folder, with its SQL beside it."""
+"""A new domain is one folder and no other edit. This test creates one in a temporary folder, with its SQL."""
 
 import shutil
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def build(shop: Shop) -> Domain:
         return f"a picture of {connection.scalar('select points from marts.loyalty_points')} points"
 
     def check(connection):
-        '''Nobody has more points than an order brings.'''
+        '''No customer has more points than an order gives.'''
         found = connection.scalar("select max(points) from marts.loyalty_points")
         return Finding([f"{found} points"] if found > most else [])
 
@@ -55,7 +55,7 @@ def build(shop: Shop) -> Domain:
     )
 """
 TRAINING = """
-'''The trained model of loyalty: what the engine is told.'''
+'''The trained model of loyalty: what interface to the engine.'''
 
 import pandas as pd
 from sklearn.linear_model import LinearRegression
@@ -72,7 +72,7 @@ def same(model):
 
 def read(reading):
     if reading.settings > 9:
-        raise EvaluationError("nobody collects so many points.")
+        raise EvaluationError("no customer has so many points.")
     return pd.DataFrame({"orders": [1.0, 2.0, 3.0], "points": [1.0 * reading.settings, 14.0, 21.0]})
 
 
@@ -148,7 +148,7 @@ sources:
 
 @pytest.fixture
 def sql_dir(tmp_path: Path) -> Path:
-    """A copy of the SQL project with one model more."""
+    """A copy of the SQL project with one additional model."""
     folder = tmp_path / "sql"
     shutil.copytree(PROJECT_DIR / "dbt_like_sql", folder)
     (folder / "models" / "marts" / "loyalty_points.sql").write_text(MODEL)
@@ -172,12 +172,12 @@ def toy(
     return settings_for(sql_dir=sql_dir)
 
 
-def test_its_settings_are_there(toy: Settings) -> None:
+def test_settings_of_the_new_domain_are_known(toy: Settings) -> None:
     assert toy.flat()["loyalty_points"] == 7
     assert origins(toy)["loyalty_points"] == "environment, CLM_LOYALTY_POINTS"
 
 
-def test_its_chart_and_its_check_are_those_of_its_asset(toy: Settings, instance: dg.DagsterInstance) -> None:
+def test_the_asset_has_its_chart_and_check(toy: Settings, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey(["marts", "loyalty_points"])
     result = (
         build_definitions(toy)
@@ -199,7 +199,7 @@ def train(toy: Settings, instance: dg.DagsterInstance, **settings: int) -> dg.Ex
     )
 
 
-def test_its_trained_model_is_an_asset_with_its_run_its_gate_and_its_metrics(
+def test_the_trained_model_is_an_asset_with_run_gate_and_metrics(
     toy: Settings, instance: dg.DagsterInstance
 ) -> None:
     key = dg.AssetKey(["models", "loyalty_model"])
@@ -230,12 +230,12 @@ def test_its_trained_model_is_an_asset_with_its_run_its_gate_and_its_metrics(
     assert row == [(True, "The line rises.", parent.info.run_id)]
 
 
-def test_what_cannot_be_trained_is_a_row_that_says_why_and_keeps_a_model_that_is_there(
+def test_an_impossible_training_stores_the_reason_and_keeps_an_existing_model(
     toy: Settings, instance: dg.DagsterInstance
 ) -> None:
     result = train(toy, instance, loyalty_points=10)
-    said = {found.check_name: found.description for found in result.get_asset_check_evaluations()}
-    assert said["contest_was_held"] == "2024-01-08: nobody collects so many points."
+    messages = {found.check_name: found.description for found in result.get_asset_check_evaluations()}
+    assert messages["contest_was_held"] == "2024-01-08: no customer has so many points."
     train(toy, instance)
     with pytest.raises(dg.Failure, match="The stored model and its scores are kept"):
         train(toy, instance, loyalty_points=10)
@@ -245,7 +245,7 @@ def test_what_cannot_be_trained_is_a_row_that_says_why_and_keeps_a_model_that_is
         ]
 
 
-def test_what_it_adds_must_be_of_something_that_is_there(toy: Settings, sql_dir: Path) -> None:
+def test_additions_must_refer_to_existing_tables(toy: Settings, sql_dir: Path) -> None:
     for ending in ("sql", "yml"):
         (sql_dir / "models" / "marts" / f"loyalty_points.{ending}").unlink()
     with pytest.raises(
@@ -254,7 +254,7 @@ def test_what_it_adds_must_be_of_something_that_is_there(toy: Settings, sql_dir:
         build_definitions(toy)
 
 
-def test_two_domains_cannot_draw_the_same_table(toy: Settings, new_domain: Callable[[str], Path]) -> None:
+def test_two_domains_cannot_add_to_the_same_table(toy: Settings, new_domain: Callable[[str], Path]) -> None:
     twin = DEFINITIONS.replace('name="loyalty"', 'name="twin"')
     (new_domain("twin") / "definitions.py").write_text(twin)
     with pytest.raises(
@@ -263,5 +263,5 @@ def test_two_domains_cannot_draw_the_same_table(toy: Settings, new_domain: Calla
         build_definitions(toy)
 
 
-def test_it_is_gone_with_its_folder(settings: Settings) -> None:
+def test_the_domain_disappears_with_its_folder(settings: Settings) -> None:
     assert "loyalty_points" not in load_settings(source="generic").flat()

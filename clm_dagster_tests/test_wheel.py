@@ -1,4 +1,4 @@
-"""The wheel works where there is no checkout: it is built from the sdist, installed and run in an empty folder."""
+"""The wheel works without a checkout: it is built from the sdist, installed and run in an empty folder."""
 
 import ast
 import json
@@ -131,7 +131,7 @@ def test_nothing_but_the_package_is_shipped(names: list[str]) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"clm_dagster"}
 
 
-def test_the_metadata_say_what_it_is(wheel: Path, names: list[str], metadata: Message) -> None:
+def test_the_metadata_of_the_wheel(wheel: Path, names: list[str], metadata: Message) -> None:
     assert metadata["Name"] == "clm-dagster"
     assert metadata["License-Expression"] == "MIT"
     assert metadata["License-File"] == "LICENSE"
@@ -206,9 +206,7 @@ def demo(clm: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPa
     return folder
 
 
-def test_the_demo_runs_to_the_end_in_an_empty_folder(
-    clm: Path, environment: dict[str, str], demo: Path
-) -> None:
+def test_the_demo_runs_in_an_empty_folder(clm: Path, environment: dict[str, str], demo: Path) -> None:
     assert [path.name for path in demo.iterdir()] == ["data"]
     published = demo / "data" / "demo" / "published" / "clm.duckdb"
     with duckdb.connect(str(published), read_only=True) as connection:
@@ -219,7 +217,7 @@ def test_the_demo_runs_to_the_end_in_an_empty_folder(
     assert "RFM segment at" in call([clm, "summary"], demo, shown)
 
 
-def test_the_ui_comes_up_on_the_demo(
+def test_the_ui_starts_on_the_demo(
     clm: Path, environment: dict[str, str], demo: Path, tmp_path: Path
 ) -> None:
     with socket.socket() as found:

@@ -1,6 +1,6 @@
-"""A shop that has run as a whole, models and scores included, for the tests of every domain that trains.
+"""A complete run of a shop, models and scores included, for the tests of every domain with a trained model.
 
-Belongs here: the shop and what tests ask of it. Whoever changes something in it puts it back.
+Belongs here: the shop, and helpers to query it. A test that changes the shop restores it.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, simulated_purchases
-from clm_dagster_tests.domains.demand.shop import contest_of
+from clm_dagster_tests.domains.demand.shop import only_methods
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")
 FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")
@@ -61,7 +61,7 @@ class Ran:
 @contextmanager
 def at_home(settings: Settings) -> Iterator[None]:
     """The shop's own Dagster home and few candidates, for as long as the block lasts: other tests have theirs."""
-    with pytest.MonkeyPatch.context() as patch, contest_of(*FEW_DEMAND):
+    with pytest.MonkeyPatch.context() as patch, only_methods(*FEW_DEMAND):
         patch.setattr(churn_evaluation, "candidates", few_churn)
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
         yield

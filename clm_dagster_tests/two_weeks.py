@@ -1,4 +1,4 @@
-"""A shop of two weeks that is up to date, for tests of what is stale and what a run would do.
+"""An up-to-date shop with two weeks of data, for tests of staleness and planning.
 
 Belongs here: the shop, a copy of it to change, and edits of its SQL. Does not: what a test expects.
 """

@@ -32,12 +32,12 @@ DOCS = ROOT / "docs"
 # Files at the repository's top that are pages of the site too.
 TOP_FILES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 LAYERS = {
-    "raw": "The contract: what an adapter yields. Every row is a version with two clocks. Only staging reads it.",
+    "raw": "The contract: the output of an adapter. Every row is a version with two clocks. Only staging reads it.",
     "seeds": "Rules that people edit, CSV files in `dbt_like_sql/seeds`. They are loaded into the schema `staging`.",
-    "staging": "Current facts, typed and named: one view for each raw table, and what an order line and a product are.",
+    "staging": "Current facts, typed and named: one view per raw table, order lines, and products.",
     "core": "Daily roll-ups, the state of every customer at a snapshot, labels, and series to forecast.",
     "models": "One row for each training of a model, and the metrics of all its candidates.",
-    "marts": "What people read. Scores are among them.",
+    "marts": "Published tables, including scores.",
 }
 _CALENDARS = {"daily": "by day", "snapshot": "by weekly snapshot", None: "as a whole"}
 
@@ -80,16 +80,17 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each setting is an environment variable. A value comes from the first of these places: the environment, the "
+        "Each setting is an environment variable. A value comes from the first of these origins that has one: the "
+        "environment, the "
         "record of the last `clm run` in the data folder, the `settings` of the source's `adapter.yml`, the default. "
-        "`clm settings` prints every value in force and the place it came from.",
+        "`clm settings` prints every current value and its origin.",
     ]
     for group, settings in groups.items():
         lines += [
             "",
             f"## {_first_line(group)}",
             "",
-            *_table(("setting", "default", "what it is"), map(_row, settings)),
+            *_table(("setting", "default", "description"), map(_row, settings)),
         ]
     return "\n".join([*lines, ""])
 
@@ -127,7 +128,7 @@ def tables_page(project: Project) -> str:
             )
             for node in nodes
         )
-        lines += ["", f"## {layer}", "", LAYERS[layer], "", *_table(("table", "made", "what it holds"), rows)]
+        lines += ["", f"## {layer}", "", LAYERS[layer], "", *_table(("table", "built", "contents"), rows)]
     return "\n".join([*lines, ""])
 
 
@@ -156,7 +157,7 @@ def _table_section(node: Node, project: Project) -> list[str]:
         "",
         *(f"- {name}: {value}" for name, value in facts.items() if value),
         "",
-        *_table(("column", "type", "what it is", "tests"), map(_column, node.columns)),
+        *_table(("column", "type", "description", "tests"), map(_column, node.columns)),
     ]
 
 
@@ -176,8 +177,8 @@ def _test(test: DataTest, of_column: bool = False) -> str:
         "accepted_values": lambda: "one of " + ", ".join(f"`{value}`" for value in test.arguments["values"]),
         "relationships": lambda: f"found in `{test.related}`",
     }
-    said = words[test.kind]() if test.kind in words else test.kind.replace("_", " ")
-    return said if of_column else f"{said} `{test.column}`"
+    text = words[test.kind]() if test.kind in words else test.kind.replace("_", " ")
+    return text if of_column else f"{text} `{test.column}`"
 
 
 def _calendar(node: Node, project: Project) -> str:

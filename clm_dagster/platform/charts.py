@@ -33,7 +33,7 @@ def figure_markdown(
     return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def pictures_of(draws: Mapping[str, Drawing]) -> dict[str, Any]:
+def figure_metadata(draws: Mapping[str, Drawing]) -> dict[str, Any]:
     """Return asset metadata with one inline image per drawing."""
     import dagster as dg
 

@@ -199,7 +199,7 @@ def held_later(rules: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     words, products, baskets = bitsets(later)
     place = {product: number for number, product in enumerate(products)}
     no_baskets = np.zeros((1, words.shape[1]), dtype=np.uint64)
-    table = np.vstack([words, no_baskets])  # the last row stands for products that nobody buys
+    table = np.vstack([words, no_baskets])  # the last row is for products in no basket
     width = max((len(left) for left in rules["antecedent"]), default=1)
     # Short antecedents repeat their first product, which does not change the conjunction.
     left = np.array(

@@ -90,7 +90,7 @@ def choose_k(points: np.ndarray) -> Choice:
     distinct = len(np.unique(points, axis=0))
     ks = [k for k in KS if k < min(distinct, len(points))]
     if not ks:
-        return Choice(min(distinct, 1), [], [], [], f"{distinct} different customer(s): no choice of k")
+        return Choice(min(distinct, 1), [], [], [], f"{distinct} distinct customer(s), so k is not chosen")
     draws = np.random.default_rng(SEED).integers(len(points), size=(_REFITS, len(points)))
     silhouettes, stabilities = [], []
     with _one_thread():
@@ -111,9 +111,9 @@ def choose_k(points: np.ndarray) -> Choice:
     stable = [i for i in allowed if stabilities[i] >= STABLE]
     best = max(stable, key=lambda i: silhouettes[i]) if stable else max(allowed, key=lambda i: stabilities[i])
     why = (
-        f"the best silhouette of the k whose stability is at least {STABLE:g}"
+        f"the best silhouette among the k with a stability of at least {STABLE:g}"
         if stable
-        else f"no k is {STABLE:g} stable: the most stable"
+        else f"the most stable, because no k has a stability of {STABLE:g}"
     )
     rule = f"k = {ks[best]}: {why} (silhouette {silhouettes[best]:.2f}, stability {stabilities[best]:.2f})"
     return Choice(ks[best], ks, silhouettes, stabilities, rule)

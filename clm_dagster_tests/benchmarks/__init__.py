@@ -1,1 +1,1 @@
-"""What the product costs, measured: `python -m clm_dagster_tests.benchmarks`. Never a timed test."""
+"""Benchmarks of run time and memory: `python -m clm_dagster_tests.benchmarks`. They are not tests."""

@@ -1,7 +1,7 @@
-"""`python -m clm_dagster_tests.benchmarks`: what is measured, and where the figures go.
+"""`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_contest`, `demand_fit`, `recommend_peers`, `recommend_scale`).
+`churn_training`, `demand_fit`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from clm_dagster_tests.benchmarks import children, churn_contest, growth, report, simulated
+from clm_dagster_tests.benchmarks import children, churn_training, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
 PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand", "peers", "recommend")
@@ -68,12 +68,12 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
         results["btyd"] = _btyd(work, options.repeats, dict(options.peer))
     if "churn" in wanted:
         console.print("A churn training on the two years ...")
-        results["churn"] = churn_contest.measure(real, work)
+        results["churn"] = churn_training.measure(real, work)
     if "demand" in wanted:
-        console.print("Searches of ARIMA orders, and whole contests of demand ...")
+        console.print("Searches of ARIMA orders, and evaluations of demand ...")
         results["demand"] = _demand()
     if "peers" in wanted:
-        console.print("Similar products and recommendations, other ways beside ours ...")
+        console.print("Similar products and recommendations, compared with other methods ...")
         results["peers"] = _peers(work, options.repeats, dict(options.peer).get("implicit"))
     if "recommend" in wanted:
         console.print(

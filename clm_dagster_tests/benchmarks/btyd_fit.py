@@ -1,7 +1,7 @@
-"""How long BG/NBD and its family take to fit: CDNOW, and a million simulated customers.
+"""Time to fit BG/NBD and related models: on CDNOW, and on a million simulated customers.
 
-Belongs here: the customers, our side, and the plain fit it is held against. Does not: peer packages
-(`btyd_peer`, which runs in an environment of the peer's own), words (`report`).
+Belongs here: the customers, our fit, and a plain fit to compare with. Does not: peer packages
+(`btyd_peer`, which runs in an environment of the peer's own), output (`report`).
 """
 
 import os
@@ -35,7 +35,7 @@ MODELS: dict[str, type[PurchaseModel]] = {"bgnbd": BGNBD, "mbgnbd": MBGNBD, "par
 
 
 def write_customers(cdnow: str, folder: str) -> dict[str, Any]:
-    """Write x, t_x, T of both crowds as CSV, which any environment can read."""
+    """Write x, t_x, T of both sets of customers as CSV, which any environment can read."""
     frame = pd.read_parquet(cdnow)
     dates = pd.to_datetime(frame["date"].astype(str), format="%Y%m%d")
     last_day = pd.Timestamp("1997-09-30")
@@ -46,7 +46,7 @@ def write_customers(cdnow: str, folder: str) -> dict[str, Any]:
 
 
 def simulated(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A shop of two years in whole days, bought from as BG/NBD says (r .8, alpha 60, a .9, b 3)."""
+    """Simulate customers of two years in whole days by BG/NBD (r .8, alpha 60, a .9, b 3)."""
     rng = np.random.default_rng(SEED)
     rate, leave = rng.gamma(0.8, 1 / 60, size), rng.beta(0.9, 3.0, size)
     observed = rng.integers(30, 720, size).astype(float)
@@ -107,16 +107,16 @@ def timed(fit: Callable[[], dict[str, Any]], repeats: int) -> dict[str, Any]:
 
 
 def compare(cdnow: str, work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
-    """All fits, each crowd and model in a process of its own; `peers` maps a package to its Python."""
+    """Run all fits, each in a separate process; `peers` maps a package to its Python."""
     from clm_dagster_tests.benchmarks import children
 
     folder = Path(work) / "btyd"
     folder.mkdir()
     children.run("btyd_fit:write_customers", cdnow=cdnow, folder=str(folder))
     results: dict[str, Any] = {}
-    for crowd, times in (("cdnow", 10 * repeats), ("million", repeats)):
-        path = str(folder / f"{crowd}.csv")
-        results[crowd] = {
+    for dataset, times in (("cdnow", 10 * repeats), ("million", repeats)):
+        path = str(folder / f"{dataset}.csv")
+        results[dataset] = {
             **{
                 model: children.run("btyd_fit:ours", customers=path, model=model, repeats=times)
                 for model in MODELS
@@ -124,9 +124,9 @@ def compare(cdnow: str, work: str, repeats: int, peers: dict[str, str]) -> dict[
             "plain scipy bgnbd": children.run("btyd_fit:plain", customers=path, repeats=1),
         }
         for package, python in peers.items():
-            if crowd == "cdnow" or package == "lifetimes":
-                answer = _peer(package, python, path, repeats if crowd == "cdnow" else 1)
-                results[crowd][f"{package} bgnbd"] = answer
+            if dataset == "cdnow" or package == "lifetimes":
+                answer = _peer(package, python, path, repeats if dataset == "cdnow" else 1)
+                results[dataset][f"{package} bgnbd"] = answer
     return results
 
 

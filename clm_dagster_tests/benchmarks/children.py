@@ -1,4 +1,4 @@
-"""Every measurement is a process of its own: nothing warm, and a peak of memory that is its own.
+"""Run every measurement in a separate process, without warm caches and with its own peak of memory.
 
 Belongs here: starting a child and taking its result. Does not: any measurement. The parent imports
 next to nothing, as a child's peak begins with what it inherits.

@@ -1,4 +1,4 @@
-"""The pandas script's tables against ours: the same rows, or the figures mean nothing.
+"""Compare the tables of the pandas script with ours: the times are comparable only if the rows are equal.
 
 Belongs here: which column is which, and the comparison. Does not: computing either side.
 

@@ -1,4 +1,4 @@
-"""How long demand takes: the search of an ARIMA against statsmodels' own, and whole evaluations by size.
+"""Duration of demand: the search of an ARIMA compared with that of statsmodels, and evaluations by size.
 
 Belongs here: our side, the plain search over the same orders, shops of growing size. Does not: words
 (`report`). Every figure is processor seconds of one thread: others on the machine do not count.
@@ -51,7 +51,7 @@ def search(series: int) -> dict[str, Any]:
     return found
 
 
-def contests(series: int) -> dict[str, Any]:
+def evaluations(series: int) -> dict[str, Any]:
     """Seconds of the whole evaluation of days and of weeks for so many series, by one process."""
     days = made_up(series)
     found: dict[str, Any] = {"series": series}
@@ -71,7 +71,7 @@ def measure(sizes: list[int]) -> dict[str, Any]:
 
     return {
         "search": children.run("demand_fit:search", series=4),
-        "contests": [children.run("demand_fit:contests", series=size) for size in sizes],
+        "evaluations": [children.run("demand_fit:evaluations", series=size) for size in sizes],
     }
 
 

@@ -1,4 +1,4 @@
-"""On what the figures were measured.
+"""The environment of a measurement.
 
 Belongs here: the machine and the versions. Does not: figures.
 """

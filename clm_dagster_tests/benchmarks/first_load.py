@@ -1,6 +1,6 @@
-"""The first load of the real two years, and its statements run again in bare DuckDB.
+"""The first load of two years of the real shop, and its statements run again in bare DuckDB.
 
-Belongs here: both measurements. Does not: what the figures should be (`report`).
+Belongs here: both measurements. Does not: goals (`report`).
 """
 
 import pickle
@@ -16,7 +16,7 @@ from clm_dagster_tests.benchmarks import children
 
 
 def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
-    """What `clm run` does on an empty folder; keeps every statement in a file."""
+    """Run `clm run` on an empty folder and write every statement to a file."""
     begun = time.perf_counter()
     from clm_dagster.settings import load_settings
     from clm_dagster.shop_run import run_shop
@@ -40,9 +40,9 @@ def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
 
 
 def replay(statements: str, data_dir: str, bare_dir: str) -> dict[str, Any]:
-    """Run the kept statements in the same order in new databases: no Dagster, no lock, one connection.
+    """Run the stored statements in the same order in new databases: no Dagster, no lock, one connection.
 
-    What lies on disk beside the database (the landing area) is written anew under `bare_dir`.
+    Files outside the database (the landing area) are written again under `bare_dir`.
     """
     kept = pickle.loads(Path(statements).read_bytes())
     open_files: dict[str, duckdb.DuckDBPyConnection] = {}
@@ -76,13 +76,13 @@ def replay(statements: str, data_dir: str, bare_dir: str) -> dict[str, Any]:
 
 
 def _make_folder(sql: str) -> None:
-    """Python made the folder of a part before the statement that writes it."""
+    """Create the folder of a part, as Python did before the statement that writes it."""
     if sql.lstrip().startswith("copy (") and " to '" in sql:
         Path(sql.rsplit(" to '", 1)[1].split("'")[0]).mkdir(parents=True, exist_ok=True)
 
 
 def compare(real: str, work: str, loads: int, replays: int) -> dict[str, Any]:
-    """Both, in processes of their own, and how they compare. Leaves the last load's data at `work`/first."""
+    """Run both in separate processes and compare them. The data of the last load stay in `work`/first."""
     data_dir, statements = f"{work}/first", f"{work}/statements.pickle"
     runs = []
     for _ in range(loads):

@@ -1,7 +1,7 @@
-"""How the cost of one more day grows with the history already there.
+"""Growth of the cost of one more day with the length of the history.
 
 Belongs here: the histories that are compared, and in what order. Does not: one day's cost (`one_day`),
-words (`report`).
+output (`report`).
 
 All histories are loaded first; then each takes its turn, several times over, so that whatever else the
 machine does meets all of them alike.
@@ -18,7 +18,7 @@ TURNS = 3
 
 
 def real_day(real: str, work: str, repeats: int) -> dict[str, Any]:
-    """The last real day after all others, loaded as `clm run` does."""
+    """Measure the last real day after all others, loaded as by `clm run`."""
     folder = f"{work}/day"
     children.run("inputs:write_split", real=real, folder=f"{folder}/files")
     loaded = _load(folder, "history.csv.gz", keep_bookkeeping=True)
@@ -26,7 +26,7 @@ def real_day(real: str, work: str, repeats: int) -> dict[str, Any]:
 
 
 def by_size(real: str, work: str, sizes: Sequence[int], repeats: int) -> dict[str, Any]:
-    """The last real day after the history as many times over as each size says."""
+    """Measure the last real day after a history that is repeated as often as each size says."""
     loaded = {}
     for times in sizes:
         folder = f"{work}/times{times}"

@@ -1,4 +1,4 @@
-"""What is delivered: the real file, its last day apart, and its history several times over.
+"""Input files: the real file without its last day, the last day, and the history repeated several times.
 
 Belongs here: writing input files. Does not: loading them.
 """
@@ -15,7 +15,7 @@ LAST_WEEK = "2011-12-05"
 
 
 def write_split(real: str, folder: str) -> dict[str, Any]:
-    """The real file as two deliveries: `history.csv.gz`, and the last day as `day.csv`."""
+    """Write the real file as two deliveries: `history.csv.gz`, and the last day as `day.csv`."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
     source = f"read_csv('{real}', header = true, all_varchar = true)"
@@ -28,7 +28,7 @@ def write_split(real: str, folder: str) -> dict[str, Any]:
 
 
 def write_times(real: str, folder: str, times: int) -> dict[str, Any]:
-    """The history `times` over as Parquet, under other customers and invoices, and the last day once.
+    """Write the history `times` times as Parquet, with other customers and invoices, and the last day once.
 
     Rows differ in both, so no two have the same event id; what a day holds grows `times` over, the
     number of days and products does not. The last day is the real one whatever the size.

@@ -1,7 +1,7 @@
-"""One more day: what delivering and running it costs, on any history.
+"""The cost of delivering and running one more day, on any history.
 
 Belongs here: loading a history, delivering a day, the split of its cost. Does not: which histories
-(`growth`), words and goals (`report`).
+(`growth`), output and goals (`report`).
 
 A day is delivered several times: its manifest is taken away, so that it is landed anew, and its partition
 is run again, which costs what the first time costs. The history may be loaded with
@@ -35,7 +35,7 @@ _HISTORY_SNAPSHOTS = 4
 
 
 def settings_of(folder: str) -> "Settings":
-    """The shop whose inbox and data are in a folder."""
+    """Return the settings of a shop whose inbox and data are in a folder."""
     from clm_dagster.settings import load_settings
 
     return load_settings(
@@ -179,4 +179,4 @@ def _slowest(statements: list[Any], number: int = 12) -> list[list[Any]]:
 
 
 def _silent(step: str, done: int) -> None:
-    """Show nothing."""
+    """Show no progress."""

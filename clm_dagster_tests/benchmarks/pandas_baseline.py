@@ -1,4 +1,4 @@
-"""What people do instead: one pandas script from the shop's file to the same tables.
+"""The usual alternative: one pandas script from the shop's file to the same tables.
 
     python pandas_baseline.py online_retail_II.csv.gz OUT_FOLDER DBT_LIKE_SQL/seeds
 

@@ -1,4 +1,4 @@
-"""The pandas script beside the first load: its cost, and that it yields the same rows.
+"""The pandas script compared with the first load: its cost, and a check that it yields the same rows.
 
 Belongs here: running it. Does not: the script (`pandas_baseline`), what equal means (`comparison`).
 """

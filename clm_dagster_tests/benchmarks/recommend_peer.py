@@ -14,7 +14,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-# One thread, for it as for us; said before numpy is imported.
+# One thread, as in our measurement; this must be set before numpy is imported.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 

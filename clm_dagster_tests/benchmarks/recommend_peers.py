@@ -1,4 +1,4 @@
-"""Recommending beside other ways: similar products by scipy, SQL and `implicit`; the two stages beside ALS and EASE.
+"""Comparison of recommenders: similar products by scipy, SQL and `implicit`; the two stages with ALS and EASE.
 
 Belongs here: the same work given to each, one thread for all. Does not: how cost grows (`recommend_scale`), words
 (`report`), what needs the peer's own environment (`recommend_peer`).
@@ -33,13 +33,13 @@ def pairs(interactions: int) -> sparse.csr_array:
     return sparse.csr_array((rng.random(interactions) + 0.1, (customer, product)), shape=shape)
 
 
-def similarity(path: str, repeats: int, way: str) -> dict[str, Any]:
+def similarity(path: str, repeats: int, method: str) -> dict[str, Any]:
     """Seconds of the hundred nearest products of each by cosine: by `scipy`, as the package does, or by `duckdb`."""
     matrix = sparse.csr_array(sparse.load_npz(path))
     seconds, found = [], None
     for _ in range(repeats):
         start = time.perf_counter()
-        found = {"scipy": _by_scipy, "duckdb": _by_sql}[way](matrix)
+        found = {"scipy": _by_scipy, "duckdb": _by_sql}[method](matrix)
         seconds.append(time.perf_counter() - start)
     assert found is not None
     return {"seconds": median(seconds), "pairs": found[0], "sum": found[1]}
@@ -88,7 +88,7 @@ def _by_sql(matrix: sparse.csr_array) -> tuple[int, float]:
 
 
 def two_stages(folder: str, as_of: str) -> dict[str, Any]:
-    """Fit the ranker on the real shop before as_of and list everybody who came in the sixty days after it.
+    """Fit the ranker on the real shop before as_of and make lists for customers with an order in the next sixty days.
 
     Leaves in `folder` what a peer needs for the same: decayed pairs, what was bought, who is asked.
     """
@@ -152,7 +152,7 @@ def _ndcg(later: Any, past: Any, rows: np.ndarray, products: np.ndarray, kind: s
 
 
 def compare(reference: Path, work: str, sizes: list[int], repeats: int, peer: str | None) -> dict[str, Any]:
-    """Every way over every size, and the two stages beside ALS and EASE; `peer` is the Python that has implicit."""
+    """Run every method at every size, and the two stages, ALS and EASE; `peer` is the Python that has implicit."""
     from clm_dagster_tests.benchmarks import children
 
     folder = Path(work) / "peers"
@@ -162,13 +162,13 @@ def compare(reference: Path, work: str, sizes: list[int], repeats: int, peer: st
     for size in sizes:
         path = f"{folder}/pairs-{size}.npz"
         sparse.save_npz(path, sparse.csr_matrix(pairs(size)))
-        ways = {
-            way: children.run("recommend_peers:similarity", path=path, repeats=repeats, way=way)
-            for way in ("scipy", "duckdb")
+        methods = {
+            method: children.run("recommend_peers:similarity", path=path, repeats=repeats, method=method)
+            for method in ("scipy", "duckdb")
         }
         if peer:
-            ways["implicit"] = _peer(peer, "similarity", path, str(repeats))
-        found["similarity"][size] = ways
+            methods["implicit"] = _peer(peer, "similarity", path, str(repeats))
+        found["similarity"][size] = methods
     # AS_OF last: a peer takes what it leaves.
     for as_of in (*OTHERS, AS_OF):
         name = "two_stages" if as_of == AS_OF else f"two_stages at {as_of}"

@@ -1,4 +1,4 @@
-"""How long lists for everybody take, and how much memory, as a shop's customers grow.
+"""Time and memory for the lists of all customers, by number of customers.
 
 Belongs here: simulated shops of any size in a warehouse, a training and everybody's lists over them. Does not: words
 (`report`), how good lists are, other packages (`recommend_peers`). Seconds are those of the processors together:

@@ -1,6 +1,6 @@
-"""The figures as tables, and the goals they are held against.
+"""The figures as tables, and the goals they are compared with.
 
-Belongs here: words, rounding, goals. Does not: measuring.
+Belongs here: output, rounding, goals. Does not: measuring.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from rich.table import Table
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
 MIN_SEARCH_RATIO = 20.0
-MAX_CONTEST = 0.8
+MAX_EVALUATION = 0.8
 MAX_GROWTH = 1.2
 MAX_PEAK_MB = 2_000.0
 MAX_LISTS_MB = 6_000
@@ -25,7 +25,7 @@ MAX_MILLION_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Goal:
-    """One goal of the issue and what was measured."""
+    """One goal and its measured value."""
 
     name: str
     measured: float
@@ -34,7 +34,7 @@ class Goal:
 
 
 def goals(results: dict[str, Any]) -> list[Goal]:
-    """Every goal that the measured parts speak of."""
+    """Return every goal of the measured parts."""
     found = []
     if "first" in results:
         ratio = results["first"]["sql_ratio"]
@@ -104,9 +104,9 @@ def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
             found.append(
                 Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO)
             )
-    small, large = demand["contests"][0], demand["contests"][-1]
+    small, large = demand["evaluations"][0], demand["evaluations"][-1]
     each = large["days"] / large["series"]
-    found.append(Goal("contest of a daily series, s", each, f"< {MAX_CONTEST}", each < MAX_CONTEST))
+    found.append(Goal("evaluation of a daily series, s", each, f"< {MAX_EVALUATION}", each < MAX_EVALUATION))
     growth = each / (small["days"] / small["series"])
     goal = f"a daily series among {large['series']} / among {small['series']}"
     found.append(Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH))
@@ -133,7 +133,7 @@ def _peer_goals(peers: dict[str, Any]) -> list[Goal]:
     if "als" in peers:
         ratio = (ours["fit"] + ours["list"]) / (peers["als"]["fit"] + peers["ease"]["fit"])
         found.append(Goal("two stages with their lists / one fit of ALS and EASE", ratio, "< 1", ratio < 1))
-        # As first stages they would be fitted wherever ours are: at each instant that teaches, and at as_of.
+        # As first stages they would be fitted at each training instant and at as_of, like ours.
         times = ours["instants"]
         goal = f"the same / fits of ALS and EASE at the {times} instants"
         found.append(Goal(goal, ratio / times, "< 1", ratio / times < 1))
@@ -203,13 +203,13 @@ def _fits(btyd: dict[str, Any]) -> Table:
     table = Table(
         "customers", "fit", "seconds", "/ our BG/NBD", "parameters", title="Fits of purchase models"
     )
-    for crowd, fits in btyd.items():
+    for dataset, fits in btyd.items():
         for name, found in fits.items():
             ratio = found["seconds"] / fits["bgnbd"]["seconds"]
             parameters = " ".join(
                 f"{key} {value:.4g}" for key, value in found["fit"].items() if key != "log_likelihood"
             )
-            table.add_row(crowd, name, f"{found['seconds']:.3f}", f"{ratio:,.1f}", parameters)
+            table.add_row(dataset, name, f"{found['seconds']:.3f}", f"{ratio:,.1f}", parameters)
     return table
 
 
@@ -217,12 +217,12 @@ def _training(found: dict[str, Any]) -> Table:
     title = f"A churn training: {found['customers']:,} customers, eight snapshots, {found['cores']} cores"
     table = Table("part", "seconds", "share", title=title)
     wall, mlflow = found["wall"], found["mlflow"] + found["first_open"]
-    looks = found["contestants"] - found["mlflow_of_contestants"]
+    diagnostics = found["candidates"] - found["mlflow_of_candidates"]
     parts = {
-        "contest": found["contest"],
-        "pictures and diagnostics": looks,
+        "evaluation": found["evaluation"],
+        "figures and diagnostics": diagnostics,
         "MLflow": mlflow,
-        "Dagster, reading, writing": wall - found["contest"] - looks - mlflow,
+        "Dagster, reading, writing": wall - found["evaluation"] - diagnostics - mlflow,
     }
     for name, seconds in parts.items():
         table.add_row(name, f"{seconds:.1f}", f"{seconds / wall:.0%}")
@@ -235,10 +235,10 @@ def _searches(demand: dict[str, Any]) -> Table:
         if isinstance(fits, dict):
             numbers = (f"{fits['ours']:.3f}", f"{fits['plain']:.2f}", f"{fits['ratio']:,.0f}")
             table.add_row(f"ARIMA, {name}", *numbers)
-    for contest in demand["contests"]:
+    for evaluation in demand["evaluations"]:
         for period in ("days", "weeks"):
-            each = contest[period] / contest["series"]
-            table.add_row(f"contest of {contest['series']} series, {period}", f"{each:.3f}", "", "")
+            each = evaluation[period] / evaluation["series"]
+            table.add_row(f"evaluation of {evaluation['series']} series, {period}", f"{each:.3f}", "", "")
     return table
 
 
@@ -269,16 +269,16 @@ def _lists(shops: list[dict[str, Any]]) -> Table:
 
 
 def _show_peers(peers: dict[str, Any], console: Console) -> None:
-    alike = Table(
-        "pairs", "way", "seconds", "/ scipy", "peak MB", title="The hundred nearest of 5,000 products"
+    similarity = Table(
+        "pairs", "method", "seconds", "/ scipy", "peak MB", title="The hundred nearest of 5,000 products"
     )
-    for size, ways in peers["similarity"].items():
-        for way, found in ways.items():
-            ratio = found["seconds"] / ways["scipy"]["seconds"]
+    for size, methods in peers["similarity"].items():
+        for method, found in methods.items():
+            ratio = found["seconds"] / methods["scipy"]["seconds"]
             peak = f"{found['peak_mb']:,.0f}" if "peak_mb" in found else ""
-            alike.add_row(f"{size:,}", way, f"{found['seconds']:.2f}", f"{ratio:.2f}", peak)
-    console.print(alike)
-    ways = Table(
+            similarity.add_row(f"{size:,}", method, f"{found['seconds']:.2f}", f"{ratio:.2f}", peak)
+    console.print(similarity)
+    methods = Table(
         "method",
         "fit, s",
         "lists, s",
@@ -288,12 +288,12 @@ def _show_peers(peers: dict[str, Any], console: Console) -> None:
     )
     for name, found in peers.items():
         if name != "similarity":
-            ways.add_row(
+            methods.add_row(
                 name,
                 *(f"{found[k]:.1f}" for k in ("fit", "list")),
                 *(f"{found[k]:.4f}" for k in ("ndcg_all", "ndcg_new")),
             )
-    console.print(ways)
+    console.print(methods)
 
 
 def _add_day(table: Table, name: str, found: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Several rounds of the same measurement as one.
+"""Combine several rounds of the same measurement.
 
 Belongs here: arithmetic on nested figures. Does not: what they mean.
 """

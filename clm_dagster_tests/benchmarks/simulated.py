@@ -1,6 +1,6 @@
-"""Simulating a shop: events a second, and a peak of memory that does not grow with the days.
+"""Simulation of a shop: events per second, and peak memory by number of days.
 
-Belongs here: running it. Does not: words (`report`).
+Belongs here: running it. Does not: output (`report`).
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Where the seconds of a shop run go: SQL, Python, the warehouse file, Dagster.
+"""Split the duration of a shop run into SQL, Python, the warehouse file and Dagster.
 
 Belongs here: the clock and where it is read. Does not: what is run (`first_load`, `one_day`, `growth`).
 
@@ -11,7 +11,7 @@ Every instant of a measured process belongs to exactly one of four, so that they
     python   all else: bodies of assets, planning, reading settings and the SQL folder
 
 The body of an asset is what Dagster's own `invoke_compute_fn` calls; an event that Dagster writes of a
-materialization is written after it. The package is not changed: the clock is put around the doors.
+materialization is written after it. The package is not changed: functions are wrapped.
 """
 
 import functools

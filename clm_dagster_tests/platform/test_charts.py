@@ -1,4 +1,4 @@
-"""Pictures that the UI shows inside metadata."""
+"""Figures that the UI shows in metadata."""
 
 import base64
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ def draw(figure: "Figure") -> None:
     style(axes, "A title", "units")
 
 
-def test_a_picture_is_markdown_with_a_png_inside_and_the_same_each_time() -> None:
+def test_a_figure_is_markdown_with_a_reproducible_png() -> None:
     text = figure_markdown(draw, "two bars")
     assert text.startswith("![two bars](data:image/png;base64,") and text.endswith(")")
     assert base64.b64decode(text.split(",", 1)[1][:-1])[:8] == b"\x89PNG\r\n\x1a\n"
@@ -25,7 +25,7 @@ def test_a_picture_is_markdown_with_a_png_inside_and_the_same_each_time() -> Non
     assert figure_markdown(draw, "two bars") == text
 
 
-def test_revenue_is_drawn_once_there_is_a_day(connection: Connection) -> None:
+def test_the_revenue_chart_needs_a_day(connection: Connection) -> None:
     connection.execute("create table marts.shop_daily (sales_date date, net_revenue decimal(18, 4))")
     assert revenue_chart(connection) is None
     connection.execute(

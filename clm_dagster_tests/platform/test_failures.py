@@ -1,4 +1,4 @@
-"""Who is told of a failed run, and what."""
+"""Messages of failed runs, and the webhook that receives them."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from clm_dagster.settings import Settings
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[Any]]]:
-    """A server on this machine that keeps what is posted to it."""
+    """A local server that stores the posted messages."""
     posted: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,13 +73,15 @@ def test_a_failed_run_is_posted(
     assert message["text"].startswith("clm_dagster: daily 2024-01-02 failed: load: ")
 
 
-def test_without_a_webhook_the_tick_says_so(settings: Settings, instance: dg.DagsterInstance) -> None:
+def test_without_a_webhook_the_tick_is_skipped_with_a_reason(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
     result = failure_sensor(settings)(failed_run(instance))
     assert isinstance(result, dg.SkipReason)
     assert "CLM_WEBHOOK_URL" in str(result.skip_message)
 
 
-def test_a_webhook_that_nobody_answers_is_an_error_of_the_tick(
+def test_an_unreachable_webhook_fails_the_tick(
     settings_for: Callable[..., Settings], instance: dg.DagsterInstance
 ) -> None:
     nowhere = failure_sensor(settings_for(webhook_url="http://127.0.0.1:9/"))

@@ -1,4 +1,4 @@
-"""What runs together: jobs by the tags of assets, backfills, freshness, what is switched on."""
+"""Jobs by the tags of assets, backfills, freshness, and the sensors that run by default."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +24,7 @@ def selected(definitions: dg.Definitions, job: str) -> set[str]:
     }
 
 
-def test_jobs_hold_what_runs_together(definitions: dg.Definitions) -> None:
+def test_assets_of_each_job(definitions: dg.Definitions) -> None:
     everything = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
     weekly = {
         "core/customer_categories",
@@ -106,11 +106,11 @@ def test_steps_share_a_process(definitions: dg.Definitions) -> None:
 
 
 @pytest.mark.parametrize("job", [LAND, DAILY, SNAPSHOTS, PUBLISH])
-def test_every_job_says_what_it_is_for(job: str, definitions: dg.Definitions) -> None:
+def test_every_job_has_a_description(job: str, definitions: dg.Definitions) -> None:
     assert definitions.resolve_job_def(job).description
 
 
-def test_failures_are_watched_from_the_start_and_nothing_else_is(definitions: dg.Definitions) -> None:
+def test_only_the_failure_sensor_runs_by_default(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     running = {s.name for s in repository.sensor_defs if s.default_status == dg.DefaultSensorStatus.RUNNING}
     assert running == {"failed_runs"}
@@ -129,9 +129,7 @@ def policies(settings: Settings) -> dict[str, Any]:
     return {key.to_user_string(): graph.get(key).freshness_policy for key in keys}
 
 
-def test_a_live_shop_has_to_be_fresh_and_a_historical_one_cannot_be(
-    live: Settings, settings: Settings
-) -> None:
+def test_only_a_live_shop_has_freshness_policies(live: Settings, settings: Settings) -> None:
     assert set(policies(settings).values()) == {None}
     found = policies(live)
     for key in (
@@ -144,5 +142,5 @@ def test_a_live_shop_has_to_be_fresh_and_a_historical_one_cannot_be(
         assert found[key].fail_window.to_timedelta() == timedelta(days=2), key
     for key in ("core/customer_features", "core/rfm_scores", "marts/rfm_segments"):
         assert found[key].fail_window.to_timedelta() == timedelta(days=9), key
-    # Rules that people edit do not grow old.
+    # Seeds have no freshness policy.
     assert found["staging/rfm_segment_map"] is None

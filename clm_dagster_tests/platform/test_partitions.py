@@ -1,4 +1,4 @@
-"""The calendar: keys, what as_of a key means, and which days a snapshot may use."""
+"""The calendar: keys, the as_of of a key, and the days that a snapshot uses."""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -44,13 +44,13 @@ def test_mondays_around_a_day(day: date) -> None:
 
 
 @given(st.dates(date(2000, 1, 3), date(2030, 1, 1)).map(monday_on_or_before))
-def test_a_key_and_its_as_of_are_each_others_reverse(monday: date) -> None:
+def test_key_and_as_of_are_inverse(monday: date) -> None:
     key = monday.isoformat()
     assert as_of_of_key(key) == datetime(monday.year, monday.month, monday.day) + timedelta(days=7)
     assert key_of_as_of(as_of_of_key(key)) == key
 
 
-def test_dagster_and_we_mean_the_same_window(settings_for: Callable[..., Settings]) -> None:
+def test_windows_match_dagsters(settings_for: Callable[..., Settings]) -> None:
     for zone in ("UTC", "Europe/London", "America/New_York", "Asia/Kolkata"):
         weeks = snapshot_partitions(settings_for(timezone=zone))
         for key in ("2024-01-01", "2024-02-26"):
@@ -59,7 +59,7 @@ def test_dagster_and_we_mean_the_same_window(settings_for: Callable[..., Setting
             assert window.start.replace(tzinfo=None) == datetime.combine(parse_day(key), datetime.min.time())
 
 
-def test_an_open_shop_has_the_days_that_have_ended(settings_for: Callable[..., Settings]) -> None:
+def test_an_open_shop_has_all_days_that_have_ended(settings_for: Callable[..., Settings]) -> None:
     settings = settings_for(end_date=None)
     now = datetime(2024, 1, 17, 3, tzinfo=settings.zone)
     assert daily_partitions(settings).get_partition_keys(current_time=now)[-1] == "2024-01-16"
@@ -72,7 +72,7 @@ def test_days_of_a_daylight_saving_change_are_days(settings_for: Callable[..., S
 
 
 @pytest.mark.parametrize("end", ["2024-03-01", None])
-def test_a_snapshot_may_use_every_day_before_its_as_of_and_no_other(
+def test_a_snapshot_depends_on_every_day_before_its_as_of(
     end: str | None, settings_for: Callable[..., Settings]
 ) -> None:
     settings = settings_for(end_date=end)
@@ -92,6 +92,6 @@ def test_snapshot_keys_of_some_days() -> None:
     assert snapshot_keys(date(2024, 1, 8), date(2024, 1, 15)) == ["2024-01-08"]
 
 
-def test_what_is_no_day_says_so() -> None:
+def test_an_invalid_day_is_an_error() -> None:
     with pytest.raises(ValueError, match="'2011-6-1' is not a date; expected a date like 2011-06-01"):
         parse_day("2011-6-1")

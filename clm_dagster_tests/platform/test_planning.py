@@ -1,4 +1,4 @@
-"""What is planned from a ledger: stages that follow from each other, and their reasons."""
+"""Planning from a ledger: stages that depend on each other, and their reasons."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DAYS = [(date(2024, 1, 1) + timedelta(days=n)).isoformat() for n in range(14)]
 
 @dataclass(frozen=True)
 class LandedDays:
-    """Two weeks of which some days wait to be loaded."""
+    """Two weeks, some days of which are not loaded yet."""
 
     waiting: tuple[str, ...] = ()
 
@@ -36,7 +36,7 @@ def plan(settings: Settings, builds: Builds, waiting: tuple[str, ...] = ()) -> P
     ).plan()
 
 
-def test_of_an_empty_warehouse_everything_is_planned_in_its_order(
+def test_an_empty_warehouse_plans_everything_in_order(
     settings_for: Callable[..., Settings],
 ) -> None:
     settings = settings_for(end_date="2024-01-15", train_count=1)
@@ -53,12 +53,12 @@ def test_of_an_empty_warehouse_everything_is_planned_in_its_order(
     assert any("missing" in reason for reason in found.of("scores")[0].reasons)
 
 
-def test_a_plan_that_is_carried_out_leaves_nothing_and_late_rows_go_all_the_way(
+def test_a_finished_plan_leaves_nothing_stale_and_late_rows_reach_every_stage(
     settings_for: Callable[..., Settings],
 ) -> None:
     settings = settings_for(end_date="2024-01-15", train_count=1)
     builds = Builds()
-    plan(settings, builds, tuple(DAYS))  # takes all of it as built
+    plan(settings, builds, tuple(DAYS))  # assumes that everything is built
     assert plan(settings, builds).steps == ()
     found = plan(settings, builds, (DAYS[-1],))
     assert [(step.job, step.first) for step in found.steps] == [
@@ -72,7 +72,7 @@ def test_a_plan_that_is_carried_out_leaves_nothing_and_late_rows_go_all_the_way(
     assert any("models.persona_model at 2024-01-08" in reason for reason in found.of("scores")[0].reasons)
 
 
-def test_trainings_follow_one_that_they_carry_on(settings_for: Callable[..., Settings]) -> None:
+def test_trainings_follow_the_one_that_they_build_on(settings_for: Callable[..., Settings]) -> None:
     settings = settings_for(end_date="2024-01-15", train_count=2, train_every_weeks=1)
     builds = Builds()
     plan(settings, builds, tuple(DAYS))

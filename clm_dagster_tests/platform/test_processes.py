@@ -1,4 +1,4 @@
-"""Other processes: killed ones, two at once, and readers of the published copy."""
+"""Other processes: killed ones, two at the same time, and readers of the published copy."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def environment(data_dir: Path, inbox: Path) -> dict[str, str]:
         "CLM_INPUT": str(inbox),
         "CLM_START_DATE": "2024-01-01",
         "CLM_END_DATE": "2024-01-22",
-        "CLM_TRAIN_COUNT": "0",  # rooms that train have tests of their own; here tables are killed
+        "CLM_TRAIN_COUNT": "0",  # trainings have their own tests; this module kills the building of tables
         "DAGSTER_HOME": str(data_dir / "dagster"),
     }
 
@@ -79,10 +79,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, inbox: Path) -> dict[s
     return tables(data_dir / "clm.duckdb")
 
 
-def test_killed_at_any_moment_the_next_run_completes_and_nothing_differs(
+def test_a_run_after_a_kill_completes_with_the_same_tables(
     tmp_path: Path, inbox: Path, undisturbed: dict[str, pd.DataFrame]
 ) -> None:
-    # Moments after the start, in seconds: imports, landing, days, snapshots, whatever they hit.
+    # Seconds after the start: the kill may hit imports, landing, days or snapshots.
     for delay in (4.5, 6.0, 7.5, 9.0, 10.5, 12.0, 5.2):
         process = subprocess.Popen(
             [script("clm"), "run"],
@@ -147,13 +147,13 @@ def test_two_processes_backfill_different_days_while_a_reader_reads(
         )
         assert done.returncode == 0, done.stdout + done.stderr
     reader.send_signal(signal.SIGTERM)
-    said = reader.communicate()[0]
-    assert said.startswith("read ") and int(said.split()[1]) > 20, said
+    output = reader.communicate()[0]
+    assert output.startswith("read ") and int(output.split()[1]) > 20, output
     for name, frame in tables(published).items():
         pd.testing.assert_frame_equal(frame, undisturbed[name], obj=name)
 
 
-# Opens the published copy again and again, each time all of it must be there.
+# Opens the published copy repeatedly; it must be complete each time.
 READER = """
 import signal, sys, duckdb
 path, lines, reads, stop = sys.argv[1], int(sys.argv[2]), 0, []
@@ -170,8 +170,8 @@ print("read", reads, "times")
 """
 
 
-def test_clm_says_who_is_wrong_without_a_traceback(tmp_path: Path) -> None:
-    def said(**changed: str) -> str:
+def test_clm_reports_user_errors_without_a_traceback(tmp_path: Path) -> None:
+    def output(**changed: str) -> str:
         done = subprocess.run(
             [script("clm"), "run"],
             cwd=PROJECT_DIR,
@@ -185,6 +185,6 @@ def test_clm_says_who_is_wrong_without_a_traceback(tmp_path: Path) -> None:
         assert "Traceback" not in text
         return text
 
-    assert "it does not exist" in said() and "CLM_INPUT" in said()
-    assert "has no adapter" in said(CLM_SOURCE="amazon")
-    assert "CLM_END_DATE" in said(CLM_END_DATE="soon")
+    assert "it does not exist" in output() and "CLM_INPUT" in output()
+    assert "has no adapter" in output(CLM_SOURCE="amazon")
+    assert "CLM_END_DATE" in output(CLM_END_DATE="soon")

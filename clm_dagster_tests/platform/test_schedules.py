@@ -1,4 +1,4 @@
-"""When jobs run: what a tick asks for, and why it asks for nothing."""
+"""Schedules: the run requests of a tick, and the reasons to skip."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def live(settings_for: Callable[..., Settings]) -> Settings:
 def tick(settings: Settings, name: str, at: datetime) -> Any:
     (schedule,) = [schedule for schedule in build_schedules(settings) if schedule.name == name]
     assert schedule.execution_timezone == settings.timezone
-    # Dagster looks a partition key up in the job; the daily schedule asks for a range by tags.
+    # Dagster resolves a partition key in the job; the daily schedule requests a range by tags.
     known = build_definitions(settings).get_repository_def() if name == "snapshot_schedule" else None
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(
@@ -38,13 +38,13 @@ def london(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=LONDON)  # type: ignore[arg-type]
 
 
-def test_the_daily_schedule_loads_yesterday_and_reads_back_in_one_run(live: Settings) -> None:
+def test_the_daily_schedule_loads_yesterday_and_the_lookback_days_in_one_run(live: Settings) -> None:
     (request,) = tick(live, "daily_schedule", london(2024, 6, 12, 3)).run_requests
     assert request.run_key == "daily 2024-06-11"
     assert {k: v for k, v in request.tags.items() if "range" in k} == range_tags("2024-06-08", "2024-06-11")
 
 
-def test_the_look_back_does_not_reach_before_the_shop(
+def test_the_lookback_starts_no_earlier_than_the_shop(
     live: Settings, settings_for: Callable[..., Settings]
 ) -> None:
     (request,) = tick(live, "daily_schedule", london(2024, 1, 2, 3)).run_requests
@@ -55,20 +55,18 @@ def test_the_look_back_does_not_reach_before_the_shop(
 
 
 @pytest.mark.parametrize("day", [(2024, 3, 31), (2024, 4, 1), (2024, 10, 27), (2024, 10, 28), (2024, 2, 29)])
-def test_the_daily_schedule_ticks_on_days_of_other_lengths(day: tuple[int, ...], live: Settings) -> None:
+def test_the_daily_schedule_ticks_on_days_with_a_clock_change(day: tuple[int, ...], live: Settings) -> None:
     (request,) = tick(live, "daily_schedule", london(*day, 3)).run_requests
     assert request.tags[END] == (london(*day).date() - timedelta(days=1)).isoformat()
 
 
-def test_the_weekly_schedule_takes_the_week_that_has_ended(live: Settings) -> None:
+def test_the_weekly_schedule_uses_the_previous_week(live: Settings) -> None:
     (request,) = tick(live, "snapshot_schedule", london(2024, 6, 10, 3, 30)).run_requests
     assert (request.tags["dagster/partition"], request.run_key) == ("2024-06-03", "snapshot 2024-06-03")
 
 
 @pytest.mark.parametrize("name", ["daily_schedule", "snapshot_schedule"])
-def test_a_historical_shop_is_skipped_with_a_reason_once_its_dates_are_over(
-    name: str, settings: Settings
-) -> None:
+def test_a_historical_shop_is_skipped_with_a_reason_after_its_end(name: str, settings: Settings) -> None:
     result = tick(settings, name, london(2024, 6, 10, 3, 30))
     assert not result.run_requests
     assert "the shop's history ends on 2024-03-01 (setting CLM_END_DATE)" in result.skip_message
@@ -82,7 +80,7 @@ def test_before_the_first_day_has_ended_there_is_nothing_to_do(name: str, live: 
     assert "the shop's history starts on 2024-01-01: no partition has ended yet" in result.skip_message
 
 
-def test_what_a_tick_asks_for_can_run(definitions: dg.Definitions, settings: Settings) -> None:
+def test_requested_runs_can_be_launched(definitions: dg.Definitions, settings: Settings) -> None:
     for name, job in (("daily_schedule", DAILY), ("snapshot_schedule", SNAPSHOTS)):
         (request,) = tick(settings, name, london(2024, 2, 12, 3, 30)).run_requests
         keys = definitions.resolve_job_def(job).partitions_def.get_partition_keys()
@@ -90,7 +88,7 @@ def test_what_a_tick_asks_for_can_run(definitions: dg.Definitions, settings: Set
         assert wanted and wanted <= set(keys)
 
 
-def test_time_is_the_shops_own(settings_for: Callable[..., Settings]) -> None:
+def test_schedules_use_the_shops_time_zone(settings_for: Callable[..., Settings]) -> None:
     tokyo = settings_for(end_date=None, timezone="Asia/Tokyo")
     at = datetime(2024, 6, 11, 18, tzinfo=UTC)  # 03:00 on the 12th in Tokyo
     (request,) = tick(tokyo, "daily_schedule", at.astimezone(ZoneInfo("Asia/Tokyo"))).run_requests

@@ -1,4 +1,4 @@
-"""MLflow: one run for a materialization, found again by a retry; the champion; a store that is away."""
+"""MLflow: one run per materialization that a retry continues, the champion, and an unreachable store."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from clm_dagster.platform.tracking import Tracking, TrackingError, data_hash
 
 
-def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
+def test_a_retry_continues_its_run_and_only_promotion_moves_the_champion(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     tracking = Tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", artifact_dir=str(tmp_path / "files"))
@@ -36,7 +36,7 @@ def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
     assert dg.materialize([flaky], instance=instance).success
     assert len(tries) == 2 and len(set(tries)) == 1
     client, experiment = tracking.open()
-    assert "MLFLOW_TRACKING_URI" not in os.environ  # another shop in this process has a store of its own
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # another shop in this process has another store
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     assert sorted(runs) == ["flaky 2024-01-01", "rival"] and len(client.search_runs([experiment])) == 2
     found = runs["flaky 2024-01-01"]
@@ -55,14 +55,14 @@ def test_a_retry_goes_on_with_its_run_and_only_a_request_moves_the_champion(
     assert client.get_registered_model("models.test").aliases.keys() == {"champion"}
 
 
-def test_a_store_that_is_away_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_an_unreachable_store_is_named_with_a_remedy(tmp_path: Path) -> None:
     tracking = Tracking(uri="http://127.0.0.1:9", artifact_dir=str(tmp_path))
     with pytest.raises(TrackingError, match=re.escape("http://127.0.0.1:9 cannot be used")) as raised:
         tracking.open()
     assert "MLFLOW_TRACKING_URI" in str(raised.value)
 
 
-def test_the_hash_of_data_is_free_of_the_order_of_rows() -> None:
+def test_the_data_hash_does_not_depend_on_row_order() -> None:
     frame = pd.DataFrame({"a": ["x", "y", "z"], "b": [1.0, 2.0, None]})
     assert data_hash(frame) == data_hash(frame.iloc[[2, 0, 1]])
     assert data_hash(frame) != data_hash(frame.assign(b=[1.0, 2.0, 3.0]))

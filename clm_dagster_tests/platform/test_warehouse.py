@@ -1,4 +1,4 @@
-"""Who may write, what is undone, and what replacing rows does."""
+"""Locking, transactions, and replacement of rows."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ with Warehouse(path=sys.argv[1]).connect("the other step") as connection:
 
 @pytest.fixture
 def hold(warehouse: Warehouse) -> Callable[[], subprocess.Popen[str]]:
-    """Start a process that holds the warehouse until a line is written to it."""
+    """Start a process that locks the warehouse until a line is written to its input."""
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -54,19 +54,19 @@ def release(process: subprocess.Popen[str]) -> None:
     process.stdin.close()
 
 
-def test_a_step_waits_for_another_process_and_says_for_whom(
+def test_a_waiting_step_names_the_holder_of_the_lock(
     warehouse: Warehouse, hold: Callable[[], subprocess.Popen[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     process = hold()
-    said = threading.Event()
+    warned = threading.Event()
 
     class Listener:
         def __call__(self, record: object) -> bool:
-            said.set()
+            warned.set()
             return True
 
     caplog.handler.addFilter(Listener())
-    threading.Thread(target=lambda: said.wait(30) and release(process), daemon=True).start()
+    threading.Thread(target=lambda: warned.wait(30) and release(process), daemon=True).start()
     with warehouse.connect("this step") as connection:
         assert connection.execute("from core.held") == [(1,)]
     assert process.wait(timeout=30) == 0
@@ -76,7 +76,7 @@ def test_a_step_waits_for_another_process_and_says_for_whom(
     )
 
 
-def test_a_step_gives_up_with_the_holder_and_what_to_do(
+def test_the_timeout_error_names_the_holder_and_a_remedy(
     warehouse: Warehouse, hold: Callable[[], subprocess.Popen[str]]
 ) -> None:
     process = hold()
@@ -91,7 +91,7 @@ def test_a_step_gives_up_with_the_holder_and_what_to_do(
         assert connection.scalar("select count(*) from core.held") == 1
 
 
-def test_a_killed_holder_leaves_the_warehouse_to_others(
+def test_a_killed_holder_releases_the_lock(
     warehouse: Warehouse, hold: Callable[[], subprocess.Popen[str]]
 ) -> None:
     process = hold()
@@ -109,7 +109,7 @@ def test_after_an_error_another_process_can_open_it(
         with warehouse.connect("this step") as connection:
             connection.execute("select error('broken')")
     except duckdb.Error as error:
-        kept = error  # and with it the frames that know the connection
+        kept = error  # and the frames that reference the connection
     process = hold()
     release(process)
     assert process.wait(timeout=30) == 0
@@ -124,7 +124,7 @@ def test_a_transaction_is_all_or_nothing(connection: Connection) -> None:
         raise KeyError("half-way")
     assert connection.execute("from core.t") == [(1,)]
     assert connection.relation_kind("core.u") is None
-    # An error inside DuckDB is the one that is shown, and the next transaction is a new one.
+    # An error of DuckDB is the one that is raised, and the next transaction is a new one.
     with pytest.raises(duckdb.Error, match="broken"), connection.transaction():
         connection.execute("insert into core.t values (3)")
         connection.execute("select error('broken')")
@@ -133,19 +133,19 @@ def test_a_transaction_is_all_or_nothing(connection: Connection) -> None:
     assert connection.execute("from core.t order by n") == [(1,), (4,)]
 
 
-def test_every_schema_is_there(connection: Connection) -> None:
+def test_every_schema_exists(connection: Connection) -> None:
     found = {name for (name,) in connection.execute("select schema_name from information_schema.schemata")}
     assert set(SCHEMAS) <= found
 
 
-def test_replace_rows_makes_the_table_and_then_replaces_its_slice(connection: Connection) -> None:
+def test_replace_rows_creates_the_table_and_then_replaces_its_slice(connection: Connection) -> None:
     connection.replace_rows("core.t", "select unnest([1, 2, 3]) as day, 'a' as what", "true")
     connection.replace_rows("core.t", "select unnest([2, 2]) as day, 'b' as what", "day = 2")
     connection.replace_rows("core.t", "select 9 as day, 'c' as what where false", "day = 3")
     assert connection.execute("from core.t order by all") == [(1, "a"), (2, "b"), (2, "b")]
 
 
-def test_replace_rows_adds_columns_and_goes_by_name(connection: Connection) -> None:
+def test_replace_rows_adds_columns_and_matches_by_name(connection: Connection) -> None:
     connection.replace_rows("core.t", "select 1 as day, 'a' as what", "true")
     connection.replace_rows("core.t", "select 'b' as what, 0.5::double as share, 2 as day", "day = 2")
     assert connection.columns("from core.t") == {"day": "INTEGER", "what": "VARCHAR", "share": "DOUBLE"}
@@ -154,7 +154,7 @@ def test_replace_rows_adds_columns_and_goes_by_name(connection: Connection) -> N
     assert connection.execute("from core.t where day = 3") == [(3, None, None)]
 
 
-def test_replace_rows_refuses_a_changed_type_and_keeps_what_was_there(connection: Connection) -> None:
+def test_replace_rows_rejects_a_changed_type_and_keeps_the_rows(connection: Connection) -> None:
     connection.replace_rows("core.t", "select 1 as day, 'a' as what", "true")
     with pytest.raises(dg.Failure) as error, connection.transaction():
         connection.replace_rows("core.t", "select 1 as day, 5::bigint as what", "day = 1")
@@ -165,13 +165,13 @@ def test_replace_rows_refuses_a_changed_type_and_keeps_what_was_there(connection
     assert connection.execute("from core.t") == [(1, "a")]
 
 
-def test_replace_rows_takes_the_place_of_a_view(connection: Connection) -> None:
+def test_replace_rows_replaces_a_view(connection: Connection) -> None:
     connection.execute("create view core.t as select 1 as day")
     connection.replace_rows("core.t", "select 2 as day", "true")
     assert connection.relation_kind("core.t") == "BASE TABLE"
 
 
-def test_still_has_everything_in_the_one_file(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_locked_file_contains_all_rows(warehouse: Warehouse, tmp_path: Path) -> None:
     with warehouse.connect("this step") as connection:
         connection.execute("create table core.t as select 7 as n")
     with warehouse.locked_file("a copy") as path:
@@ -182,14 +182,14 @@ def test_still_has_everything_in_the_one_file(warehouse: Warehouse, tmp_path: Pa
         assert opened.execute("from core.t").fetchall() == [(7,)]
 
 
-def test_helpers_behave_alike_on_no_rows(connection: Connection) -> None:
+def test_helpers_handle_no_rows(connection: Connection) -> None:
     assert connection.scalar("select 1 where false") is None
     assert connection.execute("select 1 where false") == []
     assert list(connection.frame("select 1 as n where false").columns) == ["n"]
     assert connection.relation_kind("core.nothing") is None
 
 
-def test_listeners_hear_every_statement(connection: Connection) -> None:
+def test_listeners_receive_every_statement(connection: Connection) -> None:
     heard: list[str] = []
 
     def listen(sql: str, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Two simulated shops to look at, one of each world, and what their deliveries amount to."""
+"""Two simulated shops, one for each world, and queries on their deliveries."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from clm_dagster.simulate.shop import Simulated, simulate
 
 
 class Shop:
-    """A simulated shop's files, to be queried. `events` are the latest versions, deleted ones and dirt left out."""
+    """Queries on a simulated shop's files. `events` are the latest versions without deleted and dirty rows."""
 
     def __init__(self, simulated: Simulated) -> None:
         self.parameters, self.out = simulated.parameters, simulated.out
@@ -38,7 +38,7 @@ class Shop:
         return self.query(f"select * from read_parquet('{self.out}/truth/{name}.parquet')")
 
     def table(self, name: str) -> pd.DataFrame:
-        """Rows of another table as text, dirt left out."""
+        """Return the rows of another table as text, without dirty rows."""
         rows = self.query(
             f"select columns(*)::varchar from read_parquet('{self.out}/inbox/{name}/*.parquet', union_by_name=true)"
         )

@@ -1,4 +1,4 @@
-"""Files: the same bytes from the same seed, whole or not at all, every fault counted."""
+"""Delivered files: the same bytes from the same seed, complete or not at all, every fault counted."""
 
 import hashlib
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_the_first_customers_do_not_depend_on_how_many_follow(tmp_path: Path) ->
         assert (few[name] == more[name][: len(few)]).all()
 
 
-def test_a_shop_is_written_wholly_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
+def test_a_shop_is_written_completely_or_not_at_all_and_never_overwritten(tmp_path: Path) -> None:
     def stop(day: int) -> None:
         if day == 3:
             raise KeyboardInterrupt
@@ -68,11 +68,11 @@ def test_a_shop_is_written_wholly_or_not_at_all_and_never_over_another(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [({"world": "flat"}, "stationary"), ({"customers": 0}, "customers"), ({"seed": -1}, "seed")],
 )
-def test_parameters_of_no_shop_are_refused(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_parameters_are_errors(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **wrong)
 
 
@@ -83,12 +83,12 @@ def test_the_smallest_shops_can_be_simulated(size: dict[str, int], tmp_path: Pat
     assert len(shop.truth("days")) == shop.parameters.days
 
 
-def test_faults_are_as_frequent_as_planted_and_known_when_they_say(believable: Shop) -> None:
+def test_faults_have_the_planted_frequency_and_known_at(believable: Shop) -> None:
     planted, days = believable.parameters, believable.truth("days")
     total = days["events"].sum()
     for fault, share in (("late", planted.late), ("repeated", planted.repeated)):
         assert days[fault].sum() == pytest.approx(share * total, abs=4 * np.sqrt(share * total))
-    # What is learnt on a later day than it happened is late or corrected; the file it came in says when.
+    # A row that is known later than its event is late or corrected; its file name has the day of delivery.
     late = believable.query("select count(*) as n from events where known_at::date > event_at::date")[
         "n"
     ].item()
@@ -98,7 +98,7 @@ def test_faults_are_as_frequent_as_planted_and_known_when_they_say(believable: S
     assert len(believable.query("select * from events")) == total
 
 
-def test_the_books_of_a_run_equal_the_planted_dirt_to_the_row(
+def test_the_ledger_of_a_run_matches_the_planted_dirt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
@@ -125,7 +125,7 @@ def test_the_books_of_a_run_equal_the_planted_dirt_to_the_row(
         )
         assert {table: delivered for table, delivered, _, _ in books} == simulated.rows
         assert {table: duplicate for table, _, _, duplicate in books if duplicate} == {"events": repeated}
-        # In the end the warehouse holds what happened, no more and no less.
+        # Finally the warehouse contains exactly the true events.
         current = connection.scalar("select count(*) from staging.stg_events")
         assert current == shop.truth("days")["events"].sum()
         units = connection.scalar("select sum(units)::int from core.product_daily")

@@ -1,4 +1,4 @@
-"""The planted truth, measured: distributions fitted back, and behaviour that follows them."""
+"""The ground truth: distributions estimated from it, and behaviour that follows them."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def orders_of(shop: Shop) -> pd.DataFrame:
 # ------------------------------------------------------------------------- distributions
 
 
-def test_rates_dropouts_and_spend_are_of_the_planted_distributions(stationary: Shop) -> None:
+def test_rates_dropouts_and_spend_follow_the_planted_distributions(stationary: Shop) -> None:
     planted, truth = stationary.parameters, stationary.truth("customers")
     shape, _, scale = stats.gamma.fit(truth["purchase_rate"], floc=0)
     assert shape == pytest.approx(planted.rate_shape, rel=0.05)
@@ -51,7 +51,7 @@ def test_customers_order_at_their_rates_and_leave_with_their_probabilities(stati
     end = stationary.parameters.days
     exposure = truth["dropped_out_at"].fillna(end) - truth["first_order_at"]
     repeats = (truth["orders"] - 1).sum()
-    # Given their lives, repeat orders are Poisson with the sum of rate x life as mean; a life ends with an
+    # Given the lifetimes, repeat orders are Poisson with the sum of rate x lifetime as mean. A lifetime ends with an
     # order, so that sum is a compensator: the difference has the variance of a count.
     assert abs(repeats - (truth["purchase_rate"] * exposure).sum()) < 4 * np.sqrt(repeats)
     leaving = truth["dropped_out_at"].notna().sum()
@@ -60,7 +60,7 @@ def test_customers_order_at_their_rates_and_leave_with_their_probabilities(stati
     assert truth.loc[truth["orders"] == 1, "dropped_out_at"].isna().all()
 
 
-def test_an_orders_worth_is_gamma_around_its_customers_level(stationary: Shop) -> None:
+def test_order_values_are_gamma_around_the_customers_level(stationary: Shop) -> None:
     planted = stationary.parameters
     orders = orders_of(stationary).merge(stationary.truth("customers"), on="customer_id")
     # z nu = z p / level ~ Gamma(p, 1)
@@ -68,7 +68,7 @@ def test_an_orders_worth_is_gamma_around_its_customers_level(stationary: Shop) -
     assert stats.kstest(scaled, stats.gamma(planted.spend_p).cdf).pvalue > 1e-3
 
 
-def test_a_channels_customers_order_at_once_as_often_as_planted(stationary: Shop) -> None:
+def test_customers_order_on_arrival_with_the_planted_share_of_their_channel(stationary: Shop) -> None:
     truth = stationary.truth("customers")
     truth["at_once"] = truth["first_order_at"] == truth["arrived_at"]
     for channel, planted in zip(CHANNELS, CHANNEL_CONVERSION, strict=True):
@@ -80,7 +80,7 @@ def test_a_channels_customers_order_at_once_as_often_as_planted(stationary: Shop
 # -------------------------------------------------------------------------- orders and demand
 
 
-def test_every_order_in_the_truth_is_delivered_and_no_other(believable: Shop) -> None:
+def test_exactly_the_orders_of_the_truth_are_delivered(believable: Shop) -> None:
     delivered = (
         orders_of(believable).groupby("customer_id").agg(orders=("order_id", "nunique"), first=("at", "min"))
     )
@@ -91,27 +91,27 @@ def test_every_order_in_the_truth_is_delivered_and_no_other(believable: Shop) ->
     assert (delivered["first"].dt.normalize() == first).all()
 
 
-def test_demand_is_as_expected_by_product_and_by_day(believable: Shop) -> None:
+def test_demand_matches_the_expectation_by_product_and_day(believable: Shop) -> None:
     sold = believable.query(
         "select day, product_id, sum(quantity) as units from events where event_type = 'purchase' group by all"
     )
     demand = believable.truth("demand/*").merge(sold, on=["day", "product_id"], how="outer").fillna(0.0)
-    assert (demand["expected_units"] > 0).all()  # nothing is sold that was not to be expected
+    assert (demand["expected_units"] > 0).all()  # products without expected demand are not sold
     for by in ("day", "product_id"):
         sums = demand.groupby(by)[["expected_units", "units"]].sum()
-        # A line's quantity q has E[q^2] about 3 E[q], and lines come in orders: variance some times the mean.
+        # A line's quantity q has E[q^2] of about 3 E[q], and an order has several lines: the variance exceeds the mean.
         z = (sums["units"] - sums["expected_units"]) / np.sqrt(4 * sums["expected_units"])
         assert abs(z.mean()) < 0.35 and 0.4 < z.std() < 1.4, (by, z.describe())
     total = demand[["expected_units", "units"]].sum()
     assert total["units"] == pytest.approx(total["expected_units"], rel=0.02)
 
 
-def test_weeks_and_years_are_in_the_orders(believable: Shop) -> None:
+def test_orders_have_weekly_and_yearly_seasons(believable: Shop) -> None:
     days = believable.truth("days")
     level = calendar(believable.parameters).level
     assert np.allclose(days["level"], level)
     weekday = (days["day"] + believable.parameters.start.weekday()) % 7
-    # Against the mean of the week around it, which takes growth and season away.
+    # Relative to the mean of the week around it, which removes growth and season.
     around = days["orders"].rolling(7, center=True).mean()
     inside = slice(14, len(days) - 14)
     found = (days["orders"] / around)[inside].groupby(weekday[inside]).mean()
@@ -129,10 +129,10 @@ def test_the_stationary_world_is_flat(stationary: Shop) -> None:
     assert arrivals.std() / arrivals.mean() < 0.01
 
 
-# ------------------------------------------------------------------------- the shop's own ways
+# ------------------------------------------------------------------------- behaviour of the shop
 
 
-def test_sessions_lead_to_orders_with_a_shops_conversion(believable: Shop) -> None:
+def test_sessions_have_a_realistic_conversion(believable: Shop) -> None:
     counts = believable.query("select event_type, count(*) as n from events group by 1").set_index(
         "event_type"
     )["n"]
@@ -154,12 +154,12 @@ def test_sessions_lead_to_orders_with_a_shops_conversion(believable: Shop) -> No
             from events where session_id is not null group by session_id
         ) where bought
     """)
-    # A left cart may be filled in the second of the order or, in its session, just after.
+    # An abandoned cart can be filled in the same second as the order or, in its session, just after it.
     assert whole["sound"].item() >= 0.9 * whole["sessions"].item()
     assert whole["sessions"].item() == orders
 
 
-def test_baskets_have_as_many_lines_as_planted_and_pairs_go_together(believable: Shop) -> None:
+def test_baskets_have_the_planted_lines_and_pairs(believable: Shop) -> None:
     orders = orders_of(believable)
     mean = 1 + believable.parameters.extra_lines
     assert orders["lines"].mean() == pytest.approx(mean, abs=4 * orders["lines"].std() / np.sqrt(len(orders)))
@@ -172,11 +172,11 @@ def test_baskets_have_as_many_lines_as_planted_and_pairs_go_together(believable:
     """)
     planted = pairs["b"] == pairs["goes_with"]
     products = pairs["a"].nunique()
-    # By chance one pair in `products` would be a planted one.
+    # By chance one in `products` pairs would be a planted one.
     assert pairs.loc[planted, "n"].sum() / pairs["n"].sum() > 10 / products
 
 
-def test_customers_buy_what_their_group_likes(believable: Shop) -> None:
+def test_customers_buy_the_categories_of_their_group(believable: Shop) -> None:
     truth = believable.truth("customers")
     tastes = truth[[f"taste_{name}" for name in CATEGORIES]].to_numpy()
     assert np.allclose(tastes.sum(axis=1), 1, atol=1e-4)
@@ -191,7 +191,7 @@ def test_customers_buy_what_their_group_likes(believable: Shop) -> None:
     assert np.corrcoef(many.to_numpy().ravel(), expected.to_numpy().ravel())[0, 1] > 0.5
 
 
-def test_mails_are_random_and_do_what_is_planted(believable: Shop) -> None:
+def test_mails_are_random_and_have_the_planted_effects(believable: Shop) -> None:
     """Orders in the ten days after a mail, against the control group, by planted effect."""
     touches = believable.table("touches")
     shares = touches["arm"].value_counts(normalize=True)
@@ -205,15 +205,15 @@ def test_mails_are_random_and_do_what_is_planted(believable: Shop) -> None:
     touches = touches.merge(believable.truth("customers"), on="customer_id", suffixes=("", "_truth"))
     for arm in ARMS[1:]:
         for effect in (-0.4, 0.0, 0.5):
-            alike = touches[np.isclose(touches[f"effect_{arm}"], effect)]
-            mailed = alike.loc[alike["arm"] == arm, "orders"]
-            control = alike.loc[alike["arm"] == "control", "orders"]
+            similar = touches[np.isclose(touches[f"effect_{arm}"], effect)]
+            mailed = similar.loc[similar["arm"] == arm, "orders"]
+            control = similar.loc[similar["arm"] == "control", "orders"]
             ratio = mailed.mean() / control.mean()
             noise = np.sqrt(1 / mailed.sum() + 1 / control.sum())
             assert abs(np.log(ratio) - effect) < 4 * noise, (arm, effect, ratio, noise)
 
 
-def test_stars_follow_quality_and_texts_the_language(believable: Shop) -> None:
+def test_ratings_follow_quality_and_texts_follow_ratings(believable: Shop) -> None:
     reviews = believable.table("reviews")
     reviews = reviews.merge(believable.truth("products"), on="product_id")
     reviews["rating"] = reviews["rating"].astype(float)

@@ -1,4 +1,4 @@
-"""Fixtures: tiny dbt folders to load, tiny raw tables to build models over, and one shop that ran as a whole."""
+"""Fixtures: small dbt folders, small raw tables to build models over, and a complete run of one shop."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
 
 
 class Raw:
-    """Rows of the raw tables, put there one by one; what is not said of a row is null."""
+    """Rows of the raw tables, added one by one; columns that are not given are null."""
 
     def __init__(self, connection: Connection, project: Project) -> None:
         self.connection = connection
@@ -58,7 +58,7 @@ class Raw:
         create_tables(connection, read_contract(project).values())
 
     def add(self, table: str, **values: Any) -> None:
-        """One current row; it is known from its own instant on."""
+        """Add one current row, known at its own instant."""
         row = {"deleted": False, "known_at": values.get("event_at", "2024-01-01")} | values
         names = ", ".join(row)
         self.connection.execute(
@@ -66,7 +66,7 @@ class Raw:
         )
 
     def event(self, kind: str, at: str, customer: str | None = "anna", **values: Any) -> None:
-        """An event of one customer: by default one unit at 10.00 of product p1 for lines of an order."""
+        """Add an event of one customer; order lines are one unit of product p1 at 10.00 by default."""
         count = self.connection.scalar("select count(*) from raw.events")
         row = {"event_id": f"e{count}", "event_type": kind, "event_at": at, "customer_id": customer}
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
@@ -74,7 +74,7 @@ class Raw:
         self.add("events", **(row | values))
 
     def rows(self, model: str, as_of: str | None = None, **arguments: Any) -> Rows:
-        """Build a model into a schema of its own; its rows as dicts, in the order of all columns."""
+        """Build a model into a separate schema and return its rows as dicts, sorted by all columns."""
         self.built += 1
         instant = datetime.fromisoformat(as_of) if as_of else None
         relation = build(
@@ -84,13 +84,13 @@ class Raw:
 
 
 def read_rows(connection: Connection, relation: str) -> Rows:
-    """Every row of a relation as a dict, in the order of all columns."""
+    """Return every row of a relation as a dict, sorted by all columns."""
     names = list(connection.columns(f"select * from {relation}"))
     return [dict(zip(names, row, strict=True)) for row in connection.execute(f"from {relation} order by all")]
 
 
 def only(rows: Rows, *names: str) -> list[tuple[Any, ...]]:
-    """Some columns of rows, money and instants as text."""
+    """Return some columns of rows, with money and instants as text."""
     return [tuple(row[name] for name in names) for row in rows]
 
 
@@ -104,7 +104,7 @@ def raw(connection: Connection, project: Project) -> Raw:
 def built_shop(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Settings, Warehouse, pd.DataFrame]]:
-    """A shop of three weeks that ran as a whole, for reading: its settings, warehouse and events."""
+    """A complete run of a shop with three weeks of data, for reading: its settings, warehouse and events."""
     root = tmp_path_factory.mktemp("built_shop")
     events = small_shop_events(seed=3, customers=25, orders=110, days=21)
     (root / "inbox").mkdir()
@@ -124,7 +124,7 @@ def built_shop(
 
 @pytest.fixture(scope="session")
 def built(built_shop: tuple[Settings, Warehouse, pd.DataFrame]) -> Iterator[Connection]:
-    """A copy of the warehouse of the shop that ran, to read and to build scratch schemas in."""
+    """A copy of the warehouse of that shop, to read and to build scratch schemas in."""
     settings, warehouse, _ = built_shop
     copy = settings.data_dir / "copy.duckdb"
     with warehouse.locked_file("a copy") as path:
@@ -134,5 +134,7 @@ def built(built_shop: tuple[Settings, Warehouse, pd.DataFrame]) -> Iterator[Conn
     given = {name: model.relation for name, model in project.models.items() if name not in readers}
     with duckdb.connect(str(copy)) as opened:
         connection = Connection(opened)
-        build(connection, project, readers, "marts", given)  # no model was trained, so no run has made them
+        build(
+            connection, project, readers, "marts", given
+        )  # no model was trained, so no run has created them
         yield connection

@@ -1,4 +1,4 @@
-"""Features and RFM of a whole shop against a computation that shares no code with the SQL."""
+"""Features and RFM of a shop, compared with a computation that shares no code with the SQL."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -36,7 +36,7 @@ def expected_features(events: pd.DataFrame, as_of: str) -> pd.DataFrame:
         bought = mine[mine.event_type == "purchase"]
         returned = mine[mine.event_type == "return"].amount.sum()
         days = sorted(bought.day.unique())
-        # An order counts on each day that it has a line on; its hour is that of the day's first line.
+        # An order counts on each day on which it has a line; its hour is that of the day's first line.
         orders = bought.groupby(["day", "order_id"]).event_at.min().reset_index()
         gaps = [(b - a).days for a, b in pairwise(days)]
         recent = mine[mine.day >= end - pd.Timedelta(days=30)]
@@ -88,7 +88,7 @@ def test_customer_features(as_of: str, built_shop: Shop, built: Connection) -> N
 
 
 def by_definition(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every customer against every other: 1 + floor(5 x worse / all)."""
+    """Compare every customer with every other: 1 + floor(5 x worse / all)."""
     count = len(frame)
 
     def score(values: pd.Series, better_is_less: bool) -> list[int]:
@@ -149,7 +149,7 @@ def in_memory() -> Connection:
 @hypothesis_settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_rfm_is_its_definition_whatever_the_order_of_rows(
+def test_rfm_matches_its_definition_for_any_row_order(
     customers: list[tuple[int, int, int]], order: object, in_memory: Connection, project: Project
 ) -> None:
     frame = pd.DataFrame(customers, columns=["recency_days", "order_days", "cents"])
@@ -194,7 +194,7 @@ def copy_of(built: Connection, relation: str, as_of: str | None = None) -> pd.Da
     return built.frame(f"select * from {relation} {where} order by all")
 
 
-def test_a_range_in_one_go_equals_day_by_day_and_week_by_week(project: Project, built: Connection) -> None:
+def test_one_range_equals_day_by_day_and_week_by_week(project: Project, built: Connection) -> None:
     day = datetime(2024, 1, 1)
     models = ["customer_daily", "product_daily", "totals_daily"]
     while day < datetime(2024, 1, 22):
@@ -209,7 +209,7 @@ def test_a_range_in_one_go_equals_day_by_day_and_week_by_week(project: Project, 
         pd.testing.assert_frame_equal(copy_of(built, theirs), copy_of(built, model))
 
 
-def test_building_twice_changes_nothing(project: Project, built: Connection) -> None:
+def test_building_twice_gives_the_same_rows(project: Project, built: Connection) -> None:
     def once() -> list[pd.DataFrame]:
         relations = build(
             built, project, ["rfm_segments", "shop_daily"], "twice", {}, as_of=datetime(2024, 1, 15)
@@ -234,7 +234,7 @@ def test_building_twice_changes_nothing(project: Project, built: Connection) -> 
     ids=["removed", "altered", "added", "added at as_of"],
 )
 @pytest.mark.parametrize("model", ["customer_features", "rfm_segments", "stg_products"])
-def test_what_happens_at_or_after_as_of_changes_nothing(
+def test_events_at_or_after_as_of_change_nothing(
     change: str, model: str, project: Project, built: Connection
 ) -> None:
     built.execute("create schema if not exists leak")
@@ -242,7 +242,7 @@ def test_what_happens_at_or_after_as_of_changes_nothing(
     built.execute(change)
     assert copy_of(built, "leak.events").shape != copy_of(built, "raw.events").shape or "update" in change
     relations = []
-    for schema, source in (("honest", "raw.events"), ("future", "leak.events")):
+    for schema, source in (("actual", "raw.events"), ("future", "leak.events")):
         relations.append(
             build(
                 built,
@@ -254,8 +254,8 @@ def test_what_happens_at_or_after_as_of_changes_nothing(
                 end=datetime(2024, 3, 1).date(),
             )[model]
         )
-    honest, future = (copy_of(built, relation) for relation in relations)
-    assert len(honest) > 10
-    pd.testing.assert_frame_equal(future, honest)
+    actual, future = (copy_of(built, relation) for relation in relations)
+    assert len(actual) > 10
+    pd.testing.assert_frame_equal(future, actual)
     for relation in relations:
         built.execute(f"drop schema {relation.split('.')[0]} cascade")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 FOLDER = PROJECT_DIR / "dbt_like_sql"
 START, EARLIER, AS_OF = "2024-01-01", "2024-02-05", "2024-02-12"
-# Short enough to be over within the shop's forty days.
+# Short enough to end within the shop's forty days.
 HORIZON_DAYS = 5
 TABLES = (
     "staging.stg_events",
@@ -101,13 +101,13 @@ def run_dbt(dbt: str, tmp_path: Path, warehouse: Path, *arguments: str) -> str:
 
 
 def test_dbt_parses_the_folder_without_a_warning(dbt: str, tmp_path: Path) -> None:
-    said = run_dbt(dbt, tmp_path, tmp_path / "none.duckdb", "parse")
-    assert "WARNING" not in said and "Deprecat" not in said, said
+    output = run_dbt(dbt, tmp_path, tmp_path / "none.duckdb", "parse")
+    assert "WARNING" not in output and "Deprecat" not in output, output
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The warehouse of a shop of forty days that our own run made."""
+    """The warehouse of a shop of forty days, built by our own loader."""
     root = tmp_path_factory.mktemp("ours")
     small_shop_events(customers=30, orders=150, days=40).to_csv(root / "events.csv", index=False)
     pd.DataFrame(
@@ -158,7 +158,7 @@ def rows(path: Path, table: str) -> pd.DataFrame:
 
 
 def forget_snapshots_before(path: Path, as_of: str) -> None:
-    """Views that look back see the stored snapshots: leave those that dbt builds."""
+    """Delete earlier snapshots: views that read previous snapshots must see only those that dbt builds."""
     with duckdb.connect(str(path)) as connection:
         stored = connection.execute(
             "select columns.table_name from information_schema.columns join information_schema.tables "
@@ -194,7 +194,7 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
             START,
             "--event-time-end",
             as_of,
-            # What Python writes is not dbt's to make, and not there in this shop.
+            # dbt does not build Python tables, and this shop has none.
             "--exclude",
             "source:models+",
             "source:marts+",
@@ -203,7 +203,7 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
         expected, found = rows(ours, table), rows(theirs, table)
         assert len(expected) > 0, table
         pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)
-    # The tables give a unit test the types of its columns, so it runs where they are.
-    said = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
+    # A unit test takes the column types from the tables, so it runs in their database.
+    output = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
     for name, test in load_project(FOLDER).unit_tests.items():
-        assert f"PASS {test.model}::{name}" in said, said
+        assert f"PASS {test.model}::{name}" in output, output

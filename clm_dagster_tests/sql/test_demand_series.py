@@ -1,4 +1,4 @@
-"""core.demand_daily, demand_keys and demand_series on a few events, with the rows written by hand."""
+"""core.demand_daily, demand_keys and demand_series on a few events, with expected rows written by hand."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""How the SQL project is laid out: where what stands, and who may read what."""
+"""The layout of the SQL project: the place of each file, and which models may read which tables."""
 
 from datetime import datetime
 
@@ -12,8 +12,8 @@ from clm_dagster.platform.dbt_project.building import Snapshot, compile_model
 from clm_dagster.platform.dbt_project.project import Project
 
 
-def test_every_raw_table_has_a_staging_model_of_its_own_and_nothing_else_reads_it(project: Project) -> None:
-    """A contract table's columns are named and typed in one place; all else reads that."""
+def test_only_its_staging_model_reads_a_raw_table(project: Project) -> None:
+    """The columns of a contract table are named and typed in one place, which all other models read."""
     raw = {name for name, source in project.sources.items() if source.schema == "raw"}
     readers = {
         table: [name for name, model in project.models.items() if table in model.refs] for table in raw
@@ -23,10 +23,10 @@ def test_every_raw_table_has_a_staging_model_of_its_own_and_nothing_else_reads_i
     }, readers
 
 
-def test_every_model_has_a_yaml_file_beside_it_and_every_source_table_one_of_its_name(
+def test_every_model_and_source_table_has_a_yaml_file_with_its_name(
     project: Project,
 ) -> None:
-    """A reader finds what is said of a table by the table's name alone."""
+    """The documentation of a table is found by the name of the table."""
     for name, model in project.models.items():
         documented = yaml_lines.load(model.path.with_suffix(".yml"))
         assert [entry["name"] for entry in documented["models"]] == [name]
@@ -36,20 +36,20 @@ def test_every_model_has_a_yaml_file_beside_it_and_every_source_table_one_of_its
         assert [table["name"] for table in entry["tables"]] == [source.name]
 
 
-def test_every_table_of_marts_has_a_use_and_every_use_a_file_of_its_name(project: Project) -> None:
-    """What is published is there for somebody."""
+def test_every_mart_has_an_exposure_and_every_exposure_a_file_with_its_name(project: Project) -> None:
+    """Every published table has a user."""
     used = {name for exposure in project.exposures.values() for name in exposure.reads}
     assert {name for name, node in project.nodes.items() if node.schema == "marts"} - used == set()
     files = {exposure.where.path for exposure in project.exposures.values()}
     assert {file.stem for file in files} == set(project.exposures)
 
 
-# Words that engines do not share, or say otherwise: each stands in one macro.
+# SQL that differs between engines: each term is used in one macro only.
 BEHIND_MACROS = ("isodow", "round_even", "from_json", "generate_series")
 
 
-def test_words_that_engines_do_not_share_stand_in_macros_alone(project: Project) -> None:
-    """Another engine is another body of a few macros, and no edit of a model."""
+def test_engine_specific_sql_is_in_macros_only(project: Project) -> None:
+    """Support of another engine changes a few macros and no model."""
     found = {
         (name, word) for name, model in project.models.items() for word in BEHIND_MACROS if word in model.sql
     }
@@ -59,7 +59,7 @@ def test_words_that_engines_do_not_share_stand_in_macros_alone(project: Project)
 
 
 def test_dates_are_subtracted_by_date_diff(project: Project) -> None:
-    """`date - date` is days in some engines, an interval or an error in others; less whole days is fine."""
+    """`date - date` is days in some engines, an interval or an error in others; `date - integer` is portable."""
     schema = {}
     for node in project.nodes.values():
         schema.setdefault(node.schema, {})[node.name] = node.types

@@ -1,4 +1,4 @@
-"""Each SQL model on tiny inputs, with the rows it must give written by hand."""
+"""Each SQL model on small inputs, with expected rows written by hand."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ def money(*amounts: str) -> tuple[Decimal, ...]:
 
 @pytest.fixture
 def day_of_anna(raw: Raw) -> Raw:
-    """One morning order of two lines, one evening order, and everything else that can happen."""
+    """One morning order of two lines, one evening order, and every other type of event."""
     raw.event("purchase", "2024-01-01 17:59", order_id="o1", product_id="p1", quantity=2, unit_price="3.50")
     raw.event("purchase", "2024-01-01 18:30", order_id="o1", product_id="p2", country="DE")
     raw.event("purchase", "2024-01-01 18:00", order_id="o2", product_id="p1", unit_price="0.0001")
@@ -124,7 +124,7 @@ def test_shop_daily_has_every_day_and_counts_a_buyer_as_new_once(raw: Raw) -> No
     ]
 
 
-def test_an_order_that_comes_late_makes_its_buyer_new_on_the_earlier_day(raw: Raw) -> None:
+def test_a_late_order_makes_its_buyer_new_on_the_earlier_day(raw: Raw) -> None:
     raw.event("purchase", "2024-01-03 11:00")
     assert only(raw.rows("shop_daily", "2024-01-08"), "sales_date", "new_buyers") == [(date(2024, 1, 3), 1)]
     raw.event("purchase", "2024-01-02 11:00")
@@ -200,12 +200,12 @@ def test_as_of_itself_is_not_before_as_of(raw: Raw) -> None:
     assert (row["orders"], row["recency_days"], row["net_revenue"]) == (1, 1, 10)
 
 
-def test_any_midnight_may_be_an_as_of(raw: Raw) -> None:
+def test_any_midnight_can_be_an_as_of(raw: Raw) -> None:
     raw.event("purchase", "2024-01-09 10:00")
     assert features(raw, "2024-01-10")["recency_days"] == 1  # a Wednesday
 
 
-def test_guests_are_nobody(raw: Raw) -> None:
+def test_guests_have_no_row(raw: Raw) -> None:
     raw.event("purchase", "2024-01-04 10:00", customer=None)
     assert raw.rows("customer_features", "2024-02-01") == []
     assert raw.rows("rfm_segments", "2024-02-01") == []
@@ -214,12 +214,12 @@ def test_guests_are_nobody(raw: Raw) -> None:
 # -------------------------------------------------------------------------------------- rfm
 
 
-def test_the_segment_before_is_that_of_the_stored_snapshot_before_whatever_their_order(raw: Raw) -> None:
+def test_the_previous_segment_is_that_of_the_previous_stored_snapshot(raw: Raw) -> None:
     for customer, day in (("anna", "2024-01-02"), ("bob", "2024-01-05"), ("carl", "2024-01-20")):
         raw.event("purchase", f"{day} 10:00", customer=customer)
     before: dict[tuple[Any, ...], Any] = {}
-    for as_of in ("2024-02-05", "2024-01-08", "2024-01-22"):  # 2024-01-15 and 2024-01-29 are not there
-        raw.built = 0  # one schema for all: snapshots stand beside each other
+    for as_of in ("2024-02-05", "2024-01-08", "2024-01-22"):  # 2024-01-15 and 2024-01-29 are missing
+        raw.built = 0  # one schema for all snapshots
         for row in raw.rows("rfm_segments", as_of):
             before[row["as_of"].date().isoformat(), row["customer_id"]] = (
                 row["segment"],
@@ -228,7 +228,7 @@ def test_the_segment_before_is_that_of_the_stored_snapshot_before_whatever_their
     first, second, third = ("2024-01-08", "2024-01-22", "2024-02-05")
     assert [before[first, name][1] for name in ("anna", "bob")] == [None, None]
     assert before[second, "anna"][1] == before[first, "anna"][0]
-    assert before[second, "carl"][1] is None  # in no snapshot before
+    assert before[second, "carl"][1] is None  # in no earlier snapshot
     assert [before[third, n][1] for n in ("anna", "bob", "carl")] == [
         before[second, n][0] for n in ("anna", "bob", "carl")
     ]
@@ -238,7 +238,7 @@ def test_the_segment_before_is_that_of_the_stored_snapshot_before_whatever_their
 # ------------------------------------------------------------------------------ stg_products
 
 
-def test_a_product_is_called_as_it_mostly_was_before_as_of(raw: Raw) -> None:
+def test_a_product_has_its_most_frequent_name_before_as_of(raw: Raw) -> None:
     for day, text in (("02", "Blue mug"), ("03", "Mug, blue"), ("04", None), ("05", None), ("06", None)):
         raw.event("purchase", f"2024-01-{day} 10:00", product_id="p1", description=text)
     raw.event("purchase", "2024-01-10 10:00", product_id="p1", description="Mug, blue")
@@ -251,7 +251,7 @@ def test_a_product_is_called_as_it_mostly_was_before_as_of(raw: Raw) -> None:
     def names(as_of: str | None) -> dict[str, Any]:
         return {row["product_id"]: row["name"] for row in raw.rows("stg_products", as_of)}
 
-    # Alike often: the first in the alphabet. A description that is missing never wins over one that is not.
+    # Equally frequent: the first in alphabetical order. A missing description never wins over another one.
     assert names("2024-01-10") == {"p1": "Blue mug", "p3": None, "p9": "Kettle"}
     assert names("2024-01-11") == {"p1": "Mug, blue", "p3": None, "p9": "Kettle"}
     assert names(None) == {"p1": "Mug, blue", "p2": "Plate", "p3": None, "p9": "Kettle"}
@@ -259,7 +259,7 @@ def test_a_product_is_called_as_it_mostly_was_before_as_of(raw: Raw) -> None:
     assert (mug["unit_cost"], mug["list_price"]) == (2, None)
 
 
-def test_deleted_and_superseded_rows_are_not_there(raw: Raw) -> None:
+def test_deleted_and_superseded_rows_are_excluded(raw: Raw) -> None:
     raw.event("purchase", "2024-01-02 10:00", deleted=True)
     raw.event("purchase", "2024-01-02 10:00", superseded_at="2024-01-03")
     raw.add("customers", customer_id="gone", signed_up_at="2024-01-01", deleted=True)
@@ -277,7 +277,7 @@ def test_deleted_and_superseded_rows_are_not_there(raw: Raw) -> None:
 
 
 def labels(raw: Raw, as_of: str, end: str) -> list[dict[str, Any]]:
-    """Labels at an as_of once the days before `end` are loaded; the roll-ups are built for those alone."""
+    """Return the labels at an as_of once the days before `end` are loaded; only these days have roll-ups."""
     raw.built += 1
     schema = f"labels_{raw.built}"
     relation = build(
@@ -295,7 +295,7 @@ def labels(raw: Raw, as_of: str, end: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def around_a_horizon(raw: Raw) -> Raw:
-    """Orders at every edge of the year before 2024-06-01 and of the 90 days after it."""
+    """Add orders at every edge of the year before 2024-06-01 and of the 90 days after it."""
     raw.event("purchase", "2023-06-02 09:00", customer="a year ago")
     raw.event("purchase", "2023-06-01 23:00", customer="too long ago")
     raw.event("purchase", "2024-05-31 23:59", customer="first day")
@@ -325,7 +325,7 @@ def test_a_churn_label_counts_the_horizon_exactly(around_a_horizon: Raw) -> None
     }
 
 
-def test_a_churn_label_is_there_when_the_last_day_of_its_horizon_is_loaded(around_a_horizon: Raw) -> None:
+def test_a_churn_label_exists_once_the_last_day_of_its_horizon_is_loaded(around_a_horizon: Raw) -> None:
     # The last day with an event is 2024-08-29, the last of the horizon; a day later is a guest's.
     assert labels(around_a_horizon, "2024-06-01", "2024-08-29") == []
     assert len(labels(around_a_horizon, "2024-06-01", "2024-08-30")) == 5
@@ -367,7 +367,7 @@ def test_a_value_label_sums_the_horizon_exactly(raw: Raw) -> None:
     ]
 
 
-def test_a_value_label_waits_for_the_last_day_of_its_horizon(raw: Raw) -> None:
+def test_a_value_label_exists_once_the_last_day_of_its_horizon_is_loaded(raw: Raw) -> None:
     raw.event("purchase", "2024-05-01 09:00", customer="a")
     raw.event("purchase", "2024-08-29 09:00", customer=None)
     for number, (end, found) in enumerate({"2024-08-29": 0, "2024-08-30": 1}.items()):

@@ -1,4 +1,4 @@
-"""The unit tests that stand in the YAML beside the models: each is run, as real dbt runs them in `test_dbt`."""
+"""Run the unit tests in the YAML files of the models; `test_dbt` runs them with real dbt."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ NAMES = [
     if "unit_tests:" in file.read_text()
     for test in yaml_lines.load(file)["unit_tests"]
 ]
-# Models with rules in them: each rule is said by examples.
+# Models with rules; each rule is described by examples.
 RULES = {
     "customer_features",
     "rfm_scores",
@@ -44,9 +44,7 @@ def scratch() -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_makes_the_rows_that_its_unit_test_expects(
-    name: str, loaded: Project, scratch: Connection
-) -> None:
+def test_every_unit_test_passes(name: str, loaded: Project, scratch: Connection) -> None:
     outcome = run_unit_test(scratch, loaded, loaded.unit_tests[name])
     assert outcome.passed, outcome.explain()
 

@@ -1,4 +1,4 @@
-"""Rules against brute force, scipy's Fisher test, statsmodels, and the published French baskets."""
+"""Rules compared with brute force, scipy's Fisher test, statsmodels, and the published French baskets."""
 
 from itertools import combinations
 from pathlib import Path
@@ -41,7 +41,7 @@ def brute_force(lines: pd.DataFrame, minimum: int, longest: int) -> dict[tuple[s
     return found
 
 
-def test_eclat_finds_what_brute_force_finds(baskets: pd.DataFrame) -> None:
+def test_eclat_matches_brute_force(baskets: pd.DataFrame) -> None:
     words, products, count = bitsets(baskets)
     found = {tuple(products[list(items)]): n for items, n in eclat(words, 3, 4)}
     assert found == brute_force(baskets, 3, 4)
@@ -49,13 +49,13 @@ def test_eclat_finds_what_brute_force_finds(baskets: pd.DataFrame) -> None:
     assert count == baskets["order_id"].nunique()
 
 
-def test_rules_are_free_of_row_order_and_of_repeated_lines(baskets: pd.DataFrame) -> None:
+def test_rules_do_not_depend_on_row_order_or_repeated_lines(baskets: pd.DataFrame) -> None:
     rules = basket_rules(baskets, 0.05, 0.2)
     again = pd.concat([baskets, baskets]).sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(rules, basket_rules(again, 0.05, 0.2))
 
 
-def test_measures_against_tables_of_pandas(baskets: pd.DataFrame) -> None:
+def test_measures_match_pandas(baskets: pd.DataFrame) -> None:
     rules = basket_rules(baskets, 0.05)
     table = pd.crosstab(baskets["order_id"], baskets["product_id"]).astype(bool)
     for rule in rules.sample(20, random_state=0).itertuples():
@@ -81,7 +81,7 @@ def test_q_values_are_benjamini_hochberg(baskets: pd.DataFrame) -> None:
         adjusted([0.01, 0.02], tests=1)
 
 
-def test_chance_makes_no_rules() -> None:
+def test_random_baskets_give_no_rules() -> None:
     rng = np.random.default_rng(0)
     order, product = np.nonzero(rng.random((2000, 30)) < 0.1)
     rules = basket_rules(pd.DataFrame({"order_id": order, "product_id": product}), 0.002, longest=2)
@@ -125,7 +125,7 @@ def test_french_baskets_to_the_last_digit(reference_data: Path) -> None:
     lines = pd.DataFrame(
         {"order_id": france["invoice"].astype(str), "product_id": france["description"].str.strip()}
     )
-    # Orders of postage alone still are baskets of the published figures.
+    # The published figures count orders with postage only as baskets.
     assert lines["order_id"].nunique() == 392
     rules = basket_rules(lines, 0.05, longest=2)
     rules.index = rules["antecedent"].str[0] + " -> " + rules["consequent"]

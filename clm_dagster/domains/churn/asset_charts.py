@@ -1,4 +1,4 @@
-"""Charts of churn assets: grades of past scores, feature drift, fairness across groups.
+"""Charts of churn assets: metrics of past scores, feature drift, fairness across groups.
 
 Belongs here: charts in asset metadata. Does not belong here: plots of an evaluation (`mlflow_plots`).
 """

@@ -83,7 +83,7 @@ def boosted_trees(model: HistGradientBoostingClassifier) -> list[Tree]:
     for (predictor,) in model._predictors:
         nodes = predictor.nodes
         if nodes["is_categorical"].any():
-            raise TypeError("a booster that splits on categories is not supported: encode them before")
+            raise TypeError("a booster that splits on categories is not supported: encode them first")
         leaf = nodes["is_leaf"].astype(bool)
         trees.append(
             Tree(

@@ -87,13 +87,13 @@ class BaseRates(SeasonalLevels):
         return self._cached("step", day, residual)
 
     def candidates(self, day: date, history: Sequence[date]) -> dict[str, float]:
-        """Return the residual at `day` that each method forecasts from what was known then.
+        """Return the residual at `day` that each method forecasts from the data known at `day`.
 
-        rhythm: 0, the purchase rate stays constant. past: mean of the earlier mature labels. recent: residual of the
-        last step. season: residual of the same horizon a year ago, plus the change of the last step against the same
-        step a year ago.
+        constant_rate: 0, the purchase rate stays constant. past: mean of the earlier mature labels. recent: residual
+        of the last step. season: residual of the same horizon a year ago, plus the change of the last step against
+        the same step a year ago.
         """
-        residuals, known = {"rhythm": 0.0}, self.known(day, history)
+        residuals, known = {"constant_rate": 0.0}, self.known(day, history)
         if known.past is not None:
             residuals["past"] = known.past
         if known.recent is not None:
@@ -108,10 +108,10 @@ class BaseRates(SeasonalLevels):
         Each method is evaluated at every snapshot at which it can be computed. A method that only works between two
         turns of the season is therefore evaluated at the turns as well.
         """
-        methods = self.ways(day, history, UNTRIED_ERROR)
+        methods = self.evaluate_methods(day, history, UNTRIED_ERROR)
         best = min(methods.errors, key=lambda method: methods.errors[method])
         base = self.expected(day, self.horizon)
-        rates = {method: float(expit(base + residual)) for method, residual in methods.said.items()}
+        rates = {method: float(expit(base + residual)) for method, residual in methods.forecasts.items()}
         return BaseRateForecast(best, rates[best], rates, methods.errors, methods.tried)
 
     def _cached(self, kind: str, day: date, compute: Callable[[], float]) -> float:

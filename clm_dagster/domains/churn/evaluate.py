@@ -14,7 +14,7 @@ Order of the steps:
 1. Fit each parameter set on the fit snapshots and compare them on the validation snapshots, each at its own base rate.
    Choose the calibration shape, the threshold and the winner there.
 2. Fit every candidate again on all training snapshots.
-3. Forecast the base rate at the test as_of from what was known then.
+3. Forecast the base rate at the test as_of from the data known at that date.
 4. Compute the test metrics. Only this step uses the labels of the test snapshot.
 """
 
@@ -50,13 +50,13 @@ from clm_dagster.statistics.evaluation import (
     Shape,
     TimeSplit,
     Verdict,
-    at_level,
     best_f1_threshold,
+    calibrate_to_rate,
+    champion_verdict,
     classification_metrics,
     fast_auc,
     fast_log_loss,
     fit_shape,
-    judge,
     paired_differences,
     suspected_leak,
 )
@@ -141,7 +141,7 @@ class EvaluationResult:
                 "champion": champion_probabilities,
             }
             champion_loss = paired_differences(labels, both, "champion", fast_log_loss)["winner"]
-        return judge(
+        return champion_verdict(
             self.winner,
             RECENCY,
             best.auc_over_recency,
@@ -311,7 +311,9 @@ def _test(
 ) -> EvaluationResult:
     frame, x, labels = inputs.frames[split.test], inputs.x[split.test], inputs.y[split.test]
     uncalibrated = {run.name: log_odds(run.model, x) for run in runs}
-    calibrations = {run.name: at_level(uncalibrated[run.name], run.shape, base_rate.rate) for run in runs}
+    calibrations = {
+        run.name: calibrate_to_rate(uncalibrated[run.name], run.shape, base_rate.rate) for run in runs
+    }
     probabilities = {name: calibration(uncalibrated[name]) for name, calibration in calibrations.items()}
     reference = RECENCY if RECENCY in probabilities else winner.name
     auc_over_recency = paired_differences(labels, probabilities, reference, fast_auc)
@@ -320,7 +322,7 @@ def _test(
     results = {}
     for run in runs:
         scores = uncalibrated[run.name]
-        at_constant_rate = at_level(scores, run.shape, base_rate.rates["rhythm"])
+        at_constant_rate = calibrate_to_rate(scores, run.shape, base_rate.rates["constant_rate"])
         results[run.name] = CandidateResult(
             name=run.name,
             parameters=run.parameters,

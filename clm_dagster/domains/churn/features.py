@@ -87,8 +87,8 @@ def checked_labels(
     other_horizons = set(labels["horizon_days"]) - {horizon_days}
     if other_horizons:
         raise EvaluationError(
-            f"the labels are of {', '.join(map(str, sorted(other_horizons)))} days, the contest of {horizon_days}: run "
-            "core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
+            f"the labels have a horizon of {', '.join(map(str, sorted(other_horizons)))} days, the evaluation one of "
+            f"{horizon_days}: materialize core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
         )
     at = pd.to_datetime(labels["as_of"]).dt.date
     found = {day: part.set_index("customer_id")["churned"] for day, part in labels.groupby(at)}
@@ -110,13 +110,13 @@ def checked_labels(
             )
         if len(y) < MIN_CUSTOMERS:
             raise EvaluationError(
-                f"as_of {day}: {len(y)} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
+                f"as_of {day}: {len(y)} customers ordered before it, {MIN_CUSTOMERS} are needed for an evaluation; "
                 "take later snapshots or a longer CLM_CHURN_ACTIVE_DAYS"
             )
         if y.min() == y.max():
             raise EvaluationError(
-                f"as_of {day}: all {len(y)} customers have churned = {y[0]:g}, a single class; nothing can be "
-                "learnt from it: choose another CLM_CHURN_HORIZON_DAYS"
+                f"as_of {day}: all {len(y)} customers have churned = {y[0]:g}, a single class, so a model "
+                "cannot be trained: choose another CLM_CHURN_HORIZON_DAYS"
             )
         result[day] = y
     return result
@@ -128,7 +128,7 @@ def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
     if empty:
         raise EvaluationError(
             f"the features {', '.join(empty)} are missing for all {len(frame)} training rows; "
-            "fill them in core.customer_features or leave them out of the contest's features"
+            "fill them in core.customer_features or leave them out of the selected features"
         )
 
 

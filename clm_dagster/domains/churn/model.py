@@ -19,7 +19,7 @@ from clm_dagster.domains.churn.candidates import log_odds
 from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels
 from clm_dagster.domains.churn.reasons import strongest_reasons
 from clm_dagster.statistics.btyd import BGNBD, FitError
-from clm_dagster.statistics.evaluation import Calibration, EvaluationError, Shape, at_level
+from clm_dagster.statistics.evaluation import Calibration, EvaluationError, Shape, calibrate_to_rate
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class ChurnModel:
         x = self.inputs(frame, self.purchase_model_of(frame))
         base, parts = attribute(self.estimator, x, self.background)
         uncalibrated = base + parts.to_numpy().sum(axis=1)
-        calibration = self.calibration if rate is None else at_level(uncalibrated, self.shape, rate)
+        calibration = self.calibration if rate is None else calibrate_to_rate(uncalibrated, self.shape, rate)
         probability = calibration(uncalibrated)
         scores = pd.DataFrame(
             {

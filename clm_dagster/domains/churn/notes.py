@@ -46,10 +46,10 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
         },
         metrics=_run_metrics(best),
         documents={
-            "contest.json": {
+            "evaluation.json": {
                 "leaks": list(result.leaks),
                 "level": asdict(result.base_rate),
-                "contest": [
+                "candidates": [
                     asdict(metric) for one in result.results.values() for metric in metrics_of_candidate(one)
                 ],
             }
@@ -64,7 +64,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
 def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     height = 1.2 + 0.22 * len(result.results)
     return {
-        "contest": (mlflow_plots.evaluation_page(result), 9.0, height),
+        "candidates": (mlflow_plots.evaluation_page(result), 9.0, height),
         "level": (mlflow_plots.base_rate_page(result), 8.0, 2.4),
     }
 
@@ -136,7 +136,7 @@ def _candidate_run(
             step: {f"learning/{name}": float(row[name]) for name in ("roc_auc", "log_loss")}
             for step, row in steps.items()
         },
-        figures={"contestant.png": (page, 15.0, 7.0)},
+        figures={"candidate.png": (page, 15.0, 7.0)},
         documents={"importance.json": {"importance": importances.to_dict("records")}},
     )
 

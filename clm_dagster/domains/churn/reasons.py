@@ -80,12 +80,12 @@ def _recency(x: pd.DataFrame, horizon_days: int) -> pd.Series:
     )
 
 
-def _rhythm(x: pd.DataFrame, horizon_days: int) -> pd.Series:
-    chance = 1 / (1 + np.exp(-x["rhythm"]))
+def _no_purchase(x: pd.DataFrame, horizon_days: int) -> pd.Series:
+    probability = 1 / (1 + np.exp(-x["rhythm"]))
     return (
-        f"by the rhythm of orders so far, {horizon_days} days without one have a chance of "
-        + _percent(chance)
-        + f" (shop {_percent_of_median(chance)})"
+        f"at the purchase rate so far, {horizon_days} days without an order have a probability of "
+        + _percent(probability)
+        + f" (shop {_percent_of_median(probability)})"
     )
 
 
@@ -127,7 +127,7 @@ def _hours(x: pd.DataFrame, horizon_days: int) -> pd.Series:
 
 WORDS: dict[str, Words] = {
     "recency": _recency,
-    "rhythm": _rhythm,
+    "rhythm": _no_purchase,
     "frequency": _first_of(
         (
             ("orders_365d", "orders in the last 365 days: {}", 0),

@@ -23,7 +23,8 @@ from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, Regis
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 
-# Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
+# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
+# scikit-learn's trees and networks.
 TRUSTED = (
     *BOOSTING_TYPES,
     "clm_dagster.domains.churn.candidates.LogOddsMean",

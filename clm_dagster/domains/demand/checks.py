@@ -6,7 +6,7 @@ Belongs here: the wording and thresholds of the checks. Does not: the forecasts 
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.platform.trained_models.checks import HELD, warn
+from clm_dagster.platform.trained_models.checks import EVALUATED, warn
 from clm_dagster.statistics.forecasting.reconciliation import ADDING, TOTAL
 
 BANDS, SUMS = "bands_hold", "levels_add_up"
@@ -35,7 +35,7 @@ def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.
             passed &= abs(row[name] - nominal) <= TOLERANCE
             parts.append(f"{row['period']}s {row[name]:.1%} of {nominal:.0%}")
     return [
-        warn(HELD, origins > 0, f"{as_of}: {evaluated(origins)}"),
+        warn(EVALUATED, origins > 0, f"{as_of}: {evaluated(origins)}"),
         warn(BANDS, passed, f"{as_of}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
     ]
 

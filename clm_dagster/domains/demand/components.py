@@ -3,7 +3,7 @@
 Belongs here: the decomposition of the past, anomalies and their size. Does not: forecasts.
 
 Trend and season come from a robust STL (Cleveland et al. 1990) of the open days, on the power scale that `transforms`
-chooses, so that a strong December is not a run of anomalies. A day is an anomaly where the residual lies more than
+chooses, so that a strong December is not a run of anomalies. A day is an anomaly where the residual is more than
 three interquartile ranges beyond the quartiles (Tukey's "far out", 1977). Demand has heavy tails; a rule for normal
 tails would flag every tenth day. The size of an anomaly is actual minus expected sales.
 """

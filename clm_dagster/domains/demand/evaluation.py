@@ -108,3 +108,8 @@ def _mean(rows: pd.DataFrame, name: str) -> float | None:
     if name not in rows or rows[name].isna().all():
         return None
     return float(rows[name].mean())
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the rows of a frame of measures as dicts."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -39,12 +39,14 @@ def demand_verdict(gain: Difference | None, series: int, is_newest: bool = True)
 
     gain: result of `gain_over` against that baseline on held-out origins; None where the history is too short.
     """
-    stays = "The old champion stays."
+    unchanged = "The champion does not change."
     if gain is None:
-        too_short = "The history is too short to judge any forecast: it takes 36 weeks."
-        return Verdict(False, (stays, too_short))
-    measured = f"Daily MASE less that of the mean of eight weeks, {series} series, on dates not used to choose: {gain}."
+        too_short = "The history is too short to evaluate a forecast; 36 weeks are needed."
+        return Verdict(False, (unchanged, too_short))
+    measured = (
+        f"Daily MASE minus that of the eight-week mean, over {series} series on held-out dates: {gain}."
+    )
     if gain.below_zero and is_newest:
         return Verdict(True, ("The chosen forecasts become champion.", measured))
-    backfill = "This is not the newest partition: a backfill of the past moves no champion."
-    return Verdict(False, (stays, measured, *(() if is_newest else (backfill,))))
+    backfill = "This is not the newest partition; a backfill never changes the champion."
+    return Verdict(False, (unchanged, measured, *(() if is_newest else (backfill,))))

@@ -1,7 +1,7 @@
 """Habits: the features of personas, and their scaling.
 
 Belongs here: pure functions, frames in and out. Does not belong here: the persona model (`model`), recency. Recency
-belongs to lifecycle stages; it would move customers between personas merely because time passes.
+belongs to lifecycle stages; it would move customers between personas as time passes.
 """
 
 from collections.abc import Sequence

@@ -145,16 +145,18 @@ def train(
     """
     frame = habits(customers, categories)
     if frame.empty:
-        return TrainingResult(None, 0, "no customer has ordered before as_of: nothing to learn from")
+        return TrainingResult(None, 0, "no customer has ordered before as_of, so there are no personas")
     scaling, left_out = fit_scaling(frame)
     points = scaling.apply(frame)
     remarks = []
     if not any(str(name).startswith(CATEGORY) for name in frame):
-        remarks.append("no product has a category: personas know no tastes")
+        remarks.append("no product has a category, so category shares are left out")
     if left_out:
-        remarks.append(f"all customers are alike in {', '.join(left_out)}: left out")
+        remarks.append(f"left out because they are the same for all customers: {', '.join(left_out)}")
     sampled = points[sample(len(points), MAX_SAMPLE)]
-    choice = choose_k(sampled) if scaling.habits else Choice(1, [], [], [], "all customers are alike")
+    choice = (
+        choose_k(sampled) if scaling.habits else Choice(1, [], [], [], "all customers have the same habits")
+    )
     centres = fit_kmeans(points[sample(len(points), MAX_FIT)], choice.k)
     labels, _ = nearest(points, centres)
     model, new, vanished = _identify(scaling, centres, frame, labels, previous)

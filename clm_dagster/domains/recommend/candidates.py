@@ -210,7 +210,7 @@ class Ease:
         if count > self.limit:
             raise CandidateError(
                 f"EASE would invert a {count} x {count} matrix; its limit is {self.limit} products. "
-                "Take item_neighbours"
+                "Use item_neighbours"
             )
         seen = past.matrix(np.ones(len(past.age))).sign()
         gram = (seen.T @ seen).toarray()

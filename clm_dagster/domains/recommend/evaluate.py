@@ -157,13 +157,13 @@ def _customers_to_evaluate(
         rows = window_truth(known, past, settings.horizon_days).rows
     except (InteractionError, NoPurchases) as error:
         raise EvaluationError(
-            f"there is nothing to judge recommendations on in the {settings.horizon_days} days from {evaluated_at} on: "
+            f"recommendations cannot be evaluated on the {settings.horizon_days} days from {evaluated_at}: "
             f"{error}"
         ) from error
     if len(rows) < MIN_EVALUATED:
         raise EvaluationError(
-            f"{len(rows)} known customers bought in the {settings.horizon_days} days from {evaluated_at} on; judging "
-            f"recommendations needs {MIN_EVALUATED}: wait, or load the shop's earlier orders"
+            f"{len(rows)} known customers bought in the {settings.horizon_days} days from {evaluated_at}; an "
+            f"evaluation needs {MIN_EVALUATED}: wait, or load the shop's earlier orders"
         )
     return past, evenly_spaced(rows, MAX_EVALUATED)
 
@@ -182,7 +182,7 @@ def _evaluate_lists(
             known, past, lists, settings.horizon_days, segments, settings.active_days, among=rows
         )
     except (NoPurchases, ValueError) as error:
-        raise EvaluationError(f"the lists of {past.as_of} cannot be judged: {error}") from error
+        raise EvaluationError(f"the lists at {past.as_of} cannot be evaluated: {error}") from error
 
 
 def _example(ranker: Ranker, examples: TrainingExamples) -> pd.DataFrame:

@@ -58,18 +58,20 @@ class ListEvaluation:
 
     def verdict(self, method: str, is_newest: bool = True) -> Verdict:
         """Return whether `method` becomes champion: it must beat the baseline of each list."""
-        kept, refused = [], []
+        reasons_for, reasons_against = [], []
         for name, baseline in BASELINES.items():
             gain = self.gains[(name, method)]
             if gain.above_zero:
-                kept.append(f"{method} beats {baseline} for {name}: NDCG@{K} {gain}.")
+                reasons_for.append(f"{method} beats {baseline} for {name}: NDCG@{K} {gain}.")
             else:
-                refused.append(f"{method} does not clearly beat {baseline} for {name}: NDCG@{K} {gain}.")
+                reasons_against.append(
+                    f"{method} does not clearly beat {baseline} for {name}: NDCG@{K} {gain}."
+                )
         if not is_newest:
-            refused.append("This is not the newest partition: a backfill of the past moves no champion.")
-        if refused:
-            return Verdict(False, ("The old champion stays.", *refused))
-        return Verdict(True, (f"{method} becomes champion.", *kept))
+            reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
+        if reasons_against:
+            return Verdict(False, ("The champion does not change.", *reasons_against))
+        return Verdict(True, (f"{method} becomes champion.", *reasons_for))
 
 
 def evaluate_lists(

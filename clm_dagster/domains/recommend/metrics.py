@@ -139,7 +139,7 @@ def _mean(_: Floats, values: Floats) -> float:
 
 
 def _both_classes(count: int) -> Floats:
-    # The shared bootstrap redraws a resample that lacks a class. A mean has no classes, so any two will do.
+    # The shared bootstrap redraws a resample that lacks a class. A mean has no classes, so any two labels work.
     if count < 2:
         raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
     return (np.arange(count) % 2).astype(np.float64)

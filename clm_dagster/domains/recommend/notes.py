@@ -37,7 +37,7 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
             "left_out": ", ".join(result.left_out) or "none",
         },
         metrics=_mlflow_metrics(result, RANKER),
-        documents={"contest.json": _document(result)},
+        documents={"evaluation.json": _document(result)},
         drawings=_drawings(result),
         tables={"standings": standings(result)},
     )
@@ -75,7 +75,7 @@ def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | 
 def _document(result: EvaluationResult) -> dict[str, Any]:
     return {
         "left_out": dict(result.left_out),
-        "contest": _records(result.evaluation.table),
+        "candidates": _records(result.evaluation.table),
         "by_segment": _records(result.evaluation.by_segment),
         "features": result.ranker.columns,
     }
@@ -90,7 +90,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     evaluation = result.evaluation
     return {
-        "contest": (
+        "candidates": (
             mlflow_plots.evaluation_figure(evaluation.table),
             10.0,
             1.2 + 0.24 * len(result.candidates),

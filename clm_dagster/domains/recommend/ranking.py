@@ -6,7 +6,7 @@ Belongs here: training instants, the model, the two lists. Does not: features (`
     ranker = Ranker(RankerSettings(horizon_days=60)).fit(past, products)
     lists = ranker.lists(past, np.arange(past.shape[0]))
 
-Every training instant lies at least one horizon before as_of, so that its labels are known. One of them lies a year
+Every training instant is at least one horizon before as_of, so that its labels are known. One of them is a year
 before as_of, so that the model sees the same season.
 """
 
@@ -92,8 +92,8 @@ def training_days(as_of: date, first_day: date, settings: RankerSettings) -> tup
     found = tuple(sorted(day for day in days if day >= earliest))
     if not found:
         raise EvaluationError(
-            f"no instant from which a ranker at {as_of} could learn: it needs {settings.history_days} days of past "
-            f"from {first_day} on and {settings.horizon_days} days to look ahead; take buy_again until "
+            f"a ranker at {as_of} has no training instant: an instant needs {settings.history_days} days of history "
+            f"after {first_day} and {settings.horizon_days} days for its labels; use buy_again until "
             f"{earliest + (as_of - last)}"
         )
     return found
@@ -128,8 +128,8 @@ class Ranker:
         parts = [part for day in days for part in examples[day]]
         if not parts:
             raise EvaluationError(
-                f"none of the instants {', '.join(map(str, days))} has a customer who came back for a candidate; "
-                f"a ranker at {past.as_of} has nothing to learn from: take buy_again"
+                f"no customer bought a candidate after the training instants {', '.join(map(str, days))}; "
+                f"a ranker at {past.as_of} cannot be trained: use buy_again"
             )
         y = np.concatenate([part[1] for part in parts])
         weight = np.concatenate([part[2] for part in parts])

@@ -46,7 +46,8 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         read=read_lists,
         score=recommend_to_customers,
         without_model=recommend_to_customers,
-        no_model="No ranker was trained by this date, so customers with a purchase get lists by buy_again.",
+        no_model="No ranker was trained by this date, so the naive baseline buy_again makes the lists of customers "
+        "with a purchase.",
         checks=checks.LIST_CHECKS,
     )
     return [

@@ -87,7 +87,7 @@ class Predictor:
             case "btyd":
                 return snapshot.expectation.revenue
             case "mean":
-                # Average square roots: this lies between the geometric and the arithmetic mean, so that a few
+                # Average square roots: the result is between the geometric and the arithmetic mean, so that a few
                 # huge amounts of one member do not dominate.
                 roots = [
                     np.sqrt(scale * member.predict(snapshot))

@@ -15,7 +15,7 @@ Order of the steps:
    compare them on the validation snapshots, each scaled to its own level. Choose the winner, the intervals and the
    tiers there.
 2. Fit every candidate again on all training snapshots.
-3. Forecast the level at the test as_of from what was known then.
+3. Forecast the level at the test as_of from the data known at that date.
 4. Compute the test metrics. Only this step uses the labels of the test snapshot.
 """
 
@@ -84,7 +84,7 @@ class EvaluationResult:
     """The result of an evaluation.
 
     amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
-    coverage: share of the test customers whose revenue lies within the interval. coverage_by_decile: the same by tenths
+    coverage: share of the test customers whose revenue is within the interval. coverage_by_decile: the same by tenths
     of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
     """
 

@@ -123,15 +123,15 @@ def checked_labels(
     other_horizons = set(labels["horizon_days"]) - {horizon_days}
     if other_horizons:
         raise EvaluationError(
-            f"the labels are of {', '.join(map(str, sorted(other_horizons)))} days, the contest of {horizon_days}: run "
-            "core.value_labels again after a change of CLM_VALUE_HORIZON_DAYS"
+            f"the labels have a horizon of {', '.join(map(str, sorted(other_horizons)))} days, the evaluation one of "
+            f"{horizon_days}: materialize core.value_labels again after a change of CLM_VALUE_HORIZON_DAYS"
         )
     result = {}
     for day in days:
         count = len(frames[day])
         if count < MIN_CUSTOMERS:
             raise EvaluationError(
-                f"as_of {day}: {count} customers ordered before it, {MIN_CUSTOMERS} are needed for a contest; "
+                f"as_of {day}: {count} customers ordered before it, {MIN_CUSTOMERS} are needed for an evaluation; "
                 "take later snapshots"
             )
         y = labels_of(frames, labels, day)
@@ -143,8 +143,8 @@ def checked_labels(
             )
         if y.max() <= 0 or y.sum() <= 0:
             raise EvaluationError(
-                f"as_of {day}: the net revenue of its {count} customers in the {horizon_days} days after is "
-                f"{y.sum():.2f}; nothing can be learnt of spend from it: choose another CLM_VALUE_HORIZON_DAYS"
+                f"as_of {day}: the net revenue of its {count} customers in the next {horizon_days} days is "
+                f"{y.sum():.2f}, so a model cannot be trained: choose another CLM_VALUE_HORIZON_DAYS"
             )
         result[day] = y
     return result

@@ -39,13 +39,13 @@ def value_verdict(
     for baseline, gain in mae_over.items():
         holds = gain.value < 0 if baseline == OWN_PAST else not gain.above_zero
         (reasons_for if holds else reasons_against).append(
-            f"{winner}'s MAE less that of {baseline} at the same level: {gain}."
+            f"MAE of {winner} minus that of {baseline}, at the same level: {gain}."
         )
     for baseline, gain in capture_over.items():
         (reasons_against if gain.below_zero else reasons_for).append(
-            f"Share of revenue caught against {baseline}: {gain}."
+            f"Revenue capture minus that of {baseline}: {gain}."
         )
-    sentence = f"{coverage:.1%} of the customers lie within intervals of {nominal_coverage:.0%}"
+    sentence = f"{coverage:.1%} of the customers are within the {nominal_coverage:.0%} intervals"
     (reasons_for if abs(coverage - nominal_coverage) <= COVERAGE_TOLERANCE else reasons_against).append(
         f"{sentence}."
     )
@@ -53,10 +53,10 @@ def value_verdict(
         reasons_for.append("There is no champion yet.")
     else:
         (reasons_against if champion_mae.above_zero else reasons_for).append(
-            f"On the same test snapshot its MAE is {champion_mae} from the present champion's."
+            f"MAE minus that of the current champion, on the same test snapshot: {champion_mae}."
         )
     if not is_newest:
-        reasons_against.append("This is not the newest partition: a backfill of the past moves no champion.")
+        reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
     if reasons_against:
-        return Verdict(False, ("The old champion stays.", *reasons_against))
+        return Verdict(False, ("The champion does not change.", *reasons_against))
     return Verdict(True, (f"{winner} becomes champion.", *reasons_for))

@@ -87,13 +87,14 @@ class Levels(SeasonalLevels):
         return _log_ratio(np.nan_to_num(cumulative - now.cumulative), now.expected_step, self.cap)
 
     def candidates(self, day: date, history: Sequence[date]) -> dict[str, float]:
-        """Return the logarithm of the level at `day` that each method forecasts from what was known then.
+        """Return the logarithm of the level at `day` that each method forecasts from the data known at `day`.
 
-        pace: 0, the purchase rate stays constant. past: mean of the earlier mature labels. recent: level of the last
-        step. year: level of the same horizon a year ago. season: the same plus the change of the last step against the
-        same step a year ago. half: the same plus half of this change, because the change of one step is partly noise.
+        constant_rate: 0, the purchase rate stays constant. past: mean of the earlier mature labels. recent: level of
+        the last step. year: level of the same horizon a year ago. season: the same plus the change of the last step
+        against the same step a year ago. half: the same plus half of this change, because the change of one step is
+        partly noise.
         """
-        logarithms, known = {"pace": 0.0}, self.known(day, history)
+        logarithms, known = {"constant_rate": 0.0}, self.known(day, history)
         if known.past is not None:
             logarithms["past"] = known.past
         if known.recent is not None:
@@ -111,9 +112,9 @@ class Levels(SeasonalLevels):
         Each method is evaluated at every snapshot at which it can be computed. A tie goes to the last one in the order
         of `candidates`, which uses the most seasonal information.
         """
-        methods = self.ways(day, history, UNTRIED_ERROR)
+        methods = self.evaluate_methods(day, history, UNTRIED_ERROR)
         best = min(reversed(methods.errors), key=lambda method: methods.errors[method])
-        factors = {method: float(np.exp(logarithm)) for method, logarithm in methods.said.items()}
+        factors = {method: float(np.exp(logarithm)) for method, logarithm in methods.forecasts.items()}
         return LevelForecast(best, factors[best], factors, methods.errors, methods.tried)
 
 

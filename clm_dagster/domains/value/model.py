@@ -76,7 +76,7 @@ class ValueModel:
         probability_of_no_order, past_revenue (net, of the 365 days before as_of), value_tier. No value is missing. No
         expectation and no bound is below 0.
 
-        If a purchase model cannot be fitted to the customers (a single one, nobody ordered twice), use the purchase
+        If a purchase model cannot be fitted to the customers (a single one, no second orders), use the purchase
         model and multiplier of the test snapshot.
         """
         known = by_snapshot(frame)

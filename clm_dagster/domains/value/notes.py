@@ -37,9 +37,9 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
         },
         metrics=_run_metrics(result.results[result.winner]) | {"interval_coverage": result.coverage},
         documents={
-            "contest.json": {
+            "evaluation.json": {
                 "level": asdict(result.level),
-                "contest": [
+                "candidates": [
                     asdict(metric) for one in result.results.values() for metric in metrics_of_candidate(one)
                 ],
                 "deciles": json.loads(result.deciles.to_json(orient="records")),
@@ -56,7 +56,7 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
 def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     height = 1.2 + 0.22 * len(result.results)
     return {
-        "contest": (mlflow_plots.evaluation_page(result), 10.0, height),
+        "candidates": (mlflow_plots.evaluation_page(result), 10.0, height),
         "level": (mlflow_plots.level_page(result), 8.0, 2.4),
     }
 
@@ -97,7 +97,7 @@ def candidate_runs(
             name=one.name,
             parameters=dict(one.parameters) | ({"members": ", ".join(members)} if members else {}),
             metrics=_run_metrics(one),
-            figures={"contestant.png": (page, 13.0, 4.0)},
+            figures={"candidate.png": (page, 13.0, 4.0)},
         )
 
 

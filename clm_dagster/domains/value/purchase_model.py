@@ -50,7 +50,7 @@ class PurchaseModel:
     def fit(cls, frame: pd.DataFrame, horizon_days: int) -> "PurchaseModel":
         """Fit to rows of core.customer_features, each with an order. No label is used.
 
-        Raise EvaluationError if there are too few data: a single customer, nobody ordered twice, a single amount.
+        Raise EvaluationError if there are too few data: a single customer, no second orders, a single amount.
         """
         count, spend = frame["order_days"].to_numpy(float), mean_spend(frame)
         paid = spend > 0

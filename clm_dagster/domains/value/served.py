@@ -19,7 +19,8 @@ from clm_dagster.domains.value.model import ValueModel
 from clm_dagster.domains.value.queries import MODEL
 from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 
-# Types that a file may contain in addition to scikit-learn's default ones: ours, and parts of its trees and networks.
+# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
+# scikit-learn's trees and networks.
 TRUSTED = (
     *BOOSTING_TYPES,
     "clm_dagster.domains.value.served.ExpectedRevenue",

@@ -100,7 +100,7 @@ def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None
     newest = without_leak.iloc[-1]
     return Choice(
         newest,
-        f"no model had passed its gate by then; scored by version {newest['model_version']} instead. "
+        f"no model had passed its gate by this date; scored by version {newest['model_version']} instead. "
         f"{newest['said']}",
     )
 

@@ -8,7 +8,7 @@ import dagster as dg
 from clm_dagster.statistics.evaluation import Verdict
 
 COVERAGE = "a_champion_was_there_by_then"
-HELD, GATE = "contest_was_held", "champion_gate"
+EVALUATED, GATE = "contest_was_held", "champion_gate"
 COVERAGE_CHECK = {
     COVERAGE: "A champion existed at as_of. If not, the check names the model that scores instead."
 }
@@ -23,7 +23,7 @@ def warn(name: str, passed: bool, text: str) -> dg.AssetCheckResult:
 
 def evaluation_checks(gate: str) -> dict[str, str]:
     """Return the checks of every training with their descriptions. gate: the rule for champions."""
-    return {HELD: "There is enough history to train and evaluate a model.", GATE: gate}
+    return {EVALUATED: "There is enough history to train and evaluate a model.", GATE: gate}
 
 
 def check_evaluation(
@@ -34,7 +34,7 @@ def check_evaluation(
     as_newest: the verdict as if this was the newest training; it decides whether the check passes.
     """
     return [
-        warn(HELD, True, f"{as_of}: {evaluated}"),
+        warn(EVALUATED, True, f"{as_of}: {evaluated}"),
         warn(GATE, as_newest.accepted, f"{as_of}: {verdict}"),
     ]
 
@@ -42,8 +42,8 @@ def check_evaluation(
 def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]:
     """Return the results if no evaluation was possible. The checks `others` pass, because there is no model."""
     return [
-        warn(HELD, False, problem),
-        warn(GATE, False, f"{problem} There is no new champion; the previous one stays."),
+        warn(EVALUATED, False, problem),
+        warn(GATE, False, f"{problem} The champion does not change."),
         *(warn(name, True, "no model was trained") for name in others),
     ]
 

@@ -37,8 +37,8 @@ def first_day(connection: Connection, before: date) -> date:
     )
     if not found:
         raise EvaluationError(
-            f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; a contest needs {MIN_CUSTOMERS} "
-            "to learn from: wait, or load the shop's earlier orders"
+            f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; an evaluation needs "
+            f"{MIN_CUSTOMERS}: wait, or load the shop's earlier orders"
         )
     return found[0][0]
 

@@ -61,7 +61,7 @@ class BGNBD(PurchaseModel):
             dead_of = np.bincount(which, weights * dead)
             mean_log = log_alive + dead * (log_dead - log_alive)
             mean_rate = k * ((1 - dead) / (alpha + t) + dead / (alpha + t_x))
-            denominator = np.maximum(b + n - 1, b)  # where n = 0, nobody is dead
+            denominator = np.maximum(b + n - 1, b)  # where n = 0, no customer has dropped out
             gradient = (
                 weight_of @ (digamma(r + counts) - digamma(r)) + total * np.log(alpha) - weights @ mean_log,
                 total * r / alpha - weights @ mean_rate,

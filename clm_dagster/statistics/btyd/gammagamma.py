@@ -71,13 +71,13 @@ class GammaGamma:
         x, z, w = x[is_repeat], z[is_repeat], w[is_repeat]
         if w.sum() <= 1:
             raise FitError(
-                f"{w.sum():g} customers bought twice, so nothing tells how spend differs between customers;"
+                f"{w.sum():g} customers bought twice, so differences in spend cannot be estimated;"
                 " observe them longer, or use a model fitted on another period"
             )
         if np.ptp(z) <= 1e-9 * z.max():
             raise FitError(
                 f"all {w.sum():g} customers who bought twice spend {z[0]:g} a purchase, so there is nothing"
-                " to estimate; take that as everybody's spend"
+                " to estimate; use that as the spend of every customer"
             )
         order = np.lexsort((w, z, x))  # so that sums do not depend on the order of rows
         x, z, w = x[order], z[order], w[order]
@@ -123,7 +123,7 @@ class GammaGamma:
     def expected_spend(self, repeats: ArrayLike, mean_spend: ArrayLike) -> Floats:
         """Return the expected spend per purchase of each customer, in the currency of the fit, shape (n,).
 
-        E[Z | x, z] = p (gamma + xz) / (px + q - 1), which lies between the customer's own mean and the population
+        E[Z | x, z] = p (gamma + xz) / (px + q - 1), which is between the customer's own mean and the population
         mean. One-time buyers (x = 0) get the population mean, p gamma / (q-1), whatever their z.
 
         Raises:

@@ -63,7 +63,7 @@ class PurchaseModel(ABC):
         the forecast on CDNOW is 55 to 83% too high.
 
         Raises:
-            FitError: there is only one customer, nobody bought twice, or the fit does not converge.
+            FitError: there is only one customer, no customer bought twice, or the fit does not converge.
         """
         grouped = histories.grouped
         _require_repeat_buyers(grouped)
@@ -156,7 +156,9 @@ def _scaled(grouped: Histories, scale: float) -> tuple[Floats, Floats, Floats, F
 
 def _require_repeat_buyers(histories: Histories) -> None:
     if histories.customers <= 1:
-        raise FitError("one customer says nothing of how customers differ; fit on more customers")
+        raise FitError(
+            "differences between customers cannot be estimated from one customer; fit on more customers"
+        )
     if not np.any(histories.repeats):
         raise FitError(
             f"none of {histories.customers:g} customers bought twice, so there is no rate to estimate;"

@@ -8,13 +8,13 @@ from clm_dagster.statistics.evaluation.calibration import (
     Calibration,
     Shape,
     ShapeFit,
-    at_level,
+    calibrate_to_rate,
     fit_shape,
     safe_logit,
     shifted_to_mean,
 )
 from clm_dagster.statistics.evaluation.drift import missing_rate_change, population_stability
-from clm_dagster.statistics.evaluation.gates import Verdict, judge, suspected_leak
+from clm_dagster.statistics.evaluation.gates import Verdict, champion_verdict, suspected_leak
 from clm_dagster.statistics.evaluation.intervals import (
     Difference,
     fast_auc,
@@ -54,15 +54,15 @@ __all__ = [
     "ShapeFit",
     "TimeSplit",
     "Verdict",
-    "at_level",
     "best_f1_threshold",
+    "calibrate_to_rate",
     "calibration_error",
+    "champion_verdict",
     "classification_metrics",
     "evaluation_plan",
     "fast_auc",
     "fast_log_loss",
     "fit_shape",
-    "judge",
     "latest_mature",
     "level_snapshots",
     "lift_at",

@@ -76,8 +76,8 @@ class Calibration:
         return expit(self.shape(np.asarray(log_odds, dtype=float) + self.before) + self.after)
 
 
-def at_level(log_odds: ArrayLike, shape: Shape, rate: float) -> Calibration:
-    """Return the calibration of one snapshot, with this shape and the mean probability `rate` over `log_odds`."""
+def calibrate_to_rate(log_odds: ArrayLike, shape: Shape, rate: float) -> Calibration:
+    """Return the calibration of one snapshot with this shape, so that the mean probability of `log_odds` is `rate`."""
     z = np.asarray(log_odds, dtype=float)
     before = level_shift(z, rate)
     return Calibration(shape, before, level_shift(shape(z + before), rate))
@@ -116,7 +116,7 @@ def fit_shape(log_odds: Sequence[Floats], labels: Sequence[Floats]) -> ShapeFit:
         for i, rows in folds:
             others = [(z[k][r], y[k][r]) for k, r in folds if r is not rows]
             shape = _fit(kind, [score for score, _ in others], [label for _, label in others])
-            fitted = at_level(z[i][rows], shape, _rate(y[i][rows]))(z[i][rows])
+            fitted = calibrate_to_rate(z[i][rows], shape, _rate(y[i][rows]))(z[i][rows])
             out[kind][i][rows] = fitted
             fold_losses.append(log_loss(y[i][rows], fitted, labels=[0, 1]))
         losses[kind] = float(np.mean(fold_losses))

@@ -34,7 +34,7 @@ def suspected_leak(name: str, auc: float, limit: float) -> str | None:
     )
 
 
-def judge(
+def champion_verdict(
     winner: str,
     baseline: str,
     gain: Difference,
@@ -60,19 +60,19 @@ def judge(
         )
     calibration = f"calibration error {calibration_error:.3f}, limit {calibration_limit:g}"
     if calibration_error <= calibration_limit:
-        reasons_for.append(f"Its probabilities hold: {calibration}.")
+        reasons_for.append(f"Its probabilities are calibrated: {calibration}.")
     else:
-        reasons_against.append(f"Its probabilities do not hold: {calibration}.")
+        reasons_against.append(f"Its probabilities are not calibrated: {calibration}.")
     if champion_loss is None:
         reasons_for.append("There is no champion yet.")
     elif champion_loss.above_zero:
         reasons_against.append(
-            f"It is worse than the present champion on the same test snapshot: log loss {champion_loss}."
+            f"It is worse than the current champion on the same test snapshot: log loss {champion_loss}."
         )
     else:
-        reasons_for.append(f"It is not worse than the present champion: log loss {champion_loss}.")
+        reasons_for.append(f"It is not worse than the current champion: log loss {champion_loss}.")
     if not is_newest:
-        reasons_against.append("This is not the newest partition: a backfill of the past moves no champion.")
+        reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
     if reasons_against:
-        return Verdict(False, ("The old champion stays.", *reasons_against))
+        return Verdict(False, ("The champion does not change.", *reasons_against))
     return Verdict(True, (f"{winner} becomes champion.", *reasons_for))

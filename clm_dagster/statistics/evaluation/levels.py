@@ -18,11 +18,11 @@ from clm_dagster.statistics.evaluation.splits import year_on_grid
 class MethodForecasts:
     """The forecasts of all methods at one snapshot.
 
-    said: the forecast of each method. errors: its root mean square error at earlier snapshots. tried: the number
+    forecasts: the forecast of each method. errors: its root mean square error at earlier snapshots. tried: the number
     of those snapshots.
     """
 
-    said: Mapping[str, float]
+    forecasts: Mapping[str, float]
     errors: dict[str, float]
     tried: dict[str, int]
 
@@ -44,7 +44,7 @@ class KnownLevels:
 class SeasonalLevels(ABC):
     """Levels of the snapshots of a grid, expressed as a number that is 0 if BG/NBD predicts the level exactly.
 
-    A forecast at t only uses what had happened before t.
+    A forecast at t only uses data from before t.
     """
 
     def __init__(self, horizon_days: int, spacing_days: int) -> None:
@@ -61,7 +61,7 @@ class SeasonalLevels(ABC):
 
     @abstractmethod
     def candidates(self, day: date, history: Sequence[date]) -> dict[str, float]:
-        """Return the forecast of each method for the level at `day`, from what was known then."""
+        """Return the forecast of each method for the level at `day`, from the data known at `day`."""
 
     def known(self, day: date, history: Sequence[date]) -> KnownLevels:
         """Return the inputs of all forecast methods."""
@@ -74,8 +74,8 @@ class SeasonalLevels(ABC):
             self.of_label(day - self.year, day),
         )
 
-    def ways(self, day: date, history: Sequence[date], untried: float) -> MethodForecasts:
-        """Evaluate each method at every snapshot of `history` that was mature at `day` and has a forecast of it.
+    def evaluate_methods(self, day: date, history: Sequence[date], untried: float) -> MethodForecasts:
+        """Return the forecasts at `day`, and the error of each method at the snapshots of `history` mature at `day`.
 
         `untried` is added to the errors of each method as one more error, so that a method with few evaluations is
         not selected by chance.

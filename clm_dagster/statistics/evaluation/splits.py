@@ -69,7 +69,7 @@ def time_split(
     if min(horizon_days, spacing_days, count, validations) < 1:
         raise EvaluationError(
             f"horizon ({horizon_days}), spacing ({spacing_days}), count ({count}) and validations "
-            f"({validations}) of a contest are 1 or more"
+            f"({validations}) must be 1 or more"
         )
     gap = -(-horizon_days // spacing_days)
     grid = [test - timedelta(days=spacing_days * k) for k in range(gap, gap + count)]
@@ -77,9 +77,9 @@ def time_split(
     if len(training) < 2:
         wanted = first + timedelta(days=(gap + 1) * spacing_days)
         raise EvaluationError(
-            f"no contest with test as_of {test}: {len(training)} mature training snapshots, 2 are needed. "
-            f"Snapshots can start at {first} and must end {horizon_days} days before the test; hold the "
-            f"contest for a test as_of from {wanted} on, or shorten the horizon or the spacing."
+            f"no evaluation with test as_of {test}: {len(training)} mature training snapshots, 2 are needed. "
+            f"Snapshots can start at {first} and must end {horizon_days} days before the test; "
+            f"use a test as_of of {wanted} or later, or shorten the horizon or the spacing."
         )
     validation = training[-min(validations, max(1, (len(training) - 1) // 2)) :]
     gapped = [day for day in training if day + timedelta(days=horizon_days) <= validation[0]]

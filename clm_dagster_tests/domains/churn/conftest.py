@@ -1,4 +1,4 @@
-"""Shops whose features and labels the project's own SQL makes: one simulated, two real."""
+"""Shops with features and labels from the project's own SQL: one simulated, two real."""
 
 import os
 from collections.abc import Callable, Iterable

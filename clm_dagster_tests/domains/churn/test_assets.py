@@ -39,7 +39,7 @@ def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> No
             run.data.metrics
         )
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
-        assert files == {"contestant.png", "importance.json"}
+        assert files == {"candidate.png", "importance.json"}
     stored = ran.query(
         "select * from marts.churn_contest where as_of = (select max(as_of) from models.churn_model)"
     )
@@ -49,7 +49,7 @@ def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> No
     assert stored[stored.is_winner].contestant.to_list() == [rows.winner[1]]
 
 
-def test_the_champion_is_the_newest_and_loads_by_name_of_column(ran: Ran) -> None:
+def test_the_champion_is_the_newest_and_takes_columns_by_name(ran: Ran) -> None:
     import mlflow
 
     ran.mlflow()
@@ -88,7 +88,7 @@ def test_scores_come_from_the_champion_at_as_of_and_have_reasons(ran: Ran) -> No
     assert (scores.reason_1_effect.abs() >= scores.reason_2_effect.abs().fillna(0)).all()
 
 
-def test_mature_scores_are_graded_as_scikit_learn_grades_them(ran: Ran) -> None:
+def test_mature_scores_have_the_metrics_of_scikit_learn(ran: Ran) -> None:
     card = ran.query("select * from marts.model_scorecard")
     graded = card[card.labelled > 0]
     assert 0 < graded.as_of.nunique() < card.as_of.nunique()
@@ -117,7 +117,7 @@ def test_mature_scores_are_graded_as_scikit_learn_grades_them(ran: Ran) -> None:
     assert rows.promised.to_dict() == pytest.approx({name: model[f"test_{name}"] for name in rows.index})
 
 
-def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(ran: Ran) -> None:
+def test_retraining_gives_the_same_figures_and_a_backfill_keeps_the_champion(ran: Ran) -> None:
     before = ran.query("select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model")
     stored = ran.query("select * exclude (seconds, model_version) from marts.churn_contest order by all")
     champion = tracking_of(ran.settings).champion("models.churn_model")
@@ -126,7 +126,7 @@ def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(
     assert result.success
     assert tracking_of(ran.settings).champion("models.churn_model") == champion
     passed, description = values(result, "champion_gate")
-    assert passed and "a backfill of the past moves no champion" in description
+    assert passed and "a backfill never changes the champion" in description
     after = ran.query("select * exclude (mlflow_run_id, model_version, model_uri) from models.churn_model")
     columns = [name for name in before if name != "said"]
     pd.testing.assert_frame_equal(
@@ -137,7 +137,7 @@ def test_training_again_gives_the_same_figures_and_a_backfill_moves_no_champion(
     pd.testing.assert_frame_equal(stored, again)
 
 
-def test_a_column_that_knows_the_label_is_refused_and_scores_nobody(ran: Ran) -> None:
+def test_a_leaking_column_is_rejected_and_no_customer_is_scored(ran: Ran) -> None:
     ran.execute("alter table core.customer_features add column leak double")
     ran.execute(
         "update core.customer_features as f set leak = l.churned from core.churn_labels as l "
@@ -166,7 +166,7 @@ def test_a_column_that_knows_the_label_is_refused_and_scores_nobody(ran: Ran) ->
         ran.execute("alter table core.customer_features drop column leak")
 
 
-def test_a_young_shop_says_what_is_missing_and_keeps_what_there_is(ran: Ran) -> None:
+def test_a_young_shop_reports_what_is_missing_and_keeps_its_model(ran: Ran) -> None:
     young = snapshot_keys(FIRST_DAY, FIRST_DAY)[0]
     early = str((pd.Timestamp(young) + pd.Timedelta(weeks=8)).date())
     result = ran.materialize(MODELS, early, "models.churn_model")
@@ -176,7 +176,7 @@ def test_a_young_shop_says_what_is_missing_and_keeps_what_there_is(ran: Ran) -> 
     row = ran.query("select * from models.churn_model order by as_of").iloc[0]
     assert row.model_version is None or pd.isna(row.model_version)
     ran.execute("delete from models.churn_model where model_version is null")
-    # The same problem where a model is stored: it stays, and the step says so.
+    # The same problem with a stored model: the model is kept, and the error says so.
     key = str(
         (ran.query("select min(as_of) as at from models.churn_model")["at"][0] - pd.Timedelta(days=7)).date()
     )
@@ -188,13 +188,13 @@ def test_a_young_shop_says_what_is_missing_and_keeps_what_there_is(ran: Ran) -> 
     assert len(ran.query("select * from models.churn_model where model_version is not null")) == 2
 
 
-def test_missing_snapshots_and_an_unknown_champion_are_named_and_scores_stay(ran: Ran) -> None:
+def test_missing_snapshots_and_an_unknown_champion_are_reported_and_scores_kept(ran: Ran) -> None:
     before = ran.query("select * from marts.churn_scores order by all")
     newest = before.as_of.max()
     key = str((newest - pd.Timedelta(days=7)).date())
     client, _ = ran.mlflow()
     champion = tracking_of(ran.settings).champion("models.churn_model")
-    # A version that MLflow has and the table has not: as after somebody else's training.
+    # A version that is in MLflow but not in the table, as after another user's training.
     ran.execute(f"update models.churn_model set model_version = '99' where model_version = '{champion}'")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
     message = str(failed.failure_data_for_node("marts__churn_scores"))

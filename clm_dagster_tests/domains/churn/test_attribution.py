@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def value_of(tree: Tree, row: Floats, known: frozenset[int], node: int = 0) -> float:
-    """A tree's value where only some columns are known: at others both ways, by cover (Lundberg's algorithm 1)."""
+    """Return a tree's value if only some columns are known; other splits average by cover (Lundberg's algorithm 1)."""
     if tree.left[node] < 0:
         return float(tree.value[node])
     left, right, column = int(tree.left[node]), int(tree.right[node]), int(tree.column[node])
@@ -32,7 +32,7 @@ def value_of(tree: Tree, row: Floats, known: frozenset[int], node: int = 0) -> f
 
 
 def brute_force(trees: list[Tree], row: Floats) -> Floats:
-    """Shapley values by their definition, over all subsets of columns."""
+    """Compute Shapley values by their definition, over all subsets of columns."""
     n = len(row)
     out = np.zeros(n)
     for column in range(n):
@@ -82,7 +82,7 @@ def test_a_single_tree_gets_its_shapley_values(rows: tuple[Floats, Floats]) -> N
         np.testing.assert_allclose(parts[i], brute_force([tree], x[i].astype(np.float32)), atol=1e-12)
 
 
-def test_a_tree_of_too_many_splits_is_refused(rows: tuple[Floats, Floats]) -> None:
+def test_a_tree_with_too_many_splits_is_rejected(rows: tuple[Floats, Floats]) -> None:
     x, y = rows
     model = HistGradientBoostingClassifier(max_iter=1, max_leaf_nodes=31, min_samples_leaf=5).fit(x, y)
     with pytest.raises(TypeError, match="splits, at most 14 are supported"):
@@ -123,10 +123,10 @@ def test_parts_of_every_exact_candidate_add_up_to_its_log_odds(simulated: tuple)
         ):  # their probabilities are clipped away from 0 and 1, or rounded there
             np.testing.assert_allclose(1 / (1 + np.exp(-log_odds(model, x))), p, atol=1e-9, err_msg=name)
     base, parts = attribute(models["logistic"], x, x)
-    assert parts.mean().abs().max() < 1e-9  # linear parts are measured from the mean of the background
+    assert parts.mean().abs().max() < 1e-9  # linear parts are relative to the mean of the background
 
 
-def test_what_has_no_exact_decomposition_is_refused(simulated: tuple) -> None:
+def test_a_model_without_an_exact_decomposition_is_rejected(simulated: tuple) -> None:
     features, _, plan = simulated
     frame = by_snapshot(features, 365)[plan.split.test]
     x = derive(frame, fit(frame), 60)

@@ -55,8 +55,8 @@ def test_a_season_is_found_and_forecast() -> None:
     found = base_rates.forecast(LAST, [day for day in base_rates.frames if day < LAST])
     assert found.method == "season" and found.tried["season"] >= 5
     assert found.rate == pytest.approx(actual_rate(base_rates, LAST), abs=0.01)
-    assert abs(found.rates["rhythm"] - actual_rate(base_rates, LAST)) > 0.03
-    assert found.errors["season"] < UNTRIED_ERROR < found.errors["rhythm"]
+    assert abs(found.rates["constant_rate"] - actual_rate(base_rates, LAST)) > 0.03
+    assert found.errors["season"] < UNTRIED_ERROR < found.errors["constant_rate"]
 
 
 def test_a_season_with_a_trend_is_forecast_as_well() -> None:
@@ -70,11 +70,11 @@ def test_a_constant_purchase_rate_needs_no_correction() -> None:
     base_rates = simulate(wave=0.0)
     found = base_rates.forecast(LAST, [day for day in base_rates.frames if day < LAST])
     assert found.rate == pytest.approx(actual_rate(base_rates, LAST), abs=0.01)
-    assert found.errors["rhythm"] < 0.1
+    assert found.errors["constant_rate"] < 0.1
 
 
 def test_in_the_first_year_the_season_is_chosen_only_if_all_other_methods_failed() -> None:
-    for wave, method in ((1.0, "season"), (0.1, "rhythm")):
+    for wave, method in ((1.0, "season"), (0.1, "constant_rate")):
         base_rates = simulate(wave, steps=16)
         found = base_rates.forecast(LAST, [day for day in base_rates.frames if day < LAST])
         assert found.tried["season"] == 0 and found.errors["season"] == UNTRIED_ERROR
@@ -95,5 +95,5 @@ def test_the_forecast_does_not_read_the_future() -> None:
     assert fresh.of_label(LAST - timedelta(days=HORIZON), LAST) is not None
 
 
-def test_a_year_lies_on_the_grid() -> None:
+def test_a_year_is_a_whole_number_of_grid_steps() -> None:
     assert [year_on_grid(step) for step in (7, 28, 30, 91)] == [364, 364, 360, 364]

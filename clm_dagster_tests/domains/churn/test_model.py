@@ -117,7 +117,7 @@ def test_the_winner_scores_a_snapshot_as_it_did_in_the_test(
 # ------------------------------------------------------------------------------------------- leaks
 
 
-def test_a_label_of_the_same_snapshot_is_refused(simulated: Simulated) -> None:
+def test_a_label_of_the_same_snapshot_is_rejected(simulated: Simulated) -> None:
     features, labels, plan = simulated
     recency = features.set_index(["as_of", "customer_id"]).recency_days
     at = pd.MultiIndex.from_frame(labels[["as_of", "customer_id"]])
@@ -131,13 +131,15 @@ def test_a_label_of_the_same_snapshot_is_refused(simulated: Simulated) -> None:
     assert not evaluate((features, own, plan), "tree", features=others).verdict(SETTINGS).accepted
 
 
-def test_the_first_to_last_span_is_refused_with_it(simulated: Simulated) -> None:
+def test_the_span_from_first_to_last_order_is_rejected_as_well(simulated: Simulated) -> None:
     frame = snapshot(simulated, TEST)
     label = (frame.recency_days > 60).to_numpy(float)
     span = pd.DataFrame({"left": frame.tenure_days - (frame.tenure_days - frame.recency_days), "noise": 1.0})
     assert len(leaky_columns(span, label, 0.97)) == 1
-    honest = frame.drop(columns=["recency_days"]).assign(span=frame.tenure_days - frame.recency_days)
-    assert leaky_columns(honest[["tenure_days", "span"]], label, 0.97) == ()  # neither alone ranks the labels
+    without_recency = frame.drop(columns=["recency_days"]).assign(span=frame.tenure_days - frame.recency_days)
+    assert (
+        leaky_columns(without_recency[["tenure_days", "span"]], label, 0.97) == ()
+    )  # neither alone ranks the labels
 
 
 def test_a_column_that_is_missing_where_the_label_is_one_is_a_leak() -> None:
@@ -168,7 +170,11 @@ def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> N
         (features.groupby("as_of").head(90), labels, "customers ordered before it, 100 are needed"),
         (features.drop(columns="units"), labels, "the features lack units; they are columns of core"),
         (features.assign(sd_gap_days=np.nan), labels, "sd_gap_days.* missing for all .* leave them out"),
-        (features, labels.assign(horizon_days=30), "the labels are of 30 days, the contest of 60"),
+        (
+            features,
+            labels.assign(horizon_days=30),
+            "labels have a horizon of 30 days, the evaluation one of 60",
+        ),
         (pd.concat([features, features.head(2)]), labels, "the features have 2 rows twice"),
     ]
     for given, labelled, message in cases:
@@ -176,7 +182,7 @@ def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> N
             evaluate((given, labelled, plan))
 
 
-def test_a_feature_that_is_left_out_may_be_missing(simulated: Simulated) -> None:
+def test_a_feature_that_is_not_selected_may_be_missing(simulated: Simulated) -> None:
     features, labels, plan = simulated
     kept = tuple(name for name in FEATURES if name not in ("sd_gap_days", "overdue"))
     evaluated = evaluate((features.assign(sd_gap_days=np.nan), labels, plan), features=kept)
@@ -185,7 +191,7 @@ def test_a_feature_that_is_left_out_may_be_missing(simulated: Simulated) -> None
 
 def test_the_error_says_that_no_snapshot_is_mature() -> None:
     with pytest.raises(
-        EvaluationError, match="no contest with test as_of 2023-04-01: 0 mature training snapshots"
+        EvaluationError, match="no evaluation with test as_of 2023-04-01: 0 mature training snapshots"
     ):
         evaluation_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
 

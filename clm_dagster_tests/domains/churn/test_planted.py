@@ -1,4 +1,4 @@
-"""Churn of the simulated shop against the probabilities that were planted in it."""
+"""Churn of the simulated shop, compared with the planted probabilities."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ HORIZON, TEST_DAY = 40, 158
 
 
 @pytest.mark.slow
-def test_probabilities_hold_against_the_planted_ones(stationary: Shop) -> None:
+def test_probabilities_match_the_planted_ones(stationary: Shop) -> None:
     """In the stationary world active customers order as a Poisson process of a known rate; churned ones never order."""
     planted = stationary.parameters
     start, test = planted.start, planted.start + timedelta(days=TEST_DAY)

@@ -34,7 +34,7 @@ def results(real_shop: Callable[[str], Shop]) -> dict[date, EvaluationResult]:
     return found
 
 
-def test_the_winner_ranks_as_well_as_the_best_known(results: dict[date, EvaluationResult]) -> None:
+def test_the_winner_ranks_as_well_as_the_best_published_model(results: dict[date, EvaluationResult]) -> None:
     for test, auc in TO_BEAT.items():
         best = results[test].results[results[test].winner]
         assert best.test["roc_auc"] > auc - 0.001, test

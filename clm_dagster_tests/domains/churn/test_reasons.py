@@ -63,7 +63,7 @@ def test_sentences_for_missing_values(x: pd.DataFrame) -> None:
     assert WORDS["gaps"](x, 90).to_list()[:2] == ["orders every 31 days (shop 26)", "no second order day yet"]
     assert WORDS["returns"](x, 90)[1] == "share of purchases returned 13% (shop 13%)"
     assert WORDS["rhythm"](x, 60)[0] == (
-        "by the rhythm of orders so far, 60 days without one have a chance of 50% (shop 50%)"
+        "at the purchase rate so far, 60 days without an order have a probability of 50% (shop 50%)"
     )
     empty = WORDS["returns"](x.assign(return_rate=[np.nan, 0.2, 0.4]), 90)
     assert empty.to_list()[0] == "share of purchases returned unknown (shop 30%)"

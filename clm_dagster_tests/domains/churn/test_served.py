@@ -37,7 +37,7 @@ def test_a_file_gives_back_the_model(
     assert (back.trained_as_of, back.tested_as_of) == (model.trained_as_of, model.tested_as_of)
 
 
-def test_whoever_can_win_is_loaded_from_its_file(
+def test_every_possible_winner_loads_from_its_file(
     simulated: tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan],
 ) -> None:
     """Every type in a file of a candidate with exact reasons is trusted, though on this shop another may win."""

@@ -1,4 +1,4 @@
-"""A made-up shop in the shape of core.demand_series, whose days are drawn from what is written here."""
+"""A made-up shop in the format of core.demand_series, drawn from known distributions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +24,13 @@ def days_of(first: date = FIRST, as_of: date = AS_OF) -> pd.DatetimeIndex:
 
 
 def expected(level: float, days: pd.DatetimeIndex) -> np.ndarray:
-    """Mean sales of each day: the week, and shut days at Christmas."""
+    """Return the mean sales of each day: the weekly season, and shut days at Christmas."""
     mean = level * WEEK[days.day_of_week]
     return np.where(days.isin(pd.to_datetime([*CHRISTMAS])), 0.0, mean)
 
 
 def sales(levels: dict[tuple[str, str, str], float], seed: int = 1, as_of: date = AS_OF) -> pd.DataFrame:
-    """Sparse Poisson days of independent series."""
+    """Draw sparse Poisson days of independent series."""
     rng, days = np.random.default_rng(seed), days_of(as_of=as_of)
     parts = []
     for (level, key, measure), mean in levels.items():
@@ -41,7 +41,7 @@ def sales(levels: dict[tuple[str, str, str], float], seed: int = 1, as_of: date 
 
 
 def shop(products: int = 3, as_of: date = AS_OF) -> pd.DataFrame:
-    """A shop whose units and revenue are the sums of its products; the last one is `other`."""
+    """Draw a shop whose units and revenue are the sums of its products; the last one is `other`."""
     names = [*(f"p{i}" for i in range(products - 1)), "other"]
     units = sales({("product", name, "units"): 5.0 + 8 * i for i, name in enumerate(names)}, as_of=as_of)
     price = {name: 1.25 + i for i, name in enumerate(names)}
@@ -52,7 +52,7 @@ def shop(products: int = 3, as_of: date = AS_OF) -> pd.DataFrame:
 
 
 def panel_of(values: np.ndarray, first: date = FIRST) -> Panel:
-    """A daily panel of dense rows."""
+    """Return a daily panel of dense rows."""
     keys = pd.DataFrame(
         {"level": "product", "key": [f"k{i}" for i in range(len(values))], "measure": "units"}
     )
@@ -60,8 +60,8 @@ def panel_of(values: np.ndarray, first: date = FIRST) -> Panel:
 
 
 @contextmanager
-def contest_of(*names: str) -> Iterator[None]:
-    """Evaluate these methods only, for as long as the block lasts."""
+def only_methods(*names: str) -> Iterator[None]:
+    """Evaluate only these methods within the block."""
     everyone = candidates
 
     def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:

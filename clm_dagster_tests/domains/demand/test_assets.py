@@ -1,4 +1,4 @@
-"""Demand end to end: a shop that has run, its trainings in MLflow, its forecasts, and their accuracy."""
+"""Demand end to end on a complete run: trainings in MLflow, forecasts, and their accuracy."""
 
 import json
 
@@ -17,7 +17,7 @@ SERIES = ["level", "key", "measure"]
 
 
 def sold(ran: Ran) -> pd.DataFrame:
-    """Units and revenue of each country, product and day, by pandas from the events."""
+    """Compute units and revenue of each country, product and day with pandas from the events."""
     lines = ran.query(
         "select event_at, country, product_id, quantity::double as units, (quantity * unit_price)::double as revenue "
         "from raw.events"
@@ -32,13 +32,13 @@ def test_every_training_is_a_run_with_a_child_for_each_level(ran: Ran) -> None:
     client, experiment = ran.mlflow()
     run_id = rows.mlflow_run_id[1]
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run_id}'")
-    told = ran.query(
+    stored = ran.query(
         "select * from marts.demand_contest where as_of = (select max(as_of) from models.demand_model)"
     )
-    assert {run.info.run_name for run in children} == {"shop", "country", "product"} == set(told.level)
-    assert set(told.method) == {*FEW_DEMAND, "chosen"}
+    assert {run.info.run_name for run in children} == {"shop", "country", "product"} == set(stored.level)
+    assert set(stored.method) == {*FEW_DEMAND, "chosen"}
     for run in children:
-        mine = told[(told.level == run.info.run_name) & (told.period == "day")].set_index("method").mase
+        mine = stored[(stored.level == run.info.run_name) & (stored.period == "day")].set_index("method").mase
         logged = {
             name.split("/")[1]: v
             for name, v in run.data.metrics.items()
@@ -46,12 +46,12 @@ def test_every_training_is_a_run_with_a_child_for_each_level(ran: Ran) -> None:
         }
         assert logged == pytest.approx(mine.to_dict())
     files = {item.path for item in client.list_artifacts(run_id)}
-    assert {"series.csv", "held_out.csv", "contest.json", "contest.png", "arima"} <= files
+    assert {"series.csv", "held_out.csv", "evaluation.json", "candidates.png", "arima"} <= files
     arimas = {item.path for item in client.list_artifacts(run_id, "arima")}
     assert {"arima/days_of_revenue.txt", "arima/days_of_revenue.png"} <= arimas
 
 
-def test_the_model_forecasts_by_name_of_column(ran: Ran) -> None:
+def test_the_model_takes_columns_by_name(ran: Ran) -> None:
     import mlflow
 
     ran.mlflow()
@@ -66,9 +66,9 @@ def test_the_model_forecasts_by_name_of_column(ran: Ran) -> None:
             "level": "shop",
         }
     )
-    said = loaded.predict(history)
-    assert said.groupby("period").size().to_dict() == {"day": 28, "week": 13}
-    assert said[said.period == "week"]["mean"].to_numpy() == pytest.approx(42, rel=0.1)
+    predicted = loaded.predict(history)
+    assert predicted.groupby("period").size().to_dict() == {"day": 28, "week": 13}
+    assert predicted[predicted.period == "week"]["mean"].to_numpy() == pytest.approx(42, rel=0.1)
     champion = tracking_of(ran.settings).champion("models.demand_model")
     accepted = ran.query("select * from models.demand_model where accepted order by as_of")
     assert champion == (accepted.model_version.iloc[-1] if len(accepted) else None)
@@ -103,7 +103,7 @@ def test_every_series_has_every_date_and_levels_add_up(ran: Ran) -> None:
     assert (sums["country"] == sums["shop"]).all() and (sums["product"] == sums["shop"]).all()
 
 
-def test_realised_accuracy_is_what_pandas_counts(ran: Ran) -> None:
+def test_realised_accuracy_matches_pandas(ran: Ran) -> None:
     accuracy = ran.query("select * from marts.forecast_accuracy")
     newest = accuracy[(accuracy.as_of == accuracy.as_of.max()) & (accuracy.kind == "realised")]
     assert newest.forecast_as_of.nunique() == 12
@@ -132,15 +132,15 @@ def test_realised_accuracy_is_what_pandas_counts(ran: Ran) -> None:
         assert row.coverage_80 == pytest.approx(inside.mean())
 
 
-def test_the_backtest_stands_beside_it(ran: Ran) -> None:
+def test_the_backtest_is_in_the_same_table(ran: Ran) -> None:
     accuracy = ran.query("select * from marts.forecast_accuracy")
     backtest = accuracy[(accuracy.kind == "backtest") & (accuracy.as_of == accuracy.as_of.max())]
     model = ran.query("select * from models.demand_model order by as_of").iloc[-1]
-    told = pd.DataFrame(json.loads(model.accuracy))
+    stored = pd.DataFrame(json.loads(model.accuracy))
     chosen = backtest[backtest.is_chosen]
     assert len(chosen) == 2 * model.series
     assert set(backtest[~backtest.is_chosen].model) == {"seasonal_naive", "eight_week_mean"}
-    assert chosen.mase.mean() == pytest.approx(told[told.method == "chosen"].mase.mean())
+    assert chosen.mase.mean() == pytest.approx(stored[stored.method == "chosen"].mase.mean())
     assert chosen.coverage_80.mean() == pytest.approx(0.8, abs=0.1)
 
 
@@ -159,7 +159,7 @@ def test_reorder_points_cover_products_and_their_lead_time(ran: Ran) -> None:
     assert one.expected_demand == pytest.approx(mine["mean"].sum())
 
 
-def test_the_calendar_adds_up_to_what_was_sold(ran: Ran) -> None:
+def test_the_calendar_adds_up_to_the_sales(ran: Ran) -> None:
     rows = ran.query("select * from marts.demand_calendar")
     whole = rows.trend + rows.seasonal + rows.holiday + rows.remainder
     np.testing.assert_allclose(whole, rows.value, atol=1e-6)
@@ -169,8 +169,8 @@ def test_the_calendar_adds_up_to_what_was_sold(ran: Ran) -> None:
     assert newest.set_index("date").value.to_dict() == by_day.reindex(newest.date, fill_value=0).to_dict()
 
 
-def test_twice_is_the_same(ran: Ran) -> None:
-    """A training and a forecast again: the same rows, and no figure of the evaluation differs but the seconds."""
+def test_retraining_and_rescoring_give_the_same_rows(ran: Ran) -> None:
+    """Train and forecast again: the rows are the same, and of the evaluation only the seconds differ."""
     models = ran.query(
         "select * exclude (model_version, mlflow_run_id, model_uri, seconds, said) from models.demand_model"
     )
@@ -189,8 +189,8 @@ def test_twice_is_the_same(ran: Ran) -> None:
     assert not list((ran.settings.data_dir / "cache" / "models.demand_model").iterdir())
 
 
-def test_checks_say_what_they_found(ran: Ran) -> None:
-    """The forecasts' checks in Dagster's own records."""
+def test_checks_describe_their_results(ran: Ran) -> None:
+    """Read the checks of the forecasts from Dagster's storage."""
     from clm_dagster_tests.trained_shop import at_home
 
     key = dg.AssetKey(["marts", "demand_forecasts"])

@@ -1,4 +1,4 @@
-"""Origins, measures, choice and bands, against loops and draws."""
+"""Origins, measures, choice and intervals, compared with loops and simulations."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ START = RNG.bit_generator.state
 
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
-    """A test draws the same alone and among the others."""
+    """Seed the generator, so that a test draws the same numbers alone and among others."""
     RNG.bit_generator.state = START
 
 
@@ -34,7 +34,7 @@ def test_origins_end_one_horizon_before_as_of() -> None:
     assert rolling_origins(40, 28, 14, 4, 20).size == 0
 
 
-def test_measures_are_those_of_a_loop() -> None:
+def test_measures_match_a_loop() -> None:
     values = RNG.poisson(5.0, (3, 200)).astype(float)
     panel = panel_of(values)
     origins = np.array([144, 158])
@@ -67,13 +67,13 @@ def test_the_interval_score_is_two_pinball_losses() -> None:
     assert coverage(low, high, actual)[0] == ((actual >= -1) & (actual <= 1.2)).mean()
 
 
-def test_no_origin_may_reach_beyond_the_end() -> None:
+def test_an_origin_beyond_the_end_is_an_error() -> None:
     with pytest.raises(ValueError, match="beyond"):
         Backtest.run(panel_of(np.ones((1, 100))), [SeasonalNaive()], np.array([80]), 28)
 
 
-def contest(errors: dict[str, Floats], series: int, origins: int) -> Backtest:
-    """Methods whose paths miss a flat 100 by what is given, on noisy history."""
+def backtest_of(errors: dict[str, Floats], series: int, origins: int) -> Backtest:
+    """Return a backtest of methods whose paths have the given errors around a constant 100, on noisy history."""
     size = 200 + 14 * origins
     values = np.concatenate(
         [RNG.uniform(50, 150, (series, 200)), np.full((series, 14 * origins), 100.0)], axis=1
@@ -86,60 +86,60 @@ def contest(errors: dict[str, Floats], series: int, origins: int) -> Backtest:
     return Backtest(panel_of(values), at, tuple(errors), paths)
 
 
-def test_noise_does_not_choose_and_a_clear_lead_does() -> None:
+def test_a_single_method_is_chosen_only_if_clearly_better() -> None:
     series, origins = 20, 9
     noise = {name: 10 + RNG.normal(0, 4, (series, origins - 1)) for name in ("a", "b", "c")}
     noise["bad"] = np.full((series, origins - 1), 40.0)
     kinds = np.full(series, "regular")
-    choice = contest(noise, series, origins).choose(kinds, 14)
+    choice = backtest_of(noise, series, origins).choose(kinds, 14)
     assert set(choice.combined["regular"]) <= {"a", "b", "c"}
     assert choice.names.count(COMBINATION) >= 15
     clear = {name: e.copy() for name, e in noise.items()}
     clear["b"][3] = 0.5
-    chosen = contest(clear, series, origins).choose(kinds, 14)
+    chosen = backtest_of(clear, series, origins).choose(kinds, 14)
     assert chosen.names[3] == "b"
     np.testing.assert_allclose(chosen.weights.sum(axis=1), 1)
     assert chosen.combine(np.arange(4.0)[:, None, None] * np.ones((4, series, 2)))[3].tolist() == [1.0, 1.0]
 
 
-def test_kinds_are_contested_apart() -> None:
+def test_series_classes_are_evaluated_separately() -> None:
     errors = {name: np.full((12, 8), 5.0) for name in "abcd"}
     errors["a"][:5] = 50
     errors["b"][5:] = 50
     kinds = np.array(["regular"] * 5 + ["intermittent"] * 7)
-    apart = contest(errors, 12, 9).choose(kinds, 14).combined
+    apart = backtest_of(errors, 12, 9).choose(kinds, 14).combined
     assert apart == {"regular": ("b", "c", "d"), "intermittent": ("a", "c", "d")}
-    # Four of a kind are too few: what is good for all twelve is good for them.
+    # A class of four series is too small: it uses the ranking over all twelve.
     few = np.array(["regular"] * 4 + ["intermittent"] * 8)
-    assert contest(errors, 12, 9).choose(few, 14).combined["regular"] == ("a", "c", "d")
+    assert backtest_of(errors, 12, 9).choose(few, 14).combined["regular"] == ("a", "c", "d")
 
 
 def test_the_best_three_are_always_combined() -> None:
     errors = {
         name: np.full((6, 8), size) for name, size in zip("abcde", (1.0, 9.0, 20.0, 30.0, 40.0), strict=True)
     }
-    chosen = contest(errors, 6, 9).choose(np.full(6, "regular"), 14)
+    chosen = backtest_of(errors, 6, 9).choose(np.full(6, "regular"), 14)
     assert chosen.combined["regular"] == ("a", "b", "c")
-    assert set(chosen.names) == {"a"}  # which beats the three together at every origin
+    assert set(chosen.names) == {"a"}  # which beats the combination of the three at every origin
 
 
 @pytest.mark.parametrize("level", [15.0, 60.0, 900.0])
-def test_bands_cover_what_they_say(level: float) -> None:
-    """Counts whose level doubles after the backtest: the spread grows as its square root."""
+def test_intervals_have_their_nominal_coverage(level: float) -> None:
+    """Counts whose level doubles after the backtest: the spread grows with its square root."""
     series, origins, horizon = 60, 8, 28
     paths = np.full((series, origins, horizon), level)
     actual = RNG.poisson(paths).astype(float)
     mean = np.full((series, horizon), 2 * level)
     bands = conformal_quantiles(mean, paths, actual, np.full(series, "regular"))
-    came = RNG.poisson(mean[:, None], (series, 50, horizon))
+    future = RNG.poisson(mean[:, None], (series, 50, horizon))
     for low, high, nominal in ((1, 3, 0.8), (0, 4, 0.95)):
-        inside = (came >= bands[:, None, :, low]) & (came <= bands[:, None, :, high])
+        inside = (future >= bands[:, None, :, low]) & (future <= bands[:, None, :, high])
         assert inside.mean() == pytest.approx(nominal, abs=0.03)
     assert (np.diff(bands, axis=2) >= 0).all()
     assert (bands >= 0).all()
 
 
-def test_closed_days_have_no_spread_and_young_series_share() -> None:
+def test_closed_days_have_no_spread_and_young_series_use_shared_residuals() -> None:
     paths = np.tile([10.0, 0.0], (3, 8, 14))
     actual = paths + RNG.normal(0, 3, paths.shape) * (paths > 0)
     actual[2] = np.nan
@@ -148,12 +148,12 @@ def test_closed_days_have_no_spread_and_young_series_share() -> None:
     assert (bands[:, 1::2] == 0).all()
     own = np.quantile((actual[:2, :, ::2] / 10).ravel(), QUANTILES)
     np.testing.assert_allclose(bands[2, 0], 20 * own, rtol=0.2)
-    nobody = conformal_quantiles(mean, paths, np.full(paths.shape, np.nan), np.full(3, "young"))
-    assert nobody[0, 0, 0] < 3
-    assert nobody[0, 0, -1] > 55
+    unknown = conformal_quantiles(mean, paths, np.full(paths.shape, np.nan), np.full(3, "young"))
+    assert unknown[0, 0, 0] < 3
+    assert unknown[0, 0, -1] > 55
 
 
-def test_near_and_far_steps_have_their_own_bands() -> None:
+def test_near_and_far_steps_have_separate_intervals() -> None:
     paths = np.full((1, 40, 8), 100.0)
     actual = paths + RNG.normal(0, np.repeat([1.0, 10.0], 4), paths.shape)
     bands = conformal_quantiles(np.full((1, 13), 100.0), paths, actual, np.array(["regular"]), pools=2)
@@ -162,7 +162,7 @@ def test_near_and_far_steps_have_their_own_bands() -> None:
     assert (width[4:] > 15).all()
 
 
-def test_few_residuals_take_their_shape_from_others_and_their_size_from_themselves() -> None:
+def test_a_series_with_few_residuals_uses_the_pooled_shape_and_its_own_size() -> None:
     series, spreads = 40, np.geomspace(1, 50, 40)
     paths = np.full((series, 8, 4), 1000.0)
     mean = np.full((series, 4), 1000.0)
@@ -172,8 +172,8 @@ def test_few_residuals_take_their_shape_from_others_and_their_size_from_themselv
         bands = conformal_quantiles(mean, paths, actual, np.full(series, "regular"))
         width = bands[:, 0, 3] - bands[:, 0, 1]
         np.testing.assert_array_less(width[:10].mean() * 4, width[-10:].mean())
-        came = mean[:, :, None] + RNG.normal(0, spreads[:, None, None], (series, 4, 200))
+        actual = mean[:, :, None] + RNG.normal(0, spreads[:, None, None], (series, 4, 200))
         for level, low, high in ((80, 1, 3), (95, 0, 4)):
-            inside[level] += ((came >= bands[:, :, [low]]) & (came <= bands[:, :, [high]])).mean() / 20
+            inside[level] += ((actual >= bands[:, :, [low]]) & (actual <= bands[:, :, [high]])).mean() / 20
     assert inside[80] == pytest.approx(0.80, abs=0.015)
     assert inside[95] == pytest.approx(0.95, abs=0.015)

@@ -1,4 +1,4 @@
-"""Trend, season, holidays and anomalies of days whose parts are known."""
+"""Trend, season, holidays and anomalies of days with known components."""
 
 import numpy as np
 import pandas as pd
@@ -21,14 +21,14 @@ def parts() -> pd.DataFrame:
     return components(panel_of(np.stack([value, short])))
 
 
-def test_parts_sum_to_the_value(parts: pd.DataFrame) -> None:
+def test_components_sum_to_the_value(parts: pd.DataFrame) -> None:
     assert tuple(parts.columns) == COLUMNS
     np.testing.assert_allclose(
         parts.value, parts.trend + parts.seasonal + parts.holiday + parts.remainder, atol=1e-9
     )
 
 
-def test_trend_and_season_are_found(parts: pd.DataFrame) -> None:
+def test_trend_and_season_are_estimated(parts: pd.DataFrame) -> None:
     days = parts[(parts.key == "k0") & (parts.day_kind == "open")]
     truth = np.linspace(80, 160, len(days_of()))[np.isin(days_of(), days.date)]
     mean = WEEK[WEEK > 0].mean()
@@ -38,7 +38,7 @@ def test_trend_and_season_are_found(parts: pd.DataFrame) -> None:
     assert (friday.seasonal / friday.trend).mean() == pytest.approx(WEEK[4] / mean - 1, abs=0.05)
 
 
-def test_holidays_cost_what_was_expected(parts: pd.DataFrame) -> None:
+def test_a_holiday_costs_the_expected_sales(parts: pd.DataFrame) -> None:
     days = parts[parts.key == "k0"].set_index("date")
     for day in pd.to_datetime([*CHRISTMAS]):
         assert days.day_kind[day] == "holiday"
@@ -48,7 +48,7 @@ def test_holidays_cost_what_was_expected(parts: pd.DataFrame) -> None:
     assert (days.holiday[days.day_kind == "open"] == 0).all()
 
 
-def test_planted_days_are_the_anomalies(parts: pd.DataFrame) -> None:
+def test_anomalies_are_the_planted_days(parts: pd.DataFrame) -> None:
     odd = parts[(parts.key == "k0") & parts.is_anomaly].set_index("date")
     assert {"2023-08-09", "2024-02-13"} <= {str(day.date()) for day in odd.index}
     assert len(odd) <= 4
@@ -57,7 +57,7 @@ def test_planted_days_are_the_anomalies(parts: pd.DataFrame) -> None:
     assert (parts.anomaly_size[~parts.is_anomaly] == 0).all()
 
 
-def test_a_short_series_has_its_mean_for_trend(parts: pd.DataFrame) -> None:
+def test_the_trend_of_a_short_series_is_its_mean(parts: pd.DataFrame) -> None:
     short = parts[parts.key == "k1"]
     assert len(short) == 20
     assert (short[short.day_kind == "open"].trend == 4).all()

@@ -1,4 +1,4 @@
-"""What is said of an ARIMA and of forecasts whose days have come."""
+"""Diagnostics of an ARIMA, and the accuracy of forecasts compared with actual sales."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from clm_dagster_tests.domains.demand.shop import days_of, expected, panel_of
 DAYS = days_of()
 
 
-def test_an_arima_is_explained() -> None:
+def test_diagnostics_of_an_arima() -> None:
     rng = np.random.default_rng(21)
     panel = panel_of(np.stack([rng.poisson(expected(40.0, DAYS)).astype(float), np.full(DAYS.size, 2.0)]))
     found = diagnose_arima(panel, 0)
@@ -32,8 +32,8 @@ def test_an_arima_is_explained() -> None:
         diagnose_arima(panel, 1)
 
 
-def test_the_year_is_found_where_history_allows() -> None:
-    """Three years with a strong yearly wave: Fourier terms come in; in the first two years there are none."""
+def test_yearly_terms_need_two_years_of_history() -> None:
+    """Three years with a strong yearly wave: Fourier terms are selected; in the first two years there are none."""
     days = pd.date_range("2021-01-04", periods=1100)
     wave = np.sin(2 * np.pi * days.day_of_year.to_numpy() / 365.25)
     panel = panel_of(np.random.default_rng(22).normal(100 + 40 * wave, 6)[None], first=days[0].date())
@@ -41,7 +41,7 @@ def test_the_year_is_found_where_history_allows() -> None:
     assert diagnose_arima(panel.until(700), 0).arima.regressors.shape[1] == 0
 
 
-def test_what_came_is_measured_once_it_is_known() -> None:
+def test_accuracy_is_measured_once_the_sales_are_known() -> None:
     rng = np.random.default_rng(23)
     days = pd.date_range("2024-07-01", periods=14)
     value = rng.poisson(9.0, 14).astype(float)
@@ -63,11 +63,11 @@ def test_what_came_is_measured_once_it_is_known() -> None:
     assert tuple(found.columns) == COLUMNS
     found = found.set_index(["period", "key"]).sort_index()
     day, week, gone = found.loc[("day", "a")], found.loc[("week", "a")], found.loc[("day", "gone")]
-    came = value[:10]
+    actual = value[:10]
     assert (day.steps, week.steps, gone.steps) == (10, 1, 10)
-    assert day.wape == pytest.approx(np.abs(came - 9).sum() / came.sum())
-    assert day.bias == pytest.approx((9 - came).sum() / came.sum())
-    assert day.coverage_80 == pytest.approx(((came >= 6) & (came <= 12)).mean())
+    assert day.wape == pytest.approx(np.abs(actual - 9).sum() / actual.sum())
+    assert day.bias == pytest.approx((9 - actual).sum() / actual.sum())
+    assert day.coverage_80 == pytest.approx(((actual >= 6) & (actual <= 12)).mean())
     assert week.actual == value[:7].sum()
     assert np.isnan(gone.wape)
     assert gone.coverage_95 == 0

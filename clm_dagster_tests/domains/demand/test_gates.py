@@ -1,4 +1,4 @@
-"""The champion rule of demand, on tables made by hand."""
+"""The champion rule of demand, on tables written by hand."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from clm_dagster.domains.demand.gates import demand_verdict, gain_over
 
 
 def held_out(gaps: list[float]) -> pd.DataFrame:
-    """Series whose chosen forecasts differ by so much from the mean of eight weeks."""
+    """Return series whose chosen forecasts differ by this much from the eight-week mean."""
     base = np.linspace(0.8, 1.2, len(gaps))
     parts = [
         pd.DataFrame(
@@ -25,7 +25,7 @@ def held_out(gaps: list[float]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def test_a_clear_gain_makes_a_champion() -> None:
+def test_a_clear_gain_is_accepted() -> None:
     gain = gain_over(held_out([-0.1, -0.12, -0.08, -0.11, -0.05, -0.2]), "eight_week_mean")
     assert gain is not None and gain.value == pytest.approx(-0.11)
     assert gain.low < gain.value < gain.high < 0
@@ -34,13 +34,13 @@ def test_a_clear_gain_makes_a_champion() -> None:
     assert not past.accepted and "not the newest partition" in str(past)
 
 
-def test_a_gain_that_may_be_chance_does_not() -> None:
+def test_a_gain_that_may_be_chance_is_rejected() -> None:
     gain = gain_over(held_out([-0.3, 0.2, -0.2, 0.25, 0.02]), "eight_week_mean")
     verdict = demand_verdict(gain, 5)
-    assert not verdict.accepted and "old champion stays" in str(verdict)
+    assert not verdict.accepted and "champion does not change" in str(verdict)
 
 
-def test_without_a_backtest_nobody_is_judged() -> None:
+def test_without_a_backtest_there_is_no_champion() -> None:
     assert gain_over(held_out([]), "eight_week_mean") is None
     assert gain_over(held_out([0.1]), "seasonal_naive") is None
     verdict = demand_verdict(None, 0)

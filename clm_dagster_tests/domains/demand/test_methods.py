@@ -1,4 +1,4 @@
-"""Each method on series whose future is known, and against an independent computation."""
+"""Each method on series with a known future, and compared with an independent computation."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ LEVELS = np.array([4.0, 20.0, 60.0, 100.0])
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    """Poisson days around a fixed week; the last series sells on one open day in five."""
+    """Poisson days around a fixed weekly season; the last series sells on one open day in five."""
     rng, days = np.random.default_rng(11), days_of()
     values = rng.poisson(np.stack([expected(level, days) for level in LEVELS])).astype(float)
     return panel_of(np.vstack([values, values[1] * (rng.random(days.size) < 0.2)]))
@@ -40,13 +40,13 @@ def names(method: Method) -> str:
 
 
 @pytest.mark.parametrize("method", candidates(), ids=names)
-def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Panel) -> None:
+def test_methods_find_the_weekly_season_without_look_ahead(method: Method, panel: Panel) -> None:
     origin = panel.size - HORIZON
     paths = method.paths(panel, np.array([origin]), HORIZON)
     assert paths.shape == (len(panel), 1, HORIZON)
     mean = LEVELS[:, None] * WEEK[panel.weekdays[origin:]]
     off = np.abs(paths[: len(LEVELS), 0] - mean).sum(axis=1) / mean.sum(axis=1)
-    # One week is as noisy as a Poisson; TSB knows no week.
+    # A single week has Poisson noise; TSB has no weekly season.
     limit = {"seasonal_naive": [0.7, 0.3, 0.2, 0.15], "tsb": [0.6] * 4}.get(
         method.name, [0.35, 0.15, 0.1, 0.1]
     )
@@ -55,7 +55,7 @@ def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Pa
     assert (paths[:, 0, panel.weekdays[origin:] == 5] == 0).all()
     if method.name not in ("seasonal_naive", "tsb"):
         assert paths[-1].sum() == pytest.approx(20 * 0.2 * WEEK.sum() * 4, rel=0.5)
-    # What comes after the origin changes nothing.
+    # Values after the origin do not change the forecast.
     later = panel.values.copy()
     later[:, origin:] = 1e6
     np.testing.assert_array_equal(method.paths(panel.until(origin), np.array([origin]), HORIZON), paths)
@@ -65,7 +65,7 @@ def test_a_method_finds_the_week_and_never_looks_ahead(method: Method, panel: Pa
 
 
 @pytest.mark.parametrize("method", candidates(), ids=names)
-def test_several_origins_are_each_forecast_from_what_was_known(method: Method, panel: Panel) -> None:
+def test_each_origin_is_forecast_from_earlier_values_only(method: Method, panel: Panel) -> None:
     origins = panel.size - HORIZON - np.array([42, 14])
     both = method.paths(panel, origins, HORIZON)
     np.testing.assert_allclose(
@@ -81,7 +81,7 @@ def _with_values(panel: Panel, values: np.ndarray) -> Panel:
     return Panel(panel.keys, values, panel.dates, panel.shut, panel.step)
 
 
-def test_rules_are_what_they_say(panel: Panel) -> None:
+def test_naive_methods_follow_their_definition(panel: Panel) -> None:
     origin = np.array([panel.size - 3])
     last = panel.values[:, origin[0] - 56 : origin[0]].reshape(len(panel), 8, 7)
     week = SeasonalNaive().paths(panel, origin, 14)[:, 0]
@@ -90,7 +90,7 @@ def test_rules_are_what_they_say(panel: Panel) -> None:
     np.testing.assert_allclose(mean, np.tile(last.mean(axis=1), 2))
 
 
-def test_tsb_is_the_recursion_of_the_paper() -> None:
+def test_tsb_matches_the_recursion_of_the_paper() -> None:
     rng = np.random.default_rng(5)
     values = np.where(rng.random(300) < 0.3, rng.integers(1, 9, 300), 0).astype(float)
     values[0] = 3.0
@@ -105,7 +105,7 @@ def test_tsb_is_the_recursion_of_the_paper() -> None:
     np.testing.assert_allclose(method.paths(panel, np.array([300]), 7)[0, 0], probability * size)
 
 
-def test_theta_is_that_of_statsmodels() -> None:
+def test_theta_matches_statsmodels() -> None:
     rng = np.random.default_rng(6)
     series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
     theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
@@ -118,7 +118,7 @@ def test_theta_is_that_of_statsmodels() -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
-def test_smoothing_goes_on_over_a_longer_history() -> None:
+def test_smoothing_continues_over_a_longer_history() -> None:
     rng = np.random.default_rng(7)
     series = 50 + np.tile([5.0, 0, -5, 3, -3, 0], 50) + rng.normal(0, 3, 300)
     fitted = ExponentialSmoothing(
@@ -131,7 +131,7 @@ def test_smoothing_goes_on_over_a_longer_history() -> None:
     assert not np.allclose(model.path(parameters, 6, series, NONE[:312]), then, rtol=1e-4)
 
 
-def test_weeks_are_sums_of_days(panel: Panel) -> None:
+def test_weekly_forecasts_are_sums_of_days(panel: Panel) -> None:
     weeks = weekly_panel(panel)
     method = EightWeekMean()
     summed = SummedDays(method).paths(weeks, np.array([weeks.size - 4, weeks.size]), 4)
@@ -139,7 +139,7 @@ def test_weeks_are_sums_of_days(panel: Panel) -> None:
     np.testing.assert_allclose(summed, days.reshape(len(panel), 2, 4, 7).sum(axis=3))
 
 
-def test_inputs_of_an_origin_are_from_before_it(panel: Panel) -> None:
+def test_features_of_an_origin_use_earlier_values_only(panel: Panel) -> None:
     origins = training_origins(panel, panel.size - 100, HORIZON, most=20)
     made = design(panel, origins, HORIZON)
     changed = panel.values.copy()
@@ -152,7 +152,7 @@ def test_inputs_of_an_origin_are_from_before_it(panel: Panel) -> None:
     np.testing.assert_allclose(made.inputs[1, 4, :, column] * made.scale[1, 4], by_hand)
 
 
-def test_the_scale_of_a_model_follows_the_rule() -> None:
+def test_the_power_follows_guerreros_rule() -> None:
     rng, week = np.random.default_rng(8), np.tile(WEEK[[0, 1, 2, 3, 4, 6]], 100)
     growth = np.exp(np.linspace(0, 3, 600))
     assert choose_power(rng.normal(50, 5, 600), 6) == 1.0
@@ -164,7 +164,7 @@ def test_the_scale_of_a_model_follows_the_rule() -> None:
 
 
 @pytest.mark.parametrize(("power", "spread"), [(0.0, 0.3), (0.5, 1.0)])
-def test_the_mean_is_kept_on_the_way_back(power: float, spread: float) -> None:
+def test_the_inverse_transform_keeps_the_mean(power: float, spread: float) -> None:
     scaled = np.random.default_rng(9).normal(4.0, spread, 400_000)
     values = np.expm1(scaled) if power == 0 else (1 + scaled / 2) ** 2
     np.testing.assert_allclose(transformed(values[:100], power), scaled[:100])
@@ -172,7 +172,7 @@ def test_the_mean_is_kept_on_the_way_back(power: float, spread: float) -> None:
     assert found == pytest.approx(values.mean(), rel=0.01)
 
 
-def test_processes_change_nothing(panel: Panel) -> None:
+def test_the_number_of_processes_does_not_change_results(panel: Panel) -> None:
     theta = {method.name: method for method in local_methods()}["theta"]
     shared = {method.name: method for method in local_methods(jobs=2)}["theta"]
     origins = np.array([panel.size - 28, panel.size])

@@ -1,4 +1,4 @@
-"""The whole forecast of made-up shops: adding up, odd series, repeatability, promotions, going on."""
+"""Complete forecasts of made-up shops: sums, unusual series, reproducibility, promotions, resuming."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -18,7 +18,7 @@ from clm_dagster.domains.demand.model import (
 )
 from clm_dagster.domains.demand.panel_methods import CalendarRegression, EightWeekMean, Method, SeasonalNaive
 from clm_dagster.domains.demand.series import daily_panel, with_promotions
-from clm_dagster_tests.domains.demand.shop import AS_OF, WEEK, contest_of, days_of, expected, panel_of, shop
+from clm_dagster_tests.domains.demand.shop import AS_OF, WEEK, days_of, expected, only_methods, panel_of, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing")
 BANDS = ["q025", "q10", "q50", "q90", "q975"]
@@ -26,8 +26,8 @@ BANDS = ["q025", "q10", "q50", "q90", "q975"]
 
 @pytest.fixture(autouse=True, scope="module")
 def fast() -> Iterator[None]:
-    """Evaluate without the slowest three, which have tests of their own."""
-    with contest_of(*FAST):
+    """Evaluate without the three slowest methods, which have their own tests."""
+    with only_methods(*FAST):
         yield
 
 
@@ -57,14 +57,14 @@ def test_every_series_has_every_date_and_ordered_bands(done: DemandForecast, ser
     assert (days[days.date.dt.day_of_week == 5][["mean", *BANDS]] == 0).all().all()
 
 
-def test_parts_add_up_to_the_penny(done: DemandForecast) -> None:
+def test_levels_add_up_to_the_penny(done: DemandForecast) -> None:
     rows = done.forecasts.assign(cents=np.rint(done.forecasts["mean"] * 100).astype(int))
     np.testing.assert_allclose(rows["mean"] * 100, rows.cents, atol=1e-6)
     sums = rows.groupby(["period", "measure", "date", "level"]).cents.sum().unstack("level")
     np.testing.assert_array_equal(sums["product"], sums["shop"])
 
 
-def test_the_forecast_is_what_was_drawn(done: DemandForecast) -> None:
+def test_forecasts_match_the_simulated_means(done: DemandForecast) -> None:
     ahead = pd.date_range(AS_OF, periods=28)
     truth = {name: 5.0 + 8 * i for i, name in enumerate(("p0", "p1", "other"))}
     days = done.forecasts[(done.forecasts.period == "day") & (done.forecasts.measure == "units")]
@@ -79,9 +79,7 @@ def test_the_forecast_is_what_was_drawn(done: DemandForecast) -> None:
     assert (accuracy.origins["day"] >= 4).all()
 
 
-def test_the_same_rows_whatever_their_order_and_whatever_comes_later(
-    done: DemandForecast, series: pd.DataFrame
-) -> None:
+def test_row_order_and_later_rows_do_not_change_forecasts(done: DemandForecast, series: pd.DataFrame) -> None:
     later = series.assign(day=series.day + pd.Timedelta(days=700), value=1e6)
     later = later[later.day >= pd.Timestamp(AS_OF)]
     again = forecast(pd.concat([later, series.sample(frac=1, random_state=1)]), AS_OF)
@@ -89,7 +87,7 @@ def test_the_same_rows_whatever_their_order_and_whatever_comes_later(
     pd.testing.assert_frame_equal(again.backtest, done.backtest)
 
 
-def test_the_backtest_table_is_recomputed_from_the_paths(series: pd.DataFrame) -> None:
+def test_the_backtest_table_matches_the_paths(series: pd.DataFrame) -> None:
     panel = daily_panel(series, AS_OF)
     evaluation = evaluate_period(panel, [SeasonalNaive(), EightWeekMean()], 28, DemandSettings())
     table = evaluation.backtest.table(evaluation.choice).set_index(["measure", "key", "method"])
@@ -102,7 +100,7 @@ def test_the_backtest_table_is_recomputed_from_the_paths(series: pd.DataFrame) -
     assert table.loc[("units", "p1", "seasonal_naive"), "mase"] == pytest.approx(np.mean(naive) / scale)
 
 
-# ------------------------------------------------------------------------------------ odd series
+# ------------------------------------------------------------------------------------ unusual series
 
 
 def odd(name: str, value: np.ndarray, days: pd.DatetimeIndex) -> pd.DataFrame:
@@ -110,7 +108,7 @@ def odd(name: str, value: np.ndarray, days: pd.DatetimeIndex) -> pd.DataFrame:
     return frame[frame.value != 0]
 
 
-def test_odd_series_have_a_stated_outcome(series: pd.DataFrame) -> None:
+def test_unusual_series_have_an_outcome(series: pd.DataFrame) -> None:
     days = days_of()
     rng = np.random.default_rng(2)
     two = np.zeros(days.size)
@@ -148,7 +146,7 @@ def test_odd_series_have_a_stated_outcome(series: pd.DataFrame) -> None:
     assert 0 < young["mean"].sum() < 28
 
 
-def test_the_choice_is_judged_on_dates_that_it_did_not_see(series: pd.DataFrame) -> None:
+def test_the_choice_is_evaluated_on_held_out_dates(series: pd.DataFrame) -> None:
     panel = daily_panel(series, AS_OF)
     evaluation = evaluate_period(panel, candidates(), 28, DemandSettings())
     held_out = evaluation.held_out
@@ -168,7 +166,7 @@ def test_the_choice_is_judged_on_dates_that_it_did_not_see(series: pd.DataFrame)
     assert set(young.held_out.columns) == set(held_out.columns)
 
 
-def test_a_shop_of_a_few_days_is_forecast() -> None:
+def test_a_shop_with_a_few_days_gets_forecasts() -> None:
     for size in (1, 3, 10, 40):
         as_of = date(2023, 1, 2) + pd.Timedelta(days=size)
         rows = forecast(shop(as_of=as_of), as_of).forecasts
@@ -176,9 +174,9 @@ def test_a_shop_of_a_few_days_is_forecast() -> None:
         assert set(rows.outcome) <= {"young", "constant", "regular", "intermittent", "dormant"}
 
 
-def test_ten_years_are_cut_to_what_is_remembered() -> None:
+def test_a_history_of_ten_years_is_cut_to_the_setting() -> None:
     values = np.random.default_rng(3).poisson(20.0, (1, 3650)).astype(float)
-    values[0, :2000] *= 50  # another shop then
+    values[0, :2000] *= 50  # a different shop in those years
     panel = panel_of(values)
     frame = pd.DataFrame({**dict(panel.keys.iloc[0]), "day": panel.dates, "value": values[0]})
     as_of = panel.dates[-1] + pd.Timedelta(days=1)
@@ -187,10 +185,10 @@ def test_ten_years_are_cut_to_what_is_remembered() -> None:
     assert done.forecasts[done.forecasts.period == "day"]["mean"].mean() == pytest.approx(20, rel=0.1)
 
 
-# ---------------------------------------------------------------------------- promotions, going on
+# ---------------------------------------------------------------------------- promotions, resuming
 
 
-def test_a_planned_promotion_raises_its_days() -> None:
+def test_a_planned_promotion_raises_the_forecast() -> None:
     days = days_of()
     rng = np.random.default_rng(8)
     ahead = pd.date_range(AS_OF, periods=28)
@@ -210,7 +208,7 @@ def test_a_planned_promotion_raises_its_days() -> None:
         assert (lift < 4).all(), method.name
 
 
-def test_a_killed_forecast_goes_on(series: pd.DataFrame, done: DemandForecast, tmp_path: Path) -> None:
+def test_a_killed_forecast_resumes(series: pd.DataFrame, done: DemandForecast, tmp_path: Path) -> None:
     killed_after = 5
 
     class KilledError(Exception):

@@ -1,4 +1,4 @@
-"""Forecasts by the policies of an earlier evaluation: the same at its instant, and those of other series later."""
+"""Forecasts by the policies of an earlier evaluation: at its as_of, and later with other series."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -25,7 +25,7 @@ from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.predict import predict_panel
 from clm_dagster.domains.demand.served import DemandForecaster, example, pack, unpack
 from clm_dagster.statistics.forecasting.local_models import ArimaModel
-from clm_dagster_tests.domains.demand.shop import AS_OF, contest_of, days_of, shop
+from clm_dagster_tests.domains.demand.shop import AS_OF, days_of, only_methods, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing", "arima")
 SETTINGS = DemandSettings()
@@ -34,7 +34,7 @@ SETTINGS = DemandSettings()
 @pytest.fixture(autouse=True, scope="module")
 def fast() -> Iterator[None]:
     """Evaluate without the slow methods."""
-    with contest_of(*FAST):
+    with only_methods(*FAST):
         yield
 
 
@@ -47,7 +47,7 @@ def ahead(policies: dict[str, ForecastPolicy], series: pd.DataFrame, as_of: date
     return forecast_rows(predict_panels(policies, panels_of(series, as_of, SETTINGS), SETTINGS))
 
 
-def test_a_policy_forecasts_the_same_after_being_stored(
+def test_a_stored_policy_gives_the_same_forecasts(
     policies: dict[str, ForecastPolicy],
 ) -> None:
     expected = forecast(shop(), AS_OF).forecasts
@@ -55,15 +55,17 @@ def test_a_policy_forecasts_the_same_after_being_stored(
     estimator = pack(policies)
     pd.testing.assert_frame_equal(ahead(unpack(estimator), shop(), AS_OF), expected)
     given = example(shop(), policies)
-    said = DemandForecaster(estimator.arrays, estimator.about).predict(given)
-    assert said.date.min() == pd.Timestamp(AS_OF)
-    assert set(said.groupby("period").size() / len(given[["level", "key", "measure"]].drop_duplicates())) == {
+    predicted = DemandForecaster(estimator.arrays, estimator.about).predict(given)
+    assert predicted.date.min() == pd.Timestamp(AS_OF)
+    assert set(
+        predicted.groupby("period").size() / len(given[["level", "key", "measure"]].drop_duplicates())
+    ) == {
         28.0,
         13.0,
     }
 
 
-def test_models_go_on_with_their_parameters_and_search_only_for_new_series(
+def test_stored_parameters_are_reused_and_only_new_series_are_searched(
     policies: dict[str, ForecastPolicy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[int] = []
@@ -84,7 +86,7 @@ def test_models_go_on_with_their_parameters_and_search_only_for_new_series(
     assert periods and len(searched) == 2 * len(periods)  # units and revenue
 
 
-def test_what_was_fitted_before_a_kill_is_not_fitted_again(
+def test_a_killed_fit_resumes(
     policies: dict[str, ForecastPolicy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SERIES_PER_CHUNK", 3)
@@ -102,21 +104,23 @@ def test_what_was_fitted_before_a_kill_is_not_fitted_again(
     assert {path: path.stat().st_mtime_ns for path in files[1:]} == kept
 
 
-def test_weeks_later_they_look_at_what_has_come_since(policies: dict[str, ForecastPolicy]) -> None:
+def test_later_forecasts_use_the_sales_since_the_training(policies: dict[str, ForecastPolicy]) -> None:
     later = AS_OF + timedelta(days=35)
     series = shop(as_of=later)
-    said = ahead(policies, series, later)
-    assert said[said.period == DAY].date.min() == pd.Timestamp(later)
+    predicted = ahead(policies, series, later)
+    assert predicted[predicted.period == DAY].date.min() == pd.Timestamp(later)
     doubled = series.assign(value=np.where(series.day >= pd.Timestamp(AS_OF), 2 * series.value, series.value))
     more = ahead(policies, doubled, later)
-    days = [frame[(frame.period == DAY) & (frame.measure == "units")]["mean"].sum() for frame in (said, more)]
+    days = [
+        frame[(frame.period == DAY) & (frame.measure == "units")]["mean"].sum() for frame in (predicted, more)
+    ]
     assert days[1] > 1.2 * days[0]
-    units = said[(said.measure == "units") & (said.period == DAY)]
+    units = predicted[(predicted.measure == "units") & (predicted.period == DAY)]
     sums = units.groupby(["date", "level"])["mean"].sum().unstack("level")
     np.testing.assert_allclose(sums["product"], sums["shop"], atol=0.001)
 
 
-def test_a_series_that_was_not_there_is_forecast_all_the_same(policies: dict[str, ForecastPolicy]) -> None:
+def test_a_new_series_gets_forecasts(policies: dict[str, ForecastPolicy]) -> None:
     later = AS_OF + timedelta(days=70)
     days = days_of(as_of=later)
     rng = np.random.default_rng(4)
@@ -138,7 +142,7 @@ def test_a_series_that_was_not_there_is_forecast_all_the_same(policies: dict[str
         assert rows.loc[key, "q025"] < rows.loc[key, "q10"] < rows.loc[key, "q90"] < rows.loc[key, "q975"]
 
 
-def test_what_has_ended_since_is_zero(policies: dict[str, ForecastPolicy]) -> None:
+def test_a_series_that_ended_is_forecast_as_zero(policies: dict[str, ForecastPolicy]) -> None:
     later = AS_OF + timedelta(days=250)
     series = shop(as_of=later)
     ended = series[(series.key != "p0") | (series.day < pd.Timestamp(AS_OF))]
@@ -148,7 +152,7 @@ def test_what_has_ended_since_is_zero(policies: dict[str, ForecastPolicy]) -> No
     assert (gone[["mean", "q975"]] == 0).all(axis=None)
 
 
-def test_rules_of_a_method_that_is_gone_say_so(policies: dict[str, ForecastPolicy]) -> None:
+def test_a_policy_with_an_unknown_method_is_an_error(policies: dict[str, ForecastPolicy]) -> None:
     panel = panels_of(shop(), AS_OF, SETTINGS)[DAY]
     with pytest.raises(ValueError, match=r"no method .* train again"):
         predict_panel(policies[DAY], panel, model.candidates()[:1], 28)

@@ -1,6 +1,6 @@
-"""The issue's table on Online Retail II: thirty series, five daily and four weekly dates.
+"""Published accuracy on Online Retail II: thirty series, five daily and four weekly dates.
 
-What is known of the shop comes from its own file by pandas here, not from the SQL models.
+The series are computed from the file with pandas, not with the SQL models.
 """
 
 from datetime import date
@@ -58,26 +58,26 @@ def thirty(reference_data: Path) -> Panel:
     return make_panel(keys, np.stack([*found.values()]), dates)
 
 
-def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
+def measure(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
     """Measures of the chosen forecasts against the actual values, one row for each series and date."""
     rows = []
     for as_of in dates:
         position = thirty.dates.get_loc(pd.Timestamp(as_of))
         known = thirty.until(position)
-        came = np.nan_to_num(thirty.values[:, position:])
+        future = np.nan_to_num(thirty.values[:, position:])
         past = np.nan_to_num(thirty.values[:, :position])
         if period == DAY:
             evaluation = evaluate_period(known, candidates(), 28, DemandSettings())
-            outlook = predict_panel(evaluation.policy, known, candidates(), 28)
-            actual, steps = came[:, :28], past[:, 7:] - past[:, :-7]
+            result = predict_panel(evaluation.policy, known, candidates(), 28)
+            actual, steps = future[:, :28], past[:, 7:] - past[:, :-7]
         else:
             weeks = weekly_panel(known)
             evaluation = evaluate_period(weeks, candidates(weekly=True), 8, DemandSettings())
-            outlook = predict_panel(evaluation.policy, weeks, candidates(weekly=True), 13)
-            actual = came[:, :56].reshape(len(came), 8, 7).sum(axis=2)
+            result = predict_panel(evaluation.policy, weeks, candidates(weekly=True), 13)
+            actual = future[:, :56].reshape(len(future), 8, 7).sum(axis=2)
             steps = np.diff(past[:, position % 7 :].reshape(len(past), -1, 7).sum(axis=2), axis=1)
-        error = outlook.mean[:, : actual.shape[1]] - actual
-        bands = outlook.quantiles[:, : actual.shape[1]]
+        error = result.mean[:, : actual.shape[1]] - actual
+        bands = result.quantiles[:, : actual.shape[1]]
         frame = pd.DataFrame(
             {
                 "mase": np.abs(error).mean(axis=1) / np.abs(steps).mean(axis=1),
@@ -92,7 +92,7 @@ def judge(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame:
 
 def test_days(thirty: Panel) -> None:
     """To beat: MASE .84 (goal .82), RMSSE .68; coverage within three points."""
-    means = judge(thirty, DAY, DAILY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
+    means = measure(thirty, DAY, DAILY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
     assert means.mase < 0.81
     assert means.rmsse < 0.68
     assert means.cover_80 == pytest.approx(0.80, abs=0.03)
@@ -101,7 +101,7 @@ def test_days(thirty: Panel) -> None:
 
 def test_weeks(thirty: Panel) -> None:
     """To beat: MASE .88; coverage within three points."""
-    means = judge(thirty, WEEK, WEEKLY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
+    means = measure(thirty, WEEK, WEEKLY)[["mase", "rmsse", "cover_80", "cover_95"]].mean()
     assert means.mase < 0.87
     assert means.cover_80 == pytest.approx(0.80, abs=0.03)
     assert means.cover_95 == pytest.approx(0.95, abs=0.03)

@@ -17,7 +17,7 @@ START = RNG.bit_generator.state
 
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
-    """A test draws the same alone and among the others."""
+    """Seed the generator, so that a test draws the same numbers alone and among others."""
     RNG.bit_generator.state = START
 
 
@@ -39,7 +39,7 @@ def forecasts(means: dict[str, float], spread: float) -> pd.DataFrame:
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 @pytest.mark.parametrize("lead", [1, 7])
-def test_stock_lasts_as_often_as_it_should(level: float, lead: int) -> None:
+def test_shortages_are_as_rare_as_the_service_level(level: float, lead: int) -> None:
     points = reorder_points(
         forecasts({"a": 400.0}, 50.0), pd.Series({"a": 1.0}), ReorderSettings(lead, level)
     )
@@ -50,7 +50,7 @@ def test_stock_lasts_as_often_as_it_should(level: float, lead: int) -> None:
     np.testing.assert_allclose(points.reorder_point, np.ceil(points.expected_demand) + points.safety_stock)
 
 
-def test_days_that_go_together_need_more() -> None:
+def test_correlated_days_need_more_safety_stock() -> None:
     """Errors of AR(1) days: the spread of a sum over seven is known."""
     rho, lead, series, origins = 0.6, 7, 40, 9
     shocks = RNG.normal(size=(series, origins, 28 + 100))
@@ -70,7 +70,7 @@ def test_days_that_go_together_need_more() -> None:
     assert reorder_points(frame, pd.Series(dtype=float)).safety_stock[0] == narrow
 
 
-def test_only_products_have_reorder_points_each_its_own() -> None:
+def test_each_product_and_nothing_else_has_reorder_points() -> None:
     frame = pd.concat(
         [
             forecasts({"b": 10.0, "a": 400.0, "other": 9.0}, 2.0),
@@ -85,7 +85,7 @@ def test_only_products_have_reorder_points_each_its_own() -> None:
     assert safety["b"] == pytest.approx(3 * safety["a"], abs=3)
 
 
-def test_settings_that_make_no_sense() -> None:
+def test_invalid_settings_are_errors() -> None:
     frame = forecasts({"a": 4.0}, 1.0)
     with pytest.raises(ValueError, match="service level"):
         reorder_points(frame, pd.Series(dtype=float), ReorderSettings(7, 1.0))

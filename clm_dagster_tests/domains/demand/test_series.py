@@ -12,7 +12,7 @@ from clm_dagster_tests.domains.demand.shop import AS_OF, CHRISTMAS, days_of, exp
 FRAME = sales({("product", "a", "units"): 20.0, ("shop", "all", "units"): 90.0})
 
 
-def test_days_are_those_of_a_pivot() -> None:
+def test_the_daily_panel_matches_a_pivot() -> None:
     panel = daily_panel(FRAME, AS_OF)
     pivot = FRAME.pivot_table(index="key", columns="day", values="value", fill_value=0.0)
     pivot = pivot.reindex(columns=days_of(), fill_value=0.0)
@@ -21,7 +21,7 @@ def test_days_are_those_of_a_pivot() -> None:
     assert panel.dates[-1] == pd.Timestamp(AS_OF) - pd.Timedelta(days=1)
 
 
-def test_order_and_the_future_do_not_matter() -> None:
+def test_row_order_and_later_rows_do_not_matter() -> None:
     shuffled = FRAME.sample(frac=1, random_state=3)
     later = FRAME.tail(1).assign(day=pd.Timestamp(AS_OF), value=1e9)
     panel, other = daily_panel(FRAME, AS_OF), daily_panel(pd.concat([later, shuffled]), AS_OF)
@@ -48,7 +48,7 @@ def test_weeks_end_at_as_of() -> None:
     assert weeks.ahead(weeks.size, 2)[0] == days.dates[-1] + pd.Timedelta(days=1)
 
 
-def test_closed_weekdays_are_those_that_carry_less_than_three_per_cent() -> None:
+def test_weekdays_with_under_three_per_cent_are_closed() -> None:
     days = days_of()
     flat = np.where(days.day_of_week == 5, 0.02, 1.0)
     above = np.where(days.day_of_week == 5, 0.04, 1.0)
@@ -59,7 +59,7 @@ def test_closed_weekdays_are_those_that_carry_less_than_three_per_cent() -> None
     assert before.tolist() == [[True] * 5 + [False, True]]
 
 
-def test_shut_days_are_found_expected_and_mended() -> None:
+def test_shut_days_are_found_predicted_and_imputed() -> None:
     days = days_of()
     panel = panel_of(expected(10.0, days)[None])
     assert [str(day.date()) for day in days[panel.shut]] == [*CHRISTMAS]
@@ -76,7 +76,7 @@ def test_shut_days_are_found_expected_and_mended() -> None:
     np.testing.assert_array_equal(whole[~panel.shut], panel.values[0][~panel.shut])
 
 
-def test_mending_does_not_look_ahead() -> None:
+def test_imputation_does_not_look_ahead() -> None:
     days = days_of()
     values = expected(10.0, days)[None]
     changed = values.copy()
@@ -87,7 +87,7 @@ def test_mending_does_not_look_ahead() -> None:
     )
 
 
-def test_broken_frames_say_what_is_wrong() -> None:
+def test_invalid_frames_are_errors() -> None:
     with pytest.raises(ValueError, match="measure"):
         daily_panel(FRAME.drop(columns="measure"), AS_OF)
     with pytest.raises(ValueError, match="no demand before 2000-01-01"):

@@ -1,4 +1,4 @@
-"""Forecasts of the simulated shop beside the demand that was planted there."""
+"""Forecasts of the simulated shop, compared with its planted demand."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +21,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     made.close()
 
 
-def test_forecasts_come_nearer_to_the_planted_demand_than_what_was_sold_a_week_ago(shop: Shop) -> None:
+def test_forecasts_are_closer_to_the_planted_demand_than_the_seasonal_naive(shop: Shop) -> None:
     sold = shop.query("""
         select day, product_id as key, sum(quantity)::double as value from events
         where event_type = 'purchase' group by all
@@ -41,21 +41,21 @@ def test_forecasts_come_nearer_to_the_planted_demand_than_what_was_sold_a_week_a
     truth["date"] = start + pd.to_timedelta(truth.day, unit="D")
     planted = truth[truth.key.isin(largest)].set_index(["key", "date"]).expected_units
     planted = planted.reindex(rows[rows.level == "product"].drop("other").index, fill_value=0.0)
-    said = rows["mean"].reindex(planted.index)
+    predicted = rows["mean"].reindex(planted.index)
     naive = series.assign(date=series.day + pd.Timedelta(days=7)).set_index(["key", "date"]).value
     last_week = planted.index.get_level_values("date").map(
         lambda day: day - pd.Timedelta(days=7 * ((day - as_of).days // 7))
     )
     before = naive.reindex(pd.MultiIndex.from_arrays([planted.index.get_level_values("key"), last_week]))
     error = {
-        "forecast": np.abs(said - planted).mean(),
+        "forecast": np.abs(predicted - planted).mean(),
         "naive": np.abs(before.fillna(0).to_numpy() - planted).mean(),
     }
     assert error["forecast"] < 0.6 * error["naive"], error
     total = truth[truth.date >= as_of].groupby("date").expected_units.sum()
     shops = rows.xs("all", level="key")["mean"].reindex(total.index)
     assert shops.sum() == pytest.approx(total.sum(), rel=0.15)
-    came = whole.set_index(start + pd.to_timedelta(whole.day, unit="D")).value.reindex(total.index)
+    actual = whole.set_index(start + pd.to_timedelta(whole.day, unit="D")).value.reindex(total.index)
     band = rows.xs("all", level="key")
-    inside = (came >= band.q025) & (came <= band.q975)
+    inside = (actual >= band.q025) & (actual <= band.q975)
     assert inside.mean() > 0.8

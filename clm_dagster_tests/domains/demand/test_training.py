@@ -1,4 +1,4 @@
-"""What demand answers to the engine of trained models, without Dagster, DuckDB and MLflow."""
+"""The functions of demand that the engine of trained models calls, without Dagster, DuckDB and MLflow."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand import training
+from clm_dagster.domains.demand import notes, training
 from clm_dagster.domains.demand.evaluation import DemandEvaluation
 from clm_dagster.domains.demand.model import DemandSettings
 from clm_dagster.domains.demand.queries import MODEL, SeriesInputs
@@ -20,7 +20,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.partition import PartitionContext, Work
 from clm_dagster.platform.resources import load_sql, tracking_of
 from clm_dagster.settings import load_settings
-from clm_dagster_tests.domains.demand.shop import AS_OF, contest_of, shop
+from clm_dagster_tests.domains.demand.shop import AS_OF, only_methods, shop
 
 FEW = ("seasonal_naive", "eight_week_mean", "regression", "theta")
 NO_PROMOTIONS = pd.DataFrame(columns=["level", "key", "day", "discount"])
@@ -55,7 +55,7 @@ Done = tuple[Work[DemandSettings], SeriesInputs, DemandEvaluation]
 def done(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     work = work_at(project, AS_OF, tmp_path_factory.mktemp("data"))
     inputs = SeriesInputs(shop(), NO_PROMOTIONS)
-    with contest_of(*FEW):
+    with only_methods(*FEW):
         yield work, inputs, training.evaluate(work, inputs)
 
 
@@ -85,30 +85,30 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
     assert set(kept.method) == {"chosen", "seasonal_naive", "eight_week_mean"}
 
 
-def test_people_see_every_level_and_the_largest_arimas(done: Done) -> None:
+def test_notes_show_every_level_and_the_largest_arimas(done: Done) -> None:
     work, inputs, result = done
-    assert [run.name for run in training.candidates(work, inputs, result)] == ["product", "shop"]
-    notes = training.notes(work, inputs, result)
-    assert {"series.csv", "held_out.csv", "arima/days_of_revenue.txt"} <= set(notes.texts)
-    assert "arima/weeks_of_units.png" in notes.figures and "contest" in notes.drawings
-    assert "| **chosen** |" in notes.tables["standings"]
-    assert {check.check_name: check.passed for check in notes.checks}["contest_was_held"]
+    assert [run.name for run in notes.candidate_runs(work, inputs, result)] == ["product", "shop"]
+    shown = notes.notes(work, inputs, result)
+    assert {"series.csv", "held_out.csv", "arima/days_of_revenue.txt"} <= set(shown.texts)
+    assert "arima/weeks_of_units.png" in shown.figures and "candidates" in shown.drawings
+    assert "| **chosen** |" in shown.tables["standings"]
+    assert {check.check_name: check.passed for check in shown.checks}["contest_was_held"]
 
 
-def test_a_young_shop_has_a_model_that_nothing_could_judge(project: Project, tmp_path: Path) -> None:
+def test_a_young_shop_gets_a_model_without_an_evaluation(project: Project, tmp_path: Path) -> None:
     as_of = date(2023, 3, 1)
     work, inputs = work_at(project, as_of, tmp_path), SeriesInputs(shop(as_of=as_of), NO_PROMOTIONS)
-    with contest_of(*FEW):
+    with only_methods(*FEW):
         result = training.evaluate(work, inputs)
-        found, notes = training.report(work, inputs, result), training.notes(work, inputs, result)
+        found, shown = training.report(work, inputs, result), notes.notes(work, inputs, result)
     assert found.fitted and not found.metrics and found.row["origins"] == 0
     verdict = training.verdict(inputs, result, None, True)
     assert not verdict.accepted and "too short" in str(verdict)
-    assert not {check.check_name: check.passed for check in notes.checks}["contest_was_held"]
-    assert not notes.drawings and "too short" in notes.tables["standings"]
+    assert not {check.check_name: check.passed for check in shown.checks}["contest_was_held"]
+    assert not shown.drawings and "too short" in shown.tables["standings"]
 
 
-def test_processes_are_for_many_series_and_change_no_version(project: Project) -> None:
+def test_many_series_use_processes_that_do_not_change_the_version(project: Project) -> None:
     assert (training.processes(59, 4), training.processes(60, 4)) == (1, 4)
     assert training.processes(60, 0) >= 1
     one, other = (demand_tables(project, load_settings(threads=threads)) for threads in (1, 4))

@@ -1,4 +1,4 @@
-"""A made-up shop whose customers have habits: raw tables to build models over, snapshot after snapshot."""
+"""A made-up shop whose customers have habits: raw tables to build models over, one snapshot after the other."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -17,23 +17,23 @@ AS_OF = datetime(2024, 1, 1)
 
 
 def order_days(seed: int = 0, customers: int = 400, days: int = 730) -> pd.DataFrame:
-    """Days with an order of customers with rhythms of their own, some of whom never come back."""
+    """Draw order days of customers with different purchase rates, some of whom never come back."""
     rng = np.random.default_rng(seed)
     rows = set()
     for customer in range(customers):
-        day, rhythm = int(rng.integers(days)), rng.gamma(2, 25)
+        day, mean_gap = int(rng.integers(days)), rng.gamma(2, 25)
         while day < days + 40:  # the last ones are after as_of
             rows.add((f"c{customer:03d}", START + timedelta(days=day)))
             if rng.random() < 0.15:
                 day += int(rng.integers(250, 500))
             elif rng.random() < 0.12:
                 break
-            day += 1 + int(rng.exponential(rhythm))
+            day += 1 + int(rng.exponential(mean_gap))
     return pd.DataFrame(sorted(rows), columns=["customer_id", "activity_date"]).assign(orders=1)
 
 
 def events_of(days: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """A purchase at noon of each day, some of them returned two days later, and two who only look."""
+    """Return a purchase at noon of each day, some of them returned two days later, and visits of two non-buyers."""
     rng = np.random.default_rng(seed)
     at = pd.to_datetime(days.activity_date) + pd.Timedelta(hours=12)
     bought = pd.DataFrame(
@@ -60,7 +60,7 @@ def events_of(days: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def fill(connection: Connection, project: Project, events: pd.DataFrame) -> None:
-    """Make the raw tables with these events in them, each known from its own instant on."""
+    """Create the raw tables with these events, each known from its own instant on."""
     connection.execute("create schema if not exists raw")
     create_tables(connection, read_contract(project).values())
     numbered = events.assign(
@@ -78,7 +78,7 @@ def snapshots(
     as_ofs: Sequence[datetime],
     schema: str = "s",
 ) -> dict[str, str]:
-    """Build models at each as_of into one schema: snapshots stand beside each other."""
+    """Build models at each as_of into one schema that contains all snapshots."""
     built: dict[str, str] = {}
     for as_of in as_ofs:
         built = build(connection, project, models, schema, {}, as_of=as_of, start=START)

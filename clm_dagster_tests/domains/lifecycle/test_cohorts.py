@@ -1,4 +1,4 @@
-"""Cohorts and funnel against pandas; the map of stages and what the checks and facts say."""
+"""Cohorts and funnel compared with pandas; the map of stages, checks and metadata."""
 
 from datetime import datetime
 
@@ -23,9 +23,7 @@ def in_memory() -> Connection:
     return Connection(duckdb.connect())
 
 
-def test_cohorts_are_those_of_pandas_whatever_the_order_of_rows(
-    in_memory: Connection, project: Project
-) -> None:
+def test_cohorts_match_pandas_for_any_row_order(in_memory: Connection, project: Project) -> None:
     events = events_of(order_days())
     early = events[events.event_type == "return"].head(1).assign(event_at=pd.Timestamp("2022-01-01 10:00"))
     events = pd.concat([events, early], ignore_index=True)
@@ -71,7 +69,7 @@ def test_cohorts_are_those_of_pandas_whatever_the_order_of_rows(
     assert found.net_revenue.sum() == pytest.approx(known.net.sum())
 
 
-def test_the_funnel_of_each_channel_adds_up_to_the_shops_totals(
+def test_the_funnel_over_channels_adds_up_to_the_shops_totals(
     in_memory: Connection, project: Project
 ) -> None:
     def event(kind: str, at: str, **values: object) -> dict[str, object]:
@@ -116,7 +114,7 @@ def test_the_funnel_of_each_channel_adds_up_to_the_shops_totals(
     )
 
 
-def test_without_visits_the_funnel_is_empty_and_the_check_says_so(
+def test_without_visits_the_funnel_is_empty_and_the_check_warns(
     in_memory: Connection, project: Project
 ) -> None:
     events = events_of(order_days(customers=20))
@@ -136,7 +134,7 @@ def test_without_visits_the_funnel_is_empty_and_the_check_says_so(
         (AS_OF, "repurchases of this"),
     ],
 )
-def test_the_facts_say_what_the_cutoffs_rest_on(
+def test_the_metadata_explain_the_cutoffs(
     as_of: datetime, words: str, in_memory: Connection, project: Project
 ) -> None:
     fill(in_memory, project, events_of(order_days()))
@@ -153,7 +151,7 @@ def changed(stage: str, **values: object) -> pd.DataFrame:
     return other
 
 
-def test_the_map_that_is_delivered_is_sound() -> None:
+def test_the_shipped_map_is_valid() -> None:
     assert stage_map_problems(MAP) == []
     assert MAP.sort_values("position").stage.to_list() == list(STAGES)
 
@@ -175,6 +173,6 @@ def test_the_map_that_is_delivered_is_sound() -> None:
         (pd.concat([MAP, MAP.head(1).assign(stage=None)]), "a row has no stage"),
     ],
 )
-def test_a_map_that_is_wrong_is_told(rows: pd.DataFrame, problem: str) -> None:
-    (said,) = stage_map_problems(rows)
-    assert said.startswith(problem)
+def test_problems_of_a_map_are_reported(rows: pd.DataFrame, problem: str) -> None:
+    (found,) = stage_map_problems(rows)
+    assert found.startswith(problem)

@@ -1,4 +1,4 @@
-"""Who moved where and why, against joins in pandas and a swapping of causes done customer by customer."""
+"""Transitions and causes of moves, compared with joins in pandas and with a swap of causes per customer."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise, permutations
@@ -34,7 +34,7 @@ def test_transitions_add_up_to_the_customers_of_both_snapshots(
 ) -> None:
     fill(in_memory, project, events_of(order_days(customers=150)))
     built = snapshots(in_memory, project, ["stage_transitions"], [AS_OFS[i] for i in (2, 0, 3, 1)])
-    # One customer is gone again, as after a correction.
+    # One customer is removed, as after a correction.
     in_memory.execute(
         f"delete from {built[model]} where as_of = ? and customer_id = (select min(customer_id) from {built[model]})",
         [AS_OFS[3]],
@@ -68,7 +68,7 @@ def test_transitions_add_up_to_the_customers_of_both_snapshots(
 
 
 def segment(recency: int, frequency: int, others: pd.DataFrame) -> str:
-    """Count whoever is worse, by the definition of the scores."""
+    """Return the segment by the definition of the scores: count the customers with a worse value."""
     r = min(5, 1 + 5 * int((others.recency_days > recency).sum()) // len(others))
     f = min(5, 1 + 5 * int((others.frequency < frequency).sum()) // len(others))
     return str(CELLS[(CELLS.r_score == r) & (CELLS.f_score == f)].segment.iloc[0])
@@ -83,7 +83,7 @@ def shares(
     before: pd.DataFrame,
     after: pd.DataFrame,
 ) -> dict[str, float]:
-    """Try all 24 orders of swapping; put each down to the swap that settles the new segment."""
+    """Try all 24 orders of swapping; attribute each to the swap that gives the new segment."""
 
     def at(done: set[str]) -> str:
         recency, frequency = known if "late" in done else then
@@ -99,7 +99,7 @@ def shares(
     return {cause: count / 24 for cause, count in counts.items()}
 
 
-def test_the_shares_of_a_move_are_those_of_swapping_every_cause_in_every_order(
+def test_shares_of_a_move_match_all_orders_of_swapping_causes(
     in_memory: Connection, project: Project
 ) -> None:
     days = order_days(customers=150)
@@ -134,7 +134,7 @@ def test_the_shares_of_a_move_are_those_of_swapping_every_cause_in_every_order(
     assert all((found[f"{cause}_share"] > 0).any() for cause in CAUSES)
 
 
-def test_nobody_moves_between_snapshots_that_are_not_there(in_memory: Connection, project: Project) -> None:
+def test_moves_need_both_snapshots(in_memory: Connection, project: Project) -> None:
     fill(in_memory, project, events_of(order_days(customers=20)))
     built = snapshots(in_memory, project, ["segment_moves", "stage_transitions"], AS_OFS[:1])
     for model in ("segment_moves", "stage_transitions"):

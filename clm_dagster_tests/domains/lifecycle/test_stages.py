@@ -1,4 +1,4 @@
-"""Stages and their cut-offs, against a Kaplan-Meier and a reading of each history that share no SQL."""
+"""Stages and cut-offs, compared with a Kaplan-Meier estimate and a check of each history that share no SQL."""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -26,7 +26,7 @@ def in_memory() -> Connection:
 
 
 def kaplan_meier(days: pd.DataFrame, as_of: datetime) -> SurvfuncRight:
-    """Statsmodels' estimate: gaps end at the next order, or are open on the last day before as_of."""
+    """Return the estimate of statsmodels: gaps end at the next order, or are open on the last day before as_of."""
     frame = days[pd.to_datetime(days.activity_date) < as_of].sort_values(["customer_id", "activity_date"])
     at = pd.to_datetime(frame.activity_date)
     following = at.groupby(frame.customer_id).shift(-1)
@@ -58,12 +58,12 @@ def check_against_statsmodels(
     return row["active_days"], row["lost_days"]
 
 
-def test_the_curve_and_its_cutoffs_are_those_of_statsmodels(in_memory: Connection, project: Project) -> None:
+def test_the_curve_and_its_cutoffs_match_statsmodels(in_memory: Connection, project: Project) -> None:
     for seed in range(3):
         check_against_statsmodels(in_memory, project, order_days(seed), AS_OF)
 
 
-def test_a_curve_on_which_everybody_came_back_ends_at_zero(in_memory: Connection, project: Project) -> None:
+def test_a_curve_without_open_gaps_ends_at_zero(in_memory: Connection, project: Project) -> None:
     days = pd.DataFrame(
         {"customer_id": ["a", "a", "a"], "activity_date": [date(2024, 1, d) for d in (1, 5, 10)], "orders": 1}
     )
@@ -75,7 +75,7 @@ def test_a_curve_on_which_everybody_came_back_ends_at_zero(in_memory: Connection
         {"customer_daily": days},
         as_of=datetime(2024, 1, 11),
     )["repurchase_survival"]
-    # The order of the last day has been watched for no day at all.
+    # An order on the last day has been observed for zero days.
     assert in_memory.execute(f"select gap_days, at_risk, returns, censored, survival from {relation}") == [
         (0, 3, 0, 1, 1.0),
         (4, 2, 1, 0, 0.5),
@@ -136,7 +136,7 @@ def test_the_quantiles_are_settings(
     assert in_memory.execute(f"select active_days, lost_days from {built['lifecycle_cutoffs']}") == [
         (cutoff(curve, 0.6), cutoff(curve, 0.9))
     ]
-    # Another quantile makes other rows: what was built with the old one is out of date.
+    # Another quantile gives other rows, so tables built with the old one are out of date.
     assert other.models["lifecycle_cutoffs"].code_version != project.models["lifecycle_cutoffs"].code_version
 
 
@@ -147,7 +147,7 @@ def test_the_quantiles_are_settings(
         (order_days(customers=20), AS_OF),  # a handful of returns
     ],
 )
-def test_a_young_shop_takes_fixed_days_and_says_so(
+def test_a_young_shop_uses_fixed_days_and_names_the_basis(
     days: pd.DataFrame, as_of: datetime, in_memory: Connection, project: Project
 ) -> None:
     built = build(in_memory, project, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=as_of)
@@ -160,7 +160,7 @@ def test_a_young_shop_takes_fixed_days_and_says_so(
 
 
 def stage_of(days: list[date], as_of: date, active: int, lost: int) -> str:
-    """The stage of one customer by its definition, day by day."""
+    """Return the stage of one customer by its definition, day by day."""
     if not days:
         return "prospect"
     recency = (as_of - days[-1]).days
@@ -177,13 +177,11 @@ def stage_of(days: list[date], as_of: date, active: int, lost: int) -> str:
     return "growing" if (days[-1] - start).days <= lost else "loyal"
 
 
-def test_every_known_customer_has_the_one_stage_of_his_history(
-    in_memory: Connection, project: Project
-) -> None:
+def test_every_known_customer_has_exactly_one_stage(in_memory: Connection, project: Project) -> None:
     days = order_days()
     events = events_of(days)
     answers = []
-    for seed in (0, 1):  # whatever the order of rows
+    for seed in (0, 1):  # for any row order
         fill(in_memory, project, events.sample(frac=1, random_state=seed))
         built = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF], f"s{seed}")
         answers.append(in_memory.frame(f"from {built['stage_states']} order by customer_id"))
@@ -198,14 +196,14 @@ def test_every_known_customer_has_the_one_stage_of_his_history(
     assert set(found) == set(STAGES)
 
 
-def test_stages_before_and_days_in_stage_are_those_of_the_stored_snapshots(
+def test_previous_stages_and_days_in_stage_use_stored_snapshots(
     in_memory: Connection, project: Project
 ) -> None:
     fill(in_memory, project, events_of(order_days()))
     as_ofs = [datetime(2023, 10, 2) + timedelta(days=7 * week) for week in (0, 1, 2, 4, 5, 8)]
     orders = ([5, 0, 3, 1, 4, 2], [0, 1, 2, 3, 4, 5])
     found = []
-    for number, order in enumerate(orders):  # whatever the order of building
+    for number, order in enumerate(orders):  # for any build order
         built = snapshots(
             in_memory, project, ["lifecycle_stages"], [as_ofs[place] for place in order], f"s{number}"
         )
@@ -235,9 +233,12 @@ def test_stages_before_and_days_in_stage_are_those_of_the_stored_snapshots(
         ),
         (
             "loyal",
-            r"^has kept coming back for \d+ days, never away for more than \d+; last order \d+ days ago$",
+            r"^orders over \d+ days without a gap of more than \d+; last order \d+ days ago$",
         ),
-        ("reactivated", r"^back \d+ days ago after \d+ days away; after \d+ a customer counts as lost$"),
+        (
+            "reactivated",
+            r"^ordered again \d+ days ago after a gap of \d+ days; a customer is lost after \d+$",
+        ),
         (
             "at_risk",
             r"^last order \d+ days ago; half of such customers come back within \d+, 80% within \d+$",
@@ -248,14 +249,14 @@ def test_stages_before_and_days_in_stage_are_those_of_the_stored_snapshots(
 def test_the_reason_is_a_sentence(stage: str, reason: str, in_memory: Connection, project: Project) -> None:
     fill(in_memory, project, events_of(order_days(customers=150)))
     relation = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF])["lifecycle_stages"]
-    said = in_memory.frame(f"select reason from {relation} where stage = '{stage}'").reason
-    assert len(said) and said.str.match(reason).all(), said.iloc[0]
+    reasons = in_memory.frame(f"select reason from {relation} where stage = '{stage}'").reason
+    assert len(reasons) and reasons.str.match(reason).all(), reasons.iloc[0]
 
 
-def test_a_young_shop_gives_no_reason_that_it_cannot_know(in_memory: Connection, project: Project) -> None:
+def test_a_young_shop_gives_only_reasons_that_it_can_know(in_memory: Connection, project: Project) -> None:
     fill(in_memory, project, events_of(order_days()))
     relation = snapshots(in_memory, project, ["lifecycle_stages"], [datetime(2022, 12, 1)])[
         "lifecycle_stages"
     ]
-    (said,) = in_memory.execute(f"select reason from {relation} where stage = 'at_risk' limit 1")[0]
-    assert said.endswith(" days ago; the shop is too young to tell, over 100 counts as at risk")
+    (reason,) = in_memory.execute(f"select reason from {relation} where stage = 'at_risk' limit 1")[0]
+    assert reason.endswith(" days ago; the shop is too young for its own cut-off, at risk after 100")

@@ -103,12 +103,12 @@ def test_names_are_the_most_distinctive_habits_and_unique() -> None:
 
 
 @pytest.mark.parametrize(("count", "personas"), [(0, 0), (1, 1), (2, 1), (3, 2), (5, 3)])
-def test_a_handful_of_customers_has_a_defined_result(count: int, personas: int) -> None:
+def test_few_customers_have_a_defined_result(count: int, personas: int) -> None:
     features, categories, _ = planted(each=3)
     some = features.sort_values("customer_id").head(count)
     found = train(some, categories[categories.customer_id.isin(some.customer_id)], None)
     if count == 0:
-        assert found.model is None and "nothing to learn from" in found.summary
+        assert found.model is None and "no customer has ordered" in found.summary
         return
     assert found.model is not None and len(found.model.ids) >= min(personas, count)
     rows = assigned(found, some, categories)
@@ -116,12 +116,12 @@ def test_a_handful_of_customers_has_a_defined_result(count: int, personas: int) 
     assert found.summary
 
 
-def test_customers_who_are_all_alike_are_one_persona() -> None:
+def test_identical_customers_are_one_persona() -> None:
     features, categories, _ = planted(each=3)
-    alike = pd.concat([features.head(1)] * 6).assign(customer_id=[f"c{n}" for n in range(6)])
-    found = train(alike, categories.head(0), None)
+    identical = pd.concat([features.head(1)] * 6).assign(customer_id=[f"c{n}" for n in range(6)])
+    found = train(identical, categories.head(0), None)
     assert found.model is not None and found.model.names == ["like everyone"]
-    assert "no product has a category" in found.summary and "all customers are alike" in found.summary
+    assert "no product has a category" in found.summary and "the same for all customers" in found.summary
 
 
 def test_a_model_survives_json_and_is_the_same_as_a_pipeline(trained: TrainingResult) -> None:
@@ -185,8 +185,8 @@ def test_nearest_equals_brute_force() -> None:
     np.testing.assert_array_equal(label, expected.argmin(axis=1))
 
 
-def test_noise_is_not_called_stable() -> None:
+def test_clusters_of_noise_are_not_stable() -> None:
     points = np.random.default_rng(0).uniform(size=(300, 8))
     choice = choose_k(points)
     assert choice.at(choice.stability) == max(choice.stability[1:]) < 0.8
-    assert "no k is" in choice.rule
+    assert "because no k has a stability" in choice.rule

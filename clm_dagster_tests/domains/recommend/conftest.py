@@ -57,7 +57,7 @@ def past(lines: pd.DataFrame) -> Interactions:
 
 @pytest.fixture(scope="session")
 def later(lines: pd.DataFrame) -> Interactions:
-    """All that is known when the sixty days after AS_OF are over."""
+    """All purchases up to sixty days after AS_OF."""
     return interactions(lines, AS_OF + timedelta(days=60))
 
 

@@ -1,4 +1,4 @@
-"""Recounts how good marts.recommendations were, with sets and loops alone: nothing of the package is used.
+"""Recount the metrics of marts.recommendations with sets and loops, without any code of the package.
 
 python -m clm_dagster_tests.domains.recommend.recount data/clm.duckdb 2011-10-10 60
 """
@@ -15,7 +15,7 @@ PLACES = 10
 
 
 def recount(warehouse: Path, as_of: date, horizon_days: int) -> dict[str, dict[str, float]]:
-    """NDCG, recall and hit of both lists over all customers who were known and bought in the days after as_of."""
+    """Return NDCG, recall and hit of both lists over all known customers with an order in the days after as_of."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         bought = connection.execute(
             "select distinct customer_id, product_id, event_at::date from raw.events "

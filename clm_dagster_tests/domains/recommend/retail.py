@@ -1,6 +1,6 @@
-"""Purchase lines of Online Retail II as the published numbers count them.
+"""Purchase lines of Online Retail II as counted in the published figures.
 
-Belongs here: one reading of the files, for tests and benchmarks. Does not: the package's own way in (adapters).
+Belongs here: one reading of the files, for tests and benchmarks. Does not: the package's adapters.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 
 
 def retail_lines(reference_data: Path) -> pd.DataFrame:
-    """Purchases of known customers, product codes of five digits and at most letters behind.
+    """Return purchases of known customers, of product codes with five digits and optional letters after them.
 
     customer_id, product_id, day, quantity, order_id, name; a row for each distinct line of the two years.
     """

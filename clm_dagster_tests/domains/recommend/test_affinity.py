@@ -1,4 +1,4 @@
-"""Pairs in SQL against brute force in pandas, and the published French baskets to the last digit."""
+"""Pairs in SQL compared with brute force in pandas, and with the published French baskets to the last digit."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -24,7 +24,7 @@ def database() -> Iterator[Connection]:
 
 
 def order_lines(seed: int = 5, orders: int = 120, products: int = 9) -> pd.DataFrame:
-    """Lines from a week before START to a week after END, some of them no purchases, some twice."""
+    """Draw lines from a week before START to a week after END, some of them not purchases, some duplicated."""
     rng = np.random.default_rng(seed)
     order, product = np.nonzero(rng.random((orders, products)) < rng.uniform(0.05, 0.6, products))
     days = rng.integers(-7, (END - START).days + 7, orders)
@@ -56,7 +56,7 @@ def brute_force(lines: pd.DataFrame, minimum: int) -> dict[tuple[str, str], tupl
     return found
 
 
-def test_pairs_are_those_that_brute_force_counts(database: Connection) -> None:
+def test_pairs_match_brute_force(database: Connection) -> None:
     lines = order_lines()
     database.load_frame("lines", lines)
     table = product_affinity(database, START, END, 0.05, min_baskets=1, lines="lines")
@@ -74,7 +74,7 @@ def test_pairs_are_those_that_brute_force_counts(database: Connection) -> None:
         np.testing.assert_allclose(table[name], measures[name], rtol=1e-12, atol=1e-15, err_msg=name)
 
 
-def test_the_order_of_rows_changes_nothing_and_a_support_is_inclusive(database: Connection) -> None:
+def test_row_order_does_not_matter_and_the_support_is_inclusive(database: Connection) -> None:
     lines = order_lines()
     database.load_frame("lines", lines)
     database.load_frame("shuffled", lines.sample(frac=1, random_state=2))
@@ -85,7 +85,9 @@ def test_the_order_of_rows_changes_nothing_and_a_support_is_inclusive(database: 
     pd.testing.assert_frame_equal(some[some.support >= least.support], again)
 
 
-def test_few_baskets_say_nothing_and_a_rule_that_never_fails_has_no_conviction(database: Connection) -> None:
+def test_few_baskets_give_no_pairs_and_a_rule_without_counterexample_no_conviction(
+    database: Connection,
+) -> None:
     rows = [(f"o{i}", p) for i in range(6) for p in ("a", "b")] + [("o9", "b")]
     lines = pd.DataFrame(rows, columns=["order_id", "product_id"])
     database.load_frame("lines", lines.assign(line_type="purchase", event_at=pd.Timestamp(START)))

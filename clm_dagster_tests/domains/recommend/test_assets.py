@@ -1,4 +1,4 @@
-"""Recommendations end to end: a shop that has run, its evaluations in MLflow, its lists, rules, and poor shops."""
+"""Recommendations end to end on a complete run: evaluations in MLflow, lists, rules, and shops with little data."""
 
 from datetime import timedelta
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 HORIZON = 30
 
 
-def said(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
-    """Whether each check passed, and what it said."""
+def check_results(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
+    """Return whether each check passed, and its message."""
     return {e.check_name: (e.passed, e.description or "") for e in result.get_asset_check_evaluations()}
 
 
@@ -33,24 +33,24 @@ def test_every_training_is_a_run_with_a_child_for_each_method(ran: Ran) -> None:
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{rows.mlflow_run_id[1]}'")
     names = {RANKER} | {entry.name for entry in all_candidates(pd.DataFrame({"product_id": []}))}
     assert {run.info.run_name for run in children} == names
-    told = ran.query(
+    stored = ran.query(
         "select * from marts.recommender_contest where as_of = (select max(as_of) from models.recommender_model) "
         "order by contestant, list, target"
     )
-    assert set(told.contestant) == names and len(told) == 4 * len(names)
+    assert set(stored.contestant) == names and len(stored) == 4 * len(names)
     for run in children:
-        mine = told[told.contestant == run.info.run_name].set_index(["target", "list"])
+        mine = stored[stored.contestant == run.info.run_name].set_index(["target", "list"])
         for (target, name), row in mine.iterrows():
             for metric in METRICS:
                 assert run.data.metrics[f"{target}/{name}/{metric}"] == pytest.approx(row[metric])
                 assert row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"]
-    best = told[told.is_ranker & (told.target == "window")].set_index("list").ndcg
+    best = stored[stored.is_ranker & (stored.target == "window")].set_index("list").ndcg
     assert best["next_best"] == rows.test_ndcg_next_best[1] and best["discover"] == rows.test_ndcg_discover[1]
     segments = ran.query("select * from marts.recommender_by_segment")
     assert set(segments.contestant) == names and segments.customers.gt(0).all()
 
 
-def test_the_gate_decides_who_is_champion(ran: Ran) -> None:
+def test_the_gate_decides_on_the_champion(ran: Ran) -> None:
     rows = ran.query("select * from models.recommender_model order by as_of")
     gains = ran.query(
         "select as_of, min(ndcg_over_baseline_low) > 0 as beats from marts.recommender_contest "
@@ -63,7 +63,7 @@ def test_the_gate_decides_who_is_champion(ran: Ran) -> None:
     assert rows.said.str.contains("buy_again for next_best").all()
 
 
-def test_the_model_loads_by_name_of_column(ran: Ran) -> None:
+def test_the_model_takes_columns_by_name(ran: Ran) -> None:
     import mlflow
 
     ran.mlflow()
@@ -78,7 +78,7 @@ def test_the_model_loads_by_name_of_column(ran: Ran) -> None:
         loaded.predict(pairs.drop(columns=needed[0]))
 
 
-def test_everybody_has_both_lists_of_products_on_sale(ran: Ran) -> None:
+def test_every_customer_has_both_lists_with_products_on_sale(ran: Ran) -> None:
     lists = ran.query("select * from marts.recommendations order by as_of, customer_id, list, rank")
     assert lists.as_of.nunique() >= 10
     assert lists.drop(columns="model_as_of").notna().all(axis=None)
@@ -104,7 +104,7 @@ def test_everybody_has_both_lists_of_products_on_sale(ran: Ran) -> None:
     assert (again.reason == "bought once, " + days.astype(str) + one + " ago").all() and len(again)
 
 
-def test_visitors_whom_nobody_knows_have_a_list_for_each_country(ran: Ran) -> None:
+def test_every_country_has_a_list_for_anonymous_visitors(ran: Ran) -> None:
     found = ran.query("select * from marts.popular_products order by as_of, country, rank")
     known = ran.query("select distinct as_of, country from core.customer_features where country is not null")
     for as_of, mine in found.groupby("as_of"):
@@ -114,7 +114,7 @@ def test_visitors_whom_nobody_knows_have_a_list_for_each_country(ran: Ran) -> No
     assert (first > 0).all() and found.as_of.nunique() >= 10
 
 
-def test_the_figures_recounted_by_hand_are_those_of_the_judges_code(ran: Ran) -> None:
+def test_the_recounted_metrics_match_the_evaluation(ran: Ran) -> None:
     from clm_dagster.domains.recommend.interactions import interactions
     from clm_dagster.domains.recommend.metrics import list_metrics, padded, window_truth
 
@@ -140,7 +140,7 @@ def test_the_figures_recounted_by_hand_are_those_of_the_judges_code(ran: Ran) ->
         assert found[name]["customers"] == len(truth.rows)
 
 
-def test_training_and_scoring_again_give_the_same(ran: Ran) -> None:
+def test_retraining_and_rescoring_give_the_same_rows(ran: Ran) -> None:
     columns = "* exclude (mlflow_run_id, model_version, model_uri, said)"
     before = ran.query(f"select {columns} from models.recommender_model order by as_of")
     lists = ran.query("select * exclude (model_version) from marts.recommendations order by all")
@@ -156,15 +156,15 @@ def test_training_and_scoring_again_give_the_same(ran: Ran) -> None:
     pd.testing.assert_frame_equal(again, lists)
 
 
-def test_a_young_shop_says_what_is_missing_and_goes_by_the_naive_baseline(ran: Ran) -> None:
+def test_a_young_shop_reports_what_is_missing_and_uses_the_naive_baseline(ran: Ran) -> None:
     key = "2023-02-20"
     result = ran.materialize(MODELS, key, "models.recommender_model")
     assert result.success
-    passed, text = said(result)["contest_was_held"]
-    assert not passed and "no instant from which a ranker" in text
+    passed, text = check_results(result)["contest_was_held"]
+    assert not passed and "has no training instant" in text
     scored = ran.materialize(SCORES, key, "marts.recommendations")
     assert scored.success
-    found = said(scored)
+    found = check_results(scored)
     assert not found["a_champion_was_there_by_then"][0]
     assert "lists by buy_again. no instant" in found["a_champion_was_there_by_then"][1]
     assert found["every_customer_has_lists"][0] and found["no_discontinued_product"][0]
@@ -177,12 +177,12 @@ def test_a_young_shop_says_what_is_missing_and_goes_by_the_naive_baseline(ran: R
         ran.execute(f"delete from raw.builds where relation = '{relation}' and partition_key = '{key}'")
 
 
-def test_similar_products_and_pairs_are_there_for_every_scored_snapshot(ran: Ran) -> None:
+def test_every_scored_snapshot_has_similar_products_and_pairs(ran: Ran) -> None:
     scored = set(ran.query("select distinct as_of from marts.recommendations").as_of)
     similar = ran.query("select * from marts.similar_products")
     assert set(similar.as_of) == scored
     assert (similar.product_id != similar.similar_product_id).all() and similar["rank"].le(10).all()
-    # Orders of this shop hold one product each: no pair, no rule, and the checks say so.
+    # Orders of this shop have one product each: there are no pairs and no rules, and the checks warn.
     assert ran.query("select 1 from marts.product_affinity").empty
     assert ran.query("select 1 from marts.basket_rules").empty
 
@@ -192,13 +192,17 @@ def test_similar_products_and_pairs_are_there_for_every_scored_snapshot(ran: Ran
 
 @pytest.fixture(scope="module")
 def grocer(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Four months of 1,200 baskets; who buys bread and butter mostly buys jam. Nobody is scored by a model."""
+    """Four months of 1,200 baskets; buyers of bread and butter mostly buy jam as well. No model scores."""
     rng = np.random.default_rng(2)
     orders = 1200
-    held = {name: rng.random(orders) < 0.3 for name in ("bread", "butter", "milk", "soap")}
-    held["jam"] = np.where(held["bread"] & held["butter"], rng.random(orders) < 0.9, rng.random(orders) < 0.1)
+    bought = {name: rng.random(orders) < 0.3 for name in ("bread", "butter", "milk", "soap")}
+    bought["jam"] = np.where(
+        bought["bread"] & bought["butter"], rng.random(orders) < 0.9, rng.random(orders) < 0.1
+    )
     at = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 120 * 24, orders)), unit="h")
-    product, order = zip(*[(name, o) for name, has in held.items() for o in np.flatnonzero(has)], strict=True)
+    product, order = zip(
+        *[(name, o) for name, has in bought.items() for o in np.flatnonzero(has)], strict=True
+    )
     events = pd.DataFrame({"product_id": product, "order": order})
     events = events.assign(
         event_id=[f"e{i}" for i in range(len(events))],
@@ -225,7 +229,7 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return Ran(settings)
 
 
-def test_the_planted_rule_is_found_and_held(grocer: Ran) -> None:
+def test_the_planted_rule_is_found_and_confirmed_later(grocer: Ran) -> None:
     for asset in ("marts.basket_rules", "marts.product_affinity", "marts.similar_products"):
         assert grocer.materialize(SCORES, "2024-04-22", asset).success
     rules = grocer.query("select * from marts.basket_rules order by lift desc")

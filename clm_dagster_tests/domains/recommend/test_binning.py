@@ -1,4 +1,4 @@
-"""Places among quantiles: few values keep apart, many are shared out evenly, missing ones stay missing."""
+"""Bins: few values get a bin each, many are divided evenly, missing ones stay missing."""
 
 import json
 
@@ -8,7 +8,7 @@ import pandas as pd
 from clm_dagster.domains.recommend.binning import BINS, bin_edges, bin_numbers
 
 
-def test_few_values_keep_apart_and_missing_ones_stay() -> None:
+def test_few_values_have_a_bin_each_and_missing_ones_stay_missing() -> None:
     x = pd.DataFrame({"few": [3.0, 1.0, np.nan, 2.0, 1.0], "one": [7.0] * 5})
     edges = bin_edges(x)
     assert edges == {"few": [1.5, 2.5], "one": []}
@@ -16,7 +16,7 @@ def test_few_values_keep_apart_and_missing_ones_stay() -> None:
     assert (bin_numbers(x, edges)[:, 1] == 0).all()
 
 
-def test_many_values_are_shared_out_evenly_and_in_order() -> None:
+def test_bins_of_many_values_are_even_and_ordered() -> None:
     x = pd.DataFrame({"many": np.random.default_rng(0).lognormal(size=20_000).astype(np.float32)})
     edges = bin_edges(x)
     found = bin_numbers(x, json.loads(json.dumps(edges)))[:, 0]

@@ -1,4 +1,4 @@
-"""Recommenders against dense numpy, planted tastes, ties, and input that gives little to go by."""
+"""Recommenders compared with dense numpy; planted tastes, ties, and input with little information."""
 
 from collections.abc import Callable
 from datetime import date
@@ -65,7 +65,7 @@ def test_block_size_and_row_order_change_nothing(
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - {"popularity", "buy_again", "content", "hybrid"}))
 def test_planted_tastes_are_found(name: str, names: pd.DataFrame, past: Interactions) -> None:
-    """Customer c likes the products of number c modulo 3; what he has not bought yet is told by his taste."""
+    """Customer c likes products with number c modulo 3; their taste predicts products not bought yet."""
     rows = np.arange(past.shape[0])
     scores = EVERY[name](names).fit(past).score(rows)
     own = past.latest().toarray() > 0
@@ -79,7 +79,7 @@ def test_planted_tastes_are_found(name: str, names: pd.DataFrame, past: Interact
     assert (np.nanmean(new_and_liked[some], axis=1) > np.nanmean(new_and_not[some], axis=1)).mean() > 0.8
 
 
-def test_neighbours_are_those_of_sklearn(past: Interactions) -> None:
+def test_neighbours_match_sklearn(past: Interactions) -> None:
     items = past.decayed(100).T.tocsr()
     dense = cosine_similarity(items.toarray())
     np.fill_diagonal(dense, 0)
@@ -88,7 +88,7 @@ def test_neighbours_are_those_of_sklearn(past: Interactions) -> None:
     np.testing.assert_allclose(np.sort(near, axis=1)[:, -5:], np.sort(dense, axis=1)[:, -5:], atol=1e-6)
 
 
-def test_weights_against_their_formulas(past: Interactions) -> None:
+def test_weights_match_their_formulas(past: Interactions) -> None:
     profile = past.decayed()
     x = profile.toarray()
     inverse = np.log(len(x) / (1 + (x > 0).sum(axis=0))) + 1
@@ -110,7 +110,7 @@ def test_ease_is_a_ridge_of_each_product_on_the_others(past: Interactions) -> No
         assert fitted.coefficients[column, column] == 0
 
 
-def test_ease_says_when_a_catalogue_is_too_large(past: Interactions) -> None:
+def test_ease_rejects_a_catalogue_that_is_too_large(past: Interactions) -> None:
     with pytest.raises(CandidateError, match="its limit is 10 products"):
         Ease(limit=10).fit(past)
 
@@ -147,7 +147,7 @@ def test_blocks_cover_everyone_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.concatenate(list(blocks(25, 1000))).tolist() == list(range(25))
 
 
-def test_popularity_of_a_shop_that_fell_silent_looks_at_its_last_weeks(lines: pd.DataFrame) -> None:
+def test_popularity_without_recent_purchases_uses_the_last_weeks_with_purchases(lines: pd.DataFrame) -> None:
     silent = lines[lines["day"] < "2024-03-01"]
     counts = Popularity(28).fit(interactions(silent, AS_OF)).counts
     assert counts.sum() > 0

@@ -1,4 +1,4 @@
-"""The evaluation of one as_of: its candidates, what it looks at, and why it cannot be made."""
+"""The evaluation at one as_of: its candidates, its data, and its errors."""
 
 from datetime import date, timedelta
 
@@ -27,7 +27,7 @@ def result(past: Interactions, names: pd.DataFrame) -> EvaluationResult:
     return evaluate_candidates(past, names, SMALL, segments)
 
 
-def test_every_method_is_judged_on_both_lists(result: EvaluationResult) -> None:
+def test_every_method_is_evaluated_on_both_lists(result: EvaluationResult) -> None:
     assert result.evaluated_at == AS_OF - timedelta(days=40)
     assert (
         set(result.candidates)
@@ -42,7 +42,7 @@ def test_every_method_is_judged_on_both_lists(result: EvaluationResult) -> None:
     assert list(result.example.columns) == result.ranker.columns and len(result.example)
 
 
-def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
+def test_the_evaluated_ranker_is_trained_before_the_window(
     result: EvaluationResult, lines: pd.DataFrame, past: Interactions, names: pd.DataFrame
 ) -> None:
     late = lines["day"] >= pd.Timestamp(result.evaluated_at)
@@ -63,7 +63,7 @@ def test_the_judged_lists_are_those_of_a_ranker_that_never_saw_the_window(
     pd.testing.assert_frame_equal(again.evaluation.table[columns], result.evaluation.table[columns])
 
 
-def test_nothing_from_as_of_on_counts(
+def test_purchases_from_as_of_on_do_not_count(
     result: EvaluationResult, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     changed = lines.assign(product_id=lines["product_id"].where(lines["day"] < pd.Timestamp(AS_OF), "future"))
@@ -72,7 +72,7 @@ def test_nothing_from_as_of_on_counts(
     pd.testing.assert_frame_equal(again.example, result.example)
 
 
-def test_a_very_large_shop_is_judged_on_some_of_its_customers(
+def test_a_very_large_shop_is_evaluated_on_a_sample_of_customers(
     result: EvaluationResult, past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate, "MAX_EVALUATED", 31)
@@ -83,33 +83,33 @@ def test_a_very_large_shop_is_judged_on_some_of_its_customers(
     assert some.ranker.days == result.ranker.days
 
 
-def test_a_catalogue_too_large_for_a_method_is_said(
+def test_a_method_that_cannot_be_fitted_is_left_out_with_the_reason(
     past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = [entry for entry in evaluate.all_candidates(names) if entry.name in ("popularity", "buy_again")]
     monkeypatch.setattr(evaluate, "all_candidates", lambda products: [*few, Ease(limit=3)])
     result = evaluate_candidates(past, names, SMALL)
-    assert "Take item_neighbours" in result.left_out["ease"]
+    assert "Use item_neighbours" in result.left_out["ease"]
     assert set(result.candidates) == {RANKER, "popularity", "buy_again"}
 
 
 @pytest.mark.parametrize(
-    ("shop", "as_of", "said"),
+    ("shop", "as_of", "message"),
     [
         (
             lambda lines: lines[lines["day"] < "2024-01-01"],
             AS_OF,
-            "nothing to judge .* in the 40 days from 2024-04-22",
+            "cannot be evaluated on the 40 days from 2024-04-22",
         ),
-        (lambda lines: lines, date(2023, 7, 1), "nothing to judge"),
+        (lambda lines: lines, date(2023, 7, 1), "recommendations cannot be evaluated"),
         (lambda lines: lines.assign(customer_id="c001"), AS_OF, "1 known customers bought in the 40 days"),
-        (lambda lines: lines.assign(product_id="p001"), AS_OF, "cannot be judged"),
+        (lambda lines: lines.assign(product_id="p001"), AS_OF, "cannot be evaluated"),
     ],
 )
-def test_poor_shops_are_not_evaluated_and_the_message_says_why(
-    shop, as_of: date, said: str, lines: pd.DataFrame, names: pd.DataFrame
+def test_too_little_data_is_an_error_with_the_reason(
+    shop, as_of: date, message: str, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(EvaluationError, match=said):
+    with pytest.raises(EvaluationError, match=message):
         evaluate_candidates(interactions(shop(lines), as_of), names, SMALL)
 
 
@@ -125,13 +125,13 @@ def test_lists_are_shown_with_names() -> None:
     ]
 
 
-def test_pictures_can_be_drawn(result: EvaluationResult) -> None:
+def test_figures_can_be_drawn(result: EvaluationResult) -> None:
     for page in (evaluation_figure(result.evaluation.table), segment_figure(result.evaluation.by_segment)):
         assert make_figure(page, 9, 4).axes
     assert make_figure(method_figure(result.evaluation.table, "ease"), 9, 3.2, fitted=False).axes
 
 
-def test_standings_name_every_candidate_best_first(result: EvaluationResult) -> None:
+def test_standings_list_every_candidate_best_first(result: EvaluationResult) -> None:
     lines = standings(result).splitlines()[2:]
     names = [line.split(" | ")[0].strip("| *") for line in lines]
     ndcg = [result.measure("next_best", name)["ndcg"] for name in names]

@@ -1,4 +1,4 @@
-"""Interactions against pandas, and what must not change them."""
+"""Interactions compared with pandas, and their invariance."""
 
 from dataclasses import fields
 from datetime import date
@@ -39,13 +39,13 @@ def test_decay_is_a_sum_over_days_of_purchase(lines: pd.DataFrame, past: Interac
     np.testing.assert_allclose(past.decayed(log_quantity=True).toarray(), units.to_numpy(), rtol=1e-12)
 
 
-def test_row_order_changes_nothing(lines: pd.DataFrame, past: Interactions) -> None:
+def test_row_order_does_not_matter(lines: pd.DataFrame, past: Interactions) -> None:
     fractions = lines.assign(quantity=lines["quantity"] / 7)
     shuffled = fractions.sample(frac=1, random_state=3)
     assert same(interactions(fractions, AS_OF), interactions(shuffled, AS_OF))
 
 
-def test_nothing_at_or_after_as_of_counts(lines: pd.DataFrame, past: Interactions) -> None:
+def test_purchases_at_or_after_as_of_do_not_count(lines: pd.DataFrame, past: Interactions) -> None:
     later = lines["day"] >= pd.Timestamp(AS_OF)
     assert later.any()
     changed = lines.assign(product_id=lines["product_id"].where(~later, "future"))
@@ -54,7 +54,7 @@ def test_nothing_at_or_after_as_of_counts(lines: pd.DataFrame, past: Interaction
 
 
 @pytest.mark.parametrize("day", [AS_OF, date(2024, 3, 9), date(2023, 7, 4)])
-def test_an_earlier_instant_is_what_the_lines_say_of_it(
+def test_before_matches_interactions_of_the_earlier_day(
     day: date, lines: pd.DataFrame, later: Interactions
 ) -> None:
     assert same(later.before(day), interactions(lines, day))
@@ -64,7 +64,7 @@ def test_an_earlier_instant_is_what_the_lines_say_of_it(
         later.before(date(2025, 1, 1))
 
 
-def test_a_block_of_customers_has_the_rows_of_the_whole(past: Interactions) -> None:
+def test_a_block_of_customers_has_the_same_rows(past: Interactions) -> None:
     rows = np.array([7, 0, 31, 8])
     some = past.of(rows)
     assert some.customers.tolist() == past.customers[rows].tolist()
@@ -78,7 +78,7 @@ def test_a_block_of_customers_has_the_rows_of_the_whole(past: Interactions) -> N
     assert past.of(rows[:0]).decayed(30).shape == (0, past.shape[1])
 
 
-def test_ids_that_are_unknown_have_no_number(past: Interactions) -> None:
+def test_unknown_ids_have_position_minus_one(past: Interactions) -> None:
     assert past.rows_of(["c001", "nobody"]).tolist() == [list(past.customers).index("c001"), -1]
     assert past.columns_of(["nothing"]).tolist() == [-1]
 
@@ -108,7 +108,7 @@ def test_one_customer_one_product() -> None:
         ({"customer_id": None}, "no customer bought anything"),
     ],
 )
-def test_errors_say_what_is_wrong(lines: pd.DataFrame, change: dict[str, object], words: str) -> None:
+def test_invalid_lines_are_errors(lines: pd.DataFrame, change: dict[str, object], words: str) -> None:
     with pytest.raises(InteractionError, match=words):
         interactions(lines.assign(**change), AS_OF)
     with pytest.raises(InteractionError, match="lack quantity"):

@@ -1,4 +1,4 @@
-"""The contest: perfect lists win, poor ones are refused, and its table is that of a computation by hand."""
+"""The evaluation of lists: perfect lists win, invalid ones are errors, and the table matches one by hand."""
 
 from datetime import timedelta
 
@@ -40,7 +40,7 @@ def evaluation(later: Interactions, past: Interactions, lists: dict[str, pd.Data
     return evaluate_lists(later, past, lists, 60, segments)
 
 
-def test_the_table_against_sets(
+def test_the_table_matches_a_computation_with_sets(
     lines: pd.DataFrame, past: Interactions, lists: dict[str, pd.DataFrame], evaluation: ListEvaluation
 ) -> None:
     late = lines[
@@ -63,7 +63,7 @@ def test_the_table_against_sets(
     assert len(evaluation.table) == 4 * 2 * 2
 
 
-def test_perfect_lists_are_perfect_and_silence_is_nothing(evaluation: ListEvaluation) -> None:
+def test_perfect_lists_score_one_and_empty_lists_zero(evaluation: ListEvaluation) -> None:
     table = evaluation.table.set_index(["method", "list", "target"])
     for name in ("next_best", "discover"):
         assert table.loc[("oracle", name, "window"), "ndcg"] == pytest.approx(1)
@@ -73,7 +73,7 @@ def test_perfect_lists_are_perfect_and_silence_is_nothing(evaluation: ListEvalua
     assert not refused.accepted
     assert "does not clearly beat buy_again for next_best" in str(refused)
     assert not evaluation.verdict("oracle", is_newest=False).accepted
-    # A baseline is no better than itself.
+    # A baseline does not beat itself.
     assert not evaluation.verdict("buy_again").accepted
 
 
@@ -96,7 +96,7 @@ def test_lists_of_candidates(past: Interactions, lists: dict[str, pd.DataFrame])
     assert candidate_lists(BuyAgain().fit(past), past, np.zeros(0, dtype=np.int64)).empty
 
 
-def test_bad_contests(
+def test_invalid_lists_are_errors(
     lines: pd.DataFrame, later: Interactions, past: Interactions, lists: dict[str, pd.DataFrame]
 ) -> None:
     with pytest.raises(EvaluationError, match="lists of popularity are missing"):

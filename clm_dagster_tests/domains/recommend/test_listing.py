@@ -1,4 +1,4 @@
-"""Everybody's lists: by the ranker, by the naive baseline without one, and for those who never bought."""
+"""The lists of all customers: by the ranker, by the naive baseline, and for customers without a purchase."""
 
 from dataclasses import replace
 from datetime import date
@@ -27,7 +27,7 @@ def ranker(past: Interactions, names: pd.DataFrame) -> Ranker:
 
 @pytest.fixture(scope="module")
 def people(past: Interactions) -> pd.DataFrame:
-    """All buyers, and three who never bought: in Germany, nowhere known, and of a country without buyers."""
+    """All buyers, and three without a purchase: in Germany, without a country, and in a country without buyers."""
     known = pd.DataFrame({"customer_id": past.customers, "segment": "loyal"})
     known["country"] = np.where(np.arange(len(known)) % 2, "DE", "FR")
     cold = pd.DataFrame({"customer_id": ["x1", "x2", "x3"], "country": ["DE", None, "MT"], "segment": None})
@@ -49,7 +49,7 @@ def everything(
 ) -> pd.DataFrame:
     parts = [*all_customer_lists(past, people, names, settings, ranker, threads)]
     frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
-    # What a customer has is in one part.
+    # All rows of a customer are in one part.
     assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
     return frame.sort_values(["customer_id", "list", "rank"], ignore_index=True)
 
@@ -66,7 +66,7 @@ def passed(
     return {result.check_name: result.passed for result in found}
 
 
-def test_everybody_has_both_lists_and_the_checks_find_nothing_wrong(
+def test_every_customer_has_both_lists_and_the_checks_pass(
     lists: pd.DataFrame, past: Interactions, people: pd.DataFrame
 ) -> None:
     assert set(lists.customer_id) == set(people.customer_id)
@@ -77,7 +77,7 @@ def test_everybody_has_both_lists_and_the_checks_find_nothing_wrong(
     assert lists.equals(lists.sort_values(["customer_id", "list", "rank"]))
 
 
-def test_the_checks_see_what_is_wrong(lists: pd.DataFrame, past: Interactions, people: pd.DataFrame) -> None:
+def test_the_checks_find_faults(lists: pd.DataFrame, past: Interactions, people: pd.DataFrame) -> None:
     one = lists.customer_id == "c001"
     own = past.products[past.latest()[[past.rows_of(["c001"])[0]]].indices[0]]
     wrong = lists[~(one & (lists.list == "next_best"))].copy()
@@ -85,14 +85,14 @@ def test_the_checks_see_what_is_wrong(lists: pd.DataFrame, past: Interactions, p
     wrong.loc[wrong.index[-1], "product_id"] = "unheard of"
     found = passed(wrong, past, people)
     assert found == dict.fromkeys(found, False) and len(found) == 4
-    # A buyer whom the snapshot does not know has lists and makes up for nobody.
+    # A buyer outside the snapshot has lists and does not count as a known customer with lists.
     assert all(passed(lists, past, people.iloc[1:]).values())
     lacking = lists[(lists.customer_id != "c002") | (lists.list == "discover")]
     assert not passed(lacking, past, people[people.customer_id != "c001"])["every_customer_has_lists"]
     assert all(passed(lists.iloc[:0], past, people.iloc[:0]).values())
 
 
-def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
+def test_a_stored_ranker_gives_the_same_lists(
     lists: pd.DataFrame, past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
 ) -> None:
     import skops.io
@@ -108,7 +108,7 @@ def test_the_ranker_comes_back_from_its_file_with_the_same_lists(
     np.testing.assert_allclose(chances, ranker._scores(x.head(50)), atol=1e-6)
 
 
-def test_row_order_and_blocks_change_nothing(
+def test_row_order_and_block_size_do_not_matter(
     lines: pd.DataFrame,
     lists: pd.DataFrame,
     people: pd.DataFrame,
@@ -129,7 +129,7 @@ def test_row_order_and_blocks_change_nothing(
     pd.testing.assert_frame_equal(again, lists)
 
 
-def test_without_a_model_buyers_get_what_they_buy_again(
+def test_without_a_model_buyers_get_lists_by_buy_again(
     past: Interactions, people: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     lists = everything(past, people, names)
@@ -140,7 +140,7 @@ def test_without_a_model_buyers_get_what_they_buy_again(
     assert not discover.reason.str.startswith(("bought once", "bought 2 times")).any()
 
 
-def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
+def test_the_reason_names_customers_without_a_purchase(lists: pd.DataFrame) -> None:
     cold = lists[lists.method == COLD].set_index("customer_id")
     assert cold.reason.str.startswith("no purchase of this customer yet: popular").all()
     assert cold.loc["x1", "reason"].str.contains("popular in DE; bought by").all()
@@ -149,7 +149,7 @@ def test_who_never_bought_is_told_so(lists: pd.DataFrame) -> None:
     assert both["next_best"] == both["discover"]
 
 
-def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
+def test_anonymous_visitors_get_popular_products_of_their_country(
     lines: pd.DataFrame, past: Interactions, people: pd.DataFrame
 ) -> None:
     found = country_lists(past, people, 5, 90)
@@ -164,7 +164,7 @@ def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
     everywhere = found[found.country == ANYWHERE].set_index("product_id").score
     np.testing.assert_allclose(everywhere, shop.reindex(everywhere.index), rtol=1e-6)
     assert everywhere.iloc[0] == pytest.approx(shop.max())
-    # Nobody of Malta has bought: the whole shop's list.
+    # No customer in Malta has bought, so the list is that of the whole shop.
     malta = found[found.country == "MT"]
     assert malta.product_id.tolist() == everywhere.index.tolist()
     assert malta.reason.str.startswith("popular; ").all()
@@ -182,7 +182,7 @@ def test_visitors_whom_nobody_knows_get_what_is_bought_where_they_are(
 
 
 @pytest.mark.parametrize("what", ["one product", "one customer", "no names", "one line"])
-def test_poor_shops_have_the_lists_that_they_can_have(
+def test_shops_with_little_data_get_the_lists_that_are_possible(
     what: str, lines: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     poor = {
@@ -201,14 +201,14 @@ def test_poor_shops_have_the_lists_that_they_can_have(
         assert set(lists[lists.list == "discover"].customer_id) == {"x1"}
 
 
-def test_a_shop_that_sells_nothing_any_more_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
+def test_a_shop_without_recent_sales_has_no_lists(lines: pd.DataFrame, names: pd.DataFrame) -> None:
     past = interactions(lines, date(2026, 1, 1))
     people = pd.DataFrame({"customer_id": past.customers, "country": None, "segment": None})
     assert everything(past, people, names).empty
     assert country_lists(past, people, 5, 90).empty
 
 
-def test_what_is_discontinued_is_asked_of_todays_setting(
+def test_discontinued_products_follow_the_current_setting(
     past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker
 ) -> None:
     again = unpack(pack(ranker))

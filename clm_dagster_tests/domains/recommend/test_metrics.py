@@ -1,4 +1,4 @@
-"""Metrics against sklearn and sets, and the numbers published for the real shop."""
+"""Metrics compared with sklearn, with sets, and with the figures published for the real shop."""
 
 from datetime import date, timedelta
 
@@ -24,7 +24,7 @@ from clm_dagster_tests.domains.recommend.conftest import AS_OF
 END = AS_OF + timedelta(days=60)
 
 
-def test_truth_is_what_known_customers_bought_later(lines: pd.DataFrame, past: Interactions) -> None:
+def test_truth_has_later_purchases_of_known_customers(lines: pd.DataFrame, past: Interactions) -> None:
     late = lines[(lines["day"] >= "2024-06-01") & (lines["day"] < "2024-07-01")]
     stranger = late.head(5).assign(customer_id="stranger")
     unseen = late.head(1).assign(product_id="launched_later")
@@ -62,7 +62,7 @@ def test_truth_of_new_products_and_of_the_next_basket(
         window_truth(later, past, 61)
 
 
-def test_metrics_are_those_of_sklearn_and_of_sets(later: Interactions, past: Interactions) -> None:
+def test_metrics_match_sklearn_and_sets(later: Interactions, past: Interactions) -> None:
     truth = window_truth(later, past, 60)
     rng = np.random.default_rng(0)
     products = np.array([rng.permutation(past.shape[1])[:10] for _ in truth.rows])
@@ -110,7 +110,7 @@ def test_coverage_and_novelty() -> None:
     assert novelty(lists, past) == pytest.approx(2 / 3)
 
 
-def test_intervals_hold_the_mean_and_pair_customers() -> None:
+def test_intervals_contain_the_mean_and_pair_customers() -> None:
     rng = np.random.default_rng(0)
     base = rng.random(500)
     interval = mean_interval(base)
@@ -124,7 +124,7 @@ def test_intervals_hold_the_mean_and_pair_customers() -> None:
 
 
 @pytest.mark.slow
-def test_baselines_of_the_real_shop_are_the_published_ones(retail: pd.DataFrame) -> None:
+def test_baselines_of_the_real_shop_match_the_published_figures(retail: pd.DataFrame) -> None:
     """Issue's table at 2011-10-10, 60 days: popularity .128, buy again .355, TIFU-kNN .357; 2,037 customers."""
     later = interactions(retail, date(2011, 12, 9))
     past = later.before(date(2011, 10, 10))

@@ -1,4 +1,4 @@
-"""What is read from the warehouse: purchases before as_of alone, numbered by the database as pandas numbers them."""
+"""Queries on the warehouse: only purchases before as_of, with the same numbers from the database and pandas."""
 
 from datetime import datetime
 
@@ -36,7 +36,7 @@ def shop(connection: Connection, project: Project) -> pd.DataFrame:
     return events
 
 
-def test_the_database_numbers_as_pandas_does(connection: Connection, shop: pd.DataFrame) -> None:
+def test_database_and_pandas_assign_the_same_numbers(connection: Connection, shop: pd.DataFrame) -> None:
     bought = shop[shop["event_type"] == "purchase"]
     lines = bought.assign(day=bought["event_at"], quantity=bought["quantity"].astype(int))
     expected, found = interactions(lines, AS_OF.date()), read_past(connection, AS_OF)
@@ -50,13 +50,13 @@ def test_the_database_numbers_as_pandas_does(connection: Connection, shop: pd.Da
         np.testing.assert_array_equal(getattr(found, name), getattr(earlier, name), err_msg=name)
 
 
-def test_names_are_those_of_then(connection: Connection, project: Project, shop: pd.DataFrame) -> None:
+def test_names_are_as_of_the_snapshot(connection: Connection, project: Project, shop: pd.DataFrame) -> None:
     products = read_products(connection, project, AS_OF)
     assert products["name"].str.startswith("OLD NAME").all() and products["product_id"].is_unique
     assert (read_products(connection, project, datetime(2025, 1, 1))["name"] == "NEW NAME").any()
 
 
-def test_baskets_are_guests_too_and_lie_in_their_window(connection: Connection, shop: pd.DataFrame) -> None:
+def test_baskets_include_guests_and_only_the_window(connection: Connection, shop: pd.DataFrame) -> None:
     start = datetime(2024, 1, 15)
     baskets = read_baskets(connection, start.date(), AS_OF.date())
     inside = shop[
@@ -69,5 +69,7 @@ def test_baskets_are_guests_too_and_lie_in_their_window(connection: Connection, 
     assert not baskets.duplicated().any()
 
 
-def test_a_shop_before_its_first_purchase_has_no_past(connection: Connection, shop: pd.DataFrame) -> None:
+def test_before_the_first_purchase_there_are_no_interactions(
+    connection: Connection, shop: pd.DataFrame
+) -> None:
     assert read_past(connection, datetime(2024, 1, 1)) is None

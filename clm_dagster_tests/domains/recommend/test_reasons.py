@@ -1,4 +1,4 @@
-"""Sentences, fall-backs for cold customers, and similar products, by hand-made shops."""
+"""Sentences, lists for cold customers, and similar products, on shops written by hand."""
 
 from datetime import date, timedelta
 
@@ -15,7 +15,7 @@ from clm_dagster_tests.domains.recommend.conftest import AS_OF
 
 
 def shop(*purchases: tuple[str, str, int]) -> Interactions:
-    """Purchases as customer, product, days before AS_OF."""
+    """Return purchases from (customer, product, days before AS_OF)."""
     frame = pd.DataFrame(purchases, columns=["customer_id", "product_id", "ago"])
     frame["day"] = [AS_OF - timedelta(days=ago) for ago in frame["ago"]]
     return interactions(
@@ -23,13 +23,13 @@ def shop(*purchases: tuple[str, str, int]) -> Interactions:
     )
 
 
-def test_words_of_own_purchases() -> None:
-    said = repeat_reasons(
+def test_reasons_of_own_purchases() -> None:
+    reasons = repeat_reasons(
         np.array([4.0, 1.0, 2.0, 1.0, 2.0]),
         np.array([133.0, 7.0, 2.0, 1.0, 1500.0]),
         np.array([40.0, 7.0, 1.0, 1.0, 1200.0]),
     )
-    assert said.tolist() == [
+    assert reasons.tolist() == [
         "bought 4 times, about every 31 days, last 40 days ago",
         "bought once, 7 days ago",
         "bought 2 times, about every day, last 1 day ago",
@@ -74,12 +74,12 @@ def test_reasons_against_pandas(lines: pd.DataFrame, past: Interactions) -> None
     some = pairs.sample(40, random_state=0)
     row = past.rows_of(some.index.get_level_values(0).to_numpy(dtype=object))
     product = past.columns_of(some.index.get_level_values(1).to_numpy(dtype=object))
-    for said, (times, last) in zip(
+    for reason, (times, last) in zip(
         Explainer(past).of(row, product), some.itertuples(index=False), strict=True
     ):
         ago = (pd.Timestamp(AS_OF) - last).days
-        assert said.startswith("bought once" if times == 1 else f"bought {times} times")
-        assert f"{ago} day" in said
+        assert reason.startswith("bought once" if times == 1 else f"bought {times} times")
+        assert f"{ago} day" in reason
 
 
 def cold_shop() -> tuple[Interactions, pd.DataFrame]:
@@ -94,7 +94,7 @@ def cold_shop() -> tuple[Interactions, pd.DataFrame]:
     return past, customers
 
 
-def test_cold_customers_get_what_their_country_buys_and_small_countries_the_shop() -> None:
+def test_cold_customers_get_products_of_their_country_and_small_countries_those_of_the_shop() -> None:
     past, customers = cold_shop()
     scores = (
         ColdStart()
@@ -136,14 +136,14 @@ def test_segment_and_country_both_count() -> None:
 
 
 def test_similar_products_by_customers_and_by_name() -> None:
-    crowd = [(f"c{i}", p, 5) for i in range(40) for p in ("cup", "saucer")]
+    others = [(f"c{i}", p, 5) for i in range(40) for p in ("cup", "saucer")]
     alone = [("x", "red mug", 5), ("y", "blue mug", 5), ("z", "gone mug", 300)]
-    past = shop(*crowd, *alone)
+    past = shop(*others, *alone)
     names = pd.DataFrame({"product_id": list(past.products), "name": list(past.products)})
     table = similar_products(past, names, 3)
     best = table[table["rank"] == 1].set_index("product_id")["similar_product_id"]
     assert best["cup"] == "saucer"
-    assert best["red mug"] == "blue mug"  # nobody bought both: the name tells
+    assert best["red mug"] == "blue mug"  # no customer bought both, so the name decides
     assert best["gone mug"] == "blue mug"  # equal to red mug; the lower id
     assert "gone mug" not in set(table["similar_product_id"])
     assert (table["product_id"] != table["similar_product_id"]).all()
@@ -153,7 +153,7 @@ def test_similar_products_by_customers_and_by_name() -> None:
     assert set(nameless["product_id"]) == {"cup", "saucer"}
 
 
-def test_similar_products_are_free_of_row_order(lines: pd.DataFrame, names: pd.DataFrame) -> None:
+def test_similar_products_do_not_depend_on_row_order(lines: pd.DataFrame, names: pd.DataFrame) -> None:
     one = similar_products(interactions(lines, AS_OF), names, 5)
     two = similar_products(
         interactions(lines.sample(frac=1, random_state=5), AS_OF), names.sample(frac=1, random_state=5), 5

@@ -1,4 +1,4 @@
-"""The best columns of each row, against sorting every row."""
+"""The best columns of each row, compared with sorting every row."""
 
 import numpy as np
 from hypothesis import given
@@ -13,9 +13,7 @@ from clm_dagster.domains.recommend.similarity import GROUP, top
     seed=st.integers(0, 10_000),
     digits=st.integers(0, 3),
 )
-def test_the_best_are_those_of_a_sort_and_ties_go_by_number(
-    width: int, k: int, seed: int, digits: int
-) -> None:
+def test_top_matches_a_sort_with_ties_by_number(width: int, k: int, seed: int, digits: int) -> None:
     rng = np.random.default_rng(seed)
     scores = np.maximum(np.round(rng.normal(size=(7, width)), digits), 0).astype(np.float32)
     scores[0], scores[1] = 0, 1

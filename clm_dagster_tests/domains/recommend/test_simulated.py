@@ -1,4 +1,4 @@
-"""Recommendations of the simulated shop beside the tastes that were planted in its customers."""
+"""Recommendations of the simulated shop, compared with the planted tastes of its customers."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -23,7 +23,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     made.close()
 
 
-def test_lists_find_the_planted_tastes(shop: Shop) -> None:
+def test_lists_match_the_planted_tastes(shop: Shop) -> None:
     lines = shop.query(
         "select customer_id, product_id, event_at::date as day, sum(quantity)::double as quantity, order_id "
         "from events where event_type = 'purchase' and customer_id is not null group by all"
@@ -41,7 +41,7 @@ def test_lists_find_the_planted_tastes(shop: Shop) -> None:
     category = products.set_index("product_id").category
 
     def taste(frame: pd.DataFrame, name: str) -> float:
-        """The mean planted share of the categories on a list, over all places."""
+        """Return the mean planted share of the categories on a list, over all places."""
         mine = frame[frame["list"] == name]
         wanted = "taste_" + category.reindex(past.products[mine["product"].to_numpy(int)]).to_numpy(
             dtype=object

@@ -1,4 +1,4 @@
-"""The domain's tables: what a training leaves, what they say without data, and that versions know what computes."""
+"""The domain's tables: the output of a training, empty tables without data, and code versions."""
 
 import sys
 import threading
@@ -45,7 +45,7 @@ from clm_dagster_tests.domains.recommend.conftest import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
 INSTANT = datetime.combine(AS_OF, datetime.min.time())
-# Code of the engine runs too; what a table's version holds is the domain's code and what that calls.
+# Code of the engine runs as well; a table's version covers the domain's code and everything that it calls.
 DECISIVE = ("clm_dagster.domains.", "clm_dagster.statistics.")
 PACKAGE = str(Path(platform.__file__ or "").parent.parent)
 Symbols = set[tuple[str, str]]
@@ -54,7 +54,7 @@ Trained = tuple[EvaluationResult, Report[Any], Symbols]
 
 @contextmanager
 def executed() -> Iterator[Symbols]:
-    """The functions and classes at the top level of modules that are called in the block, in any thread."""
+    """Collect the top-level functions and classes that are called in the block, in any thread."""
     found: Symbols = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -77,12 +77,12 @@ def tables(project: Project, settings: Settings) -> dict[str, AnyTable]:
 
 
 def work_for(table: AnyTable, folder: Path) -> Work[Any]:
-    """What a step gives to a computation of `table`; there is no MLflow."""
+    """Return the argument that a step passes to the computation of `table`, without MLflow."""
     partition = PartitionContext(str(AS_OF), INSTANT, None, Version("v"), is_newest=True)
     tracking: Any = None
-    said: list[str] = []
+    messages: list[str] = []
     return Work(
-        partition, table.settings, table.node, "code", tracking, said.append, 2, folder, "a Dagster run"
+        partition, table.settings, table.node, "code", tracking, messages.append, 2, folder, "a Dagster run"
     )
 
 
@@ -98,7 +98,7 @@ def products(names: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def customers(past: Interactions) -> pd.DataFrame:
-    """All buyers, and one who never bought."""
+    """All buyers, and one customer without a purchase."""
     ids = [*past.customers, "new"]
     return pd.DataFrame(
         {"customer_id": ids, "country": ["FR", "DE"] * (len(ids) // 2) + ["MT"], "segment": None}
@@ -113,7 +113,7 @@ def inputs(past: Interactions, products: pd.DataFrame) -> TrainingInputs:
 
 @pytest.fixture(scope="module")
 def trained(inputs: TrainingInputs) -> Trained:
-    """A small training: its result, its report, and what was executed."""
+    """A small training: its result, its report, and the executed definitions."""
     work: Any = SimpleNamespace(settings=SMALL)
     with executed() as symbols:
         result = evaluate(work, inputs)
@@ -126,16 +126,14 @@ def trained(inputs: TrainingInputs) -> Trained:
 # ---------------------------------------------------------------------------------------- versions
 
 
-def test_the_version_of_the_model_holds_all_that_a_training_executes(
-    tables: dict[str, AnyTable], trained: Trained
-) -> None:
+def test_the_model_version_covers_all_executed_code(tables: dict[str, AnyTable], trained: Trained) -> None:
     *_, symbols = trained
     assert ("clm_dagster.domains.recommend.binning", "bin_numbers") in symbols
     assert ("clm_dagster.statistics.evaluation.intervals", "paired_differences") in symbols
     assert symbols <= closure(tables[MODEL].code)
 
 
-def test_the_versions_of_scores_hold_all_that_is_executed(
+def test_score_versions_cover_all_executed_code(
     tables: dict[str, AnyTable],
     trained: Trained,
     past: Interactions,
@@ -167,10 +165,10 @@ def test_the_versions_of_scores_hold_all_that_is_executed(
         assert symbols and symbols <= closure(table.code or (table.read, table.compute)), name
 
 
-# ------------------------------------------------------------------------------ what a training leaves
+# ------------------------------------------------------------------------------ output of a training
 
 
-def test_the_row_is_that_of_the_evaluation(tables: dict[str, AnyTable], trained: Trained) -> None:
+def test_the_row_matches_the_evaluation(tables: dict[str, AnyTable], trained: Trained) -> None:
     result, made, _ = trained
     assert set(made.row) <= set(tables[MODEL].node.types)
     assert made.row["test_ndcg_discover"] == result.measure("discover")["ndcg"]
@@ -180,7 +178,7 @@ def test_the_row_is_that_of_the_evaluation(tables: dict[str, AnyTable], trained:
     assert list(made.example) == result.ranker.columns and len(made.example)
 
 
-def test_sql_shows_the_metrics_as_they_were_judged(
+def test_sql_shows_the_metrics_of_the_evaluation(
     connection: Connection, project: Project, trained: Trained
 ) -> None:
     result, made, _ = trained
@@ -229,7 +227,7 @@ def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
     assert runs["ease"].metrics["ndcg_over_popularity/discover/low"] == gain.low
     assert runs["ease"].metrics["window/next_best/hit"] == result.measure("next_best", "ease")["hit"]
     seen = notes(work, None, result)
-    assert seen.metrics == runs[RANKER].metrics and set(seen.documents) == {"contest.json"}
+    assert seen.metrics == runs[RANKER].metrics and set(seen.documents) == {"evaluation.json"}
     assert seen.evaluated.startswith(
         f"{len(runs)} methods, evaluated on {result.customers} customers of the 40 days"
     )
@@ -238,7 +236,7 @@ def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
 # ------------------------------------------------------------------------------------------- scores
 
 
-def test_lists_name_the_model_or_the_baseline_behind_them(
+def test_lists_name_their_model_or_baseline(
     tables: dict[str, AnyTable],
     trained: Trained,
     past: Interactions,
@@ -268,14 +266,14 @@ def test_a_shop_before_its_first_purchase_has_empty_tables(
     tables: dict[str, AnyTable], products: pd.DataFrame, customers: pd.DataFrame, tmp_path: Path
 ) -> None:
     work = {name: work_for(table, tmp_path) for name, table in tables.items()}
-    nobody = pd.DataFrame(columns=["order_id", "product_id"])
+    no_baskets = pd.DataFrame(columns=["order_id", "product_id"])
     outputs = {
         LISTS: recommend_to_customers(
             Scoring(work[LISTS], Choice(None), None), ListInputs(None, products, customers)
         ),
         POPULAR: recommend_by_country(work[POPULAR], VisitorInputs(None, customers, products)),
         SIMILAR: find_similar(work[SIMILAR], CatalogueInputs(None, products)),
-        RULES: find_rules(work[RULES], RuleInputs(nobody, nobody, products)),
+        RULES: find_rules(work[RULES], RuleInputs(no_baskets, no_baskets, products)),
     }
     assert all(len(output.rows) == 0 for output in outputs.values())
     failed = {c.check_name: c.description for o in outputs.values() for c in o.checks if not c.passed}

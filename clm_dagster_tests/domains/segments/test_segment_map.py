@@ -1,4 +1,4 @@
-"""The map of segments: what is wrong with one, and that Dagster keeps a wrong one out."""
+"""The map of segments: validation, and rejection of an invalid map in Dagster."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def renamed(old: str, new: str | None) -> pd.DataFrame:
     return MAP.assign(segment=MAP["segment"].map(lambda name: new if name == old else name))
 
 
-def test_the_map_that_is_delivered_is_sound_and_is_the_published_one() -> None:
+def test_the_shipped_map_is_valid_and_is_the_published_one() -> None:
     assert segment_map_problems(MAP, NAMES) == []
     cells = {(r, f): name for r, f, name in MAP.itertuples(index=False)}
     # REFERENCE.md, chapter RFM: the ten-name map on R and F.
@@ -71,11 +71,11 @@ def test_the_map_that_is_delivered_is_sound_and_is_the_published_one() -> None:
         ),
     ],
 )
-def test_every_problem_is_told(cells: pd.DataFrame, problems: list[str]) -> None:
+def test_every_problem_is_reported(cells: pd.DataFrame, problems: list[str]) -> None:
     assert segment_map_problems(cells, NAMES) == problems
 
 
-def test_an_empty_map_leaves_every_cell_and_every_name_out() -> None:
+def test_an_empty_map_lacks_every_cell_and_every_name() -> None:
     assert len(segment_map_problems(MAP.head(0), NAMES)) == 25 + 10
 
 
@@ -84,10 +84,10 @@ def test_an_empty_map_leaves_every_cell_and_every_name_out() -> None:
 
 @pytest.fixture
 def edited(settings_for: Callable[..., Settings], tmp_path: Path) -> Iterator[Callable[[str, str], Settings]]:
-    """Settings over a copy of the SQL project whose map of segments is edited."""
+    """Return settings with a copy of the SQL project in which the map of segments is edited."""
 
     def edit(old: str, new: str) -> Settings:
-        folder = tmp_path / "o'neill" / "sql"  # a path as people have them
+        folder = tmp_path / "o'neill" / "sql"  # a path with unusual characters
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(PROJECT_DIR / "dbt_like_sql", folder)
         path = folder / "seeds" / "rfm_segment_map.csv"
@@ -107,7 +107,7 @@ def load_map(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInPr
     return made.resolve_job_def("map").execute_in_process(instance=instance, raise_on_error=False)
 
 
-def test_a_wrong_map_is_refused_and_the_rows_there_were_are_kept(
+def test_an_invalid_map_is_rejected_and_previous_rows_are_kept(
     edited: Callable[[str, str], Settings], warehouse: Warehouse, instance: dg.DagsterInstance
 ) -> None:
     def rows() -> list[tuple[object, ...]]:
@@ -134,7 +134,7 @@ def test_a_wrong_map_is_refused_and_the_rows_there_were_are_kept(
     assert load_map(edited("5,1,new", "5,1,new"), instance).success
 
 
-def test_a_score_that_is_no_number_is_told_with_its_line(
+def test_a_score_that_is_not_a_number_is_reported_with_its_line(
     edited: Callable[[str, str], Settings], instance: dg.DagsterInstance
 ) -> None:
     result = load_map(edited("5,1,new", "five,1,new"), instance)
@@ -147,7 +147,7 @@ def test_a_score_that_is_no_number_is_told_with_its_line(
 # ------------------------------------------------------------------------------------- chart
 
 
-def test_the_chart_is_there_once_there_is_a_snapshot(connection: Connection, settings: Settings) -> None:
+def test_the_chart_needs_a_snapshot(connection: Connection, settings: Settings) -> None:
     project: Project = load_sql(settings)
     names = project.seeds["rfm_segment_names"]
     assert asset_key(names).path == ["staging", "rfm_segment_names"]

@@ -30,7 +30,7 @@ def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> No
     assert rows.interval_coverage.between(0.7, 0.9).all()
 
 
-def test_the_champion_loads_by_name_of_column(ran: Ran) -> None:
+def test_the_champion_takes_columns_by_name(ran: Ran) -> None:
     import mlflow
 
     ran.mlflow()

@@ -125,9 +125,9 @@ def test_a_model_is_json_and_estimators(simulated: Simulated, result: Evaluation
 def test_the_verdict_says_why(result: EvaluationResult) -> None:
     assert result.verdict().accepted
     backfill = result.verdict(is_newest=False)
-    assert not backfill.accepted and "a backfill of the past moves no champion" in str(backfill)
+    assert not backfill.accepted and "a backfill never changes the champion" in str(backfill)
     better = result.verdict(champion_amounts=result.amounts.net_revenue.to_numpy())
-    assert not better.accepted and "from the present champion's" in str(better)
+    assert not better.accepted and "minus that of the current champion" in str(better)
 
 
 # --------------------------------------------------------------------------------------- outliers
@@ -171,12 +171,16 @@ def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> N
         ),
         (features, labels[labels.as_of != train], rf"as_of {train:%Y-%m-%d}: not all of its .* have a label"),
         (features, labels.drop(labels.index[labels.as_of == train][:3]), "not all of its .* have a label"),
-        (features, labels.assign(net_revenue=0), "is 0.00; nothing can be learnt of spend"),
-        (features, labels.assign(net_revenue=-5), "is -.*; nothing can be learnt of spend"),
+        (features, labels.assign(net_revenue=0), "is 0.00, so a model cannot be trained"),
+        (features, labels.assign(net_revenue=-5), "is -.*, so a model cannot be trained"),
         (features.groupby("as_of").head(90), labels, "customers ordered before it, 100 are needed"),
         (features.groupby("as_of").head(1), labels, "customers ordered before it, 100 are needed"),
         (features.drop(columns="units"), labels, "the features lack units; they are columns of core"),
-        (features, labels.assign(horizon_days=30), "the labels are of 30 days, the contest of 60"),
+        (
+            features,
+            labels.assign(horizon_days=30),
+            "labels have a horizon of 30 days, the evaluation one of 60",
+        ),
         (pd.concat([features, features.head(2)]), labels, "the features have 2 rows twice"),
         (once, labels, "no expectation of its .* customers: none of .* bought twice"),
         (features.assign(net_revenue=-1), labels, "no expectation of its .* customers"),
@@ -185,7 +189,7 @@ def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> N
         with pytest.raises(EvaluationError, match=message):
             evaluate((given, labelled, plan))
     with pytest.raises(
-        EvaluationError, match="no contest with test as_of 2023-04-01: 0 mature training snap"
+        EvaluationError, match="no evaluation with test as_of 2023-04-01: 0 mature training snap"
     ):
         evaluation_plan(date(2023, 4, 1), FIRST_DAY, SETTINGS)
 
@@ -212,5 +216,5 @@ def test_too_few_customers_are_scored_with_the_purchase_model_of_the_test(
 
 def test_labels_of_another_horizon_are_rejected(simulated: Simulated) -> None:
     features, labels, plan = simulated
-    with pytest.raises(EvaluationError, match="the labels are of 60 days, the contest of 30"):
+    with pytest.raises(EvaluationError, match="labels have a horizon of 60 days, the evaluation one of 30"):
         evaluate_candidates(features, labels, plan, replace(SETTINGS, horizon_days=30), chosen("btyd"))

@@ -59,8 +59,8 @@ def test_a_season_is_found_and_forecast() -> None:
         found = levels.forecast(LAST, [day for day in levels.amounts if day < LAST])
         assert found.method in ("year", "season", "half")
         assert found.factor == pytest.approx(actual_level(levels, LAST), rel=0.08)
-        assert abs(found.factors["pace"] / actual_level(levels, LAST) - 1) > 0.1
-        assert found.errors[found.method] < UNTRIED_ERROR < found.errors["pace"]
+        assert abs(found.factors["constant_rate"] / actual_level(levels, LAST) - 1) > 0.1
+        assert found.errors[found.method] < UNTRIED_ERROR < found.errors["constant_rate"]
 
 
 def test_a_constant_purchase_rate_needs_no_correction() -> None:

@@ -70,7 +70,7 @@ def test_the_level_forecast_removes_the_bias(results: dict[date, EvaluationResul
         assert results[day].level.method in ("season", "half")
 
 
-def test_the_winner_ranks_as_the_best_known_and_beats_the_baselines(
+def test_the_winner_ranks_as_well_as_the_best_published_model_and_beats_the_baselines(
     results: dict[date, EvaluationResult],
 ) -> None:
     for day, (spearman, capture) in BEST.items():
@@ -86,7 +86,7 @@ def test_the_winner_ranks_as_the_best_known_and_beats_the_baselines(
     assert june_winner.mae_over["past_year"].below_zero and june_winner.capture_over["past_rate"].above_zero
 
 
-def test_at_the_bias_of_the_known_model_the_mae_is_smaller(results: dict[date, EvaluationResult]) -> None:
+def test_at_the_bias_of_the_published_model_the_mae_is_smaller(results: dict[date, EvaluationResult]) -> None:
     for day, bias, mae in ((JUNE, -0.03, 255), (SEPTEMBER, -0.11, 384)):
         actual = results[day].amounts.net_revenue.to_numpy()
         predicted = results[day].amounts[results[day].winner].to_numpy()
@@ -94,7 +94,7 @@ def test_at_the_bias_of_the_known_model_the_mae_is_smaller(results: dict[date, E
         assert np.abs(predicted - actual).mean() < mae - 5
 
 
-def test_four_of_five_lie_within_their_interval(results: dict[date, EvaluationResult]) -> None:
+def test_four_of_five_customers_are_within_their_interval(results: dict[date, EvaluationResult]) -> None:
     for result in results.values():
         assert result.coverage == pytest.approx(0.8, abs=0.035)
         assert min(result.coverage_by_decile) > 0.65

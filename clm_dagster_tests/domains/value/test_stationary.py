@@ -18,7 +18,7 @@ SPEND = {"p": "spend_p", "q": "spend_q", "gamma": "spend_gamma"}
 
 def test_nine_in_ten_intervals_contain_the_planted_parameter(tmp_path: Path) -> None:
     """Check 80 intervals of BG/NBD and 60 of Gamma-Gamma, each of 95%, and the expected revenue of both."""
-    held: dict[str, list[bool]] = {name: [] for name in TRUTH | SPEND}
+    contained: dict[str, list[bool]] = {name: [] for name in TRUTH | SPEND}
     ratios = []
     for seed in range(SEEDS):
         shop = make(tmp_path / str(seed), customers=2500, days=200, products=30, seed=seed, world=STATIONARY)
@@ -46,12 +46,12 @@ def test_nine_in_ten_intervals_contain_the_planted_parameter(tmp_path: Path) -> 
         spend = GammaGamma.fit(count, worth)
         for fit, names in ((purchases, TRUTH), (spend, SPEND)):
             for name, (low, high) in fit.intervals(0.95).items():
-                held[name].append(bool(low < getattr(planted, names[name]) < high))
+                contained[name].append(bool(low < getattr(planted, names[name]) < high))
         expected = purchases.model.expected_purchases(histories, days(60)) * spend.model.expected_spend(
             count, worth
         )
         actual = later[later.customer_id.isin(lives.index)].worth.sum()
         ratios.append(expected.sum() / actual)
-    assert np.mean([hit for name in TRUTH for hit in held[name]]) >= 0.9, held
-    assert np.mean([hit for name in SPEND for hit in held[name]]) >= 0.85, held
+    assert np.mean([hit for name in TRUTH for hit in contained[name]]) >= 0.9, contained
+    assert np.mean([hit for name in SPEND for hit in contained[name]]) >= 0.85, contained
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)

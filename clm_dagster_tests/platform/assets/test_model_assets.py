@@ -1,4 +1,4 @@
-"""What Dagster sees of the real project: docs that are true, lineage, checks, events of a run."""
+"""The real project as Dagster assets: documentation, lineage, checks, events of a run."""
 
 from collections.abc import Callable
 from datetime import date
@@ -64,7 +64,7 @@ MODELS = [
 ]
 
 
-def test_the_models_are_these(project: Project) -> None:
+def test_the_list_of_models(project: Project) -> None:
     assert sorted(project.models) == sorted(MODELS)
 
 
@@ -82,9 +82,7 @@ def test_the_models_are_these(project: Project) -> None:
         "online_retail_ii_product_codes",
     ],
 )
-def test_documented_columns_are_those_there_are_with_their_types(
-    name: str, project: Project, built: Connection
-) -> None:
+def test_documented_columns_match_the_tables(name: str, project: Project, built: Connection) -> None:
     node = project.nodes[name]
     stored = built.columns(f"select * from {node.relation}")
     assert {column.name: column.data_type for column in node.columns} == stored
@@ -92,7 +90,7 @@ def test_documented_columns_are_those_there_are_with_their_types(
     assert all(column.description for column in node.columns)
 
 
-def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> None:
+def test_every_asset_has_a_description_and_an_owner(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
@@ -109,7 +107,7 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
             assert node.metadata["dagster/table_name"] == ".".join(key.path)
 
 
-def test_who_reads_a_table_and_for_what_is_in_its_metadata(definitions: dg.Definitions) -> None:
+def test_metadata_contain_the_exposures(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key, use in (
         ("marts/rfm_segments", "RFM segments"),
@@ -120,7 +118,7 @@ def test_who_reads_a_table_and_for_what_is_in_its_metadata(definitions: dg.Defin
     assert "used_for" not in graph.get(dg.AssetKey(["core", "rfm_scores"])).metadata
 
 
-def test_constraints_and_personal_data_are_in_the_schema(definitions: dg.Definitions) -> None:
+def test_the_schema_contains_constraints_and_personal_data(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
 
     def schema(name: str) -> dg.TableSchema:
@@ -145,7 +143,7 @@ def test_dependencies_follow_refs_and_data_tests(definitions: dg.Definitions) ->
         "staging/rfm_segment_map",
         "staging/rfm_segment_names",
     }
-    # A snapshot may use every day before its as_of, and no later one.
+    # A snapshot uses every day before its as_of, and no later one.
     features = definitions.resolve_asset_graph().get(dg.AssetKey(["core", "customer_features"]))
     mapping = features.partition_mappings[dg.AssetKey(["core", "customer_daily"])]
     upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
@@ -172,7 +170,7 @@ def lineage_of(project: Project, model: Model, cache: Path) -> Lineage:
     return column_lineage(compile_model(project, model, pieces[model.window]), schema, cache)
 
 
-def test_every_column_of_every_model_comes_from_columns_that_exist(project: Project, tmp_path: Path) -> None:
+def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tmp_path: Path) -> None:
     for model in project.models.values():
         found = lineage_of(project, model, tmp_path)
         columns = {column.name for column in model.columns}
@@ -229,7 +227,7 @@ def test_lineage_of_a_column(
     assert [f"{relation}.{name}" for relation, name in found] == sources
 
 
-def test_lineage_is_kept_by_content(
+def test_lineage_is_cached_by_content(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = lineage_of(project, project.model("stg_events"), tmp_path)
@@ -281,7 +279,7 @@ def materialize(
     return dg.materialize(assets, instance=instance, resources={"warehouse": warehouse}, raise_on_error=False)
 
 
-def test_an_event_tells_rows_sql_checks_lineage_and_chart(
+def test_an_event_has_rows_sql_checks_lineage_and_chart(
     folder: Folder, settings: Settings, warehouse: Warehouse, instance: dg.DagsterInstance
 ) -> None:
     files = CHECKED | {"models/_m.yml": CHECKED["models/_m.yml"].replace("SEVERITY", "warn")}
@@ -298,14 +296,14 @@ def test_an_event_tells_rows_sql_checks_lineage_and_chart(
     assert checks["not_null_k"].passed
     assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
     assert checks["unique_k"].metadata["failing_rows"].value == 1
-    # What a room's check finds is said, and stops nothing.
-    said = checks["has_enough"]
-    assert (said.passed, said.severity, said.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
-    assert said.description == "3 rows are few; so be careful"
+    # A check of a domain reports its finding and blocks nothing.
+    result = checks["has_enough"]
+    assert (result.passed, result.severity, result.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert result.description == "3 rows are few; so be careful"
     assert checks["is_there"].passed
 
 
-def test_a_failed_test_of_severity_error_stops_what_comes_after(
+def test_a_failed_test_of_severity_error_blocks_downstream_assets(
     folder: Folder, settings: Settings, warehouse: Warehouse, instance: dg.DagsterInstance
 ) -> None:
     files = CHECKED | {"models/_m.yml": CHECKED["models/_m.yml"].replace("SEVERITY", "error")}
@@ -314,7 +312,7 @@ def test_a_failed_test_of_severity_error_stops_what_comes_after(
     assert [event.asset_key.path[-1] for event in result.get_asset_materialization_events()] == ["a"]
 
 
-def test_rows_of_each_partition_are_on_its_event_and_pictures_on_the_last(
+def test_each_event_has_its_rows_and_the_last_has_the_figures(
     built_shop: tuple[Settings, Warehouse, pd.DataFrame], project: Project, tmp_path: Path
 ) -> None:
     settings, warehouse, _ = built_shop

@@ -1,4 +1,4 @@
-"""The version of Python code follows what a function can reach, and nothing else."""
+"""The version of Python code depends on the code that a function can reach, and on nothing else."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ print(code_version([evaluate, report]))
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package to edit."""
+    """A copy of the package, to edit."""
     root = tmp_path_factory.mktemp("copied")
     shutil.copytree(PROJECT_DIR / "clm_dagster", root / "clm_dagster", ignore=shutil.ignore_patterns("*.pyc"))
     return root
@@ -39,7 +39,7 @@ def version_of(root: Path) -> str:
 
 
 def edited(root: Path, file: str, edit: Callable[[str], str]) -> str:
-    """The version while a file is edited."""
+    """Return the version with an edited file."""
     path = root / file
     text = path.read_text()
     changed = edit(text)
@@ -51,7 +51,7 @@ def edited(root: Path, file: str, edit: Callable[[str], str]) -> str:
         path.write_text(text)
 
 
-def test_a_mended_gate_or_calibration_makes_churn_stale_and_words_do_not(copied: Path) -> None:
+def test_a_changed_gate_makes_churn_stale_and_a_reworded_comment_does_not(copied: Path) -> None:
     before = version_of(copied)
     assert edited(copied, CALIBRATION, lambda text: text.replace("1e-", "2e-", 1)) != before
     gates = "clm_dagster/statistics/evaluation/gates.py"
@@ -68,7 +68,7 @@ def test_a_mended_gate_or_calibration_makes_churn_stale_and_words_do_not(copied:
     )
 
 
-def test_a_closure_holds_what_is_reached_and_not_its_neighbours() -> None:
+def test_a_closure_contains_only_reachable_definitions() -> None:
     metrics = {name for module, name in closure([calibration_error]) if module.endswith("evaluation.metrics")}
     assert "calibration_error" in metrics and "lift_at" not in metrics
     modules = {module for module, _ in closure([fit_shape])}
@@ -81,6 +81,6 @@ def test_settings_are_part_of_the_version() -> None:
     assert code_version([calibration_error], 1) == code_version([calibration_error], 1)
 
 
-def test_a_function_that_captures_is_refused() -> None:
+def test_a_function_that_captures_variables_is_rejected() -> None:
     with pytest.raises(ProjectError, match="is defined inside another function"):
         code_version([lambda: None])

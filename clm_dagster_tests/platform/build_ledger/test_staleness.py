@@ -1,4 +1,4 @@
-"""What a run has to do: after a late delivery, after changed SQL, after nothing."""
+"""Stale partitions after a late delivery, after changed SQL, and without a change."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +23,7 @@ WEEKS = ["2024-01-01", "2024-01-08"]
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 15)]
 
 
-def test_ranges_join_what_is_close() -> None:
+def test_ranges_merge_neighbouring_keys() -> None:
     assert ranges([]) == []
     assert ranges(["2024-01-01"]) == [("2024-01-01", "2024-01-01")]
     assert ranges(["2024-01-01", "2024-01-02", "2024-01-16"]) == [("2024-01-01", "2024-01-16")]
@@ -36,7 +36,7 @@ def test_ranges_join_what_is_close() -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done now."""
+    """The stale partitions by kind."""
 
     days: list[str]
     snapshots: list[str]
@@ -62,18 +62,18 @@ def plan(settings: Settings) -> Plan:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of a shop of two weeks that is up to date."""
+    """Settings of an up-to-date shop with two weeks of data."""
     return run_two_weeks(tmp_path_factory.mktemp("planned"))
 
 
 @pytest.fixture
 def shop(ran: Settings, tmp_path: Path) -> Settings:
-    """The same in folders of its own, SQL included, to change."""
+    """A copy of that shop with its SQL, to change."""
     return copy_shop(ran, tmp_path)
 
 
 def deliver(settings: Settings, tmp_path: Path, days: list[str], name: str = "events_late.csv") -> None:
-    """Land one more file with an order on each of some days."""
+    """Land another file with an order on each of the days."""
     source = ShopSource.open(settings, load_sql(settings))
     rows = (
         small_shop_events(customers=12, orders=40, days=14).query("event_type == 'purchase'").head(len(days))
@@ -100,12 +100,12 @@ def test_before_any_run_everything_is_stale(shop: Settings, tmp_path: Path) -> N
     ("days", "weeks"),
     [(["2024-01-03"], WEEKS), (["2024-01-10"], WEEKS[1:]), (["2024-01-02", "2024-01-14"], WEEKS)],
 )
-def test_a_late_delivery_makes_its_days_stale_and_once_they_are_loaded_what_comes_after(
+def test_a_late_delivery_makes_its_days_and_then_everything_downstream_stale(
     days: list[str], weeks: list[str], shop: Settings, tmp_path: Path
 ) -> None:
     deliver(shop, tmp_path, days)
     assert plan(shop).days == days
-    assert plan(shop).snapshots == []  # they follow the days as they are loaded, not as they are landed
+    assert plan(shop).snapshots == []  # snapshots depend on loaded days, not on landed ones
     with warehouse_of(shop).connect("a test") as connection:
         for day in days:
             connection.execute(
@@ -140,16 +140,16 @@ def test_a_late_delivery_makes_its_days_stale_and_once_they_are_loaded_what_come
         ("models/core/customer_daily.yml", "Purchases.", "What was bought.", NOTHING),
     ],
 )
-def test_changed_code_makes_stale_what_it_makes(
+def test_changed_code_makes_its_tables_stale(
     file: str, old: str, new: str, expected: Plan, shop: Settings
 ) -> None:
     edit(shop, file, old, new)
     assert plan(shop) == expected
 
 
-def test_a_longer_history_leaves_the_days_there_are(shop: Settings) -> None:
+def test_a_longer_history_keeps_existing_days(shop: Settings) -> None:
     later = shop.replace(end_date=date(2024, 1, 20))
     found = plan(later)
-    # The dates decide what is rejected: every day is looked at again, with five more.
+    # The dates decide which rows are rejected, so every day is checked again, and five days are added.
     assert found.days[-1] == "2024-01-21"
     assert found.snapshots == []

@@ -1,4 +1,4 @@
-"""Rendering and building: what SQL a model is, and what rows are where afterwards."""
+"""Rendering and building: the SQL of a model, and its rows after a build."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -58,7 +58,7 @@ def tiny(folder: Folder) -> Project:
     return load_project(folder(files))
 
 
-def test_a_microbatch_reads_its_batch_of_what_has_an_event_time_and_all_of_what_has_none(
+def test_a_microbatch_filters_only_upstreams_with_an_event_time(
     tiny: Project,
 ) -> None:
     sql = compile_model(tiny, tiny.model("daily"), Batch(date(2024, 1, 2), date(2024, 1, 4)))
@@ -67,7 +67,7 @@ def test_a_microbatch_reads_its_batch_of_what_has_an_event_time_and_all_of_what_
         "and clicked_at < timestamp '2024-01-04 00:00:00') as c" in sql
     )
     assert "from raw.pages)" in sql
-    # A view is no microbatch: nothing is filtered in it.
+    # A view is not a microbatch, so nothing is filtered.
     assert "where" not in compile_model(tiny, tiny.model("stg_clicks"))
 
 
@@ -80,7 +80,7 @@ def test_a_snapshot_needs_an_as_of(tiny: Project) -> None:
         compile_model(tiny, tiny.model("state"))
 
 
-def test_build_makes_all_that_is_needed_in_a_schema_of_its_own(tiny: Project, connection: Connection) -> None:
+def test_build_creates_all_upstream_models_in_its_schema(tiny: Project, connection: Connection) -> None:
     built = build(connection, tiny, ["state"], "scratch", INPUTS, as_of=datetime(2024, 1, 3))
     assert built == {name: f"scratch.{name}" for name in ("stg_clicks", "daily", "state")}
     assert only(read_rows(connection, "scratch.daily"), "day", "clicks", "pages") == [
@@ -91,9 +91,7 @@ def test_build_makes_all_that_is_needed_in_a_schema_of_its_own(tiny: Project, co
     assert connection.relation_kind("core.daily") is None
 
 
-def test_build_replaces_the_days_and_snapshots_it_is_for_and_keeps_the_others(
-    tiny: Project, connection: Connection
-) -> None:
+def test_build_replaces_only_its_days_and_snapshots(tiny: Project, connection: Connection) -> None:
     def at(day: int, clicks: pd.DataFrame = CLICKS, **days: date) -> list[tuple[object, ...]]:
         inputs = INPUTS | {"raw.clicks": clicks}
         build(connection, tiny, ["state"], "scratch", inputs, as_of=datetime(2024, 1, day), **days)
@@ -101,14 +99,14 @@ def test_build_replaces_the_days_and_snapshots_it_is_for_and_keeps_the_others(
 
     assert at(2) == [(datetime(2024, 1, 2), 1)]
     assert at(3) == [(datetime(2024, 1, 2), 1), (datetime(2024, 1, 3), 3)]
-    # Only 2 January is built again, from no clicks at all: the first day keeps its one.
+    # Only 2 January is built again, without clicks; the first day keeps its click.
     assert at(3, CLICKS.head(1), start=date(2024, 1, 2)) == [
         (datetime(2024, 1, 2), 1),
         (datetime(2024, 1, 3), 1),
     ]
 
 
-def test_build_takes_models_and_relations_as_inputs(tiny: Project, connection: Connection) -> None:
+def test_build_accepts_models_and_relations_as_inputs(tiny: Project, connection: Connection) -> None:
     given = pd.DataFrame({"day": [date(2024, 1, 1)], "clicks": [7], "pages": [0]})
     built = build(connection, tiny, ["state"], "scratch", {"daily": given}, as_of=datetime(2024, 1, 3))
     assert list(built) == ["state"]
@@ -117,7 +115,7 @@ def test_build_takes_models_and_relations_as_inputs(tiny: Project, connection: C
     assert connection.scalar("select clicks from other.state") == 7
 
 
-def test_build_refuses_names_it_does_not_know(tiny: Project, connection: Connection) -> None:
+def test_build_rejects_unknown_names(tiny: Project, connection: Connection) -> None:
     with pytest.raises(ProjectError, match="unknown model, seed or source 'nothing'"):
         build(connection, tiny, ["nothing"], "scratch", {})
     with pytest.raises(ProjectError, match=r"unknown model, seed or source 'raw\.nothing'"):
@@ -125,9 +123,7 @@ def test_build_refuses_names_it_does_not_know(tiny: Project, connection: Connect
 
 
 @pytest.mark.parametrize("model", ["state", "daily", "stg_clicks"])
-def test_an_as_of_within_a_day_is_an_error_whatever_is_built(
-    model: str, tiny: Project, connection: Connection
-) -> None:
+def test_an_as_of_that_is_not_midnight_is_an_error(model: str, tiny: Project, connection: Connection) -> None:
     with pytest.raises(ValueError, match="2024-01-03 12:00:00 is not a shop-local midnight"):
         build(connection, tiny, [model], "scratch", INPUTS, as_of=datetime(2024, 1, 3, 12))
 
@@ -137,7 +133,7 @@ def test_an_as_of_with_a_time_zone_is_an_error() -> None:
         Snapshot(pd.Timestamp("2024-01-03", tz="UTC").to_pydatetime())
 
 
-def test_a_failed_build_leaves_the_rows_there_were(tiny: Project, connection: Connection) -> None:
+def test_a_failed_build_keeps_previous_rows(tiny: Project, connection: Connection) -> None:
     build(connection, tiny, ["state"], "scratch", INPUTS, as_of=datetime(2024, 1, 3))
     before = read_rows(connection, "scratch.state")
     with pytest.raises(duckdb.Error), connection.transaction():
@@ -155,7 +151,7 @@ def test_a_view_may_become_a_table_and_a_table_a_view(folder: Folder, connection
         assert connection.execute("from scratch.a") == [(1,)]
 
 
-def test_macros_may_call_macros_and_see_variables(folder: Folder) -> None:
+def test_macros_can_call_macros_and_read_variables(folder: Folder) -> None:
     files = {
         "macros/a.sql": "{% macro greeting() %}hello{% endmacro %}",
         "macros/b.sql": "{% macro line() %}'{{ greeting() }} {{ var('start_date') }}'{% endmacro %}",
@@ -189,7 +185,7 @@ def test_a_seed_has_the_documented_types(folder: Folder, connection: Connection)
     ]
 
 
-def test_a_seed_with_other_columns_than_documented_is_refused(folder: Folder, connection: Connection) -> None:
+def test_a_seed_with_undocumented_columns_is_rejected(folder: Folder, connection: Connection) -> None:
     with pytest.raises(
         ProjectError, match=r"rules\.csv: expected the columns code, factor, found code, fctor"
     ):
@@ -208,7 +204,7 @@ def test_a_seed_with_other_columns_than_documented_is_refused(folder: Folder, co
         ("relationships: {arguments: {to: ref('names'), field: name}}", 2),
     ],
 )
-def test_data_tests_count_what_fails_them_as_dbt_does(
+def test_data_tests_count_failures_as_dbt_does(
     test: str, failing: int, folder: Folder, connection: Connection
 ) -> None:
     files = {
@@ -226,7 +222,7 @@ def test_data_tests_count_what_fails_them_as_dbt_does(
 # ----------------------------------------------------------------------------- two clocks
 
 
-def test_known_at_replays_what_was_known_then(raw: Raw) -> None:
+def test_known_at_restricts_rows_to_those_known_at_that_time(raw: Raw) -> None:
     raw.event("purchase", "2024-01-02 10:00", event_id="a", superseded_at="2024-01-05")
     raw.event("purchase", "2024-01-02 10:00", event_id="a", known_at="2024-01-05", quantity=3)
     raw.event("purchase", "2024-01-03 10:00", event_id="late", known_at="2024-01-09")

@@ -1,4 +1,4 @@
-"""Exposures: what is read of them, and what is refused, with file and line."""
+"""Exposures: reading them, and errors with file and line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ OTHERS = {
 }
 
 
-def test_an_exposure_says_who_reads_what(folder: Folder) -> None:
+def test_an_exposure_names_its_owner_and_tables(folder: Folder) -> None:
     project = load_project(folder(OTHERS | {"models/report.yml": EXPOSURE}))
     (found,) = project.exposures_of("a")
     assert (found.name, found.label, found.kind, found.owner) == (
@@ -68,7 +68,7 @@ def test_an_exposure_says_who_reads_what(folder: Folder) -> None:
         ("    type: dashboard\n", "", r"report\.yml:2: 'type' is missing"),
     ],
 )
-def test_what_an_exposure_may_not_say_is_told_with_its_line(
+def test_an_invalid_exposure_is_an_error_with_its_line(
     old: str, new: str, message: str, folder: Folder
 ) -> None:
     assert old in EXPOSURE

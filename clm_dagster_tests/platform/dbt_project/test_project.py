@@ -1,4 +1,4 @@
-"""Whatever is wrong with a folder is said when it is loaded, with file and line."""
+"""Every error in a folder is reported when it is loaded, with file and line."""
 
 import re
 from collections.abc import Callable
@@ -261,19 +261,19 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_a_problem_is_told_with_file_and_line(name: str, folder: Folder) -> None:
+def test_an_error_names_file_and_line(name: str, folder: Folder) -> None:
     files, message = PROBLEMS[name]
     with pytest.raises(ProjectError) as error:
         load_project(folder(files))
     assert re.search(message, str(error.value)), str(error.value)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"dbt_project\.yml does not exist"):
         load_project(tmp_path / "nowhere")
 
 
-def test_a_variable_that_the_project_does_not_declare(folder: Folder) -> None:
+def test_an_undeclared_variable_is_an_error(folder: Folder) -> None:
     unknown = folder({"models/a.sql": "select {{ var('horizon') }} as horizon"})
     message = r"a\.sql:1: variable 'horizon' is not defined in dbt_project\.yml; define it there, or pass"
     with pytest.raises(ProjectError, match=message):
@@ -282,7 +282,7 @@ def test_a_variable_that_the_project_does_not_declare(folder: Folder) -> None:
     assert "90" in load_project(own, horizon=90).renderer.render(own / "models" / "a.sql", str)
 
 
-def test_models_come_after_what_they_and_their_tests_need(folder: Folder) -> None:
+def test_models_are_ordered_after_what_they_and_their_tests_read(folder: Folder) -> None:
     project = load_project(
         folder(
             {
@@ -303,7 +303,7 @@ def test_models_come_after_what_they_and_their_tests_need(folder: Folder) -> Non
     assert set(project.seeds) == {"names"}
 
 
-def test_the_nearest_configuration_wins(folder: Folder) -> None:
+def test_the_nearest_configuration_has_priority(folder: Folder) -> None:
     project = load_project(
         folder(
             {
@@ -322,7 +322,7 @@ def test_the_nearest_configuration_wins(folder: Folder) -> None:
     assert (b.relation, b.materialized, b.config["tags"]) == ("marts.b", "view", ["near"])
 
 
-def test_asking_for_a_model_that_is_not_there_lists_those_that_are(folder: Folder) -> None:
+def test_an_unknown_model_is_an_error_that_lists_all_models(folder: Folder) -> None:
     project = load_project(folder({"models/a.sql": "select 1"}))
     with pytest.raises(ProjectError, match="unknown model 'b'; the models are a"):
         project.model("b")
@@ -332,7 +332,7 @@ def test_asking_for_a_model_that_is_not_there_lists_those_that_are(folder: Folde
 
 
 def version(folder: Folder, **changes: str) -> str:
-    """Of a model with a macro, configuration, documentation and another model beside it."""
+    """Return the version of a model with a macro, configuration and documentation, next to another model."""
     files = {
         "models/a.sql": "{{ config(materialized='table') }}\nselect {{ one() }} as k\n"
         "{% if var('as_of') %}where 'x' < '{{ var('as_of') }}'{% endif %}",
@@ -349,7 +349,7 @@ def version(folder: Folder, **changes: str) -> str:
     [
         ("models/a.sql", "as k", "as j", True),
         ("models/a.sql", "'table'", "'view'", True),
-        ("models/a.sql", "where 'x'", "where 'y'", True),  # a branch that only a run with an as_of takes
+        ("models/a.sql", "where 'x'", "where 'y'", True),  # a branch that is only used with an as_of
         ("macros/m.sql", "%}1{%", "%}3{%", True),
         ("dbt_project.yml", "+schema: core", "+schema: marts", True),
         ("macros/m.sql", "%}2{%", "%}3{%", False),  # a macro that it does not call
@@ -360,7 +360,7 @@ def version(folder: Folder, **changes: str) -> str:
         ("dbt_project.yml", "2024-01-01", "2023-01-01", False),
     ],
 )
-def test_code_version_changes_exactly_when_what_decides_rows_does(
+def test_the_code_version_changes_exactly_if_the_rows_can_change(
     file: str, old: str, new: str, changes: bool, folder: Folder, tmp_path: Path
 ) -> None:
     before = version(folder)
@@ -371,7 +371,7 @@ def test_code_version_changes_exactly_when_what_decides_rows_does(
     assert (after != before) == changes
 
 
-def test_a_seeds_version_is_its_content(folder: Folder) -> None:
+def test_the_version_of_a_seed_is_its_content(folder: Folder) -> None:
     first = load_project(folder({"seeds/s.csv": "k\n1\n"})).seeds["s"].code_version
     assert load_project(folder({"seeds/s.csv": "k\n1\n"})).seeds["s"].code_version == first
     assert load_project(folder({"seeds/s.csv": "k\n2\n"})).seeds["s"].code_version != first

@@ -1,4 +1,4 @@
-"""Unit tests of models: what a failing one says, what is refused, and what is null, given or compared."""
+"""Unit tests of models: failures, invalid tests, nulls, given rows and compared columns."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +51,7 @@ unit_tests:
 
 @pytest.fixture
 def files(folder: Folder) -> Callable[[str], Path]:
-    """A folder with a model that reads another and a seed, and one unit test of it."""
+    """Write a folder with a model that reads another model and a seed, and one unit test."""
 
     def write(test: str) -> Path:
         return folder(
@@ -79,7 +79,7 @@ def run(files: Callable[[str], Path], connection: Connection) -> Callable[[str],
     return outcome
 
 
-def test_what_a_row_does_not_name_is_null_and_only_expected_columns_are_compared(
+def test_unnamed_columns_are_null_and_only_expected_columns_are_compared(
     run: Callable[[str], UnitTestResult], connection: Connection
 ) -> None:
     assert run(TEST).passed
@@ -89,14 +89,14 @@ def test_what_a_row_does_not_name_is_null_and_only_expected_columns_are_compared
     )
 
 
-def test_csv_is_the_same_and_its_empty_fields_are_null(run: Callable[[str], UnitTestResult]) -> None:
+def test_csv_rows_are_equivalent_and_empty_fields_are_null(run: Callable[[str], UnitTestResult]) -> None:
     rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     lines = ("customer,amount,paid", "anna,2,true", "anna,3.5,")
     block = "        format: csv\n        rows: |\n" + "".join(f"          {line}\n" for line in lines)
     assert run(TEST.replace(rows, block)).passed
 
 
-def test_a_seed_that_is_given_without_rows_is_its_file(run: Callable[[str], UnitTestResult]) -> None:
+def test_a_seed_without_rows_is_read_from_its_file(run: Callable[[str], UnitTestResult]) -> None:
     assert run(TEST.replace("paid: 1}", "factor: 7}")).passed
     rows = "ref('factors')\n        rows: [{factor: 9}]"
     outcome = run(TEST.replace("paid: 1}", "factor: 7}").replace("ref('factors')", rows))
@@ -108,7 +108,7 @@ def test_variables_are_overridden(run: Callable[[str], UnitTestResult]) -> None:
     assert run(test.replace("5.5", "2")).passed
 
 
-def test_a_failing_test_shows_where_it_stands_and_both_sides(run: Callable[[str], UnitTestResult]) -> None:
+def test_a_failing_test_shows_its_place_and_both_sides(run: Callable[[str], UnitTestResult]) -> None:
     outcome = run(TEST.replace("5.5", "6") + "        - {customer: bob, total: null, paid: 0}\n")
     assert not outcome.passed
     title, *lines = outcome.explain().splitlines()
@@ -122,12 +122,12 @@ def test_a_failing_test_shows_where_it_stands_and_both_sides(run: Callable[[str]
     ]
 
 
-def test_as_many_equal_rows_must_be_found_as_are_expected(run: Callable[[str], UnitTestResult]) -> None:
+def test_equal_rows_are_counted(run: Callable[[str], UnitTestResult]) -> None:
     row = "        - {customer: anna, total: 5.5, paid: 1}\n"
     assert not run(TEST + row).passed
 
 
-def test_no_rows_may_be_expected(run: Callable[[str], UnitTestResult]) -> None:
+def test_a_test_can_expect_no_rows(run: Callable[[str], UnitTestResult]) -> None:
     nothing = TEST[: TEST.index("    expect")] + "    expect: {rows: []}\n"
     assert not run(nothing).passed
     assert run(
@@ -193,7 +193,7 @@ def test_no_rows_may_be_expected(run: Callable[[str], UnitTestResult]) -> None:
         ),
     ],
 )
-def test_what_names_nothing_is_refused_with_its_line(
+def test_an_unknown_name_is_an_error_with_its_line(
     old: str, new: str, message: str, files: Callable[[str], Path]
 ) -> None:
     assert old in TEST
@@ -201,26 +201,26 @@ def test_what_names_nothing_is_refused_with_its_line(
         load_project(files(TEST.replace(old, new, 1)))
 
 
-def test_an_input_that_is_not_given_is_refused(files: Callable[[str], Path]) -> None:
+def test_a_missing_input_is_an_error(files: Callable[[str], Path]) -> None:
     test = TEST[: TEST.index("    given")] + "    given: []\n" + TEST[TEST.index("    expect") :]
     with pytest.raises(ProjectError, match=r"sums\.yml:15: sums reads 'orders', which is missing in `given`"):
         load_project(files(test))
 
 
-def test_only_a_seed_is_given_without_rows(files: Callable[[str], Path]) -> None:
+def test_only_a_seed_can_be_given_without_rows(files: Callable[[str], Path]) -> None:
     rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     with pytest.raises(ProjectError, match=r"sums\.yml:18: 'rows' is missing: orders is not a seed"):
         load_project(files(TEST.replace(rows, "")))
 
 
-def test_two_tests_of_one_name_are_refused(files: Callable[[str], Path]) -> None:
+def test_a_duplicate_test_name_is_an_error(files: Callable[[str], Path]) -> None:
     with pytest.raises(
         ProjectError, match=r"sums\.yml:26: 'adds_up' is defined twice; the first definition is at \S*yml:15"
     ):
         load_project(files(TEST + TEST[TEST.index("  - name") :]))
 
 
-def test_a_short_line_of_csv_is_refused(files: Callable[[str], Path]) -> None:
+def test_a_csv_line_with_too_few_fields_is_an_error(files: Callable[[str], Path]) -> None:
     rows = TEST[TEST.index("        rows:") : TEST.index("      - input: ref('factors')")]
     block = "        format: csv\n        rows: |\n          customer,amount\n          anna\n"
     with pytest.raises(ProjectError, match=r"sums\.yml:22: expected 2 fields \(customer, amount\), found 1"):
@@ -241,7 +241,7 @@ def test_a_snapshot_needs_an_as_of(folder: Folder) -> None:
         load_project(folder({"models/state.sql": state + "select 1 as as_of", "models/state.yml": test}))
 
 
-def test_a_value_that_is_none_of_its_columns_type_is_told_with_its_table(
+def test_a_value_of_the_wrong_type_is_an_error_that_names_the_table(
     run: Callable[[str], UnitTestResult],
 ) -> None:
     with pytest.raises(ProjectError, match=r"sums\.yml:18: .*'amount': 'much'.*Could not convert string"):

@@ -1,4 +1,4 @@
-"""The published copy is always one whole publication, whatever is killed and whoever reads."""
+"""The published copy is always one complete publication, despite kills and concurrent readers."""
 
 import os
 import shutil
@@ -38,14 +38,16 @@ def files(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def test_a_missing_target_is_made(source: Path, target: Path) -> None:
+def test_a_missing_target_is_created(source: Path, target: Path) -> None:
     copied = publish(source, target)
     assert target.read_bytes() == source.read_bytes()
     assert copied.written == copied.size == 8 * BLOCK + 4
     assert files(target) == ["clm.duckdb"]
 
 
-def test_only_what_changed_since_the_publication_before_last_is_written(source: Path, target: Path) -> None:
+def test_only_blocks_changed_since_the_publication_before_last_are_written(
+    source: Path, target: Path
+) -> None:
     publish(source, target)
     publish(source, target)
     assert files(target) == [".clm.duckdb.standby", "clm.duckdb"]
@@ -58,7 +60,7 @@ def test_only_what_changed_since_the_publication_before_last_is_written(source: 
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_a_file_may_grow_and_shrink(source: Path, target: Path) -> None:
+def test_a_file_can_grow_and_shrink(source: Path, target: Path) -> None:
     for _ in range(2):
         publish(source, target)
     whole = source.read_bytes()
@@ -68,7 +70,7 @@ def test_a_file_may_grow_and_shrink(source: Path, target: Path) -> None:
         assert target.read_bytes() == content
 
 
-def test_a_publication_is_as_new_as_its_source_also_where_nothing_differs(source: Path, target: Path) -> None:
+def test_a_publication_without_changes_updates_the_modification_time(source: Path, target: Path) -> None:
     for _ in range(3):
         source.touch()
         publish(source, target)
@@ -76,11 +78,11 @@ def test_a_publication_is_as_new_as_its_source_also_where_nothing_differs(source
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing after it happens."""
+    """Simulate SIGKILL: nothing runs after it."""
 
 
 def kill_at(step: int) -> Callable[[pytest.MonkeyPatch], None]:
-    """Make the given renaming (or linking) of a publication the last thing that it does not do."""
+    """Kill a publication before the given rename (or link)."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
         done = iter(range(100))
@@ -102,7 +104,7 @@ def kill_at(step: int) -> Callable[[pytest.MonkeyPatch], None]:
 @pytest.mark.parametrize(
     "step", [0, 1, 2], ids=["before the link", "before the rename", "before the standby's"]
 )
-def test_killed_between_its_renames_the_next_publication_recovers(
+def test_a_publication_recovers_after_a_kill_between_its_renames(
     step: int, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -116,7 +118,7 @@ def test_killed_between_its_renames_the_next_publication_recovers(
     assert target.read_bytes() in (old, source.read_bytes())
     published, inode = target.read_bytes(), target.stat().st_ino
     change(source, 4)
-    # The file that people read is never written to, not even by the publication that recovers.
+    # The published file is never written in place, not even by the publication that recovers.
     monkeypatch.setattr(
         copying, "_is_open_elsewhere", lambda descriptor: os.fstat(descriptor).st_ino == inode
     )
@@ -128,7 +130,7 @@ def test_killed_between_its_renames_the_next_publication_recovers(
     assert not target.samefile(target.with_name(".clm.duckdb.standby"))
 
 
-def test_killed_while_it_writes_the_old_file_stays_whole(
+def test_a_kill_during_writing_keeps_the_old_file(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -145,7 +147,7 @@ def test_killed_while_it_writes_the_old_file_stays_whole(
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_a_file_that_someone_has_open_is_left_alone(source: Path, target: Path) -> None:
+def test_an_open_standby_is_not_changed(source: Path, target: Path) -> None:
     publish(source, target)
     first = source.read_bytes()
     with target.open("rb") as reader:
@@ -167,7 +169,7 @@ with duckdb.connect(sys.argv[1], read_only=True) as connection:
 """
 LOOP = """
 import sys, time, duckdb
-seen, said = set(), False
+seen, reported = set(), False
 until = time.monotonic() + 60
 while time.monotonic() < until and (not seen or max(seen)[0] < int(sys.argv[2])):
     with duckdb.connect(sys.argv[1], read_only=True) as connection:
@@ -177,8 +179,8 @@ while time.monotonic() < until and (not seen or max(seen)[0] < int(sys.argv[2]))
     assert low == high, (low, high)
     assert count == 1000 * (1 + high % 5), (high, count)
     seen.add((high, count))
-    if not said:
-        said = True
+    if not reported:
+        reported = True
         print("reading", flush=True)
 print(len(seen), flush=True)
 """
@@ -209,7 +211,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_reader_in_another_process_goes_on_with_what_it_opened(tmp_path: Path, target: Path) -> None:
+def test_a_reader_in_another_process_keeps_the_file_that_it_opened(tmp_path: Path, target: Path) -> None:
     source = tmp_path / "clm.duckdb"
     write(source, 1)
     publish(source, target)
@@ -227,7 +229,7 @@ def test_a_reader_in_another_process_goes_on_with_what_it_opened(tmp_path: Path,
         assert connection.execute("select max(generation) from facts").fetchall() == [(4,)]
 
 
-def test_a_reader_in_a_loop_never_sees_an_error_or_half_a_publication(tmp_path: Path, target: Path) -> None:
+def test_a_reader_in_a_loop_sees_no_error_and_no_partial_publication(tmp_path: Path, target: Path) -> None:
     source, last = tmp_path / "clm.duckdb", 25
     write(source, 0)
     publish(source, target)
@@ -241,7 +243,7 @@ def test_a_reader_in_a_loop_never_sees_an_error_or_half_a_publication(tmp_path: 
     assert int(output) > 1
 
 
-def test_the_published_copy_needs_nothing_beside_it(tmp_path: Path, target: Path) -> None:
+def test_the_published_copy_is_a_single_file(tmp_path: Path, target: Path) -> None:
     source = tmp_path / "clm.duckdb"
     write(source, 7)
     publish(source, target)

@@ -1,4 +1,4 @@
-"""One result a check over all partitions of a run: none covers up another."""
+"""One result per check over all partitions of a run: no partition hides the failure of another."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def result(passed: bool, text: str, severity: str = "WARN") -> dg.AssetCheckResu
     )
 
 
-def test_a_failure_anywhere_is_the_result_with_the_worst_severity() -> None:
+def test_a_failure_at_any_partition_is_the_result_with_the_worst_severity() -> None:
     found = join_results(
         {
             WEEKS[0]: [result(False, "one is off", "ERROR")],
@@ -43,7 +43,7 @@ def test_a_failure_anywhere_is_the_result_with_the_worst_severity() -> None:
     assert joined.metadata["failed_partitions"].value == list(WEEKS[:2])
 
 
-def test_what_passed_everywhere_says_what_the_newest_says() -> None:
+def test_a_check_that_passed_everywhere_has_the_newest_message() -> None:
     (joined,) = join_results({key: [result(True, key)] for key in WEEKS})
     assert joined.passed and joined.description == WEEKS[2]
 

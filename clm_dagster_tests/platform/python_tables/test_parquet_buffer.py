@@ -1,4 +1,4 @@
-"""Rows kept in files: all of them, with the types of the table, gone with the object."""
+"""Rows in files: complete, with the types of the table, deleted with the object."""
 
 from pathlib import Path
 
@@ -17,16 +17,16 @@ def part(*names: str) -> pd.DataFrame:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Beside a warehouse of an awkward name."""
+    """A folder next to a warehouse whose name has special characters."""
     found = tmp_path / "a [1] it's *"
     found.mkdir()
     return found
 
 
-def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
+def test_parts_are_stored_with_the_types_of_the_table(folder: Path) -> None:
     buffer = ParquetBuffer(TYPES, folder)
     buffer.add(part("a", "b"))
-    buffer.add(part("c").assign(name=None, at=pd.NaT))  # a column of nothing has a type of its own
+    buffer.add(part("c").assign(name=None, at=pd.NaT))  # a column of nulls has another type
     assert len(buffer) == 3
     found = duckdb.sql(buffer.query)
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
@@ -40,12 +40,12 @@ def test_parts_add_up_with_the_types_of_the_table(folder: Path) -> None:
     ]
 
 
-def test_nothing_is_no_row_of_the_same_columns(folder: Path) -> None:
+def test_an_empty_buffer_has_the_same_columns(folder: Path) -> None:
     buffer = ParquetBuffer(TYPES, folder)
     assert len(buffer) == 0 and duckdb.sql(buffer.query).columns == list(TYPES)
 
 
-def test_other_columns_are_refused_and_files_go_with_the_object(folder: Path) -> None:
+def test_other_columns_are_rejected_and_files_are_deleted_with_the_object(folder: Path) -> None:
     buffer = ParquetBuffer(TYPES, folder)
     with pytest.raises(ValueError, match="expected the columns name, at, n, found n, name"):
         buffer.add(part("a").drop(columns="at"))

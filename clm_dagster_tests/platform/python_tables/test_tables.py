@@ -1,4 +1,4 @@
-"""Tables that Python writes: replaced whole with their ledger, stale exactly when something changed."""
+"""Python tables: replaced together with their ledger, stale exactly if an input has changed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +76,7 @@ def rows(*customers: str) -> pd.DataFrame:
     )
 
 
-def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
+def test_a_snapshot_and_its_ledger_are_replaced_together_or_not_at_all(
     connection: Connection, tables: list[AnyTable]
 ) -> None:
     table = tables[1]
@@ -99,7 +99,7 @@ def test_a_snapshot_is_replaced_with_its_ledger_or_not_at_all(
     assert connection.execute(stored) == expected[1:]
 
 
-def test_rows_in_files_are_stored_as_a_frame_is(
+def test_rows_in_files_are_stored_like_a_frame(
     connection: Connection, tables: list[AnyTable], tmp_path: Path
 ) -> None:
     table = tables[1]
@@ -115,7 +115,7 @@ def test_rows_in_files_are_stored_as_a_frame_is(
     assert Builds.read(connection).stored(table.relation, WEEKS[0]) == Version("2")
 
 
-def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(
+def test_scores_are_stale_if_inputs_or_the_newest_model_change(
     connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     model = tables[0]
@@ -143,7 +143,7 @@ def test_scores_are_stale_with_their_inputs_and_with_the_newest_model_by_then(
     assert stale() == [WEEKS[3]]
 
 
-def test_a_table_without_a_model_comes_along_once_another_has_one(
+def test_a_table_without_a_model_is_due_once_any_model_exists(
     connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     model, plain = tables[0], plain_table(project, "marts.similar_products")
@@ -163,7 +163,7 @@ def test_a_table_without_a_model_comes_along_once_another_has_one(
     assert stale() == WEEKS[1:2]
 
 
-def test_a_training_is_stale_after_one_that_is(
+def test_a_training_is_stale_if_the_previous_one_is(
     connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     model = tables[0]
@@ -181,8 +181,8 @@ def test_training_snapshots_are_quarterly(settings_for: Callable[..., Settings])
     keys = [day.date().isoformat() for day in pd.date_range("2024-01-01", "2024-12-30", freq="W-MON")]
     chosen = training_keys(keys, settings)
     assert (pd.Timestamp(chosen[1]) - pd.Timestamp(chosen[0])).days == 91
-    assert set(training_keys(keys[10:], settings)) == set(chosen)  # whatever the start
-    assert training_keys(keys[:1], settings) == keys[:1]  # a young shop's newest
+    assert set(training_keys(keys[10:], settings)) == set(chosen)  # for any start
+    assert training_keys(keys[:1], settings) == keys[:1]  # the newest one of a young shop
     assert training_keys([], settings) == training_keys(keys, settings_for(train_count=0)) == []
 
 
@@ -204,7 +204,7 @@ def test_earlier_snapshots_and_settings_are_part_of_the_version(
     assert table(2).expected(project, Builds.read(connection), WEEKS[3]) != expected[3]
 
 
-def test_rows_beside_a_table_are_replaced_for_their_model_and_snapshot_alone(
+def test_additional_rows_are_replaced_only_for_their_model_and_snapshot(
     connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     def train(key: str, owner: str, value: float) -> None:
@@ -256,11 +256,11 @@ def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
         buyers = connection.scalar(
             "select count(*) from core.customer_features where as_of = '2024-01-15' and orders > 0"
         )
-        contest = connection.frame("select said, model_version from models.churn_model")
+        trained = connection.frame("select said, model_version from models.churn_model")
         graded = connection.scalar("select count(*) from marts.model_scorecard")
     assert (
-        "fewer than 100 customers have ordered" in contest["said"][0]
-        and contest["model_version"].isna().all()
+        "fewer than 100 customers have ordered" in trained["said"][0]
+        and trained["model_version"].isna().all()
     )
     assert graded == 0
     assert len(model) == 1 and model["model_version"][0] == "1"

@@ -1,4 +1,4 @@
-"""Metrics as long tables: a renamed metric is an error, in Python as in SQL."""
+"""Metrics in long tables: a renamed metric is an error in Python and in SQL."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ MACROS = """{% macro metric(name) %}max(value) filter (where metric = '{{ name }
 {% macro metric_low(name) %}max(low) filter (where metric = '{{ name }}'){% endmacro %}"""
 
 
-def test_rows_say_who_what_and_within_which_interval(project: Project) -> None:
+def test_rows_have_candidate_metric_and_interval(project: Project) -> None:
     found = metrics_of("a", {"auc": 0.7, "gain": Difference(0.1, 0.0, 0.2), "none": None}, path="day")
     found += metrics_of("a", {"auc": 0.6}, dimension="country", group_name="FR")
     candidates, groups = side_rows(project, "models.toy", found, ("auc", "gain", "none"))
@@ -35,14 +35,14 @@ def test_rows_say_who_what_and_within_which_interval(project: Project) -> None:
     assert groups.rows[["dimension", "group_name", "value"]].to_numpy().tolist() == [["country", "FR", 0.6]]
 
 
-def test_a_metric_that_is_not_declared_or_not_found_is_named(project: Project) -> None:
+def test_undeclared_and_missing_metrics_are_errors(project: Project) -> None:
     found = metrics_of("a", {"auc": 0.7})
     with pytest.raises(ProjectError, match=r"models.toy: .*undeclared metrics \['auc'\] and not .*\['roc'\]"):
         side_rows(project, "models.toy", found, ("roc",))
     assert side_rows(project, "models.toy", [], ("roc",))[0].rows.empty  # no model was trained
 
 
-def test_sql_that_asks_for_an_unknown_metric_is_refused_with_its_line(
+def test_an_unknown_metric_in_sql_is_an_error_with_its_line(
     folder: Callable[[dict[str, str]], Path],
 ) -> None:
     files = {"models/sources.yml": SOURCES, "models/card.sql": SQL, "macros/metric.sql": MACROS}

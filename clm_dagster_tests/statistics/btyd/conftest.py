@@ -31,7 +31,7 @@ def cdnow_bgnbd(cdnow: Summary) -> Fit[BGNBD]:
 
 @pytest.fixture(scope="session")
 def cdnow_holdout(cdnow_transactions: pd.DataFrame, cdnow: Summary) -> np.ndarray:
-    """Purchase days of each customer in the 39 weeks after the calibration, in the summary's order."""
+    """The purchase days of each customer in the 39 weeks after the calibration, in the order of the summary."""
     later = cdnow_transactions[cdnow_transactions["date"] > LAST_DAY]
     days = later.drop_duplicates(["customer_id", "date"]).groupby("customer_id").size()
     return days.reindex(cdnow.customer_id, fill_value=0).to_numpy()

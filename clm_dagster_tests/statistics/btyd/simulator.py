@@ -1,4 +1,4 @@
-"""Customers who buy as the models say: told event by event, not by the formulas under test."""
+"""Customers who buy as the models assume: simulated event by event, without the formulas under test."""
 
 import numpy as np
 
@@ -16,10 +16,10 @@ def simulate(
     leave_at_once: bool = False,
     ahead: float = 0.0,
 ) -> tuple[Histories, np.ndarray]:
-    """Histories up to `observed`, and how many purchases follow in the `ahead` after it.
+    """Return histories up to `observed`, and the number of purchases in the time `ahead` after it.
 
-    Each customer buys at exponential gaps of his rate; after a purchase he is gone with probability
-    `leave`, and in any case after his `lifetime`.
+    Each customer buys at exponential gaps with their rate. They drop out after a purchase with probability
+    `leave`, and in any case after their `lifetime`.
     """
     size = rate.size
     x, t_x, later, now = (np.zeros(size) for _ in range(4))

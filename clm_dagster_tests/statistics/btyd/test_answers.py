@@ -1,4 +1,4 @@
-"""What a model answers: against closed forms, a simulated crowd, and what must hold for any parameters."""
+"""Predictions of the models, compared with closed forms and simulated customers, and general properties."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ SOME = Histories(
 )
 
 
-def test_bgnbd_expected_purchases_is_the_published_closed_form() -> None:
+def test_bgnbd_expected_purchases_matches_the_published_closed_form() -> None:
     """Fader, Hardie and Lee 2005, equation 10."""
     r, alpha, a, b = BG.parameters.values()
     x, t_x, t, ahead = SOME.repeats, SOME.last.amount, SOME.observed.amount, 39
@@ -49,7 +49,7 @@ def test_bgnbd_expected_purchases_is_the_published_closed_form() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.05])
-def test_paretonbd_likelihood_is_the_published_closed_form(scale: float) -> None:
+def test_paretonbd_likelihood_matches_the_published_closed_form(scale: float) -> None:
     """Fader and Hardie 2005, "A note on deriving the Pareto/NBD model"; alpha above and below beta."""
     model = ParetoNBD(unit=Unit.WEEK, r=0.553, alpha=10.578 * scale, s=0.606, beta=5.0)
     r, alpha, s, beta = model.parameters.values()
@@ -69,8 +69,8 @@ def test_paretonbd_likelihood_is_the_published_closed_form(scale: float) -> None
 
 
 @pytest.mark.parametrize("model", [BG, MBG, PARETO])
-def test_likelihoods_of_all_histories_of_one_purchase_are_its_probability(model: PurchaseModel) -> None:
-    """Summed over when the one repeat purchase was, the density is P(X = 1); with none it is P(X = 0)."""
+def test_likelihood_of_one_purchase_integrates_to_its_probability(model: PurchaseModel) -> None:
+    """Integrated over the time of the one repeat purchase, the density is P(X = 1); without one it is P(X = 0)."""
     t = 20.0
 
     def density(at: float) -> float:
@@ -118,8 +118,8 @@ def worlds() -> dict[str, tuple[PurchaseModel, Callable[[np.random.Generator, in
 
 
 @pytest.mark.parametrize("name", ["bg", "mbg", "pareto"])
-def test_answers_are_what_a_simulated_crowd_does(name: str) -> None:
-    """Customers by repeats and recency: their mean purchases and share of silent ones, within 4 errors."""
+def test_predictions_match_simulated_customers(name: str) -> None:
+    """Compare mean purchases and the share without a purchase by repeats and recency, within 4 standard errors."""
     model, draw = worlds()[name]
     rng = np.random.default_rng(5)
     size, ahead = 200_000, 26.0
@@ -159,7 +159,7 @@ def questions(draw: st.DrawFn) -> tuple[PurchaseModel, Histories]:
 
 @settings(max_examples=80, deadline=None)
 @given(questions(), st.lists(times, min_size=2, max_size=2, unique=True).map(sorted))
-def test_what_holds_for_any_model_and_history(
+def test_properties_of_any_model_and_history(
     question: tuple[PurchaseModel, Histories], horizons: list[float]
 ) -> None:
     model, one = question
@@ -172,7 +172,7 @@ def test_what_holds_for_any_model_and_history(
     assert 0 <= silent[2] <= silent[1] + 1e-9 <= 1 + 2e-9
     assert silent[2] >= 1 - alive[0] - 1e-9
     assert -1e-9 <= bought[1] <= bought[2] * (1 + 1e-9)
-    # Whoever buys, buys at least once.
+    # A customer who buys, buys at least once.
     assert bought[2] >= (1 - silent[2]) * (1 - 1e-6) - 1e-9
     other = model.to(Unit.DAY if model.unit is Unit.WEEK else Unit.WEEK)
     assert other.expected_purchases(one, long) == pytest.approx(bought[2:], rel=1e-7, abs=1e-12)
@@ -181,8 +181,8 @@ def test_what_holds_for_any_model_and_history(
     assert 0 <= worth <= bought[2] * (1 + 1e-9)
 
 
-def test_where_closed_forms_have_no_value() -> None:
-    """a = 1, a + b = 1, s = 1: limits, not nan; a hair beside them the closed form agrees."""
+def test_limits_where_closed_forms_are_undefined() -> None:
+    """At a = 1, a + b = 1 and s = 1 the result is the limit, not nan; close to them the closed form agrees."""
     ahead = weeks(39)
     at = [BGNBD(unit=Unit.WEEK, r=0.3, alpha=4.0, a=a, b=b) for a, b in ((1.0, 2.0), (0.4, 0.6))]
     near = [
@@ -199,13 +199,13 @@ def test_where_closed_forms_have_no_value() -> None:
 
 
 def test_one_time_buyers_of_bgnbd_are_all_alive_and_of_mbgnbd_are_not() -> None:
-    """Why 1 - P(alive) is no churn probability, and is not offered."""
+    """This is why 1 - P(alive) is not a churn probability and is not provided."""
     assert BG.probability_alive(SOME)[0] == 1
     assert MBG.probability_alive(SOME)[0] < 0.7
     assert not [name for name in dir(BG) if "churn" in name or "dead" in name]
 
 
-def test_gamma_gamma_lies_between_the_customer_and_everybody() -> None:
+def test_gamma_gamma_is_between_the_customer_and_the_population() -> None:
     model = GammaGamma(p=6.25, q=3.74, gamma=15.45)
     everybody = 6.25 * 15.45 / 2.74
     few, many = model.expected_spend([1, 500], [100.0, 100.0])
@@ -230,7 +230,7 @@ def test_discounted_value_by_hand() -> None:
 
 
 def test_beta_means_of_many_purchases() -> None:
-    """Against the series of the Beta function, where scipy's 2F1 has no value."""
+    """Compare with the series of the Beta function, where scipy's 2F1 is undefined."""
     from clm_dagster.statistics.btyd.quadrature import beta_nodes
 
     for a, b in ((0.05, 800.0), (1.0, 1.0), (0.4, 0.6), (30.0, 900.0)):

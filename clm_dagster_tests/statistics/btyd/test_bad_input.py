@@ -1,4 +1,4 @@
-"""Bad input: a clear error or a defined result, never a NaN."""
+"""Invalid input: a clear error or a defined result, never a NaN."""
 
 from dataclasses import replace
 from typing import Any
@@ -57,7 +57,7 @@ def test_weights_are_checked() -> None:
             Histories([1], days([3]), days([9]), weights)
 
 
-def test_an_amount_without_a_unit_cannot_be_passed() -> None:
+def test_an_amount_without_a_unit_is_an_error() -> None:
     one = Histories([2], weeks([30.43]), weeks([38.86]))
     questions: list[Any] = [
         lambda: Histories([2], 30.43, weeks([38.86])),
@@ -89,7 +89,7 @@ def test_durations_are_equal_if_their_lengths_are() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_too_little_to_fit(kind: type[PurchaseModel]) -> None:
+def test_too_little_data_is_an_error(kind: type[PurchaseModel]) -> None:
     with pytest.raises(FitError, match=r"none of 3 customers bought twice.*observe them longer"):
         kind.fit(Histories([0, 0, 0], days([0, 0, 0]), days([9, 8, 7])))
     with pytest.raises(FitError, match="one customer"):
@@ -107,10 +107,10 @@ def test_too_little_to_fit(kind: type[PurchaseModel]) -> None:
         ([40] * 30, [364] * 30, [365] * 30),
     ],
 )
-def test_odd_crowds_have_a_defined_result(
+def test_unusual_histories_have_a_defined_result(
     kind: type[PurchaseModel], x: list[int], t_x: list[float], t: list[float]
 ) -> None:
-    """Two customers, nobody leaves, everybody leaves at once: parameters may run to their bound, and say so."""
+    """Two customers, no dropouts, immediate dropouts: parameters may reach their bound, which is reported."""
     histories = Histories(x, days(t_x), days(t))
     fit = kind.fit(histories)
     assert np.isfinite(list(fit.estimates.values())).all() and np.isfinite(fit.log_likelihood)
@@ -161,14 +161,14 @@ def test_gamma_gamma_input() -> None:
         GammaGamma(p=6.25, q=0.9, gamma=15.45).expected_spend([0], [0])
     with pytest.raises(HistoryError, match="gamma is a number above 0"):
         GammaGamma(p=6.25, q=3.74, gamma=0)
-    with pytest.raises(FitError, match=r"4 customers who bought twice spend 10.*take that"):
+    with pytest.raises(FitError, match=r"4 customers who bought twice spend 10.*use that"):
         GammaGamma.fit([2, 3, 4, 1], [10.0, 10.0, 10.0, 10.0])
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.3, 2.0])
 @pytest.mark.parametrize("size", [3, 40, 3000])
-def test_spends_of_odd_crowds(spread: float, size: int) -> None:
-    """Few customers, hardly any difference between them, or wild ones: a finite result, whatever the bound."""
+def test_unusual_spends_have_a_defined_result(spread: float, size: int) -> None:
+    """Few customers, nearly equal or very different spends: the result is finite, even at a bound."""
     rng = np.random.default_rng(size)
     x, z = rng.integers(1, 6, size), 20 * np.exp(spread * rng.normal(size=size))
     fit = GammaGamma.fit(x, z)

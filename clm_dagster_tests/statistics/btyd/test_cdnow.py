@@ -114,7 +114,7 @@ def test_cumulative_repeats_at_week_78(
     assert expected.sum() == pytest.approx(4161, abs=0.5)
 
 
-def test_dropping_one_time_buyers_or_weights_is_what_the_docstring_says(
+def test_dropping_one_time_buyers_or_weights_biases_the_forecast(
     cdnow: Summary, cdnow_bgnbd: Fit[BGNBD], cdnow_holdout: np.ndarray
 ) -> None:
     """REFERENCE.md, trap 3: -12% becomes +55 to +83%."""
@@ -142,8 +142,8 @@ def test_rounded_summary_file(rounded: pd.DataFrame) -> None:
     assert spend.log_likelihood == pytest.approx(-4055.9232, abs=1e-3)
 
 
-def test_weeks_read_as_days_make_the_famous_wrong_figure(rounded: pd.DataFrame) -> None:
-    """REFERENCE.md, trap 2: 36.278 is right, 140.096 is printed. Only a lie about the unit makes it."""
+def test_weeks_read_as_days_reproduce_the_published_wrong_figure(rounded: pd.DataFrame) -> None:
+    """REFERENCE.md, trap 2: 36.278 is correct, 140.096 was published. Only a wrong unit gives it."""
     x, t_x, t = (rounded[column].to_numpy() for column in ("x", "t_x", "T"))
     model = BGNBD.fit(Histories(x, weeks(t_x), weeks(t))).model
     spend = GammaGamma.fit(x, rounded["zbar"]).model.expected_spend(x[:1], rounded["zbar"][:1])
@@ -151,10 +151,10 @@ def test_weeks_read_as_days_make_the_famous_wrong_figure(rounded: pd.DataFrame) 
     year, discount = weeks(12 * 4.345), DiscountRate(0.01, per=month)
     first = Histories(x[:1], weeks(t_x[:1]), weeks(t[:1]))
     assert discounted_value(model, first, spend, year, discount) == pytest.approx([36.278], abs=1e-3)
-    # Whatever units the customer, the year and the model are told in, the figure is the same.
+    # The figure is the same for any units of the customer, the year and the model.
     in_days = Histories(x[:1], days(t_x[:1] * 7), days(t[:1] * 7))
-    for told in (model, model.to(Unit.DAY)):
-        value = discounted_value(told, in_days, spend, year.to(Unit.DAY), discount)
+    for converted in (model, model.to(Unit.DAY)):
+        value = discounted_value(converted, in_days, spend, year.to(Unit.DAY), discount)
         assert value == pytest.approx([36.278], abs=1e-3)
     liar = replace(model, unit=Unit.DAY)
     lied = Histories(x[:1], days(t_x[:1]), days(t[:1]))

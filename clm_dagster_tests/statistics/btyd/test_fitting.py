@@ -1,4 +1,4 @@
-"""Gradients, weights, order, units, standard errors: what a fit promises, for every model."""
+"""Properties of the fit of every model: gradients, weights, row order, units, standard errors."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ Kind = type[PurchaseModel]
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("theta", [[0.0, 1.0, -0.3, 0.8], [-1.4, 1.5, 0.7, -0.5], [1.0, 0.2, -1.5, 2.0]])
-def test_gradient_is_the_slope(kind: Kind, theta: list[float], cdnow: Summary) -> None:
+def test_the_gradient_matches_finite_differences(kind: Kind, theta: list[float], cdnow: Summary) -> None:
     grouped = cdnow.histories.grouped
     args = (grouped.repeats, grouped.last.amount, grouped.observed.amount, grouped.weights)
     objective = kind._objective(*args)
@@ -43,7 +43,7 @@ def test_objective_is_the_sum_of_the_public_log_likelihood(kind: Kind, cdnow: Su
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_no_neighbour_is_better(kind: Kind, cdnow: Summary) -> None:
+def test_the_fit_is_a_maximum(kind: Kind, cdnow: Summary) -> None:
     fit = kind.fit(cdnow.histories)
     for name, error in fit.standard_errors.items():
         for sign in (-1, 1):
@@ -52,8 +52,8 @@ def test_no_neighbour_is_better(kind: Kind, cdnow: Summary) -> None:
             assert there < fit.log_likelihood
 
 
-def test_standard_errors_are_those_of_a_numeric_hessian(cdnow: Summary, cdnow_bgnbd: Fit[BGNBD]) -> None:
-    """In natural parameters, from the public log-likelihood alone."""
+def test_standard_errors_match_a_numeric_hessian(cdnow: Summary, cdnow_bgnbd: Fit[BGNBD]) -> None:
+    """Compute it in natural parameters from the public log-likelihood only."""
     names = list(cdnow_bgnbd.estimates)
 
     def slope(values: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_standard_errors_are_those_of_a_numeric_hessian(cdnow: Summary, cdnow_bg
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_weights_are_repeated_rows(kind: Kind, cdnow: Summary) -> None:
+def test_weights_equal_repeated_rows(kind: Kind, cdnow: Summary) -> None:
     h = cdnow.histories
     times = 1 + np.arange(len(h)) % 3
     weighted = Histories(h.repeats, h.last, h.observed, times)
@@ -87,7 +87,7 @@ def test_weights_are_repeated_rows(kind: Kind, cdnow: Summary) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_order_of_rows_changes_no_bit(kind: Kind, cdnow: Summary) -> None:
+def test_row_order_does_not_change_a_bit(kind: Kind, cdnow: Summary) -> None:
     h = cdnow.histories
     mixed = np.random.default_rng(3).permutation(len(h))
     shuffled = Histories(
@@ -103,7 +103,7 @@ def test_order_of_rows_changes_no_bit(kind: Kind, cdnow: Summary) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_fit_in_days_is_the_fit_in_weeks(kind: Kind, cdnow: Summary) -> None:
+def test_a_fit_in_days_equals_the_fit_in_weeks(kind: Kind, cdnow: Summary) -> None:
     h = cdnow.histories
     in_days = kind.fit(Histories(h.repeats, h.last.to(Unit.DAY), h.observed.to(Unit.DAY)))
     in_weeks = kind.fit(h)
@@ -142,7 +142,7 @@ def stationary(seed: int, customers: int) -> Histories:
 
 
 def test_95_percent_intervals_cover_the_truth() -> None:
-    """20 stationary worlds, 4 parameters each: at least 90% of the 80 intervals; the errors are no guess."""
+    """20 stationary worlds with 4 parameters each: at least 90% of the 80 intervals contain the truth."""
     fits = [BGNBD.fit(stationary(seed, 4000)) for seed in range(20)]
     covered = [low <= TRUTH[name] <= high for fit in fits for name, (low, high) in fit.intervals().items()]
     assert len(covered) == 80
@@ -154,7 +154,7 @@ def test_95_percent_intervals_cover_the_truth() -> None:
 
 
 @pytest.mark.parametrize("kind", [MBGNBD, ParetoNBD])
-def test_other_models_recover_their_own_world(kind: Kind) -> None:
+def test_other_models_recover_their_parameters(kind: Kind) -> None:
     rng = np.random.default_rng(11)
     size = 20_000
     rate, observed = rng.gamma(0.8, 1 / 6.0, size), rng.uniform(30, 80, size)
@@ -170,8 +170,8 @@ def test_other_models_recover_their_own_world(kind: Kind) -> None:
         assert low <= truth[name] <= high
 
 
-def test_a_ridge_without_end_is_not_left_where_the_range_of_parameters_ends() -> None:
-    """The likelihood rises for ever with both parameters, as long as they keep their distance."""
+def test_an_unbounded_ridge_is_followed_to_the_bound() -> None:
+    """The likelihood increases without bound in both parameters, as long as their difference is constant."""
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
         x, y = theta

@@ -1,4 +1,4 @@
-"""The contest's statistics against scikit-learn, brute force, and data made with a known truth."""
+"""The statistics of evaluations against scikit-learn, brute force, and simulated data with known parameters."""
 
 from datetime import date, timedelta
 
@@ -13,14 +13,14 @@ from clm_dagster.statistics.evaluation import (
     Difference,
     EvaluationError,
     Shape,
-    at_level,
     best_f1_threshold,
+    calibrate_to_rate,
     calibration_error,
+    champion_verdict,
     classification_metrics,
     fast_auc,
     fast_log_loss,
     fit_shape,
-    judge,
     latest_mature,
     lift_at,
     metric_interval,
@@ -35,7 +35,7 @@ from clm_dagster.statistics.evaluation import (
 
 
 def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and the probabilities they were drawn with, some of them tied."""
+    """Return labels and the probabilities that they were drawn with, some of them tied."""
     rng = np.random.default_rng(seed)
     p = np.round(rng.beta(2, 2, n), 2).clip(0.01, 0.99)
     return (rng.random(n) < p).astype(float), p
@@ -44,7 +44,7 @@ def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # ------------------------------------------------------------------------------------------ splits
 
 
-def test_a_split_keeps_one_horizon_between_what_is_learnt_and_what_is_judged() -> None:
+def test_a_split_keeps_one_horizon_between_training_and_test() -> None:
     test = date(2011, 9, 10)
     split = time_split(test, 90, date(2010, 1, 26))
     assert len(split.training) == 13 and len(split.validation) == 3
@@ -61,11 +61,11 @@ def test_a_short_history_gives_fewer_snapshots_and_then_none() -> None:
     assert min(short.training) >= first and 1 <= len(short.validation) < len(short.training) / 2
     assert max(short.fit) < min(short.validation)
     with pytest.raises(
-        EvaluationError, match=r"1 mature training snapshots, 2 are needed.*from 2011-03-26 on"
+        EvaluationError, match=r"1 mature training snapshots, 2 are needed.*of 2011-03-26 or later"
     ):
         time_split(date(2011, 3, 1), 30, first, 28)
     time_split(date(2011, 3, 26), 30, first, 28)
-    with pytest.raises(EvaluationError, match="are 1 or more"):
+    with pytest.raises(EvaluationError, match="must be 1 or more"):
         time_split(date(2011, 3, 1), 30, first, 0)
 
 
@@ -77,7 +77,7 @@ def test_the_latest_mature_snapshot_ends_its_horizon_on_the_day() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    # Two bins of four: said .25 and .75, came 2/4 and 3/4.
+    # Two bins of four: predicted .25 and .75, observed 2/4 and 3/4.
     p = [0.25] * 4 + [0.75] * 4
     y = [1, 1, 0, 0, 1, 1, 1, 0]
     assert calibration_error(y, p, bins=2) == pytest.approx((0.25 + 0.0) / 2)
@@ -88,7 +88,7 @@ def test_calibration_error_by_hand() -> None:
     }
 
 
-def test_metrics_are_free_of_row_order_and_ties_share() -> None:
+def test_metrics_do_not_depend_on_row_order_and_ties_share() -> None:
     y, p = drawn(999)
     order = np.random.default_rng(1).permutation(999)
     first, second = classification_metrics(y, p, 0.5), classification_metrics(y[order], p[order], 0.5)
@@ -97,7 +97,7 @@ def test_metrics_are_free_of_row_order_and_ties_share() -> None:
     assert lift_at([1, 0, 0, 0, 0, 0, 0, 0, 0, 0], np.arange(10, 0, -1), 0.1) == 10.0
 
 
-def test_the_fast_metrics_are_scikit_learns() -> None:
+def test_the_fast_metrics_match_scikit_learn() -> None:
     y, p = drawn(2000)
     assert fast_auc(y, p) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
     assert fast_log_loss(y, p) == pytest.approx(log_loss(y, p), abs=1e-12)
@@ -113,17 +113,19 @@ def test_no_threshold_has_a_greater_f1() -> None:
 # --------------------------------------------------------------------------------------- intervals
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Mean probability less base rate is 0 in truth; 95% intervals over 200 worlds miss 10 times or so."""
+def test_intervals_have_their_nominal_coverage() -> None:
+    """The true mean probability minus the base rate is 0. Of 200 intervals of 95%, about 10 do not contain it."""
     missed = 0
     for world in range(200):
         y, p = drawn(300, seed=world)
-        found = metric_interval(y, p, lambda ones, said: float(said.mean() - ones.mean()), 200, seed=world)
+        found = metric_interval(
+            y, p, lambda ones, predicted: float(predicted.mean() - ones.mean()), 200, seed=world
+        )
         missed += not found.low <= 0 <= found.high
     assert 2 <= missed <= 22
 
 
-def test_pairing_makes_an_interval_narrow_and_the_seed_makes_it_the_same() -> None:
+def test_paired_intervals_are_narrow_and_reproducible() -> None:
     y, p = drawn(2000)
     worse = expit(logit(p) + np.random.default_rng(2).normal(0, 0.5, len(p)))
     found = paired_differences(y, {"good": p, "worse": worse}, "good", fast_auc)
@@ -144,7 +146,7 @@ def test_an_interval_needs_both_classes() -> None:
 # ------------------------------------------------------------------------------------- calibration
 
 
-def test_a_level_is_met_and_the_order_kept() -> None:
+def test_the_mean_is_reached_and_the_order_kept() -> None:
     z = logit(drawn(500)[1])
     for rate in (0.02, 0.5, 0.97):
         p = shifted_to_mean(z, rate)
@@ -165,7 +167,7 @@ def distorted(
     ]
 
 
-def test_the_slope_is_found_whatever_the_levels_of_the_snapshots() -> None:
+def test_the_slope_is_found_at_any_base_rates() -> None:
     z, y = distorted(1.6, (-1.0, 0.0, 1.5))
     found = fit_shape(z, y)
     assert found.shape.kind == "sigmoid"
@@ -178,7 +180,7 @@ def test_the_slope_is_found_whatever_the_levels_of_the_snapshots() -> None:
     assert found.shape.slope == pytest.approx(model.coef_[0, 0], rel=1e-3)
 
 
-def test_what_needs_no_shape_gets_none_and_what_bends_gets_steps() -> None:
+def test_the_selected_shape_fits_the_distortion() -> None:
     z, y = distorted(1.0, (-0.5, 0.5, 0.0))
     assert fit_shape(z, y).losses["none"] <= min(fit_shape(z, y).losses.values()) + 1e-3
     rng = np.random.default_rng(3)
@@ -186,7 +188,7 @@ def test_what_needs_no_shape_gets_none_and_what_bends_gets_steps() -> None:
     ones = [(rng.random(6000) < np.where(s > 0, 0.9, 0.1)).astype(float) for s in bent]
     found = fit_shape(bent, ones)
     assert found.shape.kind == "isotonic"
-    calibration = at_level(bent[0], found.shape, ones[0].mean())
+    calibration = calibrate_to_rate(bent[0], found.shape, ones[0].mean())
     assert calibration_error(ones[0], calibration(bent[0])) < 0.03
     assert calibration_error(ones[0], expit(bent[0])) > 0.05
     assert roc_auc_score(ones[0], calibration(bent[0])) == pytest.approx(
@@ -194,14 +196,14 @@ def test_what_needs_no_shape_gets_none_and_what_bends_gets_steps() -> None:
     )
 
 
-def test_one_snapshot_is_enough_and_its_probabilities_were_not_fitted_on_themselves() -> None:
+def test_one_snapshot_is_enough_and_is_cross_validated() -> None:
     z, y = distorted(2.0, (0.3,))
     found = fit_shape(z, y)
     assert found.shape.slope == pytest.approx(2.0, abs=0.15)
     assert len(found.probabilities) == 1 and calibration_error(y[0], found.probabilities[0]) < 0.03
 
 
-def test_a_score_that_ranks_the_wrong_way_round_is_not_turned() -> None:
+def test_a_reversed_score_is_not_inverted() -> None:
     z, y = distorted(-1.0, (0.0, 0.0))
     assert fit_shape(z, y).shape != Shape("sigmoid", -1.0)
     assert fit_shape(z, y).shape.slope > 0
@@ -213,29 +215,38 @@ CLEAR, UNCLEAR = Difference(0.06, 0.05, 0.07), Difference(0.01, -0.01, 0.03)
 
 
 def test_the_champion_rule() -> None:
-    won = judge("blend", "recency", CLEAR, 0.03, 0.08)
+    won = champion_verdict("blend", "recency", CLEAR, 0.03, 0.08)
     assert won.accepted and str(won).startswith(
         "blend becomes champion. blend ranks better than recency alone"
     )
     for verdict, why in (
-        (judge("blend", "recency", UNCLEAR, 0.03, 0.08), "does not clearly rank better than recency"),
-        (judge("blend", "recency", CLEAR, 0.09, 0.08), "probabilities do not hold: calibration error 0.090"),
         (
-            judge("blend", "recency", CLEAR, 0.03, 0.08, champion_loss=CLEAR),
-            "worse than the present champion",
+            champion_verdict("blend", "recency", UNCLEAR, 0.03, 0.08),
+            "does not clearly rank better than recency",
         ),
         (
-            judge("blend", "recency", CLEAR, 0.03, 0.08, is_newest=False),
-            "a backfill of the past moves no champion",
+            champion_verdict("blend", "recency", CLEAR, 0.09, 0.08),
+            "probabilities are not calibrated: calibration error 0.090",
         ),
-        (judge("blend", "recency", CLEAR, 0.03, 0.08, leaks=("Suspected leak: x.",)), "Suspected leak: x."),
+        (
+            champion_verdict("blend", "recency", CLEAR, 0.03, 0.08, champion_loss=CLEAR),
+            "worse than the current champion",
+        ),
+        (
+            champion_verdict("blend", "recency", CLEAR, 0.03, 0.08, is_newest=False),
+            "a backfill never changes the champion",
+        ),
+        (
+            champion_verdict("blend", "recency", CLEAR, 0.03, 0.08, leaks=("Suspected leak: x.",)),
+            "Suspected leak: x.",
+        ),
     ):
         assert not verdict.accepted
-        assert str(verdict).startswith("The old champion stays.") and why in str(verdict)
-    assert judge("blend", "recency", CLEAR, 0.03, 0.08, champion_loss=UNCLEAR).accepted
+        assert str(verdict).startswith("The champion does not change.") and why in str(verdict)
+    assert champion_verdict("blend", "recency", CLEAR, 0.03, 0.08, champion_loss=UNCLEAR).accepted
 
 
-def test_too_good_is_a_leak() -> None:
+def test_an_implausible_auc_is_a_suspected_leak() -> None:
     assert suspected_leak("blend", 0.97, 0.97) is None
     assert "0.983, above the limit 0.97" in str(suspected_leak("blend", 0.983, 0.97))
 
@@ -251,7 +262,7 @@ def test_population_stability_by_hand_and_of_a_shift() -> None:
     rng = np.random.default_rng(0)
     base = pd.Series(rng.normal(size=20000))
     assert population_stability(base, pd.Series(rng.normal(size=20000))) < 0.01
-    # Of two normals that lie d apart the index is d squared; deciles see nearly all of it.
+    # For two normals at a distance of d the index is d squared; deciles capture nearly all of it.
     assert population_stability(base, pd.Series(rng.normal(0.5, 1, 20000))) == pytest.approx(0.25, abs=0.03)
 
 

@@ -1,4 +1,4 @@
-"""The search and its filters, against statsmodels, a recursion by hand, and published coefficients."""
+"""The search and its filters, compared with statsmodels, a recursion by hand, and published coefficients."""
 
 import warnings
 
@@ -19,7 +19,7 @@ from clm_dagster.statistics.forecasting.arima import (
 )
 from clm_dagster.statistics.forecasting.css import CssFit, Floats, Orders, admissible
 
-# A row a year: monthly totals of accidental deaths in the USA, 1973-1978 (Brockwell and Davis 1991), R's USAccDeaths.
+# A row per year: monthly totals of accidental deaths in the USA, 1973-1978 (Brockwell and Davis 1991), R: USAccDeaths.
 US_ACCIDENTAL_DEATHS = np.array(
     [
         [9007, 8106, 8928, 9137, 10017, 10826, 11317, 10744, 9713, 9938, 9161, 8927],
@@ -40,7 +40,7 @@ def sample(ar: list[float], ma: list[float], size: int = 300, seed: int = 1) -> 
 
 
 def by_hand(orders: Orders, parameters: Floats, w: Floats) -> Floats:
-    """Residuals by the definition, one step after the other, without a constant."""
+    """Compute residuals by the definition, one step after the other, without a constant."""
     lags = css.Polynomials.of(orders, parameters)
     ar, ma = np.convolve(lags.ar, lags.seasonal_ar), np.convolve(lags.ma, lags.seasonal_ma)
     e = np.zeros(w.size)
@@ -50,7 +50,7 @@ def by_hand(orders: Orders, parameters: Floats, w: Floats) -> Floats:
     return e
 
 
-def test_us_accidental_deaths_gives_the_published_coefficients() -> None:
+def test_us_accidental_deaths_match_the_published_coefficients() -> None:
     """REFERENCE, "Forecasting": ARIMA(0,1,1)(0,1,1)12, ma -.4303, sma -.5527, variance 99,350."""
     found = auto_arima(US_ACCIDENTAL_DEATHS, 12)
     assert found.orders == Orders(0, 1, 1, 0, 1, 1, 12)
@@ -64,14 +64,14 @@ def test_us_accidental_deaths_gives_the_published_coefficients() -> None:
 @pytest.mark.parametrize(
     "orders", [Orders(2, 0, 1, 1, 0, 1, 7), Orders(0, 1, 2, 2, 1, 0, 7), Orders(3, 0, 0), Orders(0, 0, 3)]
 )
-def test_residuals_are_those_of_the_definition(orders: Orders) -> None:
+def test_residuals_match_the_definition(orders: Orders) -> None:
     w = sample([-0.5], [0.3])
     parameters = np.random.default_rng(2).uniform(-0.3, 0.3, sum(orders.sizes))
     residuals, _ = css._residuals(w, NONE, parameters, orders)
     np.testing.assert_allclose(residuals, by_hand(orders, parameters, w), atol=1e-10)
 
 
-def test_derivatives_are_those_of_small_steps() -> None:
+def test_derivatives_match_finite_differences() -> None:
     orders = Orders(2, 1, 2, 1, 0, 1, 7, constant=True)
     series, regressors = sample([-0.5], []).cumsum(), np.random.default_rng(3).normal(size=(300, 2))
     w = css.difference(series, orders)
@@ -86,7 +86,7 @@ def test_derivatives_are_those_of_small_steps() -> None:
 @pytest.mark.parametrize(
     "orders", [Orders(1, 0, 1, constant=True), Orders(1, 1, 1, 1, 0, 0, 7, constant=True)]
 )
-def test_a_fit_is_near_the_exact_one(orders: Orders) -> None:
+def test_a_fit_is_close_to_the_exact_one(orders: Orders) -> None:
     """Conditional and exact likelihood differ by the start of the series, less with every observation."""
     series = 5 + sample([-0.6], [0.4], size=1500)
     if orders.d:
@@ -96,7 +96,7 @@ def test_a_fit_is_near_the_exact_one(orders: Orders) -> None:
     np.testing.assert_allclose(ours.filtered.llf, exact.filtered.llf, atol=0.5)
 
 
-def test_forecasts_are_those_of_statsmodels_filter() -> None:
+def test_forecasts_match_the_filter_of_statsmodels() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(310, 2))
     orders = Orders(2, 1, 1, 1, 0, 1, 7, constant=True)
@@ -126,7 +126,7 @@ def test_a_longer_history_is_forecast_without_a_new_fit() -> None:
     ("coefficients", "inside"),
     [([0.5], True), ([1.1], False), ([0.5, 0.4], True), ([0.5, 0.6], False), ([1.2, -0.5, 0.1], True)],
 )
-def test_the_region_is_that_of_the_roots(coefficients: list[float], inside: bool) -> None:
+def test_the_admissible_region_matches_the_roots(coefficients: list[float], inside: bool) -> None:
     roots = np.roots([1, *(-np.array(coefficients))])
     assert (np.abs(roots) < 1).all() == inside
     assert admissible(Orders(p=len(coefficients)), np.array(coefficients)) == inside
@@ -145,14 +145,14 @@ def _seasonal(o: Orders) -> tuple[int, int, int, int, bool]:
     return o.seasonal_p, o.seasonal_d, o.seasonal_q, o.season, o.constant
 
 
-def test_differences_of_a_walk_and_of_noise() -> None:
+def test_differences_of_a_random_walk_and_of_noise() -> None:
     noise = np.random.default_rng(6).normal(size=400)
     assert differences(noise, 2) == 0
     assert differences(noise.cumsum(), 2) == 1
     assert differences(noise.cumsum().cumsum(), 2) == 2
 
 
-def test_kpss_is_that_of_statsmodels() -> None:
+def test_kpss_matches_statsmodels() -> None:
     series = sample([-0.6], [], 500)
     for values in (series, series.cumsum()):
         with warnings.catch_warnings():

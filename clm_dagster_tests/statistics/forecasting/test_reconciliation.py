@@ -1,4 +1,4 @@
-"""Parts that add up: against a quadratic program solved by scipy, and to the penny."""
+"""Reconciled parts: compared with a quadratic program solved by scipy, and exact to the penny."""
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,12 @@ START = RNG.bit_generator.state
 
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
-    """A test draws the same alone and among the others."""
+    """Seed the generator, so that a test draws the same numbers alone and among others."""
     RNG.bit_generator.state = START
 
 
 def nearest(values: Floats, weights: Floats, total: float) -> Floats:
-    """The nearest point that sums up and is nowhere negative, by a general solver."""
+    """Return the closest non-negative point with the given sum, by a general solver."""
     found = minimize(
         lambda x: (np.square(x - values) / weights).sum(),
         np.full(values.size, total / values.size),
@@ -37,14 +37,14 @@ def nearest(values: Floats, weights: Floats, total: float) -> Floats:
 
 
 @pytest.mark.parametrize("total", [30.0, 12.0, 3.0, 0.0])
-def test_parts_are_the_nearest_that_sum_up(total: float) -> None:
+def test_parts_are_the_closest_that_sum_up(total: float) -> None:
     values, weights = RNG.uniform(0, 8, 5), RNG.uniform(0.5, 9, 5)
     ours = spread_difference(values[:, None], weights[:, None], np.array([total]))[:, 0]
     np.testing.assert_allclose(ours, nearest(values, weights, total), atol=2e-4)
     assert ours.sum() == pytest.approx(total)
 
 
-def test_the_total_is_that_of_minimum_trace() -> None:
+def test_the_total_matches_minimum_trace() -> None:
     """Wickramasuriya et al.: (S' W^-1 S)^-1 S' W^-1 y over the free bottom of two splits, by least squares."""
     total, a, b = np.array([100.0]), RNG.uniform(10, 60, (3, 1)), RNG.uniform(10, 60, (4, 1))
     variances = 50.0, RNG.uniform(5, 40, 3), RNG.uniform(5, 40, 4)
@@ -68,7 +68,7 @@ def test_a_closed_part_stays_zero() -> None:
     values = np.array([[5.0, 0.0], [3.0, 0.0], [0.0, 0.0]])
     total, parts = reconcile(np.array([12.0, 4.0]), 1.0, {"a": (values, np.ones(3))})
     assert parts["a"][2, 0] == 0
-    assert (parts["a"][:, 1] > 0).all()  # all are closed, the shop is not: nothing tells who sells
+    assert (parts["a"][:, 1] > 0).all()  # all parts are closed but the shop is not: every part can have sales
     np.testing.assert_allclose(parts["a"].sum(axis=0), total)
 
 

@@ -9,7 +9,7 @@
 -- A session or an order belongs to a single channel, the alphabetically first if its events have several, so that
 -- channels add up to core.totals_daily.
 
-with looks as (
+with browsing as (
 
     select
         event_date as activity_date,
@@ -35,7 +35,7 @@ looked as (
         count(case when event_type = 'visit' then 1 end) as sessions,
         count(case when event_type = 'view' then 1 end) as views,
         count(case when event_type = 'add_to_cart' then 1 end) as carts
-    from looks
+    from browsing
     group by activity_date, channel
 
 ),

@@ -2,7 +2,7 @@
 
 -- Many customers never come back, so q is a share of those who come back within a year: with F = 1 - survival, the
 -- cut-off is the smallest t with F(t) >= q x F(365). If the longest gap is shorter than a year or there are few
--- returns, F(365) cannot be estimated. The fixed days used then lie between the cut-offs estimated for two real
+-- returns, F(365) cannot be estimated. The fixed days used instead are between the cut-offs estimated for two real
 -- shops (97 and 228, 121 and 262).
 
 with curve as (

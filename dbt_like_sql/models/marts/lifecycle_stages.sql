@@ -62,13 +62,13 @@ final as (
                 )
             when 'loyal'
                 then concat(
-                    'has kept coming back for ', stays.run_days, ' days, never away for more than ', cutoffs.lost_days,
+                    'orders over ', stays.run_days, ' days without a gap of more than ', cutoffs.lost_days,
                     '; last order ', stays.recency_days, ' days ago'
                 )
             when 'reactivated'
                 then concat(
-                    'back ', stays.recency_days, ' days ago after ', stays.away_days, ' days away; after ',
-                    cutoffs.lost_days, ' a customer counts as lost'
+                    'ordered again ', stays.recency_days, ' days ago after a gap of ', stays.away_days,
+                    ' days; a customer is lost after ', cutoffs.lost_days
                 )
             when 'at_risk'
                 then concat('last order ', stays.recency_days, ' days ago', cutoffs.half, cutoffs.active)
@@ -90,12 +90,12 @@ final as (
             case
                 when basis = 'own gaps'
                     then concat(', ', cast(round(100 * active_quantile) as integer), '% within ', active_days)
-                else concat('; the shop is too young to tell, over ', active_days, ' counts as at risk')
+                else concat('; the shop is too young for its own cut-off, at risk after ', active_days)
             end as active,
             case
                 when basis = 'own gaps'
                     then concat(', ', cast(round(100 * lost_quantile) as integer), '% within ', lost_days)
-                else concat('; the shop is too young to tell, over ', lost_days, ' counts as lost')
+                else concat('; the shop is too young for its own cut-off, lost after ', lost_days)
             end as lost
         from {{ ref('lifecycle_cutoffs') }}
     ) as cutoffs on stays.as_of = cutoffs.as_of

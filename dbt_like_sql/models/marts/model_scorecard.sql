@@ -22,8 +22,8 @@ labelled as (
     select
         scores.as_of,
         scores.model_version,
-        scores.churn_probability as said,
-        cast(labels.churned as double) as came,
+        scores.churn_probability as predicted,
+        cast(labels.churned as double) as actual,
         rank() over (partition by scores.as_of, scores.model_version order by scores.churn_probability) as place,
         rank() over (
             partition by scores.as_of, scores.model_version order by scores.churn_probability desc
@@ -46,7 +46,7 @@ bins as (
         as_of,
         model_version,
         (place - 1) * 10 // customers as bin,
-        abs(sum(said) - sum(came)) as gap
+        abs(sum(predicted) - sum(actual)) as gap
     from labelled
     group by as_of, model_version, (place - 1) * 10 // customers
 
@@ -79,9 +79,9 @@ lifts as (
         as_of,
         model_version,
         max(wanted) as wanted,
-        coalesce(sum(came) filter (where place_from_top + ties - 1 <= wanted), 0) as hits,
+        coalesce(sum(actual) filter (where place_from_top + ties - 1 <= wanted), 0) as hits,
         count(*) filter (where place_from_top + ties - 1 <= wanted) as above,
-        avg(came) filter (where place_from_top <= wanted and place_from_top + ties - 1 > wanted) as rate_of_tied
+        avg(actual) filter (where place_from_top <= wanted and place_from_top + ties - 1 > wanted) as rate_of_tied
     from tops
     group by as_of, model_version
 
@@ -93,13 +93,15 @@ graded as (
         as_of,
         model_version,
         count(*) as labelled,
-        avg(came) as base_rate,
-        avg(said) as mean_probability,
-        avg((said - came) * (said - came)) as brier,
-        -avg(ln(greatest(case when came = 1 then said else 1 - said end, 2.220446049250313e-16))) as log_loss,
+        avg(actual) as base_rate,
+        avg(predicted) as mean_probability,
+        avg((predicted - actual) * (predicted - actual)) as brier,
+        -avg(
+            ln(greatest(case when actual = 1 then predicted else 1 - predicted end, 2.220446049250313e-16))
+        ) as log_loss,
         -- Mann-Whitney U from mean ranks.
-        (sum(case when came = 1 then place + (ties - 1) / 2.0 end) - sum(came) * (sum(came) + 1) / 2)
-        / nullif(sum(came) * (count(*) - sum(came)), 0) as roc_auc
+        (sum(case when actual = 1 then place + (ties - 1) / 2.0 end) - sum(actual) * (sum(actual) + 1) / 2)
+        / nullif(sum(actual) * (count(*) - sum(actual)), 0) as roc_auc
     from labelled
     group by as_of, model_version
 

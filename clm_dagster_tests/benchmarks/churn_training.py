@@ -1,6 +1,6 @@
-"""How long a churn training takes as an asset, and whose share it is: the contest, diagnostics, MLflow, Dagster.
+"""Duration of a churn training as an asset, split into evaluation, diagnostics, MLflow and Dagster.
 
-Belongs here: running it on a shop that is loaded. Does not: words (`report`).
+Belongs here: running it on a loaded shop. Does not: output (`report`).
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 from clm_dagster_tests.benchmarks import children
 
 SNAPSHOTS = 8
-# What speaks to MLflow's store; everything else of a training's logging is pictures and diagnostics.
+# Functions that access MLflow's store; the rest of the logging is figures and diagnostics.
 CALLS = (
     "log_batch",
     "log_figure",
@@ -36,7 +36,7 @@ def load(real: str, folder: str) -> dict[str, Any]:
 
 
 def train(real: str, folder: str, key: str) -> dict[str, Any]:
-    """Materialize models/churn_model once; seconds of the whole, of the contest, and of MLflow."""
+    """Materialize models/churn_model once; return the seconds in total, of the evaluation, and of MLflow."""
     import dagster as dg
     import mlflow
     from mlflow import MlflowClient
@@ -51,15 +51,15 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
         source="online_retail_ii", input=real, data_dir=Path(folder), contest_snapshots=SNAPSHOTS
     )
     prepare_home(settings)
-    spent: dict[str, float] = {"mlflow": 0.0, "mlflow_of_contestants": 0.0}
+    spent: dict[str, float] = {"mlflow": 0.0, "mlflow_of_candidates": 0.0}
 
-    inside: list[str] = []  # whether a contestant is being logged
+    inside: list[str] = []  # whether a candidate is being logged
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def inner(*arguments: Any, **named: Any) -> Any:
             start = time.perf_counter()
-            if name == "contestants":
+            if name == "candidates":
                 inside.append(name)
             try:
                 return call(*arguments, **named)
@@ -67,14 +67,14 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
                 seconds = time.perf_counter() - start
                 spent[name] = spent.get(name, 0.0) + seconds
                 if name == "mlflow" and inside:
-                    spent["mlflow_of_contestants"] += seconds
-                if name == "contestants":
+                    spent["mlflow_of_candidates"] += seconds
+                if name == "candidates":
                     inside.clear()
 
         return inner
 
-    training.evaluate_candidates = timed("contest", training.evaluate_candidates)
-    notes._candidate_run = timed("contestants", notes._candidate_run)
+    training.evaluate_candidates = timed("evaluation", training.evaluate_candidates)
+    notes._candidate_run = timed("candidates", notes._candidate_run)
     for name in CALLS:
         setattr(MlflowClient, name, timed("mlflow", getattr(MlflowClient, name)))
     flavor: Any = mlflow.sklearn
@@ -94,7 +94,7 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
 
 
 def measure(real: str, work: str) -> dict[str, Any]:
-    """Load once, train once."""
+    """Load the shop and train once."""
     folder = f"{work}/churn"
-    children.run("churn_contest:load", real=real, folder=folder)
-    return children.run("churn_contest:train", real=real, folder=folder, key="2011-11-21")
+    children.run("churn_training:load", real=real, folder=folder)
+    return children.run("churn_training:train", real=real, folder=folder, key="2011-11-21")
