@@ -131,7 +131,7 @@ class TrackedRun:
         return LoggedModel(name, str(registered.version), f"models:/{name}/{registered.version}")
 
 
-class Tracking(dg.ConfigurableResource):
+class Tracking(dg.ConfigurableResource["Tracking"]):
     """The MLflow store. uri: tracking URI. artifact_dir: folder of artifacts of a store without a server."""
 
     uri: str
