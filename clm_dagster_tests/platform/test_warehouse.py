@@ -66,7 +66,12 @@ def test_a_step_waits_for_another_process_and_says_for_whom(
             return True
 
     caplog.handler.addFilter(Listener())
-    threading.Thread(target=lambda: said.wait(30) and release(process), daemon=True).start()
+
+    def release_when_said() -> None:
+        if said.wait(30):
+            release(process)
+
+    threading.Thread(target=release_when_said, daemon=True).start()
     with warehouse.connect("this step") as connection:
         assert connection.execute("from core.held") == [(1,)]
     assert process.wait(timeout=30) == 0

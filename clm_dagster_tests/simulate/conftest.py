@@ -42,7 +42,9 @@ class Shop:
         rows = self.query(
             f"select columns(*)::varchar from read_parquet('{self.out}/inbox/{name}/*.parquet', union_by_name=true)"
         )
-        return rows[~rows.astype(str).apply(lambda column: column.str.startswith("x0")).any(axis=1)]
+        dirt = rows.astype(str).apply(lambda column: column.str.startswith("x0")).any(axis=1)
+        clean: pd.DataFrame = rows[~dirt]
+        return clean
 
     def close(self) -> None:
         self._connection.close()

@@ -1,6 +1,7 @@
 """Files: the same bytes from the same seed, whole or not at all, every fault counted."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -68,17 +69,29 @@ def test_a_shop_is_written_wholly_or_not_at_all_and_never_over_another(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
-    [({"world": "flat"}, "stationary"), ({"customers": 0}, "customers"), ({"seed": -1}, "seed")],
+    ("change", "said"),
+    [
+        (lambda: replace(SMALL, world="flat"), "stationary"),
+        (lambda: replace(SMALL, customers=0), "customers"),
+        (lambda: replace(SMALL, seed=-1), "seed"),
+    ],
 )
-def test_parameters_of_no_shop_are_refused(wrong: dict[str, object], said: str) -> None:
+def test_parameters_of_no_shop_are_refused(change: Callable[[], Parameters], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        replace(SMALL, **wrong)
+        change()
 
 
-@pytest.mark.parametrize("size", [{"customers": 1}, {"products": 1}, {"products": 3}, {"days": 1}])
-def test_the_smallest_shops_can_be_simulated(size: dict[str, int], tmp_path: Path) -> None:
-    shop = Shop(simulate(replace(SMALL, **size), tmp_path / "shop"))
+@pytest.mark.parametrize(
+    "smallest",
+    [
+        replace(SMALL, customers=1),
+        replace(SMALL, products=1),
+        replace(SMALL, products=3),
+        replace(SMALL, days=1),
+    ],
+)
+def test_the_smallest_shops_can_be_simulated(smallest: Parameters, tmp_path: Path) -> None:
+    shop = Shop(simulate(smallest, tmp_path / "shop"))
     assert len(shop.truth("customers")) == shop.parameters.customers
     assert len(shop.truth("days")) == shop.parameters.days
 

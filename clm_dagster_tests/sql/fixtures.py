@@ -68,7 +68,12 @@ class Raw:
     def event(self, kind: str, at: str, customer: str | None = "anna", **values: Any) -> None:
         """An event of one customer: by default one unit at 10.00 of product p1 for lines of an order."""
         count = self.connection.scalar("select count(*) from raw.events")
-        row = {"event_id": f"e{count}", "event_type": kind, "event_at": at, "customer_id": customer}
+        row: dict[str, object] = {
+            "event_id": f"e{count}",
+            "event_type": kind,
+            "event_at": at,
+            "customer_id": customer,
+        }
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
         self.add("events", **(row | values))

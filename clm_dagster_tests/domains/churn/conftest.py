@@ -61,7 +61,8 @@ class Shop:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return features and mature labels at these as_ofs."""
         given = {name: f"built.{name}" for name in UPSTREAM}
-        features, labels = [], []
+        features: list[pd.DataFrame] = []
+        labels: list[pd.DataFrame] = []
         for day in days:
             built = build(
                 self.connection,

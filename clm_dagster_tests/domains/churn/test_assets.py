@@ -78,9 +78,8 @@ def test_scores_come_from_the_champion_at_as_of_and_have_reasons(ran: Ran) -> No
     expected = active.set_index("as_of").n.reindex(scores.as_of.unique())
     assert scores.groupby("as_of").size().to_dict() == expected.to_dict()
     bands = ran.query("select * from staging.risk_bands order by from_probability")
-    again = pd.cut(
-        scores.churn_probability, [*bands.from_probability, 1.01], right=False, labels=bands.risk_band
-    )
+    edges = [*bands.from_probability.astype(float), 1.01]
+    again = pd.cut(scores.churn_probability, edges, right=False, labels=list(bands.risk_band))
     assert (again.astype(str) == scores.risk_band).all()
     assert scores.reason_1.str.match(r"(raises|lowers) risk: ").all()
     up = scores.reason_1.str.startswith("raises")

@@ -62,7 +62,7 @@ def test_what_came_is_measured_once_it_is_known() -> None:
     found = realised_accuracy(forecasts, series[series.day < until], until)
     assert tuple(found.columns) == COLUMNS
     found = found.set_index(["period", "key"]).sort_index()
-    day, week, gone = found.loc[("day", "a")], found.loc[("week", "a")], found.loc[("day", "gone")]
+    day, week, gone = (found.T[key] for key in (("day", "a"), ("week", "a"), ("day", "gone")))
     came = value[:10]
     assert (day.steps, week.steps, gone.steps) == (10, 1, 10)
     assert day.wape == pytest.approx(np.abs(came - 9).sum() / came.sum())

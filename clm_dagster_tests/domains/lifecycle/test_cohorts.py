@@ -36,7 +36,7 @@ def test_cohorts_are_those_of_pandas_whatever_the_order_of_rows(
         tables.append(
             in_memory.frame(f"from {built['cohort_retention']} order by cohort_month, months_since")
         )
-    pd.testing.assert_frame_equal(*tables)
+    pd.testing.assert_frame_equal(tables[0], tables[1])
     rows = events[events.event_at < AS_OF].assign(month=lambda f: f.event_at.dt.to_period("M"))
     bought = rows[rows.event_type == "purchase"]
     first = bought.groupby("customer_id").month.min()
@@ -147,9 +147,10 @@ def test_the_facts_say_what_the_cutoffs_rest_on(
     assert facts["snapshots_with_fixed_cutoffs"] == (1 if as_of < AS_OF else 0)
 
 
-def changed(stage: str, **values: object) -> pd.DataFrame:
+def changed(stage: str, **values: str | None) -> pd.DataFrame:
     other = MAP.copy()
-    other.loc[other.stage == stage, list(values)] = list(values.values())
+    for column, value in values.items():
+        other.loc[other.stage == stage, column] = value
     return other
 
 

@@ -1,5 +1,6 @@
 """The evaluation of one as_of: its candidates, what it looks at, and why it cannot be made."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import pandas as pd
@@ -107,8 +108,12 @@ def test_a_catalogue_too_large_for_a_method_is_said(
     ],
 )
 def test_poor_shops_are_not_evaluated_and_the_message_says_why(
-    shop, as_of: date, said: str, lines: pd.DataFrame, names: pd.DataFrame
-) -> None:  # type: ignore[no-untyped-def]
+    shop: Callable[[pd.DataFrame], pd.DataFrame],
+    as_of: date,
+    said: str,
+    lines: pd.DataFrame,
+    names: pd.DataFrame,
+) -> None:
     with pytest.raises(EvaluationError, match=said):
         evaluate_candidates(interactions(shop(lines), as_of), names, SMALL)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def test_one_customer_one_product() -> None:
         ({"customer_id": None}, "no customer bought anything"),
     ],
 )
-def test_errors_say_what_is_wrong(lines: pd.DataFrame, change: dict[str, object], words: str) -> None:
+def test_errors_say_what_is_wrong(lines: pd.DataFrame, change: dict[str, Any], words: str) -> None:
     with pytest.raises(InteractionError, match=words):
         interactions(lines.assign(**change), AS_OF)
     with pytest.raises(InteractionError, match="lack quantity"):

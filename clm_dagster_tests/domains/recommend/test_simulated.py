@@ -47,7 +47,7 @@ def test_lists_find_the_planted_tastes(shop: Shop) -> None:
             dtype=object
         )
         people = truth.reindex(past.customers[mine["customer"].to_numpy(int)])
-        columns = people.columns.get_indexer(wanted)
+        columns = people.columns.get_indexer(pd.Index(wanted))
         assert (columns >= 0).all()
         return float(people.to_numpy()[np.arange(len(people)), columns].astype(float).mean())
 

@@ -107,7 +107,7 @@ def test_the_largest_order_does_not_affect_other_customers(
     """Compare the evaluation with the order to one without it in features and labels."""
     features, labels, plan = inputs[JUNE]
     who, amount, day = HUGE
-    money = [c for c in features if "revenue" in c and "returned" not in c]
+    money = [c for c in features.columns if "revenue" in c and "returned" not in c]
     f = features.astype(dict.fromkeys(money, float))
     y = labels.astype({"net_revenue": float})
     has = (f.customer_id == who) & (f.as_of > day)

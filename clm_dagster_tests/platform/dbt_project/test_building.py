@@ -94,9 +94,9 @@ def test_build_makes_all_that_is_needed_in_a_schema_of_its_own(tiny: Project, co
 def test_build_replaces_the_days_and_snapshots_it_is_for_and_keeps_the_others(
     tiny: Project, connection: Connection
 ) -> None:
-    def at(day: int, clicks: pd.DataFrame = CLICKS, **days: date) -> list[tuple[object, ...]]:
+    def at(day: int, clicks: pd.DataFrame = CLICKS, start: date | None = None) -> list[tuple[object, ...]]:
         inputs = INPUTS | {"raw.clicks": clicks}
-        build(connection, tiny, ["state"], "scratch", inputs, as_of=datetime(2024, 1, day), **days)
+        build(connection, tiny, ["state"], "scratch", inputs, as_of=datetime(2024, 1, day), start=start)
         return connection.execute("select as_of, clicks from scratch.state order by 1")
 
     assert at(2) == [(datetime(2024, 1, 2), 1)]
@@ -236,7 +236,7 @@ def test_known_at_replays_what_was_known_then(raw: Raw) -> None:
     def units(known_at: str | None) -> int:
         instant = datetime.fromisoformat(known_at) if known_at else None
         rows = raw.rows("customer_features", "2024-01-10", known_at=instant)
-        return rows[0]["units"]
+        return int(rows[0]["units"])
 
     assert [
         units(k) for k in ("2024-01-04 12:00", "2024-01-05", "2024-01-06", "2024-01-08", "2024-01-09", None)
