@@ -15,7 +15,7 @@ from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster.simulate.parameters import Parameters
 from clm_dagster.simulate.shop import SimulationError, simulate
-from clm_dagster_tests.simulate.conftest import Shop
+from clm_dagster_tests.simulate.shop import Shop
 
 SMALL = Parameters(customers=300, days=40, products=24, seed=3, start=date(2023, 5, 8))
 

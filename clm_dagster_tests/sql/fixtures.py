@@ -18,7 +18,7 @@ from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 DBT_PROJECT = """\
 name: tiny

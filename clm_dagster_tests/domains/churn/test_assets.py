@@ -11,7 +11,7 @@ from clm_dagster.platform.partitions import snapshot_keys
 from clm_dagster.platform.resources import tracking_of
 from clm_dagster.platform.tracking import TrackingError
 from clm_dagster.statistics.evaluation import calibration_error, lift_at
-from clm_dagster_tests.domains.churn.conftest import FIRST_DAY
+from clm_dagster_tests.domains.churn.shop import FIRST_DAY
 from clm_dagster_tests.trained_shop import END, FEW_CHURN, Ran
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import forecast_base_rate
 from clm_dagster.domains.churn.plan import prepare
 from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, evaluation_plan
-from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, SETTINGS, TEST
+from clm_dagster_tests.domains.churn.shop import FIRST_DAY, SETTINGS, TEST
 
 Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 QUICK = ("recency", "bgnbd", "logistic", "tree")

@@ -17,7 +17,7 @@ from clm_dagster.domains.recommend.mlflow_plots import evaluation_figure, method
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
 

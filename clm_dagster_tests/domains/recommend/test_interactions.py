@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, interactions
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 
 def same(a: Interactions, b: Interactions) -> bool:

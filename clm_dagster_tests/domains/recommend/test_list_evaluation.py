@@ -11,7 +11,7 @@ from clm_dagster.domains.recommend.interactions import Interactions, interaction
 from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 
 def perfect(later: Interactions, past: Interactions) -> pd.DataFrame:

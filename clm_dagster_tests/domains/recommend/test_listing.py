@@ -14,7 +14,7 @@ from clm_dagster.domains.recommend.listing import COLD, FALLBACK, ListSettings, 
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.domains.recommend.served import REGISTERED, example, pack, unpack
 from clm_dagster.domains.recommend.visitors import ANYWHERE, country_lists
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=30, spacing_days=30, snapshots=2, iterations=15, year_ago=False)
 EIGHT, TEN = ListSettings(8), ListSettings(10)

@@ -19,7 +19,7 @@ from clm_dagster.domains.recommend.metrics import (
     window_truth,
 )
 from clm_dagster.domains.recommend.similarity import blocks, top
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 END = AS_OF + timedelta(days=60)
 

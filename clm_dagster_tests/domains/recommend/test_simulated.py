@@ -10,7 +10,7 @@ import pytest
 from clm_dagster.domains.recommend.candidates import Popularity, candidate_lists
 from clm_dagster.domains.recommend.interactions import interactions
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster_tests.simulate.conftest import Shop, make
+from clm_dagster_tests.simulate.shop import Shop, make
 
 pytestmark = pytest.mark.slow
 DAYS = 420

@@ -41,7 +41,7 @@ from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
 INSTANT = datetime.combine(AS_OF, datetime.min.time())

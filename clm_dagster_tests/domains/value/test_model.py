@@ -13,7 +13,7 @@ from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candid
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.domains.value.tiers import TIERS
 from clm_dagster.statistics.evaluation import EvaluationError, evaluation_plan
-from clm_dagster_tests.domains.value.conftest import FIRST_DAY, SETTINGS, TEST, Simulated
+from clm_dagster_tests.domains.value.shop import FIRST_DAY, SETTINGS, TEST, Simulated
 
 QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
 

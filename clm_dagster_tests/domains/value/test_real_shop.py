@@ -15,7 +15,8 @@ from clm_dagster.domains.value.candidates import Candidate, candidates
 from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.value.plan import EvaluationSettings
 from clm_dagster.statistics.evaluation import EvaluationPlan
-from clm_dagster_tests.domains.value.conftest import Shop, evaluation_of
+from clm_dagster_tests.domains.churn.shop import Shop
+from clm_dagster_tests.domains.value.shop import evaluation_of
 
 pytestmark = pytest.mark.slow
 
