@@ -191,7 +191,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
         """
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         with self._lock(purpose):
-            config: dict[str, Any] = {
+            config: dict[str, object] = {
                 "memory_limit": self.memory_limit,
                 "temp_directory": f"{self.path}.tmp",
                 "preserve_insertion_order": True,
