@@ -244,7 +244,7 @@ def _set_environment(
     source: str | None, input_path: str | None, start: date | None, end: date | None
 ) -> None:
     """Write the options to the environment, where this process and its children read settings."""
-    options: dict[str, Any] = {
+    options: dict[str, str | None] = {
         "CLM_SOURCE": source,
         # Absolute, because later runs may start in another folder.
         "CLM_INPUT": str(Path(input_path).expanduser().resolve()) if input_path else None,

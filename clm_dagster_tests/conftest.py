@@ -1,4 +1,4 @@
-"""Shared fixtures: the reference data, and a small shop in the contract's format."""
+"""Fixtures for every test: settings, an open warehouse, the reference data, a small shop, a shop that has run."""
 
 import importlib
 import os
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,10 +16,11 @@ from clm_dagster.definitions import build_definitions
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
-from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.settings import Settings, load_settings
+from clm_dagster_tests.shops import reference_folder, small_shop_events
 
-# Fixtures of the tests of the SQL project, its loader and its assets alike.
-pytest_plugins = ["clm_dagster_tests.sql.fixtures"]
+# Fixtures that tests of several folders use.
+pytest_plugins = ["clm_dagster_tests.simulate.fixtures", "clm_dagster_tests.sql.fixtures"]
 
 if TYPE_CHECKING:
     from clm_dagster_tests.trained_shop import Ran
@@ -38,10 +38,7 @@ os.environ["CLM_TRAIN_COUNT"] = "0"
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """Folder of the real data; the test is skipped where it is absent."""
-    path = Path(os.environ.get("CLM_REFERENCE_DATA", PROJECT_DIR.parent / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no reference data at {path} (CLM_REFERENCE_DATA)")
-    return path
+    return reference_folder()
 
 
 @pytest.fixture
@@ -97,44 +94,6 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def definitions(settings: Settings) -> dg.Definitions:
     """The code location for `settings`."""
     return build_definitions(settings)
-
-
-def small_shop_events(seed: int = 0, customers: int = 40, orders: int = 150, days: int = 60) -> pd.DataFrame:
-    """Events of a made-up shop from 2024-01-01, as text, in the contract's shape; same seed, same rows."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    start = pd.Timestamp("2024-01-01")
-    for order in range(orders):
-        at = start + pd.Timedelta(minutes=int(rng.integers(0, days * 24 * 60)))
-        guest = rng.random() < 0.15
-        customer = "" if guest else f"c{int(rng.integers(customers)):03d}"
-        for line in range(int(rng.integers(1, 5))):
-            kind = rng.choice(["purchase", "return", "gift", "charge"], p=[0.85, 0.07, 0.03, 0.05])
-            rows.append(
-                {
-                    "event_id": f"o{order:04d}-{line}",
-                    "event_at": str(at),
-                    "customer_id": customer,
-                    "event_type": kind,
-                    "order_id": f"o{order:04d}",
-                    "product_id": f"p{int(rng.integers(25)):02d}",
-                    "quantity": str(int(rng.integers(1, 9))),
-                    "unit_price": "0" if kind == "gift" else f"{rng.integers(100, 5000) / 100:.2f}",
-                    "currency": "EUR",
-                    "country": str(rng.choice(["DE", "FR", "NL"])),
-                }
-            )
-        if rng.random() < 0.5:
-            rows.append(
-                {
-                    "event_id": f"v{order:04d}",
-                    "event_at": str(at),
-                    "customer_id": customer,
-                    "event_type": "visit",
-                    "session_id": f"s{order:04d}",
-                }
-            )
-    return pd.DataFrame(rows).fillna("")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Nothing here uses the package's own SQL: the file is read and the rules are appl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -203,7 +203,7 @@ def test_segments_of_every_week_equal_pandas(
         "select as_of, customer_id, recency_days, frequency, monetary::double as monetary, r_score, f_score, "
         "m_score, segment, previous_segment from marts.rfm_segments order by as_of, customer_id",
     )
-    previous: dict[str, str] = {}
+    previous: dict[Hashable, str] = {}
     weeks = pd.date_range("2009-12-07", "2011-12-12", freq="7D")
     assert list(stored.as_of.unique()) == list(weeks)
     for as_of in weeks:

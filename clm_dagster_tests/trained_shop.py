@@ -18,7 +18,7 @@ from clm_dagster.domains.churn.candidates import candidates as churn_candidates
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, simulated_purchases
+from clm_dagster_tests.domains.churn.shop import FIRST_DAY, simulated_purchases
 from clm_dagster_tests.domains.demand.shop import only_methods
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")

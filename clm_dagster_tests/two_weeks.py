@@ -10,7 +10,7 @@ import pytest
 
 from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 
 def run_two_weeks(root: Path) -> Settings:

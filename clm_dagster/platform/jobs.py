@@ -11,9 +11,9 @@ import dagster as dg
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 
 if TYPE_CHECKING:  # the return type of `dg.define_asset_job`, which Dagster does not export
-    from dagster._core.definitions.unresolved_asset_job_definition import (
-        UnresolvedAssetJobDefinition as AssetJob,
-    )
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    AssetJob = UnresolvedAssetJobDefinition
 
 
 def build_jobs() -> list["AssetJob"]:

@@ -55,7 +55,7 @@ class TrackedRun:
     run_id: str
     client: "MlflowClient"
 
-    def params(self, values: Mapping[str, Any]) -> None:
+    def params(self, values: Mapping[str, object]) -> None:
         """Log parameters. MLflow keeps the first value of each parameter."""
         from mlflow.entities import Param
 
@@ -77,7 +77,7 @@ class TrackedRun:
         """Log a text file, such as a CSV table."""
         self.client.log_text(self.run_id, content, file)
 
-    def document(self, content: Mapping[str, Any], file: str) -> None:
+    def document(self, content: Mapping[str, object], file: str) -> None:
         """Log a JSON document."""
         self.client.log_dict(self.run_id, dict(content), file)
 
@@ -131,7 +131,7 @@ class TrackedRun:
         return LoggedModel(name, str(registered.version), f"models:/{name}/{registered.version}")
 
 
-class Tracking(dg.ConfigurableResource):
+class Tracking(dg.ConfigurableResource["Tracking"]):
     """The MLflow store. uri: tracking URI. artifact_dir: folder of artifacts of a store without a server."""
 
     uri: str

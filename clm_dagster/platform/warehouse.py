@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
 
+# The values of a statement's placeholders, by position or by name.
+Parameters = Sequence[object] | Mapping[str, object] | None
+
 # Called with every statement and its duration in seconds. Only the benchmarks use it.
 statement_listeners: list[Callable[[str, float], None]] = []
 
@@ -48,7 +51,7 @@ class Connection:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    def execute(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
         start = time.perf_counter()
         rows = self._connection.execute(sql, parameters).fetchall()
@@ -56,7 +59,7 @@ class Connection:
             listener(sql, time.perf_counter() - start)
         return rows
 
-    def frame(self, sql: str, parameters: Any = None) -> pd.DataFrame:
+    def frame(self, sql: str, parameters: Parameters = None) -> pd.DataFrame:
         """Run one query and return its result as a data frame."""
         start = time.perf_counter()
         frame = self._connection.execute(sql, parameters).df()
@@ -64,7 +67,7 @@ class Connection:
             listener(sql, time.perf_counter() - start)
         return frame
 
-    def scalar(self, sql: str, parameters: Any = None) -> Any:
+    def scalar(self, sql: str, parameters: Parameters = None) -> Any:
         """Run one query and return the first value of its first row, None if there is no row."""
         rows = self.execute(sql, parameters)
         return rows[0][0] if rows else None
@@ -100,11 +103,12 @@ class Connection:
     def relation_kind(self, relation: str) -> str | None:
         """Return `BASE TABLE`, `VIEW`, or None if the relation does not exist."""
         schema, name = relation.split(".")
-        return self.scalar(
+        kind: str | None = self.scalar(
             "select table_type from information_schema.tables "
             "where table_schema = ? and table_name = ? and table_catalog = current_database()",
             [schema, name],
         )
+        return kind
 
     def drop_unless(self, relation: str, kind: str) -> None:
         """Drop a relation of another kind than `kind`: a view that becomes a table, or the reverse."""
@@ -171,7 +175,7 @@ class Connection:
         return True
 
 
-class Warehouse(dg.ConfigurableResource):
+class Warehouse(dg.ConfigurableResource["Warehouse"]):
     """The DuckDB file that steps write, opened with dagster-duckdb's resource."""
 
     path: str
@@ -187,7 +191,7 @@ class Warehouse(dg.ConfigurableResource):
         """
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         with self._lock(purpose):
-            config: dict[str, Any] = {
+            config: dict[str, object] = {
                 "memory_limit": self.memory_limit,
                 "temp_directory": f"{self.path}.tmp",
                 "preserve_insertion_order": True,

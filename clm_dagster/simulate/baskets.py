@@ -114,7 +114,8 @@ class Baskets:
         fixed, per_value = self._expected_lines(
             customers, np.stack([orders, orders * order_value]), assortment
         )
-        return fixed + self._catalogue.appetite * per_value
+        lines: np.ndarray = fixed + self._catalogue.appetite * per_value
+        return lines
 
     def _expected_lines(
         self, customers: np.ndarray, weights: np.ndarray, assortment: Assortment
@@ -146,7 +147,8 @@ class Baskets:
         category = (1 - self._season_share) * own + self._season_share * season
         base = chosen + offered.sum(axis=1, keepdims=True) * assortment.promoted
         base = base + category[:, self._catalogue.category] * assortment.sampler.share
-        lines, line = base.copy(), base
+        lines: np.ndarray = base.copy()
+        line = base
         probability, at_least = np.exp(-self._parameters.extra_lines), 1.0
         for place in range(1, 40):
             at_least -= probability  # P(an order has a line at this position)

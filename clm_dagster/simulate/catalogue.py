@@ -94,9 +94,10 @@ class ProductSampler:
 
     def draw(self, category: np.ndarray, portion: np.ndarray) -> np.ndarray:
         """Return a product for each pair of a category and a uniform number."""
-        return self._order[
+        products: np.ndarray = self._order[
             np.searchsorted(self._keys, category + np.minimum(portion, 1 - 1e-9), side="right")
         ]
+        return products
 
 
 def build_catalogue(parameters: Parameters) -> Catalogue:

@@ -221,4 +221,7 @@ def calendar(parameters: Parameters) -> Calendar:
 def seconds_of_day(portion: np.ndarray) -> np.ndarray:
     """Return the second of the day at which a share of the day's orders is reached; monotone in `portion`."""
     cumulative = np.concatenate([[0.0], np.cumsum(HOURS)]) / np.sum(HOURS)
-    return np.minimum(np.interp(portion, cumulative, np.arange(25) * 3600.0), 86_399.0).astype(np.int64)
+    seconds: np.ndarray = np.minimum(np.interp(portion, cumulative, np.arange(25) * 3600.0), 86_399.0).astype(
+        np.int64
+    )
+    return seconds

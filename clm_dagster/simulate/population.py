@@ -160,4 +160,7 @@ def _mail_effects(
 
 def draw_rows(shares: np.ndarray, portion: np.ndarray) -> np.ndarray:
     """Return a column for each row of shares, which sum to 1, by inverting its distribution at `portion`."""
-    return np.minimum((np.cumsum(shares, axis=1) < portion[:, None]).sum(axis=1), shares.shape[1] - 1)
+    columns: np.ndarray = np.minimum(
+        (np.cumsum(shares, axis=1) < portion[:, None]).sum(axis=1), shares.shape[1] - 1
+    )
+    return columns

@@ -180,4 +180,5 @@ def draw_ratings(
     """Return ratings of 1 to 5 stars from the product's quality, its fit to the customer's taste, and noise."""
     fit = population.tastes[customer, catalogue.category[product]] * population.tastes.shape[1]
     value = 3.7 + 0.8 * catalogue.quality[product] + 0.5 * np.tanh(fit - 1) + 0.6 * noise
-    return np.clip(np.round(value), 1, 5).astype(np.int64)
+    ratings: np.ndarray = np.clip(np.round(value), 1, 5).astype(np.int64)
+    return ratings

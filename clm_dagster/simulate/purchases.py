@@ -53,7 +53,8 @@ class Purchases:
     @property
     def dropped_out(self) -> np.ndarray:
         """Which customers have dropped out, shape (customers,)."""
-        return ~np.isnan(self.dropped_at)
+        dropped: np.ndarray = ~np.isnan(self.dropped_at)
+        return dropped
 
     def mail(self, customer: np.ndarray, arm: np.ndarray, day: int) -> None:
         """Apply the effect of a day's mail from the next day on; a later mail replaces it."""

@@ -256,6 +256,6 @@ def identity(letter: str, numbers: np.ndarray, digits: int) -> np.ndarray:
     return np.array([f"{letter}{number:0{digits}d}" for number in numbers], dtype=object)
 
 
-def _column(values: Sequence[Any]) -> np.ndarray:
+def _column(values: Sequence[object]) -> np.ndarray:
     """Return an array of numbers, or an object array of texts and nulls."""
     return np.array(values, dtype=object if any(isinstance(v, str | None) for v in values) else None)

@@ -73,7 +73,8 @@ def adjusted(p_values: ArrayLike, tests: int | None = None) -> NDArray[np.float6
     if tried < len(p):
         raise RuleError(f"{tried} tests cannot have given {len(p)} p-values")
     # Discarded rules count as p = 1, the worst case, so that the q-values are conservative.
-    return np.minimum(false_discovery_control(p) * tried / len(p), 1)
+    q_values: NDArray[np.float64] = np.minimum(false_discovery_control(p) * tried / len(p), 1)
+    return q_values
 
 
 def bitsets(lines: pd.DataFrame, minimum: int = 1) -> tuple[Bits, NDArray[np.object_], int]:

@@ -67,7 +67,8 @@ def fit_kmeans(points: np.ndarray, k: int, seed: int = SEED, starts: int = 10) -
     with _one_thread():
         found = KMeans(k, n_init=starts, random_state=seed).fit(points)
     sizes = np.bincount(found.labels_, minlength=k)
-    return found.cluster_centers_[np.lexsort((np.arange(k), -sizes))]
+    centres: np.ndarray = found.cluster_centers_[np.lexsort((np.arange(k), -sizes))]
+    return centres
 
 
 def nearest(points: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,4 +182,5 @@ def factor_loadings(points: np.ndarray) -> np.ndarray:
         fitted = FactorAnalysis(factors, rotation=rotation, svd_method="lapack", max_iter=5_000).fit(standard)
     loadings = fitted.components_.T
     strongest = np.abs(loadings).argmax(axis=0)
-    return loadings * np.where(loadings[strongest, np.arange(factors)] < 0, -1.0, 1.0)
+    signed: np.ndarray = loadings * np.where(loadings[strongest, np.arange(factors)] < 0, -1.0, 1.0)
+    return signed

@@ -73,10 +73,13 @@ def train(real: str, folder: str, key: str) -> dict[str, Any]:
 
         return inner
 
-    training.evaluate_candidates = timed("evaluation", training.evaluate_candidates)
-    notes._candidate_run = timed("candidates", notes._candidate_run)
-    for name in CALLS:
-        setattr(MlflowClient, name, timed("mlflow", getattr(MlflowClient, name)))
+    places: list[tuple[str, object, str]] = [
+        ("evaluation", training, "evaluate_candidates"),
+        ("candidates", notes, "_candidate_run"),
+        *(("mlflow", MlflowClient, name) for name in CALLS),
+    ]
+    for kind, owner, name in places:
+        setattr(owner, name, timed(kind, getattr(owner, name)))
     flavor: Any = mlflow.sklearn
     flavor.log_model = timed("mlflow", flavor.log_model)
     start = time.perf_counter()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.settings import PROJECT_DIR
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 pytestmark = pytest.mark.slow
 

@@ -34,8 +34,8 @@ def tick(settings: Settings, name: str, at: datetime) -> Any:
         return schedule.evaluate_tick(context)
 
 
-def london(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=LONDON)  # type: ignore[arg-type]
+def london(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=LONDON)
 
 
 def test_the_daily_schedule_loads_yesterday_and_the_lookback_days_in_one_run(live: Settings) -> None:
@@ -55,7 +55,9 @@ def test_the_lookback_starts_no_earlier_than_the_shop(
 
 
 @pytest.mark.parametrize("day", [(2024, 3, 31), (2024, 4, 1), (2024, 10, 27), (2024, 10, 28), (2024, 2, 29)])
-def test_the_daily_schedule_ticks_on_days_with_a_clock_change(day: tuple[int, ...], live: Settings) -> None:
+def test_the_daily_schedule_ticks_on_days_with_a_clock_change(
+    day: tuple[int, int, int], live: Settings
+) -> None:
     (request,) = tick(live, "daily_schedule", london(*day, 3)).run_requests
     assert request.tags[END] == (london(*day).date() - timedelta(days=1)).isoformat()
 
@@ -83,9 +85,10 @@ def test_before_the_first_day_has_ended_there_is_nothing_to_do(name: str, live: 
 def test_requested_runs_can_be_launched(definitions: dg.Definitions, settings: Settings) -> None:
     for name, job in (("daily_schedule", DAILY), ("snapshot_schedule", SNAPSHOTS)):
         (request,) = tick(settings, name, london(2024, 2, 12, 3, 30)).run_requests
-        keys = definitions.resolve_job_def(job).partitions_def.get_partition_keys()
+        partitions = definitions.resolve_job_def(job).partitions_def
+        assert partitions is not None
         wanted = {request.tags.get(tag) for tag in ("dagster/partition", START, END)} - {None}
-        assert wanted and wanted <= set(keys)
+        assert wanted and wanted <= set(partitions.get_partition_keys())
 
 
 def test_schedules_use_the_shops_time_zone(settings_for: Callable[..., Settings]) -> None:

@@ -66,7 +66,12 @@ def test_a_waiting_step_names_the_holder_of_the_lock(
             return True
 
     caplog.handler.addFilter(Listener())
-    threading.Thread(target=lambda: warned.wait(30) and release(process), daemon=True).start()
+
+    def release_when_warned() -> None:
+        if warned.wait(30):
+            release(process)
+
+    threading.Thread(target=release_when_warned, daemon=True).start()
     with warehouse.connect("this step") as connection:
         assert connection.execute("from core.held") == [(1,)]
     assert process.wait(timeout=30) == 0

@@ -1,6 +1,7 @@
 """Delivered files: the same bytes from the same seed, complete or not at all, every fault counted."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster.simulate.parameters import Parameters
 from clm_dagster.simulate.shop import SimulationError, simulate
-from clm_dagster_tests.simulate.conftest import Shop
+from clm_dagster_tests.simulate.shop import Shop
 
 SMALL = Parameters(customers=300, days=40, products=24, seed=3, start=date(2023, 5, 8))
 
@@ -68,17 +69,29 @@ def test_a_shop_is_written_completely_or_not_at_all_and_never_overwritten(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
-    [({"world": "flat"}, "stationary"), ({"customers": 0}, "customers"), ({"seed": -1}, "seed")],
+    ("change", "message"),
+    [
+        (lambda: replace(SMALL, world="flat"), "stationary"),
+        (lambda: replace(SMALL, customers=0), "customers"),
+        (lambda: replace(SMALL, seed=-1), "seed"),
+    ],
 )
-def test_invalid_parameters_are_errors(wrong: dict[str, object], message: str) -> None:
+def test_invalid_parameters_are_errors(change: Callable[[], Parameters], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(SMALL, **wrong)
+        change()
 
 
-@pytest.mark.parametrize("size", [{"customers": 1}, {"products": 1}, {"products": 3}, {"days": 1}])
-def test_the_smallest_shops_can_be_simulated(size: dict[str, int], tmp_path: Path) -> None:
-    shop = Shop(simulate(replace(SMALL, **size), tmp_path / "shop"))
+@pytest.mark.parametrize(
+    "smallest",
+    [
+        replace(SMALL, customers=1),
+        replace(SMALL, products=1),
+        replace(SMALL, products=3),
+        replace(SMALL, days=1),
+    ],
+)
+def test_the_smallest_shops_can_be_simulated(smallest: Parameters, tmp_path: Path) -> None:
+    shop = Shop(simulate(smallest, tmp_path / "shop"))
     assert len(shop.truth("customers")) == shop.parameters.customers
     assert len(shop.truth("days")) == shop.parameters.days
 

@@ -15,7 +15,7 @@ from clm_dagster.simulate.parameters import (
     calendar,
 )
 from clm_dagster.statistics.btyd import BGNBD, GammaGamma, Histories, days
-from clm_dagster_tests.simulate.conftest import Shop
+from clm_dagster_tests.simulate.shop import Shop
 
 WEEKDAYS = [1.05, 1.0, 0.97, 1.0, 1.08, 0.86, 1.04]
 

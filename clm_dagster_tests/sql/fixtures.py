@@ -18,7 +18,7 @@ from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 DBT_PROJECT = """\
 name: tiny
@@ -68,7 +68,12 @@ class Raw:
     def event(self, kind: str, at: str, customer: str | None = "anna", **values: Any) -> None:
         """Add an event of one customer; order lines are one unit of product p1 at 10.00 by default."""
         count = self.connection.scalar("select count(*) from raw.events")
-        row = {"event_id": f"e{count}", "event_type": kind, "event_at": at, "customer_id": customer}
+        row: dict[str, object] = {
+            "event_id": f"e{count}",
+            "event_type": kind,
+            "event_at": at,
+            "customer_id": customer,
+        }
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
         self.add("events", **(row | values))

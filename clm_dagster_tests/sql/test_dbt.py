@@ -17,7 +17,7 @@ import pytest
 from clm_dagster.platform.dbt_project.project import load_project
 from clm_dagster.settings import PROJECT_DIR, load_settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 pytestmark = pytest.mark.slow
 

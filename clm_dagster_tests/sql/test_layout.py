@@ -60,9 +60,11 @@ def test_engine_specific_sql_is_in_macros_only(project: Project) -> None:
 
 def test_dates_are_subtracted_by_date_diff(project: Project) -> None:
     """`date - date` is days in some engines, an interval or an error in others; `date - integer` is portable."""
-    schema = {}
-    for node in project.nodes.values():
-        schema.setdefault(node.schema, {})[node.name] = node.types
+    nodes = project.nodes.values()
+    schema: dict[str, object] = {
+        layer: {node.name: node.types for node in nodes if node.schema == layer}
+        for layer in {node.schema for node in nodes}
+    }
     found = {}
     for name, model in project.models.items():
         sql = compile_model(project, model, Snapshot(datetime(2024, 1, 1)))

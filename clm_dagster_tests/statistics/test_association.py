@@ -58,7 +58,7 @@ def test_rules_do_not_depend_on_row_order_or_repeated_lines(baskets: pd.DataFram
 def test_measures_match_pandas(baskets: pd.DataFrame) -> None:
     rules = basket_rules(baskets, 0.05)
     table = pd.crosstab(baskets["order_id"], baskets["product_id"]).astype(bool)
-    for rule in rules.sample(20, random_state=0).itertuples():
+    for _, rule in rules.sample(20, random_state=0).iterrows():
         left, right = table[list(rule.antecedent)].all(axis=1), table[rule.consequent]
         assert rule.support == pytest.approx((left & right).mean())
         assert rule.confidence == pytest.approx(right[left].mean())
@@ -129,7 +129,7 @@ def test_french_baskets_to_the_last_digit(reference_data: Path) -> None:
     assert lines["order_id"].nunique() == 392
     rules = basket_rules(lines, 0.05, longest=2)
     rules.index = rules["antecedent"].str[0] + " -> " + rules["consequent"]
-    alarm = rules.loc["ALARM CLOCK BAKELIKE RED -> ALARM CLOCK BAKELIKE GREEN"]
+    alarm = rules.T["ALARM CLOCK BAKELIKE RED -> ALARM CLOCK BAKELIKE GREEN"]
     published = {
         "support": 0.079082,
         "confidence": 0.837838,
@@ -139,7 +139,7 @@ def test_french_baskets_to_the_last_digit(reference_data: Path) -> None:
     }
     assert {measure: round(float(alarm[measure]), 6) for measure in published} == published
     plates, cups = "SET/6 RED SPOTTY PAPER PLATES", "SET/6 RED SPOTTY PAPER CUPS"
-    assert round(float(rules.loc[f"{plates} -> {cups}"]["confidence"]), 3) == 0.960
-    assert round(float(rules.loc[f"{cups} -> {plates}"]["confidence"]), 6) == 0.888889
-    assert round(float(rules.loc[f"{cups} -> {plates}"]["lift"]), 6) == 6.968889
+    assert round(float(rules["confidence"][f"{plates} -> {cups}"]), 3) == 0.960
+    assert round(float(rules["confidence"][f"{cups} -> {plates}"]), 6) == 0.888889
+    assert round(float(rules["lift"][f"{cups} -> {plates}"]), 6) == 6.968889
     assert alarm["q_value"] < 1e-6

@@ -113,7 +113,8 @@ def _plain(model: BaseEstimator) -> Any:
 def _mutual_information(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mutual information on at most 5,000 rows; its nearest-neighbour search costs more than the model."""
     rows = np.random.default_rng(SEED).permutation(len(y))[:5000]
-    return mutual_info_classif(x[rows], y[rows], random_state=SEED)
+    information: NDArray[np.float64] = mutual_info_classif(x[rows], y[rows], random_state=SEED)
+    return information
 
 
 def candidates() -> tuple[Candidate, ...]:
@@ -211,7 +212,8 @@ class LogOddsMean(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, x: pd.DataFrame) -> NDArray[np.float64]:
         """Return the mean log-odds of n rows."""
-        return np.mean([log_odds(member, x) for member in self.members], axis=0)
+        mean: NDArray[np.float64] = np.mean([log_odds(member, x) for member in self.members], axis=0)
+        return mean
 
     def predict_proba(self, x: pd.DataFrame) -> NDArray[np.float64]:
         """Return the uncalibrated probabilities of 0 and 1."""
@@ -232,7 +234,8 @@ def log_odds(model: Any, x: pd.DataFrame) -> NDArray[np.float64]:
     last = model[-1] if isinstance(model, Pipeline) else model
     if isinstance(last, GaussianNB):
         joint = last.predict_joint_log_proba(model[:-1].transform(x))
-        return joint[:, 1] - joint[:, 0]
+        difference: NDArray[np.float64] = joint[:, 1] - joint[:, 0]
+        return difference
     if hasattr(model, "decision_function"):
         return np.asarray(model.decision_function(x), dtype=float)
     return safe_logit(model.predict_proba(x)[:, 1])

@@ -116,7 +116,7 @@ def _share(column: str, what: str) -> Words:
 
 
 def _percent_of_median(values: pd.Series) -> str:
-    return _percent(pd.Series([values.median()]))[0]
+    return str(_percent(pd.Series([values.median()]))[0])
 
 
 def _hours(x: pd.DataFrame, horizon_days: int) -> pd.Series:

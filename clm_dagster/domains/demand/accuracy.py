@@ -134,4 +134,5 @@ def _sold(
     row = rows[KEYS].merge(numbered, on=KEYS, how="left")["row"].fillna(len(panel)).to_numpy().astype(int)
     start = (rows["date"] - panel.dates[0]).dt.days.to_numpy()
     first, last = np.clip(start, 0, panel.size), np.clip(start + days, 0, panel.size)
-    return totals[row, last] - totals[row, first]
+    sold: np.ndarray = totals[row, last] - totals[row, first]
+    return sold

@@ -82,7 +82,7 @@ class Backtest:
     @property
     def horizon(self) -> int:
         """Number of steps ahead."""
-        return self.paths.shape[3]
+        return int(self.paths.shape[3])
 
     @cached_property
     def actual(self) -> Floats:
@@ -106,7 +106,8 @@ class Backtest:
     def scaled(self, paths: Floats | None = None) -> Floats:
         """Return the RMSSE of each origin (..., series, origins)."""
         squared = np.square(self.errors(paths)).mean(axis=-1)
-        return np.sqrt(squared) / self.scales[1][:, None]
+        rmsse: Floats = np.sqrt(squared) / self.scales[1][:, None]
+        return rmsse
 
     def choose(self, series_class: NDArray[np.str_], spacing: int) -> "Choice":
         """Return the choice by the module's rule. series_class: (series,). spacing: periods between origins."""
@@ -150,7 +151,8 @@ class Backtest:
 
     def chosen(self, choice: "Choice") -> Floats:
         """Return the paths of the chosen forecasts (series, origins, horizon)."""
-        return np.einsum("sm,msoh->soh", choice.weights, self.paths)
+        paths: Floats = np.einsum("sm,msoh->soh", choice.weights, self.paths)
+        return paths
 
     def table(self, choice: "Choice") -> pd.DataFrame:
         """Return the measures over all origins: one row for each series and method, plus one for `chosen`."""
@@ -176,7 +178,8 @@ class Choice:
 
     def combine(self, paths: Floats) -> Floats:
         """Return the weighted mean (series, horizon) of paths (methods, series, horizon)."""
-        return np.einsum("sm,msh->sh", self.weights, paths)
+        combined: Floats = np.einsum("sm,msh->sh", self.weights, paths)
+        return combined
 
 
 def naive_scales(panel: Panel, before: int) -> tuple[Floats, Floats]:
@@ -224,10 +227,12 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
 def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
     """Return the share of actual values within the interval, ends included, over the last two axes; NaN if unknown."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
-    return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
+    shares: Floats = np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
+    return shares
 
 
 def interval_score(low: Floats, high: Floats, actual: Floats, confidence: float) -> Floats:
     """Return the interval score (Gneiting and Raftery 2007) over the last two axes; smaller is better."""
     miss = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
-    return (high - low + 2 / (1 - confidence) * miss).mean(axis=(-2, -1))
+    score: Floats = (high - low + 2 / (1 - confidence) * miss).mean(axis=(-2, -1))
+    return score

@@ -39,7 +39,8 @@ def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64]
     def load_or_compute(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
         path = folder / f"{digest(method, panel, origins, horizon)}.npy"
         if path.exists():
-            return np.load(path)
+            stored: Floats = np.load(path)
+            return stored
         result = method.paths(panel, origins, horizon)
         unfinished = path.with_suffix(".part")
         with unfinished.open("wb") as file:

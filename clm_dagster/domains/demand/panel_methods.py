@@ -43,7 +43,8 @@ class SeasonalNaive:
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
-        return np.nan_to_num(_same_weekdays(panel.values, panel, origins, horizon, 1)[0])
+        paths: Floats = np.nan_to_num(_same_weekdays(panel.values, panel, origins, horizon, 1)[0])
+        return paths
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class EightWeekMean:
         """See Method."""
         found = _same_weekdays(panel.values, panel, origins, horizon, 8)
         known = np.isfinite(found)
-        return np.where(known, found, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        paths: Floats = np.where(known, found, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return paths
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ class CalendarRegression:
         ahead = design(panel, origins, horizon, discounts)
         inputs = (_linear_inputs(ahead) - mean[:, None, None]) / deviation[:, None, None]
         prediction = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
-        return np.nan_to_num(np.maximum(prediction, 0) * ahead.scale[:, :, None])
+        paths: Floats = np.nan_to_num(np.maximum(prediction, 0) * ahead.scale[:, :, None])
+        return paths
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,8 @@ class SummedDays:
             )
         days = np.array([panel.day_of(int(origin)) for origin in origins])
         found = self.of.paths(panel.days, days, horizon * panel.step)
-        return found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
+        paths: Floats = found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
+        return paths
 
 
 def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:
@@ -295,4 +299,5 @@ def _linear_inputs(made: Design) -> Floats:
         x[..., names.index(name)] = np.minimum(np.where(np.isfinite(column), column, 1.0), RATIO_LIMIT)
     angle = 2 * np.pi * x[..., names.index("day_of_year")] / 365.25
     x[..., names.index("day_of_year")] = np.sin(angle)
-    return np.nan_to_num(np.concatenate([x, np.cos(angle)[..., None]], axis=-1))
+    inputs: Floats = np.nan_to_num(np.concatenate([x, np.cos(angle)[..., None]], axis=-1))
+    return inputs

@@ -80,7 +80,8 @@ class ForecastPolicy:
     def _combination(self, series_class: str) -> Floats:
         known = [self.combined[name] for name in (series_class, *EVALUATED) if name in self.combined]
         kept = np.isin(self.methods, known[0] if known else BASELINES[1:])
-        return kept / kept.sum()
+        weights: Floats = kept / kept.sum()
+        return weights
 
     def backtest_of(self, keys: pd.DataFrame) -> tuple[Floats, Floats]:
         """Return the backtest paths and actual values of some series; NaN for those that were not evaluated."""

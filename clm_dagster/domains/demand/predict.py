@@ -139,4 +139,5 @@ def value_variances(panel: Panel) -> Floats:
     """Return the variance of the known values of each series (series,)."""
     own = np.where(np.isfinite(panel.values), panel.values, 0)
     known = np.maximum(np.isfinite(panel.values).sum(axis=1), 1)
-    return np.square(own).sum(axis=1) / known - np.square(own.sum(axis=1) / known)
+    variances: Floats = np.square(own).sum(axis=1) / known - np.square(own.sum(axis=1) / known)
+    return variances

@@ -137,4 +137,5 @@ def _upper_quantile(rows: pd.DataFrame, service_level: float) -> Floats:
     z = float(ndtri(service_level))
     right = 1 if z <= at[1] else 2
     share = (z - at[right - 1]) / (at[right] - at[right - 1])
-    return values[:, right - 1] + share * (values[:, right] - values[:, right - 1])
+    quantile: Floats = values[:, right - 1] + share * (values[:, right] - values[:, right - 1])
+    return quantile

@@ -48,12 +48,12 @@ class Panel:
     """(series, periods + ahead) discount share of promotions, planned ones included; None for weeks."""
 
     def __len__(self) -> int:
-        return self.values.shape[0]
+        return int(self.values.shape[0])
 
     @property
     def size(self) -> int:
         """Number of periods."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def begins(self) -> NDArray[np.int64]:
@@ -84,7 +84,8 @@ class Panel:
         is_open = means >= CLOSED_SHARE * overall[:, None]
         # Without a sale in half a year, or with under two weeks of history, closed weekdays cannot be identified.
         unidentified = (overall <= 0) | (known.sum(axis=1) < 2 * DAYS_PER_WEEK)
-        return is_open | unidentified[:, None]
+        weekdays: Bools = is_open | unidentified[:, None]
+        return weekdays
 
     def until(self, origin: int) -> "Panel":
         """Return the panel of the periods before position `origin`."""

@@ -50,4 +50,7 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
 
 def constants_of(panel: Panel) -> NDArray[np.float64]:
     """Return the largest value of the last half year (series,): the value of a constant series."""
-    return np.nan_to_num(panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]).max(axis=1, initial=0)
+    constants: NDArray[np.float64] = np.nan_to_num(
+        panel.values[:, -max(1, OPEN_WINDOW_DAYS // panel.step) :]
+    ).max(axis=1, initial=0)
+    return constants

@@ -74,7 +74,8 @@ def _shrunk(share: pd.Series, orders: np.ndarray) -> np.ndarray:
     values = share.to_numpy(dtype=float)
     # Rows are sorted by customer_id, so the sum is identical to the last bit for any input order.
     shop = float((values * orders).sum() / orders.sum()) if len(orders) else 0.0
-    return (values * orders + shop * PRIOR_ORDERS) / (orders + PRIOR_ORDERS)
+    shrunk: np.ndarray = (values * orders + shop * PRIOR_ORDERS) / (orders + PRIOR_ORDERS)
+    return shrunk
 
 
 def _category_shares(
@@ -105,7 +106,8 @@ class Scaling:
     def apply(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the scaled habits, shape (customers, habits)."""
         values = self.logarithms(frame)
-        return np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+        scaled: np.ndarray = np.clip((values - np.array(self.centre)) / np.array(self.scale), -_CLIP, _CLIP)
+        return scaled
 
     def logarithms(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the habits, as log(1 + x) where skewed, shape (customers, habits)."""

@@ -216,7 +216,8 @@ def distinctness(scaling: Scaling, frame: pd.DataFrame, labels: np.ndarray, k: i
     deviation = values.std(axis=0)
     sizes = np.maximum(np.bincount(labels, minlength=k), 1)[:, None]
     sums = np.stack([np.bincount(labels, column, minlength=k) for column in values.T], axis=1)
-    return (sums / sizes - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    distances: np.ndarray = (sums / sizes - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return distances
 
 
 def profile(

@@ -93,7 +93,8 @@ class BuyAgain:
 
     def score(self, rows: Ints) -> Scores:
         """Return decayed purchases plus popularity, which is worth at most a purchase of ten half-lives ago."""
-        return dense(self.past.of(rows).decayed(self.half_life)) + self.popularity
+        scores: Scores = dense(self.past.of(rows).decayed(self.half_life)) + self.popularity
+        return scores
 
 
 @dataclass
@@ -280,7 +281,7 @@ class Hybrid:
 
     def score(self, rows: Ints) -> Scores:
         """Return the weighted sum of the scaled scores of the members."""
-        return np.sum(
+        scores: Scores = np.sum(
             [
                 share * _scale_to_one(self.members[name].score(rows))
                 for name, share in sorted(self.shares.items())
@@ -288,6 +289,7 @@ class Hybrid:
             axis=0,
             dtype=np.float32,
         )
+        return scores
 
 
 def candidate_lists(
@@ -346,4 +348,5 @@ def _pool_positions(rows: Ints, members: Ints) -> Ints:
 
 def _scale_to_one(scores: Scores) -> Scores:
     best = scores.max(axis=1, keepdims=True)
-    return np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)
+    scaled: Scores = np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)
+    return scaled

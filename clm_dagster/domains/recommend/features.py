@@ -79,7 +79,8 @@ def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, cou
 
 def _best(values: Scores, count: int) -> Ints:
     place, product, _ = top(values, count)
-    return place * values.shape[1] + product
+    cells: Ints = place * values.shape[1] + product
+    return cells
 
 
 def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArray[np.float32]]:

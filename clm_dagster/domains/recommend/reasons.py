@@ -81,7 +81,8 @@ def repeat_reasons(
         + ", last "
         + ago
     )
-    return np.where(times > 1, often + " ago", "bought once, " + ago + " ago").astype(object)
+    reasons: Texts = np.where(times > 1, often + " ago", "bought once, " + ago + " ago").astype(object)
+    return reasons
 
 
 def popularity_reasons(past: Interactions, products: Ints, window: int = WINDOW, where: str = "") -> Texts:

@@ -93,13 +93,16 @@ class Predictor:
                     np.sqrt(scale * member.predict(snapshot))
                     for member, scale in zip(self.members, self.scales, strict=True)
                 ]
-                return np.mean(roots, axis=0) ** 2
+                mean: Floats = np.mean(roots, axis=0) ** 2
+                return mean
             case "two_part":
                 buys, amount = self.estimators
                 share = buys.predict_proba(snapshot.x.to_numpy())[:, 1]
-                return share * np.exp(amount.predict(snapshot.x.to_numpy())) * snapshot.base
+                expected: Floats = share * np.exp(amount.predict(snapshot.x.to_numpy())) * snapshot.base
+                return expected
         prediction = np.maximum(self.estimators[0].predict(snapshot.x.to_numpy()), 0) ** (1 / self.power)
-        return prediction * (snapshot.base if self.kind == "ratio" else 1.0)
+        scaled: Floats = prediction * (snapshot.base if self.kind == "ratio" else 1.0)
+        return scaled
 
 
 def _boosting(**changes: Any) -> HistGradientBoostingRegressor:

@@ -88,19 +88,22 @@ def past_rate(frame: pd.DataFrame, horizon_days: int) -> Floats:
     one order a day.
     """
     days = np.clip(frame["tenure_days"].to_numpy(float), min(horizon_days, 365), 365)
-    return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / days * horizon_days
+    rate: Floats = np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / days * horizon_days
+    return rate
 
 
 def past_year(frame: pd.DataFrame, horizon_days: int) -> Floats:
     """Return the net revenue of the last 365 days / 365 * horizon, whatever the tenure, shape (n,)."""
-    return np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / 365 * horizon_days
+    revenue: Floats = np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / 365 * horizon_days
+    return revenue
 
 
 def last_period(frame: pd.DataFrame, horizon_days: int) -> Floats:
     """Return the net revenue of the window closest to the horizon, scaled to the horizon, shape (n,)."""
     window = min((30, 90, 180, 365), key=lambda days: abs(days - horizon_days))
     spent = np.maximum(frame[f"net_revenue_{window}d"].to_numpy(float), 0)
-    return spent * (horizon_days / window)
+    revenue: Floats = spent * (horizon_days / window)
+    return revenue
 
 
 def labels_of(

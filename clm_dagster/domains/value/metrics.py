@@ -102,4 +102,5 @@ def _among_top(values: Floats, share: float) -> Floats:
     wanted = max(1, round(share * len(values)))
     cut = np.partition(values, len(values) - wanted)[len(values) - wanted]
     above, tied = values > cut, values == cut
-    return above + tied * ((wanted - above.sum()) / tied.sum())
+    weights: Floats = above + tied * ((wanted - above.sum()) / tied.sum())
+    return weights

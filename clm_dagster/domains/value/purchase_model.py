@@ -97,7 +97,8 @@ class PurchaseModel:
 
 def mean_spend(frame: pd.DataFrame) -> Floats:
     """Return the net revenue per order day, shape (n,); 0 where returns exceed purchases."""
-    return np.maximum(frame["net_revenue"].to_numpy(float) / frame["order_days"].to_numpy(float), 0)
+    spend: Floats = np.maximum(frame["net_revenue"].to_numpy(float) / frame["order_days"].to_numpy(float), 0)
+    return spend
 
 
 def winsor_limit(amounts: Floats, quantile: float) -> float:

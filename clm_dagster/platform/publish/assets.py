@@ -38,7 +38,7 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         ),
         metadata={"dagster/uri": str(settings.published_path)},
     )
-    def warehouse_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    def warehouse_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
         start = time.perf_counter()
         with warehouse.locked_file("publication") as path:
             copied = publish(path, Path(settings.published_path))

@@ -40,7 +40,8 @@ def first_day(connection: Connection, before: date) -> date:
             f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; an evaluation needs "
             f"{MIN_CUSTOMERS}: wait, or load the shop's earlier orders"
         )
-    return found[0][0]
+    first: date = found[0][0]
+    return first
 
 
 def weeks_to_mature(horizon_days: int) -> int:

@@ -54,7 +54,7 @@ class CandidateRun:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     steps: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     figures: Mapping[str, Drawing] = field(default_factory=dict)
-    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    documents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Notes:
     parameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
-    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    documents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     drawings: Mapping[str, Drawing] = field(default_factory=dict)
     figures: Mapping[str, Drawing] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -321,9 +321,9 @@ def _mlflow_run(work: Work[Any], report: Report[Any]) -> AbstractContextManager[
     return work.tracking.run(asset, partition.key, work.dagster_run_id, tags)
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, object]) -> dict[str, str | bool | int | float]:
     """Return the values of a row as metadata for Dagster: dates as text, without long texts."""
-    found: dict[str, Any] = {}
+    found: dict[str, str | bool | int | float] = {}
     for name, value in row.items():
         plain = value.item() if isinstance(value, np.generic) else value
         if plain is None or (isinstance(plain, str) and len(plain) > _MAX_TEXT):

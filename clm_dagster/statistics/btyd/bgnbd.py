@@ -80,7 +80,7 @@ class BGNBD(PurchaseModel):
                 + ln[(alpha+T)^-(r+x) + 1{n>0} a/(b+n-1) (alpha+t_x)^-(r+x)], n the occasions to drop out.
         """
         x, _, t = self._read(histories)
-        return (
+        likelihood: Floats = (
             gammaln(self.r + x)
             - gammaln(self.r)
             + self.r * np.log(self.alpha)
@@ -89,6 +89,7 @@ class BGNBD(PurchaseModel):
             - (self.r + x) * np.log(self.alpha + t)
             + np.logaddexp(0, self._odds(histories))
         )
+        return likelihood
 
     def probability_alive(self, histories: Histories) -> Floats:
         """Return P(alive) at as_of, shape (n,): 1 / (1 + 1{n>0} a/(b+n-1) ((alpha+T)/(alpha+t_x))^(r+x)).
@@ -135,7 +136,8 @@ class BGNBD(PurchaseModel):
         at_least = np.where(x > 0, betainc(np.maximum(x, 1), self.r, share), 1.0)
         stays = np.exp(betaln(self.a, self.b + n) - betaln(self.a, self.b))
         leaves = stays * np.exp(_log_odds_dead(self.a, self.b, n))
-        return stays * exactly + leaves * at_least
+        probability: Floats = stays * exactly + leaves * at_least
+        return probability
 
     def _occasions(self, x: Floats) -> Floats:
         return x + self.FIRST_IS_OCCASION

@@ -169,7 +169,8 @@ def _hessian(loss: Objective, theta: Floats, free: np.ndarray) -> Floats:
     steps = np.eye(theta.size)[free] * STEP
     rows = [(loss(theta + step)[1] - loss(theta - step)[1])[free] / (2 * STEP) for step in steps]
     hessian = np.array(rows).reshape(free.sum(), free.sum())
-    return (hessian + hessian.T) / 2
+    symmetric: Floats = (hessian + hessian.T) / 2
+    return symmetric
 
 
 def _is_positive_definite(hessian: Floats) -> bool:

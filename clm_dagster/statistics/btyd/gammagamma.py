@@ -152,7 +152,7 @@ def _spends(repeats: ArrayLike, mean_spend: ArrayLike) -> tuple[Floats, Floats]:
 
 def _log_density(p: float, q: float, gamma: float, x: Floats, z: Floats) -> Floats:
     px = p * x
-    return (
+    density: Floats = (
         gammaln(px + q)
         - gammaln(px)
         - gammaln(q)
@@ -161,3 +161,4 @@ def _log_density(p: float, q: float, gamma: float, x: Floats, z: Floats) -> Floa
         + px * np.log(x)
         - (px + q) * np.log(gamma + x * z)
     )
+    return density

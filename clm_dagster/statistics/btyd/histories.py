@@ -155,4 +155,5 @@ def summarise(
 
 
 def _days(gaps: pd.Series) -> Floats:
-    return gaps.dt.days.to_numpy(dtype=np.float64)
+    days: Floats = gaps.dt.days.to_numpy(dtype=np.float64)
+    return days

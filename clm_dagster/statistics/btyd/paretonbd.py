@@ -82,7 +82,8 @@ class ParetoNBD(PurchaseModel):
         """
         x, t_x, t = self._read(histories)
         before = gammaln(self.r + x) - gammaln(self.r) + self.r * np.log(self.alpha)
-        return before + self.s * np.log(self.beta) + self._no_purchase_terms(x, t_x, t)[0]
+        likelihood: Floats = before + self.s * np.log(self.beta) + self._no_purchase_terms(x, t_x, t)[0]
+        return likelihood
 
     def probability_alive(self, histories: Histories) -> Floats:
         """Return P(alive) at as_of, shape (n,): the share of the "alive" term in the bracket of the likelihood.
@@ -115,7 +116,8 @@ class ParetoNBD(PurchaseModel):
         x, _, t = self._read(histories)
         longer = np.log1p(self._horizon(histories, horizon) / (self.beta + t))
         alive_time = (self.beta + t) * longer * exprel(-(self.s - 1) * longer)
-        return self.probability_alive(histories) * (self.r + x) / (self.alpha + t) * alive_time
+        purchases: Floats = self.probability_alive(histories) * (self.r + x) / (self.alpha + t) * alive_time
+        return purchases
 
     def _no_purchase_terms(self, x: Floats, t_x: Floats, t: Floats) -> tuple[Floats, Floats]:
         """Return the log of the bracket of the likelihood, and the share of its "alive" term, both of shape (n,)."""

@@ -40,13 +40,15 @@ class Shape:
         """Return calibrated log-odds."""
         z = np.asarray(log_odds, dtype=float)
         if self.kind == "isotonic":
-            return np.interp(z, self.knots, self.values) + FLAT_SLOPE * z
+            calibrated: Floats = np.interp(z, self.knots, self.values) + FLAT_SLOPE * z
+            return calibrated
         return self.slope * z
 
 
 def safe_logit(probabilities: ArrayLike) -> Floats:
     """Return the log-odds of probabilities after clipping them away from 0 and 1."""
-    return logit(np.clip(np.asarray(probabilities, dtype=float), EDGE, 1 - EDGE))
+    log_odds: Floats = logit(np.clip(np.asarray(probabilities, dtype=float), EDGE, 1 - EDGE))
+    return log_odds
 
 
 def level_shift(log_odds: ArrayLike, rate: float) -> float:
@@ -60,7 +62,8 @@ def level_shift(log_odds: ArrayLike, rate: float) -> float:
 def shifted_to_mean(log_odds: ArrayLike, rate: float) -> Floats:
     """Return probabilities with mean `rate`, in the order of the log-odds."""
     z = np.asarray(log_odds, dtype=float)
-    return expit(z + level_shift(z, rate))
+    shifted: Floats = expit(z + level_shift(z, rate))
+    return shifted
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,10 @@ class Calibration:
 
     def __call__(self, log_odds: ArrayLike) -> Floats:
         """Return probabilities for customers of the snapshot, or for others with the same base rate."""
-        return expit(self.shape(np.asarray(log_odds, dtype=float) + self.before) + self.after)
+        probabilities: Floats = expit(
+            self.shape(np.asarray(log_odds, dtype=float) + self.before) + self.after
+        )
+        return probabilities
 
 
 def calibrate_to_rate(log_odds: ArrayLike, shape: Shape, rate: float) -> Calibration:

@@ -107,9 +107,10 @@ class Arima:
         exog = self._future(horizon, future)
         forecast = self.filtered.get_forecast(horizon, exog=exog if exog.shape[1] else None)
         spread = np.sqrt(np.asarray(forecast.var_pred_mean))
-        return np.asarray(forecast.predicted_mean)[:, None] + spread[:, None] * ndtri(
+        found: Floats = np.asarray(forecast.predicted_mean)[:, None] + spread[:, None] * ndtri(
             np.array([*probabilities])
         )
+        return found
 
     def refined(self) -> "Arima":
         """Return the model refitted by exact maximum likelihood in statsmodels, starting from these parameters."""

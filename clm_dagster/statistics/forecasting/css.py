@@ -126,7 +126,7 @@ class CssFit:
     def log_likelihood(self) -> float:
         """Gaussian log-likelihood of the differenced series, conditional on zeros before it."""
         n = self.residuals.size
-        return -n / 2 * (np.log(2 * np.pi * max(self.sigma2, 1e-300)) + 1)
+        return float(-n / 2 * (np.log(2 * np.pi * max(self.sigma2, 1e-300)) + 1))
 
     @property
     def aicc(self) -> float:
@@ -155,7 +155,8 @@ class CssFit:
         )  # zeros before the differenced series, as in the fit
         state = lfiltic(ma, whole, _newest_first(errors, whole.size - 1), _newest_first(shocks, ma.size - 1))
         path, _ = lfilter(ma, whole, np.zeros(horizon), zi=state)
-        return path + x[n:] @ beta
+        forecast: Floats = path + x[n:] @ beta
+        return forecast
 
 
 def fit(

@@ -108,4 +108,7 @@ def _of_kind(residuals: Floats, kinds: NDArray[np.str_], row: int) -> Floats:
 def _quantiles_by_rank(residuals: Floats, quantiles: Sequence[float]) -> Floats:
     """Return the residuals of rank q (n + 1), interpolated between neighbours and limited to the extremes."""
     ordered = np.sort(residuals)
-    return np.interp(np.array(quantiles) * (ordered.size + 1) - 1, np.arange(ordered.size), ordered)
+    interpolated: Floats = np.interp(
+        np.array(quantiles) * (ordered.size + 1) - 1, np.arange(ordered.size), ordered
+    )
+    return interpolated

@@ -106,7 +106,8 @@ class ThetaMethod:
         smooth, _ = lfilter([alpha], [1, alpha - 1], level, zi=[(1 - alpha) * level[0]])
         reach = np.arange(horizon) + (1 - (1 - alpha) ** known.size) / max(alpha, 1e-8)
         season_ahead = np.resize(np.roll(pattern, -(known.size % pattern.size)), horizon)
-        return smooth[-1] + slope / 2 * reach + season_ahead
+        path: Floats = smooth[-1] + slope / 2 * reach + season_ahead
+        return path
 
 
 class ComponentsModel:
@@ -149,6 +150,7 @@ def back_to_mean(path: Floats, power: float, variance: float) -> Floats:
         return path
     if power == 0:
         return np.expm1(np.minimum(path, 50) + variance / 2)
-    return np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (
+    mean: Floats = np.maximum(inv_boxcox(np.maximum(path, -1 / power), power), 0) + (
         variance / 4 if power == 0.5 else 0
     )
+    return mean

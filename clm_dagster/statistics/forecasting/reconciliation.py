@@ -89,7 +89,8 @@ def spread_difference(values: Floats, weights: Floats, total: Floats) -> Floats:
         if not below.any():
             break
         free &= ~below
-    return np.maximum(moved, 0)
+    spread: Floats = np.maximum(moved, 0)
+    return spread
 
 
 def to_the_penny(total: Floats, parts: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
@@ -109,7 +110,8 @@ def _apportioned(cents: Floats, whole: Floats) -> Floats:
     up = place < left
     positive = down > 0
     order = np.argsort(np.argsort(np.where(positive, cents - down, np.inf), axis=0, kind="stable"), axis=0)
-    return down + up - (order < -left)
+    parts: Floats = down + up - (order < -left)
+    return parts
 
 
 def _shares(values: Floats, variances: Floats) -> Floats:

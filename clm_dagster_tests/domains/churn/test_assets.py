@@ -11,7 +11,7 @@ from clm_dagster.platform.partitions import snapshot_keys
 from clm_dagster.platform.resources import tracking_of
 from clm_dagster.platform.tracking import TrackingError
 from clm_dagster.statistics.evaluation import calibration_error, lift_at
-from clm_dagster_tests.domains.churn.conftest import FIRST_DAY
+from clm_dagster_tests.domains.churn.shop import FIRST_DAY
 from clm_dagster_tests.trained_shop import END, FEW_CHURN, Ran
 
 pytestmark = pytest.mark.slow
@@ -78,9 +78,8 @@ def test_scores_come_from_the_champion_at_as_of_and_have_reasons(ran: Ran) -> No
     expected = active.set_index("as_of").n.reindex(scores.as_of.unique())
     assert scores.groupby("as_of").size().to_dict() == expected.to_dict()
     bands = ran.query("select * from staging.risk_bands order by from_probability")
-    again = pd.cut(
-        scores.churn_probability, [*bands.from_probability, 1.01], right=False, labels=bands.risk_band
-    )
+    edges = [*bands.from_probability.astype(float), 1.01]
+    again = pd.cut(scores.churn_probability, edges, right=False, labels=list(bands.risk_band))
     assert (again.astype(str) == scores.risk_band).all()
     assert scores.reason_1.str.match(r"(raises|lowers) risk: ").all()
     up = scores.reason_1.str.startswith("raises")

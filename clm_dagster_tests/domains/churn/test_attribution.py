@@ -14,8 +14,10 @@ from clm_dagster.domains.churn.attribution import Tree, attribute, boosted_trees
 from clm_dagster.domains.churn.candidates import LogOddsMean, candidates, fit_candidate, log_odds
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
 from clm_dagster.domains.churn.purchase_model import fit
+from clm_dagster.statistics.evaluation import EvaluationPlan
 
 Floats = NDArray[np.float64]
+Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 
 
 def value_of(tree: Tree, row: Floats, known: frozenset[int], node: int = 0) -> float:
@@ -27,7 +29,7 @@ def value_of(tree: Tree, row: Floats, known: frozenset[int], node: int = 0) -> f
         missing = np.isnan(row[column])
         goes_left = tree.missing_left[node] if missing else row[column] <= tree.threshold[node]
         return value_of(tree, row, known, left if goes_left else right)
-    share = tree.cover[left] / tree.cover[node]
+    share = float(tree.cover[left] / tree.cover[node])
     return share * value_of(tree, row, known, left) + (1 - share) * value_of(tree, row, known, right)
 
 
@@ -89,7 +91,7 @@ def test_a_tree_with_too_many_splits_is_rejected(rows: tuple[Floats, Floats]) ->
         tree_parts(boosted_trees(model), x)
 
 
-def test_parts_of_every_exact_candidate_add_up_to_its_log_odds(simulated: tuple) -> None:
+def test_parts_of_every_exact_candidate_add_up_to_its_log_odds(simulated: Simulated) -> None:
     features, labels, plan = simulated
     day = pd.Timestamp(plan.split.training[-1])
     frame = by_snapshot(features, 365)[plan.split.training[-1]]
@@ -126,13 +128,18 @@ def test_parts_of_every_exact_candidate_add_up_to_its_log_odds(simulated: tuple)
     assert parts.mean().abs().max() < 1e-9  # linear parts are relative to the mean of the background
 
 
-def test_a_model_without_an_exact_decomposition_is_rejected(simulated: tuple) -> None:
+def test_a_model_without_an_exact_decomposition_is_rejected(simulated: Simulated) -> None:
     features, _, plan = simulated
     frame = by_snapshot(features, 365)[plan.split.test]
     x = derive(frame, fit(frame), 60)
     forest = next(candidate for candidate in candidates() if candidate.name == "forest")
     model = fit_candidate(
-        forest, list(FEATURES), {}, x, (frame.order_days > 1).to_numpy(float), np.zeros(len(x), dtype=int)
+        forest,
+        list(FEATURES),
+        {},
+        x,
+        (frame.order_days > 1).to_numpy().astype(float),
+        np.zeros(len(x), dtype=int),
     )
     with pytest.raises(TypeError, match="RandomForestClassifier has no exact decomposition"):
         attribute(model, x, x)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.churn.candidates import Candidate, candidates, rebalance_rows
+from clm_dagster.domains.churn.candidates import Candidate, Rebalance, candidates, rebalance_rows
 from clm_dagster.domains.churn.diagnostics import importance, learning_curve
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
@@ -15,7 +15,7 @@ from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import forecast_base_rate
 from clm_dagster.domains.churn.plan import prepare
 from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, evaluation_plan
-from clm_dagster_tests.domains.churn.conftest import FIRST_DAY, SETTINGS, TEST
+from clm_dagster_tests.domains.churn.shop import FIRST_DAY, SETTINGS, TEST
 
 Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
 QUICK = ("recency", "bgnbd", "logistic", "tree")
@@ -25,10 +25,10 @@ def chosen(*names: str) -> list[Candidate]:
     return [candidate for candidate in candidates() if candidate.name in names]
 
 
-def evaluate(simulated: Simulated, *names: str, **changes: object) -> EvaluationResult:
+def evaluate(simulated: Simulated, *names: str, columns: tuple[str, ...] = FEATURES) -> EvaluationResult:
     features, labels, plan = simulated
     return evaluate_candidates(
-        features, labels, plan, replace(SETTINGS, **changes), chosen(*(names or QUICK))
+        features, labels, plan, replace(SETTINGS, features=columns), chosen(*(names or QUICK))
     )
 
 
@@ -55,7 +55,7 @@ def test_every_candidate_runs(simulated: Simulated) -> None:
     best = table[table.exact].iloc[0]
     assert evaluated.winner == best.candidate and evaluated.results[evaluated.winner].exact
     probabilities = evaluated.test_probabilities.drop(columns=["customer_id", "churned"])
-    assert probabilities.min(axis=None) > 0 and probabilities.max(axis=None) < 1
+    assert ((probabilities > 0) & (probabilities < 1)).all(axis=None)
     assert np.allclose(probabilities.mean(), evaluated.base_rate.rate)  # all are at the forecast base rate
 
 
@@ -79,7 +79,7 @@ def test_labels_of_the_test_snapshot_affect_metrics_only(
     )
     evaluated = evaluate((features, turned, plan))
     both = [r.test_probabilities.drop(columns="churned") for r in (evaluated, result)]
-    pd.testing.assert_frame_equal(*both)
+    pd.testing.assert_frame_equal(both[0], both[1])
     auc = result.results["bgnbd"].test["roc_auc"]
     assert evaluated.results["bgnbd"].test["roc_auc"] == pytest.approx(1 - auc)
     assert not evaluated.verdict(SETTINGS).accepted
@@ -128,12 +128,12 @@ def test_a_label_of_the_same_snapshot_is_rejected(simulated: Simulated) -> None:
     assert "recency_days alone ranks the labels with an AUC of 1.000" in str(verdict)
     # The column is not among the model's features, and is still reported.
     others = tuple(name for name in FEATURES if "recency" not in name and name not in ("overdue", "rhythm"))
-    assert not evaluate((features, own, plan), "tree", features=others).verdict(SETTINGS).accepted
+    assert not evaluate((features, own, plan), "tree", columns=others).verdict(SETTINGS).accepted
 
 
 def test_the_span_from_first_to_last_order_is_rejected_as_well(simulated: Simulated) -> None:
     frame = snapshot(simulated, TEST)
-    label = (frame.recency_days > 60).to_numpy(float)
+    label = (frame.recency_days > 60).to_numpy().astype(float)
     span = pd.DataFrame({"left": frame.tenure_days - (frame.tenure_days - frame.recency_days), "noise": 1.0})
     assert len(leaky_columns(span, label, 0.97)) == 1
     without_recency = frame.drop(columns=["recency_days"]).assign(span=frame.tenure_days - frame.recency_days)
@@ -185,7 +185,7 @@ def test_the_error_says_why_no_evaluation_is_possible(simulated: Simulated) -> N
 def test_a_feature_that_is_not_selected_may_be_missing(simulated: Simulated) -> None:
     features, labels, plan = simulated
     kept = tuple(name for name in FEATURES if name not in ("sd_gap_days", "overdue"))
-    evaluated = evaluate((features.assign(sd_gap_days=np.nan), labels, plan), features=kept)
+    evaluated = evaluate((features.assign(sd_gap_days=np.nan), labels, plan), columns=kept)
     assert set(evaluated.model.columns) == set(kept)
 
 
@@ -203,8 +203,9 @@ def test_rebalancing_gives_every_snapshot_the_same_rate() -> None:
     rng = np.random.default_rng(0)
     snapshots = np.repeat([0, 1, 2], 4000)
     y = (rng.random(12000) < np.array([0.3, 0.5, 0.7])[snapshots]).astype(float)
-    for how in ("weights", "over", "under"):
-        rows, weights = rebalance_rows(y, snapshots, how)  # type: ignore[arg-type]
+    methods: tuple[Rebalance, ...] = ("weights", "over", "under")
+    for how in methods:
+        rows, weights = rebalance_rows(y, snapshots, how)
         w = np.ones(len(rows)) if weights is None else weights
         rates = [
             np.average(y[rows][snapshots[rows] == s], weights=w[snapshots[rows] == s]) for s in (0, 1, 2)

@@ -12,10 +12,9 @@ from clm_dagster.domains.churn.evaluate import evaluate_candidates
 from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.statistics.btyd import BGNBD, Unit, days
 from clm_dagster.statistics.evaluation.customers import histories
-from clm_dagster_tests.domains.churn.conftest import Shop as Loaded
-from clm_dagster_tests.simulate.conftest import Shop, stationary
+from clm_dagster_tests.domains.churn.shop import Shop as Loaded
+from clm_dagster_tests.simulate.shop import Shop
 
-__all__ = ["stationary"]
 HORIZON, TEST_DAY = 40, 158
 
 

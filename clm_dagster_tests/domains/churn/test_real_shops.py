@@ -9,7 +9,7 @@ import pytest
 from clm_dagster.domains.churn.candidates import Candidate, candidates
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.plan import EvaluationSettings
-from clm_dagster_tests.domains.churn.conftest import Shop
+from clm_dagster_tests.domains.churn.shop import Shop
 
 pytestmark = pytest.mark.slow
 # Issue "Churn": the best column of AUC on each date; the mean calibration error to reach is .04.

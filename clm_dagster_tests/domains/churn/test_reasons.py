@@ -29,7 +29,7 @@ def test_the_strongest_topics_come_first_with_their_direction(x: pd.DataFrame) -
     parts.loc[0, "orders_365d"] = 0.6
     parts.loc[0, "net_revenue_365d"] = -0.7
     reasons = strongest_reasons(x, parts, 90, 3)
-    assert reasons.loc[0].to_list() == [
+    assert reasons.T[0].to_list() == [
         "raises risk: no order for 74 days (shop 31); usual gap 31",
         pytest.approx(0.9),
         "lowers risk: net revenue of 1,234 in the last 365 days (shop 100)",

@@ -13,7 +13,7 @@ from clm_dagster.domains.churn.evaluate import evaluate_candidates
 from clm_dagster.domains.churn.plan import prepare
 from clm_dagster.domains.churn.served import TRUSTED, example, pack, unpack
 from clm_dagster.statistics.evaluation import EvaluationPlan
-from clm_dagster_tests.domains.churn.conftest import SETTINGS
+from clm_dagster_tests.domains.churn.shop import SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from clm_dagster.platform.build_ledger.code_version import closure
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.settings import Settings
 from clm_dagster.statistics.evaluation import EvaluationPlan
-from clm_dagster_tests.domains.churn.conftest import SETTINGS
+from clm_dagster_tests.domains.churn.shop import SETTINGS
 from clm_dagster_tests.executed import executed
 
 SIMPLE = ("recency", "bgnbd", "logistic", "tree")

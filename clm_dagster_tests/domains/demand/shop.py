@@ -47,7 +47,7 @@ def shop(products: int = 3, as_of: date = AS_OF) -> pd.DataFrame:
     price = {name: 1.25 + i for i, name in enumerate(names)}
     revenue = units.assign(measure="revenue", value=units.value * units.key.map(price))
     parts = pd.concat([units, revenue])
-    total = parts.groupby(["measure", "day"], as_index=False).value.sum().assign(level="shop", key="all")
+    total = parts.groupby(["measure", "day"], as_index=False)[["value"]].sum().assign(level="shop", key="all")
     return pd.concat([parts, total], ignore_index=True)
 
 

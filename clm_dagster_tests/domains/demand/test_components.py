@@ -44,7 +44,7 @@ def test_a_holiday_costs_the_expected_sales(parts: pd.DataFrame) -> None:
         assert days.day_kind[day] == "holiday"
         assert days.holiday[day] == pytest.approx(-days.trend[day] - days.seasonal[day])
         assert not days.is_anomaly[day]
-    assert set(days.day_kind[days.index.day_of_week == 5]) == {"closed"}
+    assert set(days.day_kind[pd.DatetimeIndex(days.index).day_of_week == 5]) == {"closed"}
     assert (days.holiday[days.day_kind == "open"] == 0).all()
 
 

@@ -62,7 +62,7 @@ def test_accuracy_is_measured_once_the_sales_are_known() -> None:
     found = realised_accuracy(forecasts, series[series.day < until], until)
     assert tuple(found.columns) == COLUMNS
     found = found.set_index(["period", "key"]).sort_index()
-    day, week, gone = found.loc[("day", "a")], found.loc[("week", "a")], found.loc[("day", "gone")]
+    day, week, gone = (found.T[key] for key in (("day", "a"), ("week", "a"), ("day", "gone")))
     actual = value[:10]
     assert (day.steps, week.steps, gone.steps) == (10, 1, 10)
     assert day.wape == pytest.approx(np.abs(actual - 9).sum() / actual.sum())

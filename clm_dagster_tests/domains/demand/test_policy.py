@@ -1,6 +1,6 @@
 """Forecasts by the policies of an earlier evaluation: at its as_of, and later with other series."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def policies(fast: None) -> dict[str, ForecastPolicy]:
     return fit_policies(evaluate_candidates(panels_of(shop(), AS_OF, SETTINGS), SETTINGS), SETTINGS)
 
 
-def ahead(policies: dict[str, ForecastPolicy], series: pd.DataFrame, as_of: date) -> pd.DataFrame:
+def ahead(policies: Mapping[str, ForecastPolicy], series: pd.DataFrame, as_of: date) -> pd.DataFrame:
     return forecast_rows(predict_panels(policies, panels_of(series, as_of, SETTINGS), SETTINGS))
 
 
@@ -135,11 +135,11 @@ def test_a_new_series_gets_forecasts(policies: dict[str, ForecastPolicy]) -> Non
     series = pd.concat([shop(as_of=later), sold("old, chosen now", 600), sold("new", 20)])
     rows = ahead(policies, series, later)
     rows = rows[(rows.measure == "orders") & (rows.period == DAY)].groupby("key").agg("first")
-    assert rows.loc["old, chosen now", ["outcome", "method"]].tolist() == ["regular", "combination"]
-    assert rows.loc["new", ["outcome", "method"]].tolist() == ["young", "eight_week_mean"]
+    assert [rows[c]["old, chosen now"] for c in ("outcome", "method")] == ["regular", "combination"]
+    assert [rows[c]["new"] for c in ("outcome", "method")] == ["young", "eight_week_mean"]
     for key in ("old, chosen now", "new"):
         assert rows.loc[key, "mean"] == pytest.approx(9, rel=0.35)
-        assert rows.loc[key, "q025"] < rows.loc[key, "q10"] < rows.loc[key, "q90"] < rows.loc[key, "q975"]
+        assert rows.q025[key] < rows.q10[key] < rows.q90[key] < rows.q975[key]
 
 
 def test_a_series_that_ended_is_forecast_as_zero(policies: dict[str, ForecastPolicy]) -> None:

@@ -62,7 +62,7 @@ def measure(thirty: Panel, period: str, dates: tuple[date, ...]) -> pd.DataFrame
     """Measures of the chosen forecasts against the actual values, one row for each series and date."""
     rows = []
     for as_of in dates:
-        position = thirty.dates.get_loc(pd.Timestamp(as_of))
+        position = int(thirty.dates.searchsorted(pd.Timestamp(as_of)))
         known = thirty.until(position)
         future = np.nan_to_num(thirty.values[:, position:])
         past = np.nan_to_num(thirty.values[:, :position])

@@ -52,10 +52,10 @@ def test_weekdays_with_under_three_per_cent_are_closed() -> None:
     days = days_of()
     flat = np.where(days.day_of_week == 5, 0.02, 1.0)
     above = np.where(days.day_of_week == 5, 0.04, 1.0)
-    reopened = np.where((days.day_of_week == 5) & (days < "2024-06-01"), 0.0, 1.0)
+    reopened = np.where((days.day_of_week == 5) & (days < pd.Timestamp("2024-06-01")), 0.0, 1.0)
     is_open = panel_of(np.stack([flat, above, reopened])).open_weekdays(days.size)
     assert is_open.sum(axis=1).tolist() == [6, 7, 7]
-    before = panel_of(np.stack([reopened])).open_weekdays(int((days < "2024-06-01").sum()))
+    before = panel_of(np.stack([reopened])).open_weekdays(int((days < pd.Timestamp("2024-06-01")).sum()))
     assert before.tolist() == [[True] * 5 + [False, True]]
 
 
@@ -63,7 +63,7 @@ def test_shut_days_are_found_predicted_and_imputed() -> None:
     days = days_of()
     panel = panel_of(expected(10.0, days)[None])
     assert [str(day.date()) for day in days[panel.shut]] == [*CHRISTMAS]
-    origin = int((days < "2024-06-30").sum())
+    origin = int((days < pd.Timestamp("2024-06-30")).sum())
     # A year later Christmas is expected at its dates; the single New Year's Day 52 weeks later.
     ahead = expected_shut(panel, origin, 200)
     assert [str(day.date()) for day in panel.ahead(origin, 200)[ahead]] == [
@@ -80,7 +80,7 @@ def test_imputation_does_not_look_ahead() -> None:
     days = days_of()
     values = expected(10.0, days)[None]
     changed = values.copy()
-    origin = int((days < CHRISTMAS[1]).sum())
+    origin = int((days < pd.Timestamp(CHRISTMAS[1])).sum())
     changed[:, origin:] *= 7
     np.testing.assert_array_equal(
         impute_closures(panel_of(values))[:, :origin], impute_closures(panel_of(changed))[:, :origin]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast
-from clm_dagster_tests.simulate.conftest import Shop, make
+from clm_dagster_tests.simulate.shop import Shop, make
 
 pytestmark = pytest.mark.slow
 DAYS, HORIZON, PRODUCTS = 600, 28, 20

@@ -29,7 +29,8 @@ def read(value: str, zone: str = "Europe/Berlin") -> str | None:
     with duckdb.connect() as connection:
         sql = f"select cast({instant('x', zone)} as varchar) from (select ? as x)"
         rows = connection.execute(sql, [value]).fetchall()
-    return rows[0][0]
+    instant_read: str | None = rows[0][0]
+    return instant_read
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,9 @@ def test_from_files_to_raw_tables(
 
     others = run(settings, RAW, instance)
     assert others.success
-    passed = {(e.asset_key, e.check_name): e.passed for e in others.get_asset_check_evaluations()}
-    assert passed[DELIVERIES, "ledger_balances"] is True
-    assert passed[dg.AssetKey(["raw", "customers"]), "source_has_table"] is True
+    by_asset = {(e.asset_key, e.check_name): e.passed for e in others.get_asset_check_evaluations()}
+    assert by_asset[DELIVERIES, "ledger_balances"] is True
+    assert by_asset[dg.AssetKey(["raw", "customers"]), "source_has_table"] is True
     assert "unreadable_event_at" in str(metadata(others, REJECTS)["by_reason"])
     assert "| events | 1 | 5 | 2 | 2 | 1 |" in str(metadata(others, DELIVERIES)["totals"])
     with warehouse.connect("a test") as connection:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clm_dagster_tests.conftest import small_shop_events
 from clm_dagster_tests.domains.ingest.shop import ONLINE_HEADER, Shop, csv_of, line
+from clm_dagster_tests.shops import small_shop_events
 
 
 @pytest.fixture(scope="module")

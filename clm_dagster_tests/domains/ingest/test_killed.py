@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from clm_dagster.settings import PROJECT_DIR
-from clm_dagster_tests.conftest import small_shop_events
 from clm_dagster_tests.domains.ingest.shop import LATER, Shop
+from clm_dagster_tests.shops import small_shop_events
 
 LAND = """
 import sys

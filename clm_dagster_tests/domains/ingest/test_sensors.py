@@ -47,7 +47,7 @@ def test_the_sensor_on_files_asks_once_for_what_is_new(
 
 def landed(instance: dg.DagsterInstance, days: list[str]) -> None:
     @dg.asset(key=LANDING)
-    def files() -> dg.MaterializeResult:
+    def files() -> dg.MaterializeResult[None]:
         return dg.MaterializeResult(metadata={TOUCHED: days})
 
     dg.materialize([files], instance=instance)

@@ -34,7 +34,7 @@ def test_cohorts_match_pandas_for_any_row_order(in_memory: Connection, project: 
         tables.append(
             in_memory.frame(f"from {built['cohort_retention']} order by cohort_month, months_since")
         )
-    pd.testing.assert_frame_equal(*tables)
+    pd.testing.assert_frame_equal(tables[0], tables[1])
     rows = events[events.event_at < AS_OF].assign(month=lambda f: f.event_at.dt.to_period("M"))
     bought = rows[rows.event_type == "purchase"]
     first = bought.groupby("customer_id").month.min()
@@ -145,9 +145,10 @@ def test_the_metadata_explain_the_cutoffs(
     assert facts["snapshots_with_fixed_cutoffs"] == (1 if as_of < AS_OF else 0)
 
 
-def changed(stage: str, **values: object) -> pd.DataFrame:
+def changed(stage: str, **values: str | None) -> pd.DataFrame:
     other = MAP.copy()
-    other.loc[other.stage == stage, list(values)] = list(values.values())
+    for column, value in values.items():
+        other.loc[other.stage == stage, column] = value
     return other
 
 

@@ -120,7 +120,7 @@ def test_shares_of_a_move_match_all_orders_of_swapping_causes(
     both = before.merge(after, left_index=True, right_index=True, suffixes=("_then", ""))
     assert sorted(found.index) == sorted(both[both.segment_then != both.segment].index)
     instants = pd.to_datetime(days.activity_date)
-    for customer, row in found.iterrows():
+    for customer, row in zip(found.index, found.to_dict("records"), strict=True):
         mine = instants[days.customer_id == customer]
         old = mine[mine < before_as_of]
         known = ((before_as_of - old.max()).days, len(old))
@@ -129,8 +129,8 @@ def test_shares_of_a_move_match_all_orders_of_swapping_causes(
         expected = shares(then, known, now, bought, 35, before, after)
         assert {c: row[f"{c}_share"] for c in CAUSES} == pytest.approx(expected), customer
         assert sum(expected.values()) == pytest.approx(1)
-        assert row.order_days_between == bought
-        assert expected[row.main_cause] == max(expected.values())
+        assert row["order_days_between"] == bought
+        assert expected[row["main_cause"]] == max(expected.values())
     assert all((found[f"{cause}_share"] > 0).any() for cause in CAUSES)
 
 

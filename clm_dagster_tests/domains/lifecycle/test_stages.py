@@ -1,6 +1,6 @@
 """Stages and cut-offs, compared with a Kaplan-Meier estimate and a check of each history that share no SQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -185,11 +185,12 @@ def test_every_known_customer_has_exactly_one_stage(in_memory: Connection, proje
         fill(in_memory, project, events.sample(frac=1, random_state=seed))
         built = snapshots(in_memory, project, ["lifecycle_stages"], [AS_OF], f"s{seed}")
         answers.append(in_memory.frame(f"from {built['stage_states']} order by customer_id"))
-    pd.testing.assert_frame_equal(*answers)
+    pd.testing.assert_frame_equal(answers[0], answers[1])
     found = answers[0].set_index("customer_id").stage
     active, lost = in_memory.execute(f"select active_days, lost_days from {built['lifecycle_cutoffs']}")[0]
     before = days[pd.to_datetime(days.activity_date) < AS_OF]
-    histories = {"x1": [], "x2": []} | before.groupby("customer_id").activity_date.apply(list).to_dict()
+    histories: dict[Hashable, list[date]] = {"x1": [], "x2": []}
+    histories |= before.groupby("customer_id").activity_date.apply(list).to_dict()
     expected = {name: stage_of(dates, AS_OF.date(), active, lost) for name, dates in histories.items()}
     assert found.index.is_unique
     assert found.to_dict() == expected
@@ -208,11 +209,11 @@ def test_previous_stages_and_days_in_stage_use_stored_snapshots(
             in_memory, project, ["lifecycle_stages"], [as_ofs[place] for place in order], f"s{number}"
         )
         found.append(in_memory.frame(f"from {built['lifecycle_stages']} order by as_of, customer_id"))
-    pd.testing.assert_frame_equal(*found)
+    pd.testing.assert_frame_equal(found[0], found[1])
     before: dict[str, tuple[str, pd.Timestamp]] = {}
-    for as_of, rows in found[0].groupby("as_of"):
-        now = {}
-        for row in rows.itertuples():
+    for as_of in found[0].as_of.unique():
+        now: dict[str, tuple[str, pd.Timestamp]] = {}
+        for _, row in found[0][found[0].as_of == as_of].iterrows():
             previous, since = before.get(row.customer_id, (None, as_of))
             assert (row.previous_stage if isinstance(row.previous_stage, str) else None) == previous
             since = since if previous == row.stage else as_of

@@ -145,7 +145,7 @@ def test_profiles_are_means_and_add_up(trained: TrainingResult) -> None:
     assert once["customers"].sum() == len(features)
     assert once["net_revenue"].sum() == pytest.approx(features["net_revenue"].sum())
     assert once["revenue_share"].sum() == pytest.approx(1)
-    for row in rows.sample(8, random_state=0).itertuples():
+    for _, row in rows.sample(8, random_state=0).iterrows():
         mine = frame.loc[who["persona_id"] == row.persona_id, row.measure]
         assert row.persona_mean == pytest.approx(mine.mean())
         assert row.lift == pytest.approx(mine.mean() / frame[row.measure].mean())
@@ -155,7 +155,7 @@ def test_one_big_buyer_does_not_change_the_scaling() -> None:
     features, categories, _ = planted()
     frame = habits(features, categories)
     huge = frame.copy()
-    huge.iloc[0, huge.columns.get_loc("order_value")] *= 1e6
+    huge.loc[huge.index[0], "order_value"] = 1e6 * frame["order_value"].iloc[0]
     plain, _ = fit_scaling(frame)
     shifted, _ = fit_scaling(huge)
     place = plain.habits.index("order_value")

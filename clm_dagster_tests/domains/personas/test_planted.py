@@ -5,9 +5,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from clm_dagster.domains.personas.features import habits
 from clm_dagster.domains.personas.model import train
-from clm_dagster_tests.simulate.conftest import Shop, believable
-
-__all__ = ["believable"]
+from clm_dagster_tests.simulate.shop import Shop
 
 
 @pytest.mark.slow

@@ -116,10 +116,10 @@ def test_french_baskets_to_the_last_digit(database: Connection, reference_data: 
     table = product_affinity(database, date(2010, 12, 1), date(2011, 12, 10), 0.07, lines="lines")
     assert set(table.all_baskets) == {392}
     pairs = table.set_index(["product_id", "other_product_id"])
-    clocks = pairs.loc[("ALARM CLOCK BAKELIKE RED", "ALARM CLOCK BAKELIKE GREEN")]
+    clocks = pairs.T[("ALARM CLOCK BAKELIKE RED", "ALARM CLOCK BAKELIKE GREEN")]
     found = clocks[["support", "confidence", "lift", "leverage", "conviction"]].astype(float).round(6)
     assert found.to_list() == [0.079082, 0.837838, 8.642959, 0.069932, 5.568878]
     plates, cups = "SET/6 RED SPOTTY PAPER PLATES", "SET/6 RED SPOTTY PAPER CUPS"
-    assert round(float(pairs.loc[(plates, cups), "confidence"]), 6) == 0.96
-    assert round(float(pairs.loc[(cups, plates), "confidence"]), 6) == 0.888889
-    assert round(float(pairs.loc[(plates, cups), "lift"]), 6) == 6.968889
+    assert round(float(pairs.confidence[(plates, cups)]), 6) == 0.96
+    assert round(float(pairs.confidence[(cups, plates)]), 6) == 0.888889
+    assert round(float(pairs.lift[(plates, cups)]), 6) == 6.968889

@@ -247,7 +247,7 @@ def test_the_planted_rule_is_found_and_confirmed_later(grocer: Ran) -> None:
     assert set(pairs.all_baskets) == {baskets.order_id.nunique()}
     both = baskets.merge(baskets, on="order_id").groupby(["product_id_x", "product_id_y"]).order_id.nunique()
     assert pairs.set_index(["product_id", "other_product_id"]).baskets.to_dict() == {
-        pair: count for pair, count in both.to_dict().items() if pair[0] != pair[1]
+        pair: count for pair, count in zip(both.index, both, strict=True) if pair[0] != pair[1]
     }
 
 

@@ -26,7 +26,7 @@ from clm_dagster.domains.recommend.candidates import (
 )
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.similarity import blocks, neighbours, top, weighted
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 Make = Callable[[pd.DataFrame], Recommender]
 EVERY: dict[str, Make] = {

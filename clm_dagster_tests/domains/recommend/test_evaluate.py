@@ -1,5 +1,6 @@
 """The evaluation at one as_of: its candidates, its data, and its errors."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import pandas as pd
@@ -16,7 +17,7 @@ from clm_dagster.domains.recommend.mlflow_plots import evaluation_figure, method
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
 
@@ -107,8 +108,12 @@ def test_a_method_that_cannot_be_fitted_is_left_out_with_the_reason(
     ],
 )
 def test_too_little_data_is_an_error_with_the_reason(
-    shop, as_of: date, message: str, lines: pd.DataFrame, names: pd.DataFrame
-) -> None:  # type: ignore[no-untyped-def]
+    shop: Callable[[pd.DataFrame], pd.DataFrame],
+    as_of: date,
+    message: str,
+    lines: pd.DataFrame,
+    names: pd.DataFrame,
+) -> None:
     with pytest.raises(EvaluationError, match=message):
         evaluate_candidates(interactions(shop(lines), as_of), names, SMALL)
 

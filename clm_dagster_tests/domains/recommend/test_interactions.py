@@ -2,13 +2,14 @@
 
 from dataclasses import fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, interactions
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 
 def same(a: Interactions, b: Interactions) -> bool:
@@ -108,7 +109,7 @@ def test_one_customer_one_product() -> None:
         ({"customer_id": None}, "no customer bought anything"),
     ],
 )
-def test_invalid_lines_are_errors(lines: pd.DataFrame, change: dict[str, object], words: str) -> None:
+def test_invalid_lines_are_errors(lines: pd.DataFrame, change: dict[str, Any], words: str) -> None:
     with pytest.raises(InteractionError, match=words):
         interactions(lines.assign(**change), AS_OF)
     with pytest.raises(InteractionError, match="lack quantity"):

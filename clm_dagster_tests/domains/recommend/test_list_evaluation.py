@@ -11,7 +11,7 @@ from clm_dagster.domains.recommend.interactions import Interactions, interaction
 from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 
 def perfect(later: Interactions, past: Interactions) -> pd.DataFrame:
@@ -49,12 +49,15 @@ def test_the_table_matches_a_computation_with_sets(
     bought = late[late["customer_id"].isin(past.customers)].groupby("customer_id")["product_id"].agg(set)
     mine = lists["popularity"]
     named = (
-        mine[mine["list"] == "next_best"].groupby("customer")["product"].agg(lambda p: set(past.products[p]))
+        mine[mine["list"] == "next_best"]
+        .assign(product=lambda frame: past.products[frame["product"]])
+        .groupby("customer")["product"]
+        .agg(set)
     )
     named.index = past.customers[named.index]
     hit = np.mean([bool(bought[c] & named[c]) for c in bought.index])
     recall = np.mean([len(bought[c] & named[c]) / len(bought[c]) for c in bought.index])
-    row = evaluation.table.set_index(["method", "list", "target"]).loc[("popularity", "next_best", "window")]
+    row = evaluation.table.set_index(["method", "list", "target"]).T[("popularity", "next_best", "window")]
     assert row["customers"] == len(bought)
     assert row["hit"] == pytest.approx(hit)
     assert row["recall"] == pytest.approx(recall)
@@ -81,7 +84,7 @@ def test_segments_add_up_to_the_table(evaluation: ListEvaluation) -> None:
     part = evaluation.by_segment
     assert set(part["segment"]) <= {"odd", "even", "unknown"}
     mine = part[(part["method"] == "buy_again") & (part["list"] == "next_best")]
-    row = evaluation.table.set_index(["method", "list", "target"]).loc[("buy_again", "next_best", "window")]
+    row = evaluation.table.set_index(["method", "list", "target"]).T[("buy_again", "next_best", "window")]
     assert mine["customers"].sum() == row["customers"]
     assert np.average(mine["ndcg"], weights=mine["customers"]) == pytest.approx(row["ndcg"])
 

@@ -19,7 +19,7 @@ from clm_dagster.domains.recommend.metrics import (
     window_truth,
 )
 from clm_dagster.domains.recommend.similarity import blocks, top
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 END = AS_OF + timedelta(days=60)
 
@@ -44,7 +44,7 @@ def test_truth_of_new_products_and_of_the_next_basket(
     lines: pd.DataFrame, past: Interactions, later: Interactions
 ) -> None:
     late = lines[(lines["day"] >= "2024-06-01") & (lines["day"] < "2024-07-31")]
-    had = lines[lines["day"] < "2024-06-01"].groupby("customer_id")["product_id"].agg(set)
+    had = lines[lines["day"] < "2024-06-01"].groupby("customer_id")["product_id"].agg(set).to_dict()
     new = late.groupby("customer_id")["product_id"].agg(set)
     expected = {c: s - had[c] for c, s in new.items() if s - had[c]}
     truth = window_truth(later, past, 60, "new")

@@ -11,7 +11,7 @@ from clm_dagster.domains.recommend.queries import read_baskets, read_past, read_
 from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 AS_OF = datetime(2024, 2, 12)
 

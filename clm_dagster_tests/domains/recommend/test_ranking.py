@@ -14,8 +14,8 @@ from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
 from clm_dagster.domains.recommend.metrics import window_truth
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, training_days
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
 from clm_dagster_tests.domains.recommend.retail import retail_names
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=30, snapshots=2, iterations=20, members=2, year_ago=False)
 

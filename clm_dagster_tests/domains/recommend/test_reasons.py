@@ -11,7 +11,7 @@ from clm_dagster.domains.recommend.cold import ColdStart
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.reasons import Explainer, repeat_reasons
 from clm_dagster.domains.recommend.similar import similar_products
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 
 def shop(*purchases: tuple[str, str, int]) -> Interactions:

@@ -10,7 +10,7 @@ import pytest
 from clm_dagster.domains.recommend.candidates import Popularity, candidate_lists
 from clm_dagster.domains.recommend.interactions import interactions
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster_tests.simulate.conftest import Shop, make
+from clm_dagster_tests.simulate.shop import Shop, make
 
 pytestmark = pytest.mark.slow
 DAYS = 420
@@ -47,7 +47,7 @@ def test_lists_match_the_planted_tastes(shop: Shop) -> None:
             dtype=object
         )
         people = truth.reindex(past.customers[mine["customer"].to_numpy(int)])
-        columns = people.columns.get_indexer(wanted)
+        columns = people.columns.get_indexer(pd.Index(wanted))
         assert (columns >= 0).all()
         return float(people.to_numpy()[np.arange(len(people)), columns].astype(float).mean())
 

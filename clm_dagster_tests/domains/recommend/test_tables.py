@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
-from clm_dagster_tests.domains.recommend.conftest import AS_OF
+from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
 INSTANT = datetime.combine(AS_OF, datetime.min.time())
@@ -148,7 +148,7 @@ def test_score_versions_cover_all_executed_code(
     lists, cold = ListInputs(past, products, customers), VisitorInputs(past, customers, products)
     baskets = pd.DataFrame({"order_id": np.repeat(np.arange(40), 2), "product_id": ["p001", "p002"] * 40})
     pairs = pd.DataFrame(columns=[n for n in work[AFFINITY].columns if n not in ("name", "other_name")])
-    computed = {
+    computed: dict[str, Callable[[], object]] = {
         LISTS: lambda: [
             recommend_to_customers(Scoring(work[LISTS], Choice(row), REGISTERED.unpack(packed)), lists),
             recommend_to_customers(Scoring(work[LISTS], Choice(None), None), lists),
@@ -200,8 +200,8 @@ def test_sql_shows_the_metrics_of_the_evaluation(
     keys = ["method", "list", "target"]
     shown = found["recommender_contest"].rename(columns={"contestant": "method"}).set_index(keys).sort_index()
     evaluation = result.evaluation.table.set_index(keys).sort_index()
-    for name in evaluation:
-        np.testing.assert_array_equal(shown[name], evaluation[name], err_msg=str(name))
+    for column in evaluation:
+        np.testing.assert_array_equal(shown[column], evaluation[column], err_msg=str(column))
     assert set(shown.index[shown["is_ranker"]].get_level_values("method")) == {RANKER}
     baselines = shown[shown["is_baseline"]].reset_index()
     assert dict(zip(baselines["list"], baselines["method"], strict=True)) == BASELINES

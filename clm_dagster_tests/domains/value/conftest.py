@@ -1,37 +1,19 @@
-"""Shops whose features and labels come from the project's own SQL."""
+"""Fixtures of the value tests: an evaluation of a simulated shop, and the real shops."""
 
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from clm_dagster.domains.value.plan import EvaluationSettings
-from clm_dagster.statistics.evaluation import EvaluationPlan, evaluation_plan
-from clm_dagster_tests.domains.churn.conftest import Shop, real_shop, simulated_purchases
-
-__all__ = ["FIRST_DAY", "SETTINGS", "TEST", "Shop", "real_shop"]
-
-SETTINGS = EvaluationSettings(horizon_days=60, snapshots=6, validations=2)
-TEST = date(2024, 3, 1)
-FIRST_DAY = date(2023, 1, 1)
-
-Simulated = tuple[pd.DataFrame, pd.DataFrame, EvaluationPlan]
-
-
-def evaluation_of(shop: Shop, test: date, first_day: date, settings: EvaluationSettings) -> Simulated:
-    """Return the features, labels and plan of an evaluation."""
-    plan = evaluation_plan(test, first_day, settings)
-    return *shop.tables(plan.snapshots, "value_labels"), plan
-
-
-def spending_purchases(seed: int = 1, customers: int = 700) -> pd.DataFrame:
-    """Simulate customers of BG/NBD who differ in their order value."""
-    purchases = simulated_purchases(seed, customers)
-    rng = np.random.default_rng(seed + 1)
-    worth = pd.Series(1 / rng.gamma(3.0, 0.5, customers), index=[f"c{i:04d}" for i in range(customers)])
-    price = purchases.unit_price * purchases.customer_id.map(worth)
-    return purchases.assign(unit_price=price.clip(lower=0.01).round(2))
+from clm_dagster_tests.domains.churn.shop import Shop, load_real_shop
+from clm_dagster_tests.domains.value.shop import (
+    FIRST_DAY,
+    SETTINGS,
+    TEST,
+    Simulated,
+    evaluation_of,
+    spending_purchases,
+)
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +21,9 @@ def simulated() -> Simulated:
     """Return features, labels and plan of an evaluation of the simulated shop."""
     shop = Shop.load(spending_purchases(), FIRST_DAY, FIRST_DAY + timedelta(days=500), 60)
     return evaluation_of(shop, TEST, FIRST_DAY, SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def real_shop() -> Callable[[str], Shop]:
+    """Load a real shop by its name; the test is skipped where the data are absent."""
+    return load_real_shop

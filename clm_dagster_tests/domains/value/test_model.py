@@ -13,7 +13,7 @@ from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candid
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.domains.value.tiers import TIERS
 from clm_dagster.statistics.evaluation import EvaluationError, evaluation_plan
-from clm_dagster_tests.domains.value.conftest import FIRST_DAY, SETTINGS, TEST, Simulated
+from clm_dagster_tests.domains.value.shop import FIRST_DAY, SETTINGS, TEST, Simulated
 
 QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
 
@@ -42,7 +42,7 @@ def test_every_candidate_runs(simulated: Simulated) -> None:
     table = evaluated.table
     assert table.notna().all(axis=None) and (table.test_spearman > 0.2).all()
     amounts = evaluated.amounts.drop(columns=["customer_id", "net_revenue"])
-    assert amounts.min(axis=None) >= 0 and np.isfinite(amounts).all(axis=None)
+    assert (amounts >= 0).all(axis=None) and np.isfinite(amounts).all(axis=None)
     best = evaluated.results[evaluated.winner]
     assert best.test["mae"] < evaluated.results["past_rate"].test["mae"]
     assert best.mae_over["past_rate"].value < 0 and abs(best.test["bias"]) < 0.2

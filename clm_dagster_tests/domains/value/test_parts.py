@@ -167,7 +167,8 @@ def spent(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]
 
 def test_intervals_have_their_nominal_coverage() -> None:
     rng = np.random.default_rng(3)
-    intervals = fit_intervals(*zip(*(spent(rng, 2000) for _ in range(3)), strict=True), 0.8)
+    expectations, amounts = zip(*(spent(rng, 2000) for _ in range(3)), strict=True)
+    intervals = fit_intervals(expectations, amounts, 0.8)
     expected, actual = spent(rng, 20_000)
     low, high = intervals(expected)
     inside = (low <= actual) & (actual <= high)

@@ -15,7 +15,8 @@ from clm_dagster.domains.value.candidates import Candidate, candidates
 from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.value.plan import EvaluationSettings
 from clm_dagster.statistics.evaluation import EvaluationPlan
-from clm_dagster_tests.domains.value.conftest import Shop, evaluation_of
+from clm_dagster_tests.domains.churn.shop import Shop
+from clm_dagster_tests.domains.value.shop import evaluation_of
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +108,7 @@ def test_the_largest_order_does_not_affect_other_customers(
     """Compare the evaluation with the order to one without it in features and labels."""
     features, labels, plan = inputs[JUNE]
     who, amount, day = HUGE
-    money = [c for c in features if "revenue" in c and "returned" not in c]
+    money = [c for c in features.columns if "revenue" in c and "returned" not in c]
     f = features.astype(dict.fromkeys(money, float))
     y = labels.astype({"net_revenue": float})
     has = (f.customer_id == who) & (f.as_of > day)

@@ -8,7 +8,7 @@ import pytest
 
 from clm_dagster.simulate.parameters import STATIONARY
 from clm_dagster.statistics.btyd import BGNBD, GammaGamma, Histories, days
-from clm_dagster_tests.simulate.conftest import make
+from clm_dagster_tests.simulate.shop import make
 
 pytestmark = pytest.mark.slow
 SEEDS = 20

@@ -6,7 +6,7 @@ from clm_dagster.domains.value.tables import value_tables
 from clm_dagster.platform.build_ledger.code_version import closure
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.settings import Settings
-from clm_dagster_tests.domains.value.conftest import SETTINGS, Simulated
+from clm_dagster_tests.domains.value.shop import SETTINGS, Simulated
 from clm_dagster_tests.executed import executed
 
 

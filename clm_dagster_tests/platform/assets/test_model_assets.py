@@ -122,7 +122,9 @@ def test_the_schema_contains_constraints_and_personal_data(definitions: dg.Defin
     graph = definitions.resolve_asset_graph()
 
     def schema(name: str) -> dg.TableSchema:
-        return graph.get(dg.AssetKey(name.split("/"))).metadata["dagster/column_schema"]
+        found = graph.get(dg.AssetKey(name.split("/"))).metadata["dagster/column_schema"]
+        assert isinstance(found, dg.TableSchema)
+        return found
 
     customers = {column.name: column for column in schema("staging/stg_customers").columns}
     assert customers["customer_id"].constraints == dg.TableColumnConstraints(nullable=False, unique=True)
@@ -146,10 +148,12 @@ def test_dependencies_follow_refs_and_data_tests(definitions: dg.Definitions) ->
     # A snapshot uses every day before its as_of, and no later one.
     features = definitions.resolve_asset_graph().get(dg.AssetKey(["core", "customer_features"]))
     mapping = features.partition_mappings[dg.AssetKey(["core", "customer_daily"])]
+    daily = graph.get(dg.AssetKey(["core", "customer_daily"])).partitions_def
+    assert features.partitions_def is not None and daily is not None
     upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
         features.partitions_def.subset_with_partition_keys(["2024-01-08"]),
         features.partitions_def,
-        graph.get(dg.AssetKey(["core", "customer_daily"])).partitions_def,
+        daily,
     ).partitions_subset.get_partition_keys()
     assert (min(upstream), max(upstream)) == ("2024-01-01", "2024-01-14")
 
@@ -287,7 +291,7 @@ def test_an_event_has_rows_sql_checks_lineage_and_chart(
     assert result.success
     (event,) = result.asset_materializations_for_node("core__a")
     assert event.metadata["dagster/row_count"].value == 3
-    assert "unnest([1, 1, 2])" in event.metadata["compiled_sql"].value
+    assert "unnest([1, 1, 2])" in str(event.metadata["compiled_sql"].value)
     assert event.metadata["chart"].value == "![a](data:,)"
     assert event.metadata["rests_on"].value == "numbers"
     (b,) = result.asset_materializations_for_node("core__b")
@@ -297,9 +301,9 @@ def test_an_event_has_rows_sql_checks_lineage_and_chart(
     assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
     assert checks["unique_k"].metadata["failing_rows"].value == 1
     # A check of a domain reports its finding and blocks nothing.
-    result = checks["has_enough"]
-    assert (result.passed, result.severity, result.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
-    assert result.description == "3 rows are few; so be careful"
+    finding = checks["has_enough"]
+    assert (finding.passed, finding.severity, finding.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert finding.description == "3 rows are few; so be careful"
     assert checks["is_there"].passed
 
 
@@ -309,7 +313,9 @@ def test_a_failed_test_of_severity_error_blocks_downstream_assets(
     files = CHECKED | {"models/_m.yml": CHECKED["models/_m.yml"].replace("SEVERITY", "error")}
     result = materialize(files, folder, settings, warehouse, instance)
     assert not result.success
-    assert [event.asset_key.path[-1] for event in result.get_asset_materialization_events()] == ["a"]
+    assert [event.asset_key for event in result.get_asset_materialization_events()] == [
+        dg.AssetKey(["core", "a"])
+    ]
 
 
 def test_each_event_has_its_rows_and_the_last_has_the_figures(

@@ -16,7 +16,7 @@ from clm_dagster.platform.build_ledger.staleness import (
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.settings import Settings
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
 
 WEEKS = ["2024-01-01", "2024-01-08"]

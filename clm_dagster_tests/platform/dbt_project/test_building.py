@@ -92,9 +92,9 @@ def test_build_creates_all_upstream_models_in_its_schema(tiny: Project, connecti
 
 
 def test_build_replaces_only_its_days_and_snapshots(tiny: Project, connection: Connection) -> None:
-    def at(day: int, clicks: pd.DataFrame = CLICKS, **days: date) -> list[tuple[object, ...]]:
+    def at(day: int, clicks: pd.DataFrame = CLICKS, start: date | None = None) -> list[tuple[object, ...]]:
         inputs = INPUTS | {"raw.clicks": clicks}
-        build(connection, tiny, ["state"], "scratch", inputs, as_of=datetime(2024, 1, day), **days)
+        build(connection, tiny, ["state"], "scratch", inputs, as_of=datetime(2024, 1, day), start=start)
         return connection.execute("select as_of, clicks from scratch.state order by 1")
 
     assert at(2) == [(datetime(2024, 1, 2), 1)]
@@ -232,7 +232,7 @@ def test_known_at_restricts_rows_to_those_known_at_that_time(raw: Raw) -> None:
     def units(known_at: str | None) -> int:
         instant = datetime.fromisoformat(known_at) if known_at else None
         rows = raw.rows("customer_features", "2024-01-10", known_at=instant)
-        return rows[0]["units"]
+        return int(rows[0]["units"])
 
     assert [
         units(k) for k in ("2024-01-04 12:00", "2024-01-05", "2024-01-06", "2024-01-08", "2024-01-09", None)

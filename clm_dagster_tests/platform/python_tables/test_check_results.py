@@ -6,7 +6,6 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from clm_dagster.definitions import warehouse_of
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.project import Project
@@ -15,6 +14,7 @@ from clm_dagster.platform.python_tables.check_results import join_results
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.settings import Settings
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,9 +27,10 @@ def folder(tmp_path: Path) -> Path:
 def test_parts_are_stored_with_the_types_of_the_table(folder: Path) -> None:
     buffer = ParquetBuffer(TYPES, folder)
     buffer.add(part("a", "b"))
-    buffer.add(part("c").assign(name=None, at=pd.NaT))  # a column of nulls has another type
+    # A column of nulls has another type.
+    buffer.add(part("c").assign(name=None, at=np.array(["NaT"], dtype="datetime64[ns]")))
     assert len(buffer) == 3
-    found = duckdb.sql(buffer.query)
+    found = duckdb.connect().sql(buffer.query)
     assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
         "name": "VARCHAR",
         "at": "TIMESTAMP",
@@ -42,7 +44,7 @@ def test_parts_are_stored_with_the_types_of_the_table(folder: Path) -> None:
 
 def test_an_empty_buffer_has_the_same_columns(folder: Path) -> None:
     buffer = ParquetBuffer(TYPES, folder)
-    assert len(buffer) == 0 and duckdb.sql(buffer.query).columns == list(TYPES)
+    assert len(buffer) == 0 and duckdb.connect().sql(buffer.query).columns == list(TYPES)
 
 
 def test_other_columns_are_rejected_and_files_are_deleted_with_the_object(folder: Path) -> None:

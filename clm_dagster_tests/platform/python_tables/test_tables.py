@@ -22,7 +22,7 @@ from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.conftest import small_shop_events
+from clm_dagster_tests.shops import small_shop_events
 
 READS = ("core.customer_features", "core.customer_categories")
 WEEKS = [f"2024-{month}" for month in ("01-01", "01-08", "01-15", "01-22")]

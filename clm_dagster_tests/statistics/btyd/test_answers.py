@@ -59,7 +59,8 @@ def test_paretonbd_likelihood_matches_the_published_closed_form(scale: float) ->
 
     def part(y: np.ndarray) -> np.ndarray:
         k = r + s + x
-        return hyp2f1(k, which, k + 1, gap / (most + y)) / (most + y) ** k
+        found: np.ndarray = hyp2f1(k, which, k + 1, gap / (most + y)) / (most + y) ** k
+        return found
 
     bracket = (alpha + t) ** -(r + x) * (beta + t) ** -s + s / (r + s + x) * (part(t_x) - part(t))
     before = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
@@ -147,10 +148,14 @@ times = st.floats(1, 400)
 
 @st.composite
 def questions(draw: st.DrawFn) -> tuple[PurchaseModel, Histories]:
-    kind = draw(st.sampled_from([BGNBD, MBGNBD, ParetoNBD]))
-    values = [draw(size) for _ in range(4)]
-    names = ("r", "alpha", "s", "beta") if kind is ParetoNBD else ("r", "alpha", "a", "b")
-    model = kind(unit=draw(st.sampled_from(Unit)), **dict(zip(names, values, strict=True)))
+    unit = draw(st.sampled_from(Unit))
+    r, alpha, third, fourth = (draw(size) for _ in range(4))
+    models: list[PurchaseModel] = [
+        BGNBD(unit=unit, r=r, alpha=alpha, a=third, b=fourth),
+        MBGNBD(unit=unit, r=r, alpha=alpha, a=third, b=fourth),
+        ParetoNBD(unit=unit, r=r, alpha=alpha, s=third, beta=fourth),
+    ]
+    model = draw(st.sampled_from(models))
     repeats = draw(st.one_of(st.just(0), st.integers(1, 800)))
     observed = draw(times)
     last = observed * draw(st.floats(1e-3, 1)) if repeats else 0.0
@@ -192,9 +197,9 @@ def test_limits_where_closed_forms_are_undefined() -> None:
         assert one.expected_purchases(SOME, ahead) == pytest.approx(
             other.expected_purchases(SOME, ahead), rel=1e-6
         )
-    one, other = (ParetoNBD(unit=Unit.WEEK, r=0.5, alpha=9.0, s=s, beta=12.0) for s in (1.0, 1.0 + 1e-7))
-    assert one.expected_purchases(SOME, ahead) == pytest.approx(
-        other.expected_purchases(SOME, ahead), rel=1e-6
+    two, three = (ParetoNBD(unit=Unit.WEEK, r=0.5, alpha=9.0, s=s, beta=12.0) for s in (1.0, 1.0 + 1e-7))
+    assert two.expected_purchases(SOME, ahead) == pytest.approx(
+        three.expected_purchases(SOME, ahead), rel=1e-6
     )
 
 

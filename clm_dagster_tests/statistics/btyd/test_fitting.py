@@ -28,8 +28,10 @@ Kind = type[PurchaseModel]
 @pytest.mark.parametrize("theta", [[0.0, 1.0, -0.3, 0.8], [-1.4, 1.5, 0.7, -0.5], [1.0, 0.2, -1.5, 2.0]])
 def test_the_gradient_matches_finite_differences(kind: Kind, theta: list[float], cdnow: Summary) -> None:
     grouped = cdnow.histories.grouped
-    args = (grouped.repeats, grouped.last.amount, grouped.observed.amount, grouped.weights)
-    objective = kind._objective(*args)
+    assert grouped.weights is not None
+    objective = kind._objective(
+        grouped.repeats, grouped.last.amount, grouped.observed.amount, grouped.weights
+    )
     point = np.array(theta)
     steps = np.eye(4) * 1e-5
     slope = [(objective(point + step)[0] - objective(point - step)[0]) / 2e-5 for step in steps]
@@ -61,7 +63,8 @@ def test_standard_errors_match_a_numeric_hessian(cdnow: Summary, cdnow_bgnbd: Fi
             model = BGNBD(unit=Unit.WEEK, **dict(zip(names, at, strict=True)))
             return -float(model.log_likelihood(cdnow.histories).sum())
 
-        return approx_fprime(values, total, 1e-5 * values)
+        found: np.ndarray = approx_fprime(values, total, 1e-5 * values)
+        return found
 
     best = np.array(list(cdnow_bgnbd.estimates.values()))
     rows = [slope(best + step) - slope(best - step) for step in np.diag(2e-3 * best)]
@@ -74,7 +77,7 @@ def test_standard_errors_match_a_numeric_hessian(cdnow: Summary, cdnow_bgnbd: Fi
 def test_weights_equal_repeated_rows(kind: Kind, cdnow: Summary) -> None:
     h = cdnow.histories
     times = 1 + np.arange(len(h)) % 3
-    weighted = Histories(h.repeats, h.last, h.observed, times)
+    weighted = Histories(h.repeats, h.last, h.observed, times.astype(float))
     repeated = Histories(
         np.repeat(h.repeats, times),
         Duration(np.repeat(h.last.amount, times), h.unit),

@@ -36,7 +36,8 @@ NONE = np.zeros((300, 0))
 
 def sample(ar: list[float], ma: list[float], size: int = 300, seed: int = 1) -> Floats:
     rng = np.random.default_rng(seed)
-    return arma_generate_sample([1, *ar], [1, *ma], size, distrvs=rng.standard_normal)
+    made: Floats = arma_generate_sample([1, *ar], [1, *ma], size, distrvs=rng.standard_normal)
+    return made
 
 
 def by_hand(orders: Orders, parameters: Floats, w: Floats) -> Floats:

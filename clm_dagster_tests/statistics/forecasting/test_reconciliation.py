@@ -33,7 +33,8 @@ def nearest(values: Floats, weights: Floats, total: float) -> Floats:
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 500},
     )
-    return found.x
+    nearest: Floats = found.x
+    return nearest
 
 
 @pytest.mark.parametrize("total", [30.0, 12.0, 3.0, 0.0])

@@ -1,14 +1,15 @@
-"""Two simulated shops, one for each world, and queries on their deliveries."""
+"""The files of a simulated shop, to be queried.
 
-from collections.abc import Iterator
+Belongs here: the shop. Does not: fixtures (`fixtures`).
+"""
+
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
-import pytest
 
-from clm_dagster.simulate.parameters import STATIONARY, Parameters
+from clm_dagster.simulate.parameters import Parameters
 from clm_dagster.simulate.shop import Simulated, simulate
 
 
@@ -42,7 +43,9 @@ class Shop:
         rows = self.query(
             f"select columns(*)::varchar from read_parquet('{self.out}/inbox/{name}/*.parquet', union_by_name=true)"
         )
-        return rows[~rows.astype(str).apply(lambda column: column.str.startswith("x0")).any(axis=1)]
+        dirt = rows.astype(str).apply(lambda column: column.str.startswith("x0")).any(axis=1)
+        clean: pd.DataFrame = rows[~dirt]
+        return clean
 
     def close(self) -> None:
         self._connection.close()
@@ -50,24 +53,3 @@ class Shop:
 
 def make(folder: Path, **parameters: Any) -> Shop:
     return Shop(simulate(Parameters(**parameters), folder / "shop"))
-
-
-@pytest.fixture(scope="session")
-def believable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    shop = make(tmp_path_factory.mktemp("believable"), customers=12_000, days=400, products=120, seed=5)
-    yield shop
-    shop.close()
-
-
-@pytest.fixture(scope="session")
-def stationary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    shop = make(
-        tmp_path_factory.mktemp("stationary"),
-        customers=12_000,
-        days=200,
-        products=60,
-        seed=6,
-        world=STATIONARY,
-    )
-    yield shop
-    shop.close()
