@@ -6,7 +6,7 @@ BIN := .venv/bin
 CLM := $(BIN)/clm
 export DAGSTER_DISABLE_TELEMETRY := true
 
-.PHONY: setup run demo dev test test-all lint docs bench clean
+.PHONY: setup run demo dev test test-all peers lint docs bench clean
 
 setup: .venv/.done
 
@@ -41,6 +41,22 @@ test: setup
 test-all: setup
 	$(BIN)/pytest -n 2 --dist loadfile -m ""
 
+# Our statistics against shap, mlxtend and statsforecast. These live in .peers-venv, which lies over .venv: it holds
+# the peers, and pandas 2 for statsforecast. Everything else comes from .venv, which stays as it is.
+peers: .peers-venv/.done
+	.peers-venv/bin/python -m pytest -m peers
+
+.peers-venv/.done: .venv/.done
+	rm -rf .peers-venv
+	$(BIN)/python -m venv --without-pip .peers-venv
+	.peers-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > .peers-venv/own
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > "$$(cat .peers-venv/own)/over_venv.pth"
+	grep -v '^pandas' requirements.lock > .peers-venv/constraints.txt
+	$(BIN)/pip --python .peers-venv/bin/python install --quiet --disable-pip-version-check --no-compile \
+	  --no-build-isolation -c .peers-venv/constraints.txt -e '.[peers]'
+	touch $@
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +72,4 @@ bench: setup
 	$(BIN)/python -m clm_dagster_tests.benchmarks $(BENCH)
 
 clean:
-	rm -rf .venv data
+	rm -rf .venv .peers-venv data

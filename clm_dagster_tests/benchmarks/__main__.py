@@ -18,7 +18,19 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import children, churn_training, growth, report, simulated
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
-PARTS = ("first", "pandas", "day", "growth", "simulated", "btyd", "churn", "demand", "peers", "recommend")
+PARTS = (
+    "first",
+    "pandas",
+    "day",
+    "growth",
+    "simulated",
+    "btyd",
+    "churn",
+    "demand",
+    "methods",
+    "peers",
+    "recommend",
+)
 
 
 def main() -> None:
@@ -72,6 +84,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "demand" in wanted:
         console.print("Searches of ARIMA orders, and evaluations of demand ...")
         results["demand"] = _demand()
+    if "methods" in wanted:
+        console.print("Itemsets, ARIMA and Theta, beside mlxtend and statsforecast ...")
+        results["methods"] = _methods(dict(options.peer).get("methods"))
     if "peers" in wanted:
         console.print("Similar products and recommendations, compared with other methods ...")
         results["peers"] = _peers(work, options.repeats, dict(options.peer).get("implicit"))
@@ -94,6 +109,13 @@ def _demand() -> dict[str, Any]:
     from clm_dagster_tests.benchmarks import demand_fit
 
     return demand_fit.measure([50, 200])
+
+
+def _methods(python: str | None) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import method_peers
+
+    folder = _reference("online_retail_ii/year_2009_2010.parquet").parents[1]
+    return method_peers.compare(folder, Path(python or PROJECT_DIR / ".peers-venv/bin/python").absolute())
 
 
 def _peers(work: str, repeats: int, implicit: str | None) -> dict[str, Any]:
@@ -144,7 +166,8 @@ def _options() -> argparse.Namespace:
         type=lambda text: text.split("=", 1),
         default=[],
         metavar="PACKAGE=PYTHON",
-        help="compare with lifetimes, pymc-marketing or implicit too, by the Python of an environment that has it",
+        help="compare with lifetimes, pymc-marketing or implicit too, by the Python of an environment that has it; "
+        "methods=PYTHON is that of mlxtend and statsforecast (default: what `make peers` makes)",
     )
     parser.add_argument("--work", help="folder for the work, kept empty afterwards (default: temporary)")
     parser.add_argument(

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from clm_dagster_tests.benchmarks import report_methods
+
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
 MIN_SEARCH_RATIO = 20.0
@@ -189,6 +191,9 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_training(results["churn"]))
     if "demand" in results:
         console.print(_searches(results["demand"]))
+    if "methods" in results:
+        for found in report_methods.tables(results["methods"]):
+            console.print(found)
     if "peers" in results:
         _show_peers(results["peers"], console)
     if "recommend" in results:
