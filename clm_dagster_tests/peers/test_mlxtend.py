@@ -16,20 +16,21 @@ MEASURES = ["support", "confidence", "lift", "leverage", "conviction"]
 
 @pytest.fixture
 def mlxtend() -> ModuleType:
-    return pytest.importorskip(
+    module: ModuleType = pytest.importorskip(
         "mlxtend.frequent_patterns", reason="the extra `peers` is not installed: make peers"
     )
+    return module
 
 
-def made_up(seed: int) -> pd.DataFrame:
+def simulated_baskets(seed: int) -> pd.DataFrame:
     """Baskets of random number and size, with popular products, and some that go with the product before them."""
     rng = np.random.default_rng(seed)
     baskets, products = int(rng.integers(20, 400)), int(rng.integers(5, 30))
     held = rng.random((baskets, products)) < rng.beta(1, 4, products)
     for product in range(1, products, 3):
         held[:, product] |= held[:, product - 1] & (rng.random(baskets) < 0.7)
-    order, product = np.nonzero(held)
-    lines = pd.DataFrame({"order_id": order.astype(str), "product_id": [f"p{p:02}" for p in product]})
+    order, bought = np.nonzero(held)
+    lines = pd.DataFrame({"order_id": order.astype(str), "product_id": [f"p{n:02}" for n in bought]})
     return lines.sample(frac=1.3, replace=True, random_state=seed)  # lines in no order, some of them twice
 
 
@@ -69,12 +70,12 @@ def assert_same_rules(mlxtend: ModuleType, lines: pd.DataFrame, support: float, 
 @pytest.mark.parametrize("support", [0.02, 0.1])
 @pytest.mark.parametrize("seed", range(12))
 def test_rules_of_random_baskets(mlxtend: ModuleType, seed: int, support: float) -> None:
-    assert_same_rules(mlxtend, made_up(seed), support, confidence=0.3)
+    assert_same_rules(mlxtend, simulated_baskets(seed), support, confidence=0.3)
 
 
 @pytest.mark.parametrize("longest", [2, 4, 9])
 def test_itemsets_of_any_length(mlxtend: ModuleType, longest: int) -> None:
-    lines = made_up(5)
+    lines = simulated_baskets(5)
     frequent = mlxtend.fpgrowth(table(lines), min_support=0.02, use_colnames=True, max_len=longest)
     found = itemsets(lines, 0.02, longest)
     assert found == pytest.approx(dict(zip(frequent["itemsets"], frequent["support"], strict=True)))

@@ -27,10 +27,11 @@ ROWS = 800
 
 @pytest.fixture
 def shap() -> ModuleType:
-    return pytest.importorskip("shap", reason="the extra `peers` is not installed: make peers")
+    module: ModuleType = pytest.importorskip("shap", reason="the extra `peers` is not installed: make peers")
+    return module
 
 
-def made_up(columns: int, missing: float, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+def simulated_rows(columns: int, missing: float, seed: int) -> tuple[Floats, NDArray[np.int64]]:
     """Rows of which the first column has ties, an interaction of the first and the last, and missing values."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(ROWS, columns))
@@ -56,7 +57,7 @@ def made_up(columns: int, missing: float, seed: int) -> tuple[Floats, NDArray[np
 def test_a_booster_is_shap_to_the_ninth_digit(
     shap: ModuleType, columns: int, missing: float, settings: dict[str, float]
 ) -> None:
-    x, y = made_up(columns, missing, seed=columns)
+    x, y = simulated_rows(columns, missing, seed=columns)
     model = HistGradientBoostingClassifier(
         **{"max_iter": 15, "min_samples_leaf": 10, "random_state": 0, **settings}
     ).fit(x, y)
@@ -71,7 +72,7 @@ def test_a_booster_is_shap_to_the_ninth_digit(
 
 def test_values_at_a_threshold_go_the_same_way(shap: ModuleType) -> None:
     """A row may hold the very value of a threshold, in double precision, or its neighbour."""
-    x, y = made_up(3, 0.1, seed=9)
+    x, y = simulated_rows(3, 0.1, seed=9)
     model = HistGradientBoostingClassifier(max_iter=10, max_leaf_nodes=6, random_state=0).fit(x, y)
     trees = boosted_trees(model)
     found = [
@@ -91,7 +92,7 @@ def test_values_at_a_threshold_go_the_same_way(shap: ModuleType) -> None:
 @pytest.mark.parametrize(("missing", "leaves"), [(0.0, 12), (0.0, 3), (0.2, 9)])
 def test_a_tree_is_shap_to_the_ninth_digit(shap: ModuleType, missing: float, leaves: int) -> None:
     """shap explains a tree's probability, we its log-odds: here our tree gets the probabilities as its leaves."""
-    x, y = made_up(5, missing, seed=leaves)
+    x, y = simulated_rows(5, missing, seed=leaves)
     x = x.astype(np.float32).astype(float)  # scikit-learn's own precision for trees
     model = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=20, random_state=0)
     model.fit(x, y, sample_weight=np.linspace(1, 2, ROWS))
@@ -105,7 +106,7 @@ def test_a_tree_is_shap_to_the_ninth_digit(shap: ModuleType, missing: float, lea
 @pytest.mark.parametrize("name", ["boosting", "logistic"])
 def test_a_candidate_is_shap_of_its_columns(shap: ModuleType, name: str) -> None:
     """The whole pipeline: shap of the transformed columns, summed over categories and missing-value flags."""
-    numbers, y = made_up(4, 0.2, seed=4)
+    numbers, y = simulated_rows(4, 0.2, seed=4)
     x = pd.DataFrame(numbers, columns=["recency_days", "order_days", "monetary", "tenure_days"])
     x["country"] = np.random.default_rng(5).choice(["A", "B", "C", "D"], ROWS, p=[0.5, 0.3, 0.19, 0.01])
     y = y | (x["country"] == "B").to_numpy(int)

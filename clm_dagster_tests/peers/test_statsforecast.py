@@ -5,8 +5,10 @@ start. The two ARIMA searches fit differently: ours by conditional sum of square
 choice of differences, the exact AICc and the error of the forecasts are compared, on fixed series.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +30,10 @@ EQUAL = 2.0
 
 
 def peer(module: str) -> ModuleType:
-    return pytest.importorskip(
+    found: ModuleType = pytest.importorskip(
         f"statsforecast.{module}", reason="the extra `peers` is not installed: make peers"
     )
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def mase(path: Floats, history: Floats, actual: Floats, season: int) -> float:
     return float(np.abs(path - actual).mean() / np.abs(history[season:] - history[:-season]).mean())
 
 
-def both(series: Series) -> list[tuple[Arima, dict, float, float]]:
+def both(series: Series) -> list[tuple[Arima, Mapping[str, Any], float, float]]:
     """Our model and theirs, and the MASE of each, on every series."""
     models, found = peer("models"), []
     for values, season in series.values():
@@ -109,7 +112,7 @@ def both(series: Series) -> list[tuple[Arima, dict, float, float]]:
     return found
 
 
-def assert_same_differences(ours: Arima, theirs: dict) -> None:
+def assert_same_differences(ours: Arima, theirs: Mapping[str, Any]) -> None:
     assert (ours.orders.d, ours.orders.seasonal_d) == tuple(theirs["arma"][-2:]), (
         ours.orders,
         theirs["arma"],
