@@ -3,8 +3,9 @@
 Belongs here: opening, locking, transactions, replacing rows. Does not: the contents of any table.
 
 Only one process can open a DuckDB file. A step therefore holds an inter-process lock only while it reads or writes. A
-step that waits for the lock logs a warning, and fails with a clear error after a timeout. Only `execute` with
-`fetchall` and `df` is used, because it behaves the same in DuckDB 1.5 and 2.0.
+step that waits for the lock logs a warning, and fails with a clear error after a timeout. It waits likewise for other
+programs that have the file open (`duckdb_files`). Only `execute` with `fetchall` and `df` is used, because it behaves
+the same in DuckDB 1.5 and 2.0.
 """
 
 import json
@@ -20,10 +21,9 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pandas as pd
-from dagster_duckdb import DuckDBResource
 from filelock import FileLock, Timeout
 
-from clm_dagster.errors import UserError
+from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,6 @@ SCHEMAS = ("raw", "staging", "core", "marts", "models")
 
 # Called with every statement and its duration in seconds. Only the benchmarks use it.
 statement_listeners: list[Callable[[str, float], None]] = []
-
-
-class WarehouseBusyError(UserError, RuntimeError):
-    """Another process held the lock of the warehouse for longer than the setting `lock_timeout`."""
 
 
 def casts(types: Mapping[str, str]) -> str:
@@ -172,7 +168,7 @@ class Connection:
 
 
 class Warehouse(dg.ConfigurableResource):
-    """The DuckDB file that steps write, opened with dagster-duckdb's resource."""
+    """The DuckDB file that steps write."""
 
     path: str
     memory_limit: str = "1GB"
@@ -194,16 +190,11 @@ class Warehouse(dg.ConfigurableResource):
             }
             if self.threads:
                 config["threads"] = self.threads
-            resource = DuckDBResource(database=self.path, connection_config=config)
-            with resource.get_connection() as raw:
-                # The resource does not close the connection if its block raises.
-                try:
-                    connection = Connection(raw)
-                    for schema in SCHEMAS:
-                        connection.execute(f"create schema if not exists {schema}")
-                    yield connection
-                finally:
-                    raw.close()
+            with closing(open_when_free(self.path, purpose, self.lock_timeout, config=config)) as raw:
+                connection = Connection(raw)
+                for schema in SCHEMAS:
+                    connection.execute(f"create schema if not exists {schema}")
+                yield connection
 
     @contextmanager
     def connect_read_only(self, purpose: str) -> Iterator[Connection | None]:
@@ -214,7 +205,10 @@ class Warehouse(dg.ConfigurableResource):
         if not Path(self.path).exists():
             yield None
             return
-        with self._lock(purpose), closing(duckdb.connect(self.path, read_only=True)) as raw:
+        with (
+            self._lock(purpose),
+            closing(open_when_free(self.path, purpose, self.lock_timeout, read_only=True)) as raw,
+        ):
             yield Connection(raw)
 
     @contextmanager

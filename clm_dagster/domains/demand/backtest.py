@@ -224,7 +224,7 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
 def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
     """Return the share of actual values within the interval, ends included, over the last two axes; NaN if unknown."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
-    return np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
+    return np.where(np.isfinite(actual) & np.isfinite(low), inside, np.nan).mean(axis=(-2, -1))
 
 
 def interval_score(low: Floats, high: Floats, actual: Floats, confidence: float) -> Floats:

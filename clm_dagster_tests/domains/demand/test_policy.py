@@ -132,7 +132,7 @@ def test_a_series_that_was_not_there_is_forecast_all_the_same(policies: dict[str
     rows = ahead(policies, series, later)
     rows = rows[(rows.measure == "orders") & (rows.period == DAY)].groupby("key").agg("first")
     assert rows.loc["old, chosen now", ["outcome", "method"]].tolist() == ["regular", "combination"]
-    assert rows.loc["new", ["outcome", "method"]].tolist() == ["young", "eight_week_mean"]
+    assert rows.loc["new", ["outcome", "method"]].tolist() == ["young", "shrunk_weekday_mean"]
     for key in ("old, chosen now", "new"):
         assert rows.loc[key, "mean"] == pytest.approx(9, rel=0.35)
         assert rows.loc[key, "q025"] < rows.loc[key, "q10"] < rows.loc[key, "q90"] < rows.loc[key, "q975"]
