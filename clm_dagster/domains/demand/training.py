@@ -138,7 +138,8 @@ def candidates(_: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) ->
 def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Notes:
     """Return what Dagster and MLflow show of a training."""
     means = result.means
-    arima_diagnostics = dict(_arima_diagnostics(work, inputs, result))
+    # Without a backtest no ARIMA is fitted, and there is nothing to diagnose.
+    arima_diagnostics = dict(_arima_diagnostics(work, inputs, result)) if result.origins else {}
     return Notes(
         evaluated=checks.evaluated(result.origins),
         parameters=_parameters(result),
