@@ -100,10 +100,10 @@ def reorder_points(
         raise ValueError(f"service level {settings.service_level} is not between 0.5 and 1")
     rows = forecasts[(forecasts["period"] == "day") & (forecasts["level"] == "product")]
     rows = rows[(rows["measure"] == "units") & (rows["key"] != "other")].sort_values([*KEYS, "date"])
-    if rows.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
     days = rows["date"].nunique()
     lead = settings.lead_days
+    if rows.empty and lead >= 1:
+        return pd.DataFrame(columns=list(COLUMNS))
     if not 1 <= lead <= days:
         raise ValueError(f"lead time of {lead} days: set it between 1 and {days}, the days of the forecast")
     shape = (-1, days)
