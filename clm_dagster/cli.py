@@ -237,6 +237,9 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TextColumn("[dim]{task.fields[step]}"),
         console=console,
+        # A table of many bars takes a tenth of a processor to draw; nobody sees it where there is no terminal.
+        auto_refresh=console.is_terminal,
+        refresh_per_second=4,
     )
 
 

@@ -7,10 +7,10 @@ from clm_dagster import cli
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.errors import UserError, user_error_names
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.runs import RunFailedError
 from clm_dagster.platform.tracking import TrackingError
-from clm_dagster.platform.warehouse import WarehouseBusyError
 from clm_dagster.settings import SettingsError
 from clm_dagster.simulate.shop import SimulationError
 from clm_dagster.statistics.btyd import FitError, HistoryError

@@ -17,7 +17,7 @@ def load_sql(settings: Settings) -> Project:
 def warehouse_of(settings: Settings) -> Warehouse:
     """Return the warehouse resource for these settings."""
     return Warehouse(
-        path=str(settings.warehouse_path),
+        database=str(settings.warehouse_path),
         memory_limit=settings.memory_limit,
         threads=settings.threads,
         lock_timeout=settings.lock_timeout,

@@ -3,8 +3,9 @@
 Belongs here: opening, locking, transactions, replacing rows. Does not: the contents of any table.
 
 Only one process can open a DuckDB file. A step therefore holds an inter-process lock only while it reads or writes. A
-step that waits for the lock logs a warning, and fails with a clear error after a timeout. Only `execute` with
-`fetchall` and `df` is used, because it behaves the same in DuckDB 1.5 and 2.0.
+step that waits for the lock logs a warning, and fails with a clear error after a timeout. It waits likewise for other
+programs that have the file open (`duckdb_files`). Only `execute` with `fetchall` and `df` is used, because it behaves
+the same in DuckDB 1.5 and 2.0.
 """
 
 import json
@@ -23,7 +24,7 @@ import pandas as pd
 from dagster_duckdb import DuckDBResource
 from filelock import FileLock, Timeout
 
-from clm_dagster.errors import UserError
+from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 # Called with every statement and its duration in seconds. Only the benchmarks use it.
 statement_listeners: list[Callable[[str, float], None]] = []
-
-
-class WarehouseBusyError(UserError, RuntimeError):
-    """Another process held the lock of the warehouse for longer than the setting `lock_timeout`."""
 
 
 def casts(types: Mapping[str, str]) -> str:
@@ -175,10 +172,13 @@ class Connection:
         return True
 
 
-class Warehouse(dg.ConfigurableResource["Warehouse"]):
-    """The DuckDB file that steps write, opened with dagster-duckdb's resource."""
+class Warehouse(DuckDBResource):
+    """The DuckDB file that steps write: dagster-duckdb's resource, with a lock between processes.
 
-    path: str
+    database: path of the file. memory_limit, threads: DuckDB's settings; 0 threads for one per processor. lock_timeout:
+    seconds to wait for the lock of another step, or for another program that has the file open.
+    """
+
     memory_limit: str = "1GB"
     threads: int = 0
     lock_timeout: float = 600.0
@@ -189,25 +189,26 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
 
         purpose: shown to other processes that wait for the lock. Raise WarehouseBusyError.
         """
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        Path(self.database).parent.mkdir(parents=True, exist_ok=True)
         with self._lock(purpose):
-            config: dict[str, object] = {
+            config: dict[str, str | int | bool] = {
                 "memory_limit": self.memory_limit,
-                "temp_directory": f"{self.path}.tmp",
+                "temp_directory": f"{self.database}.tmp",
                 "preserve_insertion_order": True,
             }
             if self.threads:
                 config["threads"] = self.threads
-            resource = DuckDBResource(database=self.path, connection_config=config)
-            with resource.get_connection() as raw:
-                # The resource does not close the connection if its block raises.
-                try:
-                    connection = Connection(raw)
-                    for schema in SCHEMAS:
-                        connection.execute(f"create schema if not exists {schema}")
-                    yield connection
-                finally:
-                    raw.close()
+            with closing(open_when_free(self.database, purpose, self.lock_timeout, config=config)) as raw:
+                connection = Connection(raw)
+                for schema in SCHEMAS:
+                    connection.execute(f"create schema if not exists {schema}")
+                yield connection
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the warehouse as dagster-duckdb's resource does, under the lock. Raise WarehouseBusyError."""
+        with self.connect("an asset") as connection:
+            yield connection._connection
 
     @contextmanager
     def connect_read_only(self, purpose: str) -> Iterator[Connection | None]:
@@ -215,10 +216,13 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
 
         Raise WarehouseBusyError.
         """
-        if not Path(self.path).exists():
+        if not Path(self.database).exists():
             yield None
             return
-        with self._lock(purpose), closing(duckdb.connect(self.path, read_only=True)) as raw:
+        with (
+            self._lock(purpose),
+            closing(open_when_free(self.database, purpose, self.lock_timeout, read_only=True)) as raw,
+        ):
             yield Connection(raw)
 
     @contextmanager
@@ -227,12 +231,12 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
         with self.connect(purpose) as connection:
             connection.execute("checkpoint")
         with self._lock(purpose):
-            yield Path(self.path)
+            yield Path(self.database)
 
     @contextmanager
     def _lock(self, purpose: str) -> Iterator[None]:
-        lock = FileLock(f"{self.path}.lock")
-        holder = Path(f"{self.path}.holder")
+        lock = FileLock(f"{self.database}.lock")
+        holder = Path(f"{self.database}.holder")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -241,7 +245,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
                 lock.acquire(timeout=self.lock_timeout, poll_interval=0.02)
             except Timeout as error:
                 raise WarehouseBusyError(
-                    f"{purpose} waited {self.lock_timeout:.0f} s for {self.path}, locked by "
+                    f"{purpose} waited {self.lock_timeout:.0f} s for {self.database}, locked by "
                     f"{_read_holder(holder)}. Wait until that step has finished, or increase CLM_LOCK_TIMEOUT."
                 ) from error
         try:

@@ -10,11 +10,11 @@ import dagster as dg
 import duckdb
 import pytest
 
+from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.warehouse import (
     SCHEMAS,
     Connection,
     Warehouse,
-    WarehouseBusyError,
     statement_listeners,
 )
 from clm_dagster.settings import PROJECT_DIR
@@ -22,7 +22,7 @@ from clm_dagster.settings import PROJECT_DIR
 HOLDER = """
 import sys
 from clm_dagster.platform.warehouse import Warehouse
-with Warehouse(path=sys.argv[1]).connect("the other step") as connection:
+with Warehouse(database=sys.argv[1]).connect("the other step") as connection:
     connection.execute("create or replace table core.held (n integer)")
     print("held", flush=True)
     sys.stdin.readline()
@@ -36,7 +36,7 @@ def hold(warehouse: Warehouse) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, warehouse.path],
+            [sys.executable, "-c", HOLDER, warehouse.database],
             cwd=PROJECT_DIR,
             text=True,
             stdin=subprocess.PIPE,
@@ -85,7 +85,7 @@ def test_the_timeout_error_names_the_holder_and_a_remedy(
     warehouse: Warehouse, hold: Callable[[], subprocess.Popen[str]]
 ) -> None:
     process = hold()
-    impatient = Warehouse(path=warehouse.path, lock_timeout=0.2)
+    impatient = Warehouse(database=warehouse.database, lock_timeout=0.2)
     with pytest.raises(WarehouseBusyError) as error, impatient.connect("this step"):
         pytest.fail("two at once")
     assert f"locked by process {process.pid} (the other step" in str(error.value)

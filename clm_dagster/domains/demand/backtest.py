@@ -227,7 +227,7 @@ def measures(paths: Floats, actual: Floats, mase_scale: Floats, rmsse_scale: Flo
 def coverage(low: Floats, high: Floats, actual: Floats) -> Floats:
     """Return the share of actual values within the interval, ends included, over the last two axes; NaN if unknown."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
-    shares: Floats = np.where(np.isfinite(actual), inside, np.nan).mean(axis=(-2, -1))
+    shares: Floats = np.where(np.isfinite(actual) & np.isfinite(low), inside, np.nan).mean(axis=(-2, -1))
     return shares
 
 

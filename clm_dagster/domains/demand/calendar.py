@@ -11,7 +11,6 @@ import pandas as pd
 from clm_dagster.domains.demand import asset_charts
 from clm_dagster.domains.demand.components import components
 from clm_dagster.domains.demand.series import daily_panel
-from clm_dagster.platform.charts import figure_metadata
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
@@ -30,7 +29,7 @@ def decompose_calendar(work: Work[None], series: pd.DataFrame) -> TableOutput:
     anomalies = recent[recent["is_anomaly"] & (recent["level"] == "shop")]
     return TableOutput(
         recent,
-        figure_metadata({"calendar": (asset_charts.calendar_plot(recent), 11.0, 5.0)})
+        work.pictures({"calendar": (asset_charts.calendar_plot(recent), 11.0, 5.0)})
         | {"shop_anomalies": dg.MetadataValue.md(_table(anomalies))},
     )
 

@@ -12,7 +12,7 @@ from clm_dagster.domains.demand import asset_charts, checks
 from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.queries import SeriesInputs
-from clm_dagster.platform.charts import Drawing, figure_metadata
+from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
 
@@ -32,7 +32,7 @@ def forecast_series(scoring: DemandScoring, inputs: SeriesInputs) -> TableOutput
         rows = forecast_rows(predict_panels(scoring.fitted, panels, settings))
     return TableOutput(
         scoring.stamped(rows.rename(columns={"method": "model"})),
-        figure_metadata(_drawings(inputs.series, rows))
+        scoring.work.pictures(_drawings(inputs.series, rows))
         | _expected(rows, settings.horizon_days)
         | {"series": len(panels[DAY])}
         | scoring.facts(),

@@ -25,7 +25,8 @@ DemandWork = Work[DemandSettings]
 def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Notes:
     """Return the metadata and MLflow content of a training."""
     means = result.means
-    arima_diagnostics = dict(_arima_diagnostics(work, inputs, result))
+    # Without a backtest no ARIMA is fitted, and there is nothing to diagnose.
+    arima_diagnostics = dict(_arima_diagnostics(work, inputs, result)) if result.origins else {}
     return Notes(
         evaluated=checks.evaluated(result.origins),
         parameters=_parameters(result),

@@ -16,9 +16,18 @@ from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import Panel
-from clm_dagster.domains.demand.series_class import CONSTANT, DORMANT, classify_series, constants_of
+from clm_dagster.domains.demand.series_class import (
+    CONSTANT,
+    DORMANT,
+    EVALUATED,
+    YOUNG,
+    classify_series,
+    constants_of,
+)
+from clm_dagster.domains.demand.short_history import NAME as SHORT_HISTORY
+from clm_dagster.domains.demand.short_history import ShortHistory
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.intervals import QUANTILES, conformal_quantiles
+from clm_dagster.statistics.forecasting.intervals import QUANTILES, conformal_quantiles, has_residuals
 from clm_dagster.statistics.forecasting.local_models import FittedParameters
 from clm_dagster.statistics.forecasting.reconciliation import add_up
 
@@ -65,7 +74,8 @@ def predict_panel(
 
     The panel may be later than the evaluation and may have other series. methods: those of the evaluation; methods
     that no series uses are not run. The intervals use the residuals of the evaluation, which lie before the end of
-    the panel. Raise ValueError for a policy that needs a method which is not in `methods`.
+    the panel; those of a series without residuals come from its last weeks (`short_history`). Raise ValueError for a
+    policy that needs a method which is not in `methods`.
     """
     first = panel.size
     if policy.first_origin is not None:
@@ -73,6 +83,10 @@ def predict_panel(
     series_class = classify_series(panel, first)
     weights, names = policy.weights_for(panel.keys, series_class)
     mean = _combine(policy, panel, weights, methods, horizon, run)
+    short = ShortHistory.of(panel, horizon)
+    is_short = (series_class == YOUNG) | (np.isin(series_class, EVALUATED) & (policy.first_origin is None))
+    mean[is_short] = short.mean[is_short]
+    names = tuple(np.where(is_short, SHORT_HISTORY, np.array(names, dtype=object)))
     mean[series_class == DORMANT] = 0
     is_constant = series_class == CONSTANT
     mean[is_constant] = np.where(mean[is_constant] > 0, constants_of(panel)[is_constant, None], 0)
@@ -80,6 +94,8 @@ def predict_panel(
     pools = 1 if panel.step == 1 else 2
     paths, actual = policy.backtest_of(panel.keys)
     quantiles = conformal_quantiles(mean, paths, actual, series_class, pools)
+    for row in np.flatnonzero(is_short | ~has_residuals(paths, actual, pools)):
+        quantiles[row] = short.quantiles(int(row), mean[row], QUANTILES)
     flat = np.isin(series_class, (CONSTANT, DORMANT))
     quantiles[flat] = mean[flat][:, :, None]
     return ForecastResult(panel, names, series_class, mean, quantiles)

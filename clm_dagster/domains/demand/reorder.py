@@ -102,10 +102,10 @@ def reorder_points(
     rows = rows[(rows["measure"] == "units") & (rows["key"] != "other")].sort_values([*KEYS, "date"])
     days = rows["date"].nunique()
     lead = settings.lead_days
-    if not 1 <= lead <= max(days, 1):
-        raise ValueError(f"lead time of {lead} days: set it between 1 and {days}, the days of the forecast")
-    if rows.empty:
+    if rows.empty and lead >= 1:
         return pd.DataFrame(columns=list(COLUMNS))
+    if not 1 <= lead <= days:
+        raise ValueError(f"lead time of {lead} days: set it between 1 and {days}, the days of the forecast")
     shape = (-1, days)
     mean = rows["mean"].to_numpy().reshape(shape)
     excess = _upper_quantile(rows, settings.service_level).reshape(shape) - mean

@@ -4,8 +4,8 @@ Belongs here: the classification. Does not: forecasts. Tables call the class of 
 
 - regular, intermittent: forecast by the candidates. A series is intermittent if the mean interval between sales over
   the last half year is at least 1.32 open days (Syntetos, Boylan and Croston 2005).
-- young: began less than eight weeks before the first origin of the backtest. The forecast is the mean of the same
-  weekday over up to eight weeks, with the interval of other series of its class.
+- young: began less than eight weeks before the first origin of the backtest. The forecast and its
+  interval are those of its last weeks (`short_history`). The same holds for every series of a shop without a backtest.
 - constant: one value on every open day of the last half year. The forecast is that value, without an interval.
 - dormant: no sale in the last half year. The forecast is zero, without an interval.
 """

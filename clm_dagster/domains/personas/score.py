@@ -6,13 +6,11 @@ SQL (`queries`).
 
 from typing import Any
 
-import dagster as dg
 import pandas as pd
 
 from clm_dagster.domains.personas import checks, plots
 from clm_dagster.domains.personas.model import profile
 from clm_dagster.domains.personas.queries import AssignmentInputs
-from clm_dagster.platform.charts import figure_markdown
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 
@@ -47,5 +45,6 @@ def describe(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
     rows = profile(inputs.model, frame, assigned, revenue)
     height = 1.8 + 0.5 * rows["persona_id"].nunique()
     width = 9.0 + 0.35 * max(rows["measure"].nunique() - 8, 0)
-    chart = figure_markdown(plots.profile_chart(rows), "personas", width, height)
-    return TableOutput(rows[work.columns], {"chart": dg.MetadataValue.md(chart)})
+    return TableOutput(
+        rows[work.columns], work.pictures({"personas": (plots.profile_chart(rows), width, height)})
+    )

@@ -4,15 +4,16 @@ Belongs here: the key figures of a shop and their layout in the terminal. Does n
 figures (SQL).
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from clm_dagster.platform.duckdb_files import open_when_free
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
 
@@ -42,15 +43,12 @@ class Summary:
 
 
 def read_summary(settings: Settings) -> Summary:
-    """Read the figures. Raise SettingsError if nothing has been published."""
+    """Read the figures. Raise SettingsError if nothing has been published, WarehouseBusyError if it is locked."""
     path = settings.published_path
     if not path.exists():
         raise SettingsError(f"{path} does not exist: nothing has been published yet; run `clm run` first")
-    raw = duckdb.connect(str(path), read_only=True)
-    try:
+    with closing(open_when_free(str(path), "summary", settings.lock_timeout, read_only=True)) as raw:
         return _read(Connection(raw))
-    finally:
-        raw.close()
 
 
 def _read(connection: Connection) -> Summary:

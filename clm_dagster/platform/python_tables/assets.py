@@ -129,6 +129,7 @@ def _run(
             threads=settings.threads,
             data_dir=settings.data_dir.resolve(),
             dagster_run_id=context.run.root_run_id or context.run.run_id,
+            is_shown=key == context.partition_keys[-1],
         )
         output = table.compute(work, inputs)
         with warehouse.connect(f"{table.relation} {key}") as connection:

@@ -3,13 +3,14 @@
 Belongs here: the arguments of a domain's `read` and `compute`. Does not: the caller (`assets`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from clm_dagster.platform.build_ledger.versions import Version
+from clm_dagster.platform.charts import Drawing, figure_metadata
 from clm_dagster.platform.dbt_project.building import Snapshot
 from clm_dagster.platform.dbt_project.project import Node, Project
 from clm_dagster.platform.partitions import as_of_of_key
@@ -76,7 +77,8 @@ class Work(Generic[S]):
 
     node: the table to compute. code_version: version of the code that computes it. log: reports progress. threads:
     number of threads to use, 0 for one per processor. data_dir: the data folder. dagster_run_id: id of the run, or of
-    the original run if this is a retry.
+    the original run if this is a retry. is_shown: whether Dagster shows the metadata of this snapshot, which it does
+    for the last one of a run.
     """
 
     partition: PartitionContext
@@ -88,6 +90,7 @@ class Work(Generic[S]):
     threads: int
     data_dir: Path
     dagster_run_id: str
+    is_shown: bool = True
 
     @property
     def day(self) -> date:
@@ -103,6 +106,10 @@ class Work(Generic[S]):
     def checkpoint_dir(self) -> Path:
         """Folder for intermediate results of a long computation; it is deleted once the snapshot is stored."""
         return self.data_dir / "cache" / self.node.relation / self.partition.key
+
+    def pictures(self, drawings: Mapping[str, Drawing]) -> dict[str, Any]:
+        """Return asset metadata with one inline image per drawing; none for a snapshot that is not shown."""
+        return figure_metadata(drawings) if self.is_shown else {}
 
     def buffer(self) -> ParquetBuffer:
         """Return an empty buffer for rows that do not fit into memory."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.platform.build_ledger.code_version import Root
-from clm_dagster.platform.charts import Drawing, figure_metadata, make_figure
+from clm_dagster.platform.charts import Drawing, make_figure
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
@@ -240,7 +240,7 @@ def _train(
     )
     return TableOutput(
         pd.DataFrame([{name: row[name] for name in columns}], columns=columns),
-        figure_metadata(notes.drawings)
+        work.pictures(notes.drawings)
         | {name: dg.MetadataValue.md(text) for name, text in notes.tables.items()}
         | _shown({name: row[name] for name in columns})
         | dict(notes.facts),

@@ -9,9 +9,8 @@ q (n + 1) of the n residuals is added to the forecast, separately on each side. 
 
 Forty residuals of overlapping weeks carry little information on a 2.5% tail. A series with fewer than eighty
 residuals uses the pooled residuals of its kind, each scaled by the mean absolute residual of its own series, and
-multiplies them by its own mean absolute residual. A series with too few residuals even for that uses those of its
-kind, relative to the forecast. If no series has residuals, because the shop is too young for a backtest, the
-interval goes from zero to three times the forecast.
+multiplies them by its own mean absolute residual. A series with too few residuals even for that, or with those of a
+single origin, has no interval of this kind: its quantiles are NaN.
 
 Days with a forecast of exactly zero (closed days) have no spread. For weekly forecasts, near and far steps are
 calibrated separately, because the spread grows with the horizon. Over 28 days it hardly does.
@@ -30,15 +29,32 @@ ENOUGH = 80
 """Minimum number of residuals of a series that uses only its own, enough for the tails of a 95% interval."""
 LEAST_RESIDUALS = 16
 """Minimum number of residuals of a series with its own spread; the shape of its tails is that of its kind."""
+LEAST_ORIGINS = 2
 SMALLEST = 1e-6
-UNKNOWN = np.linspace(-1, 2, 200)
-"""Relative residuals used if no series has any."""
 
 
 def scores(paths: Floats, actual: Floats) -> Floats:
     """Return (actual - path) / sqrt(path); NaN where the path is zero (closed) or the actual value is unknown."""
     usable = (paths > SMALLEST) & np.isfinite(actual)
     return np.where(usable, (actual - paths) / np.sqrt(np.where(usable, paths, 1)), np.nan)
+
+
+def has_residuals(paths: Floats, actual: Floats, pools: int = 1) -> NDArray[np.bool_]:
+    """Return whether each series (series,) has residuals enough for its own spread, in every pool of steps."""
+    known = np.isfinite(scores(paths, actual))
+    pool_of_step = np.arange(paths.shape[2]) * pools // max(paths.shape[2], 1)
+    enough = np.ones(len(paths), dtype=bool)
+    for pool in range(pools):
+        enough &= _are_enough(known[:, :, pool_of_step == pool])
+    return enough
+
+
+def _are_enough(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether the residuals of each series (series, origins, steps) are enough."""
+    enough: NDArray[np.bool_] = (known.sum(axis=(1, 2)) >= LEAST_RESIDUALS) & (
+        known.any(axis=2).sum(axis=1) >= LEAST_ORIGINS
+    )
+    return enough
 
 
 def conformal_quantiles(
@@ -49,7 +65,7 @@ def conformal_quantiles(
     pools: int = 1,
     quantiles: Sequence[float] = QUANTILES,
 ) -> Floats:
-    """Return quantiles (series, horizon, quantiles) around mean (series, horizon).
+    """Return quantiles (series, horizon, quantiles) around mean (series, horizon); NaN without enough residuals.
 
     paths, actual: the backtest, (series, origins, steps); steps beyond its horizon use its last pool.
     kinds: (series,); series of the same kind share residuals if they have too few of their own.
@@ -64,20 +80,21 @@ def conformal_quantiles(
         columns = np.flatnonzero(pool_of_horizon == pool)
         pool_scores = found[:, :, pool_of_step == pool]
         size, standard = _standardised(pool_scores)
+        usable = _are_enough(np.isfinite(pool_scores))
         for row in range(len(mean)):
             centre = mean[row, columns][:, None]
             own = pool_scores[row][np.isfinite(pool_scores[row])]
-            if own.size >= ENOUGH:
+            if own.size >= ENOUGH and usable[row]:
                 offsets = np.sqrt(centre) * _quantiles_by_rank(own, quantiles)
-            elif own.size >= LEAST_RESIDUALS:
+            elif usable[row]:
                 offsets = (
                     np.sqrt(centre)
                     * size[row]
                     * _quantiles_by_rank(_of_kind(standard, kinds, row), quantiles)
                 )
             else:
-                relative = found / np.sqrt(np.where(paths > SMALLEST, paths, np.nan))
-                offsets = centre * _quantiles_by_rank(_of_kind(relative, kinds, row), quantiles)
+                result[row, columns] = np.nan
+                continue
             result[row, columns] = np.where(centre > SMALLEST, np.maximum(centre + offsets, 0), 0)
     return result
 
@@ -96,13 +113,10 @@ def _standardised(found: Floats) -> tuple[Floats, Floats]:
 
 
 def _of_kind(residuals: Floats, kinds: NDArray[np.str_], row: int) -> Floats:
-    """Return the pooled residuals of the row's kind; else those of all kinds; else UNKNOWN."""
-    for rows in (kinds == kinds[row], np.ones(kinds.size, dtype=bool)):
-        values = residuals[rows]
-        values = values[np.isfinite(values)]
-        if values.size >= LEAST_RESIDUALS:
-            return values
-    return UNKNOWN
+    """Return the pooled residuals of the row's kind, or those of all kinds where they are too few."""
+    of_kind = residuals[kinds == kinds[row]]
+    of_kind = of_kind[np.isfinite(of_kind)]
+    return of_kind if of_kind.size >= LEAST_RESIDUALS else residuals[np.isfinite(residuals)]
 
 
 def _quantiles_by_rank(residuals: Floats, quantiles: Sequence[float]) -> Floats:

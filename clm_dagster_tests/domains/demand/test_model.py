@@ -142,7 +142,7 @@ def test_unusual_series_have_an_outcome(series: pd.DataFrame) -> None:
     gap = rows[rows.key == "gaps"]
     assert gap["mean"].sum() == pytest.approx(28 * 6 * 0.25, rel=0.5)
     young = rows[rows.key == "two points"]
-    assert young.method.unique().tolist() == ["eight_week_mean"]
+    assert young.method.unique().tolist() == ["shrunk_weekday_mean"]
     assert 0 < young["mean"].sum() < 28
 
 

@@ -136,7 +136,7 @@ def test_a_new_series_gets_forecasts(policies: dict[str, ForecastPolicy]) -> Non
     rows = ahead(policies, series, later)
     rows = rows[(rows.measure == "orders") & (rows.period == DAY)].groupby("key").agg("first")
     assert [rows[c]["old, chosen now"] for c in ("outcome", "method")] == ["regular", "combination"]
-    assert [rows[c]["new"] for c in ("outcome", "method")] == ["young", "eight_week_mean"]
+    assert [rows[c]["new"] for c in ("outcome", "method")] == ["young", "shrunk_weekday_mean"]
     for key in ("old, chosen now", "new"):
         assert rows.loc[key, "mean"] == pytest.approx(9, rel=0.35)
         assert rows.q025[key] < rows.q10[key] < rows.q90[key] < rows.q975[key]

@@ -94,3 +94,10 @@ def test_invalid_settings_are_errors() -> None:
     none = forecasts({"a": 4.0}, 1.0).assign(level="country")
     with pytest.raises(ValueError, match="lead time"):
         reorder_points(none, pd.Series(dtype=float), ReorderSettings(0, 0.9))
+
+
+def test_a_shop_without_forecasts_of_products_has_no_reorder_points() -> None:
+    days = pd.date_range("2024-01-01", periods=28)
+    shop = pd.DataFrame({"period": "day", "level": "shop", "key": "all", "measure": "units", "date": days})
+    shop = shop.assign(mean=4.0, q025=1.0, q10=2.0, q50=4.0, q90=6.0, q975=8.0)
+    assert reorder_points(shop, pd.Series(dtype=float)).empty

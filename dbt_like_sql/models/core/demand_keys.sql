@@ -5,7 +5,8 @@
 ) }}
 
 -- The countries, channels, categories and products with their own demand series: those with the most gross revenue
--- in the 365 days before as_of. A level with a single key equals the shop and has no series.
+-- in the 365 days before as_of. A level with a single key equals the shop and has no series, except that a single
+-- product has one, for its reorder point.
 
 with sold as (
 
@@ -65,7 +66,7 @@ final as (
         cast(revenue_share as double) as revenue_share,
         revenue_rank
     from ranked
-    where revenue_rank <= most and keys_of_level > 1
+    where revenue_rank <= most and (keys_of_level > 1 or level = 'product')
 
 )
 
