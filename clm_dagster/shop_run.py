@@ -159,7 +159,9 @@ def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[
     unset = unset_dates(settings)
     if "start_date" not in unset:
         return {}  # a start date without an end date means that the shop is still open
-    days = sorted(day for d in deliveries if "events" in d.tables for day in d.tables["events"].days if day)
+    days = sorted(
+        day for d in deliveries for feed in d.of_table("events").values() for day in feed.days if day
+    )
     if not days:
         raise InputError(
             f"no row of {settings.input} has a readable timestamp; check `time` in the adapter "

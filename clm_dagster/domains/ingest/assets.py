@@ -159,12 +159,16 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
             by_day = {key: batch_of([key]).where("event_at") for key in keys}
             results = run_checks(connection, project, node, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
-            results.append(ledger_result(connection, EVENTS, deliveries, source.contract["events"], days))
+            feeds = [feed.name for feed in source.adapter.tables["events"]]
+            results.append(
+                ledger_result(connection, EVENTS, deliveries, source.contract["events"], days, feeds)
+            )
             results.append(share_result(connection, EVENTS, days))
             counts = count_by_day(connection, node.relation, "event_at", batch)
             ledger = connection.execute(
                 "select coalesce(sum(delivered), 0)::bigint, coalesce(sum(accepted), 0)::bigint, "
-                "coalesce(sum(rejected), 0)::bigint, coalesce(sum(duplicate), 0)::bigint "
+                "coalesce(sum(rejected), 0)::bigint, coalesce(sum(duplicate), 0)::bigint, "
+                "coalesce(sum(skipped), 0)::bigint "
                 f"from raw.deliveries where contract_table = 'events' and {days.where('event_date')}"
             )[0]
             rows = connection.scalar("select count(*) from raw.events")
@@ -172,7 +176,9 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
-                **dict(zip(("delivered", "accepted", "rejected", "duplicate"), ledger, strict=True)),
+                **dict(
+                    zip(("delivered", "accepted", "rejected", "duplicate", "skipped"), ledger, strict=True)
+                ),
                 "seconds": round(time.perf_counter() - start, 3),
             },
             check_results=results,
@@ -264,8 +270,8 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
             )
         described = {
             (name, reason): text
-            for name, table in source.adapter.tables.items()
-            for reason, text in table.reasons.items()
+            for name in source.adapter.tables
+            for reason, text in source.adapter.reasons(name).items()
         }
         lines = ["| table | reason | rows | meaning |", "| --- | --- | --- | --- |"] + [
             f"| {t} | {r} | {n:,} | {described.get((t, r), '')} |" for t, r, n in reasons
@@ -289,8 +295,9 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         kinds={"duckdb"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
-            "The ledger of deliveries: one row per delivery, contract table and day (null for rows without a readable "
-            "date), with delivered = accepted + rejected + duplicate. Its rows are written in the transaction that "
+            "The ledger of deliveries: one row per delivery, contract table, feed and day (null for rows without a "
+            "readable date), with delivered = accepted + rejected + duplicate + skipped. The reasons of skipped rows "
+            "are in raw.skips. Its rows are written in the transaction that "
             "loads the data. This asset checks the whole ledger."
         ),
         check_specs=[
@@ -298,7 +305,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
                 "ledger_balances",
                 asset=DELIVERIES,
                 blocking=True,
-                description="Every loaded row is accepted, rejected or a duplicate.",
+                description="Every loaded row is accepted, rejected, skipped or a duplicate.",
             )
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
@@ -308,17 +315,22 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(
-                "select contract_table, count(distinct delivery_id), sum(delivered)::bigint, "
-                "sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicate)::bigint "
-                "from raw.deliveries group by 1 order by 1"
+                "select contract_table, feed, count(distinct delivery_id), sum(delivered)::bigint, "
+                "sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicate)::bigint, sum(skipped)::bigint "
+                "from raw.deliveries group by all order by 1, 2"
+            )
+            skips = connection.execute(
+                "select contract_table, feed, reason, sum(row_count)::bigint from raw.skips group by all "
+                "order by 1, 2, 4 desc, 3"
             )
         lines = [
-            "| table | deliveries | delivered | accepted | rejected | duplicate |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| table | feed | deliveries | delivered | accepted | rejected | duplicate | skipped |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ] + ["| " + " | ".join(f"{v:,}" if isinstance(v, int) else v for v in row) + " |" for row in totals]
         metadata: dict[str, Any] = {
             "dagster/row_count": rows,
             "totals": dg.MetadataValue.md("\n".join(lines)),
+            "skipped": dg.MetadataValue.md(_skips(source, skips)),
         }
         return dg.MaterializeResult(
             metadata=metadata,
@@ -338,11 +350,29 @@ def _rules(source: ShopSource, table: str) -> str:
     """Return the adapter's rules and the reject reasons as markdown for the UI."""
     if table not in source.adapter.tables:
         return f"The source `{source.adapter.name}` does not provide {table}."
-    spec = source.adapter.tables[table]
+    feeds = source.adapter.tables[table]
     lines = [f"**Rules of the source `{source.adapter.name}`**", ""]
-    lines += [f"- {rule}" for rule in spec.rules]
+    for feed in feeds:
+        lines += [f"- {rule}" for rule in feed.rules]
+    if len(feeds) > 1:
+        lines += ["", f"Feeds: {', '.join(f'`{feed.name}`' for feed in feeds)}"]
     lines += ["", "**Reasons for rejection; rejected rows are in raw.rejects**", ""]
-    lines += [f"- `{reason}`: {text}" for reason, text in spec.reasons.items()]
+    lines += [f"- `{reason}`: {text}" for reason, text in source.adapter.reasons(table).items()]
+    skips = [f"- `{reason}` (feed `{f.name}`): {text}" for f in feeds for reason, text in f.skips.items()]
+    if skips:
+        lines += ["", "**Reasons for which a feed skips rows; counted in raw.skips**", "", *skips]
+    return "\n".join(lines)
+
+
+def _skips(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return the skipped rows by feed and reason as markdown."""
+    described = {
+        (feed.name, reason): text
+        for feed in source.adapter.feeds.values()
+        for reason, text in feed.skips.items()
+    }
+    lines = ["| table | feed | reason | rows | meaning |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {t} | {f} | {r} | {n:,} | {described.get((f, r), '')} |" for t, f, r, n in rows]
     return "\n".join(lines)
 
 
