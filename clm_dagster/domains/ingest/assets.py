@@ -10,10 +10,19 @@ from typing import Any
 
 import dagster as dg
 
-from clm_dagster.domains.ingest.checks import ledger_problems, ledger_result, raw_checks, share_result
+from clm_dagster.domains.ingest.checks import (
+    ledger_problems,
+    ledger_result,
+    raw_checks,
+    share_result,
+    stop_check,
+    stop_result,
+)
+from clm_dagster.domains.ingest.descriptions import rules_text, skips_text
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
 from clm_dagster.domains.ingest.source import UNDATED, ShopSource, landed_relation
+from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
     asset_key,
@@ -139,7 +148,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
-        description=f"{node.description}\n\n{_rules(source, 'events')}",
+        description=f"{node.description}\n\n{rules_text(source, 'events')}",
         partitions_def=daily_partitions(source.settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness_of(DAILY, source.settings),
@@ -154,8 +163,13 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         batch = batch_of(keys)
         with warehouse.connect(node.relation) as connection:
             create_tables(connection, source.contract.values())
+            # The rows outside all partitions too: whether the run stops depends on all rows of a delivery.
+            builds = Builds.read(connection)
+            outside = [UNDATED] if UNDATED in source.pending(builds, deliveries, "events") else []
             with connection.transaction():
-                load_days(connection, source, deliveries, "events", keys, context.run.run_id)
+                for some in (keys, outside):
+                    if some:
+                        load_days(connection, source, deliveries, "events", some, context.run.run_id)
             by_day = {key: batch_of([key]).where("event_at") for key in keys}
             results = run_checks(connection, project, node, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
@@ -164,6 +178,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 ledger_result(connection, EVENTS, deliveries, source.contract["events"], days, feeds)
             )
             results.append(share_result(connection, EVENTS, days))
+            results.append(stop_result(EVENTS, reason_to_stop(connection, source, deliveries, "events")))
             counts = count_by_day(connection, node.relation, "event_at", batch)
             ledger = connection.execute(
                 "select coalesce(sum(delivered), 0)::bigint, coalesce(sum(accepted), 0)::bigint, "
@@ -199,10 +214,11 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
-        description=f"{node.description}\n\n{_rules(source, table)}",
+        description=f"{node.description}\n\n{rules_text(source, table)}",
         code_version=source.adapter.code_version(table) if has else None,
         check_specs=[
             *check_specs(node),
+            stop_check(key),
             dg.AssetCheckSpec(
                 "source_has_table", asset=key, description="Whether the source provides this table."
             ),
@@ -219,7 +235,9 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
                 for keys in _ranges(pending):
                     load_days(connection, source, deliveries, table, keys, context.run.run_id)
             results = run_checks(connection, project, node, None)
+            stop = reason_to_stop(connection, source, deliveries, table) if has else None
             rows = connection.scalar(f"select count(*) from {node.relation}")
+        results.append(stop_result(key, stop))
         results.append(
             dg.AssetCheckResult(
                 check_name="source_has_table",
@@ -247,15 +265,15 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
 def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
     @dg.asset(
         key=REJECTS,
-        deps=[LANDING],
+        deps=[EVENTS],
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
             "Rows that violate the contract, with all their columns, the reason, the file and the row number. Rejects "
-            "of a daily partition are written with raw/events. This asset adds the rejects outside all partitions: "
-            "without a readable date, or outside the shop's start and end date."
+            "are written with raw/events. This asset adds those outside all partitions (without a readable date, or "
+            "outside the shop's start and end date) where they are missing, and counts the reasons."
         ),
         metadata={"dagster/table_name": "raw.rejects"},
     )
@@ -330,7 +348,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         metadata: dict[str, Any] = {
             "dagster/row_count": rows,
             "totals": dg.MetadataValue.md("\n".join(lines)),
-            "skipped": dg.MetadataValue.md(_skips(source, skips)),
+            "skipped": dg.MetadataValue.md(skips_text(source, skips)),
         }
         return dg.MaterializeResult(
             metadata=metadata,
@@ -344,36 +362,6 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         )
 
     return ledger
-
-
-def _rules(source: ShopSource, table: str) -> str:
-    """Return the adapter's rules and the reject reasons as markdown for the UI."""
-    if table not in source.adapter.tables:
-        return f"The source `{source.adapter.name}` does not provide {table}."
-    feeds = source.adapter.tables[table]
-    lines = [f"**Rules of the source `{source.adapter.name}`**", ""]
-    for feed in feeds:
-        lines += [f"- {rule}" for rule in feed.rules]
-    if len(feeds) > 1:
-        lines += ["", f"Feeds: {', '.join(f'`{feed.name}`' for feed in feeds)}"]
-    lines += ["", "**Reasons for rejection; rejected rows are in raw.rejects**", ""]
-    lines += [f"- `{reason}`: {text}" for reason, text in source.adapter.reasons(table).items()]
-    skips = [f"- `{reason}` (feed `{f.name}`): {text}" for f in feeds for reason, text in f.skips.items()]
-    if skips:
-        lines += ["", "**Reasons for which a feed skips rows; counted in raw.skips**", "", *skips]
-    return "\n".join(lines)
-
-
-def _skips(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
-    """Return the skipped rows by feed and reason as markdown."""
-    described = {
-        (feed.name, reason): text
-        for feed in source.adapter.feeds.values()
-        for reason, text in feed.skips.items()
-    }
-    lines = ["| table | feed | reason | rows | meaning |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {t} | {f} | {r} | {n:,} | {described.get((f, r), '')} |" for t, f, r, n in rows]
-    return "\n".join(lines)
 
 
 def _ranges(keys: Sequence[str]) -> list[list[str]]:

@@ -35,7 +35,25 @@ def raw_checks(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             asset=asset,
             description=f"At most {WARN_REJECTED_SHARE:.0%} of the delivered rows are rejected.",
         ),
+        stop_check(asset),
     ]
+
+
+def stop_check(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return the check that keeps everything else from being built of a raw table that is mostly rejected."""
+    return dg.AssetCheckSpec(
+        "rejected_share",
+        asset=asset,
+        blocking=True,
+        description="No delivery has more rejected rows than CLM_MAX_REJECTED_SHARE, and some rows are accepted.",
+    )
+
+
+def stop_result(asset: dg.AssetKey, reason: str | None) -> dg.AssetCheckResult:
+    """Return the result of that check. reason: why to stop, see `stopping.reason_to_stop`."""
+    return dg.AssetCheckResult(
+        check_name="rejected_share", asset_key=asset, passed=reason is None, description=reason
+    )
 
 
 def ledger_result(
