@@ -25,8 +25,8 @@ class Summary:
     """Key figures of the loaded shop.
 
     ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
-    and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue at
-    as_of, in display order.
+    and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
+    at as_of, in display order.
     """
 
     ledger: dict[str, tuple[int, int, int, int, int]]
@@ -105,19 +105,12 @@ def _read(connection: Connection) -> Summary:
 
 def render(summary: Summary, settings: Settings) -> RenderableType:
     """Return the summary for the terminal."""
-    rows = Table(
-        "",
-        "delivered",
-        "accepted",
-        "rejected",
-        "duplicate",
-        "skipped",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
+    names = ["delivered", "accepted", "rejected", "duplicate"]
+    if any(numbers[-1] for numbers in summary.ledger.values()):
+        names.append("skipped")
+    rows = Table("", *names, box=None, header_style="bold", pad_edge=False)
     for table, numbers in summary.ledger.items():
-        rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers))
+        rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers[: len(names)]))
     for column in rows.columns[1:]:
         column.justify = "right"
     rejects = [
