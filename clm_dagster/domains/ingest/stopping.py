@@ -4,7 +4,8 @@ Belongs here: the rule and its message. Does not: reasons for a single row (the 
 stop (`assets`, `shop_run`).
 
 Rows outside the shop's dates do not count, since the dates are chosen, and neither do skipped rows. A delivery is
-judged once all its rows are loaded.
+judged once all its rows are loaded. Events are judged by delivery. The other tables are judged as a whole: their files
+are often a few changed rows, and a bad one among them must not stop a shop.
 """
 
 import json
@@ -53,7 +54,7 @@ def reason_to_stop(
     """
     limit = source.settings.of(IngestSettings).max_rejected_share
     loaded = _loaded(connection, source, deliveries, table)
-    bad = [d for d in loaded if d.share > limit]
+    bad = [d for d in (loaded if table == "events" else _together(loaded)) if d.share > limit]
     if bad:
         lines = [
             f"{d.file}: {d.rejected:,} of {d.judged:,} rows of {table} are rejected ({d.share:.0%}), more than the "
@@ -67,6 +68,8 @@ def reason_to_stop(
         lines = [f"None of the {sum(d.delivered for d in loaded):,} rows of {table} is accepted."]
     else:
         return None
+    if table != "events":
+        bad = loaded
     names = ", ".join(quoting.text(d.delivery_id) for d in bad)
     where = f"contract_table = '{table}' and delivery_id in ({names})"
     lines += _reasons(connection, source, table, where)
@@ -104,6 +107,15 @@ def _loaded(
         for name, file, delivered, accepted, rejected, duplicate, skipped, outside in rows
         if landed.get(name) == delivered
     ]
+
+
+def _together(loaded: Sequence[_Loaded]) -> list[_Loaded]:
+    """Return all deliveries as one, none if there are none."""
+    if not loaded:
+        return []
+    file = loaded[0].file if len(loaded) == 1 else f"{len(loaded):,} files"
+    counts = ((d.delivered, d.accepted, d.rejected, d.duplicate, d.skipped) for d in loaded)
+    return [_Loaded("", file, *(sum(column) for column in zip(*counts, strict=True)))]
 
 
 def _reasons(connection: Connection, source: ShopSource, table: str, where: str) -> list[str]:
