@@ -16,6 +16,7 @@ from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
+from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.event_log import reuse_engines
@@ -24,7 +25,7 @@ from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
-from clm_dagster.platform.runs import Progress, Run, close_dead_runs, execute, prepare_home
+from clm_dagster.platform.runs import Progress, Run, RunFailedError, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 
 # A longer history is probably caused by a wrong date that happens to parse.
@@ -82,6 +83,23 @@ class _LandedShop:
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
         ).plan()
 
+    def stop_if_rejected(self, only_if_loaded: bool = False) -> None:
+        """Raise InputError if a loaded delivery has too many rejected rows, or no row is accepted.
+
+        only_if_loaded: not before everything that is landed is also loaded.
+        """
+        source, deliveries = self.source, self.landed.deliveries
+        with warehouse_of(self.settings).connect_read_only("rejected rows") as connection:
+            if connection is None or connection.relation_kind("raw.skips") is None:
+                return  # nothing is loaded, or by a version that did not know of feeds
+            builds = Builds.read(connection)
+            if only_if_loaded and any(source.pending(builds, deliveries, table) for table in source.contract):
+                return
+            for table in source.adapter.tables:
+                reason = reason_to_stop(connection, source, deliveries, table)
+                if reason:
+                    raise InputError(reason)
+
 
 def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
@@ -98,7 +116,8 @@ def plan_shop(settings: Settings) -> RunPreview:
 def run_shop(settings: Settings, begin: Begin) -> Report:
     """Land new files, then run the plan stage by stage. Each run is a Dagster run that the UI shows.
 
-    After each stage that ran something, the rest is planned again. Raise InputError, RunFailedError, SettingsError.
+    After each stage that ran something, the rest is planned again. Raise InputError, also if too many rows are
+    rejected, RunFailedError, SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -113,9 +132,14 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
             definitions, shop = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
         plan = shop.plan()
+        shop.stop_if_rejected(only_if_loaded=True)
         for stage in STAGES:
             steps = plan.of(stage)
-            report.runs += [_run(definitions, instance, step, begin) for step in steps]
+            try:
+                report.runs += [_run(definitions, instance, step, begin) for step in steps]
+            except RunFailedError:
+                shop.stop_if_rejected()  # says the same as the failed check, and nothing else
+                raise
             if steps:
                 plan = shop.plan()
     return report
@@ -161,7 +185,9 @@ def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[
     unset = unset_dates(settings)
     if "start_date" not in unset:
         return {}  # a start date without an end date means that the shop is still open
-    days = sorted(day for d in deliveries if "events" in d.tables for day in d.tables["events"].days if day)
+    days = sorted(
+        day for d in deliveries for feed in d.of_table("events").values() for day in feed.days if day
+    )
     if not days:
         raise InputError(
             f"no row of {settings.input} has a readable timestamp; check `time` in the adapter "

@@ -1,19 +1,19 @@
-"""The adapter of a source: which files belong to which contract table, and the SQL that maps their columns.
+"""The adapter of a source: which files feed which contract table, and the SQL that maps their columns.
 
-Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: reading input files (`files`), loading
-(`loading`). "Bring your own shop" in the documentation explains how to write an adapter.
+Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: one feed and its SQL (`feeds`), reading
+input files (`files`), loading (`loading`). "Bring your own shop" in the documentation explains how to write an adapter.
 """
 
 import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
@@ -24,37 +24,11 @@ PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
 CALENDAR = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
 # An offset or the name of a time zone after the time of day.
 _ZONED = "([zZ]|[+-][0-9]{2}(:?[0-9]{2})?|[0-9] *[A-Za-z][A-Za-z_/+-]+[0-9]*)$"
+# Change this when rows are loaded into the raw tables or counted in the ledger in another way.
+_LOADING_VERSION = "feeds"
 _ENCODINGS = ("utf-8", "utf-16", "latin-1")
-_TABLE_KEYS = {"files", "time", "columns", "required", "rules", "rejects"}
 _ADAPTER_KEYS = {"name", "description", "settings", "csv", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
-
-
-@dataclass(frozen=True)
-class AdapterTable:
-    """How a source provides the rows of one contract table.
-
-    types: the expected type of each column; all values arrive as text. time: SQL for the timestamp of a row, None for
-    a table without one.
-    """
-
-    contract: ContractTable
-    path: Path
-    patterns: tuple[str, ...]
-    time: str | None
-    required: tuple[str, ...]
-    types: dict[str, str]
-    rules: tuple[str, ...]
-    rejects: dict[str, str]
-
-    def matches(self, relative: str) -> bool:
-        """Whether a file belongs to this table. relative: its path relative to the input."""
-        return any(fnmatch(relative, pattern) for pattern in self.patterns)
-
-    @property
-    def reasons(self) -> dict[str, str]:
-        """All reject reasons with their descriptions, those of the adapter first."""
-        return self.rejects | {r.reason: r.description for r in self.contract.rejects}
 
 
 @dataclass(frozen=True)
@@ -66,24 +40,35 @@ class Adapter:
     description: str
     zone: str
     csv: dict[str, str]
-    tables: dict[str, AdapterTable]
+    tables: dict[str, tuple[Feed, ...]]
     renderer: Renderer
     seeds: Path = field(default=Path())
 
-    def landing_version(self, table: str) -> str:
+    @property
+    def feeds(self) -> dict[str, Feed]:
+        """All feeds by name, those of one table together."""
+        return {feed.name: feed for feeds in self.tables.values() for feed in feeds}
+
+    def reasons(self, table: str) -> dict[str, str]:
+        """Return all reject reasons of a table with their descriptions, those of the adapter first."""
+        return {reason: text for feed in self.tables[table] for reason, text in feed.reasons.items()}
+
+    def landing_version(self, feed: str) -> str:
         """Return a hash of everything that determines how a file is landed. If it changes, files are landed again."""
-        spec = self.tables[table]
-        return _hash([spec.time, self.csv, self.zone])
+        spec = self.feeds[feed]
+        own = [] if feed == spec.contract.name else [spec.contract.name]
+        return _hash([spec.time, self.csv, self.zone, *own])
 
     def code_version(self, table: str) -> str:
         """Return a hash of everything that determines how landed rows become raw rows."""
-        spec = self.tables[table]
-        sql = self.sql(table, list(spec.required), "landed")
-        return _hash([sql, spec.contract.rejects, spec.contract.columns])
+        feeds = self.tables[table]
+        sql = [(f.name, f.whole_files, self.sql(f.name, list(f.required), "landed")) for f in feeds]
+        contract = feeds[0].contract
+        return _hash([sql, contract.rejects, contract.columns, _LOADING_VERSION])
 
-    def sql(self, table: str, columns: Sequence[str], landed: str) -> str:
-        """Return the adapter's query over landed rows that have these columns."""
-        spec = self.tables[table]
+    def sql(self, feed: str, columns: Sequence[str], landed: str) -> str:
+        """Return the query of a feed over landed rows that have these columns."""
+        spec = self.feeds[feed]
         return self.renderer.render(
             spec.path,
             relation=lambda name: name,
@@ -91,7 +76,8 @@ class Adapter:
                 "provenance": lambda: ", ".join(PROVENANCE),
                 "landed": lambda: landed,
                 "time": lambda: f"({spec.time})",
-                "row_id": _row_id,
+                "row_id": lambda *names, equal_rows="separate": row_id(spec, names, equal_rows),
+                "fill_down": lambda column, by: fill_down(quoting.name(column), by),
                 "instant": lambda column: instant(column, self.zone),
                 "whole": lambda column: whole_number(quoting.name(column)),
                 "seed_column": self._seed_column,
@@ -151,9 +137,9 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
     """Read the adapter of a source. Raise InputError with file and line."""
     path = folder / "adapter.yml"
     content = yaml_lines.load(path)
-    _check_keys(content, _ADAPTER_KEYS)
+    check_keys(content, _ADAPTER_KEYS)
     options = yaml_lines.plain(content.get("csv") or {})
-    _check_keys(content.get("csv") or {}, _CSV_KEYS)
+    check_keys(content.get("csv") or {}, _CSV_KEYS)
     encoding = options.get("encoding", _ENCODINGS[0])
     if encoding not in _ENCODINGS:
         raise InputError(
@@ -169,15 +155,20 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         raise InputError(
             f"{path}: the key `tables` is missing; expected the contract tables that the source provides"
         )
-    tables: dict[str, AdapterTable] = {}
+    tables: dict[str, tuple[Feed, ...]] = {}
     for name, entry in content["tables"].items():
         if name not in contract:
             raise InputError(
                 f"{content['tables'].where(name)}: the contract has no table {name!r}; "
                 f"it has {', '.join(contract)}"
             )
-        _check_keys(entry, _TABLE_KEYS)
-        tables[name] = _table(folder, name, yaml_lines.plain(entry), contract[name], zone)
+        tables[name] = read_feeds(
+            folder, contract[name], entry, set(contract), lambda column: instant(column, zone)
+        )
+    named = [feed.name for feeds in tables.values() for feed in feeds]
+    for feed in named:
+        if named.count(feed) > 1:
+            raise InputError(f"{path}: two tables have a feed {feed!r}; a feed needs a name of its own")
     if "events" not in tables:
         raise InputError(f"{path}: the table events is required")
     return Adapter(
@@ -190,47 +181,6 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
     )
-
-
-def _table(
-    folder: Path, name: str, entry: dict[str, Any], contract: ContractTable, zone: str
-) -> AdapterTable:
-    sql = folder / f"{name}.sql"
-    if not sql.exists():
-        raise InputError(f"{sql} does not exist, but adapter.yml contains the table {name}")
-    if contract.time and "time" not in entry:
-        raise InputError(f"{folder / 'adapter.yml'}: {name} requires `time`, SQL for {contract.time}")
-    time = entry.get("time")
-    if time and "instant(" in time:  # the only macro that is supported in adapter.yml
-        column = time.split("instant(", 1)[1].split(")")[0].strip("'\" ")
-        time = instant(column, zone)
-    types = entry.get("columns") or {
-        column: kind for column, kind in contract.columns.items() if kind != "VARCHAR"
-    }
-    return AdapterTable(
-        contract=contract,
-        path=sql,
-        patterns=tuple(entry.get("files") or ["*"]),
-        time=time,
-        required=tuple(entry.get("required") or entry.get("columns") or ()),
-        types=types,
-        rules=tuple(entry.get("rules") or ()),
-        rejects=entry.get("rejects") or {},
-    )
-
-
-def _row_id(*columns: str) -> str:
-    """Return SQL for a hash of columns that distinguishes a missing value from an empty one."""
-    parts = ", ".join(f"coalesce({quoting.name(column)}, chr(30))" for column in columns)
-    return f"md5(concat_ws(chr(31), {parts}))"
-
-
-def _check_keys(mapping: Any, known: set[str]) -> None:
-    for key in mapping:
-        if key not in known:
-            raise InputError(
-                f"{mapping.where(key)}: unknown key {key!r}; known keys: {', '.join(sorted(known))}"
-            )
 
 
 def _hash(content: Any) -> str:

@@ -10,10 +10,19 @@ from typing import Any
 
 import dagster as dg
 
-from clm_dagster.domains.ingest.checks import ledger_problems, ledger_result, raw_checks, share_result
+from clm_dagster.domains.ingest.checks import (
+    ledger_problems,
+    ledger_result,
+    raw_checks,
+    share_result,
+    stop_check,
+    stop_result,
+)
+from clm_dagster.domains.ingest.descriptions import rules_text, skips_text
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
 from clm_dagster.domains.ingest.source import UNDATED, ShopSource, landed_relation
+from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
     asset_key,
@@ -139,7 +148,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
-        description=f"{node.description}\n\n{_rules(source, 'events')}",
+        description=f"{node.description}\n\n{rules_text(source, 'events')}",
         partitions_def=daily_partitions(source.settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness_of(DAILY, source.settings),
@@ -154,17 +163,27 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         batch = batch_of(keys)
         with warehouse.connect(node.relation) as connection:
             create_tables(connection, source.contract.values())
+            # The rows outside all partitions too: whether the run stops depends on all rows of a delivery.
+            builds = Builds.read(connection)
+            outside = [UNDATED] if UNDATED in source.pending(builds, deliveries, "events") else []
             with connection.transaction():
-                load_days(connection, source, deliveries, "events", keys, context.run.run_id)
+                for some in (keys, outside):
+                    if some:
+                        load_days(connection, source, deliveries, "events", some, context.run.run_id)
             by_day = {key: batch_of([key]).where("event_at") for key in keys}
             results = run_checks(connection, project, node, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
-            results.append(ledger_result(connection, EVENTS, deliveries, source.contract["events"], days))
+            feeds = [feed.name for feed in source.adapter.tables["events"]]
+            results.append(
+                ledger_result(connection, EVENTS, deliveries, source.contract["events"], days, feeds)
+            )
             results.append(share_result(connection, EVENTS, days))
+            results.append(stop_result(EVENTS, reason_to_stop(connection, source, deliveries, "events")))
             counts = count_by_day(connection, node.relation, "event_at", batch)
             ledger = connection.execute(
                 "select coalesce(sum(delivered), 0)::bigint, coalesce(sum(accepted), 0)::bigint, "
-                "coalesce(sum(rejected), 0)::bigint, coalesce(sum(duplicate), 0)::bigint "
+                "coalesce(sum(rejected), 0)::bigint, coalesce(sum(duplicate), 0)::bigint, "
+                "coalesce(sum(skipped), 0)::bigint "
                 f"from raw.deliveries where contract_table = 'events' and {days.where('event_date')}"
             )[0]
             rows = connection.scalar("select count(*) from raw.events")
@@ -172,7 +191,9 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
-                **dict(zip(("delivered", "accepted", "rejected", "duplicate"), ledger, strict=True)),
+                **dict(
+                    zip(("delivered", "accepted", "rejected", "duplicate", "skipped"), ledger, strict=True)
+                ),
                 "seconds": round(time.perf_counter() - start, 3),
             },
             check_results=results,
@@ -193,10 +214,11 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
-        description=f"{node.description}\n\n{_rules(source, table)}",
+        description=f"{node.description}\n\n{rules_text(source, table)}",
         code_version=source.adapter.code_version(table) if has else None,
         check_specs=[
             *check_specs(node),
+            stop_check(key),
             dg.AssetCheckSpec(
                 "source_has_table", asset=key, description="Whether the source provides this table."
             ),
@@ -213,7 +235,9 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
                 for keys in _ranges(pending):
                     load_days(connection, source, deliveries, table, keys, context.run.run_id)
             results = run_checks(connection, project, node, None)
+            stop = reason_to_stop(connection, source, deliveries, table) if has else None
             rows = connection.scalar(f"select count(*) from {node.relation}")
+        results.append(stop_result(key, stop))
         results.append(
             dg.AssetCheckResult(
                 check_name="source_has_table",
@@ -241,15 +265,15 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
 def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
     @dg.asset(
         key=REJECTS,
-        deps=[LANDING],
+        deps=[EVENTS],
         group_name=GROUP,
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
             "Rows that violate the contract, with all their columns, the reason, the file and the row number. Rejects "
-            "of a daily partition are written with raw/events. This asset adds the rejects outside all partitions: "
-            "without a readable date, or outside the shop's start and end date."
+            "are written with raw/events. This asset adds those outside all partitions (without a readable date, or "
+            "outside the shop's start and end date) where they are missing, and counts the reasons."
         ),
         metadata={"dagster/table_name": "raw.rejects"},
     )
@@ -264,8 +288,8 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
             )
         described = {
             (name, reason): text
-            for name, table in source.adapter.tables.items()
-            for reason, text in table.reasons.items()
+            for name in source.adapter.tables
+            for reason, text in source.adapter.reasons(name).items()
         }
         lines = ["| table | reason | rows | meaning |", "| --- | --- | --- | --- |"] + [
             f"| {t} | {r} | {n:,} | {described.get((t, r), '')} |" for t, r, n in reasons
@@ -289,8 +313,9 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         kinds={"duckdb"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=(
-            "The ledger of deliveries: one row per delivery, contract table and day (null for rows without a readable "
-            "date), with delivered = accepted + rejected + duplicate. Its rows are written in the transaction that "
+            "The ledger of deliveries: one row per delivery, contract table, feed and day (null for rows without a "
+            "readable date), with delivered = accepted + rejected + duplicate + skipped. The reasons of skipped rows "
+            "are in raw.skips. Its rows are written in the transaction that "
             "loads the data. This asset checks the whole ledger."
         ),
         check_specs=[
@@ -298,7 +323,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
                 "ledger_balances",
                 asset=DELIVERIES,
                 blocking=True,
-                description="Every loaded row is accepted, rejected or a duplicate.",
+                description="Every loaded row is accepted, rejected, skipped or a duplicate.",
             )
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
@@ -308,17 +333,22 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(
-                "select contract_table, count(distinct delivery_id), sum(delivered)::bigint, "
-                "sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicate)::bigint "
-                "from raw.deliveries group by 1 order by 1"
+                "select contract_table, feed, count(distinct delivery_id), sum(delivered)::bigint, "
+                "sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicate)::bigint, sum(skipped)::bigint "
+                "from raw.deliveries group by all order by 1, 2"
+            )
+            skips = connection.execute(
+                "select contract_table, feed, reason, sum(row_count)::bigint from raw.skips group by all "
+                "order by 1, 2, 4 desc, 3"
             )
         lines = [
-            "| table | deliveries | delivered | accepted | rejected | duplicate |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| table | feed | deliveries | delivered | accepted | rejected | duplicate | skipped |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ] + ["| " + " | ".join(f"{v:,}" if isinstance(v, int) else v for v in row) + " |" for row in totals]
         metadata: dict[str, Any] = {
             "dagster/row_count": rows,
             "totals": dg.MetadataValue.md("\n".join(lines)),
+            "skipped": dg.MetadataValue.md(skips_text(source, skips)),
         }
         return dg.MaterializeResult(
             metadata=metadata,
@@ -332,18 +362,6 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         )
 
     return ledger
-
-
-def _rules(source: ShopSource, table: str) -> str:
-    """Return the adapter's rules and the reject reasons as markdown for the UI."""
-    if table not in source.adapter.tables:
-        return f"The source `{source.adapter.name}` does not provide {table}."
-    spec = source.adapter.tables[table]
-    lines = [f"**Rules of the source `{source.adapter.name}`**", ""]
-    lines += [f"- {rule}" for rule in spec.rules]
-    lines += ["", "**Reasons for rejection; rejected rows are in raw.rejects**", ""]
-    lines += [f"- `{reason}`: {text}" for reason, text in spec.reasons.items()]
-    return "\n".join(lines)
 
 
 def _ranges(keys: Sequence[str]) -> list[list[str]]:

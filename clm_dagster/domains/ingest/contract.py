@@ -25,13 +25,17 @@ class Reject:
 
 @dataclass(frozen=True)
 class ContractTable:
-    """One contract table. columns: the columns that an adapter provides, name -> DuckDB type."""
+    """One contract table.
+
+    columns: the columns that an adapter provides, name -> DuckDB type. personal: those that must not be shown.
+    """
 
     name: str
     key: str
     time: str | None
     columns: dict[str, str]
     rejects: tuple[Reject, ...]
+    personal: frozenset[str] = frozenset()
 
     @property
     def relation(self) -> str:
@@ -76,4 +80,7 @@ def _table(source: Source) -> ContractTable:
             rejects.append(
                 Reject(f"unreadable_{name}", f"unreadable.{name}", f"{name} cannot be read as {kind}")
             )
-    return ContractTable(source.name, contract["key"], contract.get("time"), columns, tuple(rejects))
+    personal = frozenset(column.name for column in source.columns if "pii" in column.meta)
+    return ContractTable(
+        source.name, contract["key"], contract.get("time"), columns, tuple(rejects), personal
+    )

@@ -3,7 +3,7 @@
 Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parquet_writer`), the meaning of values
 (`loading`).
 
-    events/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files
+    <feed>/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files, by the feed's own time
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
@@ -28,9 +28,13 @@ from clm_dagster.domains.ingest.files import InputFile, find_paths, fingerprint
 
 
 @dataclass(frozen=True)
-class LandedTable:
-    """Rows of one delivery for one contract table. days: row count per day; "" for rows without a date."""
+class LandedFeed:
+    """Rows of one delivery for one feed. days: row count per day; "" for rows without a date.
 
+    table: the contract table that it feeds.
+    """
+
+    table: str
     part: str
     columns: list[str]
     landing_version: str
@@ -39,7 +43,7 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One landed file. history: whether it was part of the source's first landing run."""
+    """One landed file. history: whether it was part of the source's first landing run. tables: by name of the feed."""
 
     delivery_id: str
     path: str
@@ -47,12 +51,16 @@ class Delivery:
     mtime_ns: int
     landed_at: str
     history: bool
-    tables: dict[str, LandedTable] = field(default_factory=dict)
+    tables: dict[str, LandedFeed] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
-        """The number of rows for all tables."""
-        return sum(sum(table.days.values()) for table in self.tables.values())
+        """The number of rows of the file; every feed has them all."""
+        return max((sum(feed.days.values()) for feed in self.tables.values()), default=0)
+
+    def of_table(self, table: str) -> dict[str, LandedFeed]:
+        """Return the landed feeds of a contract table by name."""
+        return {name: feed for name, feed in self.tables.items() if feed.table == table}
 
 
 @dataclass(frozen=True)
@@ -75,20 +83,20 @@ class Landing:
         found = {delivery.delivery_id: delivery for delivery in self._all_deliveries()}
         return [found[name] for name in sorted(found)]
 
-    def superseded(self, table: str) -> set[tuple[str, str]]:
+    def superseded(self, feed: str) -> set[tuple[str, str]]:
         """Return the parts with outdated rows of a delivery that was landed again later, as (part, delivery_id).
 
         Files with the same columns share a part, so its other rows may still be needed.
         """
         ever, current = (
-            {(d.tables[table].part, d.delivery_id) for d in found if table in d.tables}
+            {(d.tables[feed].part, d.delivery_id) for d in found if feed in d.tables}
             for found in (self._all_deliveries(), self.deliveries())
         )
         return ever - current
 
-    def files(self, table: str, part: str, day: date | None) -> list[Path]:
+    def files(self, feed: str, part: str, day: date | None) -> list[Path]:
         """Return the Parquet files with a day's rows of a part."""
-        return sorted((self.folder / table / part / parquet_writer.day_folder(day)).iterdir())
+        return sorted((self.folder / feed / part / parquet_writer.day_folder(day)).iterdir())
 
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
@@ -105,12 +113,16 @@ class Landing:
             known = {d.delivery_id: d for d in self.deliveries()}
             files, feeds, ignored = _match_files(given, adapter, known)
             new_files = _not_landed(files, feeds, adapter, known)
-            if not any("events" in names for names in (*feeds.values(), *(d.tables for d in known.values()))):
+            events = {feed.name for feed in adapter.tables["events"]}
+            if not any(
+                events & set(names) for names in (*feeds.values(), *(d.tables for d in known.values()))
+            ):
+                patterns = dict.fromkeys(p for feed in adapter.tables["events"] for p in feed.patterns)
                 raise InputError(
                     f"no file of {given} matches the required table events: found "
-                    f"{_shorten([f.relative for f in files.values()])}; expected "
-                    f"{', '.join(adapter.tables['events'].patterns)}"
+                    f"{_shorten([f.relative for f in files.values()])}; expected {', '.join(patterns)}"
                 )
+            _check_former_feeds(self.folder, adapter, known, files)
             if not new_files:
                 return LandingResult([], len(files), ignored)
             self._remove_unused_parts(known)
@@ -135,7 +147,10 @@ class Landing:
         """Yield the deliveries of all landing runs, oldest first."""
         for path in self._manifests():
             for content in json.loads(path.read_text())["deliveries"]:
-                tables = {name: LandedTable(**table) for name, table in content.pop("tables").items()}
+                # Manifests that were written before there were feeds have tables only.
+                tables = {
+                    name: LandedFeed(**{"table": name} | feed) for name, feed in content.pop("tables").items()
+                }
                 yield Delivery(**content, tables=tables)
 
     def _manifests(self) -> list[Path]:
@@ -143,7 +158,7 @@ class Landing:
 
     def _remove_unused_parts(self, known: Mapping[str, Delivery]) -> None:
         """Delete parts without a delivery: left by a killed run, or landed again since."""
-        kept = {(name, table.part) for d in known.values() for name, table in d.tables.items()}
+        kept = {(name, feed.part) for d in known.values() for name, feed in d.tables.items()}
         for part in self.folder.glob("*/[0-9]*-[0-9]*"):
             if (part.parent.name, part.name) not in kept:
                 shutil.rmtree(part)
@@ -152,31 +167,31 @@ class Landing:
 def _match_files(
     given: str, adapter: Adapter, known: Mapping[str, Delivery]
 ) -> tuple[dict[str, InputFile], dict[str, set[str]], list[str]]:
-    """Return the input's files by delivery, the tables of each delivery, and the names of files that match no table.
+    """Return the input's files by delivery, the feeds of each delivery, and the names of files that match no feed.
 
-    Files with the same content are one delivery. It belongs to all tables that any of these files matches.
+    Files with the same content are one delivery. It belongs to all feeds that any of these files matches.
     """
     seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
     feeds: dict[str, set[str]] = {}
     ignored = []
     for path, relative in find_paths(given):
-        tables = [name for name, table in adapter.tables.items() if table.matches(relative)]
-        if not tables:
+        names = [name for name, feed in adapter.feeds.items() if feed.matches(relative)]
+        if not names:
             ignored.append(relative)
             continue
         file = fingerprint(path, relative, seen)
         files.setdefault(file.delivery_id, file)
-        feeds.setdefault(file.delivery_id, set()).update(tables)
+        feeds.setdefault(file.delivery_id, set()).update(names)
     if not files:
-        patterns = "; ".join(f"{n}: {', '.join(t.patterns)}" for n, t in adapter.tables.items())
+        patterns = "; ".join(f"{n}: {', '.join(f.patterns)}" for n, f in adapter.feeds.items())
         raise InputError(
             f"no file of {given} matches a table of the source {adapter.name}: found {_shorten(ignored)}; "
             f"expected {patterns}"
         )
-    for delivery_id, tables_fed in feeds.items():
+    for delivery_id, fed in feeds.items():
         if delivery_id in known:
-            tables_fed.update(set(known[delivery_id].tables) & set(adapter.tables))
+            fed.update(set(known[delivery_id].tables) & set(adapter.feeds))
     return files, feeds, ignored
 
 
@@ -190,15 +205,34 @@ def _not_landed(
     return [f for i, f in files.items() if not _is_landed(known.get(i), feeds[i], adapter)]
 
 
-def _is_landed(found: Delivery | None, tables: Collection[str], adapter: Adapter) -> bool:
+def _check_former_feeds(
+    folder: Path, adapter: Adapter, known: Mapping[str, Delivery], files: Collection[str]
+) -> None:
+    """Raise InputError if a feed was replaced by others, and a file is not there to be landed for them.
+
+    files: the deliveries that are in the input.
+    """
+    for delivery in known.values():
+        for name, feed in delivery.tables.items():
+            if name in adapter.feeds or feed.table not in adapter.tables or delivery.delivery_id in files:
+                continue
+            if any(other.name not in delivery.tables for other in adapter.tables[feed.table]):
+                raise InputError(
+                    f"{delivery.path} was landed for the feed {name} of {feed.table}, but {adapter.path} now has "
+                    f"the feeds {', '.join(f.name for f in adapter.tables[feed.table])}. Put the file back so that "
+                    f"it is landed again, or delete {folder} to begin with the files that are there."
+                )
+
+
+def _is_landed(found: Delivery | None, feeds: Collection[str], adapter: Adapter) -> bool:
     return found is not None and all(
         name in found.tables and found.tables[name].landing_version == adapter.landing_version(name)
-        for name in tables
+        for name in feeds
     )
 
 
 def _delivery(
-    file: InputFile, landed: parquet_writer.LandedTables, known: Mapping[str, Delivery], now: datetime
+    file: InputFile, landed: parquet_writer.LandedFeeds, known: Mapping[str, Delivery], now: datetime
 ) -> Delivery:
     """Return the delivery of a file. A file that is landed again keeps the time of its first landing."""
     before = known.get(file.delivery_id)
@@ -209,7 +243,7 @@ def _delivery(
         mtime_ns=file.mtime_ns,
         landed_at=before.landed_at if before else str(now),
         history=before.history if before else not known,
-        tables={name: LandedTable(**values) for name, values in landed.items()},
+        tables={name: LandedFeed(**values) for name, values in landed.items()},
     )
 
 

@@ -7,7 +7,7 @@ A day is always computed from all deliveries that contain rows of it. Loading is
 does not depend on the order or the ranges of loads.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from clm_dagster.domains.ingest import merging
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
+from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.landing import Delivery, Landing
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
@@ -58,20 +59,51 @@ class ShopDates:
     end: date | None
 
 
+_COUNTS = ("delivered", "accepted", "rejected", "duplicate", "skipped")
+# The tables that say what became of the delivered rows. A delivery's rows are counted for each feed and day.
+_LEDGER: dict[str, dict[str, str]] = {
+    "raw.deliveries": {
+        "delivery_id": "VARCHAR",
+        "contract_table": "VARCHAR",
+        "feed": "VARCHAR",
+        "event_date": "DATE",
+        "source_file": "VARCHAR",
+        "landed_at": "TIMESTAMP",
+        **dict.fromkeys(_COUNTS, "BIGINT"),
+    },
+    "raw.rejects": {
+        "delivery_id": "VARCHAR",
+        "contract_table": "VARCHAR",
+        "feed": "VARCHAR",
+        "event_date": "DATE",
+        "source_file": "VARCHAR",
+        "source_row": "BIGINT",
+        "reason": "VARCHAR",
+        "source_columns": "JSON",
+    },
+    "raw.skips": {
+        "delivery_id": "VARCHAR",
+        "contract_table": "VARCHAR",
+        "feed": "VARCHAR",
+        "event_date": "DATE",
+        "reason": "VARCHAR",
+        "row_count": "BIGINT",
+    },
+}
+
+
 def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> None:
-    """Create missing raw tables, the table of rejects, and the ledgers of deliveries and builds."""
+    """Create missing raw tables, the tables of rejected and skipped rows, and the ledgers of deliveries and builds.
+
+    Ledgers that were written before there were feeds get their columns: every table had one feed of its own name.
+    """
     for table in contract:
         columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
         connection.execute(f"create table if not exists {table.relation} ({columns})")
-    connection.execute(
-        "create table if not exists raw.rejects (delivery_id varchar, contract_table varchar, "
-        "event_date date, source_file varchar, source_row bigint, reason varchar, source_columns json)"
-    )
-    connection.execute(
-        "create table if not exists raw.deliveries (delivery_id varchar, contract_table varchar, "
-        "event_date date, source_file varchar, landed_at timestamp, delivered bigint, accepted bigint, "
-        "rejected bigint, duplicate bigint)"
-    )
+    for relation, types in _LEDGER.items():
+        connection.ensure_columns(relation, types)
+    connection.execute("update raw.deliveries set feed = contract_table, skipped = 0 where feed is null")
+    connection.execute("update raw.rejects set feed = contract_table where feed is null")
     versions.create_ledger(connection)
 
 
@@ -89,9 +121,10 @@ def load(
 
     Raise InputError if the adapter's SQL contradicts its adapter.yml.
     """
-    contract = adapter.tables[table].contract
-    landed = [d for d in deliveries if table in d.tables]
-    rows = {day: n for day, n in _rows_by_day(landed, table).items() if days.contains(day)}
+    feeds = adapter.tables[table]
+    contract = feeds[0].contract
+    landed = [d for d in deliveries if any(feed.name in d.tables for feed in feeds)]
+    rows = {day: n for day, n in _rows_by_day(landed, feeds).items() if days.contains(day)}
     end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
     _clear(connection, contract, days)
     connection.execute(
@@ -99,9 +132,9 @@ def load(
         "known_at timestamp, row_count bigint)"
     )
     merging.create_deliveries(connection, landed)
-    superseded = landing.superseded(table)
+    superseded = {feed.name: landing.superseded(feed.name) for feed in feeds}
     for chunk in _chunks(rows):
-        files = merging.ParquetFiles(_files_by_columns(landing, landed, table, chunk), superseded)
+        files = [_landed_days(landing, landed, feed, chunk, superseded[feed.name]) for feed in feeds]
         merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
         merging.accept(connection, contract)
         merging.reject(connection, contract, files)
@@ -112,12 +145,12 @@ def load(
 
 
 def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:
-    """Delete some days from a table, from its rejects and from its ledger of deliveries."""
+    """Delete some days from a table, from its rejects and skips and from its ledger of deliveries."""
     if contract.time:
         connection.execute(f"delete from {contract.relation} where {days.where(contract.time)}")
     else:
         connection.execute(f"delete from {contract.relation}")
-    for ledger in ("raw.rejects", "raw.deliveries"):
+    for ledger in _LEDGER:
         connection.execute(
             f"delete from {ledger} where contract_table = '{contract.name}' and {days.where('event_date')}"
         )
@@ -146,13 +179,14 @@ def _record(connection: Connection, contract: ContractTable, days: Days, run_id:
     versions.record(connection, contract.relation, rows, run_id)
 
 
-def _rows_by_day(deliveries: Sequence[Delivery], table: str) -> dict[date | None, int]:
-    """Return the number of landed rows per day; None for rows without a date."""
+def _rows_by_day(deliveries: Sequence[Delivery], feeds: Sequence[Feed]) -> dict[date | None, int]:
+    """Return the number of landed rows per day, for all feeds together; None for rows without a date."""
     rows: dict[date | None, int] = {}
     for delivery in deliveries:
-        for key, count in delivery.tables[table].days.items():
-            day = date.fromisoformat(key) if key else None
-            rows[day] = rows.get(day, 0) + count
+        for feed in feeds:
+            for key, count in delivery.tables[feed.name].days.items() if feed.name in delivery.tables else ():
+                day = date.fromisoformat(key) if key else None
+                rows[day] = rows.get(day, 0) + count
     return rows
 
 
@@ -170,19 +204,38 @@ def _chunks(rows: dict[date | None, int]) -> Iterable[list[date | None]]:
         yield chunk
 
 
-def _files_by_columns(
-    landing: Landing, deliveries: Sequence[Delivery], table: str, days: Sequence[date | None]
-) -> dict[tuple[str, ...], list[Path]]:
-    """Return the Parquet files of some days, in the order of the days, grouped by their columns."""
+def _landed_days(
+    landing: Landing,
+    deliveries: Sequence[Delivery],
+    feed: Feed,
+    days: Sequence[date | None],
+    superseded: Collection[tuple[str, str]],
+) -> merging.LandedDays:
+    """Return a feed's Parquet files of some days, in the order of the days, grouped by their columns."""
     wanted: dict[date | None, dict[str, tuple[str, ...]]] = {day: {} for day in days}
+    touched = []
     for delivery in deliveries:
-        landed = delivery.tables[table]
-        for key in landed.days:
-            day = date.fromisoformat(key) if key else None
-            if day in wanted:
-                wanted[day][landed.part] = tuple(landed.columns)
-    found: dict[tuple[str, ...], list[Path]] = {}
+        if feed.name not in delivery.tables:
+            continue
+        landed = delivery.tables[feed.name]
+        found = [day for key in landed.days if (day := date.fromisoformat(key) if key else None) in wanted]
+        for day in found:
+            wanted[day][landed.part] = tuple(landed.columns)
+        if found:
+            touched.append(delivery)
+    by_columns: dict[tuple[str, ...], list[Path]] = {}
     for day, parts in wanted.items():
         for part, columns in sorted(parts.items()):
-            found.setdefault(columns, []).extend(landing.files(table, part, day))
-    return found
+            by_columns.setdefault(columns, []).extend(landing.files(feed.name, part, day))
+    whole = [_whole_file(landing, delivery, feed) for delivery in touched] if feed.whole_files else []
+    return merging.LandedDays(feed, days, by_columns, superseded, whole)
+
+
+def _whole_file(landing: Landing, delivery: Delivery, feed: Feed) -> merging.WholeFile:
+    landed = delivery.tables[feed.name]
+    paths = [
+        path
+        for key in landed.days
+        for path in landing.files(feed.name, landed.part, date.fromisoformat(key) if key else None)
+    ]
+    return merging.WholeFile(delivery.delivery_id, tuple(landed.columns), paths)

@@ -26,8 +26,8 @@ UNDATED = "__HIVE_DEFAULT_PARTITION__"
 # share of the rows. The second condition ignores columns that are mostly empty.
 _WRONG_VALUES, _WRONG_ROWS = 0.5, 0.1
 
-# The rows of a delivery by contract table, with the fields of `landing.LandedTable`.
-LandedTables = dict[str, dict[str, Any]]
+# The rows of a delivery by feed, with the fields of `landing.LandedFeed`.
+LandedFeeds = dict[str, dict[str, Any]]
 
 
 def day_folder(day: date | None) -> str:
@@ -41,12 +41,12 @@ def write_parts(
     files: Sequence[InputFile],
     feeds: Mapping[str, Collection[str]],
     adapter: Adapter,
-) -> dict[str, LandedTables]:
-    """Write files into new parts whose names start with `prefix`. Return the landed tables of each delivery.
+) -> dict[str, LandedFeeds]:
+    """Write files into new parts whose names start with `prefix`. Return the landed feeds of each delivery.
 
     Raise InputError for an invalid file. Parts written before the error do not count, because no manifest names them.
     """
-    landed: dict[str, LandedTables] = {file.delivery_id: {} for file in files}
+    landed: dict[str, LandedFeeds] = {file.delivery_id: {} for file in files}
     scratch = folder / ".tmp"
     raw = duckdb.connect()
     try:
@@ -58,13 +58,14 @@ def write_parts(
         connection.execute("set timezone = 'UTC'")
         for number, (group, columns) in enumerate(_groups(files, feeds, adapter, connection)):
             part = f"{prefix}-{number:04d}"
-            for table in sorted(feeds[group[0].delivery_id]):
-                counts = _write_part(connection, folder, table, part, group, columns, adapter)
+            for feed in sorted(feeds[group[0].delivery_id]):
+                counts = _write_part(connection, folder, feed, part, group, columns, adapter)
                 for file in group:
-                    landed[file.delivery_id][table] = {
+                    landed[file.delivery_id][feed] = {
+                        "table": adapter.feeds[feed].contract.name,
                         "part": part,
                         "columns": list(columns),
-                        "landing_version": adapter.landing_version(table),
+                        "landing_version": adapter.landing_version(feed),
                         "days": counts.get(file.delivery_id, {}),
                     }
     finally:
@@ -88,15 +89,15 @@ def _groups(
     groups: dict[object, tuple[list[InputFile], tuple[str, ...]]] = {}
     for file in files:
         columns = read_columns(connection, file, adapter)
-        tables = sorted(feeds[file.delivery_id])
-        for table in tables:
-            check_columns(file, columns, adapter.tables[table])
+        names = sorted(feeds[file.delivery_id])
+        for name in names:
+            check_columns(file, columns, adapter.feeds[name])
         key: object = file.delivery_id
         if file.format == "parquet":
             shape = connection.columns(
                 f"select * from read_parquet({quoting.path(file.path)}, hive_partitioning = false)"
             )
-            key = (tuple(tables), tuple(shape.items()))
+            key = (tuple(names), tuple(shape.items()))
         groups.setdefault(key, ([], columns))[0].append(file)
     yield from groups.values()
 
@@ -104,15 +105,15 @@ def _groups(
 def _write_part(
     connection: Connection,
     folder: Path,
-    table: str,
+    feed: str,
     part: str,
     group: Sequence[InputFile],
     columns: Sequence[str],
     adapter: Adapter,
 ) -> dict[str, dict[str, int]]:
     """Write one part's Parquet and count its rows by delivery and day."""
-    time = adapter.tables[table].time
-    target = folder / table / part
+    time = adapter.feeds[feed].time
+    target = folder / feed / part
     # Timestamps outside the valid range count as undated.
     day = f"case when ({time}) between {CALENDAR} then cast(({time}) as date) end" if time else "null::date"
     listed = ", ".join(quoting.name(column) for column in columns)
@@ -135,19 +136,19 @@ def _write_part(
     written = sorted(target.rglob("*.parquet"))
     if not written:
         return {}
-    return _count(connection, quoting.paths(written), group, table, adapter, columns)
+    return _count(connection, quoting.paths(written), group, feed, adapter, columns)
 
 
 def _count(
     connection: Connection,
     written: str,
     group: Sequence[InputFile],
-    table: str,
+    feed: str,
     adapter: Adapter,
     columns: Sequence[str],
 ) -> dict[str, dict[str, int]]:
     """Count the rows of each delivery and day. Raise InputError if most values of a column have the wrong type."""
-    types = {n: k for n, k in adapter.tables[table].types.items() if n in columns and k != "varchar"}
+    types = {n: k for n, k in adapter.feeds[feed].types.items() if n in columns and k != "varchar"}
     measures = ""
     for name, kind in types.items():
         given = f"nullif(trim({quoting.name(name)}), '')"

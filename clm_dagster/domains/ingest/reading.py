@@ -18,8 +18,9 @@ from difflib import get_close_matches
 
 import duckdb
 
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, AdapterTable
+from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.files import InputFile, check_gzip, damaged_gzip, read_head
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
@@ -50,14 +51,14 @@ def read_columns(connection: Connection, file: InputFile, adapter: Adapter) -> t
     return columns
 
 
-def check_columns(file: InputFile, columns: Sequence[str], table: AdapterTable) -> None:
+def check_columns(file: InputFile, columns: Sequence[str], feed: Feed) -> None:
     """Raise InputError if a column that the adapter requires is missing."""
-    missing = [name for name in table.required if name not in columns]
+    missing = [name for name in feed.required if name not in columns]
     if not missing:
         return
     lines = []
     for name in missing:
-        folded = {_folded(c): c for c in columns if c not in table.required}
+        folded = {_folded(c): c for c in columns if c not in feed.required}
         close = get_close_matches(_folded(name), folded, 1, 0.5)
         guess = f" (was it renamed to {folded[close[0]]!r}?)" if close else ""
         lines.append(f"{name!r} is missing{guess}")
@@ -65,7 +66,7 @@ def check_columns(file: InputFile, columns: Sequence[str], table: AdapterTable) 
     if len(columns) == 1 and any(d in columns[0] for d in ",;\t|"):
         hint = " The header seems to use another delimiter: set csv.delimiter in the adapter."
     raise InputError(
-        f"{file.path}: {', '.join(lines)}. Expected the columns {', '.join(table.required)}; "
+        f"{file.path}: {', '.join(lines)}. Expected the columns {', '.join(feed.required)}; "
         f"found {', '.join(columns)}.{hint}"
     )
 

@@ -72,13 +72,16 @@ class ShopSource:
         if self.contract[table].time:
             touching |= {day.isoformat(): [] for day in self.days(deliveries)}
         for delivery in deliveries:
-            if table not in delivery.tables:
-                continue
-            landed = delivery.tables[table]
-            for key in landed.days:
-                parsed = date.fromisoformat(key) if key else None
-                slot = key if self.contract[table].time and not outside.contains(parsed) else UNDATED
-                touching[slot].append(f"{delivery.delivery_id} {landed.landing_version} {key}")
+            for feed in self.adapter.tables[table]:
+                if feed.name not in delivery.tables:
+                    continue
+                landed = delivery.tables[feed.name]
+                for key in landed.days:
+                    parsed = date.fromisoformat(key) if key else None
+                    slot = key if self.contract[table].time and not outside.contains(parsed) else UNDATED
+                    touching[slot].append(
+                        f"{delivery.delivery_id} {feed.name} {landed.landing_version} {key}"
+                    )
         return {
             key: Version(hashlib.sha256("\n".join([code, *sorted(found)]).encode()).hexdigest()[:32])
             for key, found in touching.items()

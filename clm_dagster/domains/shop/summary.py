@@ -25,12 +25,12 @@ _MOST_REASONS = 6
 class Summary:
     """Key figures of the loaded shop.
 
-    ledger: delivered, accepted, rejected and duplicate rows by contract table. reasons: contract table, reason and
-    number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue at
-    as_of, in display order.
+    ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
+    and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
+    at as_of, in display order.
     """
 
-    ledger: dict[str, tuple[int, int, int, int]]
+    ledger: dict[str, tuple[int, int, int, int, int]]
     reasons: list[tuple[str, str, int]]
     days: tuple[str, str, int]
     customers: int
@@ -52,11 +52,14 @@ def read_summary(settings: Settings) -> Summary:
 
 
 def _read(connection: Connection) -> Summary:
+    # A copy that was published before there were feeds does not count skipped rows.
+    counts_skipped = "skipped" in connection.columns("select * from raw.deliveries")
+    skipped = "sum(skipped)::bigint" if counts_skipped else "0"
     ledger = {
-        table: (delivered, accepted, rejected, duplicate)
-        for table, delivered, accepted, rejected, duplicate in connection.execute(
+        table: (delivered, accepted, rejected, duplicate, skipped)
+        for table, delivered, accepted, rejected, duplicate, skipped in connection.execute(
             "select contract_table, sum(delivered)::bigint, sum(accepted)::bigint, sum(rejected)::bigint, "
-            "sum(duplicate)::bigint from raw.deliveries group by 1 order by 1"
+            f"sum(duplicate)::bigint, {skipped} from raw.deliveries group by 1 order by 1"
         )
     }
     reasons = connection.execute(
@@ -100,11 +103,12 @@ def _read(connection: Connection) -> Summary:
 
 def render(summary: Summary, settings: Settings) -> RenderableType:
     """Return the summary for the terminal."""
-    rows = Table(
-        "", "delivered", "accepted", "rejected", "duplicate", box=None, header_style="bold", pad_edge=False
-    )
+    names = ["delivered", "accepted", "rejected", "duplicate"]
+    if any(numbers[-1] for numbers in summary.ledger.values()):
+        names.append("skipped")
+    rows = Table("", *names, box=None, header_style="bold", pad_edge=False)
     for table, numbers in summary.ledger.items():
-        rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers))
+        rows.add_row(f"{table}, rows", *(f"{n:,}" for n in numbers[: len(names)]))
     for column in rows.columns[1:]:
         column.justify = "right"
     rejects = [

@@ -18,7 +18,7 @@ RAW = [REJECTS, DELIVERIES, *(dg.AssetKey(["raw", table]) for table in TABLES)]
 
 @pytest.fixture
 def settings(settings_for: Callable[..., Settings]) -> Settings:
-    return settings_for(start_date="2024-01-01", end_date="2024-01-08")
+    return settings_for(start_date="2024-01-01", end_date="2024-01-08", max_rejected_share=0.5)
 
 
 def run(
@@ -89,6 +89,29 @@ def test_from_files_to_raw_tables(
         0,
         2,
     )
+
+
+def test_a_delivery_that_is_mostly_rejected_is_loaded_and_nothing_is_built_of_it(
+    settings: Settings, warehouse: Warehouse, instance: dg.DagsterInstance
+) -> None:
+    inbox = Path(settings.input)
+    inbox.mkdir()
+    bad = [line(f"b{n}", quantity="0") for n in range(2)]
+    (inbox / "events.csv").write_text(csv_of(line("e1"), *bad, line("no", "?")))
+    assert run(settings, [LANDING], instance).success
+    totals = dg.AssetKey(["core", "totals_daily"])
+    loaded = run(settings, [EVENTS, totals], instance, **week())
+    assert not loaded.success
+    checks = {e.check_name: e for e in loaded.get_asset_check_evaluations()}
+    text = checks["rejected_share"].description or ""
+    assert "events.csv: 3 of 4 rows of events are rejected (75%), more than the 50%" in text
+    assert "bad_quantity, 2 rows: quantity is missing" in text
+    assert "events.csv, row 4, unreadable_event_at: event_id 'no', event_at '?'" in text
+    assert checks["ledger_balances"].passed
+    assert totals not in [e.asset_key for e in loaded.get_asset_materialization_events()]
+    with warehouse.connect("a test") as connection:
+        assert connection.execute("select count(*) from raw.events") == [(1,)]
+        assert connection.execute("select count(*) from raw.rejects") == [(3,)]
 
 
 def test_bad_input_fails_the_run_with_its_message_and_loads_nothing(

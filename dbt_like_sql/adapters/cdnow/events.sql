@@ -2,7 +2,7 @@ with source as (
 
     select
         {{ provenance() }},
-        {{ row_id('customer_id', 'date', 'number_of_cds', 'dollar_value') }} as event_id,
+        {{ row_id('customer_id', 'date', 'number_of_cds', 'dollar_value', equal_rows='duplicate') }} as event_id,
         {{ time() }} as event_at,
         nullif(trim("customer_id"), '') as customer_id,
         {{ whole('number_of_cds') }} as number_of_cds,

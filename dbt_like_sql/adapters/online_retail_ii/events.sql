@@ -2,7 +2,7 @@ with source as (
 
     select
         {{ provenance() }},
-        {{ row_id('Invoice', 'StockCode', 'Description', 'Quantity', 'InvoiceDate', 'Price', 'Customer ID', 'Country') }} as event_id,
+        {{ row_id('Invoice', 'StockCode', 'Description', 'Quantity', 'InvoiceDate', 'Price', 'Customer ID', 'Country', equal_rows='duplicate') }} as event_id,
         {{ time() }} as event_at,
         nullif(trim("Invoice"), '') as invoice,
         nullif(upper(trim("StockCode")), '') as stock_code,

@@ -1,0 +1,39 @@
+"""What the Dagster UI says about an adapter: its rules, its reasons to reject and to skip a row.
+
+Belongs here: text in markdown. Does not: the assets that show it (`assets`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from clm_dagster.domains.ingest.source import ShopSource
+
+
+def rules_text(source: ShopSource, table: str) -> str:
+    """Return the adapter's rules and the reject reasons as markdown for the UI."""
+    if table not in source.adapter.tables:
+        return f"The source `{source.adapter.name}` does not provide {table}."
+    feeds = source.adapter.tables[table]
+    lines = [f"**Rules of the source `{source.adapter.name}`**", ""]
+    for feed in feeds:
+        lines += [f"- {rule}" for rule in feed.rules]
+    if len(feeds) > 1:
+        lines += ["", f"Feeds: {', '.join(f'`{feed.name}`' for feed in feeds)}"]
+    lines += ["", "**Reasons for rejection; rejected rows are in raw.rejects**", ""]
+    lines += [f"- `{reason}`: {text}" for reason, text in source.adapter.reasons(table).items()]
+    skips = [f"- `{reason}` (feed `{f.name}`): {text}" for f in feeds for reason, text in f.skips.items()]
+    if skips:
+        lines += ["", "**Reasons for which a feed skips rows; counted in raw.skips**", "", *skips]
+    return "\n".join(lines)
+
+
+def skips_text(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return the skipped rows by feed and reason as markdown."""
+    described = {
+        (feed.name, reason): text
+        for feed in source.adapter.feeds.values()
+        for reason, text in feed.skips.items()
+    }
+    lines = ["| table | feed | reason | rows | meaning |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {t} | {f} | {r} | {n:,} | {described.get((f, r), '')} |" for t, f, r, n in rows]
+    return "\n".join(lines)
