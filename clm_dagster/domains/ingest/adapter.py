@@ -14,6 +14,7 @@ from typing import Any
 
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.identifiers import customer, identifier
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
@@ -69,6 +70,7 @@ class Adapter:
     tables: dict[str, AdapterTable]
     renderer: Renderer
     seeds: Path = field(default=Path())
+    no_customer: tuple[str, ...] = ()
 
     def landing_version(self, table: str) -> str:
         """Return a hash of everything that determines how a file is landed. If it changes, files are landed again."""
@@ -94,6 +96,8 @@ class Adapter:
                 "row_id": _row_id,
                 "instant": lambda column: instant(column, self.zone),
                 "whole": lambda column: whole_number(quoting.name(column)),
+                "identifier": lambda column: identifier(quoting.name(column)),
+                "customer": lambda column: customer(quoting.name(column), self.no_customer),
                 "seed_column": self._seed_column,
                 "contract_columns": lambda: self._contract_columns(spec.contract, columns),
             },
@@ -114,10 +118,17 @@ class Adapter:
             if name not in present:
                 continue
             text = f"nullif(trim({quoting.name(name)}), '')"
-            parts.append(f"{instant(name, self.zone) if kind == 'TIMESTAMP' else text} as {name}")
-            if kind == "TIMESTAMP" and name != contract.time:
+            parts.append(f"{self._contract_value(name, kind, text)} as {name}")
+            if name == "customer_id" or (kind == "TIMESTAMP" and name != contract.time):
                 parts.append(f"{text} as {name}__text")
         return ", ".join(parts)
+
+    def _contract_value(self, name: str, kind: str, text: str) -> str:
+        if name == "customer_id":
+            return customer(quoting.name(name), self.no_customer)
+        if name.endswith("_id"):
+            return identifier(quoting.name(name))
+        return instant(name, self.zone) if kind == "TIMESTAMP" else text
 
 
 def instant(column: str, zone: str) -> str:
@@ -147,8 +158,17 @@ def whole_number(value: str, kind: str = "BIGINT") -> str:
     )
 
 
-def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
-    """Read the adapter of a source. Raise InputError with file and line."""
+def load_adapter(
+    folder: Path,
+    contract: dict[str, ContractTable],
+    renderer: Renderer,
+    zone: str,
+    no_customer: Sequence[str] = (),
+) -> Adapter:
+    """Read the adapter of a source. Raise InputError with file and line.
+
+    no_customer: customer ids that mean a guest.
+    """
     path = folder / "adapter.yml"
     content = yaml_lines.load(path)
     _check_keys(content, _ADAPTER_KEYS)
@@ -189,6 +209,7 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         tables=tables,
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
+        no_customer=tuple(no_customer),
     )
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 from clm_dagster.domains.ingest.checks import ledger_problems, ledger_result, raw_checks, share_result
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
-from clm_dagster.domains.ingest.source import UNDATED, ShopSource, landed_relation
+from clm_dagster.domains.ingest.source import EXCHANGE_RATES, UNDATED, ShopSource, landed_relation
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
     asset_key,
@@ -61,7 +61,12 @@ def load_days(
     keys: Sequence[str],
     run_id: str,
 ) -> None:
-    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction."""
+    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction.
+
+    The exchange rates of the same days are loaded before events, which are converted with them.
+    """
+    if table == "events" and EXCHANGE_RATES in source.adapter.tables:
+        load_days(connection, source, deliveries, EXCHANGE_RATES, keys, run_id)
     expected = source.input_versions(deliveries, table)
     contract = source.contract[table]
     if keys != [UNDATED]:
@@ -70,7 +75,17 @@ def load_days(
     else:
         days = source.outside(deliveries) if contract.time else EVERYTHING
     if table in source.adapter.tables:
-        load(connection, source.adapter, source.landing, deliveries, table, days, source.dates, run_id)
+        load(
+            connection,
+            source.adapter,
+            source.landing,
+            deliveries,
+            table,
+            days,
+            source.dates,
+            run_id,
+            source.settings.currency,
+        )
         if contract.time and days.undated:
             # Days that were loaded before the shop's start or end date changed, and are now outside.
             for relation in (contract.relation, landed_relation(table)):

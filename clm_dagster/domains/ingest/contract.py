@@ -12,6 +12,13 @@ OPTIONAL = {"known_at": "TIMESTAMP", "deleted": "BOOLEAN"}
 FILLED = ("superseded_at", "delivery_id")
 # Placeholders for the shop's start and end date in the condition of a reject.
 START, END = "{start}", "{end}"
+# Placeholders in `fills`: the shop's currency, and the exchange rate of the row's day and currency.
+CURRENCY, RATE = "{currency}", "{rate}"
+CONFLICTING = "conflicting_rows"
+_MANGLED = (
+    "an id is a number in scientific notation, such as 1.23457E+12: a spreadsheet has lost its last digits; format the "
+    "column as text and export it again"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,11 @@ def _table(source: Source) -> ContractTable:
         Reject(entry["reason"], " ".join(entry["when"].split()), entry["description"])
         for entry in contract["rejects"]
     ]
+    ids = [name for name in columns if name.endswith("_id")]
+    if ids:
+        rejects.append(Reject("mangled_id", " or ".join(f"mangled.{name}" for name in ids), _MANGLED))
+    if "conflicting" in contract:
+        rejects.append(Reject(CONFLICTING, "false", " ".join(contract["conflicting"].split())))
     # A missing value may be valid. A value that cannot be parsed never is.
     named = {reject.reason for reject in rejects}
     for name, kind in (columns | OPTIONAL).items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from clm_dagster.domains.ingest import merging, typing_rows
+from clm_dagster.domains.ingest import chains, currencies, merging, typing_rows
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.landing import Delivery, Landing
@@ -103,8 +103,11 @@ def load(
     days: Days,
     dates: ShopDates,
     run_id: str,
+    currency: str = "",
 ) -> None:
     """Replace some days of a table with their landed rows. Call this inside a transaction.
+
+    currency: the shop's currency; empty if the shop has a single one.
 
     Raise InputError if the adapter's SQL contradicts its adapter.yml.
     """
@@ -112,22 +115,41 @@ def load(
     landed = [d for d in deliveries if table in d.tables]
     rows = {day: n for day, n in _rows_by_day(landed, table).items() if days.contains(day)}
     end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
+    first_known = contract.time or f"timestamp '{dates.start}'"
+    chained = contract.time is not None and contract.key.endswith("_id")
+    if chained:
+        chains.note_moved(connection, contract, days.where(str(contract.time)))
     _clear(connection, contract, days)
     connection.execute(
         "create or replace temp table _versions (partition_key varchar, version varchar, "
         "known_at timestamp, row_count bigint)"
     )
     merging.create_deliveries(connection, landed)
+    if table == "events":
+        currencies.create_rates(connection, days.where("day"))
     superseded = landing.superseded(table)
     for chunk in _chunks(rows):
         files = merging.ParquetFiles(_files_by_columns(landing, landed, table, chunk), superseded)
-        typing_rows.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
-        merging.accept(connection, contract)
+        typing_rows.type_rows(
+            connection, adapter, contract, files, f"timestamp '{dates.start}'", end, currency
+        )
+        merging.reject_conflicts(connection, contract)
+        merging.accept(connection, contract, first_known)
         merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)
         merging.append_versions(connection, contract)
         merging.drop_temporary(connection)
+    moved: list[str] = []
+    if chained:
+        chains.note_moved(connection, contract, days.where(str(contract.time)))
+        moved = chains.chain_moved(connection, contract, first_known)
+    if table == "events":
+        currencies.check_single_currency(connection, currency)
     _record(connection, contract, days, run_id)
+    # Replaces the versions of the days whose rows were superseded, or revived, by rows of another day.
+    versions.record(
+        connection, contract.relation, chains.versions_of_days(connection, contract, moved), run_id
+    )
 
 
 def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:

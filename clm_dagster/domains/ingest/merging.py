@@ -3,15 +3,18 @@
 Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: the
 types and reject reasons of rows (`typing_rows`), which days are loaded, and in what order (`loading`).
 
-The versions of a key (event_id and day) are ordered by (known_at, hash of the row), never by the order of loading. A
-version that equals its predecessor is a duplicate.
+The versions of a key are ordered by known_at, then by the delivery's rank (when it was landed, its path), never by the
+order of loading. A version that equals its predecessor on the same day is a duplicate. Rows of one delivery that claim
+the same key with different contents are rejected.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
+from clm_dagster.domains.ingest import chains
+from clm_dagster.domains.ingest.contract import CONFLICTING, OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
@@ -36,28 +39,62 @@ class ParquetFiles:
 
 
 def create_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Create `_deliveries`: when each delivery was landed."""
+    """Create `_deliveries`: when each delivery was landed, and its rank among all.
+
+    Files that were landed together are ranked by their paths, in which numbers count as numbers.
+    """
     connection.execute(
-        "create or replace temp table _deliveries (delivery_id varchar, landed_at timestamp, history boolean)"
+        "create or replace temp table _deliveries "
+        "(delivery_id varchar, landed_at timestamp, history boolean, delivery_rank bigint)"
     )
+    ranked = sorted(deliveries, key=lambda d: (d.landed_at, _natural(d.path), d.delivery_id))
     connection.execute(
-        "insert into _deliveries select unnest(?), unnest(?::timestamp[]), unnest(?)",
+        "insert into _deliveries select unnest(?), unnest(?::timestamp[]), unnest(?), unnest(?::bigint[])",
         [
-            [d.delivery_id for d in deliveries],
-            [d.landed_at for d in deliveries],
-            [d.history for d in deliveries],
+            [d.delivery_id for d in ranked],
+            [d.landed_at for d in ranked],
+            [d.history for d in ranked],
+            list(range(len(ranked))),
         ],
     )
 
 
-def accept(connection: Connection, contract: ContractTable) -> None:
+def _natural(path: str) -> list[tuple[str, int]]:
+    """Return a key that sorts `events_9.csv` before `events_10.csv`."""
+    parts = re.split(r"(\d+)", path)
+    return [(text, int(number or 0)) for text, number in zip(parts[::2], [*parts[1::2], ""], strict=True)]
+
+
+def reject_conflicts(connection: Connection, contract: ContractTable) -> None:
+    """Reject all rows of a delivery that have the same key and known_at, but not the same content.
+
+    A row without a known_at of its own has that of its delivery. Deleted rows conflict with none.
+    """
+    if CONFLICTING not in {reject.reason for reject in contract.rejects}:
+        return
+    connection.execute(f"""
+        create or replace temp table _conflicts as
+        select _delivery_id, {contract.key}, _event_date, own_known_at
+        from _typed
+        where reject_reason is null and not deleted and key_hash in (
+            select key_hash from _typed where reject_reason is null group by key_hash having count(*) > 1
+        )
+        group by all having count(distinct {chains.row_hash(contract)}) > 1
+    """)
+    connection.execute(f"""
+        update _typed set reject_reason = '{CONFLICTING}' from _conflicts as c
+        where _typed.reject_reason is null and not _typed.deleted and _typed._delivery_id = c._delivery_id
+            and _typed.{contract.key} = c.{contract.key} and _typed._event_date = c._event_date
+            and _typed.own_known_at is not distinct from c.own_known_at
+    """)
+    connection.execute("drop table _conflicts")
+
+
+def accept(connection: Connection, contract: ContractTable, first_known: str) -> None:
     """Create `_accepted`, the rows without rejects and duplicates, and insert them into the table."""
     columns = list(contract.columns) + list(OPTIONAL)
     listed = ", ".join(columns)
-    # Versions are equal if all columns except known_at are equal.
-    content = ", ".join(
-        f"coalesce(cast({name} as varchar), chr(30))" for name in columns if name != "known_at"
-    )
+    order = chains.order_of(contract, first_known)
     key = f"{contract.key}, _event_date"
     # Most keys occur once, so only repeated keys are hashed and ordered. Hash collisions only cost time.
     connection.execute(
@@ -67,18 +104,22 @@ def accept(connection: Connection, contract: ContractTable) -> None:
     connection.execute(f"""
         create or replace temp table _chained as
         with hashed as (
-            select *, md5(concat_ws(chr(31), {content})) as row_hash
-            from _typed semi join _repeated using (key_hash) where reject_reason is null
+            select t.*, d.history, d.delivery_rank, {chains.row_hash(contract)} as row_hash
+            from _typed as t semi join _repeated using (key_hash)
+            join _deliveries as d on t._delivery_id = d.delivery_id
+            where reject_reason is null
         ), ordered as (
             select *, lag(row_hash) over (
-                partition by {key} order by known_at, row_hash, _delivery_id, _source_file, _source_row
+                partition by {key} order by {order}, _source_file, _source_row
             ) is not distinct from row_hash as is_repeat
             from hashed
         )
-        select {listed}, lead(known_at) over (
-                partition by {key} order by known_at, row_hash
-            ) as superseded_at, _delivery_id, _event_date
-        from ordered where not is_repeat
+        select {listed}, case when successor is not null then greatest(known_at, successor) end as superseded_at,
+            _delivery_id, _event_date
+        from (
+            select *, lead(known_at) over (partition by {key} order by {order}) as successor
+            from ordered where not is_repeat
+        )
     """)
     connection.execute(f"""
         create or replace temp view _accepted as
@@ -156,10 +197,9 @@ def write_ledger(connection: Connection, contract: ContractTable) -> None:
 
 def append_versions(connection: Connection, contract: ContractTable) -> None:
     """Insert into `_versions`: a hash of each day's accepted rows, the latest known_at, the row count."""
-    stored = ", ".join([*contract.columns, *OPTIONAL, "superseded_at", "_delivery_id"])
     connection.execute(
         "insert into _versions select coalesce(cast(_event_date as varchar), ''), "
-        f"cast(bit_xor(hash({stored})) as varchar) || ':' || count(*), max(known_at), count(*) "
+        f"{chains.content_version(contract, '_delivery_id')}, max(known_at), count(*) "
         "from _accepted group by _event_date"
     )
 

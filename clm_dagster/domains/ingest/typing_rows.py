@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
-from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
+from clm_dagster.domains.ingest.contract import CURRENCY, END, OPTIONAL, RATE, START, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.identifiers import mangled
 from clm_dagster.domains.ingest.merging import ParquetFiles
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
@@ -21,7 +22,7 @@ from clm_dagster.platform.warehouse import Connection
 _WHOLE_NUMBERS = ("BIGINT", "INTEGER")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 # A property of a value in the condition of a reject, such as `too_large.quantity`.
-_PROPERTY = re.compile(r"\b(unreadable|too_large|too_precise|filled)\.(\w+)")
+_PROPERTY = re.compile(r"\b(unreadable|too_large|too_precise|mangled|filled)\.(\w+)")
 # The digits that a binary floating-point number may have beyond the decimal number that it stands for.
 _FLOAT_DIGITS = (16, 17)
 _FLOAT_NOISE = "1e-15"
@@ -34,16 +35,18 @@ def type_rows(
     landed: ParquetFiles,
     start: str,
     end: str,
+    currency: str,
 ) -> None:
     """Create `_typed`: all landed rows in the contract's types, with known_at and the reject reason, if any.
 
-    Raise InputError if the adapter's SQL uses an undescribed reason, or if its timestamp differs from `time`.
+    currency: the shop's; empty if it has one that nobody named. `_rates` has the rates of others. Raise InputError if
+    the adapter's SQL uses an undescribed reason, or if its timestamp differs from `time`.
     """
     selects = []
     for columns, paths in landed.by_columns.items():
         given = connection.columns(adapter.sql(contract.name, columns, landed.rows(paths[:1])))
         sql = adapter.sql(contract.name, columns, landed.rows(paths))
-        selects.append(_Typed(contract, given, start, end).select(sql))
+        selects.append(_Typed(contract, given, start, end, currency).select(sql))
     connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
     _check_reasons(connection, adapter, contract)
     if contract.time:
@@ -80,6 +83,7 @@ class _Typed:
     given: Mapping[str, str]
     start: str
     end: str
+    currency: str
 
     def select(self, sql: str) -> str:
         """Return SQL for the typed rows of an adapter's query."""
@@ -92,23 +96,33 @@ class _Typed:
         provenance = ", ".join(f"a.{name}" for name in PROVENANCE)
         filled = [f"{self._resolved(value)} as _filled_{name}" for name, value in fills.items()]
         first_known = self.contract.time or self.start
+        key = f"_filled_{self.contract.key}" if self.contract.key in fills else self.contract.key
         whens = " ".join(
             f"when {self._condition(reject.when)} then '{reject.reason}'" for reject in self.contract.rejects
         )
         return f"""
             select {", ".join(wanted)},
                 coalesce(known_at, case when history then {first_known} else landed_at end) as known_at,
-                {", ".join(PROVENANCE)}, hash({self.contract.key}, _event_date) as key_hash,
+                known_at as own_known_at,
+                {", ".join(PROVENANCE)}, hash({key}, _event_date) as key_hash,
                 coalesce(adapter_reason, case {whens} end) as reject_reason
             from (
-                select {", ".join(["*", *filled])}
+                select {", ".join(["t.*", *filled])}
                 from (
                     select {", ".join([*self._casts(), *self._properties()])}, {provenance},
                         {adapter_reason} as adapter_reason, d.landed_at, d.history
                     from ({sql}) as a join _deliveries as d on a._delivery_id = d.delivery_id
-                )
+                ) as t {self._rates()}
             )
         """
+
+    def _rates(self) -> str:
+        if "exchange_rate" not in self.contract.columns:
+            return ""
+        return (
+            "left join _rates as r on r.rate_day = cast(t.event_at as date) "
+            "and r.rate_currency = upper(trim(t.currency))"
+        )
 
     def _casts(self) -> list[str]:
         columns = self.contract.columns | OPTIONAL
@@ -140,6 +154,7 @@ class _Typed:
             "unreadable": self._unreadable,
             "too_large": self._too_large,
             "too_precise": self._too_precise,
+            "mangled": self._mangled,
         }
         return [
             f"coalesce({made[what](name, columns[name])}, false) as _{what}_{name}"
@@ -162,6 +177,10 @@ class _Typed:
             return "false"
         number = f"try_cast(a.{name} as double)"
         return f"(({self._readable(name, kind)}) is null and isfinite({number}))"
+
+    def _mangled(self, name: str, kind: str) -> str:
+        """Return SQL that is true for an id whose last digits a spreadsheet has lost."""
+        return mangled(f"a.{name}") if self.given.get(name) == kind else "false"
 
     def _too_precise(self, name: str, kind: str) -> str:
         """Return SQL that is true for a number with more decimals than its type holds.
@@ -190,7 +209,8 @@ class _Typed:
         return f"({self._resolved(when).replace(START, self.start).replace(END, self.end)})"
 
     def _resolved(self, expression: str) -> str:
-        return _PROPERTY.sub(r"_\1_\2", expression)
+        currency = quoting.text(self.currency) if self.currency else "null"
+        return _PROPERTY.sub(r"_\1_\2", expression).replace(CURRENCY, currency).replace(RATE, "r.rate")
 
 
 def _scale(kind: str) -> int:

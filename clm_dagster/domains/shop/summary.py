@@ -76,7 +76,7 @@ def _read(connection: Connection) -> Summary:
     )[0]
     currency = connection.scalar(
         "select string_agg(distinct currency, '/') from raw.events "
-        "where event_at >= (select max(sales_date) from core.totals_daily)"
+        "where exchange_rate = 1 and event_at >= (select max(sales_date) from core.totals_daily)"
     )
     as_of = connection.scalar("select max(as_of) from core.rfm_scores")
     segments = connection.execute(
