@@ -182,12 +182,17 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 "coalesce(sum(rejected), 0)::bigint, coalesce(sum(duplicate), 0)::bigint "
                 f"from raw.deliveries where contract_table = 'events' and {days.where('event_date')}"
             )[0]
+            guests = connection.execute(
+                "select customer_id, sum(row_count)::bigint from raw.no_customers where contract_table = 'events' "
+                f"and {days.where('event_date')} group by 1 order by 2 desc, 1"
+            )
             rows = connection.scalar("select count(*) from raw.events")
         add_partition_metadata(context, EVENTS, counts, {})
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
                 **dict(zip(("delivered", "accepted", "rejected", "duplicate"), ledger, strict=True)),
+                "read_as_no_customer": dict(guests[:20]),
                 "seconds": round(time.perf_counter() - start, 3),
             },
             check_results=results,

@@ -59,7 +59,7 @@ class ShopDates:
 
 
 def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> None:
-    """Create missing raw tables, the table of rejects, and the ledgers of deliveries and builds."""
+    """Create missing raw tables, the table of rejects, and the ledgers of deliveries, guests and builds."""
     for table in contract:
         _create_table(connection, table)
     connection.execute(
@@ -70,6 +70,10 @@ def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> 
         "create table if not exists raw.deliveries (delivery_id varchar, contract_table varchar, "
         "event_date date, source_file varchar, landed_at timestamp, delivered bigint, accepted bigint, "
         "rejected bigint, duplicate bigint)"
+    )
+    connection.execute(
+        "create table if not exists raw.no_customers (delivery_id varchar, contract_table varchar, "
+        "event_date date, customer_id varchar, row_count bigint)"
     )
     versions.create_ledger(connection)
 
@@ -137,6 +141,7 @@ def load(
         merging.accept(connection, contract, first_known)
         merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)
+        merging.write_guests(connection, contract)
         merging.append_versions(connection, contract)
         merging.drop_temporary(connection)
     moved: list[str] = []
@@ -158,7 +163,7 @@ def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:
         connection.execute(f"delete from {contract.relation} where {days.where(contract.time)}")
     else:
         connection.execute(f"delete from {contract.relation}")
-    for ledger in ("raw.rejects", "raw.deliveries"):
+    for ledger in ("raw.rejects", "raw.deliveries", "raw.no_customers"):
         connection.execute(
             f"delete from {ledger} where contract_table = '{contract.name}' and {days.where('event_date')}"
         )

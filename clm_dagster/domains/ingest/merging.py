@@ -195,6 +195,15 @@ def write_ledger(connection: Connection, contract: ContractTable) -> None:
     """)
 
 
+def write_guests(connection: Connection, contract: ContractTable) -> None:
+    """Count the rows whose customer id was read as no customer, for each delivery, day and text."""
+    connection.execute(f"""
+        insert into raw.no_customers
+        select _delivery_id, '{contract.name}', _event_date, no_customer, count(*)
+        from _typed where no_customer is not null and reject_reason is null group by all order by all
+    """)
+
+
 def append_versions(connection: Connection, contract: ContractTable) -> None:
     """Insert into `_versions`: a hash of each day's accepted rows, the latest known_at, the row count."""
     connection.execute(

@@ -93,6 +93,7 @@ class _Typed:
             f"_filled_{name} as {name}" if name in fills else name for name in columns if name != "known_at"
         ]
         adapter_reason = "a.reject_reason" if "reject_reason" in self.given else "cast(null as varchar)"
+        guest_text = "a.customer_id__text" if "customer_id__text" in self.given else "cast(null as varchar)"
         provenance = ", ".join(f"a.{name}" for name in PROVENANCE)
         filled = [f"{self._resolved(value)} as _filled_{name}" for name, value in fills.items()]
         first_known = self.contract.time or self.start
@@ -103,18 +104,24 @@ class _Typed:
         return f"""
             select {", ".join(wanted)},
                 coalesce(known_at, case when history then {first_known} else landed_at end) as known_at,
-                known_at as own_known_at,
+                known_at as own_known_at, {self._no_customer()} as no_customer,
                 {", ".join(PROVENANCE)}, hash({key}, _event_date) as key_hash,
                 coalesce(adapter_reason, case {whens} end) as reject_reason
             from (
                 select {", ".join(["t.*", *filled])}
                 from (
                     select {", ".join([*self._casts(), *self._properties()])}, {provenance},
-                        {adapter_reason} as adapter_reason, d.landed_at, d.history
+                        {guest_text} as customer_text, {adapter_reason} as adapter_reason, d.landed_at, d.history
                     from ({sql}) as a join _deliveries as d on a._delivery_id = d.delivery_id
                 ) as t {self._rates()}
             )
         """
+
+    def _no_customer(self) -> str:
+        """Return SQL for the text that was read as no customer; null for a customer, and where there is no text."""
+        if "customer_id" not in self.contract.columns:
+            return "cast(null as varchar)"
+        return "case when customer_id is null then customer_text end"
 
     def _rates(self) -> str:
         if "exchange_rate" not in self.contract.columns:

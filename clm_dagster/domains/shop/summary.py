@@ -39,6 +39,7 @@ class Summary:
     currency: str
     as_of: str
     segments: list[tuple[str, int, Decimal]]
+    guests: list[tuple[str, int]]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -86,6 +87,9 @@ def _read(connection: Connection) -> Summary:
         "group by names.segment, names.position order by names.position",
         [as_of],
     )
+    guests = connection.execute(
+        "select customer_id, sum(row_count)::bigint from raw.no_customers group by 1 order by 2 desc, 1"
+    )
     return Summary(
         ledger=ledger,
         reasons=reasons,
@@ -97,6 +101,7 @@ def _read(connection: Connection) -> Summary:
         currency=currency or "",
         as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
         segments=segments,
+        guests=guests,
     )
 
 
@@ -117,6 +122,10 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     if others:
         rows_left = sum(n for _, _, n in others)
         rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
+    rejects += [
+        Text(f"  guests   {n:>9,}  customer_id {text!r} was read as no customer (CLM_NO_CUSTOMER)")
+        for text, n in summary.guests[:_MOST_REASONS]
+    ]
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),

@@ -104,6 +104,8 @@ def test_ids_that_other_programs_wrote(shop: Shop) -> None:
     assert shop.query(customers) == [("007", 1), ("12345", 2), ("c1", 1), (None, len(guests))]
     assert shop.query("select product_id from raw.events where event_id = '000123'") == [("0012",)]
     assert shop.reasons() == {"mangled_id": 1}
+    said = dict(shop.query("select customer_id, row_count from raw.no_customers"))
+    assert said == dict.fromkeys(guests[:-1], 1)
 
 
 def test_the_tokens_of_guests_are_a_setting(make_shop: Callable[..., Shop]) -> None:
