@@ -142,6 +142,10 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
                 raise
             if steps:
                 plan = shop.plan()
+            # Loading a day may have moved events away from other days, which are then stale.
+            for step in plan.of(stage) if stage == "days" and steps else ():
+                report.runs.append(_run(definitions, instance, step, begin))
+                plan = shop.plan()
     return report
 
 

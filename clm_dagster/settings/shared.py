@@ -41,6 +41,14 @@ class ShopSettings(SettingsGroup):
         description="Exclusive end of a historical source; empty if the shop is still open.",
     )
     timezone: str = Field("Europe/London", description="The shop's time zone, used for days and schedules.")
+    currency: str = Field(
+        "",
+        description="The shop's currency, a code such as EUR; needed if events have several currencies.",
+    )
+    no_customer: str = Field(
+        "0",
+        description="Customer ids that mean a guest, separated by commas; nan, NULL, None, #N/A, \\N always do.",
+    )
     margin: float = Field(
         0.3,
         gt=0,
@@ -62,6 +70,14 @@ class ShopSettings(SettingsGroup):
             raise ValueError(f"{value!r} is not a time zone; expected a name like Europe/London") from error
         return value
 
+    @field_validator("currency")
+    @classmethod
+    def _currency_code(cls, value: str) -> str:
+        code = value.strip().upper()
+        if code and not (len(code) == 3 and code.isalpha() and code.isascii()):
+            raise ValueError(f"{value!r} is not a currency; expected a code of three letters like EUR")
+        return code
+
     @model_validator(mode="after")
     def _dates_in_order(self) -> "ShopSettings":
         if self.end_date is not None and self.end_date <= self.start_date:
@@ -75,6 +91,11 @@ class ShopSettings(SettingsGroup):
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def guest_ids(self) -> list[str]:
+        """The customer ids that mean a guest."""
+        return [token for token in (part.strip() for part in self.no_customer.split(",")) if token]
 
     @property
     def is_live(self) -> bool:

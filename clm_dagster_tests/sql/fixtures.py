@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,10 @@ class Raw:
         }
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
-        self.add("events", **(row | values))
+        row |= values
+        if row.get("quantity") and row.get("unit_price"):
+            row = {"line_amount": row["quantity"] * Decimal(row["unit_price"])} | row
+        self.add("events", **({"exchange_rate": 1} | row))
 
     def rows(self, model: str, as_of: str | None = None, **arguments: Any) -> Rows:
         """Build a model into a separate schema and return its rows as dicts, sorted by all columns."""

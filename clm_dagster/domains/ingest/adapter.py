@@ -14,6 +14,7 @@ from typing import Any
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
+from clm_dagster.domains.ingest.identifiers import customer, identifier
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
@@ -43,6 +44,7 @@ class Adapter:
     tables: dict[str, tuple[Feed, ...]]
     renderer: Renderer
     seeds: Path = field(default=Path())
+    no_customer: tuple[str, ...] = ()
 
     @property
     def feeds(self) -> dict[str, Feed]:
@@ -64,7 +66,7 @@ class Adapter:
         feeds = self.tables[table]
         sql = [(f.name, f.whole_files, self.sql(f.name, list(f.required), "landed")) for f in feeds]
         contract = feeds[0].contract
-        return _hash([sql, contract.rejects, contract.columns, _LOADING_VERSION])
+        return _hash([sql, contract.rejects, contract.columns, contract.fills, _LOADING_VERSION])
 
     def sql(self, feed: str, columns: Sequence[str], landed: str) -> str:
         """Return the query of a feed over landed rows that have these columns."""
@@ -80,6 +82,8 @@ class Adapter:
                 "fill_down": lambda column, by: fill_down(quoting.name(column), by),
                 "instant": lambda column: instant(column, self.zone),
                 "whole": lambda column: whole_number(quoting.name(column)),
+                "identifier": lambda column: identifier(quoting.name(column)),
+                "customer": lambda column: customer(quoting.name(column), self.no_customer),
                 "seed_column": self._seed_column,
                 "contract_columns": lambda: self._contract_columns(spec.contract, columns),
             },
@@ -100,10 +104,17 @@ class Adapter:
             if name not in present:
                 continue
             text = f"nullif(trim({quoting.name(name)}), '')"
-            parts.append(f"{instant(name, self.zone) if kind == 'TIMESTAMP' else text} as {name}")
-            if kind == "TIMESTAMP" and name != contract.time:
+            parts.append(f"{self._contract_value(name, kind, text)} as {name}")
+            if name == "customer_id" or (kind == "TIMESTAMP" and name != contract.time):
                 parts.append(f"{text} as {name}__text")
         return ", ".join(parts)
+
+    def _contract_value(self, name: str, kind: str, text: str) -> str:
+        if name == "customer_id":
+            return customer(quoting.name(name), self.no_customer)
+        if name.endswith("_id"):
+            return identifier(quoting.name(name))
+        return instant(name, self.zone) if kind == "TIMESTAMP" else text
 
 
 def instant(column: str, zone: str) -> str:
@@ -133,8 +144,17 @@ def whole_number(value: str, kind: str = "BIGINT") -> str:
     )
 
 
-def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
-    """Read the adapter of a source. Raise InputError with file and line."""
+def load_adapter(
+    folder: Path,
+    contract: dict[str, ContractTable],
+    renderer: Renderer,
+    zone: str,
+    no_customer: Sequence[str] = (),
+) -> Adapter:
+    """Read the adapter of a source. Raise InputError with file and line.
+
+    no_customer: customer ids that mean a guest.
+    """
     path = folder / "adapter.yml"
     content = yaml_lines.load(path)
     check_keys(content, _ADAPTER_KEYS)
@@ -180,6 +200,7 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         tables=tables,
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
+        no_customer=tuple(no_customer),
     )
 
 

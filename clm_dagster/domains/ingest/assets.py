@@ -21,7 +21,7 @@ from clm_dagster.domains.ingest.checks import (
 from clm_dagster.domains.ingest.descriptions import rules_text, skips_text
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
-from clm_dagster.domains.ingest.source import UNDATED, ShopSource, landed_relation
+from clm_dagster.domains.ingest.source import EXCHANGE_RATES, UNDATED, ShopSource, landed_relation
 from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
@@ -70,7 +70,12 @@ def load_days(
     keys: Sequence[str],
     run_id: str,
 ) -> None:
-    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction."""
+    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction.
+
+    The exchange rates of the same days are loaded before events, which are converted with them.
+    """
+    if table == "events" and EXCHANGE_RATES in source.adapter.tables:
+        load_days(connection, source, deliveries, EXCHANGE_RATES, keys, run_id)
     expected = source.input_versions(deliveries, table)
     contract = source.contract[table]
     if keys != [UNDATED]:
@@ -79,7 +84,17 @@ def load_days(
     else:
         days = source.outside(deliveries) if contract.time else EVERYTHING
     if table in source.adapter.tables:
-        load(connection, source.adapter, source.landing, deliveries, table, days, source.dates, run_id)
+        load(
+            connection,
+            source.adapter,
+            source.landing,
+            deliveries,
+            table,
+            days,
+            source.dates,
+            run_id,
+            source.settings.currency,
+        )
         if contract.time and days.undated:
             # Days that were loaded before the shop's start or end date changed, and are now outside.
             for relation in (contract.relation, landed_relation(table)):
@@ -186,6 +201,10 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 "coalesce(sum(skipped), 0)::bigint "
                 f"from raw.deliveries where contract_table = 'events' and {days.where('event_date')}"
             )[0]
+            guests = connection.execute(
+                "select customer_id, sum(row_count)::bigint from raw.no_customers where contract_table = 'events' "
+                f"and {days.where('event_date')} group by 1 order by 2 desc, 1"
+            )
             rows = connection.scalar("select count(*) from raw.events")
         add_partition_metadata(context, EVENTS, counts, {})
         return dg.MaterializeResult(
@@ -194,6 +213,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 **dict(
                     zip(("delivered", "accepted", "rejected", "duplicate", "skipped"), ledger, strict=True)
                 ),
+                "read_as_no_customer": dict(guests[:20]),
                 "seconds": round(time.perf_counter() - start, 3),
             },
             check_results=results,

@@ -3,7 +3,7 @@
 Belongs here: the columns and rules that apply to every shop. Does not: the files of a single shop (`adapter`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clm_dagster.platform.dbt_project.project import Project, Source
 
@@ -12,6 +12,13 @@ OPTIONAL = {"known_at": "TIMESTAMP", "deleted": "BOOLEAN"}
 FILLED = ("superseded_at", "delivery_id")
 # Placeholders for the shop's start and end date in the condition of a reject.
 START, END = "{start}", "{end}"
+# Placeholders in `fills`: the shop's currency, and the exchange rate of the row's day and currency.
+CURRENCY, RATE = "{currency}", "{rate}"
+CONFLICTING = "conflicting_rows"
+_MANGLED = (
+    "an id is a number in scientific notation, such as 1.23457E+12: a spreadsheet has lost its last digits; format the "
+    "column as text and export it again"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,8 @@ class Reject:
 class ContractTable:
     """One contract table.
 
-    columns: the columns that an adapter provides, name -> DuckDB type. personal: those that must not be shown.
+    columns: the columns that an adapter provides, name -> DuckDB type. personal: those that must not be shown. fills:
+    SQL for the values of columns that loading derives from others.
     """
 
     name: str
@@ -36,6 +44,7 @@ class ContractTable:
     columns: dict[str, str]
     rejects: tuple[Reject, ...]
     personal: frozenset[str] = frozenset()
+    fills: dict[str, str] = field(default_factory=dict)
 
     @property
     def relation(self) -> str:
@@ -73,6 +82,11 @@ def _table(source: Source) -> ContractTable:
         Reject(entry["reason"], " ".join(entry["when"].split()), entry["description"])
         for entry in contract["rejects"]
     ]
+    ids = [name for name in columns if name.endswith("_id")]
+    if ids:
+        rejects.append(Reject("mangled_id", " or ".join(f"mangled.{name}" for name in ids), _MANGLED))
+    if "conflicting" in contract:
+        rejects.append(Reject(CONFLICTING, "false", " ".join(contract["conflicting"].split())))
     # A missing value may be valid. A value that cannot be parsed never is.
     named = {reject.reason for reject in rejects}
     for name, kind in (columns | OPTIONAL).items():
@@ -81,6 +95,7 @@ def _table(source: Source) -> ContractTable:
                 Reject(f"unreadable_{name}", f"unreadable.{name}", f"{name} cannot be read as {kind}")
             )
     personal = frozenset(column.name for column in source.columns if "pii" in column.meta)
+    fills = {name: " ".join(value.split()) for name, value in contract.get("fills", {}).items()}
     return ContractTable(
-        source.name, contract["key"], contract.get("time"), columns, tuple(rejects), personal
+        source.name, contract["key"], contract.get("time"), columns, tuple(rejects), personal, fills
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from clm_dagster.domains.ingest import merging
+from clm_dagster.domains.ingest import chains, currencies, merging, typing_rows
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
@@ -89,6 +89,14 @@ _LEDGER: dict[str, dict[str, str]] = {
         "reason": "VARCHAR",
         "row_count": "BIGINT",
     },
+    # Rows whose customer id means that there is none.
+    "raw.no_customers": {
+        "delivery_id": "VARCHAR",
+        "contract_table": "VARCHAR",
+        "event_date": "DATE",
+        "customer_id": "VARCHAR",
+        "row_count": "BIGINT",
+    },
 }
 
 
@@ -98,13 +106,32 @@ def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> 
     Ledgers that were written before there were feeds get their columns: every table had one feed of its own name.
     """
     for table in contract:
-        columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
-        connection.execute(f"create table if not exists {table.relation} ({columns})")
+        _create_table(connection, table)
     for relation, types in _LEDGER.items():
         connection.ensure_columns(relation, types)
     connection.execute("update raw.deliveries set feed = contract_table, skipped = 0 where feed is null")
     connection.execute("update raw.rejects set feed = contract_table where feed is null")
     versions.create_ledger(connection)
+
+
+def _create_table(connection: Connection, table: ContractTable) -> None:
+    """Create a raw table. Give one of an earlier version of the contract the columns and types of this one.
+
+    A changed contract makes every partition stale, so its rows are loaded again.
+    """
+    if connection.relation_kind(table.relation) is None:
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
+        connection.execute(f"create table {table.relation} ({columns})")
+        return
+    stored = connection.columns(f"select * from {table.relation}")
+    for name, kind in table.all_columns.items():
+        if name not in stored:
+            connection.execute(f"alter table {table.relation} add column {name} {kind}")
+        elif stored[name] != kind:
+            connection.execute(
+                f"alter table {table.relation} alter column {name} set data type {kind} "
+                f"using try_cast({name} as {kind})"
+            )
 
 
 def load(
@@ -116,8 +143,11 @@ def load(
     days: Days,
     dates: ShopDates,
     run_id: str,
+    currency: str = "",
 ) -> None:
     """Replace some days of a table with their landed rows. Call this inside a transaction.
+
+    currency: the shop's currency; empty if the shop has a single one.
 
     Raise InputError if the adapter's SQL contradicts its adapter.yml.
     """
@@ -126,22 +156,42 @@ def load(
     landed = [d for d in deliveries if any(feed.name in d.tables for feed in feeds)]
     rows = {day: n for day, n in _rows_by_day(landed, feeds).items() if days.contains(day)}
     end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
+    first_known = contract.time or f"timestamp '{dates.start}'"
+    chained = contract.time is not None and contract.key.endswith("_id")
+    if chained:
+        chains.note_moved(connection, contract, days.where(str(contract.time)))
     _clear(connection, contract, days)
     connection.execute(
         "create or replace temp table _versions (partition_key varchar, version varchar, "
         "known_at timestamp, row_count bigint)"
     )
     merging.create_deliveries(connection, landed)
+    if table == "events":
+        currencies.create_rates(connection, days.where("day"))
     superseded = {feed.name: landing.superseded(feed.name) for feed in feeds}
     for chunk in _chunks(rows):
         files = [_landed_days(landing, landed, feed, chunk, superseded[feed.name]) for feed in feeds]
-        merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
-        merging.accept(connection, contract)
+        typing_rows.type_rows(
+            connection, adapter, contract, files, f"timestamp '{dates.start}'", end, currency
+        )
+        merging.reject_conflicts(connection, contract)
+        merging.accept(connection, contract, first_known)
         merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)
+        merging.write_guests(connection, contract)
         merging.append_versions(connection, contract)
         merging.drop_temporary(connection)
+    moved: list[str] = []
+    if chained:
+        chains.note_moved(connection, contract, days.where(str(contract.time)))
+        moved = chains.chain_moved(connection, contract, first_known)
+    if table == "events":
+        currencies.check_single_currency(connection, currency)
     _record(connection, contract, days, run_id)
+    # Replaces the versions of the days whose rows were superseded, or revived, by rows of another day.
+    versions.record(
+        connection, contract.relation, chains.versions_of_days(connection, contract, moved), run_id
+    )
 
 
 def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:

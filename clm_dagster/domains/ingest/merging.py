@@ -1,20 +1,23 @@
 """The SQL that merges landed rows of some days into a contract table: versions, rejects, the ledger of deliveries.
 
-Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: which
-days are loaded, and in what order (`loading`), the rows that a feed returns (`feed_rows`).
+Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: the
+types and reject reasons of rows (`typing_rows`), the rows that a feed returns (`feed_rows`), which days are loaded and
+in what order (`loading`).
 
-The versions of a key (event_id and day) are ordered by (known_at, hash of the row), never by the order of loading. A
-version that equals its predecessor is a duplicate.
+The versions of a key are ordered by known_at, then by the delivery's rank (when it was landed, its path), never by the
+order of loading. A version that equals its predecessor on the same day is a duplicate. Rows of one delivery that claim
+the same key with different contents are rejected.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from clm_dagster.domains.ingest import feed_rows
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
-from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
+from clm_dagster.domains.ingest import chains
+from clm_dagster.domains.ingest.adapter import Adapter
+from clm_dagster.domains.ingest.contract import CONFLICTING, OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.platform import quoting
@@ -71,56 +74,65 @@ class LandedDays:
 
 # Which of the typed rows become facts.
 _KEPT = "reject_reason is null and skip_reason is null"
-_WHOLE_NUMBERS = ("BIGINT", "INTEGER")
 
 
 def create_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Create `_deliveries`: when each delivery was landed."""
+    """Create `_deliveries`: when each delivery was landed, and its rank among all.
+
+    Files that were landed together are ranked by their paths, in which numbers count as numbers.
+    """
     connection.execute(
-        "create or replace temp table _deliveries (delivery_id varchar, landed_at timestamp, history boolean)"
+        "create or replace temp table _deliveries "
+        "(delivery_id varchar, landed_at timestamp, history boolean, delivery_rank bigint)"
     )
+    ranked = sorted(deliveries, key=lambda d: (d.landed_at, _natural(d.path), d.delivery_id))
     connection.execute(
-        "insert into _deliveries select unnest(?), unnest(?::timestamp[]), unnest(?)",
+        "insert into _deliveries select unnest(?), unnest(?::timestamp[]), unnest(?), unnest(?::bigint[])",
         [
-            [d.delivery_id for d in deliveries],
-            [d.landed_at for d in deliveries],
-            [d.history for d in deliveries],
+            [d.delivery_id for d in ranked],
+            [d.landed_at for d in ranked],
+            [d.history for d in ranked],
+            list(range(len(ranked))),
         ],
     )
 
 
-def type_rows(
-    connection: Connection,
-    adapter: Adapter,
-    contract: ContractTable,
-    landed: Sequence[LandedDays],
-    start: str,
-    end: str,
-) -> None:
-    """Create `_typed`: all landed rows in the contract's types, with known_at, feed, reject and skip reason, if any.
+def _natural(path: str) -> list[tuple[str, int]]:
+    """Return a key that sorts `events_9.csv` before `events_10.csv`."""
+    parts = re.split(r"(\d+)", path)
+    return [(text, int(number or 0)) for text, number in zip(parts[::2], [*parts[1::2], ""], strict=True)]
 
-    Raise InputError if a feed's SQL multiplies or drops rows, uses an undescribed reason, or if its timestamp differs
-    from `time`.
+
+def reject_conflicts(connection: Connection, contract: ContractTable) -> None:
+    """Reject all rows of a delivery that have the same key and known_at, but not the same content.
+
+    A row without a known_at of its own has that of its delivery. Deleted rows conflict with none.
     """
-    selects = []
-    for days in landed:
-        for one, _, sql in days.queries(adapter):
-            selects.append(_typed(contract, days.feed, sql, connection.columns(one), start, end))
-    connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
-    for days in landed:
-        feed_rows.check_one_for_one(connection, days)
-        feed_rows.check_reasons(connection, adapter, days.feed)
-        feed_rows.check_time(connection, adapter, days.feed)
+    if CONFLICTING not in {reject.reason for reject in contract.rejects}:
+        return
+    connection.execute(f"""
+        create or replace temp table _conflicts as
+        select _delivery_id, {contract.key}, _event_date, own_known_at
+        from _typed
+        where {_KEPT} and not deleted and key_hash in (
+            select key_hash from _typed where {_KEPT} group by key_hash having count(*) > 1
+        )
+        group by all having count(distinct {chains.row_hash(contract)}) > 1
+    """)
+    connection.execute(f"""
+        update _typed set reject_reason = '{CONFLICTING}' from _conflicts as c
+        where _typed.reject_reason is null and _typed.skip_reason is null and not _typed.deleted
+            and _typed._delivery_id = c._delivery_id and _typed.{contract.key} = c.{contract.key} and _typed._event_date = c._event_date
+            and _typed.own_known_at is not distinct from c.own_known_at
+    """)
+    connection.execute("drop table _conflicts")
 
 
-def accept(connection: Connection, contract: ContractTable) -> None:
+def accept(connection: Connection, contract: ContractTable, first_known: str) -> None:
     """Create `_accepted`, the rows without rejects and duplicates, and insert them into the table."""
     columns = list(contract.columns) + list(OPTIONAL)
     listed = ", ".join(columns)
-    # Versions are equal if all columns except known_at are equal.
-    content = ", ".join(
-        f"coalesce(cast({name} as varchar), chr(30))" for name in columns if name != "known_at"
-    )
+    order = chains.order_of(contract, first_known)
     key = f"{contract.key}, _event_date"
     # Most keys occur once, so only repeated keys are hashed and ordered. Hash collisions only cost time.
     connection.execute(
@@ -130,19 +142,22 @@ def accept(connection: Connection, contract: ContractTable) -> None:
     connection.execute(f"""
         create or replace temp table _chained as
         with hashed as (
-            select *, md5(concat_ws(chr(31), {content})) as row_hash
-            from _typed semi join _repeated using (key_hash) where {_KEPT}
+            select t.*, d.history, d.delivery_rank, {chains.row_hash(contract)} as row_hash
+            from _typed as t semi join _repeated using (key_hash)
+            join _deliveries as d on t._delivery_id = d.delivery_id
+            where {_KEPT}
         ), ordered as (
             select *, lag(row_hash) over (
-                partition by {key}
-                order by known_at, row_hash, _delivery_id, _source_file, _source_row, _feed
+                partition by {key} order by {order}, _source_file, _source_row, _feed
             ) is not distinct from row_hash as is_repeat
             from hashed
         )
-        select {listed}, lead(known_at) over (
-                partition by {key} order by known_at, row_hash
-            ) as superseded_at, _delivery_id, _feed, _event_date
-        from ordered where not is_repeat
+        select {listed}, case when successor is not null then greatest(known_at, successor) end as superseded_at,
+            _delivery_id, _feed, _event_date
+        from (
+            select *, lead(known_at) over (partition by {key} order by {order}) as successor
+            from ordered where not is_repeat
+        )
     """)
     connection.execute(f"""
         create or replace temp view _accepted as
@@ -230,12 +245,20 @@ def write_ledger(connection: Connection, contract: ContractTable) -> None:
     """)
 
 
+def write_guests(connection: Connection, contract: ContractTable) -> None:
+    """Count the rows whose customer id was read as no customer, for each delivery, day and text."""
+    connection.execute(f"""
+        insert into raw.no_customers
+        select _delivery_id, '{contract.name}', _event_date, no_customer, count(*)
+        from _typed where no_customer is not null and reject_reason is null group by all order by all
+    """)
+
+
 def append_versions(connection: Connection, contract: ContractTable) -> None:
     """Insert into `_versions`: a hash of each day's accepted rows, the latest known_at, the row count."""
-    stored = ", ".join([*contract.columns, *OPTIONAL, "superseded_at", "_delivery_id"])
     connection.execute(
         "insert into _versions select coalesce(cast(_event_date as varchar), ''), "
-        f"cast(bit_xor(hash({stored})) as varchar) || ':' || count(*), max(known_at), count(*) "
+        f"{chains.content_version(contract, '_delivery_id')}, max(known_at), count(*) "
         "from _accepted group by _event_date"
     )
 
@@ -245,66 +268,6 @@ def drop_temporary(connection: Connection) -> None:
     connection.execute("drop view _accepted")
     for scratch in ("_typed", "_repeated", "_chained", "_rejected"):
         connection.execute(f"drop table {scratch}")
-
-
-def _typed(contract: ContractTable, feed: Feed, sql: str, given: dict[str, str], start: str, end: str) -> str:
-    columns = contract.columns | OPTIONAL
-    cast = [f"{_cast(name, kind, given)} as {name}" for name, kind in columns.items()]
-    unreadable = [
-        f"{_unreadable(name, kind, given)} as _unreadable_{name}"
-        for name, kind in columns.items()
-        if any(reject.when == f"unreadable.{name}" for reject in contract.rejects)
-    ]
-    whens = " ".join(
-        f"when {_condition(reject.when, start, end)} then '{reject.reason}'" for reject in contract.rejects
-    )
-    adapter_reason, skip_reason = (
-        f"a.{name}" if name in given else "cast(null as varchar)" for name in ("reject_reason", "skip_reason")
-    )
-    provenance = ", ".join(f"a.{name}" for name in PROVENANCE)
-    first_known = contract.time or start
-    return f"""
-        select {", ".join(name for name in columns if name != "known_at")},
-            coalesce(known_at, case when history then {first_known} else landed_at end) as known_at,
-            {", ".join(PROVENANCE)}, hash({contract.key}, _event_date) as key_hash,
-            case when skip_reason is null then coalesce(adapter_reason, case {whens} end) end as reject_reason,
-            skip_reason, '{feed.name}' as _feed
-        from (
-            select {", ".join([*cast, *unreadable])}, {provenance},
-                {adapter_reason} as adapter_reason, {skip_reason} as skip_reason, d.landed_at, d.history
-            from ({sql}) as a join _deliveries as d on a._delivery_id = d.delivery_id
-        )
-    """
-
-
-def _cast(name: str, kind: str, given: Mapping[str, str]) -> str:
-    if name not in given:
-        return "false" if name == "deleted" else f"cast(null as {kind})"
-    value = _readable(name, kind, given)
-    return f"coalesce({value}, false)" if name == "deleted" else value
-
-
-def _readable(name: str, kind: str, given: Mapping[str, str]) -> str:
-    if given[name] == kind:
-        return f"a.{name}"
-    return whole_number(f"a.{name}", kind) if kind in _WHOLE_NUMBERS else f"try_cast(a.{name} as {kind})"
-
-
-def _unreadable(name: str, kind: str, given: Mapping[str, str]) -> str:
-    """Return SQL that is true for a value that is present but cannot be parsed.
-
-    An adapter that parses a column itself also returns its text, as `<column>__text`.
-    """
-    text = f"{name}__text" if f"{name}__text" in given else name
-    if name not in given or (text == name and given[name] == kind):
-        return "false"
-    return f"(a.{text} is not null and ({_readable(name, kind, given)}) is null)"
-
-
-def _condition(when: str, start: str, end: str) -> str:
-    if when.startswith("unreadable."):
-        return "_" + when.replace(".", "_", 1)
-    return when.replace(START, start).replace(END, end)
 
 
 def _json(columns: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from clm_dagster.platform.partitions import days_between, span
 from clm_dagster.settings import Settings
 
 UNDATED = "undated"
+EXCHANGE_RATES = "exchange_rates"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class ShopSource:
     def open(cls, settings: Settings, project: Project) -> "ShopSource":
         """Read the adapter. Raise InputError, ProjectError."""
         contract = read_contract(project)
-        adapter = load_adapter(settings.adapter_dir, contract, project.renderer, settings.timezone)
+        adapter = load_adapter(
+            settings.adapter_dir, contract, project.renderer, settings.timezone, settings.guest_ids
+        )
         return cls(settings, contract, adapter, Landing(settings.landing_dir))
 
     @property
@@ -66,22 +69,25 @@ class ShopSource:
         """
         if table not in self.adapter.tables:
             return {UNDATED: Version("none")}
-        code = f"{self.adapter.code_version(table)} {self.dates}"
+        code = f"{self.adapter.code_version(table)} {self.dates} {self.settings.currency}"
+        rates = EXCHANGE_RATES if table == "events" and EXCHANGE_RATES in self.adapter.tables else ""
+        if rates:
+            code += f" {self.adapter.code_version(rates)}"
+        # A day of events is converted with the rates of the day.
+        feeds = [feed.name for name in (table, rates) if name for feed in self.adapter.tables[name]]
         outside = self.outside(deliveries)
         touching: dict[str, list[str]] = {UNDATED: []}
         if self.contract[table].time:
             touching |= {day.isoformat(): [] for day in self.days(deliveries)}
         for delivery in deliveries:
-            for feed in self.adapter.tables[table]:
-                if feed.name not in delivery.tables:
+            for feed in feeds:
+                if feed not in delivery.tables:
                     continue
-                landed = delivery.tables[feed.name]
+                landed = delivery.tables[feed]
                 for key in landed.days:
                     parsed = date.fromisoformat(key) if key else None
                     slot = key if self.contract[table].time and not outside.contains(parsed) else UNDATED
-                    touching[slot].append(
-                        f"{delivery.delivery_id} {feed.name} {landed.landing_version} {key}"
-                    )
+                    touching[slot].append(f"{delivery.delivery_id} {feed} {landed.landing_version} {key}")
         return {
             key: Version(hashlib.sha256("\n".join([code, *sorted(found)]).encode()).hexdigest()[:32])
             for key, found in touching.items()

@@ -40,6 +40,7 @@ class Summary:
     currency: str
     as_of: str
     segments: list[tuple[str, int, Decimal]]
+    guests: list[tuple[str, int]]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -77,7 +78,7 @@ def _read(connection: Connection) -> Summary:
     )[0]
     currency = connection.scalar(
         "select string_agg(distinct currency, '/') from raw.events "
-        "where event_at >= (select max(sales_date) from core.totals_daily)"
+        "where exchange_rate = 1 and event_at >= (select max(sales_date) from core.totals_daily)"
     )
     as_of = connection.scalar("select max(as_of) from core.rfm_scores")
     segments = connection.execute(
@@ -86,6 +87,9 @@ def _read(connection: Connection) -> Summary:
         "left join core.rfm_scores as scores on names.segment = scores.segment and scores.as_of = ? "
         "group by names.segment, names.position order by names.position",
         [as_of],
+    )
+    guests = connection.execute(
+        "select customer_id, sum(row_count)::bigint from raw.no_customers group by 1 order by 2 desc, 1"
     )
     return Summary(
         ledger=ledger,
@@ -98,6 +102,7 @@ def _read(connection: Connection) -> Summary:
         currency=currency or "",
         as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
         segments=segments,
+        guests=guests,
     )
 
 
@@ -119,6 +124,10 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     if others:
         rows_left = sum(n for _, _, n in others)
         rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
+    rejects += [
+        Text(f"  guests   {n:>9,}  customer_id {text!r} was read as no customer (CLM_NO_CUSTOMER)")
+        for text, n in summary.guests[:_MOST_REASONS]
+    ]
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),

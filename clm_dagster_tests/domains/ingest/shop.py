@@ -61,7 +61,11 @@ class Shop:
             self.inbox.mkdir(parents=True, exist_ok=True)
         self.contract = dict(contract)
         adapter = load_adapter(
-            self.settings.adapter_dir, self.contract, project.renderer, self.settings.timezone
+            self.settings.adapter_dir,
+            self.contract,
+            project.renderer,
+            self.settings.timezone,
+            self.settings.guest_ids,
         )
         self.source = ShopSource(self.settings, self.contract, adapter, Landing(self.settings.landing_dir))
         self.raw = duckdb.connect()

@@ -59,16 +59,16 @@ def test_an_event_that_goes_back_has_three_versions_and_an_equal_successor_none(
     assert shop.counts() == (6, 3, 0, 3)
 
 
-def test_at_one_known_at_the_hash_of_the_row_decides(make_shop: Callable[..., Shop]) -> None:
+def test_at_one_known_at_the_last_delivery_decides(make_shop: Callable[..., Shop]) -> None:
     found = []
     for name, countries in (("one", "DE FR NL"), ("two", "NL DE FR"), ("three", "FR NL DE")):
         shop = make_shop(name)
-        lines = [version("e1", 5, country, 7) for country in countries.split()]
-        shop.write("events.csv", csv_of(*lines, header=HEADER))
+        for number, country in enumerate(countries.split()):
+            shop.write(f"events_{number}.csv", csv_of(version("e1", 5, country, 7), header=HEADER))
         shop.ingest()
         assert shop.query("select count(*) from raw.events where superseded_at is null") == [(1,)]
         found.append(shop.query(CURRENT))
-    assert found[0] == found[1] == found[2]
+    assert found == [[("e1", "NL")], [("e1", "FR")], [("e1", "DE")]]
 
 
 def test_a_deleted_row_ends_an_event_and_a_moved_one_needs_it_on_the_old_day(shop: Shop) -> None:
@@ -255,7 +255,11 @@ def reason_of(row: Row) -> str | None:
 def stored(row: Row) -> dict[str, str | None]:
     """A row as the table shows it, as text."""
     value: dict[str, str | None] = {name: text or None for name, text in row.items()}
-    value["unit_price"] = f"{Decimal(row['unit_price']):.4f}"
+    value["unit_price"] = f"{Decimal(row['unit_price']):.10f}"
+    value["quantity"] = f"{Decimal(row['quantity']):.4f}" if row["quantity"] else None
+    value["exchange_rate"] = "1.00000000"
+    if row["event_type"] == "charge" and row["quantity"]:
+        value["line_amount"] = f"{Decimal(row['quantity']) * Decimal(row['unit_price']):.4f}"
     value["deleted"] = "true" if row["deleted"] else "false"
     return value
 
@@ -266,34 +270,53 @@ def hash_of(row: Row, contract: ContractTable) -> str:
     return hashlib.md5("\x1f".join("\x1e" if v is None else v for v in ordered).encode()).hexdigest()
 
 
+def conflicting(content: list[Row], contract: ContractTable) -> set[int]:
+    """The numbers of the rows of a delivery that claim a key at one known_at with different contents."""
+    groups: dict[tuple[str, ...], list[tuple[int, str]]] = defaultdict(list)
+    for number, row in enumerate(content, 1):
+        if reason_of(row) is None and not row["deleted"]:
+            claim = (row["event_id"], row["event_at"][:10], row["known_at"])
+            groups[claim].append((number, hash_of(row, contract)))
+    return {n for rows in groups.values() if len({h for _, h in rows}) > 1 for n, _ in rows}
+
+
 def reference(
     deliveries: dict[str, list[Row]], contract: ContractTable
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Versions, rejects and ledger of whole deliveries, by DESIGN.md, row by row."""
-    keys: dict[tuple[str, str], list[tuple[str, str, str, int, Row]]] = defaultdict(list)
+    """Versions, rejects and ledger of whole deliveries, row by row. deliveries: in the order of their landing."""
+    keys: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
     rejects: dict[tuple[Any, ...], tuple[str, int]] = {}
     ledger: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, 0, 0])
+    ranks = {delivery: rank for rank, delivery in enumerate(deliveries)}
     for delivery, content in sorted(deliveries.items()):
+        conflicts = conflicting(content, contract)
         for number, row in enumerate(content, 1):
             day = None if row["event_at"] == "?" else row["event_at"][:10]
             ledger[delivery, day][0] += 1
-            reason = reason_of(row)
+            reason = reason_of(row) or ("conflicting_rows" if number in conflicts else None)
             if reason is None:
-                known = row["known_at"]
-                keys[row["event_id"], str(day)].append((known, hash_of(row, contract), delivery, number, row))
+                order = (row["known_at"], ranks[delivery], not row["deleted"], row["event_at"])
+                keys[row["event_id"], str(day)].append(
+                    (*order, hash_of(row, contract), number, delivery, row)
+                )
                 continue
             said = (day, reason, tuple(v for k, v in row.items() if k != "known_at"))
             if said not in rejects:
                 rejects[said] = (delivery, number)
                 ledger[delivery, day][2] += 1
+    chains: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for (event_id, day), chain in keys.items():
+        ordered = sorted(chain, key=lambda v: v[:6])
+        kept = [v for n, v in enumerate(ordered) if n == 0 or ordered[n - 1][4] != v[4]]
+        chains[event_id] += kept
+        for version in kept:
+            ledger[version[6], day][1] += 1
     versions = []
-    for (_, day), chain in keys.items():
-        ordered = sorted(chain, key=lambda v: v[:4])
-        kept = [v for n, v in enumerate(ordered) if n == 0 or ordered[n - 1][1] != v[1]]
-        for n, (_, _, delivery, _, row) in enumerate(kept):
-            ledger[delivery, day][1] += 1
+    for chain in chains.values():
+        ordered = sorted(chain, key=lambda v: v[:6])
+        for n, (*_, delivery, row) in enumerate(ordered):
             value = stored(row)
-            after = kept[n + 1][0] if n + 1 < len(kept) else None
+            after = ordered[n + 1][0] if n + 1 < len(ordered) else None
             versions.append((*(value[name] for name in COLUMNS), after, delivery))
     ledger_rows = [(k[0], k[1], n, a, r, n - a - r) for k, (n, a, r) in ledger.items()]
     reject_rows = [(d, said[0], said[1], number) for said, (d, number) in rejects.items()]
@@ -360,9 +383,10 @@ def whole_and_pieces_agree(
     for number, text in enumerate(files.values()):
         whole.write(f"events_{number}.csv", text)
     whole.ingest(FIRST)
-    for number, text in enumerate(chance.sample(list(files.values()), len(files))):
-        pieces.write(f"events_{chance.randrange(10**6)}_{number}.csv", text)
-        pieces.land(chance.choice([FIRST, LATER, LATEST]))
+    moments = sorted(chance.choice([FIRST, LATER, LATEST]) for _ in files)
+    for number, (text, moment) in enumerate(zip(files.values(), moments, strict=True)):
+        pieces.write(f"events_{number}.csv", text)
+        pieces.land(moment)
         keys = pieces.all_keys()[:-1]
         start = chance.randrange(len(keys))
         pieces.load(keys=keys[start : start + chance.randrange(1, len(keys))])

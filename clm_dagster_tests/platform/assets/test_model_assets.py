@@ -221,7 +221,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
             ],
         ),
         ("stg_order_lines", "gross_revenue", ["staging.stg_events.amount", "staging.stg_events.event_type"]),
-        ("stg_events", "amount", ["raw.events.quantity", "raw.events.unit_price"]),
+        ("stg_events", "amount", ["raw.events.exchange_rate", "raw.events.line_amount"]),
     ],
 )
 def test_lineage_of_a_column(

@@ -1,0 +1,49 @@
+"""SQL that reads ids as other programs write them.
+
+Belongs here: what makes two spellings the same id, and which texts stand for no id. Does not: which columns are ids
+(`adapter`), other values (instants, numbers).
+"""
+
+from collections.abc import Sequence
+
+from clm_dagster.platform import quoting
+
+# What programs write for a missing value, in lower case.
+MISSING = ("", "nan", "null", "none", "nat", "<na>", "#n/a", "\\n")
+# A large number that a spreadsheet shortened, such as 1.23457E+12. Its last digits are lost.
+_MANGLED = "^-?[0-9]+([.,][0-9]+)?[eE][+][0-9]+$"
+_WHOLE_FLOAT = "^-?[0-9]+[.]0+$"
+_GUARDED = '^="(.*)"$'
+
+
+def identifier(value: str) -> str:
+    """Return SQL that reads text as an id.
+
+    The guards of spreadsheets (`="0012"`, a leading apostrophe) are removed, the whole number of a float (`12345.0`)
+    loses its fraction, and text for a missing value becomes null.
+    """
+    text = f"trim({value})"
+    unguarded = (
+        f"case when starts_with({text}, '=\"') then trim(regexp_replace({text}, '{_GUARDED}', '\\1')) "
+        f"when starts_with({text}, '''') then trim(substr({text}, 2)) else {text} end"
+    )
+    listed = ", ".join(quoting.text(token) for token in MISSING)
+    return (
+        f"list_transform([{unguarded}], lambda id: case when lower(id) in ({listed}) then null "
+        f"when ends_with(id, '0') and regexp_matches(id, '{_WHOLE_FLOAT}') then split_part(id, '.', 1) "
+        "else id end)[1]"
+    )
+
+
+def customer(value: str, no_customer: Sequence[str]) -> str:
+    """Return SQL that reads text as the id of a customer. no_customer: ids that mean a guest, in any case."""
+    found = identifier(value)
+    if not no_customer:
+        return found
+    listed = ", ".join(quoting.text(token.strip().lower()) for token in no_customer)
+    return f"list_transform([{found}], lambda id: case when lower(id) not in ({listed}) then id end)[1]"
+
+
+def mangled(value: str) -> str:
+    """Return SQL that is true for an id that a spreadsheet wrote in scientific notation."""
+    return f"(contains(lower({value}), 'e+') and regexp_matches({value}, '{_MANGLED}'))"

@@ -1,0 +1,131 @@
+"""Keys of events: ids that are not unique, corrections, events that move to another day, badly written ids."""
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pandas as pd
+
+from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, LATEST, Shop, csv_of, line
+
+CURRENT = (
+    "select event_id, event_at::date::varchar, quantity::int from raw.events "
+    "where superseded_at is null and not deleted order by all"
+)
+
+
+def test_rows_of_one_file_that_share_an_id_but_not_their_content_are_rejected(shop: Shop) -> None:
+    rows = [
+        line("O1"),
+        line("O1", product_id="P2"),
+        line("O1", product_id="P3", event_at="2024-01-05 10:05:00"),
+        line("O2"),
+        line("O2"),
+    ]
+    shop.write("events.csv", csv_of(*rows))
+    shop.ingest()
+    assert shop.counts() == (5, 1, 3, 1)
+    found = shop.query("select reason, source_row from raw.rejects order by 2")
+    assert found == [("conflicting_rows", 1), ("conflicting_rows", 2), ("conflicting_rows", 3)]
+
+
+def test_a_file_with_the_history_of_its_rows_has_no_conflict(shop: Shop) -> None:
+    header = "event_id,event_at,event_type,country,known_at"
+    rows = [f"e1,2024-01-05,view,{c},2024-01-{d:02}" for c, d in (("DE", 6), ("NL", 7), ("FR", 7))]
+    shop.write("events.csv", csv_of(*rows, header=header))
+    shop.ingest()
+    assert shop.counts() == (3, 1, 2, 0)
+
+
+def test_a_later_delivery_wins_however_its_files_are_named(shop: Shop) -> None:
+    shop.write("events_9.csv", csv_of(line("e1", quantity="9")))
+    shop.write("events_10.csv", csv_of(line("e1", quantity="10", event_at="2024-01-05 08:00:00")))
+    shop.ingest(FIRST)
+    assert shop.query(CURRENT) == [("e1", "2024-01-05", 10)]
+    shop.write("events_1.csv", csv_of(line("e1", quantity="1")))
+    shop.ingest(LATER)
+    assert shop.query(CURRENT) == [("e1", "2024-01-05", 1)]
+
+
+def test_an_event_moves_to_another_day_once(shop: Shop) -> None:
+    shop.write("events_1.csv", csv_of(line("e1", "2024-01-01 23:30:00")))
+    shop.write("events_2.csv", csv_of(line("e1", "2024-01-02 00:30:00")))
+    shop.ingest()
+    assert shop.query(CURRENT) == [("e1", "2024-01-02", 2)]
+
+
+def test_a_late_move_changes_the_version_of_the_old_day(shop: Shop) -> None:
+    versions = "select partition_key, version from raw.builds where relation = 'raw.events' order by 1"
+    shop.write("events_1.csv", csv_of(line("e1", "2024-01-01 23:30:00"), line("e2", "2024-01-03")))
+    shop.ingest(FIRST)
+    before = dict(shop.query(versions))
+    shop.write("events_2.csv", csv_of(line("e1", "2024-01-02 00:30:00")))
+    shop.ingest(LATER)
+    after = dict(shop.query(versions))
+    assert {day for day in after if after[day] != before[day]} == {"2024-01-01", "2024-01-02"}
+    assert shop.query(CURRENT) == [("e1", "2024-01-02", 2), ("e2", "2024-01-03", 2)]
+    shop.write("events_3.csv", csv_of(line("e1", "2024-01-04 00:30:00")))
+    shop.ingest(LATEST)
+    assert shop.query(CURRENT) == [("e1", "2024-01-04", 2), ("e2", "2024-01-03", 2)]
+
+
+def test_days_in_any_order_give_the_same_chains(make_shop: Callable[..., Shop]) -> None:
+    found = []
+    days = ["2024-01-01", "2024-01-02", "2024-01-03"]
+    for number, order in enumerate(permutations(days)):
+        shop = make_shop(f"shop{number}")
+        for moment, day in zip((FIRST, LATER, LATEST), (days[0], days[2], days[1]), strict=True):
+            shop.write(f"events_{day}.csv", csv_of(line("e1", f"{day} 10:00:00")))
+            shop.land(moment)
+        for day in order:
+            shop.load(keys=[day])
+        assert shop.query(CURRENT) == [("e1", days[1], 2)]
+        versions = "select partition_key, version from raw.builds where relation = 'raw.events' order by 1"
+        found.append([shop.table("raw.events"), shop.query(versions)])
+    assert all(state == found[0] for state in found)
+
+
+def test_a_deleted_row_on_another_day_deletes_the_event(shop: Shop) -> None:
+    header = "event_id,event_at,event_type,deleted"
+    shop.write("events_1.csv", csv_of("e1,2024-01-01,view,", header=header))
+    shop.ingest(FIRST)
+    shop.write("events_2.csv", csv_of("e1,2024-01-04,,true", header=header))
+    shop.ingest(LATER)
+    assert shop.query(CURRENT) == []
+
+
+def test_ids_that_other_programs_wrote(shop: Shop) -> None:
+    guests = ["0", "NULL", "\\N", "nan", "#N/A", "None", "0.0", ""]
+    rows = [line(f"g{n}", customer_id=token) for n, token in enumerate(guests)]
+    rows += [line("a", customer_id="12345"), line("b", customer_id="12345.0"), line("c", customer_id="'007")]
+    rows += [line("mangled", customer_id="1.23457E+12"), line('="000123"', product_id='="0012"')]
+    shop.write("events.csv", csv_of(*rows))
+    shop.ingest()
+    customers = "select customer_id, count(*) from raw.events group by 1 order by 1 nulls last"
+    assert shop.query(customers) == [("007", 1), ("12345", 2), ("c1", 1), (None, len(guests))]
+    assert shop.query("select product_id from raw.events where event_id = '000123'") == [("0012",)]
+    assert shop.reasons() == {"mangled_id": 1}
+    said = dict(shop.query("select customer_id, row_count from raw.no_customers"))
+    assert said == dict.fromkeys(guests[:-1], 1)
+
+
+def test_the_tokens_of_guests_are_a_setting(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(no_customer="guest, -1")
+    shop.write(
+        "events.csv",
+        csv_of(line("a", customer_id="GUEST"), line("b", customer_id="0"), line("c", customer_id="-1")),
+    )
+    shop.ingest()
+    assert shop.query("select customer_id from raw.events order by event_id") == [(None,), ("0",), (None,)]
+
+
+def test_floats_of_a_parquet_file_are_ids_without_a_fraction(shop: Shop) -> None:
+    row = {"event_at": "2024-01-05", "event_type": "view"}
+    frame = pd.DataFrame(
+        [{"event_id": 1.0, "customer_id": 12345.0} | row, {"event_id": 2.0, "customer_id": None} | row]
+    )
+    shop.write("events.parquet", frame)
+    shop.ingest()
+    assert shop.query("select event_id, customer_id from raw.events order by 1") == [
+        ("1", "12345"),
+        ("2", None),
+    ]
