@@ -79,7 +79,7 @@ class Raw:
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
         row |= values
         if row.get("quantity") and row.get("unit_price"):
-            row = {"line_amount": row["quantity"] * Decimal(row["unit_price"])} | row
+            row = {"line_amount": Decimal(str(row["quantity"])) * Decimal(str(row["unit_price"]))} | row
         self.add("events", **({"exchange_rate": 1} | row))
 
     def rows(self, model: str, as_of: str | None = None, **arguments: Any) -> Rows:

@@ -122,7 +122,8 @@ def reject_conflicts(connection: Connection, contract: ContractTable) -> None:
     connection.execute(f"""
         update _typed set reject_reason = '{CONFLICTING}' from _conflicts as c
         where _typed.reject_reason is null and _typed.skip_reason is null and not _typed.deleted
-            and _typed._delivery_id = c._delivery_id and _typed.{contract.key} = c.{contract.key} and _typed._event_date = c._event_date
+            and _typed._delivery_id = c._delivery_id and _typed.{contract.key} = c.{contract.key}
+            and _typed._event_date = c._event_date
             and _typed.own_known_at is not distinct from c.own_known_at
     """)
     connection.execute("drop table _conflicts")
