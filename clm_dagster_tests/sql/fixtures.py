@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,10 @@ class Raw:
         row = {"event_id": f"e{count}", "event_type": kind, "event_at": at, "customer_id": customer}
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
-        self.add("events", **(row | values))
+        row |= values
+        if row.get("quantity") and row.get("unit_price"):
+            row = {"line_amount": row["quantity"] * Decimal(row["unit_price"])} | row
+        self.add("events", **({"exchange_rate": 1} | row))
 
     def rows(self, model: str, as_of: str | None = None, **arguments: Any) -> Rows:
         """Build a model into a schema of its own; its rows as dicts, in the order of all columns."""

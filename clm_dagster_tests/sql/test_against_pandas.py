@@ -224,10 +224,11 @@ def test_building_twice_changes_nothing(project: Project, built: Connection) -> 
     "change",
     [
         "delete from leak.events where event_at >= timestamp '2024-01-15'",
-        "update leak.events set quantity = quantity * 7, customer_id = 'c000', country = 'XX', "
-        "event_type = 'purchase', order_id = 'new', unit_price = 5 where event_at >= timestamp '2024-01-15'",
+        "update leak.events set quantity = quantity * 7, line_amount = line_amount * 7, customer_id = 'c000', "
+        "country = 'XX', event_type = 'purchase', order_id = 'new', unit_price = 5 "
+        "where event_at >= timestamp '2024-01-15'",
         "insert into leak.events by name select * replace (event_id || '+' as event_id, "
-        "event_at + interval 14 day as event_at, 99 as quantity) from leak.events",
+        "event_at + interval 14 day as event_at, 99 as quantity, 990 as line_amount) from leak.events",
         "insert into leak.events by name select * replace (event_id || '=' as event_id, "
         "timestamp '2024-01-15' as event_at) from leak.events",
     ],

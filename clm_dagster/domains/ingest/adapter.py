@@ -79,7 +79,7 @@ class Adapter:
         """Return a hash of everything that determines how landed rows become raw rows."""
         spec = self.tables[table]
         sql = self.sql(table, list(spec.required), "landed")
-        return _hash([sql, spec.contract.rejects, spec.contract.columns])
+        return _hash([sql, spec.contract.rejects, spec.contract.columns, spec.contract.fills])
 
     def sql(self, table: str, columns: Sequence[str], landed: str) -> str:
         """Return the adapter's query over landed rows that have these columns."""

@@ -3,7 +3,7 @@
 Belongs here: the columns and rules that apply to every shop. Does not: the files of a single shop (`adapter`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clm_dagster.platform.dbt_project.project import Project, Source
 
@@ -25,13 +25,18 @@ class Reject:
 
 @dataclass(frozen=True)
 class ContractTable:
-    """One contract table. columns: the columns that an adapter provides, name -> DuckDB type."""
+    """One contract table.
+
+    columns: the columns that an adapter provides, name -> DuckDB type. fills: SQL for the values of columns that
+    loading derives from others.
+    """
 
     name: str
     key: str
     time: str | None
     columns: dict[str, str]
     rejects: tuple[Reject, ...]
+    fills: dict[str, str] = field(default_factory=dict)
 
     @property
     def relation(self) -> str:
@@ -76,4 +81,5 @@ def _table(source: Source) -> ContractTable:
             rejects.append(
                 Reject(f"unreadable_{name}", f"unreadable.{name}", f"{name} cannot be read as {kind}")
             )
-    return ContractTable(source.name, contract["key"], contract.get("time"), columns, tuple(rejects))
+    fills = {name: " ".join(value.split()) for name, value in contract.get("fills", {}).items()}
+    return ContractTable(source.name, contract["key"], contract.get("time"), columns, tuple(rejects), fills)

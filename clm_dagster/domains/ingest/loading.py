@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from clm_dagster.domains.ingest import merging
+from clm_dagster.domains.ingest import merging, typing_rows
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.landing import Delivery, Landing
@@ -61,8 +61,7 @@ class ShopDates:
 def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> None:
     """Create missing raw tables, the table of rejects, and the ledgers of deliveries and builds."""
     for table in contract:
-        columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
-        connection.execute(f"create table if not exists {table.relation} ({columns})")
+        _create_table(connection, table)
     connection.execute(
         "create table if not exists raw.rejects (delivery_id varchar, contract_table varchar, "
         "event_date date, source_file varchar, source_row bigint, reason varchar, source_columns json)"
@@ -73,6 +72,26 @@ def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> 
         "rejected bigint, duplicate bigint)"
     )
     versions.create_ledger(connection)
+
+
+def _create_table(connection: Connection, table: ContractTable) -> None:
+    """Create a raw table. Give one of an earlier version of the contract the columns and types of this one.
+
+    A changed contract makes every partition stale, so its rows are loaded again.
+    """
+    if connection.relation_kind(table.relation) is None:
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.all_columns.items())
+        connection.execute(f"create table {table.relation} ({columns})")
+        return
+    stored = connection.columns(f"select * from {table.relation}")
+    for name, kind in table.all_columns.items():
+        if name not in stored:
+            connection.execute(f"alter table {table.relation} add column {name} {kind}")
+        elif stored[name] != kind:
+            connection.execute(
+                f"alter table {table.relation} alter column {name} set data type {kind} "
+                f"using try_cast({name} as {kind})"
+            )
 
 
 def load(
@@ -102,7 +121,7 @@ def load(
     superseded = landing.superseded(table)
     for chunk in _chunks(rows):
         files = merging.ParquetFiles(_files_by_columns(landing, landed, table, chunk), superseded)
-        merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
+        typing_rows.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
         merging.accept(connection, contract)
         merging.reject(connection, contract, files)
         merging.write_ledger(connection, contract)

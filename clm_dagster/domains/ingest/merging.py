@@ -1,7 +1,7 @@
 """The SQL that merges landed rows of some days into a contract table: versions, rejects, the ledger of deliveries.
 
-Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: which
-days are loaded, and in what order (`loading`).
+Belongs here: the rules for row versions (known_at, superseded_at), as statements over temporary tables. Does not: the
+types and reject reasons of rows (`typing_rows`), which days are loaded, and in what order (`loading`).
 
 The versions of a key (event_id and day) are ordered by (known_at, hash of the row), never by the order of loading. A
 version that equals its predecessor is a duplicate.
@@ -11,9 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
-from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
-from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
@@ -37,9 +35,6 @@ class ParquetFiles:
         return f"(select * exclude (_part) from {read}{where})"
 
 
-_WHOLE_NUMBERS = ("BIGINT", "INTEGER")
-
-
 def create_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     """Create `_deliveries`: when each delivery was landed."""
     connection.execute(
@@ -53,44 +48,6 @@ def create_deliveries(connection: Connection, deliveries: Sequence[Delivery]) ->
             [d.history for d in deliveries],
         ],
     )
-
-
-def type_rows(
-    connection: Connection,
-    adapter: Adapter,
-    contract: ContractTable,
-    landed: ParquetFiles,
-    start: str,
-    end: str,
-) -> None:
-    """Create `_typed`: all landed rows in the contract's types, with known_at and the reject reason, if any.
-
-    Raise InputError if the adapter's SQL uses an undescribed reason, or if its timestamp differs from `time`.
-    """
-    selects = []
-    for columns, paths in landed.by_columns.items():
-        given = connection.columns(adapter.sql(contract.name, columns, landed.rows(paths[:1])))
-        selects.append(
-            _typed(contract, adapter.sql(contract.name, columns, landed.rows(paths)), given, start, end)
-        )
-    connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
-    described = adapter.tables[contract.name].reasons
-    for (reason,) in connection.execute("select distinct reject_reason from _typed"):
-        if reason is not None and reason not in described:
-            raise InputError(
-                f"{adapter.path / 'adapter.yml'}: {contract.name}.sql uses the reject reason {reason!r}, "
-                f"but `rejects` does not describe it; described reasons: {', '.join(described)}"
-            )
-    if contract.time:
-        moved = connection.execute(
-            f"select _source_file, _source_row, _event_date, {contract.time} from _typed where reject_reason "
-            f"is null and cast({contract.time} as date) is distinct from _event_date limit 1"
-        )
-        for file, row, day, instant in moved:
-            raise InputError(
-                f"{adapter.path}: `time` in adapter.yml assigns row {row} of {file} to {day or 'no day'}, but "
-                f"{contract.name}.sql returns {contract.time} {instant}; use {{{{ time() }}}} in the SQL"
-            )
 
 
 def accept(connection: Connection, contract: ContractTable) -> None:
@@ -212,63 +169,6 @@ def drop_temporary(connection: Connection) -> None:
     connection.execute("drop view _accepted")
     for scratch in ("_typed", "_repeated", "_chained", "_rejected"):
         connection.execute(f"drop table {scratch}")
-
-
-def _typed(contract: ContractTable, sql: str, given: dict[str, str], start: str, end: str) -> str:
-    columns = contract.columns | OPTIONAL
-    cast = [f"{_cast(name, kind, given)} as {name}" for name, kind in columns.items()]
-    unreadable = [
-        f"{_unreadable(name, kind, given)} as _unreadable_{name}"
-        for name, kind in columns.items()
-        if any(reject.when == f"unreadable.{name}" for reject in contract.rejects)
-    ]
-    whens = " ".join(
-        f"when {_condition(reject.when, start, end)} then '{reject.reason}'" for reject in contract.rejects
-    )
-    adapter_reason = "a.reject_reason" if "reject_reason" in given else "cast(null as varchar)"
-    provenance = ", ".join(f"a.{name}" for name in PROVENANCE)
-    first_known = contract.time or start
-    return f"""
-        select {", ".join(name for name in columns if name != "known_at")},
-            coalesce(known_at, case when history then {first_known} else landed_at end) as known_at,
-            {", ".join(PROVENANCE)}, hash({contract.key}, _event_date) as key_hash,
-            coalesce(adapter_reason, case {whens} end) as reject_reason
-        from (
-            select {", ".join([*cast, *unreadable])}, {provenance},
-                {adapter_reason} as adapter_reason, d.landed_at, d.history
-            from ({sql}) as a join _deliveries as d on a._delivery_id = d.delivery_id
-        )
-    """
-
-
-def _cast(name: str, kind: str, given: Mapping[str, str]) -> str:
-    if name not in given:
-        return "false" if name == "deleted" else f"cast(null as {kind})"
-    value = _readable(name, kind, given)
-    return f"coalesce({value}, false)" if name == "deleted" else value
-
-
-def _readable(name: str, kind: str, given: Mapping[str, str]) -> str:
-    if given[name] == kind:
-        return f"a.{name}"
-    return whole_number(f"a.{name}", kind) if kind in _WHOLE_NUMBERS else f"try_cast(a.{name} as {kind})"
-
-
-def _unreadable(name: str, kind: str, given: Mapping[str, str]) -> str:
-    """Return SQL that is true for a value that is present but cannot be parsed.
-
-    An adapter that parses a column itself also returns its text, as `<column>__text`.
-    """
-    text = f"{name}__text" if f"{name}__text" in given else name
-    if name not in given or (text == name and given[name] == kind):
-        return "false"
-    return f"(a.{text} is not null and ({_readable(name, kind, given)}) is null)"
-
-
-def _condition(when: str, start: str, end: str) -> str:
-    if when.startswith("unreadable."):
-        return "_" + when.replace(".", "_", 1)
-    return when.replace(START, start).replace(END, end)
 
 
 def _json(columns: Sequence[str]) -> str:

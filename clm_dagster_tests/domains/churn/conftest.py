@@ -50,7 +50,8 @@ class Shop:
         connection.load_frame("main.given", purchases.astype({"unit_price": str}))
         connection.execute(
             "insert into raw.events by name select 'e' || row_number() over () as event_id, 'purchase' as event_type, "
-            "1 as quantity, false as deleted, event_at as known_at, "
+            "1 as quantity, 1 as exchange_rate, false as deleted, event_at as known_at, "
+            "unit_price::decimal(18,4) as line_amount, "
             "* replace (unit_price::decimal(18,4) as unit_price) from main.given"
         )
         build(connection, project, UPSTREAM, "built", {}, start=start, end=end)

@@ -110,4 +110,4 @@ def test_rules_and_reasons_stand_where_people_look(settings: Settings) -> None:
     graph = build_definitions(settings).resolve_asset_graph()
     text = graph.get(EVENTS).description or ""
     assert "Reasons for rejection; rejected rows are in raw.rejects" in text
-    assert "`bad_quantity`: quantity is missing, no whole number, or not above zero" in text
+    assert "`bad_quantity`: quantity is missing, no number, or not above zero" in text

@@ -95,7 +95,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "columns shifted": (
         "events.csv",
         csv_of(*(line(f"e{n}", quantity="p1", product_id="3") for n in range(9))).encode(),
-        ["expected BIGINT in column 'quantity'", "such as 'p1'"],
+        ["expected DECIMAL(18,4) in column 'quantity'", "such as 'p1'"],
     ),
     "gzip cut in half": (
         "events.csv.gz",

@@ -108,8 +108,8 @@ def test_harmless_ways_to_write_a_csv(shop: Shop, change: Callable[[str], str]) 
     shop.write("events.csv", change(csv_of(line("e1"), line("e2"))))
     shop.ingest()
     assert shop.query("select event_id, quantity, unit_price::varchar from raw.events order by 1") == [
-        ("e1", 2, "1.5000"),
-        ("e2", 2, "1.5000"),
+        ("e1", 2, "1.5000000000"),
+        ("e2", 2, "1.5000000000"),
     ]
 
 
@@ -140,7 +140,7 @@ def test_objects_of_a_json_file_may_have_different_keys(shop: Shop) -> None:
     )
     shop.ingest()
     found = shop.query("select event_id, quantity, unit_price::varchar, country from raw.events order by 1")
-    assert found == [("1", None, None, None), ("2", 3, "2.5000", None)]
+    assert found == [("1", None, None, None), ("2", 3, "2.5000000000", None)]
     assert shop.query("select source_columns ->> 'extra' from raw.rejects") == [('{"a":[1,"x"]}',)]
 
 

@@ -20,7 +20,34 @@ EVENTS = {
     "bad_unit_price": line(unit_price="-0.01"),
     "unreadable_quantity": line(event_type="view", quantity="many"),
     "unreadable_unit_price": line(event_type="view", unit_price="1;5"),
+    "amount_too_large": line(quantity="1000000000000", unit_price="1000"),
+    "too_many_decimals": line(unit_price="0.12345678901"),
 }
+MONEY_HEADER = (
+    "event_id,event_at,event_type,order_id,product_id,quantity,unit_price,line_amount,discount_amount,tax_amount,"
+    "exchange_rate"
+)
+MONEY = {
+    "bad_discount_amount": "e1,2024-01-05,purchase,o1,p1,1,5,5,-1,,",
+    "bad_line_amount": "e2,2024-01-05,purchase,o1,p1,1,,-5,,,",
+    "bad_exchange_rate": "e3,2024-01-05,purchase,o1,p1,1,5,5,,,0",
+    "unreadable_line_amount": "e4,2024-01-05,purchase,o1,p1,1,5,five,,,",
+    "unreadable_discount_amount": "e5,2024-01-05,purchase,o1,p1,1,5,5,one,,",
+    "unreadable_tax_amount": "e6,2024-01-05,purchase,o1,p1,1,5,5,,one,",
+    "unreadable_exchange_rate": "e7,2024-01-05,purchase,o1,p1,1,5,5,,,one",
+}
+MONEY_VARIANTS = [
+    ("bad_line_amount", "e1,2024-01-05,purchase,o1,p1,1,5,,6,,"),
+    ("bad_line_amount", "e2,2024-01-05,refund,o1,,,,-5,,,"),
+    ("too_many_decimals", "e3,2024-01-05,purchase,o1,p1,1,5,5.00001,,,"),
+    ("too_many_decimals", "e4,2024-01-05,purchase,o1,p1,1,5,5,0.00001,,"),
+    ("too_many_decimals", "e5,2024-01-05,purchase,o1,p1,1,5,5,,0.00001,"),
+    ("amount_too_large", "e6,2024-01-05,purchase,o1,p1,1,,1e11,,,"),
+    ("amount_too_large", "e7,2024-01-05,purchase,o1,p1,1,5,5,1e12,,"),
+    ("amount_too_large", "e8,2024-01-05,purchase,o1,p1,1,5,5,,-1e13,"),
+    ("amount_too_large", "e9,2024-01-05,purchase,o1,p1,1,5,1e30,,,"),
+    ("amount_too_large", "e10,2024-01-05,purchase,o1,p1,1,,1e9,,,1000"),
+]
 VARIANTS = [
     ("unreadable_event_at", line(event_at="")),
     ("unreadable_event_at", line(event_at="2024-02-30 10:00:00")),
@@ -31,15 +58,29 @@ VARIANTS = [
     ("outside_dates", line(event_at="2024-03-01 00:00:00")),
     ("unknown_event_type", line(event_type="")),
     ("no_product_id", line(event_type="gift", product_id="")),
-    ("no_product_id", line(event_type="return", product_id="")),
+    ("no_product_id", line(event_type="return", product_id="", order_id="")),
+    ("no_order_id", line(event_type="discount", order_id="")),
+    ("no_order_id", line(event_type="refund", order_id="")),
     ("bad_quantity", line(quantity="")),
     ("bad_quantity", line(quantity="-2")),
-    ("bad_quantity", line(quantity="2.5")),
+    ("bad_quantity", line(event_type="tax", quantity="0")),
     ("bad_quantity", line(quantity="two")),
     ("bad_quantity", line(event_type="charge_refund", quantity="0")),
     ("bad_unit_price", line(unit_price="")),
     ("bad_unit_price", line(unit_price="free")),
     ("bad_unit_price", line(event_type="charge", unit_price="-1")),
+    ("bad_unit_price", line(event_type="refund", unit_price="-1")),
+    ("bad_unit_price", line(event_type="shipping", unit_price="")),
+    ("amount_too_large", line(quantity="5901234123457", unit_price="34.90")),
+    ("amount_too_large", line(quantity="5901234123457", unit_price="0.01")),
+    ("amount_too_large", line(quantity="1e30")),
+    ("amount_too_large", line(unit_price="1e19")),
+    ("amount_too_large", line(quantity="1", unit_price="100000000000")),
+    ("amount_too_large", line(event_type="tax", quantity="", unit_price="-100000000000")),
+    ("too_many_decimals", line(quantity="2.00001")),
+    ("too_many_decimals", line(unit_price="0.00000000001")),
+    ("too_many_decimals", line(unit_price="1e-11")),
+    ("too_many_decimals", line(unit_price="33.333333333333333333")),
 ]
 
 
@@ -55,7 +96,7 @@ def test_every_reason_of_events_with_the_whole_row(shop: Shop) -> None:
         assert number == rows.index(EVENTS[reason]) + 1
         assert ",".join(v or "" for v in json.loads(content).values()) == EVENTS[reason]
     listed = {reject.reason for reject in shop.contract["events"].rejects}
-    assert listed - set(EVENTS) == {"unreadable_known_at", "unreadable_deleted"}  # below
+    assert listed - set(EVENTS) == {*MONEY, "unreadable_known_at", "unreadable_deleted"}  # below
 
 
 def test_variants_of_bad_values(shop: Shop) -> None:
@@ -64,6 +105,15 @@ def test_variants_of_bad_values(shop: Shop) -> None:
     shop.ingest()
     found = shop.query("select reason from raw.rejects order by source_row")
     assert [reason for (reason,) in found] == [reason for reason, _ in VARIANTS]
+
+
+def test_reasons_of_money(shop: Shop) -> None:
+    good = [f"good{n},2024-01-06,purchase,o1,p1,1,,5,0,1,1" for n in range(40)]
+    cases = [*MONEY.items(), *MONEY_VARIANTS]
+    shop.write("events.csv", csv_of(*good, *(row for _, row in cases), header=MONEY_HEADER))
+    shop.ingest()
+    found = shop.query("select reason from raw.rejects order by source_row")
+    assert [reason for (reason,) in found] == [reason for reason, _ in cases]
 
 
 def test_undated_rejects_have_no_day_and_others_theirs(shop: Shop) -> None:
@@ -198,16 +248,16 @@ def test_online_retail_rules_and_reasons(online_shop: Shop) -> None:
     found = {
         row[0]: row[1:]
         for row in shop.query(
-            "select event_type, order_id, product_id, quantity, unit_price::varchar, customer_id, country, "
+            "select event_type, order_id, product_id, quantity, line_amount::varchar, customer_id, country, "
             "description from raw.events where event_at < '2010-12-02'"
         )
     }
     assert found == {
-        "purchase": ("536365", "85123A", 6, "2.5500", "17850", "United Kingdom", "HOLDER"),
+        "purchase": ("536365", "85123A", 6, "15.3000", "17850", "United Kingdom", "HOLDER"),
         "gift": ("536366", "DCGS0003", 1, "0.0000", None, "United Kingdom", "BOX"),
-        "charge": ("536370", "POST", 3, "18.0000", "12583", "France", "POSTAGE"),
+        "charge": ("536370", "POST", 3, "54.0000", "12583", "France", "POSTAGE"),
         "return": ("C536379", "SP1002", 1, "27.5000", "14527", "United Kingdom", "KIT"),
-        "charge_refund": ("c536380", "M", 2, "1.2500", "14527", "EIRE", "Manual"),
+        "charge_refund": ("c536380", "M", 2, "2.5000", "14527", "EIRE", "Manual"),
     }
 
 

@@ -255,7 +255,11 @@ def reason_of(row: Row) -> str | None:
 def stored(row: Row) -> dict[str, str | None]:
     """A row as the table shows it, as text."""
     value: dict[str, str | None] = {name: text or None for name, text in row.items()}
-    value["unit_price"] = f"{Decimal(row['unit_price']):.4f}"
+    value["unit_price"] = f"{Decimal(row['unit_price']):.10f}"
+    value["quantity"] = f"{Decimal(row['quantity']):.4f}" if row["quantity"] else None
+    value["exchange_rate"] = "1.00000000"
+    if row["event_type"] == "charge" and row["quantity"]:
+        value["line_amount"] = f"{Decimal(row['quantity']) * Decimal(row['unit_price']):.4f}"
     value["deleted"] = "true" if row["deleted"] else "false"
     return value
 

@@ -68,7 +68,10 @@ def fill(connection: Connection, project: Project, events: pd.DataFrame) -> None
     )
     connection.load_frame("raw.given", numbered)
     connection.execute("delete from raw.events")
-    connection.execute("insert into raw.events by name from raw.given")
+    connection.execute(
+        "insert into raw.events by name select *, 1 as exchange_rate, "
+        "cast(quantity * unit_price as decimal(18, 4)) as line_amount from raw.given"
+    )
 
 
 def snapshots(

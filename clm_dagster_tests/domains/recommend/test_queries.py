@@ -30,7 +30,8 @@ def shop(connection: Connection, project: Project) -> pd.DataFrame:
     )
     connection.load_frame("main.given", events)
     connection.execute(
-        "insert into raw.events by name select *, false as deleted, event_at as known_at from main.given"
+        "insert into raw.events by name select *, false as deleted, event_at as known_at, 1 as exchange_rate, "
+        "cast(quantity as decimal(18, 4)) * cast(unit_price as decimal(18, 4)) as line_amount from main.given"
     )
     build(connection, project, ["stg_events", "stg_order_lines", "stg_products"], "staging", {})
     return events

@@ -219,7 +219,7 @@ def test_every_column_of_every_model_comes_from_columns_that_exist(project: Proj
             ],
         ),
         ("stg_order_lines", "gross_revenue", ["staging.stg_events.amount", "staging.stg_events.event_type"]),
-        ("stg_events", "amount", ["raw.events.quantity", "raw.events.unit_price"]),
+        ("stg_events", "amount", ["raw.events.exchange_rate", "raw.events.line_amount"]),
     ],
 )
 def test_lineage_of_a_column(

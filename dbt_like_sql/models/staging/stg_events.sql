@@ -27,8 +27,12 @@ final as (
         ---------- amounts
         quantity,
         unit_price,
-        cast(quantity * unit_price as decimal(18, 4)) as amount,
-        currency
+        cast(round(line_amount * exchange_rate, 4) as decimal(18, 4)) as amount,
+        cast(round(discount_amount * exchange_rate, 4) as decimal(18, 4)) as discount_amount,
+        cast(round(tax_amount * exchange_rate, 4) as decimal(18, 4)) as tax_amount,
+        line_amount as original_amount,
+        currency,
+        exchange_rate
     from source
     where not deleted
 
