@@ -28,6 +28,9 @@ from clm_dagster.settings import Settings, record_last_run, unset_dates
 
 # A longer history is probably caused by a wrong date that happens to parse.
 _MAX_HISTORY_DAYS = 3_660
+# How often a stage runs until nothing of it is stale. A day may change another day: a line that arrives late makes an
+# earlier day the first of its order. One more round settles that; more than a few would never end.
+_MOST_ROUNDS = {"days": 5}
 
 
 @dataclass
@@ -97,7 +100,8 @@ def plan_shop(settings: Settings) -> RunPreview:
 def run_shop(settings: Settings, begin: Begin) -> Report:
     """Land new files, then run the plan stage by stage. Each run is a Dagster run that the UI shows.
 
-    After each stage that ran something, the rest is planned again. Raise InputError, RunFailedError, SettingsError.
+    After each stage that ran something, the rest is planned again; days are repeated until none is stale. Raise
+    InputError, RunFailedError, SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -112,9 +116,11 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         record_last_run(settings, measured)
         plan = shop.plan()
         for stage in STAGES:
-            steps = plan.of(stage)
-            report.runs += [_run(definitions, instance, step, begin) for step in steps]
-            if steps:
+            for _ in range(_MOST_ROUNDS.get(stage, 1)):
+                steps = plan.of(stage)
+                report.runs += [_run(definitions, instance, step, begin) for step in steps]
+                if not steps:
+                    break
                 plan = shop.plan()
     return report
 
