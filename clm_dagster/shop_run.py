@@ -84,6 +84,12 @@ class _LandedShop:
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
         ).plan()
 
+    def has_daily_rows(self, steps: Sequence[Step]) -> bool:
+        """Whether a run builds rows of days, and not only views and seeds."""
+        models = self.shop.project.models.values()
+        daily = {model.relation for model in models if model.window == "daily" or model.is_dated}
+        return any(daily & set(step.assets) for step in steps)
+
 
 def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
@@ -116,11 +122,12 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         record_last_run(settings, measured)
         plan = shop.plan()
         for stage in STAGES:
-            for _ in range(_MOST_ROUNDS.get(stage, 1)):
+            for number in range(_MOST_ROUNDS.get(stage, 1)):
                 steps = plan.of(stage)
-                report.runs += [_run(definitions, instance, step, begin) for step in steps]
-                if not steps:
+                # A view that is missing is left to its own stage.
+                if not steps or (number and not shop.has_daily_rows(steps)):
                     break
+                report.runs += [_run(definitions, instance, step, begin) for step in steps]
                 plan = shop.plan()
     return report
 
