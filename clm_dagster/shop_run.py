@@ -30,6 +30,9 @@ from clm_dagster.settings import Settings, record_last_run, unset_dates
 
 # A longer history is probably caused by a wrong date that happens to parse.
 _MAX_HISTORY_DAYS = 3_660
+# How often a stage runs until nothing of it is stale. A day may change another day: a line that arrives late makes an
+# earlier day the first of its order. One more round settles that; more than a few would never end.
+_MOST_ROUNDS = {"days": 5}
 
 
 @dataclass
@@ -100,6 +103,12 @@ class _LandedShop:
                 if reason:
                     raise InputError(reason)
 
+    def has_daily_rows(self, steps: Sequence[Step]) -> bool:
+        """Whether a run builds rows of days, and not only views and seeds."""
+        models = self.shop.project.models.values()
+        daily = {model.relation for model in models if model.window == "daily" or model.is_dated}
+        return any(daily & set(step.assets) for step in steps)
+
 
 def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
@@ -116,8 +125,9 @@ def plan_shop(settings: Settings) -> RunPreview:
 def run_shop(settings: Settings, begin: Begin) -> Report:
     """Land new files, then run the plan stage by stage. Each run is a Dagster run that the UI shows.
 
-    After each stage that ran something, the rest is planned again. Raise InputError, also if too many rows are
-    rejected, RunFailedError, SettingsError.
+    After each stage that ran something, the rest is planned again; days are repeated until none is stale, because
+    loading a day may change others. Raise InputError, also if too many rows are rejected, RunFailedError,
+    SettingsError.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -134,17 +144,16 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         plan = shop.plan()
         shop.stop_if_rejected(only_if_loaded=True)
         for stage in STAGES:
-            steps = plan.of(stage)
-            try:
-                report.runs += [_run(definitions, instance, step, begin) for step in steps]
-            except RunFailedError:
-                shop.stop_if_rejected()  # says the same as the failed check, and nothing else
-                raise
-            if steps:
-                plan = shop.plan()
-            # Loading a day may have moved events away from other days, which are then stale.
-            for step in plan.of(stage) if stage == "days" and steps else ():
-                report.runs.append(_run(definitions, instance, step, begin))
+            for number in range(_MOST_ROUNDS.get(stage, 1)):
+                steps = plan.of(stage)
+                # A view that is missing is left to its own stage.
+                if not steps or (number and not shop.has_daily_rows(steps)):
+                    break
+                try:
+                    report.runs += [_run(definitions, instance, step, begin) for step in steps]
+                except RunFailedError:
+                    shop.stop_if_rejected()  # says the same as the failed check, and nothing else
+                    raise
                 plan = shop.plan()
     return report
 

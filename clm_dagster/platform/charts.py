@@ -8,6 +8,8 @@ import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from clm_dagster.platform.markdown import escape
+
 if TYPE_CHECKING:  # matplotlib takes a second to import, so it is imported where a chart is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -30,7 +32,7 @@ def figure_markdown(
     Sizes are in inches. Keep the image under about 100 KB: it is stored in Dagster's event log.
     """
     png = figure_png(draw, width, height)
-    return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    return f"![{escape(alt)}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def figure_metadata(draws: Mapping[str, Drawing]) -> dict[str, Any]:
@@ -56,14 +58,27 @@ def make_figure(
     """Draw on a new figure and return it. Sizes are in inches.
 
     fitted: use matplotlib's constrained layout, which takes time; not needed where `draw` positions its axes.
+    Dollar signs are dollar signs: no chart has a formula, and a product may be called "$x$".
     """
+    from matplotlib import rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Not only while drawing: matplotlib makes tick labels when the figure is saved.
+    rcParams["text.parse_math"] = False
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     draw(figure)
     return figure
+
+
+def label(text: object) -> str:
+    """Return a name or an id of the shop as a label: on one line, and not hidden.
+
+    matplotlib leaves a label out of the legend if it starts with an underscore.
+    """
+    line = " ".join(str(text).split())
+    return f" {line}" if line.startswith("_") else line
 
 
 def style(axes: "Axes", title: str, ylabel: str = "") -> None:

@@ -20,6 +20,7 @@ from clm_dagster.platform.build_ledger.staleness import (
     stale_python_views,
     stale_scores,
     stale_snapshots,
+    stale_tables,
     stale_trainings,
     training_keys,
 )
@@ -115,6 +116,7 @@ class Planner:
         builds, pending = self.builds, self.landed.pending_days(self.builds)
         days = stale_days(self.project, self.landed, builds)
         files = [Reason(f.relation, self._why_file(f.relation)) for f in stale_files(self.project, builds)]
+        files += [Reason(t.relation, self._why_whole(t)) for t in stale_tables(self.project, builds)]
         if not days and (files or self.landed.has_pending_tables(builds)):
             # Unpartitioned assets run together with any day; the last day is the least work.
             days = self.landed.day_keys()[-1:]
@@ -126,6 +128,7 @@ class Planner:
         reasons += self._build_models(DAILY, days)
         if days:
             self._assume_files()
+            self._assume_tables()
         self._add("days", DAILY_JOB, days, [*reasons, *files])
 
     def _plan_snapshots(self, keys: Sequence[str]) -> None:
@@ -155,6 +158,12 @@ class Planner:
     def _assume_files(self) -> None:
         for file in stale_files(self.project, self.builds):
             self.builds.assume(file.relation, WHOLE, Version(file.code_version))
+
+    def _assume_tables(self) -> None:
+        """Assume that tables without partitions are built. Which of their days change is not known before."""
+        for table in stale_tables(self.project, self.builds):
+            expected = self.builds.expected(self.project, table.name, [WHOLE])
+            self.builds.assume(table.relation, WHOLE, expected[WHOLE])
 
     # --------------------------------------------------------------------------- Python tables
 
@@ -219,7 +228,9 @@ class Planner:
         newer = self.builds.written(table.model.relation, trained) > written
         return f"inputs changed: {table.model.relation} at {trained}" if newer else why
 
-    def _why(self, relation: str, key: str, expected: Version, refs: Iterable[str], window: str) -> str:
+    def _why(
+        self, relation: str, key: str, expected: Version, refs: Iterable[str], window: str | None
+    ) -> str:
         stored = self.builds.stored(relation, key)
         if stored is None:
             return "missing"
@@ -232,6 +243,10 @@ class Planner:
     def _differs(self, relation: str, key: str, expected: Version) -> bool:
         stored = self.builds.stored(relation, key)
         return stored is None or stored.hash != expected.hash
+
+    def _why_whole(self, model: Model) -> str:
+        expected = self.builds.expected(self.project, model.name, [WHOLE])[WHOLE]
+        return self._why(model.relation, WHOLE, expected, model.refs, None)
 
     def _why_file(self, relation: str) -> str:
         return "missing" if self.builds.stored(relation) is None else "file changed"

@@ -29,6 +29,7 @@ from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
 log = logging.getLogger(__name__)
 
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
+_WHOLE_NUMBERS = ("SMALLINT", "INTEGER", "BIGINT")
 
 # The values of a statement's placeholders, by position or by name.
 Parameters = Sequence[object] | Mapping[str, object] | None
@@ -155,7 +156,10 @@ class Connection:
         self._extend_or_create(relation, f"select {listed} where false")
 
     def _extend_or_create(self, relation: str, query: str) -> bool:
-        """Add the columns of a query to a table; or create it from the query with its rows, and return False."""
+        """Add the columns of a query to a table; or create it from the query with its rows, and return False.
+
+        A column of whole numbers becomes one of decimals where the query has decimals.
+        """
         if self.relation_kind(relation) != "BASE TABLE":
             self.drop_unless(relation, "BASE TABLE")
             self.execute(f"create table {relation} as {query}")
@@ -164,6 +168,8 @@ class Connection:
         for name, kind in self.columns(query).items():
             if name not in stored:
                 self.execute(f'alter table {relation} add column "{name}" {kind}')
+            elif stored[name] in _WHOLE_NUMBERS and kind.startswith("DECIMAL"):
+                self.execute(f'alter table {relation} alter column "{name}" set data type {kind}')
             elif stored[name] != kind:
                 raise dg.Failure(
                     f"{relation}.{name} is stored as {stored[name]}, but its new type is {kind}. "

@@ -4,7 +4,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from clm_dagster.domains.shop.charts import revenue_chart
-from clm_dagster.platform.charts import figure_markdown, style
+from clm_dagster.platform.charts import figure_markdown, label, make_figure, style
 from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -33,3 +33,29 @@ def test_the_revenue_chart_needs_a_day(connection: Connection) -> None:
     )
     picture = revenue_chart(connection)
     assert picture is not None and len(picture) < 100_000
+
+
+HOSTILE = ["$x$", "_hidden", "a\nb", "$\\frac{1", "[x](http://e.vil)", "<b>"]
+
+
+def test_names_of_a_shop_are_labels_as_they_are() -> None:
+    """A dollar sign starts no formula, an underscore hides nothing in the legend, a label is one line."""
+
+    def names(figure: "Figure") -> None:
+        axes = figure.subplots()
+        for place, name in enumerate(HOSTILE):
+            axes.barh(place, 1, label=label(name))
+        axes.set_yticks(range(len(HOSTILE)), [label(name) for name in HOSTILE])
+        axes.legend()
+        style(axes, HOSTILE[0])
+
+    figure = make_figure(names)
+    assert figure_markdown(names, HOSTILE[4]).startswith("![&#91;x&#93;(http:\u2060//e.vil)](data:image/png")
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    expected = ["$x$", " _hidden", "a b", "$\\frac{1", "[x](http://e.vil)", "<b>"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == expected
+    legend = axes.get_legend()
+    assert legend is not None and [text.get_text() for text in legend.get_texts()] == expected
+    assert not any(text.get_parse_math() for text in [*axes.get_yticklabels(), *legend.get_texts()])
+    assert not axes.title.get_parse_math()

@@ -78,8 +78,9 @@ class Raw:
         if kind in ("purchase", "return", "gift", "charge", "charge_refund"):
             row |= {"order_id": f"o{at}", "product_id": "p1", "quantity": 1, "unit_price": "10.00"}
         row |= values
-        if row.get("quantity") and row.get("unit_price"):
-            row = {"line_amount": Decimal(str(row["quantity"])) * Decimal(str(row["unit_price"]))} | row
+        if "unit_price" in row and "line_amount" not in row:  # as loading fills it
+            paid = Decimal(str(row["unit_price"])) * Decimal(str(row["quantity"]))
+            row["line_amount"] = paid - Decimal(str(row.get("discount_amount", 0)))
         self.add("events", **({"exchange_rate": 1} | row))
 
     def rows(self, model: str, as_of: str | None = None, **arguments: Any) -> Rows:

@@ -38,6 +38,11 @@ TABLES = (
     "core.customer_categories",
     "staging.rfm_segment_map",
     "staging.rfm_segment_names",
+    "core.order_days",
+    "core.order_continuations",
+    "core.order_allocations",
+    "core.orders",
+    "marts.revenue_by_order_date",
     "core.customer_daily",
     "core.product_daily",
     "core.totals_daily",
@@ -110,6 +115,20 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse of a shop of forty days, built by our own loader."""
     root = tmp_path_factory.mktemp("ours")
     small_shop_events(customers=30, orders=150, days=40).to_csv(root / "events.csv", index=False)
+    # An order that lasts past midnight, with a discount and a later refund.
+    pd.DataFrame(
+        {
+            "event_id": ["m1", "m2", "m3", "m4"],
+            "event_at": ["2024-01-05 23:59", "2024-01-06 00:01", "2024-01-05 23:59", "2024-01-20 10:00"],
+            "event_type": ["purchase", "purchase", "discount", "refund"],
+            "customer_id": ["c001", "c001", "c001", ""],
+            "order_id": ["m"] * 4,
+            "product_id": ["p01", "p02", "", ""],
+            "quantity": ["1.5", "1", "", ""],
+            "unit_price": ["10", "5", "", ""],
+            "line_amount": ["", "", "3.33", "1.00"],
+        }
+    ).to_csv(root / "events_midnight.csv", index=False)
     pd.DataFrame(
         {
             "customer_id": ["c001", "c099"],

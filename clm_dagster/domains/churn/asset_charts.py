@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, style
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, label, style
 from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def fairness_chart(connection: Connection) -> str | None:
             gap, rows.index, c=[WARM if is_unfair else ACCENT for is_unfair in unfair], s=28, zorder=3
         )
         names = [
-            f"{row.name_} ({row.customers:,})" for row in rows.rename(columns={"name": "name_"}).itertuples()
+            f"{label(row.name_)} ({row.customers:,})"
+            for row in rows.rename(columns={"name": "name_"}).itertuples()
         ]
         axes.set_yticks(rows.index, names)
         axes.margins(y=0.15)

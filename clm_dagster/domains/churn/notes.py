@@ -18,7 +18,7 @@ from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.churn.queries import Settings, TrainingInputs
 from clm_dagster.domains.churn.report import metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
-from clm_dagster.platform.markdown import markdown_table
+from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.metrics import flat
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
@@ -76,7 +76,7 @@ def _table(result: EvaluationResult) -> str:
         (*columns, "lift at 10%", "s"),
         (
             (
-                f"**{one.name}**" if one.name == result.winner else one.name,
+                bold(one.name) if one.name == result.winner else one.name,
                 f"{one.validation['log_loss']:.4f}",
                 f"{one.test['roc_auc']:.3f}",
                 one.auc_over_recency,

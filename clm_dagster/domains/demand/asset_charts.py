@@ -10,7 +10,7 @@ import pandas as pd
 
 from clm_dagster.domains.demand.mlflow_plots import candidates_plot, largest
 from clm_dagster.domains.demand.series import KEYS, daily_panel
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, figure_markdown, style
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, figure_markdown, label, style
 from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
             dates = pd.date_range(end=as_of - pd.Timedelta(days=step), periods=values.size, freq=f"{step}D")
             _forecast(axes, dates, values, series_forecasts, period)
             hierarchy_level, name, measure = key
-            title = f"{'Shop' if hierarchy_level == 'shop' else f'{hierarchy_level.capitalize()} {name}'}: {measure}"
+            named = "Shop" if hierarchy_level == "shop" else f"{hierarchy_level.capitalize()} {label(name)}"
+            title = f"{named}: {measure}"
             style(
                 axes,
                 f"{title} ({series_forecasts['method'].iloc[0]})"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clm_dagster.domains.demand.diagnostics import ArimaDiagnostics
 from clm_dagster.domains.demand.series import KEYS
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, label, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def residual_plot(title: str, diagnostics: ArimaDiagnostics) -> Draw:
 
         over_time, correlation, quantiles = figure.subplots(1, 3, width_ratios=[2, 1.3, 1])
         over_time.plot(diagnostics.dates[-residuals.size :], residuals, color=ACCENT, linewidth=0.7)
-        style(over_time, f"{title}: {diagnostics.arima.orders}, standardised residuals")
+        style(over_time, f"{label(title)}: {diagnostics.arima.orders}, standardised residuals")
         lags = np.arange(1, min(36, residuals.size // 2))
         centred = residuals - residuals.mean()
         total = float(centred @ centred) or 1.0

@@ -15,7 +15,7 @@ from clm_dagster.domains.demand.evaluation import BANDS, DemandEvaluation, recor
 from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings
 from clm_dagster.domains.demand.queries import SeriesInputs
 from clm_dagster.domains.demand.series import KEYS
-from clm_dagster.platform.markdown import markdown_table
+from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
@@ -101,7 +101,7 @@ def _standings(means: pd.DataFrame) -> str:
     rows = []
     for method, of_method in means.groupby("method"):
         cells = [_mean_of_levels(of_method[of_method["period"] == period], name) for name, period in shown]
-        name = "**chosen**" if method == "chosen" else str(method)
+        name = bold(method) if method == "chosen" else str(method)
         rows.append((name, *cells))
     columns = ("method", "MASE, days", "RMSSE", "WAPE", "bias", "MASE, weeks", "RMSSE", "WAPE", "bias")
     return markdown_table(columns, sorted(rows, key=lambda row: (row[1], row)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.platform.markdown import markdown_table
 
 
 def rules_text(source: ShopSource, table: str) -> str:
@@ -34,6 +35,5 @@ def skips_text(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
         for feed in source.adapter.feeds.values()
         for reason, text in feed.skips.items()
     }
-    lines = ["| table | feed | reason | rows | meaning |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {t} | {f} | {r} | {n:,} | {described.get((f, r), '')} |" for t, f, r, n in rows]
-    return "\n".join(lines)
+    lines = [(t, f, r, f"{n:,}", described.get((f, r), "")) for t, f, r, n in rows]
+    return markdown_table(("table", "feed", "reason", "rows", "meaning"), lines)

@@ -5,7 +5,7 @@ Belongs here: charts in asset metadata. Does not belong here: charts of lifecycl
 
 from typing import TYPE_CHECKING
 
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, style
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, label, style
 from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def funnel_chart(connection: Connection) -> str | None:
         left = [0.0] * frame.shape[1]
         for channel, color in zip(frame.index, CHANNEL_COLORS, strict=False):
             values = frame.loc[channel].to_list()
-            axis.barh(range(4), values, left=left, color=color, label=channel)
+            axis.barh(range(4), values, left=left, color=color, label=label(channel))
             left = [a + b for a, b in zip(left, values, strict=True)]
         for place, value in enumerate(left):
             axis.text(value, place, f" {value:,.0f}", va="center", fontsize=9, color=INK)

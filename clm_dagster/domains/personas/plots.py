@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clm_dagster.platform.charts import ACCENT, INK, WARM, style
+from clm_dagster.platform.charts import ACCENT, INK, WARM, label, style
 from clm_dagster.statistics.clustering import STABLE, Choice
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def profile_chart(profiles: pd.DataFrame) -> Draw:
         style(left, "Share of the shop")
         left.grid(axis="y", visible=False)
         left.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        left.set_yticks(places, [name.replace(", ", ",\n") for name in sizes["persona"]])
+        left.set_yticks(places, [label(name).replace(", ", ",\n") for name in sizes["persona"]])
         left.set_ylim(len(order) - 0.5, -0.5)
         left.legend(frameon=False, fontsize=8)
         _heat(right, z.to_numpy(), None, [_readable(h) for h in z.columns], 1.5)
@@ -102,4 +102,4 @@ def _heat(
 
 
 def _readable(habit: str) -> str:
-    return habit.removeprefix("category: ").replace("_", " ")
+    return label(habit.removeprefix("category: ").replace("_", " "))

@@ -10,7 +10,7 @@ import pandas as pd
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.metrics import K
 from clm_dagster.domains.recommend.reasons import display_names
-from clm_dagster.platform.markdown import markdown_table
+from clm_dagster.platform.markdown import bold, markdown_table
 
 _STANDINGS_COLUMNS = (
     "NDCG all",
@@ -35,7 +35,7 @@ def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: 
     shown = shown.assign(product=display_names(shown["product_id"].to_numpy(object), names))
     columns = [*by, "rank", "product", "reason"]
     rows = shown[columns].itertuples(index=False)
-    return markdown_table(columns, ([str(value).replace("|", "/") for value in row] for row in rows))
+    return markdown_table(columns, rows)
 
 
 def standings(result: EvaluationResult) -> str:
@@ -44,7 +44,7 @@ def standings(result: EvaluationResult) -> str:
     everything = {name: result.measure("next_best", name) for name in result.candidates}
     for name in sorted(everything, key=lambda name: (-everything[name]["ndcg"], name)):
         found, new = everything[name], result.measure("discover", name)
-        shown = f"**{name}**" if name == RANKER else name
+        shown = bold(name) if name == RANKER else name
         rows.append(
             (
                 shown,

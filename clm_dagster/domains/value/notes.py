@@ -12,7 +12,7 @@ from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.value.queries import Settings
 from clm_dagster.domains.value.report import YEAR, metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
-from clm_dagster.platform.markdown import markdown_table
+from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.metrics import flat
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs
@@ -68,7 +68,7 @@ def _table(result: EvaluationResult) -> str:
         (*columns, "RMSE", "Spearman", "Gini", "revenue capture", "s"),
         (
             (
-                f"**{one.name}**" if one.name == result.winner else one.name,
+                bold(one.name) if one.name == result.winner else one.name,
                 f"{one.score:.0f}",
                 f"{one.test['mae']:.2f}",
                 one.mae_over[YEAR],

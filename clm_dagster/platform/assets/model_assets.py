@@ -266,6 +266,8 @@ def _record(
         expected = Builds.read(connection).expected(project, model.name, list(built))
     stored = [(key, version, built[key]) for key, version in expected.items()]
     versions.record(connection, model.relation, stored, run_id)
+    if model.is_dated:
+        versions.record_days(connection, model.relation, time_column(model), run_id)
     return max((v.known_at for v in expected.values() if v.known_at), default=None)
 
 

@@ -57,6 +57,17 @@ def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
     return [f for f in files if _differs(builds, f.relation, versions.WHOLE, f.code_version)]
 
 
+def stale_tables(project: Project, builds: Builds) -> list[Model]:
+    """Return the models that are built as a whole table, are no part of a snapshot, and are out of date."""
+    found = []
+    for name, model in project.models.items():
+        if model.materialized == "table" and not project.depends_on_snapshots(name):
+            expected = builds.expected(project, name, [versions.WHOLE])[versions.WHOLE]
+            if _differs(builds, model.relation, versions.WHOLE, expected.hash):
+                found.append(model)
+    return found
+
+
 def stale_python_views(project: Project, tables: Sequence[AnyTable], builds: Builds) -> list[Model]:
     """Return the stale views over Python tables; none before the first Python table exists."""
     if not any(builds.keys(table.relation) for table in tables):

@@ -3,9 +3,10 @@
 Belongs here: `raw.builds` and computing versions. Does not: deciding what to run (`planning`).
 
 The version of a partition is a hash of its code and of the versions of all its inputs. The version of a day of a raw
-table is a hash of its rows. A partition is up to date if and only if its stored version equals the version computed
-from its current inputs. The ledger is written in the same transaction as the partition: a killed process leaves both
-or neither.
+table is a hash of its rows. So is the version of a day of a dated model (a `table` with an `event_time`), which is
+built as a whole: a daily model that reads it depends on that day's rows only. A partition is up to date if and only if
+its stored version equals the version computed from its current inputs. The ledger is written in the same transaction as
+the partition: a killed process leaves both or neither.
 """
 
 import hashlib
@@ -98,7 +99,7 @@ class Builds:
             parts = [Version(node.code_version)]
             parts += [self.input_version(project, inner, window, key) for inner in node.refs]
             return combine(parts)
-        kind = node.window if isinstance(node, Model) else self._kind(node)
+        kind = self._kind(node)
         if kind == DAILY and window == DAILY:
             return self.stored(node.relation, key) or ABSENT
         if kind == DAILY:
@@ -130,17 +131,22 @@ class Builds:
         return list(found)
 
     def _keys_read(self, node: Node, window: str | None, key: str) -> list[str]:
-        kind = node.window if isinstance(node, Model) else self._kind(node)
+        kind = self._kind(node)
         if kind is None:
             return [WHOLE]
         if kind == window:
             return [key]
         end = as_of_of_key(key).date().isoformat() if kind == DAILY and window == SNAPSHOT else "9999"
-        keys = self.keys(node.relation)
+        keys = self._partitions(node.relation)
         return keys[: bisect_left(keys, end)]
 
     def _kind(self, node: Node) -> str | None:
-        """Return the calendar of a source: as documented for Python tables, else derived from the stored keys."""
+        """Return the calendar of a node's versions.
+
+        That of a source is the documented one for Python tables, else derived from the stored keys.
+        """
+        if isinstance(node, Model):
+            return DAILY if node.is_dated else node.window
         if isinstance(node, Source) and node.partitions:
             return node.partitions
         stored = self._stored.get(node.relation, {})
@@ -155,10 +161,13 @@ class Builds:
 
     def _chain(self, relation: str) -> tuple[list[str], list[Version]]:
         """Return the keys in order, and the version of everything before each key and, last, of everything."""
-        keys, chain = self.keys(relation), [ABSENT]
+        keys, chain = self._partitions(relation), [ABSENT]
         for key in keys:
             chain.append(combine([chain[-1], Version(key), self._stored[relation][key]]))
         return keys, chain
+
+    def _partitions(self, relation: str) -> list[str]:
+        return [key for key in self.keys(relation) if key != WHOLE]
 
 
 def combine(parts: Sequence[Version]) -> Version:
@@ -205,6 +214,31 @@ def record(
             run_id,
         ],
     )
+
+
+def record_days(connection: Connection, relation: str, column: str, run_id: str) -> None:
+    """Record the version of each day of a relation, a hash of its rows. column: the time of a row.
+
+    A day whose rows have not changed keeps its entry; a day without rows has none.
+    """
+    create_ledger(connection)
+    stored = dict(
+        connection.execute(
+            "select partition_key, version from raw.builds where relation = ? and partition_key <> ?",
+            [relation, WHOLE],
+        )
+    )
+    found = connection.execute(
+        f"select cast(cast({column} as date) as varchar), "
+        f"cast(bit_xor(hash(t)) as varchar) || ':' || count(*), count(*) from {relation} as t group by 1"
+    )
+    changed = [(day, Version(version), count) for day, version, count in found if stored.get(day) != version]
+    gone = sorted(set(stored) - {day for day, _, _ in found})
+    connection.execute(
+        "delete from raw.builds where relation = ? and partition_key in (select unnest(?::varchar[]))",
+        [relation, gone],
+    )
+    record(connection, relation, changed, run_id)
 
 
 def forget(connection: Connection, relation: str, start: str, end: str | None) -> None:

@@ -121,6 +121,11 @@ class Model(Node):
         return {"microbatch": DAILY, "snapshot": SNAPSHOT}.get(self.materialized)
 
     @property
+    def is_dated(self) -> bool:
+        """Whether it is a `table` with an `event_time`: built as a whole, and read by day."""
+        return self.materialized == "table" and self.event_time is not None
+
+    @property
     def partitions(self) -> str | None:
         """The calendar of its Dagster asset: the window, unless `meta.dagster.partitions` overrides it."""
         stated = self.dagster.get("partitions", self.window)

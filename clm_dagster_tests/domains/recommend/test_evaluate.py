@@ -125,7 +125,7 @@ def test_lists_are_shown_with_names() -> None:
     assert top_ranks(lists, pd.Series({"a": "A mug"}), ["country"], 2).splitlines() == [
         "| country | rank | product | reason |",
         "|---|---|---|---|",
-        "| FR | 1 | b | y / z |",
+        "| FR | 1 | b | y &#124; z |",
         "| FR | 2 | A mug | x |",
     ]
 

@@ -137,7 +137,7 @@ def test_a_late_delivery_makes_its_days_and_then_everything_downstream_stale(
         ("seeds/rfm_segment_map.csv", "5,1,new", "5,1,loyal", Plan([], WEEKS, False, True)),
         ("seeds/rfm_segment_names.csv", "Middling", "Average", Plan([], [], False, True)),
         ("models/core/customer_daily.yml", 'owners: ["team:data"]', 'owners: ["team:other"]', NOTHING),
-        ("models/core/customer_daily.yml", "Purchases.", "What was bought.", NOTHING),
+        ("models/core/customer_daily.yml", "Purchases before discounts.", "What was bought.", NOTHING),
     ],
 )
 def test_changed_code_makes_its_tables_stale(

@@ -40,24 +40,71 @@ looked as (
 
 ),
 
+-- An order is its id and customer, and counts on the day of its first line. Returns without a purchase of their
+-- order_id on that day have a channel of their own.
+orders as (
+
+    select
+        event_date as activity_date,
+        order_id,
+        customer_id,
+        count(purchase_order_id) > 0 as is_order,
+        coalesce(
+            min(case when line_type = 'purchase' then channel end),
+            min(case when line_type = 'return' then channel end),
+            'unknown'
+        ) as channel,
+        sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
+        sum(returned_revenue) as returned_revenue,
+        0 as refunds
+    from {{ ref('stg_order_lines') }}
+    where line_type in ('purchase', 'return')
+    group by event_date, order_id, customer_id
+
+),
+
+allocations as (
+
+    select
+        event_date as activity_date,
+        null as order_id,
+        null as customer_id,
+        false as is_order,
+        channel,
+        0 as gross_revenue,
+        discounts,
+        0 as returned_revenue,
+        refunds
+    from {{ ref('order_allocations') }}
+
+),
+
+money as (
+
+    select * from orders
+    union all
+    select * from allocations
+
+),
+
 ordered as (
 
     select
-        activity_date,
-        channel,
-        count(*) as orders,
-        sum(gross_revenue) as gross_revenue
-    from (
-        select
-            event_date as activity_date,
-            purchase_order_id,
-            coalesce(min(channel), 'unknown') as channel,
-            sum(gross_revenue) as gross_revenue
-        from {{ ref('stg_order_lines') }}
-        where purchase_order_id is not null
-        group by event_date, purchase_order_id
-    ) as orders
-    group by activity_date, channel
+        money.activity_date,
+        money.channel,
+        sum(case when money.is_order and later.order_id is null then 1 else 0 end) as orders,
+        sum(money.gross_revenue) as gross_revenue,
+        sum(money.discounts) as discounts,
+        sum(money.returned_revenue) as returned_revenue,
+        sum(money.refunds) as refunds
+    from money
+    left join {{ ref('order_continuations') }} as later
+        on
+            money.activity_date = later.order_date
+            and money.order_id = later.order_id
+            and money.customer_id is not distinct from later.customer_id
+    group by money.activity_date, money.channel
 
 ),
 
@@ -70,8 +117,16 @@ final as (
         coalesce(looked.sessions, 0) as sessions,
         coalesce(looked.views, 0) as views,
         coalesce(looked.carts, 0) as carts,
-        coalesce(ordered.orders, 0) as orders,
-        cast(coalesce(ordered.gross_revenue, 0) as decimal(18, 4)) as gross_revenue
+        cast(coalesce(ordered.orders, 0) as bigint) as orders,
+        cast(coalesce(ordered.gross_revenue, 0) as decimal(18, 4)) as gross_revenue,
+        cast(coalesce(ordered.discounts, 0) as decimal(18, 4)) as discounts,
+        cast(coalesce(ordered.returned_revenue, 0) as decimal(18, 4)) as returned_revenue,
+        cast(coalesce(ordered.refunds, 0) as decimal(18, 4)) as refunds,
+        cast(
+            coalesce(
+                ordered.gross_revenue - ordered.discounts - ordered.returned_revenue - ordered.refunds, 0
+            ) as decimal(18, 4)
+        ) as net_revenue
     from looked
     full outer join ordered
         on looked.activity_date = ordered.activity_date and looked.channel = ordered.channel

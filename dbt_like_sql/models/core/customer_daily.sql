@@ -8,14 +8,27 @@
 
 -- Guests have no customer_id and are excluded.
 
+-- Discounts and refunds of whole orders are in the allocations, which know the customer of the order.
 with lines as (
 
     select * from {{ ref('stg_order_lines') }}
+    where customer_id is not null and line_type not in ('discount', 'refund')
+
+),
+
+allocations as (
+
+    select
+        event_date,
+        customer_id,
+        discounts,
+        refunds
+    from {{ ref('order_allocations') }}
     where customer_id is not null
 
 ),
 
--- The hour of an order is that of its first line.
+-- An order counts on the day of its first line, whose hour is the order's.
 orders as (
 
     select
@@ -25,15 +38,58 @@ orders as (
         sum(case when ordered_hour >= 18 then 1 else 0 end) as evening_orders
     from (
         select
-            event_date,
-            customer_id,
-            purchase_order_id,
-            extract(hour from min(event_at)) as ordered_hour
+            lines.event_date,
+            lines.customer_id,
+            lines.purchase_order_id,
+            extract(hour from min(lines.event_at)) as ordered_hour
         from lines
-        where purchase_order_id is not null
-        group by event_date, customer_id, purchase_order_id
+        left join {{ ref('order_continuations') }} as later
+            on
+                lines.event_date = later.order_date
+                and lines.customer_id = later.customer_id
+                and lines.purchase_order_id = later.order_id
+        where lines.purchase_order_id is not null and later.order_id is null
+        group by lines.event_date, lines.customer_id, lines.purchase_order_id
     ) as hours
     group by event_date, customer_id
+
+),
+
+moved as (
+
+    select
+        event_date,
+        customer_id,
+        line_type,
+        product_id,
+        country,
+        units,
+        returned_units,
+        gross_revenue,
+        discounts,
+        returned_revenue,
+        refunds,
+        tax,
+        shipping,
+        net_charges
+    from lines
+    union all
+    select
+        event_date,
+        customer_id,
+        'allocation' as line_type,
+        null as product_id,
+        null as country,
+        0 as units,
+        0 as returned_units,
+        0 as gross_revenue,
+        discounts,
+        0 as returned_revenue,
+        refunds,
+        0 as tax,
+        0 as shipping,
+        0 as net_charges
+    from allocations
 
 ),
 
@@ -46,11 +102,15 @@ bought as (
         sum(units) as units,
         sum(returned_units) as returned_units,
         sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
         sum(returned_revenue) as returned_revenue,
-        sum(net_revenue) as net_revenue,
+        sum(refunds) as refunds,
+        sum(gross_revenue - discounts - returned_revenue - refunds) as net_revenue,
+        sum(tax) as tax,
+        sum(shipping) as shipping,
         sum(net_charges) as net_charges,
         max(country) as country
-    from lines
+    from moved
     group by event_date, customer_id
 
 ),
@@ -85,12 +145,16 @@ final as (
         coalesce(orders.orders, 0) as orders,
         cast(coalesce(orders.evening_orders, 0) as bigint) as evening_orders,
         coalesce(bought.products, 0) as products,
-        cast(coalesce(bought.units, 0) as bigint) as units,
-        cast(coalesce(bought.returned_units, 0) as bigint) as returned_units,
+        cast(coalesce(bought.units, 0) as decimal(18, 4)) as units,
+        cast(coalesce(bought.returned_units, 0) as decimal(18, 4)) as returned_units,
         ---------- money
         cast(coalesce(bought.gross_revenue, 0) as decimal(18, 4)) as gross_revenue,
+        cast(coalesce(bought.discounts, 0) as decimal(18, 4)) as discounts,
         cast(coalesce(bought.returned_revenue, 0) as decimal(18, 4)) as returned_revenue,
+        cast(coalesce(bought.refunds, 0) as decimal(18, 4)) as refunds,
         cast(coalesce(bought.net_revenue, 0) as decimal(18, 4)) as net_revenue,
+        cast(coalesce(bought.tax, 0) as decimal(18, 4)) as tax,
+        cast(coalesce(bought.shipping, 0) as decimal(18, 4)) as shipping,
         cast(coalesce(bought.net_charges, 0) as decimal(18, 4)) as net_charges,
         ---------- browsing
         coalesce(looked.visits, 0) as visits,

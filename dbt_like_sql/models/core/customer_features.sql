@@ -82,7 +82,9 @@ sums as (
         sum(case when age <= 180 then net_revenue else 0 end) as net_revenue_180d,
         sum(case when age <= 365 then net_revenue else 0 end) as net_revenue_365d,
         sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
         sum(returned_revenue) as returned_revenue,
+        sum(refunds) as refunds,
         sum(units) as units,
         sum(case when {{ day_of_week('activity_date') }} >= 6 then orders else 0 end) as weekend_orders,
         sum(evening_orders) as evening_orders,
@@ -141,11 +143,16 @@ final as (
         cast(coalesce(sums.net_revenue_180d, 0) as decimal(18, 4)) as net_revenue_180d,
         cast(coalesce(sums.net_revenue_365d, 0) as decimal(18, 4)) as net_revenue_365d,
         cast(coalesce(sums.gross_revenue, 0) as decimal(18, 4)) as gross_revenue,
-        cast(sums.gross_revenue / nullif(sums.orders, 0) as decimal(18, 4)) as average_order_value,
+        cast(coalesce(sums.discounts, 0) as decimal(18, 4)) as discounts,
+        cast(coalesce(sums.returned_revenue, 0) as decimal(18, 4)) as returned_revenue,
+        cast(coalesce(sums.refunds, 0) as decimal(18, 4)) as refunds,
+        cast((sums.gross_revenue - sums.discounts) / nullif(sums.orders, 0) as decimal(18, 4)) as average_order_value,
         ---------- habits
-        cast(coalesce(sums.units, 0) as bigint) as units,
+        cast(coalesce(sums.units, 0) as decimal(18, 4)) as units,
         coalesce(products.distinct_products, 0) as distinct_products,
-        cast(sums.returned_revenue / nullif(sums.gross_revenue, 0) as double) as return_rate,
+        cast(
+            (sums.returned_revenue + sums.refunds) / nullif(sums.gross_revenue - sums.discounts, 0) as double
+        ) as return_rate,
         cast(sums.weekend_orders / nullif(sums.orders, 0) as double) as weekend_order_share,
         cast(sums.evening_orders / nullif(sums.orders, 0) as double) as evening_order_share,
         ---------- browsing

@@ -19,17 +19,37 @@ with events as (
 
 ),
 
+-- An order is its id and customer, and counts on the day of its first line.
+orders as (
+
+    select
+        days.order_date as sales_date,
+        count(*) as orders,
+        sum(case when days.customer_id is null then 1 else 0 end) as guest_orders
+    from {{ ref('order_days') }} as days
+    left join {{ ref('order_continuations') }} as later
+        on
+            days.order_date = later.order_date
+            and days.order_id = later.order_id
+            and days.customer_id is not distinct from later.customer_id
+    where days.lines > 0 and later.order_id is null
+    group by days.order_date
+
+),
+
 sold as (
 
     select
         event_date as sales_date,
-        count(distinct purchase_order_id) as orders,
         count(distinct case when line_type = 'purchase' then customer_id end) as buyers,
-        count(distinct case when customer_id is null then purchase_order_id end) as guest_orders,
         sum(units) as units,
         sum(gross_revenue) as gross_revenue,
+        sum(discounts) as discounts,
         sum(returned_revenue) as returned_revenue,
+        sum(refunds) as refunds,
         sum(net_revenue) as net_revenue,
+        sum(tax) as tax,
+        sum(shipping) as shipping,
         sum(net_charges) as net_charges
     from {{ ref('stg_order_lines') }}
     group by event_date
@@ -41,19 +61,24 @@ final as (
     select
         events.sales_date,
         ---------- counts
-        coalesce(sold.orders, 0) as orders,
+        coalesce(orders.orders, 0) as orders,
         coalesce(sold.buyers, 0) as buyers,
-        coalesce(sold.guest_orders, 0) as guest_orders,
-        cast(coalesce(sold.units, 0) as bigint) as units,
+        cast(coalesce(orders.guest_orders, 0) as bigint) as guest_orders,
+        cast(coalesce(sold.units, 0) as decimal(18, 4)) as units,
         events.visits,
         events.sessions,
         ---------- money
         cast(coalesce(sold.gross_revenue, 0) as decimal(18, 4)) as gross_revenue,
+        cast(coalesce(sold.discounts, 0) as decimal(18, 4)) as discounts,
         cast(coalesce(sold.returned_revenue, 0) as decimal(18, 4)) as returned_revenue,
+        cast(coalesce(sold.refunds, 0) as decimal(18, 4)) as refunds,
         cast(coalesce(sold.net_revenue, 0) as decimal(18, 4)) as net_revenue,
+        cast(coalesce(sold.tax, 0) as decimal(18, 4)) as tax,
+        cast(coalesce(sold.shipping, 0) as decimal(18, 4)) as shipping,
         cast(coalesce(sold.net_charges, 0) as decimal(18, 4)) as net_charges
     from events
     left join sold on events.sales_date = sold.sales_date
+    left join orders on events.sales_date = orders.sales_date
 
 )
 

@@ -1,3 +1,4 @@
+-- Discounts, returns and refunds stand on their own day; marts.revenue_by_order_date puts them on the day of the order.
 -- A view, because a late order can move the first order of a customer to an earlier day.
 
 with totals as (
@@ -42,10 +43,16 @@ final as (
         coalesce(totals.units, 0) as units,
         ---------- money
         coalesce(totals.gross_revenue, 0) as gross_revenue,
+        coalesce(totals.discounts, 0) as discounts,
         coalesce(totals.returned_revenue, 0) as returned_revenue,
+        coalesce(totals.refunds, 0) as refunds,
         coalesce(totals.net_revenue, 0) as net_revenue,
+        coalesce(totals.tax, 0) as tax,
+        coalesce(totals.shipping, 0) as shipping,
         coalesce(totals.net_charges, 0) as net_charges,
-        cast(totals.gross_revenue / nullif(totals.orders, 0) as decimal(18, 4)) as average_order_value,
+        cast(
+            (totals.gross_revenue - totals.discounts) / nullif(totals.orders, 0) as decimal(18, 4)
+        ) as average_order_value,
         ---------- visits, if the source has them
         coalesce(totals.visits, 0) as visits,
         coalesce(totals.sessions, 0) as sessions,
