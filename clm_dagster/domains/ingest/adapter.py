@@ -1,41 +1,46 @@
 """The adapter of a source: which files belong to which contract table, and the SQL that maps their columns.
 
-Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: reading input files (`files`), loading
-(`loading`). "Bring your own shop" in the documentation explains how to write an adapter.
+Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: reading input files (`files`), the SQL
+of single values (`values`), loading (`loading`). "Bring your own shop" in the documentation explains how to write an
+adapter.
 """
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from clm_dagster.domains.ingest import values
+from clm_dagster.domains.ingest.column_formats import INSTANT, NUMBER, WHOLE, kind_of
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.formats.encodings import is_codec
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
 
 # Columns that identify the origin of each row, from the landing area to the raw tables.
 PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
-# The range of valid timestamps, which is that of Python's datetime.
-CALENDAR = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
-# An offset or the name of a time zone after the time of day.
-_ZONED = "([zZ]|[+-][0-9]{2}(:?[0-9]{2})?|[0-9] *[A-Za-z][A-Za-z_/+-]+[0-9]*)$"
-_ENCODINGS = ("utf-8", "utf-16", "latin-1")
+# Raised when files are landed differently, so that they are landed again.
+_LANDING = 2
 _TABLE_KEYS = {"files", "time", "columns", "required", "rules", "rejects"}
-_ADAPTER_KEYS = {"name", "description", "settings", "csv", "tables"}
+_ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
+_STYLES = {
+    "dates": (values.DAY_FIRST, values.MONTH_FIRST),
+    "numbers": (values.DECIMAL_POINT, values.DECIMAL_COMMA),
+}
 
 
 @dataclass(frozen=True)
 class AdapterTable:
     """How a source provides the rows of one contract table.
 
-    types: the expected type of each column; all values arrive as text. time: SQL for the timestamp of a row, None for
-    a table without one.
+    types: the expected type of each column; all values arrive as text. declared: the columns that adapter.yml lists.
+    time: template of the SQL for the timestamp of a row, None for a table without one.
     """
 
     contract: ContractTable
@@ -46,10 +51,11 @@ class AdapterTable:
     types: dict[str, str]
     rules: tuple[str, ...]
     rejects: dict[str, str]
+    declared: tuple[str, ...] = ()
 
     def matches(self, relative: str) -> bool:
-        """Whether a file belongs to this table. relative: its path relative to the input."""
-        return any(fnmatch(relative, pattern) for pattern in self.patterns)
+        """Whether a file belongs to this table, in any case. relative: its path relative to the input."""
+        return any(fnmatchcase(relative.casefold(), pattern.casefold()) for pattern in self.patterns)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -58,8 +64,19 @@ class AdapterTable:
 
 
 @dataclass(frozen=True)
+class Reads:
+    """What an adapter's SQL reads of a table's files. kinds: column -> instant, number or whole. known: all names."""
+
+    kinds: dict[str, str]
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Adapter:
-    """The adapter of a source, read and validated."""
+    """The adapter of a source, read and validated.
+
+    csv: only the settings that adapter.yml gives. dates, numbers: the style of columns with two readings, if given.
+    """
 
     name: str
     path: Path
@@ -69,11 +86,15 @@ class Adapter:
     tables: dict[str, AdapterTable]
     renderer: Renderer
     seeds: Path = field(default=Path())
+    dates: str | None = None
+    numbers: str | None = None
+    _reads: dict[str, Reads] = field(default_factory=dict, compare=False, repr=False)
 
     def landing_version(self, table: str) -> str:
         """Return a hash of everything that determines how a file is landed. If it changes, files are landed again."""
-        spec = self.tables[table]
-        return _hash([spec.time, self.csv, self.zone])
+        read = self.reads(table)
+        styles = [self.dates, self.numbers, sorted(read.kinds.items()), read.known]
+        return _hash([_LANDING, self.time_sql(table), self.csv, self.zone, styles])
 
     def code_version(self, table: str) -> str:
         """Return a hash of everything that determines how landed rows become raw rows."""
@@ -81,23 +102,78 @@ class Adapter:
         sql = self.sql(table, list(spec.required), "landed")
         return _hash([sql, spec.contract.rejects, spec.contract.columns])
 
-    def sql(self, table: str, columns: Sequence[str], landed: str) -> str:
-        """Return the adapter's query over landed rows that have these columns."""
+    def sql(
+        self, table: str, columns: Sequence[str], landed: str, styles: Mapping[str, str] | None = None
+    ) -> str:
+        """Return the adapter's query over landed rows that have these columns. styles: column -> style."""
         spec = self.tables[table]
+        absent = [name for name in spec.declared if name not in columns]
+        if absent:
+            nulls = ", ".join(f"cast(null as varchar) as {quoting.name(name)}" for name in absent)
+            landed = f"(select *, {nulls} from {landed})"
         return self.renderer.render(
-            spec.path,
-            relation=lambda name: name,
-            extra={
-                "provenance": lambda: ", ".join(PROVENANCE),
-                "landed": lambda: landed,
-                "time": lambda: f"({spec.time})",
-                "row_id": _row_id,
-                "instant": lambda column: instant(column, self.zone),
-                "whole": lambda column: whole_number(quoting.name(column)),
-                "seed_column": self._seed_column,
-                "contract_columns": lambda: self._contract_columns(spec.contract, columns),
-            },
+            spec.path, relation=lambda name: name, extra=self._macros(table, columns, landed, styles or {})
         )
+
+    def time_sql(self, table: str, styles: Mapping[str, str] | None = None) -> str | None:
+        """Return SQL for the timestamp of a landed row, None for a table without one."""
+        spec = self.tables[table]
+        if spec.time is None:
+            return None
+        return self._time(spec, self._value_macros(styles or {}))
+
+    def reads(self, table: str) -> Reads:
+        """Return the columns that the SQL of a table reads, found by rendering it."""
+        if table not in self._reads:
+            spec = self.tables[table]
+            found = {name: kind for name, sql in spec.types.items() if (kind := kind_of(sql))}
+            known = dict.fromkeys([*spec.declared, *spec.required])
+            contract = spec.contract.columns | OPTIONAL
+
+            def note(kind: str) -> Any:
+                return lambda column: found.update({column: found.get(column, kind)}) or "null"
+
+            def contract_columns() -> str:
+                known.update(dict.fromkeys(contract))
+                found.update({n: k for n, sql in contract.items() if (k := kind_of(sql)) and n not in found})
+                return "null"
+
+            noting = {"instant": note(INSTANT), "number": note(NUMBER), "whole": note(WHOLE)}
+            noting["identifier"] = lambda column: known.update({column: None}) or "null"
+            if spec.time is not None:
+                self._time(spec, noting)
+            extra = self._macros(table, list(known), "landed", {}) | noting
+            self.renderer.render(
+                spec.path, relation=lambda name: name, extra=extra | {"contract_columns": contract_columns}
+            )
+            self._reads[table] = Reads(found, tuple(known | dict.fromkeys(found)))
+        return self._reads[table]
+
+    def _time(self, spec: AdapterTable, macros: Mapping[str, Any]) -> str:
+        assert spec.time is not None
+        where = f"{self.path / 'adapter.yml'}: `time` of {spec.contract.name}"
+        return self.renderer.render_text(spec.time, where, dict(macros))
+
+    def _value_macros(self, styles: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "instant": lambda column: values.instant(column, self.zone, styles.get(column, "")),
+            "number": lambda column: values.number(column, styles.get(column, "")),
+            "whole": lambda column: values.whole(column, styles.get(column, "")),
+            "identifier": values.identifier,
+        }
+
+    def _macros(
+        self, table: str, columns: Sequence[str], landed: str, styles: Mapping[str, str]
+    ) -> dict[str, Any]:
+        spec = self.tables[table]
+        return self._value_macros(styles) | {
+            "provenance": lambda: ", ".join(PROVENANCE),
+            "landed": lambda: landed,
+            "time": lambda: f"({self.time_sql(table, styles)})",
+            "row_id": _row_id,
+            "seed_column": self._seed_column,
+            "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
+        }
 
     def _seed_column(self, seed: str, column: str) -> list[str]:
         path = self.seeds / f"{seed}.csv"
@@ -107,44 +183,23 @@ class Adapter:
             raise InputError(f"{path}: expected at least one row, with a column {column!r}")
         return [row[column].replace("'", "''") for row in rows]
 
-    def _contract_columns(self, contract: ContractTable, present: Sequence[str]) -> str:
-        wanted = contract.columns | OPTIONAL
+    def _contract_columns(
+        self, contract: ContractTable, present: Sequence[str], styles: Mapping[str, str]
+    ) -> str:
         parts = []
-        for name, kind in wanted.items():
+        for name, sql_type in (contract.columns | OPTIONAL).items():
             if name not in present:
                 continue
-            text = f"nullif(trim({quoting.name(name)}), '')"
-            parts.append(f"{instant(name, self.zone) if kind == 'TIMESTAMP' else text} as {name}")
-            if kind == "TIMESTAMP" and name != contract.time:
+            text, kind = f"nullif(trim({quoting.name(name)}), '')", kind_of(sql_type)
+            value, style = text, styles.get(name, "")
+            if kind == INSTANT:
+                value = values.instant(name, self.zone, style)
+            elif kind and style:
+                value = values.number_text(name, style)
+            parts.append(f"{value} as {name}")
+            if value != text and name != contract.time:
                 parts.append(f"{text} as {name}__text")
         return ", ".join(parts)
-
-
-def instant(column: str, zone: str) -> str:
-    """Return SQL that parses text as a timestamp in the shop's time zone.
-
-    A timestamp with an offset or a time zone is converted. Unreadable text, years outside 1 to 9999 and infinity become
-    null.
-    """
-    text = f"trim({quoting.name(column)})"
-    # Most timestamps have the form `2011-06-01 12:34:56` and do not need the regular expression.
-    zoned = (
-        f"not (length({text}) = 19 and {text}[17] = ':') and contains({text}, ':') "
-        f"and regexp_matches({text}, '{_ZONED}')"
-    )
-    value = (
-        f"case when {zoned} then try_cast({text} as timestamptz) at time zone {quoting.text(zone)} "
-        f"else try_cast({text} as timestamp) end"
-    )
-    return f"case when {value} between {CALENDAR} then {value} end"
-
-
-def whole_number(value: str, kind: str = "BIGINT") -> str:
-    """Return SQL that parses an integer. A number with a fraction becomes null, where DuckDB would round it."""
-    return (
-        f"case when try_cast({value} as decimal(38, 9)) = try_cast({value} as {kind}) "
-        f"then try_cast({value} as {kind}) end"
-    )
 
 
 def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Renderer, zone: str) -> Adapter:
@@ -154,16 +209,20 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
     _check_keys(content, _ADAPTER_KEYS)
     options = yaml_lines.plain(content.get("csv") or {})
     _check_keys(content.get("csv") or {}, _CSV_KEYS)
-    encoding = options.get("encoding", _ENCODINGS[0])
-    if encoding not in _ENCODINGS:
+    if "encoding" in options and not is_codec(options["encoding"]):
         raise InputError(
-            f"{content['csv'].where('encoding')}: {encoding!r} is not a supported encoding; "
-            f"expected one of {', '.join(_ENCODINGS)}"
+            f"{content['csv'].where('encoding')}: Python knows no encoding {options['encoding']!r}; expected a name "
+            "such as utf-8, cp1252, latin-1, utf-16, gbk, big5, shift_jis"
         )
     for option in ("delimiter", "quote"):
         if len(str(options.get(option, "x"))) != 1:
             raise InputError(
                 f"{content['csv'].where(option)}: csv.{option} is {options[option]!r}; expected one character"
+            )
+    for key, known in _STYLES.items():
+        if content.get(key, known[0]) not in known:
+            raise InputError(
+                f"{content.where(key)}: {key} is {content[key]!r}; expected {' or '.join(known)}, or no such key"
             )
     if "tables" not in content:
         raise InputError(
@@ -177,7 +236,7 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
                 f"it has {', '.join(contract)}"
             )
         _check_keys(entry, _TABLE_KEYS)
-        tables[name] = _table(folder, name, yaml_lines.plain(entry), contract[name], zone)
+        tables[name] = _table(folder, name, yaml_lines.plain(entry), contract[name])
     if "events" not in tables:
         raise InputError(f"{path}: the table events is required")
     return Adapter(
@@ -185,25 +244,21 @@ def load_adapter(folder: Path, contract: dict[str, ContractTable], renderer: Ren
         path=folder,
         description=" ".join(str(content.get("description", "")).split()),
         zone=zone,
-        csv={"delimiter": ",", "quote": '"', "encoding": encoding} | options,
+        csv={key: str(value) for key, value in options.items()},
         tables=tables,
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
+        dates=content.get("dates"),
+        numbers=content.get("numbers"),
     )
 
 
-def _table(
-    folder: Path, name: str, entry: dict[str, Any], contract: ContractTable, zone: str
-) -> AdapterTable:
+def _table(folder: Path, name: str, entry: dict[str, Any], contract: ContractTable) -> AdapterTable:
     sql = folder / f"{name}.sql"
     if not sql.exists():
         raise InputError(f"{sql} does not exist, but adapter.yml contains the table {name}")
     if contract.time and "time" not in entry:
         raise InputError(f"{folder / 'adapter.yml'}: {name} requires `time`, SQL for {contract.time}")
-    time = entry.get("time")
-    if time and "instant(" in time:  # the only macro that is supported in adapter.yml
-        column = time.split("instant(", 1)[1].split(")")[0].strip("'\" ")
-        time = instant(column, zone)
     types = entry.get("columns") or {
         column: kind for column, kind in contract.columns.items() if kind != "VARCHAR"
     }
@@ -211,11 +266,12 @@ def _table(
         contract=contract,
         path=sql,
         patterns=tuple(entry.get("files") or ["*"]),
-        time=time,
+        time=entry.get("time"),
         required=tuple(entry.get("required") or entry.get("columns") or ()),
         types=types,
         rules=tuple(entry.get("rules") or ()),
         rejects=entry.get("rejects") or {},
+        declared=tuple(entry.get("columns") or ()),
     )
 
 

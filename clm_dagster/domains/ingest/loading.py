@@ -101,7 +101,7 @@ def load(
     merging.create_deliveries(connection, landed)
     superseded = landing.superseded(table)
     for chunk in _chunks(rows):
-        files = merging.ParquetFiles(_files_by_columns(landing, landed, table, chunk), superseded)
+        files = merging.ParquetFiles(_files_by_shape(landing, landed, table, chunk), superseded)
         merging.type_rows(connection, adapter, contract, files, f"timestamp '{dates.start}'", end)
         merging.accept(connection, contract)
         merging.reject(connection, contract, files)
@@ -170,19 +170,20 @@ def _chunks(rows: dict[date | None, int]) -> Iterable[list[date | None]]:
         yield chunk
 
 
-def _files_by_columns(
+def _files_by_shape(
     landing: Landing, deliveries: Sequence[Delivery], table: str, days: Sequence[date | None]
-) -> dict[tuple[str, ...], list[Path]]:
-    """Return the Parquet files of some days, in the order of the days, grouped by their columns."""
-    wanted: dict[date | None, dict[str, tuple[str, ...]]] = {day: {} for day in days}
+) -> dict[merging.Shape, list[Path]]:
+    """Return the Parquet files of some days, in the order of the days, grouped by columns and styles."""
+    wanted: dict[date | None, dict[str, merging.Shape]] = {day: {} for day in days}
     for delivery in deliveries:
         landed = delivery.tables[table]
         for key in landed.days:
             day = date.fromisoformat(key) if key else None
             if day in wanted:
-                wanted[day][landed.part] = tuple(landed.columns)
-    found: dict[tuple[str, ...], list[Path]] = {}
+                styles = tuple(sorted(landed.styles.items()))
+                wanted[day][landed.part] = merging.Shape(tuple(landed.columns), styles)
+    found: dict[merging.Shape, list[Path]] = {}
     for day, parts in wanted.items():
-        for part, columns in sorted(parts.items()):
-            found.setdefault(columns, []).extend(landing.files(table, part, day))
+        for part, shape in sorted(parts.items()):
+            found.setdefault(shape, []).extend(landing.files(table, part, day))
     return found

@@ -11,22 +11,31 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
+from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter
 from clm_dagster.domains.ingest.contract import END, OPTIONAL, START, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.domains.ingest.values import whole_number
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What landed files that are typed together have in common. styles: (column, style), see `values`."""
+
+    columns: tuple[str, ...]
+    styles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class ParquetFiles:
     """Landed Parquet files of some days.
 
-    by_columns: the files grouped by their columns. superseded: rows to ignore, as (part, delivery_id).
+    by_shape: the files grouped by their columns and styles. superseded: rows to ignore, as (part, delivery_id).
     """
 
-    by_columns: Mapping[tuple[str, ...], Sequence[Path]]
+    by_shape: Mapping[Shape, Sequence[Path]]
     superseded: Collection[tuple[str, str]]
 
     def rows(self, paths: Sequence[Path]) -> str:
@@ -68,11 +77,12 @@ def type_rows(
     Raise InputError if the adapter's SQL uses an undescribed reason, or if its timestamp differs from `time`.
     """
     selects = []
-    for columns, paths in landed.by_columns.items():
-        given = connection.columns(adapter.sql(contract.name, columns, landed.rows(paths[:1])))
-        selects.append(
-            _typed(contract, adapter.sql(contract.name, columns, landed.rows(paths)), given, start, end)
+    for shape, paths in landed.by_shape.items():
+        first, rows = (
+            adapter.sql(contract.name, shape.columns, landed.rows(some), dict(shape.styles))
+            for some in (paths[:1], paths)
         )
+        selects.append(_typed(contract, rows, connection.columns(first), start, end))
     connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
     described = adapter.tables[contract.name].reasons
     for (reason,) in connection.execute("select distinct reject_reason from _typed"):
@@ -147,12 +157,12 @@ def reject(connection: Connection, contract: ContractTable, landed: ParquetFiles
     )
     if connection.scalar("select count(*) from _typed where reject_reason is not null") == 0:
         return
-    for columns, paths in landed.by_columns.items():
-        same = sorted(column for column in columns if column != "known_at")
+    for shape, paths in landed.by_shape.items():
+        same = sorted(column for column in shape.columns if column != "known_at")
         connection.execute(f"""
             insert into _rejected
             select t._delivery_id, t._event_date, t._source_file, t._source_row, t.reject_reason,
-                {_json(columns)}, json_merge_patch('{{}}', {_json(same)})
+                {_json(shape.columns)}, json_merge_patch('{{}}', {_json(same)})
             from {landed.rows(paths)} as l join _typed as t
                 on l._delivery_id = t._delivery_id and l._source_row = t._source_row
                 and l._event_date is not distinct from t._event_date

@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clm_dagster.domains.ingest.adapter import instant, load_adapter, whole_number
+from clm_dagster.domains.ingest.adapter import load_adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.values import instant, whole_number
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.settings import PROJECT_DIR
 from clm_dagster_tests.domains.ingest.shop import Shop, csv_of
@@ -148,8 +149,9 @@ def my_shop(sql_dir: Path, make_shop: Callable[..., Shop]) -> Callable[..., Shop
         ("tables: {}\n", r"adapter.yml: the table events is required"),
         (
             "csv: {encoding: ebcdic}\n" + YAML,
-            r"adapter.yml:1: 'ebcdic' is not a supported encoding.*expected one of utf-8",
+            r"adapter.yml:1: Python knows no encoding 'ebcdic'; expected a name such as utf-8",
         ),
+        ("dates: dmy\n" + YAML, r"adapter.yml:1: dates is 'dmy'; expected day_first or month_first"),
         ("csv: {separator: x}\n" + YAML, r"adapter.yml:1: .*unknown key 'separator'; known keys: delimiter"),
         ("name: mine\n", r"adapter.yml: the key `tables` is missing"),
         (
