@@ -28,7 +28,7 @@ WRITTEN = {
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 # Tables that ingestion and the ledger make by themselves: no YAML describes them.
-LEDGER = {"raw.rejects", "raw.deliveries", "raw.builds"}
+LEDGER = {"raw.rejects", "raw.deliveries", "raw.files", "raw.builds"}
 
 
 def load_generator() -> ModuleType:

@@ -3,6 +3,7 @@
 Belongs here: the Dagster assets of ingestion. Does not: reading files (`reading`), merging rows (`merging`).
 """
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from clm_dagster.domains.ingest.checks import ledger_problems, ledger_result, raw_checks, share_result
+from clm_dagster.domains.ingest.inbox import IGNORED, FileRow, file_rows, write_files
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
 from clm_dagster.domains.ingest.source import UNDATED, ShopSource, landed_relation
@@ -39,6 +41,7 @@ DELIVERIES = dg.AssetKey(["raw", "deliveries"])
 GROUP, OWNERS = "ingest", ["team:data"]
 # Metadata key under which the landing asset reports the days in its new files to the sensor.
 TOUCHED = "touched_days"
+_SHOWN_FILES = 100
 
 
 def ingest_assets(source: ShopSource, project: Project) -> list[dg.AssetsDefinition]:
@@ -105,8 +108,10 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
         # The only use of the current time: the known_at of rows that have none of their own.
         now = datetime.now(settings.zone).replace(tzinfo=None, microsecond=0)
         landed = source.landing.land(settings.input, source.adapter, now)
-        for name in landed.ignored:
-            context.log.warning("%s matches no table of the source %s and is not read", name, settings.source)
+        rows = file_rows(source.landing)
+        for row in rows:
+            for remark in row.remarks:
+                context.log.warning("%s: %s", row.source_file, remark)
         days = sorted({k for d in landed.new for t in d.tables.values() for k in t.days if k})
         table = [(d.path, d.delivery_id, f"{d.rows:,}", ", ".join(d.tables)) for d in landed.new[:100]]
         return dg.MaterializeResult(
@@ -114,7 +119,8 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
                 "new_deliveries": len(landed.new),
                 "known_deliveries": landed.known,
                 "new_rows": sum(d.rows for d in landed.new),
-                "not_read": landed.ignored,
+                "not_read": [f"{r.source_file}: {r.reason}" for r in rows if r.status == IGNORED],
+                "files": dg.MetadataValue.md(_files_table(rows)),
                 "deliveries": dg.MetadataValue.md(
                     "\n".join(
                         ["| file | delivery | rows | tables |", "| --- | --- | --- | --- |"]
@@ -291,7 +297,8 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         description=(
             "The ledger of deliveries: one row per delivery, contract table and day (null for rows without a readable "
             "date), with delivered = accepted + rejected + duplicate. Its rows are written in the transaction that "
-            "loads the data. This asset checks the whole ledger."
+            "loads the data. This asset checks the whole ledger, and writes raw.files: one row per file of the input, "
+            "read or not, with its encoding, delimiter, styles of dates and numbers, and renamed columns."
         ),
         check_specs=[
             dg.AssetCheckSpec(
@@ -305,6 +312,8 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
     )
     def ledger(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect("raw.deliveries") as connection:
+            with connection.transaction():
+                write_files(connection, file_rows(source.landing))
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(
@@ -332,6 +341,18 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         )
 
     return ledger
+
+
+def _files_table(rows: Sequence[FileRow]) -> str:
+    """Return what was decided about each file, as markdown."""
+    lines = ["| file | read as | decided | remarks |", "| --- | --- | --- | --- |"]
+    for row in rows[:_SHOWN_FILES]:
+        decided = ", ".join(f"{name} {value}" for name, value in json.loads(row.decided).items())
+        cells = (row.source_file, row.contract_tables or row.status, decided, "; ".join(row.remarks))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    if len(rows) > _SHOWN_FILES:
+        lines.append(f"\n{len(rows) - _SHOWN_FILES:,} further files are in raw.files.")
+    return "\n".join(lines)
 
 
 def _rules(source: ShopSource, table: str) -> str:

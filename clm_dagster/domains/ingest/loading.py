@@ -15,6 +15,7 @@ from pathlib import Path
 from clm_dagster.domains.ingest import merging
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
+from clm_dagster.domains.ingest.inbox import create_files
 from clm_dagster.domains.ingest.landing import Delivery, Landing
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
@@ -72,6 +73,7 @@ def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> 
         "event_date date, source_file varchar, landed_at timestamp, delivered bigint, accepted bigint, "
         "rejected bigint, duplicate bigint)"
     )
+    create_files(connection)
     versions.create_ledger(connection)
 
 

@@ -18,6 +18,7 @@ from clm_dagster.settings import Settings, SettingsError
 
 # Further rejection reasons are summed up in one line.
 _MOST_REASONS = 6
+_MOST_REMARKS = 20
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Summary:
 
     ledger: delivered, accepted, rejected and duplicate rows by contract table. reasons: contract table, reason and
     number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue at
-    as_of, in display order.
+    as_of, in display order. remarks: file, and what was found about it, see raw.files.
     """
 
     ledger: dict[str, tuple[int, int, int, int]]
@@ -39,6 +40,7 @@ class Summary:
     currency: str
     as_of: str
     segments: list[tuple[str, int, Decimal]]
+    remarks: list[tuple[str, str]]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -97,6 +99,16 @@ def _read(connection: Connection) -> Summary:
         currency=currency or "",
         as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
         segments=segments,
+        remarks=_remarks(connection),
+    )
+
+
+def _remarks(connection: Connection) -> list[tuple[str, str]]:
+    """Return files that are not read, columns under another name, and unknown columns that resemble a known one."""
+    if connection.relation_kind("raw.files") is None:  # published before there was such a table
+        return []
+    return connection.execute(
+        "select source_file, unnest(remarks) from raw.files order by status, source_file"
     )
 
 
@@ -117,6 +129,9 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     if others:
         rows_left = sum(n for _, _, n in others)
         rejects.append(Text(f"  rejected {rows_left:>9,}  for {len(others)} other reasons"))
+    remarks = [Text(f"  {file}: {text}") for file, text in summary.remarks[:_MOST_REMARKS]]
+    if len(summary.remarks) > _MOST_REMARKS:
+        remarks.append(Text(f"  {len(summary.remarks) - _MOST_REMARKS:,} further remarks are in raw.files"))
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),
@@ -149,8 +164,9 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         f"  {_published_copy(settings):<28}  every table, read-only\n",
         "  marts.rfm_segments            the segment of each customer, and the previous one\n",
         "  raw.rejects                   every rejected row in full, with its reason\n",
+        "  raw.files                     every file of the input, read or not, and how it is written\n",
     )
-    return Group(rows, *rejects, facts, segments, look)
+    return Group(rows, *rejects, *remarks, facts, segments, look)
 
 
 def _ui(settings: Settings) -> str:
