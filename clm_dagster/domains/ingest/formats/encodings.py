@@ -33,6 +33,8 @@ _PLAUSIBLE = (
 )  # fmt: skip
 # Common Korean syllables and common Chinese ideographs have the same bytes. So many syllables are no coincidence.
 _KOREAN = 12
+# So many letters show a language.
+_ENOUGH = 30
 _HEAD, _SAMPLE = 1 << 16, 1 << 16
 _NAMES = {"utf-8-sig": "UTF-8 with BOM", "utf-8": "UTF-8", "gb18030": "GB18030 (GBK)"}
 
@@ -140,8 +142,11 @@ def _ranked(sample: bytes) -> list[str]:
 
     def rank(codec: str) -> tuple[float, int]:
         text = sample.decode(codec)
-        common = score(text, codec) + 0.3 * coherent.get(codec, 0.0)
-        if codec == "cp949" and sum(ord(char) > 127 for char in text) >= _KOREAN:
+        common = score(text, codec)
+        letters = sum(ord(char) > 127 and char.isalpha() for char in text)
+        if letters >= _ENOUGH:
+            common += 0.3 * coherent.get(codec, 0.0)
+        if codec == "cp949" and letters >= _KOREAN:
             common += 0.03
         return (round(common, 3), -_PLAUSIBLE.index(codec))
 
