@@ -260,7 +260,9 @@ class _Writer:
             given = f"nullif(trim({quoting.name(name)}), '')"
             if kind == INSTANT:
                 read = instant(name, self.adapter.zone, styles.get(name, ""))
-                bad, thousands = f"try_cast({given} as timestamp) is null and ({read}) is null", "0"
+                # Most values are seen to be ISO without the whole expression.
+                iso = f"length({given}) in (10, 19) and {given}[5] = '-' and try_cast({given} as timestamp) is not null"
+                bad, thousands = f"not ({iso}) and ({read}) is null", "0"
             else:
                 # A number that is too large for its type is still a number; its row is rejected.
                 bad = f"try_cast({number_text(name, styles.get(name, ''))} as double) is null"

@@ -118,7 +118,8 @@ def _iso(text: str, zone: str) -> str:
     plain = f"regexp_replace({text}, '{_OFFSET}', '\\1:\\2')"
     return (
         f"case when {zoned} then try_cast({plain} as timestamptz) at time zone {quoting.text(zone)} "
-        f"else try_cast({text} as timestamp) end"
+        # DuckDB takes 1/2/25 as a day of the year 1: a year has four digits.
+        f"when {text}[5] in ('-', '/') or {text}[1] > '9' then try_cast({text} as timestamp) end"
     )
 
 
