@@ -175,6 +175,16 @@ def test_delimiter_quote_and_encoding_are_the_adapters(my_shop: Callable[..., Sh
     assert shop.query("select event_id, country from raw.events") == [("e;1", "München")]
 
 
+def test_latin_1_with_a_euro_sign_is_windows_1252_and_said(my_shop: Callable[..., Shop]) -> None:
+    shop = my_shop("csv: {encoding: latin-1}\n" + YAML)
+    text = "event_id,event_at,event_type,description\ne1,2024-01-05,view,Café 5€ “mug”\n"
+    shop.write("a.csv", text.encode("cp1252"))
+    (delivery,) = shop.land().new
+    assert "read as cp1252" in delivery.decided["encoding_note"]
+    shop.load()
+    assert shop.query("select description from raw.events") == [("Café 5€ “mug”",)]
+
+
 def test_utf_16_is_read(my_shop: Callable[..., Shop]) -> None:
     shop = my_shop("csv: {encoding: utf-16}\n" + YAML)
     shop.write("a.csv", "event_id,event_at,event_type,country\ne1,2024-01-05,view,Köln\n".encode("utf-16"))
