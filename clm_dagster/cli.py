@@ -119,7 +119,7 @@ def plan(as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(exists=True))
+@click.argument("file")
 @click.option("--write-adapter", metavar="NAME", help="Write the draft to adapters/NAME of the SQL folder.")
 def inspect(file: str, write_adapter: str | None) -> None:
     """Show how FILE is written, its columns and first rows, and draft an adapter for it."""
