@@ -3,10 +3,15 @@
 Belongs here: text in markdown. Does not: the assets that show it (`assets`).
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from clm_dagster.domains.ingest.inbox import FileRow
+from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.source import ShopSource
+
+_SHOWN_FILES = 100
 
 
 def rules_text(source: ShopSource, table: str) -> str:
@@ -36,4 +41,26 @@ def skips_text(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
     }
     lines = ["| table | feed | reason | rows | meaning |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {t} | {f} | {r} | {n:,} | {described.get((f, r), '')} |" for t, f, r, n in rows]
+    return "\n".join(lines)
+
+
+def deliveries_table(deliveries: Sequence[Delivery]) -> str:
+    """Return new deliveries with their rows and feeds, as markdown."""
+    lines = ["| file | delivery | rows | feeds |", "| --- | --- | --- | --- |"]
+    for delivery in deliveries[:_SHOWN_FILES]:
+        lines.append(
+            f"| {delivery.path} | {delivery.delivery_id} | {delivery.rows:,} | {', '.join(delivery.tables)} |"
+        )
+    return "\n".join(lines)
+
+
+def files_table(rows: Sequence[FileRow]) -> str:
+    """Return what was decided about each file, as markdown."""
+    lines = ["| file | read as | decided | remarks |", "| --- | --- | --- | --- |"]
+    for row in rows[:_SHOWN_FILES]:
+        decided = ", ".join(f"{name} {value}" for name, value in json.loads(row.decided).items())
+        cells = (row.source_file, row.contract_tables or row.status, decided, "; ".join(row.remarks))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    if len(rows) > _SHOWN_FILES:
+        lines.append(f"\n{len(rows) - _SHOWN_FILES:,} further files are in raw.files.")
     return "\n".join(lines)
