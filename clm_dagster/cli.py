@@ -119,6 +119,31 @@ def plan(as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("file")
+@click.option("--write-adapter", metavar="NAME", help="Write the draft to adapters/NAME of the SQL folder.")
+def inspect(file: str, write_adapter: str | None) -> None:
+    """Show how FILE is written, its columns and first rows, and draft an adapter for it."""
+    from clm_dagster.domains.ingest.contract import read_contract
+    from clm_dagster.domains.ingest.drafting import draft, write_draft
+    from clm_dagster.domains.ingest.inspect_view import render
+    from clm_dagster.domains.ingest.inspecting import inspect_file
+    from clm_dagster.platform.resources import load_sql
+
+    settings = load_settings()
+    found = inspect_file(file, read_contract(load_sql(settings)), settings.timezone)
+    for each in found:
+        console.print(
+            render(each, draft(each, write_adapter or "my_shop"), not write_adapter), soft_wrap=False
+        )
+    if write_adapter:
+        folder = settings.sql_dir / "adapters" / write_adapter
+        write_draft(draft(found[0], write_adapter), folder)
+        console.print(
+            f"Wrote {folder}. Finish it, then run\n  clm run --source {write_adapter} --input {file}"
+        )
+
+
+@cli.command()
 @click.option("--out", required=True, type=_FOLDER, help="Folder for the shop; it must be new or empty.")
 @click.option("--customers", default=20_000, show_default=True, type=_POSITIVE)
 @click.option("--days", default=548, show_default=True, type=_POSITIVE)

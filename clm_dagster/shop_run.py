@@ -13,6 +13,7 @@ import dagster as dg
 
 from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.inbox import update_files
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
@@ -136,6 +137,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         definitions = build_definitions(settings)
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
         shop = _LandedShop.open(settings)
+        update_files(warehouse_of(settings), shop.source.landing)
         measured = _measured_dates(settings, shop.landed.deliveries)
         if measured:
             settings = report.settings = settings.replace(**measured)

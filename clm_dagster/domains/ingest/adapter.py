@@ -1,19 +1,23 @@
 """The adapter of a source: which files feed which contract table, and the SQL that maps their columns.
 
-Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: one feed and its SQL (`feeds`), reading
-input files (`files`), loading (`loading`). "Bring your own shop" in the documentation explains how to write an adapter.
+Belongs here: reading and rendering `dbt_like_sql/adapters/<source>/`. Does not: one feed's entry (`feeds`), reading
+input files (`files`), the SQL of single values (`values`, `identifiers`), loading (`loading`). "Bring your own shop" in
+the documentation explains how to write an adapter.
 """
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clm_dagster.domains.ingest import values
+from clm_dagster.domains.ingest.column_formats import INSTANT, NUMBER, WHOLE, kind_of
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
+from clm_dagster.domains.ingest.formats.encodings import is_codec
 from clm_dagster.domains.ingest.identifiers import customer, identifier
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
@@ -21,20 +25,36 @@ from clm_dagster.platform.dbt_project.rendering import Renderer
 
 # Columns that identify the origin of each row, from the landing area to the raw tables.
 PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
-# The range of valid timestamps, which is that of Python's datetime.
-CALENDAR = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
-# An offset or the name of a time zone after the time of day.
-_ZONED = "([zZ]|[+-][0-9]{2}(:?[0-9]{2})?|[0-9] *[A-Za-z][A-Za-z_/+-]+[0-9]*)$"
+# Change this when files are landed in another way, so that they are landed again.
+_LANDING_VERSION = 2
 # Change this when rows are loaded into the raw tables or counted in the ledger in another way.
 _LOADING_VERSION = "feeds"
-_ENCODINGS = ("utf-8", "utf-16", "latin-1")
-_ADAPTER_KEYS = {"name", "description", "settings", "csv", "tables"}
+_ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
+_STYLES = {
+    "dates": (values.DAY_FIRST, values.MONTH_FIRST),
+    "numbers": (values.DECIMAL_POINT, values.DECIMAL_COMMA),
+}
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the SQL of a feed reads of its files.
+
+    kinds: column -> instant, number or whole. known: the names that it uses; a column of another spelling gets them.
+    """
+
+    kinds: dict[str, str]
+    known: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """The adapter of a source, read and validated."""
+    """The adapter of a source, read and validated.
+
+    csv: only the settings that adapter.yml gives. dates, numbers: the style of columns with two readings, if given.
+    no_customer: customer ids that mean a guest.
+    """
 
     name: str
     path: Path
@@ -45,6 +65,9 @@ class Adapter:
     renderer: Renderer
     seeds: Path = field(default=Path())
     no_customer: tuple[str, ...] = ()
+    dates: str | None = None
+    numbers: str | None = None
+    _reads: dict[str, Reads] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def feeds(self) -> dict[str, Feed]:
@@ -57,9 +80,10 @@ class Adapter:
 
     def landing_version(self, feed: str) -> str:
         """Return a hash of everything that determines how a file is landed. If it changes, files are landed again."""
-        spec = self.feeds[feed]
+        spec, read = self.feeds[feed], self.reads(feed)
         own = [] if feed == spec.contract.name else [spec.contract.name]
-        return _hash([spec.time, self.csv, self.zone, *own])
+        styles = [self.dates, self.numbers, sorted(read.kinds.items()), read.known]
+        return _hash([_LANDING_VERSION, self.time_sql(feed), self.csv, self.zone, styles, *own])
 
     def code_version(self, table: str) -> str:
         """Return a hash of everything that determines how landed rows become raw rows."""
@@ -68,26 +92,98 @@ class Adapter:
         contract = feeds[0].contract
         return _hash([sql, contract.rejects, contract.columns, contract.fills, _LOADING_VERSION])
 
-    def sql(self, feed: str, columns: Sequence[str], landed: str) -> str:
-        """Return the query of a feed over landed rows that have these columns."""
+    def sql(
+        self, feed: str, columns: Sequence[str], landed: str, styles: Mapping[str, str] | None = None
+    ) -> str:
+        """Return the query of a feed over landed rows that have these columns. styles: column -> style."""
         spec = self.feeds[feed]
+        absent = [name for name in spec.declared if name not in columns]
+        if absent:
+            nulls = ", ".join(f"cast(null as varchar) as {quoting.name(name)}" for name in absent)
+            landed = f"(select *, {nulls} from {landed})"
         return self.renderer.render(
-            spec.path,
-            relation=lambda name: name,
-            extra={
-                "provenance": lambda: ", ".join(PROVENANCE),
-                "landed": lambda: landed,
-                "time": lambda: f"({spec.time})",
-                "row_id": lambda *names, equal_rows="separate": row_id(spec, names, equal_rows),
-                "fill_down": lambda column, by: fill_down(quoting.name(column), by),
-                "instant": lambda column: instant(column, self.zone),
-                "whole": lambda column: whole_number(quoting.name(column)),
-                "identifier": lambda column: identifier(quoting.name(column)),
-                "customer": lambda column: customer(quoting.name(column), self.no_customer),
-                "seed_column": self._seed_column,
-                "contract_columns": lambda: self._contract_columns(spec.contract, columns),
-            },
+            spec.path, relation=lambda name: name, extra=self._macros(spec, columns, landed, styles or {})
         )
+
+    def time_sql(self, feed: str, styles: Mapping[str, str] | None = None) -> str | None:
+        """Return SQL for the timestamp of a landed row, None for a feed without one."""
+        spec = self.feeds[feed]
+        if spec.time is None:
+            return None
+        sql = self._time(spec, self._value_macros(styles or {}))
+        return fill_down(f"({sql})", spec.time_by) if spec.time_by else sql
+
+    def reads(self, feed: str) -> Reads:
+        """Return the columns that the SQL of a feed reads, found by rendering it."""
+        if feed not in self._reads:
+            spec = self.feeds[feed]
+            found = {name: kind for name, sql in spec.types.items() if (kind := kind_of(sql))}
+            known = dict.fromkeys([*spec.declared, *spec.required])
+            contract = spec.contract.columns | OPTIONAL
+
+            def note_kind(kind: str) -> Callable[[str], str]:
+                def note(column: str) -> str:
+                    found.setdefault(column, kind)
+                    return note_names(column)
+
+                return note
+
+            def note_names(*columns: str) -> str:
+                known.update(dict.fromkeys(columns))
+                return "null"
+
+            def contract_columns() -> str:
+                known.update(dict.fromkeys(contract))
+                found.update({n: k for n, sql in contract.items() if (k := kind_of(sql)) and n not in found})
+                return "null"
+
+            noting: dict[str, Any] = {
+                "instant": note_kind(INSTANT),
+                "number": note_kind(NUMBER),
+                "number_text": note_kind(NUMBER),
+                "whole": note_kind(WHOLE),
+                "identifier": note_names,
+                "customer": note_names,
+                "fill_down": note_names,
+            }
+            if spec.time is not None:
+                self._time(spec, noting)
+            if spec.time_by is not None:
+                note_names(spec.time_by)
+            extra = self._macros(spec, list(known), "landed", {}) | noting
+            self.renderer.render(
+                spec.path, relation=lambda name: name, extra=extra | {"contract_columns": contract_columns}
+            )
+            self._reads[feed] = Reads(found, tuple(known))
+        return self._reads[feed]
+
+    def _time(self, spec: Feed, macros: Mapping[str, Any]) -> str:
+        assert spec.time is not None
+        where = f"{self.path / 'adapter.yml'}: `time` of {spec.name}"
+        return self.renderer.render_text(spec.time, where, dict(macros))
+
+    def _value_macros(self, styles: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "instant": lambda column: values.instant(column, self.zone, styles.get(column, "")),
+            "number": lambda column: values.number(column, styles.get(column, "")),
+            "number_text": lambda column: values.number_text(column, styles.get(column, "")),
+            "whole": lambda column: values.whole(column, styles.get(column, "")),
+            "identifier": lambda column: identifier(quoting.name(column)),
+            "customer": lambda column: customer(quoting.name(column), self.no_customer),
+        }
+
+    def _macros(
+        self, spec: Feed, columns: Sequence[str], landed: str, styles: Mapping[str, str]
+    ) -> dict[str, Any]:
+        return self._value_macros(styles) | {
+            "provenance": lambda: ", ".join(PROVENANCE),
+            "landed": lambda: landed,
+            "time": lambda: f"({self.time_sql(spec.name, styles)})",
+            "row_id": lambda *names, equal_rows="separate": row_id(spec, names, equal_rows),
+            "fill_down": lambda column, by: fill_down(quoting.name(column), by),
+            "seed_column": self._seed_column,
+            "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
+        }
 
     def _seed_column(self, seed: str, column: str) -> list[str]:
         path = self.seeds / f"{seed}.csv"
@@ -97,51 +193,30 @@ class Adapter:
             raise InputError(f"{path}: expected at least one row, with a column {column!r}")
         return [row[column].replace("'", "''") for row in rows]
 
-    def _contract_columns(self, contract: ContractTable, present: Sequence[str]) -> str:
-        wanted = contract.columns | OPTIONAL
+    def _contract_columns(
+        self, contract: ContractTable, present: Sequence[str], styles: Mapping[str, str]
+    ) -> str:
+        """Return the contract's columns that a file has. The text of those that are parsed is `<column>__text`."""
         parts = []
-        for name, kind in wanted.items():
+        for name, sql_type in (contract.columns | OPTIONAL).items():
             if name not in present:
                 continue
             text = f"nullif(trim({quoting.name(name)}), '')"
-            parts.append(f"{self._contract_value(name, kind, text)} as {name}")
-            if name == "customer_id" or (kind == "TIMESTAMP" and name != contract.time):
+            value = self._contract_value(name, kind_of(sql_type), text, styles.get(name, ""))
+            parts.append(f"{value} as {name}")
+            parsed = kind_of(sql_type) is not None and value != text and name != contract.time
+            if parsed or name == "customer_id":
                 parts.append(f"{text} as {name}__text")
         return ", ".join(parts)
 
-    def _contract_value(self, name: str, kind: str, text: str) -> str:
+    def _contract_value(self, name: str, kind: str | None, text: str, style: str) -> str:
         if name == "customer_id":
             return customer(quoting.name(name), self.no_customer)
         if name.endswith("_id"):
             return identifier(quoting.name(name))
-        return instant(name, self.zone) if kind == "TIMESTAMP" else text
-
-
-def instant(column: str, zone: str) -> str:
-    """Return SQL that parses text as a timestamp in the shop's time zone.
-
-    A timestamp with an offset or a time zone is converted. Unreadable text, years outside 1 to 9999 and infinity become
-    null.
-    """
-    text = f"trim({quoting.name(column)})"
-    # Most timestamps have the form `2011-06-01 12:34:56` and do not need the regular expression.
-    zoned = (
-        f"not (length({text}) = 19 and {text}[17] = ':') and contains({text}, ':') "
-        f"and regexp_matches({text}, '{_ZONED}')"
-    )
-    value = (
-        f"case when {zoned} then try_cast({text} as timestamptz) at time zone {quoting.text(zone)} "
-        f"else try_cast({text} as timestamp) end"
-    )
-    return f"case when {value} between {CALENDAR} then {value} end"
-
-
-def whole_number(value: str, kind: str = "BIGINT") -> str:
-    """Return SQL that parses an integer. A number with a fraction becomes null, where DuckDB would round it."""
-    return (
-        f"case when try_cast({value} as decimal(38, 9)) = try_cast({value} as {kind}) "
-        f"then try_cast({value} as {kind}) end"
-    )
+        if kind == INSTANT:
+            return values.instant(name, self.zone, style)
+        return values.number_text(name, style) if kind and style else text
 
 
 def load_adapter(
@@ -160,16 +235,20 @@ def load_adapter(
     check_keys(content, _ADAPTER_KEYS)
     options = yaml_lines.plain(content.get("csv") or {})
     check_keys(content.get("csv") or {}, _CSV_KEYS)
-    encoding = options.get("encoding", _ENCODINGS[0])
-    if encoding not in _ENCODINGS:
+    if "encoding" in options and not is_codec(options["encoding"]):
         raise InputError(
-            f"{content['csv'].where('encoding')}: {encoding!r} is not a supported encoding; "
-            f"expected one of {', '.join(_ENCODINGS)}"
+            f"{content['csv'].where('encoding')}: Python knows no encoding {options['encoding']!r}; expected a name "
+            "such as utf-8, cp1252, latin-1, utf-16, gbk, big5, shift_jis"
         )
     for option in ("delimiter", "quote"):
         if len(str(options.get(option, "x"))) != 1:
             raise InputError(
                 f"{content['csv'].where(option)}: csv.{option} is {options[option]!r}; expected one character"
+            )
+    for key, known in _STYLES.items():
+        if content.get(key, known[0]) not in known:
+            raise InputError(
+                f"{content.where(key)}: {key} is {content[key]!r}; expected {' or '.join(known)}, or no such key"
             )
     if "tables" not in content:
         raise InputError(
@@ -182,9 +261,7 @@ def load_adapter(
                 f"{content['tables'].where(name)}: the contract has no table {name!r}; "
                 f"it has {', '.join(contract)}"
             )
-        tables[name] = read_feeds(
-            folder, contract[name], entry, set(contract), lambda column: instant(column, zone)
-        )
+        tables[name] = read_feeds(folder, contract[name], entry, set(contract))
     named = [feed.name for feeds in tables.values() for feed in feeds]
     for feed in named:
         if named.count(feed) > 1:
@@ -196,11 +273,13 @@ def load_adapter(
         path=folder,
         description=" ".join(str(content.get("description", "")).split()),
         zone=zone,
-        csv={"delimiter": ",", "quote": '"', "encoding": encoding} | options,
+        csv={key: str(value) for key, value in options.items()},
         tables=tables,
         renderer=renderer,
         seeds=folder.parent.parent / "seeds",
         no_customer=tuple(no_customer),
+        dates=content.get("dates"),
+        numbers=content.get("numbers"),
     )
 
 

@@ -18,7 +18,8 @@ from clm_dagster.domains.ingest.checks import (
     stop_check,
     stop_result,
 )
-from clm_dagster.domains.ingest.descriptions import rules_text, skips_text
+from clm_dagster.domains.ingest.descriptions import deliveries_table, files_table, rules_text, skips_text
+from clm_dagster.domains.ingest.inbox import IGNORED, file_rows, write_files
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
 from clm_dagster.domains.ingest.source import EXCHANGE_RATES, UNDATED, ShopSource, landed_relation
@@ -130,19 +131,19 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
         # The only use of the current time: the known_at of rows that have none of their own.
         now = datetime.now(settings.zone).replace(tzinfo=None, microsecond=0)
         landed = source.landing.land(settings.input, source.adapter, now)
-        for name in landed.ignored:
-            context.log.warning("%s matches no table of the source %s and is not read", name, settings.source)
+        rows = file_rows(source.landing)
+        for row in rows:
+            for remark in row.remarks:
+                context.log.warning("%s: %s", row.source_file, remark)
         days = sorted({k for d in landed.new for t in d.tables.values() for k in t.days if k})
-        table = [(d.path, d.delivery_id, f"{d.rows:,}", ", ".join(d.tables)) for d in landed.new[:100]]
         return dg.MaterializeResult(
             metadata={
                 "new_deliveries": len(landed.new),
                 "known_deliveries": landed.known,
                 "new_rows": sum(d.rows for d in landed.new),
-                "not_read": landed.ignored,
-                "deliveries": dg.MetadataValue.md(
-                    markdown_table(("file", "delivery", "rows", "tables"), table)
-                ),
+                "not_read": [f"{r.source_file}: {r.reason}" for r in rows if r.status == IGNORED],
+                "files": dg.MetadataValue.md(files_table(rows)),
+                "deliveries": dg.MetadataValue.md(deliveries_table(landed.new)),
                 TOUCHED: days,
                 "seconds": round(time.perf_counter() - start, 3),
             }
@@ -333,8 +334,9 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         description=(
             "The ledger of deliveries: one row per delivery, contract table, feed and day (null for rows without a "
             "readable date), with delivered = accepted + rejected + duplicate + skipped. The reasons of skipped rows "
-            "are in raw.skips. Its rows are written in the transaction that "
-            "loads the data. This asset checks the whole ledger."
+            "are in raw.skips. Its rows are written in the transaction that loads the data. This asset checks the "
+            "whole ledger, and writes raw.files: one row per file of the input, read or not, with its encoding, "
+            "delimiter, styles of dates and numbers, and renamed columns."
         ),
         check_specs=[
             dg.AssetCheckSpec(
@@ -348,6 +350,8 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
     )
     def ledger(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect("raw.deliveries") as connection:
+            with connection.transaction():
+                write_files(connection, file_rows(source.landing))
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(

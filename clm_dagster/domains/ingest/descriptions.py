@@ -3,11 +3,16 @@
 Belongs here: text in markdown. Does not: the assets that show it (`assets`).
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from clm_dagster.domains.ingest.inbox import FileRow
+from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform.markdown import markdown_table
+
+_SHOWN_FILES = 100
 
 
 def rules_text(source: ShopSource, table: str) -> str:
@@ -37,3 +42,21 @@ def skips_text(source: ShopSource, rows: Sequence[tuple[Any, ...]]) -> str:
     }
     lines = [(t, f, r, f"{n:,}", described.get((f, r), "")) for t, f, r, n in rows]
     return markdown_table(("table", "feed", "reason", "rows", "meaning"), lines)
+
+
+def deliveries_table(deliveries: Sequence[Delivery]) -> str:
+    """Return new deliveries with their rows and feeds, as markdown."""
+    rows = [(d.path, d.delivery_id, f"{d.rows:,}", ", ".join(d.tables)) for d in deliveries[:_SHOWN_FILES]]
+    return markdown_table(("file", "delivery", "rows", "feeds"), rows)
+
+
+def files_table(rows: Sequence[FileRow]) -> str:
+    """Return what was decided about each file, as markdown."""
+    shown = []
+    for row in rows[:_SHOWN_FILES]:
+        decided = ", ".join(f"{name} {value}" for name, value in json.loads(row.decided).items())
+        shown.append((row.source_file, row.contract_tables or row.status, decided, "; ".join(row.remarks)))
+    table = markdown_table(("file", "read as", "decided", "remarks"), shown)
+    if len(rows) <= _SHOWN_FILES:
+        return table
+    return f"{table}\n\n{len(rows) - _SHOWN_FILES:,} further files are in raw.files."

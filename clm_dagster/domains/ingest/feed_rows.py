@@ -11,6 +11,7 @@ from typing import Protocol
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed
+from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform.warehouse import Connection
 
 
@@ -22,8 +23,8 @@ class Landed(Protocol):
         """The feed."""
 
     @property
-    def by_columns(self) -> Mapping[tuple[str, ...], Sequence[Path]]:
-        """Its files, grouped by their columns."""
+    def by_shape(self) -> Mapping[Shape, Sequence[Path]]:
+        """Its files, grouped by their columns and styles."""
 
     def rows(self, paths: Sequence[Path]) -> str:
         """Return SQL for the rows of some of the files."""
@@ -33,7 +34,7 @@ def check_one_for_one(connection: Connection, landed: Landed) -> None:
     """Raise InputError, with file and row, if the feed's rows in `_typed` are not one for each landed row."""
     rows = " union all ".join(
         f"select _delivery_id, _source_file, _source_row, _event_date from {landed.rows(paths)}"
-        for paths in landed.by_columns.values()
+        for paths in landed.by_shape.values()
     )
     if not rows:
         return

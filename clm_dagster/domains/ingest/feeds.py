@@ -8,9 +8,9 @@ fact, a rejected row (`reject_reason`), or a row that has nothing to say to it (
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ _EQUAL_ROWS = ("separate", "duplicate")
 class Feed:
     """How a source provides rows of one contract table.
 
-    types: the expected type of each column; all values arrive as text. time: SQL for the timestamp of a row, None for
-    a table without one. whole_files: whether the SQL has to see all rows of a file at once.
+    types: the expected type of each column; all values arrive as text. declared: the columns that adapter.yml lists.
+    time: template of the SQL for the timestamp of a row, None for a table without one; time_by: a column whose rows
+    share the timestamp above them. whole_files: whether the SQL has to see all rows of a file at once.
     """
 
     name: str
@@ -58,10 +59,12 @@ class Feed:
     rejects: dict[str, str]
     skips: dict[str, str]
     whole_files: bool
+    time_by: str | None = None
+    declared: tuple[str, ...] = ()
 
     def matches(self, relative: str) -> bool:
-        """Whether a file belongs to this feed. relative: its path relative to the input."""
-        return any(fnmatch(relative, pattern) for pattern in self.patterns)
+        """Whether a file belongs to this feed, in any case. relative: its path relative to the input."""
+        return any(fnmatchcase(relative.casefold(), pattern.casefold()) for pattern in self.patterns)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -74,16 +77,14 @@ def read_feeds(
     contract: ContractTable,
     entry: yaml_lines.LinedDict,
     tables: Collection[str],
-    instant: Callable[[str], str],
 ) -> tuple[Feed, ...]:
     """Return the feeds of a table from its entry in adapter.yml. Raise InputError with file and line.
 
-    Keys beside `feeds` are the defaults of its feeds. tables: the contract's tables. instant: SQL that reads a column
-    as a timestamp.
+    Keys beside `feeds` are the defaults of its feeds. tables: the contract's tables.
     """
     check_keys(entry, _FEED_KEYS | {"feeds"})
     if "feeds" not in entry:
-        return (_feed(folder, contract.name, yaml_lines.plain(entry), contract, instant),)
+        return (_feed(folder, contract.name, yaml_lines.plain(entry), contract),)
     if not entry["feeds"]:
         raise InputError(f"{entry.where('feeds')}: {contract.name} has no feed; expected at least one")
     defaults = yaml_lines.plain({name: value for name, value in entry.items() if name != "feeds"})
@@ -97,7 +98,7 @@ def read_feeds(
         if name in tables and name != contract.name:
             raise InputError(f"{where}: the feed {name!r} of {contract.name} has the name of another table")
         check_keys(own or {}, _FEED_KEYS)
-        found.append(_feed(folder, name, defaults | yaml_lines.plain(own or {}), contract, instant))
+        found.append(_feed(folder, name, defaults | yaml_lines.plain(own or {}), contract))
     return tuple(found)
 
 
@@ -132,21 +133,14 @@ def fill_down(value: str, by: str) -> str:
     )
 
 
-def _feed(
-    folder: Path, name: str, entry: dict[str, Any], contract: ContractTable, instant: Callable[[str], str]
-) -> Feed:
+def _feed(folder: Path, name: str, entry: dict[str, Any], contract: ContractTable) -> Feed:
     sql = folder / f"{name}.sql"
     if not sql.exists():
         what = "table" if name == contract.name else f"feed of {contract.name}"
         raise InputError(f"{sql} does not exist, but adapter.yml contains the {what} {name}")
     if contract.time and "time" not in entry:
         raise InputError(f"{folder / 'adapter.yml'}: {name} requires `time`, SQL for {contract.time}")
-    time = entry.get("time")
-    if time and "instant(" in time:  # the only macro that is supported in adapter.yml
-        time = instant(time.split("instant(", 1)[1].split(")")[0].strip("'\" "))
     by = entry.get("time_by")
-    if time and by:
-        time = fill_down(f"({time})", by)
     types = entry.get("columns") or {
         column: kind for column, kind in contract.columns.items() if kind != "VARCHAR"
     }
@@ -155,13 +149,15 @@ def _feed(
         contract=contract,
         path=sql,
         patterns=tuple(entry.get("files") or ["*"]),
-        time=time,
+        time=entry.get("time"),
         required=tuple(entry.get("required") or entry.get("columns") or ()),
         types=types,
         rules=tuple(entry.get("rules") or ()),
         rejects=entry.get("rejects") or {},
         skips=entry.get("skips") or {},
         whole_files=bool(entry.get("whole_files", bool(by) or _needs_whole_files(sql))),
+        time_by=by,
+        declared=tuple(entry.get("columns") or ()),
     )
 
 

@@ -6,29 +6,39 @@ writing rows (`landing`).
 
 import gzip
 import hashlib
-import zlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.formats import archives, workbooks
+from clm_dagster.domains.ingest.formats.streams import compression, open_bytes
 
-FORMATS = {
+_TEXT = {
     ".csv": "csv",
-    ".csv.gz": "csv",
-    ".parquet": "parquet",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
+    ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
-    ".jsonl.gz": "json",
-    ".ndjson.gz": "json",
 }
+FORMATS = (
+    _TEXT
+    | {f"{suffix}.{packed}": kind for packed in ("gz", "zst") for suffix, kind in _TEXT.items()}
+    | {".parquet": "parquet"}
+    | dict.fromkeys(workbooks.SUFFIXES, "workbook")
+)
+ARCHIVE = ".zip"
 # Names of the formats in messages.
-FORMAT_NAMES = {"csv": "a CSV", "parquet": "Parquet", "json": "JSON lines"}
+FORMAT_NAMES = {"csv": "a CSV", "parquet": "Parquet", "json": "JSON", "workbook": "a workbook"}
 _MAGIC = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"PAR1": "Parquet",
     b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"%PDF": "a PDF",
     b"\x89PNG": "a picture",
@@ -43,8 +53,30 @@ Known = Mapping[tuple[str, int, int], str]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a file is. path: its path, for a member of an archive one below the archive's. relative: to the input."""
+
+    path: Path
+    relative: str
+    archive: Path | None = None
+
+    @property
+    def member(self) -> str:
+        """The name within the archive, else the path relative to the input."""
+        return self.path.relative_to(self.archive).as_posix() if self.archive else self.relative
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """The files of an input. skipped: relative path -> why it is not read."""
+
+    places: list[Place]
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class InputFile:
-    """One input file. delivery_id: hash of its content."""
+    """One input file. delivery_id: hash of its content. archive: the zip archive that holds it, if any."""
 
     path: Path
     relative: str
@@ -52,15 +84,11 @@ class InputFile:
     size: int
     mtime_ns: int
     delivery_id: str
-
-    @property
-    def is_gzip(self) -> bool:
-        """Whether its name has the extension .gz."""
-        return self.path.suffix.lower() == ".gz"
+    archive: Path | None = None
 
     def check_unchanged(self) -> None:
         """Raise InputError if the file has changed since it was hashed."""
-        if _stamp(self.path) != (self.size, self.mtime_ns):
+        if _stamp(self.archive or self.path) != (self.size, self.mtime_ns):
             raise InputError(
                 f"{self.path} changed while it was read: another process is still writing it. Run again when it is "
                 "complete."
@@ -72,84 +100,123 @@ def find_paths(given: str) -> list[tuple[Path, str]]:
 
     Skip hidden files and files that start with an underscore. Raise InputError if there are none.
     """
+    return _find(given)[0]
+
+
+def list_inbox(given: str) -> Inbox:
+    """Return the files of an input, the members of zip archives included, and what is not read and why.
+
+    A symbolic link to a file is read, one to a folder is not: it may lead anywhere, and in circles. Raise InputError.
+    """
+    found, skipped = _find(given)
+    places: list[Place] = []
+    for path, relative in found:
+        if path.suffix.lower() != ARCHIVE:
+            places.append(Place(path, relative))
+            continue
+        with _os_errors(path):
+            names = archives.members(path)
+        for name in names:
+            if name.lower().endswith(ARCHIVE):
+                skipped[f"{relative}/{name}"] = "an archive within an archive; unpack it"
+            else:
+                places.append(Place(path / name, f"{relative}/{name}", path))
+    return Inbox(places, skipped)
+
+
+def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
     path = Path(given).expanduser()
     if path.is_file():
-        return [(path, path.name)]
+        return [(path, path.name)], {}
     if path.is_dir():
-        root, found = path, sorted(p for p in path.rglob("*") if p.is_file())
+        root, found = path, sorted(_walk(path))
     else:
         root = Path(*_fixed_parts(path))
-        found = sorted(p for p in root.glob(str(path.relative_to(root))) if p.is_file())
-    kept = [
-        (p, p.relative_to(root).as_posix())
-        for p in found
-        if not any(part.startswith((".", "_")) for part in p.relative_to(root).parts)
-    ]
+        found = sorted(root.glob(str(path.relative_to(root))))
+    kept: list[tuple[Path, str]] = []
+    skipped: dict[str, str] = {}
+    hidden = 0
+    for each in found:
+        parts = each.relative_to(root).parts
+        relative = each.relative_to(root).as_posix()
+        if any(part.startswith(".") for part in parts):
+            hidden += each.is_file()
+        elif any(part.startswith("_") for part in parts):
+            hidden += each.is_file()
+            if each.is_file():
+                skipped[relative] = "its name or folder starts with an underscore"
+        elif each.is_symlink() and not each.exists():
+            skipped[relative] = "a symbolic link to nothing"
+        elif each.is_symlink() and each.is_dir():
+            skipped[relative] = "a symbolic link to a folder, which is not followed; give the folder itself"
+        elif each.is_file():
+            kept.append((each, relative))
     if not kept:
         problem = "it does not exist"
-        if found:
-            problem = f"all {len(found)} files are hidden or start with an underscore"
+        if hidden:
+            problem = f"all {hidden} files are hidden or start with an underscore"
+        elif skipped:
+            problem = "; ".join(f"{name} is {why}" for name, why in skipped.items())
         elif path.is_dir():
             problem = "the folder is empty"
         raise InputError(
             f"no input files at {given} (setting CLM_INPUT): {problem}. "
             f"Expected a file, a folder or a glob of {_formats()} files."
         )
-    return kept
+    return kept, skipped
 
 
-def fingerprint(path: Path, relative: str, known: Known) -> InputFile:
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, and symbolic links to folders without what is behind them."""
+    for root, folders, names in os.walk(folder):
+        yield from (Path(root, name) for name in names)
+        yield from (Path(root, name) for name in folders if Path(root, name).is_symlink())
+
+
+def format_of(path: Path) -> str | None:
+    """Return the format of a file according to its name, None if it is none that can be read."""
+    return next((FORMATS[s] for s in _suffixes(path) if s in FORMATS), None)
+
+
+def fingerprint(place: Place, known: Known) -> InputFile:
     """Determine the format and the content hash of a file; reuse the hash if path, size and time are known.
 
     Raise InputError for a file that is empty, has an unknown extension, or cannot be opened.
     """
-    kind = next((FORMATS[s] for s in _suffixes(path) if s in FORMATS), None)
+    path, on_disk = place.path, place.archive or place.path
+    kind = format_of(path)
     if kind is None:
         raise InputError(f"{path}: unsupported file extension {path.suffix!r}; expected one of {_formats()}")
-    with _os_errors(path):
-        size, mtime_ns = _stamp(path)
+    with _os_errors(on_disk):
+        size, mtime_ns = _stamp(on_disk)
         if size == 0:
             raise InputError(
                 f"{path} is empty (0 bytes); expected {FORMAT_NAMES[kind]} with at least a header"
             )
-        delivery = known.get((str(path.absolute()), size, mtime_ns)) or _hash(path)
-    return InputFile(path, relative, kind, size, mtime_ns, delivery)
+        delivery = known.get((str(path.absolute()), size, mtime_ns))
+        if delivery is None:
+            delivery = archives.hash_member(place.archive, place.member) if place.archive else _hash(path)
+    return InputFile(path, place.relative, kind, size, mtime_ns, delivery, place.archive)
 
 
-def read_head(file: InputFile, encoding: str) -> bytes:
-    """Return the first bytes of a file, decompressed. Raise InputError if they do not match its extension."""
+def check_head(file: InputFile, local: Path) -> None:
+    """Raise InputError if the first bytes of a file do not match its extension. local: where its content is."""
     with _os_errors(file.path):
-        with file.path.open("rb") as opened:
+        with local.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
-        if file.is_gzip:
-            _expect(file, head, "gzip", "gzip")
-            try:
-                with gzip.open(file.path) as unpacked:
-                    head = unpacked.read(_HEAD_BYTES)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise damaged_gzip(file) from error
+        if not head:
+            raise InputError(
+                f"{file.path} is empty (0 bytes); expected {FORMAT_NAMES[file.format]} with at least a header"
+            )
+        packed = {"gz": "gzip", "zst": "Zstandard"}.get(compression(local))
+        if packed:
+            _expect(file, head, packed, packed)
+            with open_bytes(local, file.path) as unpacked:
+                head = unpacked.read(_HEAD_BYTES)
     if file.format == "parquet":
         _expect(file, head, "Parquet", "Parquet")
-    elif (found := _kind_of(head)) or (b"\0" in head and encoding != "utf-16"):
-        raise InputError(f"{file.path}: expected {FORMAT_NAMES[file.format]}, found {found or 'binary data'}")
-    return head
-
-
-def check_gzip(file: InputFile) -> None:
-    """Decompress a whole gzip file. Raise InputError if it is truncated or damaged."""
-    try:
-        with _os_errors(file.path), gzip.open(file.path) as unpacked:
-            while unpacked.read(1 << 20):
-                pass
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged_gzip(file) from error
-
-
-def damaged_gzip(file: InputFile) -> InputError:
-    """Return the error for a gzip file that cannot be decompressed."""
-    return InputError(
-        f"{file.path} is a truncated or damaged gzip file. Expected a complete .gz file; copy it again."
-    )
+    elif file.format != "workbook" and (found := _kind_of(head)):
+        raise InputError(f"{file.path}: expected {FORMAT_NAMES[file.format]}, found {found}")
 
 
 def _expect(file: InputFile, head: bytes, kind: str, name: str) -> None:
@@ -201,4 +268,6 @@ def _fixed_parts(path: Path) -> list[str]:
 
 
 def _formats() -> str:
-    return ", ".join(FORMATS)
+    """Return the extensions for messages: those of compressed text are shown as one."""
+    plain = [suffix for suffix in FORMATS if suffix.count(".") == 1]
+    return ", ".join([*plain, ARCHIVE, "and .gz or .zst of text"])

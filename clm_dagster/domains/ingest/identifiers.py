@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from clm_dagster.platform import quoting
 
 # What programs write for a missing value, in lower case.
-MISSING = ("", "nan", "null", "none", "nat", "<na>", "#n/a", "\\n")
+# "NA" is none of them: it is also the code of Namibia.
+MISSING = ("", "nan", "null", "none", "nat", "nil", "undefined", "n/a", "<na>", "#n/a", "#null!", "\\n")
 # A large number that a spreadsheet shortened, such as 1.23457E+12. Its last digits are lost.
 _MANGLED = "^-?[0-9]+([.,][0-9]+)?[eE][+][0-9]+$"
 _WHOLE_FLOAT = "^-?[0-9]+[.]0+$"

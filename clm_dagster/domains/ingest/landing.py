@@ -5,6 +5,7 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
 
     <feed>/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files, by the feed's own time
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
+    inbox.json                                      the files that the last landing run saw, read or not
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
 was left by a killed run. It is never read, and the next run deletes it.
@@ -24,26 +25,16 @@ from filelock import FileLock
 from clm_dagster.domains.ingest import parquet_writer
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
-from clm_dagster.domains.ingest.files import InputFile, find_paths, fingerprint
-
-
-@dataclass(frozen=True)
-class LandedFeed:
-    """Rows of one delivery for one feed. days: row count per day; "" for rows without a date.
-
-    table: the contract table that it feeds.
-    """
-
-    table: str
-    part: str
-    columns: list[str]
-    landing_version: str
-    days: dict[str, int]
+from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
+from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One landed file. history: whether it was part of the source's first landing run. tables: by name of the feed."""
+    """One landed file. history: whether it was part of the source's first landing run.
+
+    tables: the landed rows by name of the feed. decided: how the file is written, such as encoding and delimiter.
+    """
 
     delivery_id: str
     path: str
@@ -52,6 +43,7 @@ class Delivery:
     landed_at: str
     history: bool
     tables: dict[str, LandedFeed] = field(default_factory=dict)
+    decided: dict[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -65,11 +57,19 @@ class Delivery:
 
 @dataclass(frozen=True)
 class LandingResult:
-    """Result of a landing run. new: new deliveries. known: number of files landed before. ignored: unmatched files."""
+    """Result of a landing run.
+
+    new: new deliveries. known: number of files landed before. skipped: files that are not read -> why.
+    """
 
     new: list[Delivery]
     known: int
-    ignored: list[str]
+    skipped: dict[str, str]
+
+    @property
+    def ignored(self) -> list[str]:
+        """The names of the files that are not read."""
+        return list(self.skipped)
 
 
 class Landing:
@@ -101,7 +101,7 @@ class Landing:
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        files, feeds, _ = _match_files(given, adapter, known)
+        files, feeds, _, _ = _match_files(given, adapter, known)
         return [file.path for file in _not_landed(files, feeds, adapter, known)]
 
     def land(self, given: str, adapter: Adapter, now: datetime) -> LandingResult:
@@ -111,7 +111,7 @@ class Landing:
         """
         with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            files, feeds, ignored = _match_files(given, adapter, known)
+            files, feeds, skipped, inbox = _match_files(given, adapter, known)
             new_files = _not_landed(files, feeds, adapter, known)
             events = {feed.name for feed in adapter.tables["events"]}
             if not any(
@@ -124,7 +124,8 @@ class Landing:
                 )
             _check_former_feeds(self.folder, adapter, known, files)
             if not new_files:
-                return LandingResult([], len(files), ignored)
+                self._write_inbox(inbox, skipped)
+                return LandingResult([], len(files), skipped)
             self._remove_unused_parts(known)
             number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
             landed = parquet_writer.write_parts(self.folder, f"{number:06d}", new_files, feeds, adapter)
@@ -135,7 +136,16 @@ class Landing:
                 )
             manifest = {"landed_at": str(now), "deliveries": [asdict(d) for d in new]}
             _write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
-            return LandingResult(new, len(files) - len(new_files), ignored)
+            self._write_inbox(inbox, skipped)
+            return LandingResult(new, len(files) - len(new_files), skipped)
+
+    def inbox(self) -> dict[str, dict[str, str]]:
+        """Return the files of the last landing run: `read` (path -> delivery) and `skipped` (path -> why)."""
+        path = self.folder / "inbox.json"
+        return json.loads(path.read_text()) if path.exists() else {"read": {}, "skipped": {}}
+
+    def _write_inbox(self, read: dict[str, str], skipped: dict[str, str]) -> None:
+        _write_json(self.folder / "inbox.json", {"read": read, "skipped": skipped})
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -166,33 +176,41 @@ class Landing:
 
 def _match_files(
     given: str, adapter: Adapter, known: Mapping[str, Delivery]
-) -> tuple[dict[str, InputFile], dict[str, set[str]], list[str]]:
-    """Return the input's files by delivery, the feeds of each delivery, and the names of files that match no feed.
+) -> tuple[dict[str, InputFile], dict[str, set[str]], dict[str, str], dict[str, str]]:
+    """Return the input's files by delivery, the feeds of each delivery, what is not read and why, and all that is.
 
     Files with the same content are one delivery. It belongs to all feeds that any of these files matches.
     """
     seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
     feeds: dict[str, set[str]] = {}
-    ignored = []
-    for path, relative in find_paths(given):
-        names = [name for name, feed in adapter.feeds.items() if feed.matches(relative)]
+    read: dict[str, str] = {}
+    inbox = list_inbox(given)
+    skipped = dict(inbox.skipped)
+    for place in inbox.places:
+        # A member of an archive goes by its own name, or else by the archive's.
+        names = _feeds(adapter, place.member) or _feeds(adapter, place.relative)
         if not names:
-            ignored.append(relative)
+            skipped[place.relative] = f"matches no table of the source {adapter.name}"
             continue
-        file = fingerprint(path, relative, seen)
+        file = fingerprint(place, seen)
         files.setdefault(file.delivery_id, file)
         feeds.setdefault(file.delivery_id, set()).update(names)
+        read[place.relative] = file.delivery_id
     if not files:
         patterns = "; ".join(f"{n}: {', '.join(f.patterns)}" for n, f in adapter.feeds.items())
         raise InputError(
-            f"no file of {given} matches a table of the source {adapter.name}: found {_shorten(ignored)}; "
+            f"no file of {given} matches a table of the source {adapter.name}: found {_shorten(list(skipped))}; "
             f"expected {patterns}"
         )
     for delivery_id, fed in feeds.items():
         if delivery_id in known:
             fed.update(set(known[delivery_id].tables) & set(adapter.feeds))
-    return files, feeds, ignored
+    return files, feeds, skipped, read
+
+
+def _feeds(adapter: Adapter, name: str) -> list[str]:
+    return [feed.name for feed in adapter.feeds.values() if feed.matches(name)]
 
 
 def _not_landed(
@@ -231,9 +249,7 @@ def _is_landed(found: Delivery | None, feeds: Collection[str], adapter: Adapter)
     )
 
 
-def _delivery(
-    file: InputFile, landed: parquet_writer.LandedFeeds, known: Mapping[str, Delivery], now: datetime
-) -> Delivery:
+def _delivery(file: InputFile, landed: LandedFile, known: Mapping[str, Delivery], now: datetime) -> Delivery:
     """Return the delivery of a file. A file that is landed again keeps the time of its first landing."""
     before = known.get(file.delivery_id)
     return Delivery(
@@ -243,7 +259,8 @@ def _delivery(
         mtime_ns=file.mtime_ns,
         landed_at=before.landed_at if before else str(now),
         history=before.history if before else not known,
-        tables={name: LandedFeed(**values) for name, values in landed.items()},
+        tables=landed.feeds,
+        decided=landed.decided,
     )
 
 

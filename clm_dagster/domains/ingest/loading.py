@@ -16,7 +16,9 @@ from clm_dagster.domains.ingest import chains, currencies, merging, typing_rows
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
+from clm_dagster.domains.ingest.inbox import create_files
 from clm_dagster.domains.ingest.landing import Delivery, Landing
+from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.warehouse import Connection
@@ -111,6 +113,7 @@ def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> 
         connection.ensure_columns(relation, types)
     connection.execute("update raw.deliveries set feed = contract_table, skipped = 0 where feed is null")
     connection.execute("update raw.rejects set feed = contract_table where feed is null")
+    create_files(connection)
     versions.create_ledger(connection)
 
 
@@ -261,8 +264,8 @@ def _landed_days(
     days: Sequence[date | None],
     superseded: Collection[tuple[str, str]],
 ) -> merging.LandedDays:
-    """Return a feed's Parquet files of some days, in the order of the days, grouped by their columns."""
-    wanted: dict[date | None, dict[str, tuple[str, ...]]] = {day: {} for day in days}
+    """Return a feed's Parquet files of some days, in the order of the days, grouped by columns and styles."""
+    wanted: dict[date | None, dict[str, Shape]] = {day: {} for day in days}
     touched = []
     for delivery in deliveries:
         if feed.name not in delivery.tables:
@@ -270,15 +273,15 @@ def _landed_days(
         landed = delivery.tables[feed.name]
         found = [day for key in landed.days if (day := date.fromisoformat(key) if key else None) in wanted]
         for day in found:
-            wanted[day][landed.part] = tuple(landed.columns)
+            wanted[day][landed.part] = landed.shape
         if found:
             touched.append(delivery)
-    by_columns: dict[tuple[str, ...], list[Path]] = {}
+    by_shape: dict[Shape, list[Path]] = {}
     for day, parts in wanted.items():
-        for part, columns in sorted(parts.items()):
-            by_columns.setdefault(columns, []).extend(landing.files(feed.name, part, day))
+        for part, shape in sorted(parts.items()):
+            by_shape.setdefault(shape, []).extend(landing.files(feed.name, part, day))
     whole = [_whole_file(landing, delivery, feed) for delivery in touched] if feed.whole_files else []
-    return merging.LandedDays(feed, days, by_columns, superseded, whole)
+    return merging.LandedDays(feed, days, by_shape, superseded, whole)
 
 
 def _whole_file(landing: Landing, delivery: Delivery, feed: Feed) -> merging.WholeFile:
@@ -288,4 +291,4 @@ def _whole_file(landing: Landing, delivery: Delivery, feed: Feed) -> merging.Who
         for key in landed.days
         for path in landing.files(feed.name, landed.part, date.fromisoformat(key) if key else None)
     ]
-    return merging.WholeFile(delivery.delivery_id, tuple(landed.columns), paths)
+    return merging.WholeFile(delivery.delivery_id, landed.shape, paths)

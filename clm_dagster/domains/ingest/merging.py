@@ -20,6 +20,7 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import CONFLICTING, OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
@@ -29,7 +30,7 @@ class WholeFile:
     """One delivery with all its days, for a feed whose SQL has to see them at once."""
 
     delivery_id: str
-    columns: tuple[str, ...]
+    shape: Shape
     paths: Sequence[Path]
 
 
@@ -37,13 +38,13 @@ class WholeFile:
 class LandedDays:
     """Landed Parquet files of one feed with the rows of some days.
 
-    by_columns: the files grouped by their columns. superseded: rows to ignore, as (part, delivery_id). whole_files:
-    for a feed that needs them, the deliveries with rows of these days.
+    by_shape: the files grouped by their columns and styles. superseded: rows to ignore, as (part, delivery_id).
+    whole_files: for a feed that needs them, the deliveries with rows of these days.
     """
 
     feed: Feed
     days: Sequence[date | None]
-    by_columns: Mapping[tuple[str, ...], Sequence[Path]]
+    by_shape: Mapping[Shape, Sequence[Path]]
     superseded: Collection[tuple[str, str]]
     whole_files: Sequence[WholeFile] = ()
 
@@ -54,22 +55,22 @@ class LandedDays:
         read = f"read_parquet({quoting.paths(paths)}, hive_partitioning = false)"
         return f"(select * exclude (_part) from {read}{where})"
 
-    def queries(self, adapter: Adapter) -> Iterator[tuple[str, tuple[str, ...], str]]:
-        """Yield the feed's SQL over all rows of these days: for one file, to find its columns; the columns; for all."""
+    def queries(self, adapter: Adapter) -> Iterator[tuple[str, str]]:
+        """Yield the feed's SQL over all rows of these days: for one file, to find its columns, and for all files."""
         if not self.feed.whole_files:
-            for columns, paths in self.by_columns.items():
-                one, every = (
-                    adapter.sql(self.feed.name, columns, self.rows(some)) for some in (paths[:1], paths)
-                )
-                yield one, columns, every
+            for shape, paths in self.by_shape.items():
+                one, every = (self._sql(adapter, shape, self.rows(some)) for some in (paths[:1], paths))
+                yield one, every
         for file in self.whole_files:
             own = f"_delivery_id = {quoting.text(file.delivery_id)}"
-            landed = f"(select * from {self.rows(file.paths)} where {own})"
-            sql = adapter.sql(self.feed.name, file.columns, landed)
+            sql = self._sql(adapter, file.shape, f"(select * from {self.rows(file.paths)} where {own})")
             listed = ", ".join(f"date '{day}'" for day in self.days if day)
             dated = f"_event_date in ({listed})" if listed else "false"
             undated = " or _event_date is null" if None in self.days else ""
-            yield sql, file.columns, f"select * from ({sql}) where {dated}{undated}"
+            yield sql, f"select * from ({sql}) where {dated}{undated}"
+
+    def _sql(self, adapter: Adapter, shape: Shape, landed: str) -> str:
+        return adapter.sql(self.feed.name, shape.columns, landed, dict(shape.styles))
 
 
 # Which of the typed rows become facts.
@@ -185,12 +186,12 @@ def reject(connection: Connection, contract: ContractTable, landed: Sequence[Lan
     if connection.scalar("select count(*) from _typed where reject_reason is not null") == 0:
         return
     for days in landed:
-        for columns, paths in days.by_columns.items():
-            same = sorted(column for column in columns if column != "known_at")
+        for shape, paths in days.by_shape.items():
+            same = sorted(column for column in shape.columns if column != "known_at")
             connection.execute(f"""
                 insert into _rejected
                 select t._delivery_id, t._feed, t._event_date, t._source_file, t._source_row, t.reject_reason,
-                    {_json(columns)}, json_merge_patch('{{}}', {_json(same)})
+                    {_json(shape.columns)}, json_merge_patch('{{}}', {_json(same)})
                 from {days.rows(paths)} as l join _typed as t
                     on l._delivery_id = t._delivery_id and l._source_row = t._source_row
                     and l._event_date is not distinct from t._event_date

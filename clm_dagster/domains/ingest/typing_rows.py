@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clm_dagster.domains.ingest import feed_rows
-from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter, whole_number
+from clm_dagster.domains.ingest.adapter import PROVENANCE, Adapter
 from clm_dagster.domains.ingest.contract import CURRENCY, END, OPTIONAL, RATE, START, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.identifiers import mangled
 from clm_dagster.domains.ingest.merging import LandedDays
+from clm_dagster.domains.ingest.values import loses_decimals, whole_number
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
@@ -25,9 +26,6 @@ _WHOLE_NUMBERS = ("BIGINT", "INTEGER")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 # A property of a value in the condition of a reject, such as `too_large.quantity`.
 _PROPERTY = re.compile(r"\b(unreadable|too_large|too_precise|mangled|filled)\.(\w+)")
-# The digits that a binary floating-point number may have beyond the decimal number that it stands for.
-_FLOAT_DIGITS = (16, 17)
-_FLOAT_NOISE = "1e-15"
 
 
 def type_rows(
@@ -46,7 +44,7 @@ def type_rows(
     """
     selects = []
     for days in landed:
-        for one, _, sql in days.queries(adapter):
+        for one, sql in days.queries(adapter):
             typed = _Typed(contract, days.feed, connection.columns(one), start, end, currency)
             selects.append(typed.select(sql))
     connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
@@ -167,37 +165,30 @@ class _Typed:
 
     def _too_large(self, name: str, kind: str) -> str:
         """Return SQL that is true for a number that its type cannot hold."""
-        if name not in self.given or self.given[name] == kind:
+        if name not in self.given or (self.given[name] == kind and f"{name}__text" not in self.given):
             return "false"
-        number = f"try_cast(a.{name} as double)"
-        return f"(({self._readable(name, kind)}) is null and isfinite({number}))"
+        number = self._number_text(name)
+        return f"(try_cast({number} as {kind}) is null and isfinite(try_cast({number} as double)))"
+
+    def _number_text(self, name: str) -> str:
+        """Return SQL for a number as text: as the adapter returns it, or where it could not hold it, as delivered."""
+        text = f"cast(a.{name} as varchar)"
+        return f"coalesce({text}, a.{name}__text)" if f"{name}__text" in self.given else text
 
     def _mangled(self, name: str, kind: str) -> str:
         """Return SQL that is true for an id whose last digits a spreadsheet has lost."""
         return mangled(f"a.{name}") if self.given.get(name) == kind else "false"
 
     def _too_precise(self, name: str, kind: str) -> str:
-        """Return SQL that is true for a number with more decimals than its type holds.
-
-        What a binary floating-point number adds to a decimal number (26.991000000000003) does not count.
-        """
+        """Return SQL that is true for a number with more decimals than its type holds."""
         scale = _scale(kind)
         given = self.given.get(name)
-        if given is None or given in _WHOLE_NUMBERS or ("DECIMAL" in given and _scale(given) <= scale):
+        if given is None:
             return "false"
-        text = f"cast(a.{name} as varchar)"
-        noise = (
-            f"abs(cast({text} as double) - cast(cast({text} as {kind}) as double)) "
-            f"<= {_FLOAT_NOISE} * abs(cast({text} as double))"
-        )
-        digits = f"length(ltrim(replace(ltrim({text}, '-+'), '.', ''), '0'))"
-        return f"""case
-            when length({text}) <= {scale + 1} and not contains(lower({text}), 'e') then false
-            when ({self._readable(name, kind)}) is null then false
-            when contains(lower({text}), 'e') then not ({noise})
-            when length(rtrim(split_part({text}, '.', 2), '0')) <= {scale} then false
-            else not ({digits} in {_FLOAT_DIGITS} and {noise})
-        end"""
+        holds = given in _WHOLE_NUMBERS or ("DECIMAL" in given and _scale(given) <= scale)
+        if holds and f"{name}__text" not in self.given:
+            return "false"
+        return loses_decimals(self._number_text(name), kind, scale)
 
     def _condition(self, when: str) -> str:
         return f"({self._resolved(when).replace(START, self.start).replace(END, self.end)})"

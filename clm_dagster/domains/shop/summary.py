@@ -19,6 +19,7 @@ from clm_dagster.settings import Settings, SettingsError
 
 # Further rejection reasons are summed up in one line.
 _MOST_REASONS = 6
+_MOST_REMARKS = 20
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Summary:
 
     ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
     and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
-    at as_of, in display order.
+    at as_of, in display order. guests: text that was read as no customer, and number of rows. remarks: file, and what
+    was found about it, see raw.files.
     """
 
     ledger: dict[str, tuple[int, int, int, int, int]]
@@ -41,6 +43,7 @@ class Summary:
     as_of: str
     segments: list[tuple[str, int, Decimal]]
     guests: list[tuple[str, int]]
+    remarks: list[tuple[str, str]]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -103,6 +106,16 @@ def _read(connection: Connection) -> Summary:
         as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
         segments=segments,
         guests=guests,
+        remarks=_remarks(connection),
+    )
+
+
+def _remarks(connection: Connection) -> list[tuple[str, str]]:
+    """Return files that are not read, columns under another name, and unknown columns that resemble a known one."""
+    if connection.relation_kind("raw.files") is None:  # published before there was such a table
+        return []
+    return connection.execute(
+        "select source_file, unnest(remarks) from raw.files order by status, source_file"
     )
 
 
@@ -128,6 +141,9 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         Text(f"  guests   {n:>9,}  customer_id {text!r} was read as no customer (CLM_NO_CUSTOMER)")
         for text, n in summary.guests[:_MOST_REASONS]
     ]
+    remarks = [Text(f"  {file}: {text}") for file, text in summary.remarks[:_MOST_REMARKS]]
+    if len(summary.remarks) > _MOST_REMARKS:
+        remarks.append(Text(f"  {len(summary.remarks) - _MOST_REMARKS:,} further remarks are in raw.files"))
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),
@@ -160,8 +176,9 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         f"  {_published_copy(settings):<28}  every table, read-only\n",
         "  marts.rfm_segments            the segment of each customer, and the previous one\n",
         "  raw.rejects                   every rejected row in full, with its reason\n",
+        "  raw.files                     every file of the input, read or not, and how it is written\n",
     )
-    return Group(rows, *rejects, facts, segments, look)
+    return Group(rows, *rejects, *remarks, facts, segments, look)
 
 
 def _ui(settings: Settings) -> str:

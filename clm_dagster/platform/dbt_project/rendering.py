@@ -111,6 +111,16 @@ class Renderer:
         except (jinja2.UndefinedError, ProjectError, TypeError) as error:
             raise ProjectError(f"{path}:{_failing_line(error, path)}: {error}") from error
 
+    def render_text(self, text: str, where: str, extra: dict[str, Any]) -> str:
+        """Return a template that is no file, such as a value in YAML. where: its place, for messages.
+
+        Raise ProjectError.
+        """
+        try:
+            return self.environment.from_string(text).render(extra).strip()
+        except (jinja2.TemplateError, TypeError) as error:
+            raise ProjectError(f"{where}: {error}; in {text!r}") from error
+
 
 def _load_file(name: str) -> tuple[str, str, Callable[[], bool]]:
     path = Path(name)

@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clm_dagster.domains.ingest.adapter import instant, load_adapter, whole_number
+from clm_dagster.domains.ingest.adapter import load_adapter
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.errors import InputError
+from clm_dagster.domains.ingest.values import instant, whole_number
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.settings import PROJECT_DIR
 from clm_dagster_tests.domains.ingest.shop import Shop, csv_of
@@ -149,8 +150,9 @@ def my_shop(sql_dir: Path, make_shop: Callable[..., Shop]) -> Callable[..., Shop
         ("tables: {}\n", r"adapter.yml: the table events is required"),
         (
             "csv: {encoding: ebcdic}\n" + YAML,
-            r"adapter.yml:1: 'ebcdic' is not a supported encoding.*expected one of utf-8",
+            r"adapter.yml:1: Python knows no encoding 'ebcdic'; expected a name such as utf-8",
         ),
+        ("dates: dmy\n" + YAML, r"adapter.yml:1: dates is 'dmy'; expected day_first or month_first"),
         ("csv: {separator: x}\n" + YAML, r"adapter.yml:1: .*unknown key 'separator'; known keys: delimiter"),
         ("name: mine\n", r"adapter.yml: the key `tables` is missing"),
         (
@@ -172,6 +174,16 @@ def test_delimiter_quote_and_encoding_are_the_adapters(my_shop: Callable[..., Sh
     shop.write("a.csv", text.encode("latin-1"))
     shop.ingest()
     assert shop.query("select event_id, country from raw.events") == [("e;1", "München")]
+
+
+def test_latin_1_with_a_euro_sign_is_windows_1252_and_said(my_shop: Callable[..., Shop]) -> None:
+    shop = my_shop("csv: {encoding: latin-1}\n" + YAML)
+    text = "event_id,event_at,event_type,description\ne1,2024-01-05,view,Café 5€ “mug”\n"
+    shop.write("a.csv", text.encode("cp1252"))
+    (delivery,) = shop.land().new
+    assert "read as cp1252" in delivery.decided["encoding_note"]
+    shop.load()
+    assert shop.query("select description from raw.events") == [("Café 5€ “mug”",)]
 
 
 def test_utf_16_is_read(my_shop: Callable[..., Shop]) -> None:

@@ -63,7 +63,7 @@ def test_from_files_to_raw_tables(
     assert landed.success
     found = metadata(landed, LANDING)
     assert found["new_rows"] == 6
-    assert found["not_read"] == ["notes.txt"]
+    assert found["not_read"] == ["notes.txt: matches no table of the source generic"]
     assert found[TOUCHED] == ["2024-01-03", "2024-01-05"]
 
     loaded = run(settings, [EVENTS], instance, **week())

@@ -33,9 +33,9 @@ def test_more_rejects_than_allowed_stop_with_reasons_and_three_rows(shop: Shop) 
     assert text.splitlines()[:8] == [
         "events.csv: 4 of 15 rows of events are rejected (27%), more than the 20% that CLM_MAX_REJECTED_SHARE allows.",
         "Reasons:",
-        "  bad_quantity, 2 rows: quantity is missing, no whole number, or not above zero",
-        "  bad_unit_price, 1 rows: unit_price is missing, no amount, or below zero",
-        "  no_order_id, 1 rows: a purchase without an order_id",
+        "  bad_quantity, 2 rows: quantity is missing, not a number, or not above zero",
+        "  bad_unit_price, 1 rows: unit_price is missing, not an amount, or below zero, and there is no line_amount",
+        "  no_order_id, 1 rows: a purchase, discount or refund without an order_id",
         "Examples:",
         "  events.csv, row 12, bad_quantity: event_id 'bad0', event_at '2024-01-05 10:00:00', event_type 'purchase', "
         "order_id 'o1', product_id 'p1', quantity '0', unit_price '1.50'",
