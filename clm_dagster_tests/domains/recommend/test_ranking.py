@@ -39,7 +39,7 @@ def test_training_days_are_mature_and_one_is_a_year_ago() -> None:
         date(2010, 3, 3),
         date(2010, 4, 2),
     )
-    with pytest.raises(EvaluationError, match="take buy_again until 2010-04-30"):
+    with pytest.raises(EvaluationError, match="use buy_again until 2010-04-30"):
         training_days(date(2010, 4, 1), date(2009, 12, 1), settings)
 
 
