@@ -146,7 +146,7 @@ def candidates() -> tuple[Candidate, ...]:
     return (
         Candidate(RECENCY, _scaled(logistic), exact=True, columns=("recency_days",)),
         Candidate("frequency_recency", _scaled(logistic), exact=True, columns=("recency_days", "order_days")),
-        Candidate("bgnbd", _plain(LogisticRegression()), exact=True, columns=("rhythm",)),
+        Candidate("bgnbd", _plain(LogisticRegression()), exact=True, columns=("no_purchase_log_odds",)),
         Candidate("logistic", _scaled(logistic), strengths, exact=True),
         Candidate("logistic_unweighted", _scaled(logistic), strengths[1:2], exact=True, rebalance="none"),
         Candidate("logistic_oversampled", _scaled(logistic), strengths[1:2], exact=True, rebalance="over"),

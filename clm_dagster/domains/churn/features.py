@@ -15,11 +15,10 @@ from clm_dagster.statistics.btyd import BGNBD
 from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
-# Columns of core.customer_features and of `derive`, by the topic that a reason names. The feature `rhythm` is the
-# purchase model's log-odds of no purchase; stored tables use this name.
+# Columns of core.customer_features and of `derive`, by the topic that a reason names.
 TOPICS: dict[str, tuple[str, ...]] = {
     "recency": ("recency_days", "recency_by_gap", "overdue", "previous_order_days"),
-    "rhythm": ("rhythm",),
+    "no_purchase": ("no_purchase_log_odds",),
     "frequency": (
         "order_days",
         "orders",
@@ -49,7 +48,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
 TOPIC_OF = {column: topic for topic, columns in TOPICS.items() for column in columns}
 FEATURES = tuple(TOPIC_OF)
 CATEGORIES = ("country",)
-DERIVED = ("recency_by_gap", "overdue", "order_rate", "rhythm")
+DERIVED = ("recency_by_gap", "overdue", "order_rate", "no_purchase_log_odds")
 NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DERIVED))
 
 
@@ -70,7 +69,7 @@ def derive(frame: pd.DataFrame, purchase_model: BGNBD, horizon_days: int) -> pd.
     out["recency_by_gap"] = out["recency_days"] / gap
     out["overdue"] = (out["recency_days"] - gap) / spread
     out["order_rate"] = out["order_days"] / (out["tenure_days"] + 1)
-    out["rhythm"] = no_purchase_log_odds(purchase_model, frame, horizon_days)
+    out["no_purchase_log_odds"] = no_purchase_log_odds(purchase_model, frame, horizon_days)
     for name in CATEGORIES:
         out[name] = frame[name].astype(object).where(frame[name].notna(), "unknown").astype(str)
     return out[list(FEATURES)]

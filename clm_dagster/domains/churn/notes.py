@@ -55,7 +55,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
             }
         },
         drawings=_drawings(result),
-        tables={"standings": _table(result)},
+        tables={"evaluation": _table(result)},
         facts={"suggested_horizon": reason} | ({"suggested_horizon_days": days} if days else {}),
         checks=checks.check_training(str(work.day), result, inputs.suggestion),
     )

@@ -81,7 +81,7 @@ def _recency(x: pd.DataFrame, horizon_days: int) -> pd.Series:
 
 
 def _no_purchase(x: pd.DataFrame, horizon_days: int) -> pd.Series:
-    probability = 1 / (1 + np.exp(-x["rhythm"]))
+    probability = 1 / (1 + np.exp(-x["no_purchase_log_odds"]))
     return (
         f"at the purchase rate so far, {horizon_days} days without an order have a probability of "
         + _percent(probability)
@@ -127,7 +127,7 @@ def _hours(x: pd.DataFrame, horizon_days: int) -> pd.Series:
 
 WORDS: dict[str, Words] = {
     "recency": _recency,
-    "rhythm": _no_purchase,
+    "no_purchase": _no_purchase,
     "frequency": _first_of(
         (
             ("orders_365d", "orders in the last 365 days: {}", 0),

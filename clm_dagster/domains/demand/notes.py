@@ -49,7 +49,7 @@ def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> N
             )
             for name, diagnostics in arima_diagnostics.items()
         },
-        tables={"standings": _standings(means)},
+        tables={"evaluation": _candidates_table(means)},
         checks=checks.check_training(str(work.day), result.coverage, result.origins),
     )
 
@@ -93,7 +93,7 @@ def _file(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def _standings(means: pd.DataFrame) -> str:
+def _candidates_table(means: pd.DataFrame) -> str:
     """Return the means of every method over all series as a Markdown table, best daily MASE first."""
     if means.empty:
         return "The history is too short to evaluate any forecast."

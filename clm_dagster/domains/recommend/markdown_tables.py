@@ -38,7 +38,7 @@ def top_ranks(lists: pd.DataFrame, names: pd.Series, by: Sequence[str], places: 
     return markdown_table(columns, rows)
 
 
-def standings(result: EvaluationResult) -> str:
+def candidates_table(result: EvaluationResult) -> str:
     """Return the candidates with their metrics, best NDCG of next_best first."""
     rows = []
     everything = {name: result.measure("next_best", name) for name in result.candidates}

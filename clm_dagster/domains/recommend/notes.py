@@ -13,7 +13,7 @@ from clm_dagster.domains.recommend import mlflow_plots
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.list_evaluation import BASELINES
-from clm_dagster.domains.recommend.markdown_tables import standings
+from clm_dagster.domains.recommend.markdown_tables import candidates_table
 from clm_dagster.domains.recommend.metrics import METRICS
 from clm_dagster.domains.recommend.ranking import RankerSettings
 from clm_dagster.platform.charts import Drawing
@@ -39,7 +39,7 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
         metrics=_mlflow_metrics(result, RANKER),
         documents={"evaluation.json": _document(result)},
         drawings=_drawings(result),
-        tables={"standings": standings(result)},
+        tables={"evaluation": candidates_table(result)},
     )
 
 

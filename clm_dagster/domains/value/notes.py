@@ -48,7 +48,7 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
             }
         },
         drawings=_drawings(result),
-        tables={"standings": _table(result)},
+        tables={"evaluation": _table(result)},
         checks=checks.check_training(str(work.day), result),
     )
 

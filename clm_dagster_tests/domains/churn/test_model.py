@@ -127,7 +127,9 @@ def test_a_label_of_the_same_snapshot_is_rejected(simulated: Simulated) -> None:
     assert not verdict.accepted
     assert "recency_days alone ranks the labels with an AUC of 1.000" in str(verdict)
     # The column is not among the model's features, and is still reported.
-    others = tuple(name for name in FEATURES if "recency" not in name and name not in ("overdue", "rhythm"))
+    others = tuple(
+        name for name in FEATURES if "recency" not in name and name not in ("overdue", "no_purchase_log_odds")
+    )
     assert not evaluate((features, own, plan), "tree", columns=others).verdict(SETTINGS).accepted
 
 
@@ -221,7 +223,7 @@ def test_derived_columns_by_hand(simulated: Simulated) -> None:
     assert (x.recency_by_gap[several] == frame.recency_days[several] / frame.mean_gap_days[several]).all()
     assert x.overdue[frame.order_days < 3].isna().all()
     assert (x.order_rate > 0).all() and (x.order_rate <= 1).all()
-    assert x.rhythm.notna().all() and set(x.country) == {"DE", "FR"}
+    assert x.no_purchase_log_odds.notna().all() and set(x.country) == {"DE", "FR"}
 
 
 def test_importance_and_learning_curve(simulated: Simulated) -> None:

@@ -18,7 +18,7 @@ def x() -> pd.DataFrame:
         mean_gap_days=[31.0, np.nan, 20.0],
         orders_365d=[1.0, 4.0, 12.0],
         net_revenue_365d=[1234.4, 99.6, -20.0],
-        rhythm=[0.0, -1.0, 1.0],
+        no_purchase_log_odds=[0.0, -1.0, 1.0],
         return_rate=[0.0, 0.126, 0.5],
     )[list(FEATURES)]
 
@@ -62,7 +62,7 @@ def test_sentences_for_missing_values(x: pd.DataFrame) -> None:
     )
     assert WORDS["gaps"](x, 90).to_list()[:2] == ["orders every 31 days (shop 26)", "no second order day yet"]
     assert WORDS["returns"](x, 90)[1] == "share of purchases returned 13% (shop 13%)"
-    assert WORDS["rhythm"](x, 60)[0] == (
+    assert WORDS["no_purchase"](x, 60)[0] == (
         "at the purchase rate so far, 60 days without an order have a probability of 50% (shop 50%)"
     )
     empty = WORDS["returns"](x.assign(return_rate=[np.nan, 0.2, 0.4]), 90)

@@ -91,7 +91,7 @@ def test_notes_show_every_level_and_the_largest_arimas(done: Done) -> None:
     shown = notes.notes(work, inputs, result)
     assert {"series.csv", "held_out.csv", "arima/days_of_revenue.txt"} <= set(shown.texts)
     assert "arima/weeks_of_units.png" in shown.figures and "candidates" in shown.drawings
-    assert "| **chosen** |" in shown.tables["standings"]
+    assert "| **chosen** |" in shown.tables["evaluation"]
     assert {check.check_name: check.passed for check in shown.checks}["contest_was_held"]
 
 
@@ -105,7 +105,7 @@ def test_a_young_shop_gets_a_model_without_an_evaluation(project: Project, tmp_p
     verdict = training.verdict(inputs, result, None, True)
     assert not verdict.accepted and "too short" in str(verdict)
     assert not {check.check_name: check.passed for check in shown.checks}["contest_was_held"]
-    assert not shown.drawings and "too short" in shown.tables["standings"]
+    assert not shown.drawings and "too short" in shown.tables["evaluation"]
 
 
 def test_many_series_use_processes_that_do_not_change_the_version(project: Project) -> None:

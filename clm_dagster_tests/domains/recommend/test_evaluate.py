@@ -11,7 +11,7 @@ from clm_dagster.domains.recommend.candidates import BuyAgain, Ease, Popularity,
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult, evaluate_candidates
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
-from clm_dagster.domains.recommend.markdown_tables import standings, top_ranks
+from clm_dagster.domains.recommend.markdown_tables import candidates_table, top_ranks
 from clm_dagster.domains.recommend.metrics import window_truth
 from clm_dagster.domains.recommend.mlflow_plots import evaluation_figure, method_figure, segment_figure
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
@@ -136,8 +136,8 @@ def test_figures_can_be_drawn(result: EvaluationResult) -> None:
     assert make_figure(method_figure(result.evaluation.table, "ease"), 9, 3.2, fitted=False).axes
 
 
-def test_standings_list_every_candidate_best_first(result: EvaluationResult) -> None:
-    lines = standings(result).splitlines()[2:]
+def test_the_table_lists_every_candidate_best_first(result: EvaluationResult) -> None:
+    lines = candidates_table(result).splitlines()[2:]
     names = [line.split(" | ")[0].strip("| *") for line in lines]
     ndcg = [result.measure("next_best", name)["ndcg"] for name in names]
     assert set(names) == set(result.candidates) and ndcg == sorted(ndcg, reverse=True)
