@@ -29,6 +29,7 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.partitions import daily_partitions, parse_day
 from clm_dagster.platform.warehouse import Connection, Warehouse
 
@@ -116,10 +117,7 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
                 "new_rows": sum(d.rows for d in landed.new),
                 "not_read": landed.ignored,
                 "deliveries": dg.MetadataValue.md(
-                    "\n".join(
-                        ["| file | delivery | rows | tables |", "| --- | --- | --- | --- |"]
-                        + ["| " + " | ".join(row) + " |" for row in table]
-                    )
+                    markdown_table(("file", "delivery", "rows", "tables"), table)
                 ),
                 TOUCHED: days,
                 "seconds": round(time.perf_counter() - start, 3),
@@ -267,13 +265,13 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
             for name, table in source.adapter.tables.items()
             for reason, text in table.reasons.items()
         }
-        lines = ["| table | reason | rows | meaning |", "| --- | --- | --- | --- |"] + [
-            f"| {t} | {r} | {n:,} | {described.get((t, r), '')} |" for t, r, n in reasons
-        ]
+        lines = [(t, r, f"{n:,}", described.get((t, r), "")) for t, r, n in reasons]
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(n for _, _, n in reasons),
-                "by_reason": dg.MetadataValue.md("\n".join(lines)),
+                "by_reason": dg.MetadataValue.md(
+                    markdown_table(("table", "reason", "rows", "meaning"), lines)
+                ),
             }
         )
 
@@ -312,13 +310,11 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
                 "sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicate)::bigint "
                 "from raw.deliveries group by 1 order by 1"
             )
-        lines = [
-            "| table | deliveries | delivered | accepted | rejected | duplicate |",
-            "| --- | --- | --- | --- | --- | --- |",
-        ] + ["| " + " | ".join(f"{v:,}" if isinstance(v, int) else v for v in row) + " |" for row in totals]
+        columns = ("table", "deliveries", "delivered", "accepted", "rejected", "duplicate")
+        lines = [[f"{v:,}" if isinstance(v, int) else v for v in row] for row in totals]
         metadata: dict[str, Any] = {
             "dagster/row_count": rows,
-            "totals": dg.MetadataValue.md("\n".join(lines)),
+            "totals": dg.MetadataValue.md(markdown_table(columns, lines)),
         }
         return dg.MaterializeResult(
             metadata=metadata,

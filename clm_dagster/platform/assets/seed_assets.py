@@ -5,7 +5,7 @@ checks.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -22,6 +22,7 @@ from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project, Seed
 from clm_dagster.platform.job_names import DAILY
+from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.warehouse import Connection, Warehouse
 
 # Checks a seed's new rows in a relation and returns the problems found.
@@ -78,7 +79,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
             metadata={
                 "dagster/row_count": count,
                 "seconds": round(time.perf_counter() - start, 3),
-                "rows": dg.MetadataValue.md(_markdown(list(rows.columns), rows.to_numpy().tolist())),
+                "rows": dg.MetadataValue.md(markdown_table(list(rows.columns), rows.to_numpy().tolist())),
             },
             check_results=results,
         )
@@ -103,9 +104,3 @@ def _replace(
     except _RefusedError:
         pass
     return problems
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines += ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
-    return "\n".join(lines)
