@@ -1,16 +1,19 @@
-"""The data of shops for tests.
+"""Shops for tests.
 
-Belongs here: the events of a small made-up shop, and the folder of the real data. Does not: fixtures (`conftest`).
+Belongs here: the events of a small made-up shop, a folder with events as a shop, and the folder of the real data. Does
+not: fixtures (`conftest`).
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.settings import PROJECT_DIR
+from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
+from clm_dagster.shop_run import run_shop
 
 
 def reference_folder() -> Path:
@@ -57,3 +60,28 @@ def small_shop_events(seed: int = 0, customers: int = 40, orders: int = 150, day
                 }
             )
     return pd.DataFrame(rows).fillna("")
+
+
+def write_shop(root: Path, events: pd.DataFrame, end_date: str) -> Settings:
+    """Write events to the inbox of a shop in a folder, from 2024-01-01 to before `end_date`; return its settings."""
+    (root / "inbox").mkdir()
+    events.to_csv(root / "inbox" / "events.csv", index=False)
+    return load_settings(
+        source="generic",
+        input=str(root / "inbox"),
+        data_dir=root / "data",
+        start_date="2024-01-01",
+        end_date=end_date,
+    )
+
+
+def quiet(title: str, total: int) -> Callable[[str, int], None]:
+    """Show no progress of a run."""
+    return lambda step, done: None
+
+
+def run_at(home: Path, settings: Settings) -> None:
+    """Run a shop once, with this Dagster home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        run_shop(settings, quiet)

@@ -14,12 +14,8 @@ from clm_dagster.plan_view import as_dict, render
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import RunPreview, plan_shop, run_shop
-from clm_dagster_tests.shops import small_shop_events
+from clm_dagster_tests.shops import quiet, small_shop_events
 from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
-
-
-def quiet(title: str, total: int) -> Callable[[str, int], None]:
-    return lambda step, done: None
 
 
 def printed(preview: RunPreview) -> str:

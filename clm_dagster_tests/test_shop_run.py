@@ -12,7 +12,7 @@ from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import Report, run_shop
-from clm_dagster_tests.shops import small_shop_events
+from clm_dagster_tests.shops import quiet, small_shop_events
 
 TABLES = [
     "raw.events",
@@ -26,10 +26,6 @@ TABLES = [
     "marts.rfm_segments",
     "marts.shop_daily",
 ]
-
-
-def quiet(title: str, total: int) -> Callable[[str, int], None]:
-    return lambda step, done: None
 
 
 def tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:

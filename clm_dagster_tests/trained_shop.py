@@ -20,6 +20,7 @@ from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.domains.churn.shop import FIRST_DAY, simulated_purchases
 from clm_dagster_tests.domains.demand.shop import only_methods
+from clm_dagster_tests.shops import quiet
 
 FEW_CHURN = ("recency", "bgnbd", "logistic", "tree")
 FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")
@@ -88,7 +89,7 @@ def run_trained_shop(folder: Path) -> Ran:
         demand_products=5,
     )
     with at_home(settings):
-        run_shop(settings, lambda title, total: lambda name, done: None)
+        run_shop(settings, quiet)
     return Ran(settings)
 
 

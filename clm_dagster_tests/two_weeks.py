@@ -6,27 +6,14 @@ Belongs here: the shop, a copy of it to change, and edits of its SQL. Does not: 
 import shutil
 from pathlib import Path
 
-import pytest
-
-from clm_dagster.settings import PROJECT_DIR, Settings, load_settings
-from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.shops import small_shop_events
+from clm_dagster.settings import PROJECT_DIR, Settings
+from clm_dagster_tests.shops import run_at, small_shop_events, write_shop
 
 
 def run_two_weeks(root: Path) -> Settings:
     """Run the shop in a folder and return its settings."""
-    (root / "inbox").mkdir()
-    small_shop_events(customers=12, orders=40, days=14).to_csv(root / "inbox" / "events.csv", index=False)
-    settings = load_settings(
-        source="generic",
-        input=str(root / "inbox"),
-        data_dir=root / "data",
-        start_date="2024-01-01",
-        end_date="2024-01-15",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(root))
-        run_shop(settings, lambda title, total: lambda step, done: None)
+    settings = write_shop(root, small_shop_events(customers=12, orders=40, days=14), end_date="2024-01-15")
+    run_at(root, settings)
     return settings
 
 

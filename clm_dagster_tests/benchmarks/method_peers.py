@@ -55,12 +55,7 @@ def itemsets(lines: pd.DataFrame) -> dict[str, Any]:
     """Search the frequent itemsets both ways. Ours starts from lines, mlxtend from a table that is ready for it."""
     from mlxtend.frequent_patterns import fpgrowth
 
-    def ours() -> dict[frozenset[str], int]:
-        words, products, baskets = bitsets(lines)
-        minimum = int(np.ceil(SUPPORT * baskets - 1e-9))
-        return {frozenset(products[list(found)]): count for found, count in eclat(words, minimum, LONGEST)}
-
-    own, seconds = timed(ours)
+    own, seconds = timed(our_itemsets, lines, SUPPORT, LONGEST)
     order, orders = pd.factorize(lines["order_id"])
     product, products = pd.factorize(lines["product_id"])
     cells = np.zeros((len(orders), len(products)), dtype=bool)
@@ -80,6 +75,13 @@ def itemsets(lines: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def our_itemsets(lines: pd.DataFrame, support: float, longest: int) -> dict[frozenset[str], int]:
+    """Return the frequent itemsets of at most `longest` products, with the number of their baskets."""
+    words, products, baskets = bitsets(lines)
+    minimum = int(np.ceil(support * baskets - 1e-9))
+    return {frozenset(products[list(found)]): count for found, count in eclat(words, minimum, longest)}
+
+
 def forecasts(series: Series) -> list[dict[str, Any]]:
     """Return a row for each series: orders, AICc, MASE, coverage of the 80% band, seconds of both sides."""
     from statsforecast.models import AutoARIMA, Theta
@@ -87,10 +89,9 @@ def forecasts(series: Series) -> list[dict[str, Any]]:
     rows = []
     for name, (values, season) in series.items():
         history, actual = values[:-HORIZON], values[-HORIZON:]
-        scale = float(np.abs(history[season:] - history[:-season]).mean())
         (model, path, band), seconds = timed(_our_arima, history, season)
         (peer, their), their_seconds = timed(_their_model, AutoARIMA(season_length=season), history)
-        theta, theta_seconds = timed(_our_theta, history, season)
+        (theta, _), theta_seconds = timed(our_theta, history, season)
         additive = Theta(season_length=season, decomposition_type="additive")
         (_, their_theta), their_theta_seconds = timed(_their_model, additive, history)
         d, seasonal_d = peer.model_["arma"][-2:]
@@ -102,12 +103,12 @@ def forecasts(series: Series) -> list[dict[str, Any]]:
                 "peer_orders": [int(order) for order in peer.model_["arma"]],
                 "same_differences": (model.orders.d, model.orders.seasonal_d) == (d, seasonal_d),
                 "aicc_above_peer": float(model.aicc - peer.model_["aicc"]),
-                **_pair("mase", *(float(np.abs(p - actual).mean()) / scale for p in (path, their["mean"]))),
+                **_pair("mase", *(mase(p, history, actual, season) for p in (path, their["mean"]))),
                 **_pair("covered", _inside(actual, band), _inside(actual, their_band)),
                 **_pair("seconds", seconds, their_seconds),
                 **_pair(
                     "theta_mase",
-                    *(float(np.abs(p - actual).mean()) / scale for p in (theta, their_theta["mean"])),
+                    *(mase(p, history, actual, season) for p in (theta, their_theta["mean"])),
                 ),
                 **_pair("theta_seconds", theta_seconds, their_theta_seconds),
             }
@@ -132,9 +133,16 @@ def _their_model(model: Any, history: Floats) -> tuple[Any, dict[str, Floats]]:
     return fitted, fitted.predict(HORIZON, level=[80])
 
 
-def _our_theta(history: Floats, season: int) -> Floats:
+def our_theta(history: Floats, season: int) -> tuple[Floats, dict[str, Any]]:
+    """Return our Theta forecast of HORIZON steps, and what was fitted for it."""
     model, x = ThetaMethod(), np.zeros((history.size + HORIZON, 0))
-    return model.path(model.fit(history, season, x[: history.size]), season, history, x)
+    found = model.fit(history, season, x[: history.size])
+    return model.path(found, season, history, x), found
+
+
+def mase(path: Floats, history: Floats, actual: Floats, season: int) -> float:
+    """Return the mean absolute error, divided by that of the seasonal naive forecast in the history."""
+    return float(np.abs(path - actual).mean() / np.abs(history[season:] - history[:-season]).mean())
 
 
 def _inside(actual: Floats, band: Floats) -> float:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.statistics.association import basket_rules, bitsets, eclat
+from clm_dagster.statistics.association import basket_rules
 from clm_dagster_tests.benchmarks.method_inputs import basket_lines
+from clm_dagster_tests.benchmarks.method_peers import our_itemsets
 
 pytestmark = pytest.mark.peers
 MEASURES = ["support", "confidence", "lift", "leverage", "conviction"]
@@ -40,11 +41,7 @@ def table(lines: pd.DataFrame) -> pd.DataFrame:
 
 def itemsets(lines: pd.DataFrame, support: float, longest: int) -> dict[frozenset[str], float]:
     total = lines["order_id"].nunique()
-    words, products, baskets = bitsets(lines)
-    minimum = int(np.ceil(support * total - 1e-9))
-    return {
-        frozenset(products[list(items)]): count / baskets for items, count in eclat(words, minimum, longest)
-    }
+    return {items: count / total for items, count in our_itemsets(lines, support, longest).items()}
 
 
 def assert_same_rules(mlxtend: ModuleType, lines: pd.DataFrame, support: float, confidence: float) -> int:

@@ -16,8 +16,8 @@ from statsmodels.tsa.seasonal import seasonal_decompose
 
 from clm_dagster.statistics.forecasting.arima import Arima, auto_arima
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.local_models import ThetaMethod
 from clm_dagster_tests.benchmarks.method_inputs import HORIZON, Series, real_series, simulated_series
+from clm_dagster_tests.benchmarks.method_peers import mase, our_theta
 
 pytestmark = [
     pytest.mark.peers,
@@ -41,12 +41,6 @@ def real(reference_data: Path) -> Series:
     return real_series(reference_data, products=2)
 
 
-def our_theta(history: Floats, season: int) -> tuple[Floats, float, bool]:
-    model, x = ThetaMethod(), np.zeros((history.size + HORIZON, 0))
-    found = model.fit(history, season, x[: history.size])
-    return model.path(found, season, history, x), found["alpha"], found["seasonal"]
-
-
 def assert_same_theta(values: Floats, season: int) -> None:
     """Compare with their standard Theta model at our smoothing constant.
 
@@ -55,7 +49,8 @@ def assert_same_theta(values: Floats, season: int) -> None:
     """
     theirs = peer("theta")
     history = values[:-HORIZON]
-    ours, alpha, seasonal = our_theta(history, season)
+    ours, found = our_theta(history, season)
+    alpha, seasonal = found["alpha"], found["seasonal"]
     pattern = seasonal_decompose(history, model="additive", period=season).seasonal if seasonal else 0.0
     level = history - pattern
     first = np.polyfit(np.arange(level.size), level, 1)[1]
@@ -93,11 +88,6 @@ def test_theta_of_each_ones_own_constant_is_as_good() -> None:
         errors.append([mase(path, history, actual, season) for path in paths])
     ours, expected = np.mean(errors, axis=0)
     assert ours < 1.02 * expected
-
-
-def mase(path: Floats, history: Floats, actual: Floats, season: int) -> float:
-    """Mean absolute error by that of the seasonal naive forecast in the history."""
-    return float(np.abs(path - actual).mean() / np.abs(history[season:] - history[:-season]).mean())
 
 
 def both(series: Series) -> list[tuple[Arima, Mapping[str, Any], float, float]]:

@@ -15,6 +15,7 @@ from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster.simulate.parameters import Parameters
 from clm_dagster.simulate.shop import SimulationError, simulate
+from clm_dagster_tests.shops import quiet
 from clm_dagster_tests.simulate.shop import Shop
 
 SMALL = Parameters(customers=300, days=40, products=24, seed=3, start=date(2023, 5, 8))
@@ -125,7 +126,7 @@ def test_the_ledger_of_a_run_matches_the_planted_dirt(
         end_date=planted.end,
         max_rejected_share=1,  # every fault is planted, however few rows a table has
     )
-    run_shop(settings, lambda title, total: lambda step, done: None)
+    run_shop(settings, quiet)
     dirt = {(table, reason): rows for table, reason, rows in shop.truth("dirt").itertuples(index=False)}
     repeated = dirt.pop(("events", "duplicate"))
     contract = read_contract(load_sql(settings))

@@ -17,9 +17,9 @@ from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
-from clm_dagster.settings import Settings, load_settings
+from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.shops import small_shop_events
+from clm_dagster_tests.shops import quiet, small_shop_events, write_shop
 
 DBT_PROJECT = """\
 name: tiny
@@ -117,18 +117,10 @@ def built_shop(
     """A complete run of a shop with three weeks of data, for reading: its settings, warehouse and events."""
     root = tmp_path_factory.mktemp("built_shop")
     events = small_shop_events(seed=3, customers=25, orders=110, days=21)
-    (root / "inbox").mkdir()
-    events.to_csv(root / "inbox" / "events.csv", index=False)
-    settings = load_settings(
-        source="generic",
-        input=str(root / "inbox"),
-        data_dir=root / "data",
-        start_date="2024-01-01",
-        end_date="2024-01-22",
-    )
+    settings = write_shop(root, events, end_date="2024-01-22")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(root))
-        run_shop(settings, lambda title, total: lambda step, done: None)
+        run_shop(settings, quiet)
         yield settings, warehouse_of(settings), events
 
 

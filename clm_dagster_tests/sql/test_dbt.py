@@ -16,8 +16,7 @@ import pytest
 
 from clm_dagster.platform.dbt_project.project import load_project
 from clm_dagster.settings import PROJECT_DIR, load_settings
-from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.shops import small_shop_events
+from clm_dagster_tests.shops import run_at, small_shop_events
 
 pytestmark = pytest.mark.slow
 
@@ -165,9 +164,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
         churn_horizon_days=HORIZON_DAYS,
         value_horizon_days=HORIZON_DAYS,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(root))
-        run_shop(settings, lambda title, total: lambda step, done: None)
+    run_at(root, settings)
     return settings.warehouse_path
 
 

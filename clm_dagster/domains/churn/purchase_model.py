@@ -3,8 +3,7 @@
 Belongs here: the conversion from core.customer_features to BG/NBD's inputs and back. Does not belong here: BG/NBD
 itself (`btyd`).
 
-Never use 1 - P(alive) instead. It is 0 for every customer who has ordered on one day only (AUC .316 on
-CDNOW).
+Never use 1 - P(alive) instead. It is 0 for every customer who has ordered on one day only (AUC .316 on CDNOW).
 """
 
 from collections.abc import Mapping

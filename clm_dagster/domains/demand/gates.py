@@ -9,6 +9,7 @@ import pandas as pd
 from clm_dagster.domains.demand.backtest import BASELINES
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.statistics.evaluation import Difference, Verdict
+from clm_dagster.statistics.evaluation.gates import BACKFILL, UNCHANGED
 
 DRAWS, SEED = 2000, 20111209
 BASELINE = BASELINES[1]
@@ -39,14 +40,12 @@ def demand_verdict(gain: Difference | None, series: int, is_newest: bool = True)
 
     gain: result of `gain_over` against that baseline on held-out origins; None where the history is too short.
     """
-    unchanged = "The champion does not change."
     if gain is None:
         too_short = "The history is too short to evaluate a forecast; 36 weeks are needed."
-        return Verdict(False, (unchanged, too_short))
+        return Verdict(False, (UNCHANGED, too_short))
     measured = (
         f"Daily MASE minus that of the eight-week mean, over {series} series on held-out dates: {gain}."
     )
     if gain.below_zero and is_newest:
         return Verdict(True, ("The chosen forecasts become champion.", measured))
-    backfill = "This is not the newest partition; a backfill never changes the champion."
-    return Verdict(False, (unchanged, measured, *(() if is_newest else (backfill,))))
+    return Verdict(False, (UNCHANGED, measured, *(() if is_newest else (BACKFILL,))))

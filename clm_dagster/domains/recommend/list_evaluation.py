@@ -67,11 +67,7 @@ class ListEvaluation:
                 reasons_against.append(
                     f"{method} does not clearly beat {baseline} for {name}: NDCG@{K} {gain}."
                 )
-        if not is_newest:
-            reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
-        if reasons_against:
-            return Verdict(False, ("The champion does not change.", *reasons_against))
-        return Verdict(True, (f"{method} becomes champion.", *reasons_for))
+        return Verdict.of(method, reasons_for, reasons_against, is_newest)
 
 
 def evaluate_lists(

@@ -12,7 +12,7 @@ from clm_dagster.domains.recommend.metrics import K
 from clm_dagster.domains.recommend.reasons import display_names
 from clm_dagster.platform.markdown import bold, markdown_table
 
-_STANDINGS_COLUMNS = (
+_METRIC_COLUMNS = (
     "NDCG all",
     "recall all",
     "hit all",
@@ -59,4 +59,4 @@ def candidates_table(result: EvaluationResult) -> str:
                 f"{result.candidates[name].seconds:.1f}",
             )
         )
-    return markdown_table((f"method, at {K}", *_STANDINGS_COLUMNS), rows)
+    return markdown_table((f"method, at {K}", *_METRIC_COLUMNS), rows)

@@ -55,8 +55,4 @@ def value_verdict(
         (reasons_against if champion_mae.above_zero else reasons_for).append(
             f"MAE minus that of the current champion, on the same test snapshot: {champion_mae}."
         )
-    if not is_newest:
-        reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
-    if reasons_against:
-        return Verdict(False, ("The champion does not change.", *reasons_against))
-    return Verdict(True, (f"{winner} becomes champion.", *reasons_for))
+    return Verdict.of(winner, reasons_for, reasons_against, is_newest)

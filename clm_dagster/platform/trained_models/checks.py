@@ -6,6 +6,7 @@ Belongs here: results of severity WARN, checks of an evaluation and of coverage.
 import dagster as dg
 
 from clm_dagster.statistics.evaluation import Verdict
+from clm_dagster.statistics.evaluation.gates import UNCHANGED
 
 COVERAGE = "a_champion_was_there_by_then"
 EVALUATED, GATE = "contest_was_held", "champion_gate"
@@ -43,7 +44,7 @@ def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]
     """Return the results if no evaluation was possible. The checks `others` pass, because there is no model."""
     return [
         warn(EVALUATED, False, problem),
-        warn(GATE, False, f"{problem} The champion does not change."),
+        warn(GATE, False, f"{problem} {UNCHANGED}"),
         *(warn(name, True, "no model was trained") for name in others),
     ]
 

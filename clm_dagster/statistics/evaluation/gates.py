@@ -4,9 +4,13 @@ Belongs here: rules on numbers that return sentences. Does not: computing the nu
 The sentences are stored with each trained model, so a new wording changes stored rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clm_dagster.statistics.evaluation.intervals import Difference
+
+UNCHANGED = "The champion does not change."
+BACKFILL = "This is not the newest partition; a backfill never changes the champion."
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,16 @@ class Verdict:
 
     accepted: bool
     reasons: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls, winner: str, reasons_for: Sequence[str], reasons_against: Sequence[str], is_newest: bool
+    ) -> "Verdict":
+        """Accept the winner if there is no reason against it and its partition is the newest."""
+        against = [*reasons_against, *([] if is_newest else [BACKFILL])]
+        if against:
+            return cls(False, (UNCHANGED, *against))
+        return cls(True, (f"{winner} becomes champion.", *reasons_for))
 
     def __str__(self) -> str:
         return " ".join(self.reasons)
@@ -71,8 +85,4 @@ def champion_verdict(
         )
     else:
         reasons_for.append(f"It is not worse than the current champion: log loss {champion_loss}.")
-    if not is_newest:
-        reasons_against.append("This is not the newest partition; a backfill never changes the champion.")
-    if reasons_against:
-        return Verdict(False, ("The champion does not change.", *reasons_against))
-    return Verdict(True, (f"{winner} becomes champion.", *reasons_for))
+    return Verdict.of(winner, reasons_for, reasons_against, is_newest)

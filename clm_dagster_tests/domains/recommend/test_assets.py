@@ -11,9 +11,9 @@ from clm_dagster.domains.recommend.evaluate import RANKER, all_candidates
 from clm_dagster.domains.recommend.metrics import METRICS
 from clm_dagster.platform.job_names import MODELS, SCORES
 from clm_dagster.platform.resources import tracking_of
-from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.domains.recommend.recount import recount
+from clm_dagster_tests.shops import quiet, write_shop
 from clm_dagster_tests.trained_shop import Ran, at_home
 
 pytestmark = pytest.mark.slow
@@ -216,17 +216,9 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         currency="EUR",
     )
     root = tmp_path_factory.mktemp("grocer")
-    (root / "inbox").mkdir()
-    events.drop(columns="order").to_csv(root / "inbox" / "events.csv", index=False)
-    settings = load_settings(
-        source="generic",
-        input=str(root / "inbox"),
-        data_dir=root / "data",
-        start_date="2024-01-01",
-        end_date="2024-04-29",
-    )
+    settings = write_shop(root, events.drop(columns="order"), end_date="2024-04-29")
     with at_home(settings):
-        run_shop(settings, lambda title, total: lambda name, done: None)
+        run_shop(settings, quiet)
     return Ran(settings)
 
 
