@@ -11,7 +11,7 @@ import pytest
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.test_shop_run import quiet
+from clm_dagster_tests.shops import quiet
 
 pytestmark = pytest.mark.slow
 FIRST = pd.Timestamp("2024-01-01 10:00:00")
