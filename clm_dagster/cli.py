@@ -196,6 +196,8 @@ def demo(customers: int, days: int, products: int) -> None:
     home = load_settings().data_dir / "demo"
     parameters = Parameters(customers=customers, days=days, products=products)
     os.environ["CLM_DATA_DIR"] = str(home)
+    # The simulated files contain every kind of fault, which is a large share of a small table.
+    os.environ.setdefault("CLM_MAX_REJECTED_SHARE", "1")
     simulated = _simulate(parameters, home / "shop", threads=2)
     _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
     _run_shop()

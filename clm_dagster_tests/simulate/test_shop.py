@@ -19,6 +19,20 @@ from clm_dagster_tests.shops import quiet
 from clm_dagster_tests.simulate.shop import Shop
 
 SMALL = Parameters(customers=300, days=40, products=24, seed=3, start=date(2023, 5, 8))
+# Reasons of columns that the simulated files lack, and of faults that they do not have.
+NOT_PLANTED = {
+    *(
+        f"{fault}_{name}"
+        for fault in ("bad", "unreadable")
+        for name in ("line_amount", "discount_amount", "exchange_rate")
+    ),
+    "unreadable_tax_amount",
+    "amount_too_large",
+    "conflicting_rows",
+    "mangled_id",
+    "no_exchange_rate",
+    "too_many_decimals",
+}
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -130,7 +144,9 @@ def test_the_ledger_of_a_run_matches_the_planted_dirt(
     dirt = {(table, reason): rows for table, reason, rows in shop.truth("dirt").itertuples(index=False)}
     repeated = dirt.pop(("events", "duplicate"))
     contract = read_contract(load_sql(settings))
-    assert set(dirt) == {(t.name, r.reason) for t in contract.values() for r in t.rejects}
+    known = {(t.name, r.reason) for t in contract.values() for r in t.rejects if t.name != "exchange_rates"}
+    assert set(dirt) <= known
+    assert {reason for _, reason in known - set(dirt)} == NOT_PLANTED
     with warehouse_of(settings).connect("a test") as connection:
         kept = connection.execute("select contract_table, reason, count(*) from raw.rejects group by all")
         assert {(table, reason): rows for table, reason, rows in kept} == dirt
