@@ -33,6 +33,7 @@ MODELS = [
     "order_allocations",
     "orders",
     "revenue_by_order_date",
+    "stg_exchange_rates",
     "customer_daily",
     "product_daily",
     "totals_daily",
@@ -214,7 +215,18 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
         ("rfm_scores", "frequency", ["core.customer_features.order_days"]),
         ("rfm_scores", "segment", ["staging.rfm_segment_map.segment"]),
         ("rfm_segments", "previous_segment", ["core.rfm_scores.segment"]),
-        ("customer_daily", "net_revenue", ["staging.stg_order_lines.net_revenue"]),
+        (
+            "customer_daily",
+            "net_revenue",
+            [
+                "core.order_allocations.discounts",
+                "core.order_allocations.refunds",
+                "staging.stg_order_lines.discounts",
+                "staging.stg_order_lines.gross_revenue",
+                "staging.stg_order_lines.refunds",
+                "staging.stg_order_lines.returned_revenue",
+            ],
+        ),
         ("customer_features", "distinct_products", ["staging.stg_order_lines.product_id"]),
         (
             "customer_features",
@@ -225,7 +237,15 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
                 "staging.stg_customers.country",
             ],
         ),
-        ("stg_order_lines", "gross_revenue", ["staging.stg_events.amount", "staging.stg_events.event_type"]),
+        (
+            "stg_order_lines",
+            "gross_revenue",
+            [
+                "staging.stg_events.amount",
+                "staging.stg_events.discount_amount",
+                "staging.stg_events.event_type",
+            ],
+        ),
         ("stg_events", "amount", ["raw.events.exchange_rate", "raw.events.line_amount"]),
     ],
 )
