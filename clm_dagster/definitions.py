@@ -6,6 +6,7 @@ Belongs here: assembly. Does not: anything that names a domain or one of its tab
 import dagster as dg
 
 from clm_dagster.platform.assets.extras import sql_assets
+from clm_dagster.platform.change_sensors import change_sensors
 from clm_dagster.platform.domain import Shop, build_domains, extras_of, tables_of
 from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
@@ -32,7 +33,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[*build_jobs(), *(job for domain in domains for job in domain.jobs)],
         schedules=[*build_schedules(settings), *(s for domain in domains for s in domain.schedules)],
-        sensors=[failure_sensor(settings), *(s for domain in domains for s in domain.sensors)],
+        sensors=[
+            failure_sensor(settings),
+            *change_sensors(settings, shop.project),
+            *(s for domain in domains for s in domain.sensors),
+        ],
         resources={"warehouse": warehouse_of(settings), "tracking": tracking_of(settings)},
         executor=dg.in_process_executor,
     )

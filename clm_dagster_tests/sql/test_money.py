@@ -233,6 +233,36 @@ def test_channels_countries_and_categories_add_up_to_the_shop(seed: int, raw: Ra
         assert {name: sum(row[name] for row in found) for name in MONEY} == {n: expected[n] for n in MONEY}
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_the_categories_of_a_customer_have_their_part_of_discounts_and_refunds(seed: int, raw: Raw) -> None:
+    events = random_events(seed + 20)
+    load(raw, events)
+    category = {"p0": "Garden", "p1": "Kitchen", "p2": "Kitchen"}  # p3 has none
+    for product, name in category.items():
+        raw.add("products", product_id=product, category=name)
+    rows = [
+        row | {"category": category[row["product"]]}
+        for row in booked(events)
+        if row["who"] is not None and row["product"] in category
+    ]
+    found = raw.rows("customer_categories", END)
+    assert money_of(found, "customer_id", "category") == summed(rows, "who", "category")
+    bought = summed(rows, "who")
+    assert {(row["customer_id"], row["category"]): row["share"] for row in found} == pytest.approx(
+        {
+            (row["customer_id"], row["category"]): float(
+                row["gross_revenue"] / bought[(row["customer_id"],)]["gross_revenue"]
+            )
+            for row in found
+        }
+    )
+    # As of the middle of the week, with what was known of orders at the end: nothing later counts.
+    middle = [row for row in rows if str(row["day"]) < "2024-01-04"]
+    assert money_of(raw.rows("customer_categories", "2024-01-04"), "customer_id", "category") == summed(
+        middle, "who", "category"
+    )
+
+
 def test_an_order_of_two_days_is_one_order_on_the_first(raw: Raw) -> None:
     """The case order_two_days."""
     raw.event("purchase", "2025-03-01 23:59", "a", order_id="O1", product_id="P1")

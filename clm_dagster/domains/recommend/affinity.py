@@ -38,6 +38,7 @@ with lines as (
 
     select distinct
         order_id,
+        customer_id,
         product_id
     from {lines}
     where
@@ -49,12 +50,23 @@ with lines as (
 
 ),
 
+-- A basket is an order: its id and customer.
+orders as (
+
+    select
+        order_id,
+        customer_id,
+        row_number() over () as number
+    from (select distinct order_id, customer_id from lines)
+
+),
+
 shop as (
 
     select
-        count(distinct order_id) as all_baskets,
-        greatest(?, ceil(? * count(distinct order_id) - 1e-9)) as min_baskets
-    from lines
+        count(*) as all_baskets,
+        greatest(?, ceil(? * count(*) - 1e-9)) as min_baskets
+    from orders
 
 ),
 
@@ -70,15 +82,6 @@ products as (
 
 ),
 
-orders as (
-
-    select
-        order_id,
-        row_number() over () as number
-    from (select distinct order_id from lines)
-
-),
-
 frequent as (
 
     select
@@ -86,7 +89,8 @@ frequent as (
         products.number as product
     from lines
     inner join products on lines.product_id = products.product_id
-    inner join orders on lines.order_id = orders.order_id
+    inner join orders
+        on lines.order_id = orders.order_id and lines.customer_id is not distinct from orders.customer_id
 
 ),
 

@@ -110,9 +110,13 @@ def read_segments(connection: Connection, day: date) -> pd.Series:
 
 
 def read_baskets(connection: Connection, start: date, end: date) -> pd.DataFrame:
-    """Return the products of each order of the days [start, end), guests included: order_id, product_id."""
+    """Return the products of each order of the days [start, end), guests included: order_id, product_id.
+
+    An order is its id and customer: order_id holds both.
+    """
     return connection.frame(
-        "select distinct order_id, product_id from staging.stg_order_lines where line_type = 'purchase' "
+        "select distinct concat_ws(chr(31), order_id, customer_id) as order_id, product_id "
+        "from staging.stg_order_lines where line_type = 'purchase' "
         "and order_id is not null and product_id is not null and event_at >= ? and event_at < ? order by all",
         [start, end],
     )

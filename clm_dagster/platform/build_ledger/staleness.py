@@ -89,6 +89,23 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
     return sorted(stale)
 
 
+def changed_keys(project: Project, builds: Builds, window: str) -> list[str]:
+    """Return the days or snapshots (`window`) that were built from other rows than those of their inputs now.
+
+    Partitions that are not built yet, or that were built by other code of a model, are not included: loading and
+    backfills build those. Models are checked in topological order; a partition is returned once for all models.
+    """
+    changed: set[str] = set()
+    for name, model in project.models.items():
+        if model.window == window:
+            keys = [key for key in builds.keys(model.relation) if key not in changed]
+            for key, expected in builds.expected(project, name, keys).items():
+                stored = builds.stored(model.relation, key)
+                if stored is not None and stored.hash != expected.hash and stored.code == expected.code:
+                    changed.add(key)
+    return sorted(changed)
+
+
 def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
     """Return the snapshots at which models are trained: the newest `train_count` of a fixed calendar.
 

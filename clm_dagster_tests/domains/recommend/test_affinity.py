@@ -30,7 +30,9 @@ def order_lines(seed: int = 5, orders: int = 120, products: int = 9) -> pd.DataF
     days = rng.integers(-7, (END - START).days + 7, orders)
     lines = pd.DataFrame(
         {
-            "order_id": [f"o{o}" for o in order],
+            "order_id": [f"o{o // 2}" for o in order],
+            # An id that a customer and a guest share is two orders.
+            "customer_id": [f"c{o}" if o % 3 else None for o in order],
             "product_id": [f"p{p}" for p in product],
             "event_at": [
                 datetime.combine(START, datetime.min.time()) + timedelta(days=int(days[o])) for o in order
@@ -45,7 +47,7 @@ def brute_force(lines: pd.DataFrame, minimum: int) -> dict[tuple[str, str], tupl
     inside = lines[
         (lines.line_type == "purchase") & (lines.event_at >= str(START)) & (lines.event_at < str(END))
     ]
-    baskets = list(inside.groupby("order_id").product_id.agg(set))
+    baskets = list(inside.groupby(["order_id", "customer_id"], dropna=False).product_id.agg(set))
     items = sorted(set().union(*baskets))
     found = {}
     for one, other in permutations(items, 2):
@@ -89,7 +91,7 @@ def test_few_baskets_give_no_pairs_and_a_rule_without_counterexample_no_convicti
     database: Connection,
 ) -> None:
     rows = [(f"o{i}", p) for i in range(6) for p in ("a", "b")] + [("o9", "b")]
-    lines = pd.DataFrame(rows, columns=["order_id", "product_id"])
+    lines = pd.DataFrame(rows, columns=["order_id", "product_id"]).assign(customer_id="c")
     database.load_frame("lines", lines.assign(line_type="purchase", event_at=pd.Timestamp(START)))
     table = product_affinity(database, START, END, 0.01, lines="lines").set_index("product_id")
     assert table.confidence["a"] == 1 and pd.isna(table.conviction["a"])
@@ -107,6 +109,7 @@ def test_french_baskets_to_the_last_digit(database: Connection, reference_data: 
     lines = pd.DataFrame(
         {
             "order_id": france["invoice"].astype(str),
+            "customer_id": france["customerid"].astype(str),
             "product_id": france["description"].str.strip(),
             "line_type": "purchase",
             "event_at": pd.to_datetime(france["invoicedate"]),

@@ -8,7 +8,11 @@ from random import Random
 import pandas as pd
 import pytest
 
+from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster.shop_run import run_shop
 
@@ -98,6 +102,7 @@ def test_late_lines_and_deletes_end_at_the_rows_of_one_delivery(
         pd.testing.assert_frame_equal(found[name], expected[name], obj=name)
 
 
+@pytest.mark.slow
 def test_an_earlier_line_takes_the_order_from_its_later_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,3 +127,32 @@ def test_an_earlier_line_takes_the_order_from_its_later_day(
     assert orders.to_dict() == {pd.Timestamp("2024-01-02"): 1, pd.Timestamp("2024-01-05"): 0}
     assert after["core.customer_daily"]["orders"].tolist() == [1, 0]
     assert [done.job for done in run_shop(settings, quiet).runs] == ["land"]
+
+
+def test_only_the_days_whose_rows_change_make_what_reads_them_out_of_date(
+    connection: Connection, project: Project
+) -> None:
+    days = ["2024-01-02", "2024-01-03", "2024-01-04"]
+    model = project.models["order_continuations"]
+
+    def expected(*rows: tuple[str, str]) -> dict[str, str]:
+        """Store the table with these days and orders, and return what totals_daily is expected to be built from."""
+        frame = pd.DataFrame(
+            {"order_date": [day for day, _ in rows], "order_id": [order for _, order in rows]}
+        )
+        connection.load_frame(model.relation, frame)
+        versions.record_days(connection, model.relation, "order_date", "run")
+        found = Builds.read(connection).expected(project, "totals_daily", days)
+        return {day: version.hash for day, version in found.items()}
+
+    def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+        return [day for day in days if one[day] != other[day]]
+
+    first = expected(("2024-01-02", "a"), ("2024-01-02", "b"), ("2024-01-03", "c"))
+    shuffled = expected(("2024-01-03", "c"), ("2024-01-02", "b"), ("2024-01-02", "a"))
+    assert differing(first, shuffled) == []
+    changed = expected(("2024-01-02", "a"), ("2024-01-03", "c"), ("2024-01-04", "d"))
+    assert differing(first, changed) == ["2024-01-02", "2024-01-04"]
+    emptied = expected(("2024-01-02", "a"))
+    assert differing(changed, emptied) == ["2024-01-03", "2024-01-04"]
+    assert Builds.read(connection).keys(model.relation) == ["2024-01-02"]

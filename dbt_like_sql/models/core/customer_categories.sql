@@ -4,7 +4,8 @@
     unique_key='as_of',
 ) }}
 
--- Share of each category in a customer's purchases strictly before as_of. There are no rows if the shop has no
+-- Money of each category and customer strictly before as_of, and the share of the category in what the customer bought.
+-- Discounts and refunds of whole orders are spread over the products of the order. There are no rows if the shop has no
 -- products table or no categories.
 
 with categories as (
@@ -17,31 +18,63 @@ with categories as (
 
 ),
 
-bought as (
+money as (
 
     select
-        lines.customer_id,
-        categories.category,
-        sum(lines.gross_revenue) as gross_revenue
-    from {{ ref('stg_order_lines') }} as lines
-    inner join categories on lines.product_id = categories.product_id
+        customer_id,
+        product_id,
+        gross_revenue,
+        discounts,
+        returned_revenue,
+        0 as refunds
+    from {{ ref('stg_order_lines') }}
     where
-        lines.line_type = 'purchase'
-        and lines.customer_id is not null
-        and lines.event_at < cast('{{ var("as_of") }}' as timestamp)
-    group by lines.customer_id, categories.category
+        line_type in ('purchase', 'return')
+        and customer_id is not null
+        and event_at < cast('{{ var("as_of") }}' as timestamp)
+    union all
+    select
+        customer_id,
+        product_id,
+        0 as gross_revenue,
+        discounts,
+        0 as returned_revenue,
+        refunds
+    from {{ ref('order_allocations') }}
+    where customer_id is not null and event_date < cast('{{ var("as_of") }}' as date)
+
+),
+
+summed as (
+
+    select
+        money.customer_id,
+        categories.category,
+        sum(money.gross_revenue) as gross_revenue,
+        sum(money.discounts) as discounts,
+        sum(money.returned_revenue) as returned_revenue,
+        sum(money.refunds) as refunds
+    from money
+    inner join categories on money.product_id = categories.product_id
+    group by money.customer_id, categories.category
 
 ),
 
 final as (
 
     select
+        ---------- ids
         cast('{{ var("as_of") }}' as timestamp) as as_of,
         customer_id,
         category,
+        ---------- money
         cast(gross_revenue as decimal(18, 4)) as gross_revenue,
+        cast(discounts as decimal(18, 4)) as discounts,
+        cast(returned_revenue as decimal(18, 4)) as returned_revenue,
+        cast(refunds as decimal(18, 4)) as refunds,
+        cast(gross_revenue - discounts - returned_revenue - refunds as decimal(18, 4)) as net_revenue,
         cast(gross_revenue / nullif(sum(gross_revenue) over (partition by customer_id), 0) as double) as share
-    from bought
+    from summed
 
 )
 
