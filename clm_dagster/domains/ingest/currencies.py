@@ -20,11 +20,11 @@ MONEY_EVENTS = (
 )
 
 
-def create_rates(connection: Connection, where: str) -> None:
-    """Create `_rates`: the current rate of each day and currency. where: the days, a predicate on the column day."""
+def create_rates(connection: Connection) -> None:
+    """Create `_rates`: the current rate of each day and currency."""
     connection.execute(
         "create or replace temp table _rates as select cast(day as date) as rate_day, currency as rate_currency, rate "
-        f"from raw.exchange_rates where superseded_at is null and not deleted and {where}"
+        "from raw.exchange_rates where superseded_at is null and not deleted"
     )
 
 
