@@ -160,6 +160,9 @@ def load(
     contract = feeds[0].contract
     landed = [d for d in deliveries if any(feed.name in d.tables for feed in feeds)]
     rows = _rows_by_day(landed, feeds)
+    if not any(days.contains(day) for day in rows) and not _has_rows(connection, contract, days):
+        _record(connection, contract, days, {}, (), run_id)
+        return
     chains.note_spread(connection, contract, days.where("event_date"))
     _clear(connection, contract, days.where)
     connection.execute(
@@ -188,7 +191,20 @@ def load(
         merge.again(chunk)
     if table == "events":
         currencies.check_single_currency(connection, currency)
-    _record(connection, contract, days, outdated, run_id)
+    found = {
+        key: (Version(version, known_at), count)
+        for key, version, known_at, count in connection.execute("select * from _versions")
+    }
+    connection.execute("drop table _versions")
+    _record(connection, contract, days, found, outdated, run_id)
+
+
+def _has_rows(connection: Connection, contract: ContractTable, days: Days) -> bool:
+    """Whether rows of some days were delivered before."""
+    count: int = connection.scalar(
+        f"select count(*) from raw.deliveries where contract_table = '{contract.name}' and {days.where('event_date')}"
+    )
+    return count > 0
 
 
 @dataclass(frozen=True)
@@ -259,14 +275,17 @@ def load_absent(connection: Connection, contract: ContractTable, run_id: str) ->
 
 
 def _record(
-    connection: Connection, contract: ContractTable, days: Days, others: Iterable[date], run_id: str
+    connection: Connection,
+    contract: ContractTable,
+    days: Days,
+    found: Mapping[str, tuple[Version, int]],
+    others: Iterable[date],
+    run_id: str,
 ) -> None:
-    """Record the version of every day in the build ledger, including days without rows. others: further days."""
-    found = {
-        key: (Version(version, known_at), count)
-        for key, version, known_at, count in connection.execute("select * from _versions")
-    }
-    connection.execute("drop table _versions")
+    """Record the version of every day in the build ledger, including days without rows.
+
+    found: version and number of rows of the days with rows. others: further days.
+    """
     keys = [versions.WHOLE]
     if contract.time:
         # Rows outside the daily partitions are never accepted.
