@@ -93,6 +93,13 @@ _LEDGER: dict[str, dict[str, str]] = {
     },
     # Keys that one day alone does not decide, see `chains`.
     "raw.spread_keys": {"contract_table": "VARCHAR", "row_key": "VARCHAR", "event_date": "DATE"},
+    # Currencies of current events that move money, by day.
+    "raw.currencies": {
+        "contract_table": "VARCHAR",
+        "event_date": "DATE",
+        "currency": "VARCHAR",
+        "row_count": "BIGINT",
+    },
     # Rows whose customer id means that there is none.
     "raw.no_customers": {
         "delivery_id": "VARCHAR",
@@ -233,6 +240,8 @@ class _Merge:
         merging.write_ledger(self.connection, self.contract)
         merging.write_guests(self.connection, self.contract)
         merging.append_versions(self.connection, self.contract)
+        if self.contract.name == "events":
+            currencies.write_currencies(self.connection)
         chains.write_spread(self.connection, self.contract)
         outdated = chains.outdated_days(self.connection, self.contract, elsewhere)
         merging.drop_temporary(self.connection)
