@@ -35,6 +35,7 @@ LEDGER = {
     "raw.files",
     "raw.no_customers",
     "raw.spread_keys",
+    "raw.currencies",
     "raw.builds",
 }
 
