@@ -28,7 +28,7 @@ PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
 # Change this when files are landed in another way, so that they are landed again.
 _LANDING_VERSION = 2
 # Change this when rows are loaded into the raw tables or counted in the ledger in another way.
-_LOADING_VERSION = "feeds"
+_LOADING_VERSION = "spread keys"
 _ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
 _STYLES = {

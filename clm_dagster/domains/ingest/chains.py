@@ -1,106 +1,118 @@
-"""Versions of a key across days: an event that a later delivery moves to another day is superseded on the old one.
+"""Versions of a key across days: an event that another delivery moves to another day is one event.
 
-Belongs here: the order of versions, and `superseded_at` of keys that have rows on several days. Does not: the versions
-within a day (`merging`).
+Belongs here: which keys have rows on several days, and the days that have to be merged again because of them. Does not:
+the order of versions and the rows that are kept (`merging`), typing rows (`typing_rows`).
 
-Days are loaded independently, so a load ends the versions of its keys on other days, or revives them. The ledger's
-version of such a day changes, and what is built from it becomes stale.
+Days are loaded independently. `raw.spread_keys` has the days of each key whose rows on one day cannot be decided by
+that day alone: it has rows on several days, or rows of one delivery that differ. Loading a day types the rows of its
+keys on other days too (*foreign* rows), from the landing area, since the stored rows lack duplicates and rejects. If
+the stored rows of another day differ from what follows, the day is merged again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
-from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.warehouse import Connection
 
 
-def order_of(contract: ContractTable, first_known: str) -> str:
-    """Return SQL for the order of the versions of a key; rows are joined with `_deliveries`.
+def find_elsewhere(connection: Connection, contract: ContractTable) -> list[date]:
+    """Create `_elsewhere`: the keys of `_typed` with the other days on which they have rows. Return these days.
 
-    first_known: SQL for the known_at of a row of the first load that has none of its own. Such rows are ordered by
-    their delivery alone: when an event happened says nothing about when it was corrected.
+    Call this after the days of `_typed` are cleared and before their rows are accepted.
     """
-    moment = f"case when history and known_at = {first_known} then timestamp '-infinity' else known_at end"
-    time = f", {contract.time}" if contract.time else ""
-    return f"{moment}, delivery_rank, deleted desc{time}, row_hash"
-
-
-def row_hash(contract: ContractTable) -> str:
-    """Return SQL for a hash of all columns except known_at. Versions are equal if their hashes are."""
-    columns = [name for name in (*contract.columns, *OPTIONAL) if name != "known_at"]
-    content = ", ".join(f"coalesce(cast({name} as varchar), chr(30))" for name in columns)
-    return f"md5(concat_ws(chr(31), {content}))"
-
-
-def content_version(contract: ContractTable, delivery_id: str) -> str:
-    """Return SQL for the version of a day: a hash of its rows and their number."""
-    stored = ", ".join([*contract.columns, *OPTIONAL, "superseded_at", delivery_id])
-    return f"cast(bit_xor(hash({stored})) as varchar) || ':' || count(*)"
-
-
-def note_moved(connection: Connection, contract: ContractTable, where: str) -> None:
-    """Add to `_moved` the keys of some days that also have rows on other days. where: the days."""
-    connection.execute("create temp table if not exists _moved (moved_key varchar)")
+    connection.execute("create or replace temp table _elsewhere (row_key varchar, event_date date)")
+    if not contract.moves:
+        return []
+    own = f"(select {contract.key} from _typed where reject_reason is null and skip_reason is null)"
     connection.execute(f"""
-        insert into _moved
-        select {contract.key} from {contract.relation}
-        where {contract.key} in (select {contract.key} from {contract.relation} where {where})
-        group by {contract.key}
-        having min(cast({contract.time} as date)) <> max(cast({contract.time} as date))
+        insert into _elsewhere
+        select {contract.key}, cast({contract.time} as date) from {contract.relation} where {contract.key} in {own}
+        union
+        select row_key, event_date from raw.spread_keys
+        where contract_table = '{contract.name}' and row_key in {own}
     """)
+    return [day for (day,) in connection.execute("select distinct event_date from _elsewhere order by 1")]
 
 
-def chain_moved(connection: Connection, contract: ContractTable, first_known: str) -> list[str]:
-    """Compute superseded_at of the keys in `_moved` over all their days; drop `_moved`.
-
-    Return the days whose rows changed, as keys of partitions.
-    """
-    try:
-        if connection.scalar("select count(*) from _moved") == 0:
-            return []
-        return _chain(connection, contract, first_known)
-    finally:
-        connection.execute("drop table _moved")
-
-
-def _chain(connection: Connection, contract: ContractTable, first_known: str) -> list[str]:
+def write_spread(connection: Connection, contract: ContractTable) -> None:
+    """Add the keys of `_hashed` that have rows on several days, or conflicting rows, to raw.spread_keys."""
+    if not contract.moves:
+        return
     key = contract.key
     connection.execute(f"""
-        create or replace temp table _ends as
-        with versions as (
-            select e.rowid as row_number, e.*, d.history, d.delivery_rank, {row_hash(contract)} as row_hash
-            from {contract.relation} as e join _deliveries as d on e.delivery_id = d.delivery_id
-            where e.{key} in (select moved_key from _moved)
-        ), followed as (
-            select row_number, known_at, superseded_at, cast({contract.time} as date) as day, lead(known_at) over (
-                    partition by {key} order by {order_of(contract, first_known)}
-                ) as successor
-            from versions
+        insert into raw.spread_keys by name
+        with spread as (
+            select {key} as row_key from _hashed group by {key}
+            having min(_event_date) <> max(_event_date) or bool_or(is_conflict)
+        ), days as (
+            select distinct {key} as row_key, _event_date as event_date
+            from _hashed where not is_foreign and {key} in (select row_key from spread)
+            union
+            select row_key, event_date from _elsewhere
         )
-        select row_number, day, case when successor is not null then greatest(known_at, successor) end as ends_at
-        from followed
-        where superseded_at is distinct from case when successor is not null then greatest(known_at, successor) end
+        select '{contract.name}' as contract_table, row_key, event_date from days
+        except
+        select contract_table, row_key, event_date from raw.spread_keys
     """)
+
+
+def outdated_days(connection: Connection, contract: ContractTable, elsewhere: Sequence[date]) -> set[date]:
+    """Return the days of foreign rows that the table stores otherwise than they were decided now.
+
+    elsewhere: all days of foreign rows.
+    """
+    if not elsewhere or contract.time is None:
+        return set()
+    stored = ", ".join([*contract.columns, *OPTIONAL])
+    return {
+        day
+        for (day,) in connection.execute(f"""
+            with decided as (
+                select {", ".join(f"f.{name}" for name in (*contract.columns, *OPTIONAL))}, c.superseded_at,
+                    f._delivery_id as delivery_id
+                from _foreign as f join _chained as c on f.rowid = c.row_number and c.is_foreign
+            ), present as (
+                select {stored}, superseded_at, delivery_id
+                from {contract.relation} where {contract.key} in (select row_key from _elsewhere)
+                    and {listed(elsewhere, contract.time)}
+            )
+            select distinct cast({contract.time} as date) from (
+                (select * from decided except all select * from present)
+                union all
+                (select * from present except all select * from decided)
+            )
+        """)
+    }
+
+
+def note_spread(connection: Connection, contract: ContractTable, where: str) -> None:
+    """Create `_spread_before`: the keys of raw.spread_keys on some days. where: the days, on event_date."""
     connection.execute(
-        f"update {contract.relation} as e set superseded_at = _ends.ends_at from _ends "
-        "where e.rowid = _ends.row_number"
+        "create or replace temp table _spread_before as select row_key from raw.spread_keys "
+        f"where contract_table = '{contract.name}' and {where}"
     )
-    days = [str(day) for (day,) in connection.execute("select distinct day from _ends order by day")]
-    connection.execute("drop table _ends")
-    return days
 
 
-def versions_of_days(
-    connection: Connection, contract: ContractTable, days: Sequence[str]
-) -> list[tuple[str, Version, int]]:
-    """Return the version of each of these days from its stored rows, as (key, version, number of rows)."""
-    if not days:
-        return []
-    listed = ", ".join(f"date '{day}'" for day in days)
-    rows = connection.execute(
-        f"select cast(cast({contract.time} as date) as varchar), {content_version(contract, 'delivery_id')}, "
-        f"max(known_at), count(*) from {contract.relation} where {contract.time} >= timestamp '{days[0]}' "
-        f"and {contract.time} < timestamp '{days[-1]}' + interval 1 day "
-        f"and cast({contract.time} as date) in ({listed}) group by 1"
+def left_days(connection: Connection, contract: ContractTable, where: str) -> list[date]:
+    """Return the other days of the keys that have left some days since `note_spread`. where: the days."""
+    table = f"contract_table = '{contract.name}'"
+    return [
+        day
+        for (day,) in connection.execute(f"""
+            select distinct event_date from raw.spread_keys where {table} and not ({where}) and row_key in (
+                select row_key from _spread_before
+                except select row_key from raw.spread_keys where {table} and {where}
+            ) order by 1
+        """)
+    ]
+
+
+def listed(days: Iterable[date], column: str) -> str:
+    """Return days as a SQL predicate on a date or timestamp column."""
+    ordered = sorted(days)
+    dates = ", ".join(f"date '{day}'" for day in ordered)
+    return (
+        f"{column} >= timestamp '{ordered[0]}' and {column} < timestamp '{ordered[-1]}' + interval 1 day "
+        f"and cast({column} as date) in ({dates})"
     )
-    return [(day, Version(version, known_at), count) for day, version, known_at, count in rows]

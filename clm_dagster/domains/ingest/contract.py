@@ -52,6 +52,16 @@ class ContractTable:
         return f"raw.{self.name}"
 
     @property
+    def moves(self) -> bool:
+        """Whether a row with the same key on another day is a version of the same fact."""
+        return self.time is not None and self.key.endswith("_id")
+
+    @property
+    def identity(self) -> str:
+        """SQL for what all versions of one fact have in common, a list of columns."""
+        return self.key if self.moves or self.time is None else f"{self.key}, _event_date"
+
+    @property
     def all_columns(self) -> dict[str, str]:
         """All columns of the stored table."""
         return {

@@ -4,6 +4,7 @@ Belongs here: what makes two spellings the same id, and which texts stand for no
 (`adapter`), other values (instants, numbers).
 """
 
+import re
 from collections.abc import Sequence
 
 from clm_dagster.platform import quoting
@@ -17,12 +18,23 @@ _WHOLE_FLOAT = "^-?[0-9]+[.]0+$"
 _GUARDED = '^="(.*)"$'
 
 
+def _suspect(value: str, tokens: Sequence[str]) -> str:
+    """Return SQL that is true for text that may need cleaning. Most ids do not, and are taken as they are."""
+    words = "|".join(re.escape(token) for token in tokens if token)
+    pattern = rf"^[=' ]| $|[.]0+$|^(?i:{words})?$"
+    return f"regexp_matches({value}, {quoting.text(pattern)})"
+
+
 def identifier(value: str) -> str:
     """Return SQL that reads text as an id.
 
     The guards of spreadsheets (`="0012"`, a leading apostrophe) are removed, the whole number of a float (`12345.0`)
     loses its fraction, and text for a missing value becomes null.
     """
+    return f"case when {_suspect(value, MISSING)} then {_cleaned(value)} else {value} end"
+
+
+def _cleaned(value: str) -> str:
     text = f"trim({value})"
     unguarded = (
         f"case when starts_with({text}, '=\"') then trim(regexp_replace({text}, '{_GUARDED}', '\\1')) "
@@ -38,13 +50,14 @@ def identifier(value: str) -> str:
 
 def customer(value: str, no_customer: Sequence[str]) -> str:
     """Return SQL that reads text as the id of a customer. no_customer: ids that mean a guest, in any case."""
-    found = identifier(value)
     if not no_customer:
-        return found
-    listed = ", ".join(quoting.text(token.strip().lower()) for token in no_customer)
-    return f"list_transform([{found}], lambda id: case when lower(id) not in ({listed}) then id end)[1]"
+        return identifier(value)
+    tokens = [token.strip().lower() for token in no_customer]
+    listed = ", ".join(quoting.text(token) for token in tokens)
+    kept = f"list_transform([{_cleaned(value)}], lambda id: case when lower(id) not in ({listed}) then id end)[1]"
+    return f"case when {_suspect(value, [*MISSING, *tokens])} then {kept} else {value} end"
 
 
 def mangled(value: str) -> str:
     """Return SQL that is true for an id that a spreadsheet wrote in scientific notation."""
-    return f"(contains(lower({value}), 'e+') and regexp_matches({value}, '{_MANGLED}'))"
+    return f"(contains({value}, '+') and regexp_matches({value}, '{_MANGLED}'))"

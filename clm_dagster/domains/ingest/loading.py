@@ -7,7 +7,7 @@ A day is always computed from all deliveries that contain rows of it. Loading is
 does not depend on the order or the ranges of loads.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -91,6 +91,15 @@ _LEDGER: dict[str, dict[str, str]] = {
         "reason": "VARCHAR",
         "row_count": "BIGINT",
     },
+    # Keys that one day alone does not decide, see `chains`.
+    "raw.spread_keys": {"contract_table": "VARCHAR", "row_key": "VARCHAR", "event_date": "DATE"},
+    # Currencies of current events that move money, by day.
+    "raw.currencies": {
+        "contract_table": "VARCHAR",
+        "event_date": "DATE",
+        "currency": "VARCHAR",
+        "row_count": "BIGINT",
+    },
     # Rows whose customer id means that there is none.
     "raw.no_customers": {
         "delivery_id": "VARCHAR",
@@ -157,77 +166,141 @@ def load(
     feeds = adapter.tables[table]
     contract = feeds[0].contract
     landed = [d for d in deliveries if any(feed.name in d.tables for feed in feeds)]
-    rows = {day: n for day, n in _rows_by_day(landed, feeds).items() if days.contains(day)}
-    end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
-    first_known = contract.time or f"timestamp '{dates.start}'"
-    chained = contract.time is not None and contract.key.endswith("_id")
-    if chained:
-        chains.note_moved(connection, contract, days.where(str(contract.time)))
-    _clear(connection, contract, days)
+    rows = _rows_by_day(landed, feeds)
+    if not any(days.contains(day) for day in rows) and not _has_rows(connection, contract, days):
+        _record(connection, contract, days, {}, (), run_id)
+        return
+    chains.note_spread(connection, contract, days.where("event_date"))
+    _clear(connection, contract, days.where)
     connection.execute(
         "create or replace temp table _versions (partition_key varchar, version varchar, "
         "known_at timestamp, row_count bigint)"
     )
     merging.create_deliveries(connection, landed)
     if table == "events":
-        currencies.create_rates(connection, days.where("day"))
-    superseded = {feed.name: landing.superseded(feed.name) for feed in feeds}
-    for chunk in _chunks(rows):
-        files = [_landed_days(landing, landed, feed, chunk, superseded[feed.name]) for feed in feeds]
-        typing_rows.type_rows(
-            connection, adapter, contract, files, f"timestamp '{dates.start}'", end, currency
-        )
-        merging.reject_conflicts(connection, contract)
-        merging.accept(connection, contract, first_known)
-        merging.reject(connection, contract, files)
-        merging.write_ledger(connection, contract)
-        merging.write_guests(connection, contract)
-        merging.append_versions(connection, contract)
-        merging.drop_temporary(connection)
-    moved: list[str] = []
-    if chained:
-        chains.note_moved(connection, contract, days.where(str(contract.time)))
-        moved = chains.chain_moved(connection, contract, first_known)
+        currencies.create_rates(connection)
+    end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"
+    merge = _Merge(
+        connection,
+        adapter,
+        contract,
+        landing,
+        landed,
+        typing_rows.Limits(f"timestamp '{dates.start}'", end, currency),
+        {feed.name: landing.superseded(feed.name) for feed in feeds},
+    )
+    outdated: set[date] = set()
+    for chunk in _chunks({day: count for day, count in rows.items() if days.contains(day)}):
+        outdated |= merge.chunk(chunk)
+    outdated |= set(chains.left_days(connection, contract, days.where("event_date")))
+    again: dict[date | None, int] = {day: rows[day] for day in outdated if day in rows}
+    for chunk in _chunks(again):
+        merge.again(chunk)
     if table == "events":
         currencies.check_single_currency(connection, currency)
-    _record(connection, contract, days, run_id)
-    # Replaces the versions of the days whose rows were superseded, or revived, by rows of another day.
-    versions.record(
-        connection, contract.relation, chains.versions_of_days(connection, contract, moved), run_id
-    )
-
-
-def _clear(connection: Connection, contract: ContractTable, days: Days) -> None:
-    """Delete some days from a table, from its rejects and skips and from its ledger of deliveries."""
-    if contract.time:
-        connection.execute(f"delete from {contract.relation} where {days.where(contract.time)}")
-    else:
-        connection.execute(f"delete from {contract.relation}")
-    for ledger in _LEDGER:
-        connection.execute(
-            f"delete from {ledger} where contract_table = '{contract.name}' and {days.where('event_date')}"
-        )
-
-
-def load_absent(connection: Connection, contract: ContractTable, run_id: str) -> None:
-    """Delete all rows of a table that the source does not provide (any more)."""
-    _clear(connection, contract, EVERYTHING)
-    connection.execute("delete from raw.builds where relation = ?", [contract.relation])
-    versions.record(connection, contract.relation, [(versions.WHOLE, Version("empty"), 0)], run_id)
-
-
-def _record(connection: Connection, contract: ContractTable, days: Days, run_id: str) -> None:
-    """Record the version of every day in the build ledger, including days without rows."""
     found = {
         key: (Version(version, known_at), count)
         for key, version, known_at, count in connection.execute("select * from _versions")
     }
     connection.execute("drop table _versions")
-    if contract.time and days.undated:
-        return  # rows outside the daily partitions are never accepted
+    _record(connection, contract, days, found, outdated, run_id)
+
+
+def _has_rows(connection: Connection, contract: ContractTable, days: Days) -> bool:
+    """Whether rows of some days were delivered before."""
+    count: int = connection.scalar(
+        f"select count(*) from raw.deliveries where contract_table = '{contract.name}' and {days.where('event_date')}"
+    )
+    return count > 0
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Merges landed rows of one contract table, by chunks of days."""
+
+    connection: Connection
+    adapter: Adapter
+    contract: ContractTable
+    landing: Landing
+    deliveries: Sequence[Delivery]
+    limits: typing_rows.Limits
+    superseded: Mapping[str, Collection[tuple[str, str]]]
+
+    def chunk(self, days: Sequence[date | None]) -> set[date]:
+        """Merge days that are cleared. Return other days whose stored rows do not fit to these rows any more."""
+        given = (self.connection, self.adapter, self.contract)
+        files = self._files(days)
+        typing_rows.type_rows(*given, files, self.limits)
+        elsewhere = chains.find_elsewhere(self.connection, self.contract)
+        typing_rows.type_foreign(*given, self._files(elsewhere) if elsewhere else [], self.limits)
+        merging.hash_repeated(self.connection, self.contract)
+        merging.reject_conflicts(self.connection, self.contract)
+        merging.accept(self.connection, self.contract)
+        merging.reject(self.connection, self.contract, files)
+        merging.write_ledger(self.connection, self.contract)
+        merging.write_guests(self.connection, self.contract)
+        merging.append_versions(self.connection, self.contract)
+        if self.contract.name == "events":
+            currencies.write_currencies(self.connection)
+        chains.write_spread(self.connection, self.contract)
+        outdated = chains.outdated_days(self.connection, self.contract, elsewhere)
+        merging.drop_temporary(self.connection)
+        return outdated
+
+    def again(self, days: Sequence[date | None]) -> None:
+        """Clear and merge days that were loaded before."""
+        dates = [day for day in days if day is not None]
+        _clear(self.connection, self.contract, lambda column: chains.listed(dates, column))
+        self.connection.execute(f"delete from _versions where {chains.listed(dates, 'partition_key::date')}")
+        self.chunk(days)
+
+    def _files(self, days: Sequence[date | None]) -> list[merging.LandedDays]:
+        return [
+            _landed_days(self.landing, self.deliveries, feed, days, self.superseded[feed.name])
+            for feed in self.adapter.tables[self.contract.name]
+        ]
+
+
+def _clear(connection: Connection, contract: ContractTable, where: Callable[[str], str]) -> None:
+    """Delete some days from a table, and from the tables that say what became of their rows.
+
+    where: returns the days as a predicate on a column.
+    """
+    if contract.time:
+        connection.execute(f"delete from {contract.relation} where {where(contract.time)}")
+    else:
+        connection.execute(f"delete from {contract.relation}")
+    for ledger in _LEDGER:
+        connection.execute(
+            f"delete from {ledger} where contract_table = '{contract.name}' and {where('event_date')}"
+        )
+
+
+def load_absent(connection: Connection, contract: ContractTable, run_id: str) -> None:
+    """Delete all rows of a table that the source does not provide (any more)."""
+    _clear(connection, contract, EVERYTHING.where)
+    connection.execute("delete from raw.builds where relation = ?", [contract.relation])
+    versions.record(connection, contract.relation, [(versions.WHOLE, Version("empty"), 0)], run_id)
+
+
+def _record(
+    connection: Connection,
+    contract: ContractTable,
+    days: Days,
+    found: Mapping[str, tuple[Version, int]],
+    others: Iterable[date],
+    run_id: str,
+) -> None:
+    """Record the version of every day in the build ledger, including days without rows.
+
+    found: version and number of rows of the days with rows. others: further days.
+    """
     keys = [versions.WHOLE]
     if contract.time:
-        keys = [(days.start + timedelta(days=n)).isoformat() for n in range((days.end - days.start).days)]
+        # Rows outside the daily partitions are never accepted.
+        length = 0 if days.undated else (days.end - days.start).days
+        keys = [(days.start + timedelta(days=n)).isoformat() for n in range(length)]
+        keys = sorted({*keys, *(day.isoformat() for day in others)})
     rows = [(key, *found.get(key, (Version("empty"), 0))) for key in keys]
     versions.record(connection, contract.relation, rows, run_id)
 

@@ -5,8 +5,8 @@ types and reject reasons of rows (`typing_rows`), the rows that a feed returns (
 in what order (`loading`).
 
 The versions of a key are ordered by known_at, then by the delivery's rank (when it was landed, its path), never by the
-order of loading. A version that equals its predecessor on the same day is a duplicate. Rows of one delivery that claim
-the same key with different contents are rejected.
+order of loading. A version that equals its predecessor is a duplicate. Rows of one delivery that claim the same key
+with different contents are rejected. Foreign rows, those of other days (`chains`), take part and are not stored.
 """
 
 import re
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from clm_dagster.domains.ingest import chains
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.contract import CONFLICTING, OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
@@ -104,60 +103,82 @@ def _natural(path: str) -> list[tuple[str, int]]:
     return [(text, int(number or 0)) for text, number in zip(parts[::2], [*parts[1::2], ""], strict=True)]
 
 
-def reject_conflicts(connection: Connection, contract: ContractTable) -> None:
-    """Reject all rows of a delivery that have the same key and known_at, but not the same content.
+def hash_repeated(connection: Connection, contract: ContractTable) -> None:
+    """Create `_hashed`: the rows of `_typed` and `_foreign` whose key is repeated, with what orders their versions.
 
-    A row without a known_at of its own has that of its delivery. Deleted rows conflict with none.
+    Most keys occur once, so only repeated ones are hashed and ordered. Collisions of key_hash only cost time.
+    is_conflict: whether another row of the delivery has the same key and known_at, but not the same content. A row
+    without a known_at of its own has that of its delivery. Deleted rows conflict with none.
     """
+    rows = [
+        f"select *, rowid as row_number, {foreign} as is_foreign from {table} where {_KEPT}"
+        for table, foreign in (("_typed", "false"), ("_foreign", "true"))
+    ]
+    keys = " union all ".join(
+        f"select key_hash from {table} where {_KEPT}" for table in ("_typed", "_foreign")
+    )
+    connection.execute(
+        f"create or replace temp table _repeated as select key_hash from ({keys}) group by 1 having count(*) > 1"
+    )
+    columns = dict.fromkeys(
+        [contract.key, "_event_date", "known_at", "own_known_at", "deleted", *filter(None, [contract.time])]
+    )
+    content = ", ".join(
+        f"coalesce(cast({name} as varchar), chr(30))"
+        for name in (*contract.columns, *OPTIONAL)
+        if name != "known_at"
+    )
+    connection.execute(f"""
+        create or replace temp table _hashed as
+        select {", ".join(columns)}, _delivery_id, _source_file, _source_row, _feed, row_number, is_foreign,
+            md5(concat_ws(chr(31), {content})) as row_hash, false as is_conflict
+        from ({" union all ".join(rows)}) semi join _repeated using (key_hash)
+    """)
+
+
+def reject_conflicts(connection: Connection, contract: ContractTable) -> None:
+    """Reject all rows of a delivery that have the same key and known_at, but not the same content."""
     if CONFLICTING not in {reject.reason for reject in contract.rejects}:
         return
+    claim = f"_delivery_id, {contract.identity}, own_known_at"
     connection.execute(f"""
         create or replace temp table _conflicts as
-        select _delivery_id, {contract.key}, _event_date, own_known_at
-        from _typed
-        where {_KEPT} and not deleted and key_hash in (
-            select key_hash from _typed where {_KEPT} group by key_hash having count(*) > 1
+        select {claim} from _hashed where not deleted group by {claim} having min(row_hash) <> max(row_hash)
+    """)
+    if connection.scalar("select count(*) from _conflicts") > 0:
+        same = " and ".join(f"h.{name} is not distinct from c.{name}" for name in claim.split(", "))
+        connection.execute(
+            f"update _hashed as h set is_conflict = true from _conflicts as c where not h.deleted and {same}"
         )
-        group by all having count(distinct {chains.row_hash(contract)}) > 1
-    """)
-    connection.execute(f"""
-        update _typed set reject_reason = '{CONFLICTING}' from _conflicts as c
-        where _typed.reject_reason is null and _typed.skip_reason is null and not _typed.deleted
-            and _typed._delivery_id = c._delivery_id and _typed.{contract.key} = c.{contract.key}
-            and _typed._event_date = c._event_date
-            and _typed.own_known_at is not distinct from c.own_known_at
-    """)
+        connection.execute(
+            f"update _typed set reject_reason = '{CONFLICTING}' from _hashed as h "
+            "where _typed.rowid = h.row_number and h.is_conflict and not h.is_foreign"
+        )
     connection.execute("drop table _conflicts")
 
 
-def accept(connection: Connection, contract: ContractTable, first_known: str) -> None:
+def accept(connection: Connection, contract: ContractTable) -> None:
     """Create `_accepted`, the rows without rejects and duplicates, and insert them into the table."""
-    columns = list(contract.columns) + list(OPTIONAL)
-    listed = ", ".join(columns)
-    order = chains.order_of(contract, first_known)
-    key = f"{contract.key}, _event_date"
-    # Most keys occur once, so only repeated keys are hashed and ordered. Hash collisions only cost time.
-    connection.execute(
-        "create or replace temp table _repeated as select key_hash from _typed "
-        f"where {_KEPT} group by key_hash having count(*) > 1"
+    listed = ", ".join([*contract.columns, *OPTIONAL])
+    # Without a known_at of their own, rows of the first load are ordered by their delivery alone: when an event
+    # happened says nothing about when it was corrected.
+    order = (
+        "case when history and own_known_at is null then timestamp '-infinity' else known_at end, delivery_rank, "
+        f"deleted desc{f', {contract.time}' if contract.time else ''}, row_hash"
     )
     connection.execute(f"""
         create or replace temp table _chained as
-        with hashed as (
-            select t.*, d.history, d.delivery_rank, {chains.row_hash(contract)} as row_hash
-            from _typed as t semi join _repeated using (key_hash)
-            join _deliveries as d on t._delivery_id = d.delivery_id
-            where {_KEPT}
-        ), ordered as (
-            select *, lag(row_hash) over (
-                partition by {key} order by {order}, _source_file, _source_row, _feed
+        with ordered as (
+            select h.*, history, delivery_rank, lag(row_hash) over (
+                partition by {contract.identity} order by {order}, _source_file, _source_row, _feed
             ) is not distinct from row_hash as is_repeat
-            from hashed
+            from _hashed as h join _deliveries as d on h._delivery_id = d.delivery_id
+            where not is_conflict
         )
-        select {listed}, case when successor is not null then greatest(known_at, successor) end as superseded_at,
-            _delivery_id, _feed, _event_date
+        select row_number, is_foreign, case when successor is not null then greatest(known_at, successor) end
+            as superseded_at
         from (
-            select *, lead(known_at) over (partition by {key} order by {order}) as successor
+            select *, lead(known_at) over (partition by {contract.identity} order by {order}) as successor
             from ordered where not is_repeat
         )
     """)
@@ -166,7 +187,8 @@ def accept(connection: Connection, contract: ContractTable, first_known: str) ->
         select {listed}, cast(null as timestamp) as superseded_at, _delivery_id, _feed, _event_date
         from _typed anti join _repeated using (key_hash) where {_KEPT}
         union all
-        select * from _chained
+        select {listed}, c.superseded_at, _delivery_id, _feed, _event_date
+        from _typed as t join _chained as c on t.rowid = c.row_number and not c.is_foreign
     """)
     connection.execute(
         f"insert into {contract.relation} by name "
@@ -258,9 +280,10 @@ def write_guests(connection: Connection, contract: ContractTable) -> None:
 
 def append_versions(connection: Connection, contract: ContractTable) -> None:
     """Insert into `_versions`: a hash of each day's accepted rows, the latest known_at, the row count."""
+    stored = ", ".join([*contract.columns, *OPTIONAL, "superseded_at", "_delivery_id"])
     connection.execute(
         "insert into _versions select coalesce(cast(_event_date as varchar), ''), "
-        f"{chains.content_version(contract, '_delivery_id')}, max(known_at), count(*) "
+        f"cast(bit_xor(hash({stored})) as varchar) || ':' || count(*), max(known_at), count(*) "
         "from _accepted group by _event_date"
     )
 
@@ -268,7 +291,7 @@ def append_versions(connection: Connection, contract: ContractTable) -> None:
 def drop_temporary(connection: Connection) -> None:
     """Drop the temporary tables and views of one chunk of days."""
     connection.execute("drop view _accepted")
-    for scratch in ("_typed", "_repeated", "_chained", "_rejected"):
+    for scratch in ("_typed", "_foreign", "_elsewhere", "_repeated", "_hashed", "_chained", "_rejected"):
         connection.execute(f"drop table {scratch}")
 
 

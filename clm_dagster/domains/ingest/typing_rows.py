@@ -28,30 +28,68 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _PROPERTY = re.compile(r"\b(unreadable|too_large|too_precise|mangled|filled)\.(\w+)")
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What typing needs to know of the shop.
+
+    start, end: SQL for its dates. currency: empty if it has a single one; `_rates` has the rates of others.
+    """
+
+    start: str
+    end: str
+    currency: str
+
+
 def type_rows(
     connection: Connection,
     adapter: Adapter,
     contract: ContractTable,
     landed: Sequence[LandedDays],
-    start: str,
-    end: str,
-    currency: str,
+    limits: Limits,
 ) -> None:
     """Create `_typed`: all landed rows in the contract's types, with known_at, feed, reject and skip reason, if any.
 
-    currency: the shop's; empty if it has a single one. `_rates` has the rates of others. Raise InputError if a feed's
-    SQL multiplies or drops rows, uses an undescribed reason, or if its timestamp differs from `time`.
+    Raise InputError if a feed's SQL multiplies or drops rows, uses an undescribed reason, or if its timestamp differs
+    from `time`.
     """
-    selects = []
-    for days in landed:
-        for one, sql in days.queries(adapter):
-            typed = _Typed(contract, days.feed, connection.columns(one), start, end, currency)
-            selects.append(typed.select(sql))
-    connection.execute(f"create or replace temp table _typed as {' union all '.join(selects)}")
+    rows = _typed_rows(connection, adapter, contract, landed, limits)
+    connection.execute(f"create or replace temp table _typed as {rows}")
     for days in landed:
         feed_rows.check_one_for_one(connection, days)
         feed_rows.check_reasons(connection, adapter, days.feed)
         feed_rows.check_time(connection, adapter, days.feed)
+
+
+def type_foreign(
+    connection: Connection,
+    adapter: Adapter,
+    contract: ContractTable,
+    landed: Sequence[LandedDays],
+    limits: Limits,
+) -> None:
+    """Create `_foreign`: the rows of other days, as in `_typed`, whose keys are in `_elsewhere`."""
+    if not landed:
+        connection.execute("create or replace temp table _foreign as select * from _typed limit 0")
+        return
+    rows = _typed_rows(connection, adapter, contract, landed, limits)
+    connection.execute(
+        f"create or replace temp table _foreign as select * from ({rows}) "
+        f"where {contract.key} in (select row_key from _elsewhere)"
+    )
+
+
+def _typed_rows(
+    connection: Connection,
+    adapter: Adapter,
+    contract: ContractTable,
+    landed: Sequence[LandedDays],
+    limits: Limits,
+) -> str:
+    return " union all ".join(
+        _Typed(contract, days.feed, connection.columns(one), limits).select(sql)
+        for days in landed
+        for one, sql in days.queries(adapter)
+    )
 
 
 @dataclass(frozen=True)
@@ -61,9 +99,7 @@ class _Typed:
     contract: ContractTable
     feed: Feed
     given: Mapping[str, str]
-    start: str
-    end: str
-    currency: str
+    limits: Limits
 
     def select(self, sql: str) -> str:
         """Return SQL for the typed rows of an adapter's query."""
@@ -79,8 +115,10 @@ class _Typed:
         guest_text = "a.customer_id__text" if "customer_id__text" in self.given else "cast(null as varchar)"
         provenance = ", ".join(f"a.{name}" for name in PROVENANCE)
         filled = [f"{self._resolved(value)} as _filled_{name}" for name, value in fills.items()]
-        first_known = self.contract.time or self.start
-        key = f"_filled_{self.contract.key}" if self.contract.key in fills else self.contract.key
+        first_known = self.contract.time or self.limits.start
+        identity = self.contract.identity
+        if self.contract.key in fills:
+            identity = f"_filled_{identity}"
         whens = " ".join(
             f"when {self._condition(reject.when)} then '{reject.reason}'" for reject in self.contract.rejects
         )
@@ -88,7 +126,7 @@ class _Typed:
             select {", ".join(wanted)},
                 coalesce(known_at, case when history then {first_known} else landed_at end) as known_at,
                 known_at as own_known_at, {self._no_customer()} as no_customer,
-                {", ".join(PROVENANCE)}, hash({key}, _event_date) as key_hash,
+                {", ".join(PROVENANCE)}, hash({identity}) as key_hash,
                 case when skip_reason is null then coalesce(adapter_reason, case {whens} end) end as reject_reason,
                 skip_reason, '{self.feed.name}' as _feed
             from (
@@ -191,10 +229,10 @@ class _Typed:
         return loses_decimals(self._number_text(name), kind, scale)
 
     def _condition(self, when: str) -> str:
-        return f"({self._resolved(when).replace(START, self.start).replace(END, self.end)})"
+        return f"({self._resolved(when).replace(START, self.limits.start).replace(END, self.limits.end)})"
 
     def _resolved(self, expression: str) -> str:
-        currency = quoting.text(self.currency) if self.currency else "null"
+        currency = quoting.text(self.limits.currency) if self.limits.currency else "null"
         return _PROPERTY.sub(r"_\1_\2", expression).replace(CURRENCY, currency).replace(RATE, "r.rate")
 
 

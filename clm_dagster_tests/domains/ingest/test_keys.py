@@ -1,9 +1,9 @@
 """Keys of events: ids that are not unique, corrections, events that move to another day, badly written ids."""
 
 from collections.abc import Callable
-from itertools import permutations
 
 import pandas as pd
+import pytest
 
 from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, LATEST, Shop, csv_of, line
 
@@ -68,20 +68,91 @@ def test_a_late_move_changes_the_version_of_the_old_day(shop: Shop) -> None:
     assert shop.query(CURRENT) == [("e1", "2024-01-04", 2), ("e2", "2024-01-03", 2)]
 
 
-def test_days_in_any_order_give_the_same_chains(make_shop: Callable[..., Shop]) -> None:
+def test_a_history_at_once_gives_the_versions_of_its_files_one_by_one(make_shop: Callable[..., Shop]) -> None:
+    """Only when a version was learnt differs: the files are corrections of each other in the order of their names."""
     found = []
+    days = ["2024-01-01", "2024-01-03", "2024-01-01", "2024-01-02"]
+    for name in ("at once", "one by one"):
+        shop = make_shop(name)
+        for number, day in enumerate(days):
+            shop.write(
+                f"events_{number}.csv",
+                csv_of(line("e1", f"{day} 10:00:00"), line("e2", quantity=f"{number}1")),
+            )
+            if name == "one by one":
+                shop.land(FIRST)
+        shop.ingest(FIRST)
+        assert shop.query(CURRENT)[0] == ("e1", days[-1], 2)
+        clocks = "known_at, superseded_at"
+        ended = shop.query(
+            "select event_id, superseded_at is null, count(*) from raw.events group by all order by all"
+        )
+        found.append([shop.table("raw.events", clocks), ended, shop.table("raw.deliveries", "landed_at")])
+    assert found[0] == found[1]
+
+
+def test_days_in_any_order_give_the_same_chains(make_shop: Callable[..., Shop]) -> None:
+    """One shop; its days are loaded again in every order, which has to end in the same rows."""
+    shop = make_shop()
     days = ["2024-01-01", "2024-01-02", "2024-01-03"]
-    for number, order in enumerate(permutations(days)):
-        shop = make_shop(f"shop{number}")
-        for moment, day in zip((FIRST, LATER, LATEST), (days[0], days[2], days[1]), strict=True):
-            shop.write(f"events_{day}.csv", csv_of(line("e1", f"{day} 10:00:00")))
-            shop.land(moment)
+    for moment, day in zip((FIRST, LATER, LATEST), (days[0], days[2], days[1]), strict=True):
+        shop.write(f"events_{day}.csv", csv_of(line("e1", f"{day} 10:00:00")))
+        shop.land(moment)
+    found = []
+    for order in (days, days[::-1], (days[1], days[2], days[0])):
+        for table in ("events", "deliveries", "spread_keys", "currencies", "builds"):
+            shop.query(f"delete from raw.{table}")
         for day in order:
             shop.load(keys=[day])
         assert shop.query(CURRENT) == [("e1", days[1], 2)]
         versions = "select partition_key, version from raw.builds where relation = 'raw.events' order by 1"
         found.append([shop.table("raw.events"), shop.query(versions)])
     assert all(state == found[0] for state in found)
+
+
+BACK = ["2024-01-01", "2024-01-02", "2024-01-01"]
+
+
+@pytest.mark.parametrize("order", ["together", "one by one", "backwards", "days apart"])
+def test_an_event_that_moves_back_is_on_its_first_day(shop: Shop, order: str) -> None:
+    """The third delivery equals the first one, and is no duplicate of it."""
+    for number, (day, moment) in enumerate(zip(BACK, (FIRST, LATER, LATEST), strict=True)):
+        shop.write(f"events_{number}.csv", csv_of(line("e1", day), line(f"e{number + 2}", day)))
+        shop.land(moment)
+        if order == "one by one":
+            shop.load()
+    if order in ("backwards", "days apart"):
+        for day in BACK[1::-1] if order == "backwards" else BACK[:2]:
+            shop.load(keys=[day])
+    shop.ingest(LATEST)
+    others = [("e2", BACK[0], 2), ("e3", BACK[1], 2), ("e4", BACK[0], 2)]
+    assert shop.query(CURRENT) == [("e1", BACK[0], 2), *others]
+    found = shop.query(
+        "select event_at::date::varchar, superseded_at::varchar from raw.events where event_id = 'e1' order by known_at"
+    )
+    assert found == [(BACK[0], str(LATER)), (BACK[1], str(LATEST)), (BACK[0], None)]
+    assert shop.counts() == (6, 6, 0, 0)
+
+
+@pytest.mark.parametrize("days", [("2024-01-04", "2024-01-05"), ("2024-01-05", "2024-01-04")])
+def test_rows_of_one_file_that_share_an_id_on_two_days_are_rejected(
+    shop: Shop, days: tuple[str, str]
+) -> None:
+    shop.write(
+        "events.csv", csv_of(line("e1", "2024-01-04"), line("e1", "2024-01-05"), line("e2", "2024-01-05"))
+    )
+    shop.land()
+    for day in days:
+        shop.load(keys=[day])
+    shop.ingest()
+    assert shop.query(CURRENT) == [("e2", "2024-01-05", 2)]
+    said = shop.query("select event_date::varchar, reason, source_row from raw.rejects order by 3")
+    assert said == [("2024-01-04", "conflicting_rows", 1), ("2024-01-05", "conflicting_rows", 2)]
+    # A later file that names the event once decides.
+    shop.write("events_2.csv", csv_of(line("e1", "2024-01-06")))
+    shop.ingest(LATER)
+    assert shop.query(CURRENT) == [("e1", "2024-01-06", 2), ("e2", "2024-01-05", 2)]
+    assert shop.counts() == (4, 2, 2, 0)
 
 
 def test_a_deleted_row_on_another_day_deletes_the_event(shop: Shop) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from clm_dagster.domains.ingest.errors import InputError
-from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, Shop, csv_of, line
+from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, LATEST, Shop, csv_of, line
 
 MONEY = "event_id,event_at,event_type,order_id,product_id,quantity,unit_price,line_amount,discount_amount"
 CURRENCIES = "event_id,event_at,customer_id,event_type,order_id,product_id,quantity,unit_price,currency"
@@ -90,6 +90,26 @@ def test_several_currencies_without_the_shop_s_own_are_refused(shop: Shop) -> No
     with pytest.raises(InputError, match=r"INR \(1 rows\), USD \(1 rows\).*CLM_CURRENCY"):
         shop.load()
     assert shop.query("select count(*) from raw.events") == [(0,)]
+
+
+def test_a_second_currency_on_another_day_is_refused_while_the_first_is_current(shop: Shop) -> None:
+    """The days are loaded apart; a day that no longer has its currency does not count."""
+    shop.write("events_1.csv", csv_of(USD, header=CURRENCIES))
+    shop.ingest()
+    shop.write("events_2.csv", csv_of(INR, header=CURRENCIES))
+    shop.land(LATER)
+    with pytest.raises(InputError, match=r"INR \(1 rows\), USD \(1 rows\)"):
+        shop.load(keys=["2024-01-06"])
+    assert shop.query("select event_date::varchar, currency, row_count from raw.currencies") == [
+        ("2024-01-05", "USD", 1)
+    ]
+    moved = USD.replace("01-05", "01-07").replace("USD", "INR")
+    shop.write("events_3.csv", csv_of(moved, header=CURRENCIES))
+    shop.land(LATEST)
+    shop.load(keys=["2024-01-07"])
+    shop.ingest(LATEST)
+    found = shop.query("select event_date::varchar, currency, row_count from raw.currencies order by 1")
+    assert found == [("2024-01-06", "INR", 1), ("2024-01-07", "INR", 1)]
 
 
 def test_one_currency_beside_none_needs_no_setting(shop: Shop) -> None:

@@ -340,16 +340,20 @@ TABLES: dict[str, tuple[str, str, dict[str, str]]] = {
 def test_every_reason_of_the_other_tables(shop: Shop, table: str) -> None:
     header, good, bad = TABLES[table]
     rows = [good.replace("%d", str(n)) for n in range(1, 10)] + list(bad.values())
+    # Two rows with one id, of two days where the table has days.
+    rows += ["twin," + row.partition(",")[2] for row in rows[:2]]
     shop.write("events.csv", csv_of(line("e1")))
     shop.write(f"{table}.csv", csv_of(*rows, header=header))
     shop.ingest(tables=["events", table])
-    assert shop.reasons(table) == dict.fromkeys(bad, 1)
-    assert shop.counts(table) == (len(rows), 9, len(bad), 0)
-    for reason, number, content in shop.query("select reason, source_row, source_columns from raw.rejects"):
+    assert shop.reasons(table) == dict.fromkeys(bad, 1) | {"conflicting_rows": 2}
+    assert shop.counts(table) == (len(rows), 9, len(bad) + 2, 0)
+    rejects = shop.query("select reason, source_row, source_columns from raw.rejects order by source_row")
+    assert [row[:2] for row in rejects[-2:]] == [("conflicting_rows", len(rows) - n) for n in (1, 0)]
+    for reason, number, content in rejects[:-2]:
         assert number == rows.index(bad[reason]) + 1
         assert ",".join(v or "" for v in json.loads(content).values()) == bad[reason]
     listed = {reject.reason for reject in shop.contract[table].rejects}
-    implied = {"unreadable_known_at", "unreadable_deleted", "mangled_id"}
+    implied = {"unreadable_known_at", "unreadable_deleted", "mangled_id", "conflicting_rows"}
     covered = (
         {f"unreadable_{c}" for c in ("starts_at", "ends_at", "discount")} if table == "promotions" else set()
     )

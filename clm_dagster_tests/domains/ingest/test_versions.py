@@ -275,7 +275,7 @@ def conflicting(content: list[Row], contract: ContractTable) -> set[int]:
     groups: dict[tuple[str, ...], list[tuple[int, str]]] = defaultdict(list)
     for number, row in enumerate(content, 1):
         if reason_of(row) is None and not row["deleted"]:
-            claim = (row["event_id"], row["event_at"][:10], row["known_at"])
+            claim = (row["event_id"], row["known_at"])
             groups[claim].append((number, hash_of(row, contract)))
     return {n for rows in groups.values() if len({h for _, h in rows}) > 1 for n, _ in rows}
 
@@ -284,7 +284,7 @@ def reference(
     deliveries: dict[str, list[Row]], contract: ContractTable
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Versions, rejects and ledger of whole deliveries, row by row. deliveries: in the order of their landing."""
-    keys: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
+    keys: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     rejects: dict[tuple[Any, ...], tuple[str, int]] = {}
     ledger: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, 0, 0])
     ranks = {delivery: rank for rank, delivery in enumerate(deliveries)}
@@ -296,27 +296,20 @@ def reference(
             reason = reason_of(row) or ("conflicting_rows" if number in conflicts else None)
             if reason is None:
                 order = (row["known_at"], ranks[delivery], not row["deleted"], row["event_at"])
-                keys[row["event_id"], str(day)].append(
-                    (*order, hash_of(row, contract), number, delivery, row)
-                )
+                keys[row["event_id"]].append((*order, hash_of(row, contract), number, delivery, row))
                 continue
             said = (day, reason, tuple(v for k, v in row.items() if k != "known_at"))
             if said not in rejects:
                 rejects[said] = (delivery, number)
                 ledger[delivery, day][2] += 1
-    chains: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for (event_id, day), chain in keys.items():
+    versions = []
+    for chain in keys.values():
         ordered = sorted(chain, key=lambda v: v[:6])
         kept = [v for n, v in enumerate(ordered) if n == 0 or ordered[n - 1][4] != v[4]]
-        chains[event_id] += kept
-        for version in kept:
-            ledger[version[6], day][1] += 1
-    versions = []
-    for chain in chains.values():
-        ordered = sorted(chain, key=lambda v: v[:6])
-        for n, (*_, delivery, row) in enumerate(ordered):
+        for n, (*_, delivery, row) in enumerate(kept):
+            ledger[delivery, row["event_at"][:10]][1] += 1
             value = stored(row)
-            after = ordered[n + 1][0] if n + 1 < len(ordered) else None
+            after = kept[n + 1][0] if n + 1 < len(kept) else None
             versions.append((*(value[name] for name in COLUMNS), after, delivery))
     ledger_rows = [(k[0], k[1], n, a, r, n - a - r) for k, (n, a, r) in ledger.items()]
     reject_rows = [(d, said[0], said[1], number) for said, (d, number) in rejects.items()]
