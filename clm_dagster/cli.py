@@ -57,7 +57,7 @@ def main() -> None:
     try:
         cli()
     except UserError as error:
-        errors.print(Panel(str(error), title="[bold red]clm failed", border_style="red"), markup=False)
+        errors.print(Panel(str(error), title="[bold red]clm cannot go on", border_style="red"), markup=False)
         sys.exit(1)
 
 

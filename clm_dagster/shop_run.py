@@ -20,7 +20,6 @@ from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
-from clm_dagster.platform.event_log import reuse_engines
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
@@ -132,7 +131,6 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        reuse_engines(instance)
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))

@@ -43,7 +43,7 @@ def test_the_command_line_shows_only_the_message(
         cli.main()
     assert stopped.value.code == 1
     shown = capsys.readouterr().err
-    assert "clm failed" in shown and "the file is empty; expected rows" in shown
+    assert "clm cannot go on" in shown and "the file is empty; expected rows" in shown
     assert kind.__name__ in user_error_names()
 
 

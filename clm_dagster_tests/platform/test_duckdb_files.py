@@ -111,7 +111,7 @@ def test_a_command_ends_with_a_message_and_without_a_traceback(
     assert found.returncode == 1
     text = " ".join((found.stdout + found.stderr).replace("│", " ").split())
     assert "Traceback" not in text
-    assert "clm failed" in text and f"(process {process.pid}" in text and "CLM_LOCK_TIMEOUT" in text
+    assert "clm cannot go on" in text and f"(process {process.pid}" in text and "CLM_LOCK_TIMEOUT" in text
 
 
 def clm(command: str, data: Path, shop: Path) -> subprocess.CompletedProcess[str]:

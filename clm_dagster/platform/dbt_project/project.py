@@ -149,17 +149,17 @@ class Project:
     unit_tests: Mapping[str, UnitTest] = field(default_factory=dict)
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def models(self) -> dict[str, Model]:
         """The models in topological order."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Model)}
 
-    @property
+    @cached_property
     def seeds(self) -> dict[str, Seed]:
         """The seeds by name."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Seed)}
 
-    @property
+    @cached_property
     def sources(self) -> dict[str, Source]:
         """The source tables by `source.table`."""
         return {name: n for name, n in self.nodes.items() if isinstance(n, Source)}
