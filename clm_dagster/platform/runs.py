@@ -23,6 +23,11 @@ _DAGSTER_YAML = """\
 # Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
   enabled: false
+# Dagster's SQLite files, with one transaction for the events of many partitions. Remove it for Dagster's own storage.
+event_log_storage:
+  module: clm_dagster.platform.event_log
+  class: BatchedSqliteEventLogStorage
+  config: {}
 retention:
   schedule:
     purge_after_days: 30
@@ -58,6 +63,7 @@ def prepare_home(settings: Settings) -> Path:
         config.write_text(_DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
     return home
 
 

@@ -1,0 +1,99 @@
+"""The batched event log: the events, materialized partitions and asset records of Dagster's own storage."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import StepMaterializationData
+
+from clm_dagster.platform.event_log import BatchedSqliteEventLogStorage
+
+EVENT: Callable[..., dg.EventLogEntry] = dg.EventLogEntry
+DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01", end_date="2024-03-01")
+YAML = """\
+telemetry: {enabled: false}
+event_log_storage:
+  module: clm_dagster.platform.event_log
+  class: BatchedSqliteEventLogStorage
+  config: {}
+"""
+
+
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def thing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(
+        metadata={"partitions": len(context.partition_keys)}, data_version=dg.DataVersion("one")
+    )
+
+
+@dg.asset_check(asset=thing)
+def looks_well() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+def materialize(
+    home: Path, yaml: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], set[str], int, str]:
+    """Return kinds of events, materialized partitions, storage id and data version of the newest, read afresh."""
+    home.mkdir()
+    (home / "dagster.yaml").write_text(yaml)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "25")
+    tags = {
+        "dagster/asset_partition_range_start": "2024-01-01",
+        "dagster/asset_partition_range_end": "2024-02-29",
+    }
+    definitions = dg.Definitions(assets=[thing], asset_checks=[looks_well], jobs=[dg.define_asset_job("all")])
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_job_def("all").execute_in_process(instance=instance, tags=tags)
+    with dg.DagsterInstance.get() as instance:
+        entries = instance.all_logs(result.run_id)
+        kinds = sorted(e.dagster_event.event_type_value for e in entries if e.dagster_event)
+        newest = instance.get_latest_materialization_event(thing.key)
+        assert newest is not None and newest.asset_materialization is not None
+        records = instance.fetch_materializations(thing.key, limit=1000).records
+        version = (newest.asset_materialization.tags or {})["dagster/data_version"]
+        return kinds, instance.get_materialized_partitions(thing.key), len(records), version
+
+
+def test_the_same_events_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = materialize(tmp_path / "usual", "telemetry: {enabled: false}\n", monkeypatch)
+    batched = materialize(tmp_path / "batched", YAML, monkeypatch)
+    assert batched == usual
+    assert batched[1] == set(DAYS.get_partition_keys()) and batched[2] == 60
+
+
+def test_a_batch_is_in_the_index_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(YAML)
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        assert isinstance(storage, BatchedSqliteEventLogStorage)
+        entries = [
+            _materialized("11111111-1111-4111-8111-111111111111", day) for day in ("2024-01-01", "2024-01-02")
+        ]
+
+        def fail(*_: object) -> None:
+            raise OSError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "_store_asset_event_tags", fail)
+            with pytest.raises(OSError, match="disk"):
+                storage.store_event_batch(entries)
+        assert instance.get_materialized_partitions(thing.key) == set()
+        storage.store_event_batch(entries)
+        assert instance.get_materialized_partitions(thing.key) == {"2024-01-01", "2024-01-02"}
+
+
+def _materialized(run_id: str, day: str) -> dg.EventLogEntry:
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+        job_name="one",
+        event_specific_data=StepMaterializationData(dg.AssetMaterialization(thing.key, partition=day)),
+    )
+    fields = {"error_info": None, "level": 10, "user_message": "", "run_id": run_id, "timestamp": time.time()}
+    return EVENT(**fields, dagster_event=event)
