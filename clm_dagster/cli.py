@@ -120,23 +120,32 @@ def plan(as_json: bool) -> None:
 
 @cli.command()
 @click.argument("file")
-@click.option("--write-adapter", metavar="NAME", help="Write the draft to adapters/NAME of the SQL folder.")
+@click.option(
+    "--write-adapter",
+    metavar="NAME",
+    help="Write the draft as a new adapter, to CLM_ADAPTERS_DIR if it is set.",
+)
 def inspect(file: str, write_adapter: str | None) -> None:
     """Show how FILE is written, its columns and first rows, and draft an adapter for it."""
     from clm_dagster.domains.ingest.contract import read_contract
     from clm_dagster.domains.ingest.drafting import draft, write_draft
-    from clm_dagster.domains.ingest.inspect_view import render
+    from clm_dagster.domains.ingest.inspect_view import next_steps, render
     from clm_dagster.domains.ingest.inspecting import inspect_file
+    from clm_dagster.domains.ingest.presets import read_presets
     from clm_dagster.platform.resources import load_sql
 
     settings = load_settings()
-    found = inspect_file(file, read_contract(load_sql(settings)), settings.timezone)
+    presets = read_presets(settings.adapter_folders)
+    found = inspect_file(file, read_contract(load_sql(settings)), settings.timezone, presets)
     for each in found:
-        console.print(
-            render(each, draft(each, write_adapter or "my_shop"), not write_adapter), soft_wrap=False
-        )
+        show_draft = not write_adapter and each.preset is None
+        console.print(render(each, draft(each, write_adapter or "my_shop"), show_draft), soft_wrap=False)
+        if each.preset and not write_adapter:
+            console.print(
+                next_steps(each.path, each.preset, settings), markup=False, highlight=False, soft_wrap=True
+            )
     if write_adapter:
-        folder = settings.sql_dir / "adapters" / write_adapter
+        folder = settings.adapter_folders[-1] / write_adapter
         write_draft(draft(found[0], write_adapter), folder)
         console.print(
             f"Wrote {folder}. Finish it, then run\n  clm run --source {write_adapter} --input {file}"

@@ -19,6 +19,7 @@ from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
 from clm_dagster.domains.ingest.formats.encodings import is_codec
 from clm_dagster.domains.ingest.identifiers import customer, identifier
+from clm_dagster.domains.ingest.prepared import Prepared, read_prepared
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
@@ -29,7 +30,7 @@ PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
 _LANDING_VERSION = 2
 # Change this when rows are loaded into the raw tables or counted in the ledger in another way.
 _LOADING_VERSION = "feeds"
-_ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "tables"}
+_ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "exports", "prepare", "tables"}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
 _STYLES = {
     "dates": (values.DAY_FIRST, values.MONTH_FIRST),
@@ -53,7 +54,7 @@ class Adapter:
     """The adapter of a source, read and validated.
 
     csv: only the settings that adapter.yml gives. dates, numbers: the style of columns with two readings, if given.
-    no_customer: customer ids that mean a guest.
+    no_customer: customer ids that mean a guest. prepared: files that are made of others before landing.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Adapter:
     no_customer: tuple[str, ...] = ()
     dates: str | None = None
     numbers: str | None = None
+    prepared: tuple[Prepared, ...] = ()
     _reads: dict[str, Reads] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -151,9 +153,9 @@ class Adapter:
             if spec.time_by is not None:
                 note_names(spec.time_by)
             extra = self._macros(spec, list(known), "landed", {}) | noting
-            self.renderer.render(
-                spec.path, relation=lambda name: name, extra=extra | {"contract_columns": contract_columns}
-            )
+            extra["contract_columns"] = contract_columns
+            extra["shared"] = lambda name: self._shared(name, extra)
+            self.renderer.render(spec.path, relation=lambda name: name, extra=extra)
             self._reads[feed] = Reads(found, tuple(known))
         return self._reads[feed]
 
@@ -175,7 +177,7 @@ class Adapter:
     def _macros(
         self, spec: Feed, columns: Sequence[str], landed: str, styles: Mapping[str, str]
     ) -> dict[str, Any]:
-        return self._value_macros(styles) | {
+        macros = self._value_macros(styles) | {
             "provenance": lambda: ", ".join(PROVENANCE),
             "landed": lambda: landed,
             "time": lambda: f"({self.time_sql(spec.name, styles)})",
@@ -184,9 +186,21 @@ class Adapter:
             "seed_column": self._seed_column,
             "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
         }
+        macros["shared"] = lambda name: self._shared(name, macros)
+        return macros
+
+    def _shared(self, name: str, macros: dict[str, Any]) -> str:
+        """Return the SQL that feeds share, of the file `_<name>.sql`, with the macros of the feed."""
+        path = self.path / f"_{name}.sql"
+        if not path.exists():
+            raise InputError(f"{path} does not exist, but the adapter uses shared('{name}')")
+        return self.renderer.render(path, relation=lambda relation: relation, extra=macros)
 
     def _seed_column(self, seed: str, column: str) -> list[str]:
-        path = self.seeds / f"{seed}.csv"
+        own = self.path / f"{seed}.csv"
+        path = own if own.exists() else self.seeds / f"{seed}.csv"
+        if not path.exists():
+            raise InputError(f"{self.path}: the adapter reads the seed {seed!r}, but {own} does not exist")
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or column not in rows[0]:
@@ -280,6 +294,7 @@ def load_adapter(
         no_customer=tuple(no_customer),
         dates=content.get("dates"),
         numbers=content.get("numbers"),
+        prepared=read_prepared(folder, content.get("prepare"), renderer),
     )
 
 

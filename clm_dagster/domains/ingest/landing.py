@@ -5,6 +5,7 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
 
     <feed>/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files, by the feed's own time
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
+    prepared/<name>-<hash>.parquet                  files that are made of others, see `preparing`
     inbox.json                                      the files that the last landing run saw, read or not
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
@@ -27,6 +28,7 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
+from clm_dagster.domains.ingest.preparing import prepare, sources_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Landing:
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        files, feeds, _, _ = _match_files(given, adapter, known)
+        files, feeds, _, _ = _match_files(given, adapter, known, self.folder)
         return [file.path for file in _not_landed(files, feeds, adapter, known)]
 
     def land(self, given: str, adapter: Adapter, now: datetime) -> LandingResult:
@@ -111,7 +113,7 @@ class Landing:
         """
         with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            files, feeds, skipped, inbox = _match_files(given, adapter, known)
+            files, feeds, skipped, inbox = _match_files(given, adapter, known, self.folder)
             new_files = _not_landed(files, feeds, adapter, known)
             events = {feed.name for feed in adapter.tables["events"]}
             if not any(
@@ -175,11 +177,12 @@ class Landing:
 
 
 def _match_files(
-    given: str, adapter: Adapter, known: Mapping[str, Delivery]
+    given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path
 ) -> tuple[dict[str, InputFile], dict[str, set[str]], dict[str, str], dict[str, str]]:
     """Return the input's files by delivery, the feeds of each delivery, what is not read and why, and all that is.
 
-    Files with the same content are one delivery. It belongs to all feeds that any of these files matches.
+    Files with the same content are one delivery. It belongs to all feeds that any of these files matches. A file that
+    another one is prepared of is read as that one. folder: of the landing area, for prepared files.
     """
     seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
@@ -187,9 +190,14 @@ def _match_files(
     read: dict[str, str] = {}
     inbox = list_inbox(given)
     skipped = dict(inbox.skipped)
-    for place in inbox.places:
+    made = prepare(adapter.prepared, inbox.places, adapter.csv, seen, folder)
+    sources = sources_of(made)
+    for place in (*(each.place for each in made), *inbox.places):
         # A member of an archive goes by its own name, or else by the archive's.
         names = _feeds(adapter, place.member) or _feeds(adapter, place.relative)
+        if not names and sources.get(place.relative) in read:
+            read[place.relative] = read[sources[place.relative]]
+            continue
         if not names:
             skipped[place.relative] = f"matches no table of the source {adapter.name}"
             continue
