@@ -7,6 +7,7 @@
 {% macro time() %}event_at{% endmacro %}
 {% macro row_id() %}md5(cast(_source_row as varchar)){% set ignored = [varargs, kwargs] %}{% endmacro %}
 {% macro instant(column) %}cast("{{ column }}" as timestamp){% endmacro %}
+{% macro instant_utc(column) %}cast("{{ column }}" as timestamp){% endmacro %}
 {% macro number(column) %}cast("{{ column }}" as decimal(38, 12)){% endmacro %}
 {% macro number_text(column) %}"{{ column }}"{% endmacro %}
 {% macro whole(column) %}cast("{{ column }}" as bigint){% endmacro %}

@@ -141,6 +141,7 @@ class Adapter:
 
             noting: dict[str, Any] = {
                 "instant": note_kind(INSTANT),
+                "instant_utc": note_kind(INSTANT),
                 "number": note_kind(NUMBER),
                 "number_text": note_kind(NUMBER),
                 "whole": note_kind(WHOLE),
@@ -167,6 +168,7 @@ class Adapter:
     def _value_macros(self, styles: Mapping[str, str]) -> dict[str, Any]:
         return {
             "instant": lambda column: values.instant(column, self.zone, styles.get(column, "")),
+            "instant_utc": lambda column: values.instant_utc(column, self.zone, styles.get(column, "")),
             "number": lambda column: values.number(column, styles.get(column, "")),
             "number_text": lambda column: values.number_text(column, styles.get(column, "")),
             "whole": lambda column: values.whole(column, styles.get(column, "")),

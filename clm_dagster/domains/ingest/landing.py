@@ -28,6 +28,7 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
+from clm_dagster.domains.ingest.prepared import FOLDER
 from clm_dagster.domains.ingest.preparing import prepare, sources_of
 
 
@@ -194,7 +195,8 @@ def _match_files(
     sources = sources_of(made)
     for place in (*(each.place for each in made), *inbox.places):
         # A member of an archive goes by its own name, or else by the archive's.
-        names = _feeds(adapter, place.member) or _feeds(adapter, place.relative)
+        is_made = place.relative in set(sources.values())
+        names = _feeds(adapter, place.member, is_made) or _feeds(adapter, place.relative, is_made)
         if not names and sources.get(place.relative) in read:
             read[place.relative] = read[sources[place.relative]]
             continue
@@ -217,8 +219,13 @@ def _match_files(
     return files, feeds, skipped, read
 
 
-def _feeds(adapter: Adapter, name: str) -> list[str]:
-    return [feed.name for feed in adapter.feeds.values() if feed.matches(name)]
+def _feeds(adapter: Adapter, name: str, is_made: bool) -> list[str]:
+    """Return the feeds that a file belongs to. is_made: a prepared file, which only its own patterns mean."""
+    return [
+        feed.name
+        for feed in adapter.feeds.values()
+        if feed.matches(name) and (not is_made or any(p.startswith(f"{FOLDER}/") for p in feed.patterns))
+    ]
 
 
 def _not_landed(

@@ -249,11 +249,15 @@ class _Writer:
             f"({quoting.text(r.path)}, {quoting.text(r.file.delivery_id)}, {quoting.text(r.file.relative)})"
             for r in group
         )
+        # `time` may name columns that a file lacks.
+        absent = [quoting.name(n) for n in self.adapter.feeds[feed].declared if n not in naming.columns]
+        left_out = ", ".join(["_file", "_source_row", "_delivery_id", "_source_file", *absent])
+        nulls = "".join(f", cast(null as varchar) as {name}" for name in absent)
         query = f"""
             with names(_file, _delivery_id, _source_file) as (values {names})
-            select * exclude (_file, _source_row, _delivery_id, _source_file), _delivery_id, _source_file, _source_row,
+            select * exclude ({left_out}), _delivery_id, _source_file, _source_row,
                 '{part}' as _part, {day} as _event_date
-            from (select {listed}, _file, _source_row from ({select_rows(group)})) as rows
+            from (select {listed}, _file, _source_row{nulls} from ({select_rows(group)})) as rows
             left join names using (_file)
         """
         target.mkdir(parents=True, exist_ok=True)

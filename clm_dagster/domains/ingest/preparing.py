@@ -17,6 +17,7 @@ import duckdb
 
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, Known, Place, fingerprint
+from clm_dagster.domains.ingest.identifiers import identifier
 from clm_dagster.domains.ingest.naming import check_required, match_names
 from clm_dagster.domains.ingest.prepared import FOLDER, Part, Prepared
 from clm_dagster.domains.ingest.reading import (
@@ -30,6 +31,10 @@ from clm_dagster.domains.ingest.reading import (
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
+_MACROS = {
+    "file": lambda name: f"part_{name}",
+    "identifier": lambda column: identifier(quoting.name(column)),
+}
 # Change this when files are prepared in another way, so that they are prepared again.
 _VERSION = 1
 
@@ -103,9 +108,7 @@ def _write(
         connection.execute("set timezone = 'UTC'")
         for part, found in files.items():
             _load(connection, part, found, csv, scratch)
-        sql = prepared.renderer.render(
-            prepared.sql, relation=lambda name: name, extra={"file": lambda name: f"part_{name}"}
-        )
+        sql = prepared.renderer.render(prepared.sql, relation=lambda name: name, extra=_MACROS)
         written = scratch / "written.parquet"
         try:
             connection.execute(f"copy ({sql}) to {quoting.path(written)} (format parquet)")

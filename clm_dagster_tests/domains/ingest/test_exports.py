@@ -115,6 +115,158 @@ SAMPLES = {
         },
         tables=("customers", "products"),
     ),
+    # Orders: 100 + 40 + 20 + 40. One is refunded with its shipping and taxes, of another 15.
+    "woocommerce": Sample(Figures(4, 2, "200.00", "10.00", "35.00", "5.00", "18.05")),
+    "woocommerce_analytics": Sample(
+        Figures(2, 2, "130.00", refunds="15.00"),
+        facts={
+            f"select product_id, event_at::date::varchar from {CURRENT} order by 2": [
+                ("(several products)", "2024-03-05"),
+                ("Mask", "2024-03-06"),
+                (None, "2024-03-09"),
+            ]
+        },
+    ),
+    "stripe": Sample(
+        Figures(4, 2, "174.50", refunds="50.00"),
+        BERLIN,
+        {
+            DAYS: [
+                ("ch_1", "2024-03-06"),
+                ("ch_2", "2024-03-06"),
+                ("ch_3", "2024-03-07"),
+                ("ch_6", "2024-03-07"),
+            ],
+            f"select order_id, event_at::varchar from {CURRENT} and event_type = 'refund' order by 1": [
+                ("ch_2", "2024-03-20 09:00:00"),
+                ("ch_3", "2024-03-08 11:00:00"),
+            ],
+        },
+    ),
+    "square": Sample(
+        Figures(3, 2, "1320.00", "10.00", "35.00", "0.00", "102.00", "50.00"),
+        {"timezone": "America/New_York"},
+        {
+            f"select event_at::varchar, product_id from {CURRENT} and event_type = 'return'": [
+                ("2024-03-09 10:00:00", "M1")
+            ],
+            f"select distinct product_id from {CURRENT} and event_type <> 'return' order by 1": [
+                ("Cream - Large",),
+                ("Gift Card",),
+                ("M1",),
+                ("Soap",),
+                ("Sticker",),
+            ],
+        },
+    ),
+    "olist": Sample(
+        Figures(3, 2, "223.68", shipping="40.20"),
+        {"start_date": "2016-09-01", "end_date": "2018-10-18"},
+        {
+            "select customer_id from raw.customers order by 1": [("u1",), ("u2",), ("u3",)],
+            "select product_id, category from raw.products order by 1": [
+                ("p1", "perfumaria"),
+                ("p2", "bebes"),
+                ("p3", None),
+            ],
+            "select customer_id, product_id, rating, text from raw.reviews order by 1": [
+                ("u1", "p1", 5.0, "Muito bom,\nrecomendo"),
+                ("u2", "p2", 2.0, None),
+            ],
+        },
+        tables=("customers", "products", "reviews"),
+    ),
+    "ga4": Sample(
+        Figures(2, 2, "93.80", refunds="16.00", shipping="5.00", tax="15.54"),
+        BERLIN,
+        {
+            f"select event_type, count(*) from {CURRENT} and order_id is null group by 1 order by 1": [
+                ("add_to_cart", 1),
+                ("view", 1),
+                ("visit", 1),
+            ],
+            DAYS: [("T100", "2024-03-06"), ("T101", "2024-03-06")],
+            "select distinct session_id, country, channel, currency "
+            f"from {CURRENT} and customer_id = 'dev2' order by 1": [
+                ("dev2/111", "Germany", "organic", "EUR"),
+                ("dev2/222", "Germany", "organic", "EUR"),
+            ],
+        },
+        rejected={"no_transaction": 1},
+    ),
+    "rees46": Sample(
+        Figures(2, 2, "220.00"),
+        {},
+        {
+            f"select event_type, count(*) from {CURRENT} group by 1 order by 1": [
+                ("add_to_cart", 1),
+                ("purchase", 4),
+                ("view", 1),
+            ],
+            "select product_id, category from raw.products order by 1": [
+                ("1", "electronics.smartphone"),
+                ("2", "2053013555631882655"),
+            ],
+        },
+        tables=("products",),
+    ),
+    "complete_journey": Sample(
+        Figures(2, 2, "5.25", "0.85"),
+        {"start_date": "2014-01-01", "end_date": "2015-12-13"},
+        {
+            f"select order_id, min(event_at)::varchar, count(*) from {CURRENT} group by 1 order by 1": [
+                ("26984851472", "2014-01-01 16:31:00", 2),
+                ("26984896261", "2015-01-01 00:05:00", 2),
+            ],
+            "select product_id, name, category from raw.products": [
+                ("1004906", "POTATOES RUSSET", "POTATOES")
+            ],
+            "select customer_id, sent_at::varchar, campaign_id from raw.touches": [
+                ("2375", "2014-08-12 00:00:00", "26")
+            ],
+        },
+        tables=("products", "touches"),
+    ),
+    "magento": Sample(
+        Figures(4, 2, "200.00", "4.00", "35.00", "5.00", "19.95"),
+        facts={
+            "select signed_up_at::varchar, country, birth_year, gender from raw.customers": [
+                ("2024-01-02 08:00:00", "Germany", 1980, "female")
+            ],
+            DAYS: [
+                ("000000001", "2024-03-05"),
+                ("000000002", "2024-03-06"),
+                ("000000004", "2024-03-07"),
+                ("000000005", "2024-03-08"),
+            ],
+        },
+        tables=("customers",),
+    ),
+    # Taxes of Amazon.co.uk are in the prices.
+    "amazon": Sample(
+        Figures(3, 2, "128.70", "6.98", "0.00", "2.50", "10.04", "3.50"),
+        {"timezone": "America/Los_Angeles"},
+        {DAYS: [("111-1", "2024-03-05"), ("111-2", "2024-03-07"), ("222-1", "2024-03-09")]},
+    ),
+    "ebay": Sample(
+        Figures(3, 2, "140.70", shipping="9.00", tax="1.50"),
+        facts={
+            f"select product_id, sum(quantity)::int, sum(line_amount) from {CURRENT} and event_type = 'purchase' "
+            "group by 1 order by 1": [("4072", 3, Decimal(36)), ("M1", 3, Decimal("104.70"))]
+        },
+    ),
+    "taobao": Sample(
+        Figures(3, 2, "165.50", "10.00", "15.00", "8.00"),
+        facts={
+            f"select order_id, product_id, description from {CURRENT} and event_type = 'purchase' order by 1, 2": [
+                ("3811001", "M1", "面膜"),
+                ("3811001", "面霜", "面霜"),
+                ("3811002", "M1", "面膜"),
+                ("3811005", "礼盒", "礼盒"),
+            ]
+        },
+    ),
+    "jd": Sample(Figures(2, 2, "120.00", "10.00", "0.00", "6.00")),
 }
 
 
