@@ -5,6 +5,7 @@ Belongs here: options and terminal output. Does not: the work itself (`shop_run`
 
 import json
 import os
+import shlex
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from clm_dagster.errors import UserError
-from clm_dagster.settings import load_settings, origins
+from clm_dagster.settings import load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
     from clm_dagster.simulate.parameters import Parameters
@@ -50,6 +51,7 @@ load_from:
 @click.version_option(package_name="clm-dagster")
 def cli() -> None:
     """Customer lifecycle management for e-commerce, as a Dagster project on DuckDB."""
+    read_env_file(Path(".env"))
 
 
 def main() -> None:
@@ -150,6 +152,33 @@ def inspect(file: str, write_adapter: str | None) -> None:
         console.print(
             f"Wrote {folder}. Finish it, then run\n  clm run --source {write_adapter} --input {file}"
         )
+
+
+@cli.command()
+@click.argument("folder", type=_FOLDER)
+@click.option(
+    "--from", "copied", metavar="SOURCE", help="Start from a copy of this adapter, such as shopify."
+)
+def init(folder: Path, copied: str | None) -> None:
+    """Make FOLDER for a new shop: an adapter to fill in, an inbox, settings in .env."""
+    from clm_dagster.domains.ingest.starting import start_shop
+    from clm_dagster.settings.shared import adapter_folder
+
+    folders = load_settings(source="generic").adapter_folders
+    taken = [path.parent.name for each in folders for path in each.glob("*/adapter.yml")]
+    started = start_shop(folder, adapter_folder(copied, folders) if copied else None, taken)
+    shown = started.adapter.relative_to(folder)
+    console.print(
+        f"Made {folder}. Now\n"
+        f"  cd {shlex.quote(str(folder))}\n"
+        "  # put your files into inbox, look at one of them\n"
+        "  clm inspect inbox/FILE\n"
+        f"  # edit {shown}/adapter.yml and the SQL beside it\n"
+        "  clm run",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @cli.command()

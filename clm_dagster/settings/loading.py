@@ -47,6 +47,23 @@ def load_settings(**overrides: object) -> Settings:
     return build_settings(known, values, places)
 
 
+def read_env_file(path: Path) -> None:
+    """Put the lines `NAME=value` of a file into the environment, if it exists. What is set there already stays.
+
+    Raise SettingsError for a line that is none of these, a comment or blank.
+    """
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip().isidentifier():
+            raise SettingsError(f"{path}:{number}: expected NAME=value, found {line.strip()!r}")
+        os.environ.setdefault(name.strip(), value.strip().strip("'\""))
+
+
 # ------------------------------------------------------------------------------------ origins
 
 

@@ -174,6 +174,11 @@ def _needs_whole_files(sql: Path) -> bool:
     return bool(_LOOKS_AT_OTHER_ROWS.search(text)) or "fill_down" in text
 
 
+def is_name(value: str) -> bool:
+    """Whether a text can be the name of a feed or a source."""
+    return bool(_NAME.fullmatch(value))
+
+
 def check_keys(mapping: Any, known: set[str]) -> None:
     """Raise InputError, with file and line, for a key that is not known."""
     for key in mapping:
