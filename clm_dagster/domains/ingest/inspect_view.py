@@ -57,14 +57,18 @@ def next_steps(path: Path, preset: Preset, settings: Settings) -> str:
     """Return the commands that load a recognised export, for a person to type."""
     name = path.name if preset.matches(path.name) else f"{Path(preset.file).stem}{path.suffix}"
     inbox = Path(settings.input)
-    lines = [
-        f"The source {preset.source} reads this file. Put all its files into one folder, and run it:",
-        "",
-    ]
+    source = preset.source
+    lines = [f"The source {source} reads this file. Put all its files into one folder, and run it:", ""]
+    if preset.is_included:
+        source = settings.source
+        lines = [
+            f"It adds to sources with `include: [{preset.source}]` in their adapter.yml. Put it beside the orders:",
+            "",
+        ]
     if name != path.name or not path.resolve().is_relative_to(inbox.resolve()):
         lines.append(f"  mkdir -p {shlex.quote(str(inbox))}")
         lines.append(f"  cp {shlex.quote(str(path))} {shlex.quote(str(inbox / name))}")
-    lines += [f"  export CLM_SOURCE={preset.source} CLM_TIMEZONE={settings.timezone}", "  clm run", ""]
+    lines += [f"  export CLM_SOURCE={source} CLM_TIMEZONE={settings.timezone}", "  clm run", ""]
     lines.append(
         "CLM_TIMEZONE is the time zone of the shop, such as Europe/Berlin; it decides on the day of an order."
     )

@@ -23,6 +23,7 @@ class Preset:
 
     source: the adapter that reads it. document: the platform's own description of the export. columns: names that only
     this export has together. file: a usual name of the file. patterns: names of files that the adapter reads.
+    is_included: whether the adapter has no events and only adds to others.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Preset:
     columns: tuple[str, ...]
     file: str
     patterns: tuple[str, ...]
+    is_included: bool = False
 
     def matches(self, name: str) -> bool:
         """Whether the adapter reads a file of this name."""
@@ -67,6 +69,7 @@ def _presets(path: Path) -> Iterator[Preset]:
             tuple(own["columns"]),
             str(own["file"]),
             patterns,
+            "events" not in (content.get("tables") or {}),
         )
 
 

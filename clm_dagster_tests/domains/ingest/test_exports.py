@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from clm_dagster.cli import cli
+from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import Place, fingerprint
 from clm_dagster.domains.ingest.presets import Preset, read_presets, recognise
 from clm_dagster.domains.ingest.reading import open_file
@@ -78,6 +79,8 @@ class Sample:
 
 BERLIN = {"timezone": "Europe/Berlin"}
 YEARS = {"start_date": "2024-01-01", "end_date": "2025-01-01"}
+# Adapters without orders, which others include.
+INCLUDED = {"klaviyo", "mailchimp"}
 DAYS = f"select order_id, event_at::date::varchar from {CURRENT} and event_type = 'purchase' group by all order by 1"
 SAMPLES = {
     "shopify": Sample(
@@ -288,7 +291,7 @@ def test_an_export_gives_the_figures_of_its_shop(make_shop: Callable[..., Shop],
 
 def test_every_adapter_for_a_platform_has_a_sample() -> None:
     told = {preset.source for preset in read_presets([ADAPTERS])}
-    assert told == set(SAMPLES)
+    assert told == set(SAMPLES) | INCLUDED
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +312,46 @@ def test_a_file_is_recognised_as_what_it_is(path: Path, presets: list[Preset], t
     # No other source takes the file for one of its own.
     others = [preset for preset in presets if preset.source != found.source]
     assert recognise(columns, others) is None
+
+
+def test_contacts_by_mail_belong_to_the_customers_of_orders(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(source="shopify", **YEARS | BERLIN)
+    shop.write("orders_export.csv", shopify_text())
+    for source in INCLUDED:
+        deliver(shop, source)
+    shop.ingest(tables=("events", "touches"))
+    assert shop.query(
+        "select touch_id, campaign_id, sent_at::varchar, opened_at::varchar, clicked_at::varchar, "
+        "customer_id in (select customer_id from raw.events where customer_id is not null) "
+        "from raw.touches order by 1"
+    ) == [
+        (
+            "klaviyo/M1/P1",
+            "Spring",
+            "2024-03-01 10:00:00",
+            "2024-03-01 11:30:00",
+            "2024-03-01 11:31:00",
+            True,
+        ),
+        ("klaviyo/M1/P2", "Spring", "2024-03-01 10:00:00", None, None, False),
+        (
+            "mailchimp/42694e9e57/h1",
+            "March news",
+            "2024-03-20 09:00:00",
+            "2024-03-20 09:11:05",
+            "2024-03-20 09:32:00",
+            True,
+        ),
+        ("mailchimp/42694e9e57/h2", "March news", "2024-03-20 09:00:00", None, None, False),
+    ]
+    assert shop.query(
+        "select feed, reason, row_count::int from raw.skips where contract_table = 'touches'"
+    ) == [("klaviyo_touches", "no_email", 1)]
+
+
+def test_an_adapter_without_orders_says_who_includes_it(make_shop: Callable[..., Shop]) -> None:
+    with pytest.raises(InputError, match=r"events is required\. .*`include: \[klaviyo\]`"):
+        make_shop(source="klaviyo")
 
 
 # ------------------------------------------------------------------------------------ Shopify
