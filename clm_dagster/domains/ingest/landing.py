@@ -4,6 +4,7 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
 (`loading`).
 
     <feed>/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files, by the feed's own time
+    <feed>/<part>/whole_file                        all of these rows, for a feed whose SQL sees whole files
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
     prepared/<name>-<hash>.parquet                  files that are made of others, see `preparing`
     inbox.json                                      the files that the last landing run saw, read or not
@@ -100,6 +101,14 @@ class Landing:
     def files(self, feed: str, part: str, day: date | None) -> list[Path]:
         """Return the Parquet files with a day's rows of a part."""
         return sorted((self.folder / feed / part / parquet_writer.day_folder(day)).iterdir())
+
+    def all_files(self, feed: str, landed: LandedFeed) -> list[Path]:
+        """Return the Parquet files with all rows of a landed feed: one, if its SQL sees whole files."""
+        whole = self.folder / feed / landed.part / parquet_writer.WHOLE_FILE
+        if whole.exists():
+            return [whole]
+        days = (date.fromisoformat(key) if key else None for key in landed.days)
+        return [path for day in days for path in self.files(feed, landed.part, day)]
 
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""

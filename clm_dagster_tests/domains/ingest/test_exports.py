@@ -294,6 +294,13 @@ def test_every_adapter_for_a_platform_has_a_sample() -> None:
     assert told == set(SAMPLES) | INCLUDED
 
 
+def test_every_adapter_is_in_the_documentation() -> None:
+    text = (PROJECT_DIR / "docs" / "adapters.md").read_text()
+    assert [
+        path.parent.name for path in ADAPTERS.glob("*/adapter.yml") if f"| `{path.parent.name}` |" not in text
+    ] == []
+
+
 @pytest.fixture(scope="module")
 def presets() -> list[Preset]:
     return read_presets([ADAPTERS])
