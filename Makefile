@@ -61,7 +61,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_like_sql/models
+	$(BIN)/sqlfluff lint dbt_like_sql/models dbt_like_sql/adapters
 
 # The documentation site in build/docs. A broken link, or any other warning, is an error.
 docs: setup

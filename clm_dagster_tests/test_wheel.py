@@ -197,6 +197,31 @@ def test_the_commands_work_in_an_empty_folder(clm: Path, environment: dict[str, 
     assert plan["new_files"]
 
 
+def test_a_new_shop_starts_from_the_wheel(clm: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    site = sorted(path for path in clm.parents[1].rglob("*") if path.suffix in (".yml", ".sql"))
+    call([clm, "init", "web", "--from", "shopify"], tmp_path, environment)
+    assert "adapters/my_shop" in call([clm, "init", "my_shop"], tmp_path, environment)
+    folder = tmp_path / "my_shop"
+    (folder / "inbox" / "orders.csv").write_text(
+        "order_number,ordered_at,email,sku,product,quantity,price,status\n"
+        "1,2024-03-05 10:00:00,ann@example.org,M1,Mask,2,3.50,paid\n"
+    )
+    assert json.loads(call([clm, "plan", "--json"], folder, environment))["new_files"]
+    assert "CLM_SOURCE=shopify" in call([clm, "inspect", write_shopify(tmp_path)], tmp_path, environment)
+    # Nothing was written to the installation.
+    assert sorted(path for path in clm.parents[1].rglob("*") if path.suffix in (".yml", ".sql")) == site
+
+
+def write_shopify(folder: Path) -> Path:
+    """Write a small export of orders of Shopify."""
+    path = folder / "orders_export.csv"
+    path.write_text(
+        "Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"
+        "#1001,ann@example.org,paid,2024-03-05 14:03:22 +0100,1,Mask,34.90\n"
+    )
+    return path
+
+
 @pytest.fixture(scope="module")
 def demo(clm: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that was empty before `clm demo`; the demo's data folder is in it."""

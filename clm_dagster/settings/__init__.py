@@ -11,7 +11,14 @@ one flat name: `CLM_DATA_DIR`, `CLM_CHURN_HORIZON_DAYS`.
 
 from clm_dagster.settings.composition import Settings, known_settings
 from clm_dagster.settings.fields import DomainSettings, OwnName, SettingsError, Variable
-from clm_dagster.settings.loading import LAST_RUN_FILE, load_settings, origins, record_last_run, unset_dates
+from clm_dagster.settings.loading import (
+    LAST_RUN_FILE,
+    load_settings,
+    origins,
+    read_env_file,
+    record_last_run,
+    unset_dates,
+)
 from clm_dagster.settings.shared import PROJECT_DIR
 
 __all__ = [
@@ -25,6 +32,7 @@ __all__ = [
     "known_settings",
     "load_settings",
     "origins",
+    "read_env_file",
     "record_last_run",
     "unset_dates",
 ]

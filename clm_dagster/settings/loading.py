@@ -18,6 +18,7 @@ import yaml
 
 from clm_dagster.settings.composition import BY_PROGRAM, Settings, build_settings, known_settings
 from clm_dagster.settings.fields import Setting, SettingsError
+from clm_dagster.settings.shared import adapter_folder, adapter_folders
 
 LAST_RUN_FILE = "last_run.json"
 # The settings that `clm run` records: those that define the shop.
@@ -44,6 +45,23 @@ def load_settings(**overrides: object) -> Settings:
     source, own = _adapter(values)
     take(own, lambda _: f"adapter {source}")
     return build_settings(known, values, places)
+
+
+def read_env_file(path: Path) -> None:
+    """Put the lines `NAME=value` of a file into the environment, if it exists. What is set there already stays.
+
+    Raise SettingsError for a line that is none of these, a comment or blank.
+    """
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip().isidentifier():
+            raise SettingsError(f"{path}:{number}: expected NAME=value, found {line.strip()!r}")
+        os.environ.setdefault(name.strip(), value.strip().strip("'\""))
 
 
 # ------------------------------------------------------------------------------------ origins
@@ -77,16 +95,12 @@ def _last_run(values: Mapping[str, object]) -> tuple[Path, dict[str, object]]:
 
 def _adapter(values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Return the source and the `settings` of its adapter.yml, such as the dates of a historical source."""
-    folder = Path(str(values.get("sql_dir") or _default("sql_dir"))) / "adapters"
+    own = values.get("adapters_dir")
+    folders = adapter_folders(
+        Path(str(values.get("sql_dir") or _default("sql_dir"))), Path(str(own)) if own else None
+    )
     source = str(values.get("source") or _default("source"))
-    path = folder / source / "adapter.yml"
-    if not path.exists():
-        known = sorted(p.parent.name for p in folder.glob("*/adapter.yml"))
-        raise SettingsError(
-            f"source {source!r} has no adapter: {path} does not exist. "
-            f"Known sources: {', '.join(known) or 'none'}. "
-            "See 'Bring your own shop' in the documentation for how to write an adapter."
-        )
+    path = adapter_folder(source, folders) / "adapter.yml"
     try:
         content = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:

@@ -5,6 +5,7 @@ Belongs here: settings that belong to no domain or that more than one domain rea
 """
 
 import os
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from clm_dagster.settings.fields import SettingsGroup, Variable
+from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # The checkout. An installed wheel has none: only tests read it.
@@ -25,12 +26,35 @@ def shipped_sql_dir() -> Path:
     return in_wheel if in_wheel.is_dir() else PROJECT_DIR / "dbt_like_sql"
 
 
+def adapter_folders(sql_dir: Path, adapters_dir: Path | None) -> list[Path]:
+    """Return the folders that hold adapters: that of the SQL project, and the shop's own if it has one."""
+    own = [] if adapters_dir is None else [adapters_dir.expanduser().resolve()]
+    return list(dict.fromkeys([sql_dir.resolve() / "adapters", *own]))
+
+
+def adapter_folder(source: str, folders: Sequence[Path]) -> Path:
+    """Return the folder of a source's adapter. Raise SettingsError if there is none, or one in two of the folders."""
+    found = [folder / source for folder in folders if source and (folder / source / "adapter.yml").exists()]
+    if len(found) > 1:
+        raise SettingsError(
+            f"two adapters are called {source!r}: {found[0]} and {found[1]}. Rename the second and set CLM_SOURCE"
+        )
+    if not found:
+        known = sorted(path.parent.name for folder in folders for path in folder.glob("*/adapter.yml"))
+        raise SettingsError(
+            f"source {source!r} has no adapter: {' and '.join(str(f / source / 'adapter.yml') for f in folders)} "
+            f"{'does' if len(folders) == 1 else 'do'} not exist. Known sources: {', '.join(known) or 'none'}. "
+            "`clm init NAME` makes a new one; see 'Bring your own shop' in the documentation."
+        )
+    return found[0]
+
+
 class ShopSettings(SettingsGroup):
     """The shop: its files, its dates, its time zone."""
 
     source: str = Field(
         "online_retail_ii",
-        description="The shop's adapter, the name of a folder in dbt_like_sql/adapters.",
+        description="The shop's adapter, the name of a folder in dbt_like_sql/adapters or CLM_ADAPTERS_DIR.",
     )
     input: str = Field("data/inbox", description="The shop's input files: a file, a folder or a glob.")
     start_date: Variable[date] = Field(
@@ -167,6 +191,14 @@ class SharedSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSe
         description="Folder of all stored data: warehouse, landing area, state of Dagster and MLflow.",
     )
     sql_dir: Path = Field(shipped_sql_dir(), description="The folder of SQL models, adapters and seeds.")
+    adapters_dir: Path | None = Field(
+        None, description="A folder of own adapters, beside those of the SQL folder; empty for none."
+    )
+
+    @field_validator("adapters_dir", mode="before")
+    @classmethod
+    def _empty_is_no_folder(cls, value: object) -> object:
+        return None if value == "" else value
 
     @property
     def warehouse_path(self) -> Path:
@@ -201,5 +233,10 @@ class SharedSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSe
 
     @property
     def adapter_dir(self) -> Path:
-        """The folder of the source's adapter."""
-        return self.sql_dir.resolve() / "adapters" / self.source
+        """The folder of the source's adapter. Raise SettingsError."""
+        return adapter_folder(self.source, self.adapter_folders)
+
+    @property
+    def adapter_folders(self) -> list[Path]:
+        """The folders that hold adapters: the shipped ones first."""
+        return adapter_folders(self.sql_dir, self.adapters_dir)

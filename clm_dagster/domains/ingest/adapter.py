@@ -19,9 +19,11 @@ from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
 from clm_dagster.domains.ingest.formats.encodings import is_codec
 from clm_dagster.domains.ingest.identifiers import customer, identifier
+from clm_dagster.domains.ingest.prepared import Prepared, read_prepared
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
+from clm_dagster.settings.shared import shipped_sql_dir
 
 # Columns that identify the origin of each row, from the landing area to the raw tables.
 PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
@@ -29,7 +31,18 @@ PROVENANCE = ("_delivery_id", "_source_file", "_source_row", "_event_date")
 _LANDING_VERSION = 2
 # Change this when rows are loaded into the raw tables or counted in the ledger in another way.
 _LOADING_VERSION = "spread keys"
-_ADAPTER_KEYS = {"name", "description", "settings", "csv", "dates", "numbers", "tables"}
+_ADAPTER_KEYS = {
+    "name",
+    "description",
+    "settings",
+    "csv",
+    "dates",
+    "numbers",
+    "exports",
+    "prepare",
+    "include",
+    "tables",
+}
 _CSV_KEYS = {"delimiter", "quote", "encoding"}
 _STYLES = {
     "dates": (values.DAY_FIRST, values.MONTH_FIRST),
@@ -53,7 +66,7 @@ class Adapter:
     """The adapter of a source, read and validated.
 
     csv: only the settings that adapter.yml gives. dates, numbers: the style of columns with two readings, if given.
-    no_customer: customer ids that mean a guest.
+    no_customer: customer ids that mean a guest. prepared: files that are made of others before landing.
     """
 
     name: str
@@ -67,6 +80,7 @@ class Adapter:
     no_customer: tuple[str, ...] = ()
     dates: str | None = None
     numbers: str | None = None
+    prepared: tuple[Prepared, ...] = ()
     _reads: dict[str, Reads] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -139,6 +153,7 @@ class Adapter:
 
             noting: dict[str, Any] = {
                 "instant": note_kind(INSTANT),
+                "instant_utc": note_kind(INSTANT),
                 "number": note_kind(NUMBER),
                 "number_text": note_kind(NUMBER),
                 "whole": note_kind(WHOLE),
@@ -151,9 +166,9 @@ class Adapter:
             if spec.time_by is not None:
                 note_names(spec.time_by)
             extra = self._macros(spec, list(known), "landed", {}) | noting
-            self.renderer.render(
-                spec.path, relation=lambda name: name, extra=extra | {"contract_columns": contract_columns}
-            )
+            extra["contract_columns"] = contract_columns
+            extra["shared"] = lambda name: self._shared(spec.path.parent, name, extra)
+            self.renderer.render(spec.path, relation=lambda name: name, extra=extra)
             self._reads[feed] = Reads(found, tuple(known))
         return self._reads[feed]
 
@@ -165,6 +180,7 @@ class Adapter:
     def _value_macros(self, styles: Mapping[str, str]) -> dict[str, Any]:
         return {
             "instant": lambda column: values.instant(column, self.zone, styles.get(column, "")),
+            "instant_utc": lambda column: values.instant_utc(column, self.zone, styles.get(column, "")),
             "number": lambda column: values.number(column, styles.get(column, "")),
             "number_text": lambda column: values.number_text(column, styles.get(column, "")),
             "whole": lambda column: values.whole(column, styles.get(column, "")),
@@ -175,18 +191,30 @@ class Adapter:
     def _macros(
         self, spec: Feed, columns: Sequence[str], landed: str, styles: Mapping[str, str]
     ) -> dict[str, Any]:
-        return self._value_macros(styles) | {
+        macros = self._value_macros(styles) | {
             "provenance": lambda: ", ".join(PROVENANCE),
             "landed": lambda: landed,
             "time": lambda: f"({self.time_sql(spec.name, styles)})",
             "row_id": lambda *names, equal_rows="separate": row_id(spec, names, equal_rows),
             "fill_down": lambda column, by: fill_down(quoting.name(column), by),
-            "seed_column": self._seed_column,
+            "seed_column": lambda seed, column: self._seed_column(spec.path.parent, seed, column),
             "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
         }
+        macros["shared"] = lambda name: self._shared(spec.path.parent, name, macros)
+        return macros
 
-    def _seed_column(self, seed: str, column: str) -> list[str]:
-        path = self.seeds / f"{seed}.csv"
+    def _shared(self, folder: Path, name: str, macros: dict[str, Any]) -> str:
+        """Return the SQL that the feeds of a folder share, of `_<name>.sql`, with the macros of the feed."""
+        path = folder / f"_{name}.sql"
+        if not path.exists():
+            raise InputError(f"{path} does not exist, but the adapter uses shared('{name}')")
+        return self.renderer.render(path, relation=lambda relation: relation, extra=macros)
+
+    def _seed_column(self, folder: Path, seed: str, column: str) -> list[str]:
+        own = folder / f"{seed}.csv"
+        path = own if own.exists() else self.seeds / f"{seed}.csv"
+        if not path.exists():
+            raise InputError(f"{folder}: the adapter reads the seed {seed!r}, but {own} does not exist")
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or column not in rows[0]:
@@ -254,20 +282,23 @@ def load_adapter(
         raise InputError(
             f"{path}: the key `tables` is missing; expected the contract tables that the source provides"
         )
-    tables: dict[str, tuple[Feed, ...]] = {}
-    for name, entry in content["tables"].items():
-        if name not in contract:
-            raise InputError(
-                f"{content['tables'].where(name)}: the contract has no table {name!r}; "
-                f"it has {', '.join(contract)}"
-            )
-        tables[name] = read_feeds(folder, contract[name], entry, set(contract))
+    tables = _tables(folder, content, contract)
+    prepared = read_prepared(folder, content.get("prepare"), renderer)
+    for other in yaml_lines.plain(content.get("include") or []):
+        other_folder = _included(content, folder, str(other))
+        included = yaml_lines.load(other_folder / "adapter.yml")
+        for name, feeds in _tables(other_folder, included, contract).items():
+            tables[name] = (*tables.get(name, ()), *feeds)
+        prepared += read_prepared(other_folder, included.get("prepare"), renderer)
     named = [feed.name for feeds in tables.values() for feed in feeds]
     for feed in named:
         if named.count(feed) > 1:
             raise InputError(f"{path}: two tables have a feed {feed!r}; a feed needs a name of its own")
     if "events" not in tables:
-        raise InputError(f"{path}: the table events is required")
+        raise InputError(
+            f"{path}: the table events is required. An adapter without it adds to another one, which has "
+            f"`include: [{folder.name}]` in its adapter.yml"
+        )
     return Adapter(
         name=folder.name,
         path=folder,
@@ -280,6 +311,32 @@ def load_adapter(
         no_customer=tuple(no_customer),
         dates=content.get("dates"),
         numbers=content.get("numbers"),
+        prepared=prepared,
+    )
+
+
+def _tables(
+    folder: Path, content: yaml_lines.LinedDict, contract: dict[str, ContractTable]
+) -> dict[str, tuple[Feed, ...]]:
+    """Return the feeds of an adapter's own tables. Raise InputError."""
+    tables = {}
+    for name, entry in content["tables"].items():
+        if name not in contract:
+            raise InputError(
+                f"{content['tables'].where(name)}: the contract has no table {name!r}; "
+                f"it has {', '.join(contract)}"
+            )
+        tables[name] = read_feeds(folder, contract[name], entry, set(contract))
+    return tables
+
+
+def _included(content: yaml_lines.LinedDict, folder: Path, name: str) -> Path:
+    """Return the folder of an adapter that another one includes: beside it, or of the shipped ones."""
+    for found in (folder.parent / name, shipped_sql_dir() / "adapters" / name):
+        if (found / "adapter.yml").exists():
+            return found
+    raise InputError(
+        f"{content.where('include')}: there is no adapter {name!r} beside {folder} or among the shipped ones"
     )
 
 

@@ -32,10 +32,11 @@ _FEED_KEYS = {
 }
 # A feed's name is a folder of the landing area and a file of the adapter.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED_NAMES = {"manifests"}
+_RESERVED_NAMES = {"manifests", "prepared"}
 # SQL in which a row depends on other rows.
 _LOOKS_AT_OTHER_ROWS = re.compile(r"\bover\b|\bgroup\s+by\b|\bwindow\b|\blanded\b.*\blanded\b", re.I | re.S)
 _COMMENT = re.compile(r"--[^\n]*|\{#.*?#\}|/\*.*?\*/", re.S)
+_SHARED = re.compile(r"""\bshared\(['"](\w+)['"]\)""")
 _EQUAL_ROWS = ("separate", "duplicate")
 
 
@@ -166,8 +167,16 @@ def _needs_whole_files(sql: Path) -> bool:
 
     A wrong yes costs time, not correctness.
     """
-    text = _COMMENT.sub("", sql.read_text())
+    text = sql.read_text()
+    for shared in (sql.parent / f"_{name}.sql" for name in _SHARED.findall(text)):
+        text += shared.read_text() if shared.exists() else ""
+    text = _COMMENT.sub("", text)
     return bool(_LOOKS_AT_OTHER_ROWS.search(text)) or "fill_down" in text
+
+
+def is_name(value: str) -> bool:
+    """Whether a text can be the name of a feed or a source."""
+    return bool(_NAME.fullmatch(value))
 
 
 def check_keys(mapping: Any, known: set[str]) -> None:

@@ -67,17 +67,23 @@ class Inspection:
     open_dates: bool = False
 
 
-def inspect_file(given: str, contract: Mapping[str, ContractTable], zone: str) -> list[Inspection]:
-    """Inspect a file, or each file of an archive or folder. Raise InputError."""
+def inspect_file(
+    given: str, contract: Mapping[str, ContractTable], zone: str, presets: Sequence[Preset] = ()
+) -> list[Inspection]:
+    """Inspect a file, or each file of an archive or folder. presets: the exports that are known. Raise InputError."""
     known = dict.fromkeys([*(n for t in contract.values() for n in t.columns), *_synonyms()])
-    return [_inspect(fingerprint(place, {}), tuple(known), zone) for place in list_inbox(given).places]
+    # A header in another encoding or below other lines is found by the names that it may have.
+    known |= dict.fromkeys(name for preset in presets for name in preset.columns)
+    return [
+        _inspect(fingerprint(place, {}), tuple(known), zone, presets) for place in list_inbox(given).places
+    ]
 
 
 def _synonyms() -> list[str]:
     return [name for names in SYNONYMS.values() for name in names]
 
 
-def _inspect(file: InputFile, known: Sequence[str], zone: str) -> Inspection:
+def _inspect(file: InputFile, known: Sequence[str], zone: str, presets: Sequence[Preset]) -> Inspection:
     with tempfile.TemporaryDirectory() as folder:
         raw = duckdb.connect(str(Path(folder) / "inspect.duckdb"))
         try:
@@ -91,7 +97,8 @@ def _inspect(file: InputFile, known: Sequence[str], zone: str) -> Inspection:
         finally:
             raw.close()
     is_open = any("dates: day_first" in remark for column in columns for remark in column.remarks)
-    return Inspection(file.path, readable.decided, rows, columns, first, recognise(readable.columns), is_open)
+    preset = recognise(readable.columns, presets)
+    return Inspection(file.path, readable.decided, rows, columns, first, preset, is_open)
 
 
 def _load(connection: Connection, readable: Readable, scratch: Path) -> Readable:

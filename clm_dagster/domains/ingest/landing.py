@@ -4,7 +4,9 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
 (`loading`).
 
     <feed>/<part>/_event_date=2011-06-01/*.parquet  rows of one or more files, by the feed's own time
+    <feed>/<part>/whole_file                        all of these rows, for a feed whose SQL sees whole files
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
+    prepared/<name>-<hash>.parquet                  files that are made of others, see `preparing`
     inbox.json                                      the files that the last landing run saw, read or not
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
@@ -27,6 +29,8 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
+from clm_dagster.domains.ingest.prepared import FOLDER
+from clm_dagster.domains.ingest.preparing import prepare, sources_of
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,18 @@ class Landing:
         """Return the Parquet files with a day's rows of a part."""
         return sorted((self.folder / feed / part / parquet_writer.day_folder(day)).iterdir())
 
+    def all_files(self, feed: str, landed: LandedFeed) -> list[Path]:
+        """Return the Parquet files with all rows of a landed feed: one, if its SQL sees whole files."""
+        whole = self.folder / feed / landed.part / parquet_writer.WHOLE_FILE
+        if whole.exists():
+            return [whole]
+        days = (date.fromisoformat(key) if key else None for key in landed.days)
+        return [path for day in days for path in self.files(feed, landed.part, day)]
+
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        files, feeds, _, _ = _match_files(given, adapter, known)
+        files, feeds, _, _ = _match_files(given, adapter, known, self.folder)
         return [file.path for file in _not_landed(files, feeds, adapter, known)]
 
     def land(self, given: str, adapter: Adapter, now: datetime) -> LandingResult:
@@ -111,7 +123,7 @@ class Landing:
         """
         with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            files, feeds, skipped, inbox = _match_files(given, adapter, known)
+            files, feeds, skipped, inbox = _match_files(given, adapter, known, self.folder)
             new_files = _not_landed(files, feeds, adapter, known)
             events = {feed.name for feed in adapter.tables["events"]}
             if not any(
@@ -175,11 +187,12 @@ class Landing:
 
 
 def _match_files(
-    given: str, adapter: Adapter, known: Mapping[str, Delivery]
+    given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path
 ) -> tuple[dict[str, InputFile], dict[str, set[str]], dict[str, str], dict[str, str]]:
     """Return the input's files by delivery, the feeds of each delivery, what is not read and why, and all that is.
 
-    Files with the same content are one delivery. It belongs to all feeds that any of these files matches.
+    Files with the same content are one delivery. It belongs to all feeds that any of these files matches. A file that
+    another one is prepared of is read as that one. folder: of the landing area, for prepared files.
     """
     seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
@@ -187,9 +200,15 @@ def _match_files(
     read: dict[str, str] = {}
     inbox = list_inbox(given)
     skipped = dict(inbox.skipped)
-    for place in inbox.places:
+    made = prepare(adapter.prepared, inbox.places, adapter.csv, seen, folder)
+    sources = sources_of(made)
+    for place in (*(each.place for each in made), *inbox.places):
         # A member of an archive goes by its own name, or else by the archive's.
-        names = _feeds(adapter, place.member) or _feeds(adapter, place.relative)
+        is_made = place.relative in set(sources.values())
+        names = _feeds(adapter, place.member, is_made) or _feeds(adapter, place.relative, is_made)
+        if not names and sources.get(place.relative) in read:
+            read[place.relative] = read[sources[place.relative]]
+            continue
         if not names:
             skipped[place.relative] = f"matches no table of the source {adapter.name}"
             continue
@@ -209,8 +228,13 @@ def _match_files(
     return files, feeds, skipped, read
 
 
-def _feeds(adapter: Adapter, name: str) -> list[str]:
-    return [feed.name for feed in adapter.feeds.values() if feed.matches(name)]
+def _feeds(adapter: Adapter, name: str, is_made: bool) -> list[str]:
+    """Return the feeds that a file belongs to. is_made: a prepared file, which only its own patterns mean."""
+    return [
+        feed.name
+        for feed in adapter.feeds.values()
+        if feed.matches(name) and (not is_made or any(p.startswith(f"{FOLDER}/") for p in feed.patterns))
+    ]
 
 
 def _not_landed(

@@ -359,9 +359,5 @@ def _landed_days(
 
 def _whole_file(landing: Landing, delivery: Delivery, feed: Feed) -> merging.WholeFile:
     landed = delivery.tables[feed.name]
-    paths = [
-        path
-        for key in landed.days
-        for path in landing.files(feed.name, landed.part, date.fromisoformat(key) if key else None)
-    ]
+    paths = landing.all_files(feed.name, landed)
     return merging.WholeFile(delivery.delivery_id, landed.shape, paths)

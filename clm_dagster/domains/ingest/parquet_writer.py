@@ -33,6 +33,8 @@ from clm_dagster.domains.ingest.values import CALENDAR, instant, number_text
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
+# All rows of a part at once, for feeds that see whole files: hundreds of small files take seconds to read.
+WHOLE_FILE = "whole_file"
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 # A file is refused if more than the first share of the values of a column have the wrong type, in more than the second
 # share of the rows. The second condition ignores columns that are mostly empty.
@@ -249,14 +251,22 @@ class _Writer:
             f"({quoting.text(r.path)}, {quoting.text(r.file.delivery_id)}, {quoting.text(r.file.relative)})"
             for r in group
         )
+        # `time` may name columns that a file lacks.
+        absent = [quoting.name(n) for n in self.adapter.feeds[feed].declared if n not in naming.columns]
+        left_out = ", ".join(["_file", "_source_row", "_delivery_id", "_source_file", *absent])
+        nulls = "".join(f", cast(null as varchar) as {name}" for name in absent)
         query = f"""
             with names(_file, _delivery_id, _source_file) as (values {names})
-            select * exclude (_file, _source_row, _delivery_id, _source_file), _delivery_id, _source_file, _source_row,
+            select * exclude ({left_out}), _delivery_id, _source_file, _source_row,
                 '{part}' as _part, {day} as _event_date
-            from (select {listed}, _file, _source_row from ({select_rows(group)})) as rows
+            from (select {listed}, _file, _source_row{nulls} from ({select_rows(group)})) as rows
             left join names using (_file)
         """
         target.mkdir(parents=True, exist_ok=True)
+        if self.adapter.feeds[feed].whole_files:
+            whole = quoting.text(target / WHOLE_FILE)
+            self.connection.execute(f"copy ({query}) to {whole} (format parquet, compression snappy)")
+            query = f"select * from read_parquet({whole})"
         self.connection.execute(
             f"copy ({query}) to {quoting.text(target)} (format parquet, partition_by (_event_date), "
             "write_partition_columns true, overwrite_or_ignore, compression snappy)"
@@ -344,5 +354,6 @@ class _Writer:
         return match_names(readable.file.path, readable.columns, self.adapter.reads(feed).known)
 
     def _relation(self, feed: str, part: str) -> str:
-        written = sorted((self.folder / feed / part).rglob("*.parquet"))
+        whole = self.folder / feed / part / WHOLE_FILE
+        written = [whole] if whole.exists() else sorted((self.folder / feed / part).rglob("*.parquet"))
         return f"read_parquet({quoting.paths(written)}, hive_partitioning = false)"

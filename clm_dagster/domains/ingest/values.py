@@ -69,6 +69,12 @@ def instant(column: str, zone: str, style: str = ISO) -> str:
     return f"case when {value} between {CALENDAR} then {value} end"
 
 
+def instant_utc(column: str, zone: str, style: str = ISO) -> str:
+    """Return SQL that parses text as `instant` does; what has no offset is in UTC, not in the shop's time zone."""
+    value = instant(column, "UTC", style)
+    return f"(({value}) at time zone 'UTC') at time zone {quoting.text(zone)}"
+
+
 def number_text(column: str, style: str = PLAIN) -> str:
     """Return SQL for a number as plain text: `-1234.56` for `(1.234,56 €)`. null for any other text."""
     text = f"nullif(trim({quoting.name(column)}), '')"

@@ -106,7 +106,8 @@ def test_an_export_of_shopify_is_recognised(
     monkeypatch.setenv("COLUMNS", "200")
     shown = CliRunner().invoke(cli, ["inspect", str(path)], catch_exceptions=False)
     assert shown.exit_code == 0
-    for words in ("shopify_orders", "2 rows", "delimiter comma", "instant('Created at')", "personal data"):
+    assert "Draft of adapter.yml" not in shown.output
+    for words in ("shopify_orders", "2 rows", "delimiter comma", "personal data", "CLM_SOURCE=shopify"):
         assert words in shown.output
     wrote = CliRunner().invoke(cli, ["inspect", str(path), "--write-adapter", "mine"], catch_exceptions=False)
     assert wrote.exit_code == 0

@@ -2,7 +2,12 @@ with source as (
 
     select
         {{ provenance() }},
-        {{ row_id('Invoice', 'StockCode', 'Description', 'Quantity', 'InvoiceDate', 'Price', 'Customer ID', 'Country', equal_rows='duplicate') }} as event_id,
+        {{
+            row_id(
+                'Invoice', 'StockCode', 'Description', 'Quantity', 'InvoiceDate', 'Price', 'Customer ID', 'Country',
+                equal_rows='duplicate'
+            )
+        }} as event_id,
         {{ time() }} as event_at,
         nullif(trim("Invoice"), '') as invoice,
         nullif(upper(trim("StockCode")), '') as stock_code,
@@ -20,7 +25,10 @@ flagged as (
     select
         *,
         coalesce(starts_with(upper(invoice), 'C'), false) as is_cancellation,
-        coalesce(regexp_matches(stock_code, '{{ seed_column('online_retail_ii_product_codes', 'pattern') | join('|') }}'), false) as is_product
+        coalesce(
+            regexp_matches(stock_code, '{{ seed_column('online_retail_ii_product_codes', 'pattern') | join('|') }}'),
+            false
+        ) as is_product
     from source
 
 )

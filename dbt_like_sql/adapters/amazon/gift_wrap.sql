@@ -1,0 +1,23 @@
+with items as (
+
+    {{ shared('items') }}
+
+)
+
+select
+    {{ provenance() }},
+    item_event_id as event_id,
+    event_at,
+    customer_id,
+    case when not deleted then 'charge' end as event_type,
+    order_id,
+    1 as quantity,
+    gift_wrap as line_amount,
+    case when is_taxed_on_top then nullif(gift_wrap_tax, 0) end as tax_amount,
+    currency,
+    country,
+    channel,
+    item_name as description,
+    deleted,
+    case when gift_wrap = 0 then 'no_amount' end as skip_reason
+from items
