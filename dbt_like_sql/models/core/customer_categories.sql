@@ -4,7 +4,7 @@
     unique_key='as_of',
 ) }}
 
--- Share of each category in a customer's purchases strictly before as_of. There are no rows if the shop has no
+-- Share of each category in a person's purchases strictly before as_of. There are no rows if the shop has no
 -- products table or no categories.
 
 with categories as (
@@ -20,16 +20,17 @@ with categories as (
 bought as (
 
     select
-        lines.customer_id,
+        coalesce(persons.person_id, lines.customer_id) as customer_id,
         categories.category,
         sum(lines.gross_revenue) as gross_revenue
     from {{ ref('stg_order_lines') }} as lines
     inner join categories on lines.product_id = categories.product_id
+    left join {{ persons_at_as_of() }} as persons on lines.customer_id = persons.customer_id
     where
         lines.line_type = 'purchase'
         and lines.customer_id is not null
         and lines.event_at < cast('{{ var("as_of") }}' as timestamp)
-    group by lines.customer_id, categories.category
+    group by coalesce(persons.person_id, lines.customer_id), categories.category
 
 ),
 
