@@ -200,6 +200,13 @@ def init(folder: Path, copied: str | None) -> None:
     help="stationary: exact BG/NBD and Gamma-Gamma, without seasons, promotions or effects of emails.",
 )
 @click.option(
+    "--aliases",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of people with several ids: guest checkouts, second accounts.",
+)
+@click.option(
     "--threads", default=2, show_default=True, type=_POSITIVE, help="Number of files written in parallel."
 )
 @click.option(

@@ -174,6 +174,9 @@ def test_sql_variables_are_the_marked_settings() -> None:
         "value_horizon_days": 90,
         "demand_keys": 3,
         "demand_products": 100,
+        "identity_hub": 10,
+        "identity_guests": "email_hash,phone_hash",
+        "identity_devices": "confirmed",
     }
 
 

@@ -138,6 +138,8 @@ class Parameters:
     repeated: float = 0.003
     longest_delay: int = 14
     dirty_every: int = 28
+    # Share of people with several ids, see `aliases`.
+    aliases: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ValueError for parameters outside their range."""
@@ -146,6 +148,8 @@ class Parameters:
         for name in ("customers", "days", "products"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if not 0 <= self.aliases <= 1:
+            raise ValueError(f"aliases is {self.aliases}; expected a share from 0 to 1")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; expected 0 or a positive integer")
 
@@ -175,8 +179,11 @@ class Parameters:
         return self.guest_share * 2 * self.customers / self.days
 
     def as_json(self) -> dict[str, Any]:
-        """Return every parameter in the format of `truth/parameters.json`."""
-        return asdict(self) | {"start": str(self.start), "end": str(self.end)}
+        """Return every parameter in the format of `truth/parameters.json`; without `aliases` if there are none."""
+        found = asdict(self) | {"start": str(self.start), "end": str(self.end)}
+        if not self.aliases:
+            del found["aliases"]
+        return found
 
 
 def stream(parameters: Parameters, name: str, *keys: int) -> np.random.Generator:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from clm_dagster.errors import UserError
+from clm_dagster.simulate.aliases import Aliases
 from clm_dagster.simulate.baskets import Assortment, Baskets
 from clm_dagster.simulate.browsing import CLICK, OPEN, Browsing
 from clm_dagster.simulate.faults import Dirt, deliver
@@ -96,6 +97,7 @@ class _Shop:
         self.browsing = Browsing(scenario, self.baskets, self.purchases)
         self.post_purchase = PostPurchase(scenario, self.purchases)
         self.dirt = Dirt(parameters)
+        self.aliases = Aliases(parameters, self.population.arrived[:-1]) if parameters.aliases else None
         self.rows: dict[str, int] = {}
         self.history: list[dict[str, Any]] = []
 
@@ -121,6 +123,8 @@ class _Shop:
         """Write the ground truth that is complete only after the last day."""
         writer.truth(self._customer_truth(), "customers")
         writer.truth(self._product_truth(), "products")
+        if self.aliases:
+            writer.truth(self.aliases.truth(), "identities")
         writer.truth(
             {name: np.array([day[name] for day in self.history]) for name in self.history[0]}, "days"
         )
@@ -142,6 +146,8 @@ class _Shop:
             "channel": np.where(is_mail, np.int8(2), in_app[session].astype(np.int8)),
             "country": np.where(customer >= 0, self.population.country[customer], np.int8(0)),
         }
+        if self.aliases:
+            events |= self.aliases.of_events(number, events)
         delivered = deliver(self.parameters, number, events)
         self._write_table(writer, "events", number, delivered.on_time)
         if size(delivered.late):
@@ -161,11 +167,15 @@ class _Shop:
         customer = np.concatenate([new, opted_out])
         arrived = population.arrived[customer]
         second = seconds_of_day(arrived % 1) + 86_400 * (np.floor(arrived).astype(np.int64) - number)
-        rows = {"customer": customer, "second": second}
-        for name in ("country", "birth_year", "woman", "channel", "consent"):
-            rows[name] = getattr(population, name)[customer]
+        rows = {"customer": customer, "second": second} | self._attributes(customer)
         rows["known"] = np.where(np.arange(len(customer)) < len(new), -1, number + 1)
+        if self.aliases:
+            rows = self.aliases.of_accounts(number, rows, self._attributes)
         self._write_table(writer, "customers", number, rows)
+
+    def _attributes(self, customer: np.ndarray) -> Rows:
+        names = ("country", "birth_year", "woman", "channel", "consent")
+        return {name: getattr(self.population, name)[customer] for name in names}
 
     def _write_products(self, writer: Writer, number: int) -> None:
         """Write new products, and promotions on the day before they start."""

@@ -15,6 +15,7 @@ import duckdb
 
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.simulate.aliases import EXTRA, with_aliases
 from clm_dagster.simulate.browsing import TYPES
 from clm_dagster.simulate.faults import columns
 from clm_dagster.simulate.parameters import ARMS, CHANNELS, COUNTRIES, Parameters
@@ -111,7 +112,8 @@ class Writer:
         midnight = f"({self._start} + to_days({day}))"
         at = f"({midnight} + to_seconds(cast(second as bigint)))"
         select = _SELECTS[table].format(day=day, at=at, midnight=midnight, start=self._start)
-        self._submit_copy(f"select {select} from rows", f"inbox/{table}/{name}.parquet", rows, table, dirt)
+        sql = with_aliases(table, select) if self._parameters.aliases else f"select {select} from rows"
+        self._submit_copy(sql, f"inbox/{table}/{name}.parquet", rows, table, dirt)
 
     def truth(self, rows: Rows, name: str) -> None:
         """Write `truth/<name>.parquet`."""
@@ -147,8 +149,10 @@ class Writer:
         connection.register("rows", rows)
         if dirt is not None:
             connection.register("dirt", dirt)
-            texts = ", ".join(f"cast({column} as varchar) as {column}" for column in columns(table))
-            sql = f"select {texts} from ({sql}) union all select {texts} from dirt"
+            extra = list(EXTRA.get(table, ())) if self._parameters.aliases else []
+            texts = [f"cast({column} as varchar) as {column}" for column in (*columns(table), *extra)]
+            dirty = [*texts[: len(columns(table))], *("null" for _ in extra)]
+            sql = f"select {', '.join(texts)} from ({sql}) union all select {', '.join(dirty)} from dirt"
         Connection(connection).execute(
             f"copy ({sql}) to {quoting.text(path)} (format parquet, compression snappy)"
         )

@@ -45,7 +45,10 @@ def shop(out: str, customers: int) -> dict[str, Any]:
     made = simulate(parameters, Path(out) / "shop")
     connection = duckdb.connect(f"{out}/shop.duckdb", config={"memory_limit": "2GB"})
     try:
-        connection.execute("create schema staging; create schema marts").fetchall()
+        connection.execute("create schema staging; create schema marts; create schema core").fetchall()
+        connection.execute(
+            "create table core.customer_identities (as_of timestamp, customer_id varchar, person_id varchar)"
+        ).fetchall()
         connection.execute(f"""
             create table staging.stg_order_lines as
             select customer_id, product_id, order_id, 'purchase' as line_type, event_at::timestamp as event_at,

@@ -43,6 +43,10 @@ TABLES = (
     "core.orders",
     "marts.revenue_by_order_date",
     "core.customer_daily",
+    "staging.stg_identities",
+    "core.identifiers_daily",
+    "core.shared_identifiers",
+    "core.customer_identities",
     "core.product_daily",
     "core.totals_daily",
     "core.customer_features",
@@ -126,6 +130,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "quantity": ["1.5", "1", "", ""],
             "unit_price": ["10", "5", "", ""],
             "line_amount": ["", "", "3.33", "1.00"],
+            "email_hash": ["e1", "e1", "", ""],
         }
     ).to_csv(root / "events_midnight.csv", index=False)
     pd.DataFrame(
@@ -133,6 +138,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "customer_id": ["c001", "c099"],
             "signed_up_at": ["2024-01-03 12:00", "2024-01-20"],
             "country": ["BE", "NL"],
+            "email_hash": ["", "e1"],
         }
     ).to_csv(root / "customers.csv", index=False)
     optional: dict[str, dict[str, list[str]]] = {
@@ -151,6 +157,13 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "product_id": ["p01"],
             "written_at": ["2024-01-20 10:00"],
             "rating": ["4"],
+        },
+        "identities": {
+            "customer_id": ["c002", "c003", "c003"],
+            "other_id": ["c003", "c004", "c004"],
+            "kind": ["customer_id"] * 3,
+            "known_since": ["2024-01-10", "2024-01-10", "2024-02-08"],
+            "deleted": ["false", "false", "true"],
         },
     }
     for name, columns in optional.items():

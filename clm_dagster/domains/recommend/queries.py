@@ -25,17 +25,19 @@ AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
     """Return the purchases of known customers before as_of, or None where there are none.
 
+    Customers are the persons of core.customer_identities at as_of.
+
     The result equals that of `interactions` on the lines. The database replaces ids by numbers, so that no text is
     transferred per line.
     """
-    customers = connection.frame(_IDS.format(column="customer_id"), [as_of])
-    products = connection.frame(_IDS.format(column="product_id"), [as_of])
+    customers = connection.frame(_IDS.format(column="customer_id"), [as_of, as_of])
+    products = connection.frame(_IDS.format(column="product_id"), [as_of, as_of])
     if customers.empty:
         return None
     for name, frame in (("customers", customers), ("products", products)):
         numbered = frame.assign(number=np.arange(len(frame), dtype=np.int32))
         connection.load_frame(f"recommend_{name}", numbered, temporary=True)
-    rows = connection.frame(_NUMBERED, [as_of, as_of])
+    rows = connection.frame(_NUMBERED, [as_of, as_of, as_of])
     for name in ("customers", "products"):
         connection.execute(f"drop table recommend_{name}")
     return Interactions(
@@ -50,7 +52,12 @@ def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
 
 
 _BOUGHT = """
-    from staging.stg_order_lines
+    from (
+        select lines.* replace (coalesce(persons.person_id, lines.customer_id) as customer_id)
+        from staging.stg_order_lines as lines
+        left join core.customer_identities as persons
+            on persons.as_of = ? and lines.customer_id = persons.customer_id
+    )
     where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?
 """
 _IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"

@@ -36,12 +36,13 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
     pairs = PairSettings(own.rules_days, own.rules_min_support)
     rules = RuleSettings(own.rules_days, own.rules_min_support, own.rules_min_confidence, horizon_days)
     lines = ("stg_order_lines", "stg_products")
-    visitors_read = (*lines, "customer_features")
+    past = (*lines, "customer_identities")
+    visitors_read = (*past, "customer_features")
     recommendations = ScoreTable(
         LISTS,
         REGISTERED,
         horizon_days,
-        reads=(*lines, "customer_features", "rfm_scores"),
+        reads=(*past, "customer_features", "rfm_scores"),
         settings=lists,
         read=read_lists,
         score=recommend_to_customers,
@@ -54,7 +55,7 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         recommender_model(ranker).table(project),
         recommendations.table(project),
         PythonTable.of(project, POPULAR, visitors_read, read_visitors, recommend_by_country, lists),
-        PythonTable.of(project, SIMILAR, lines, read_catalogue, find_similar, SimilarSettings(active_days)),
+        PythonTable.of(project, SIMILAR, past, read_catalogue, find_similar, SimilarSettings(active_days)),
         PythonTable.of(
             project, AFFINITY, lines, read_pairs, add_pair_names, pairs, checks=checks.RULE_CHECKS
         ),

@@ -53,7 +53,7 @@ def recommender_model(
     """Return the trained model. Its gate compares it with naive baselines, not with the previous champion."""
     return TrainedModel(
         registered=REGISTERED,
-        reads=("stg_order_lines", "stg_products", "rfm_scores"),
+        reads=("stg_order_lines", "stg_products", "customer_identities", "rfm_scores"),
         weeks_back=(weeks_to_mature(settings.horizon_days),),
         settings=settings,
         horizon_days=settings.horizon_days,

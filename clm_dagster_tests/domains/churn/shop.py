@@ -22,7 +22,7 @@ from clm_dagster.settings import PROJECT_DIR
 from clm_dagster.statistics.evaluation import EvaluationPlan, evaluation_plan
 from clm_dagster_tests.shops import reference_folder
 
-UPSTREAM = ("customer_daily", "totals_daily", "stg_order_lines", "stg_customers")
+UPSTREAM = ("customer_daily", "totals_daily", "stg_order_lines", "stg_customers", "identifiers_daily")
 
 
 @dataclass

@@ -25,6 +25,13 @@ def in_memory() -> Connection:
     return Connection(duckdb.connect())
 
 
+# No two customers are one person.
+NOBODY = pd.DataFrame(
+    {"as_of": pd.Series(dtype="datetime64[us]")}
+    | {name: pd.Series(dtype="str") for name in ("customer_id", "person_id")}
+)
+
+
 def kaplan_meier(days: pd.DataFrame, as_of: datetime) -> SurvfuncRight:
     """Return the estimate of statsmodels: gaps end at the next order, or are open on the last day before as_of."""
     frame = days[pd.to_datetime(days.activity_date) < as_of].sort_values(["customer_id", "activity_date"])
@@ -43,7 +50,14 @@ def cutoff(curve: SurvfuncRight, q: float) -> int:
 def check_against_statsmodels(
     connection: Connection, project: Project, days: pd.DataFrame, as_of: datetime
 ) -> tuple[int, int]:
-    built = build(connection, project, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=as_of)
+    built = build(
+        connection,
+        project,
+        ["lifecycle_cutoffs"],
+        "s",
+        {"customer_daily": days, "customer_identities": NOBODY},
+        as_of=as_of,
+    )
     curve = kaplan_meier(days, as_of)
     found = connection.frame(f"from {built['repurchase_survival']} where returns > 0 order by gap_days")
     np.testing.assert_array_equal(found.gap_days, curve.surv_times)
@@ -72,7 +86,7 @@ def test_a_curve_without_open_gaps_ends_at_zero(in_memory: Connection, project: 
         project,
         ["repurchase_survival"],
         "s",
-        {"customer_daily": days},
+        {"customer_daily": days, "customer_identities": NOBODY},
         as_of=datetime(2024, 1, 11),
     )["repurchase_survival"]
     # An order on the last day has been observed for zero days.
@@ -131,7 +145,14 @@ def test_the_quantiles_are_settings(
 ) -> None:
     days = order_days()
     other = load_sql(settings_for(active_quantile=0.6, lost_quantile=0.9))
-    built = build(in_memory, other, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=AS_OF)
+    built = build(
+        in_memory,
+        other,
+        ["lifecycle_cutoffs"],
+        "s",
+        {"customer_daily": days, "customer_identities": NOBODY},
+        as_of=AS_OF,
+    )
     curve = kaplan_meier(days, AS_OF)
     assert in_memory.execute(f"select active_days, lost_days from {built['lifecycle_cutoffs']}") == [
         (cutoff(curve, 0.6), cutoff(curve, 0.9))
@@ -150,7 +171,14 @@ def test_the_quantiles_are_settings(
 def test_a_young_shop_uses_fixed_days_and_names_the_basis(
     days: pd.DataFrame, as_of: datetime, in_memory: Connection, project: Project
 ) -> None:
-    built = build(in_memory, project, ["lifecycle_cutoffs"], "s", {"customer_daily": days}, as_of=as_of)
+    built = build(
+        in_memory,
+        project,
+        ["lifecycle_cutoffs"],
+        "s",
+        {"customer_daily": days, "customer_identities": NOBODY},
+        as_of=as_of,
+    )
     assert in_memory.execute(
         f"select basis, half_days, active_days, lost_days from {built['lifecycle_cutoffs']}"
     ) == [("too young", None, 100, 240)]

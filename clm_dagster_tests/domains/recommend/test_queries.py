@@ -37,6 +37,8 @@ def shop(connection: Connection, project: Project) -> pd.DataFrame:
         "cast(quantity as decimal(18, 4)) * cast(unit_price as decimal(18, 4)) as line_amount from main.given"
     )
     build(connection, project, ["stg_events", "stg_order_lines", "stg_products"], "staging", {})
+    node = project.model("customer_identities")
+    connection.ensure_columns(node.relation, node.types)
     return events
 
 
@@ -52,6 +54,22 @@ def test_database_and_pandas_assign_the_same_numbers(connection: Connection, sho
     earlier = everything.before(AS_OF.date())
     for name in ("customers", "products", "customer", "product", "age", "quantity"):
         np.testing.assert_array_equal(getattr(found, name), getattr(earlier, name), err_msg=name)
+
+
+def test_ids_of_one_person_are_one_customer(connection: Connection, shop: pd.DataFrame) -> None:
+    before = read_past(connection, AS_OF)
+    assert before is not None
+    kept, alias = before.customers[:2]
+    connection.execute(
+        "insert into core.customer_identities by name select unnest([?, ?]) as customer_id, ? as person_id, ? as as_of",
+        [kept, alias, kept, AS_OF],
+    )
+    after = read_past(connection, AS_OF)
+    assert after is not None
+    assert list(after.customers) == [name for name in before.customers if name != alias]
+    assert after.quantity.sum() == before.quantity.sum()
+    bought = before.quantity[before.customer <= 1].sum()
+    assert after.quantity[after.customer == 0].sum() == bought
 
 
 def test_names_are_as_of_the_snapshot(connection: Connection, project: Project, shop: pd.DataFrame) -> None:

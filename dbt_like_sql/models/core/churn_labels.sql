@@ -45,23 +45,40 @@ mature as (
 
 ),
 
+-- The ids whose orders count, see docs/decisions/identities.md.
+ids as (
+
+    select
+        *,
+        customer_id as own_id
+    from mature
+    union all
+    select
+        mature.*,
+        others.customer_id as own_id
+    from mature
+    inner join {{ later_ids(var('churn_horizon_days')) }} as others
+        on mature.as_of = others.as_of and mature.customer_id = others.person_id
+
+),
+
 final as (
 
     select
-        mature.as_of,
-        mature.customer_id,
+        ids.as_of,
+        ids.customer_id,
         {{ var('churn_horizon_days') }} as horizon_days,
-        mature.matures_on,
-        mature.data_end,
+        ids.matures_on,
+        ids.data_end,
         min(order_days.activity_date) as next_order_date,
         cast(min(order_days.activity_date) is null as integer) as churned
-    from mature
+    from ids
     left join order_days
         on
-            mature.customer_id = order_days.customer_id
-            and cast(mature.as_of as date) <= order_days.activity_date
-            and mature.matures_on > order_days.activity_date
-    group by mature.as_of, mature.customer_id, mature.matures_on, mature.data_end
+            ids.own_id = order_days.customer_id
+            and cast(ids.as_of as date) <= order_days.activity_date
+            and ids.matures_on > order_days.activity_date
+    group by ids.as_of, ids.customer_id, ids.matures_on, ids.data_end
 
 )
 

@@ -4,7 +4,7 @@
     unique_key='as_of',
 ) }}
 
--- Money of each category and customer strictly before as_of, and the share of the category in what the customer bought.
+-- Money of each category and person strictly before as_of, and the share of the category in what the person bought.
 -- Discounts and refunds of whole orders are spread over the products of the order. There are no rows if the shop has no
 -- products table or no categories.
 
@@ -48,7 +48,7 @@ money as (
 summed as (
 
     select
-        money.customer_id,
+        coalesce(persons.person_id, money.customer_id) as customer_id,
         categories.category,
         sum(money.gross_revenue) as gross_revenue,
         sum(money.discounts) as discounts,
@@ -56,7 +56,8 @@ summed as (
         sum(money.refunds) as refunds
     from money
     inner join categories on money.product_id = categories.product_id
-    group by money.customer_id, categories.category
+    left join {{ persons_at_as_of() }} as persons on money.customer_id = persons.customer_id
+    group by coalesce(persons.person_id, money.customer_id), categories.category
 
 ),
 

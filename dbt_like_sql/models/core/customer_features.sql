@@ -5,21 +5,62 @@
 ) }}
 
 -- Features of every customer from data strictly before as_of. A known customer without an order has zero orders
--- and no recency.
+-- and no recency. Customers who are one person at as_of (core.customer_identities) are one customer, under the
+-- person's id.
 
+{% set sums = {
+    'orders': 'bigint',
+    'evening_orders': 'bigint',
+    'units': 'decimal(18, 4)',
+    'gross_revenue': 'decimal(18, 4)',
+    'discounts': 'decimal(18, 4)',
+    'returned_revenue': 'decimal(18, 4)',
+    'refunds': 'decimal(18, 4)',
+    'net_revenue': 'decimal(18, 4)',
+    'visits': 'bigint',
+    'views': 'bigint',
+    'carts': 'bigint',
+} %}
 with days as (
 
-    select * from {{ ref('customer_daily') }}
-    where activity_date < cast('{{ var("as_of") }}' as date)
+    select * from {{ person_days(sums, country=true) }} as person_days
 
 ),
 
 -- A customer who signs up at or after as_of is not known yet. If the shop has no sign-up time, the first event
 -- counts.
+accounts as (
+
+    select
+        customer_id,
+        country,
+        signed_up_at
+    from {{ ref('stg_customers') }}
+    where signed_up_at is null or signed_up_at < cast('{{ var("as_of") }}' as timestamp)
+
+),
+
+-- A person signed up with their first account.
 signed_up as (
 
-    select * from {{ ref('stg_customers') }}
-    where signed_up_at is null or signed_up_at < cast('{{ var("as_of") }}' as timestamp)
+    select
+        accounts.customer_id,
+        accounts.country,
+        accounts.signed_up_at
+    from accounts
+    left join {{ persons_at_as_of() }} as persons on accounts.customer_id = persons.customer_id
+    where persons.customer_id is null
+    union all
+    select
+        persons.person_id as customer_id,
+        min_by(
+            accounts.country,
+            concat(coalesce(cast(accounts.signed_up_at as varchar), '9999'), ' ', accounts.customer_id)
+        ) as country,
+        min(accounts.signed_up_at) as signed_up_at
+    from accounts
+    inner join {{ persons_at_as_of() }} as persons on accounts.customer_id = persons.customer_id
+    group by persons.person_id
 
 ),
 
@@ -101,14 +142,15 @@ sums as (
 products as (
 
     select
-        customer_id,
-        count(distinct product_id) as distinct_products
-    from {{ ref('stg_order_lines') }}
+        coalesce(persons.person_id, lines.customer_id) as customer_id,
+        count(distinct lines.product_id) as distinct_products
+    from {{ ref('stg_order_lines') }} as lines
+    left join {{ persons_at_as_of() }} as persons on lines.customer_id = persons.customer_id
     where
-        line_type = 'purchase'
-        and customer_id is not null
-        and event_at < cast('{{ var("as_of") }}' as timestamp)
-    group by customer_id
+        lines.line_type = 'purchase'
+        and lines.customer_id is not null
+        and lines.event_at < cast('{{ var("as_of") }}' as timestamp)
+    group by coalesce(persons.person_id, lines.customer_id)
 
 ),
 

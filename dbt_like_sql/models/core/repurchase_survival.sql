@@ -14,8 +14,8 @@ with order_days as (
         customer_id,
         activity_date,
         lead(activity_date) over (partition by customer_id order by activity_date) as next_date
-    from {{ ref('customer_daily') }}
-    where orders > 0 and activity_date < cast('{{ var("as_of") }}' as date)
+    from {{ person_days({'orders': 'bigint'}) }} as person_days
+    where orders > 0
 
 ),
 

@@ -29,8 +29,8 @@ order_days as (
         date_diff(
             'day', lag(activity_date) over (partition by customer_id order by activity_date), activity_date
         ) as gap_days
-    from {{ ref('customer_daily') }}
-    where orders > 0 and activity_date < cast('{{ var("as_of") }}' as date)
+    from {{ person_days({'orders': 'bigint'}) }} as person_days
+    where orders > 0
 
 ),
 

@@ -25,23 +25,40 @@ mature as (
 
 ),
 
+-- The ids whose orders count, see docs/decisions/identities.md.
+ids as (
+
+    select
+        *,
+        customer_id as own_id
+    from mature
+    union all
+    select
+        mature.*,
+        others.customer_id as own_id
+    from mature
+    inner join {{ later_ids(var('value_horizon_days')) }} as others
+        on mature.as_of = others.as_of and mature.customer_id = others.person_id
+
+),
+
 final as (
 
     select
-        mature.as_of,
-        mature.customer_id,
+        ids.as_of,
+        ids.customer_id,
         {{ var('value_horizon_days') }} as horizon_days,
-        mature.matures_on,
-        mature.data_end,
+        ids.matures_on,
+        ids.data_end,
         cast(coalesce(sum(daily.orders), 0) as bigint) as orders,
         cast(coalesce(sum(daily.net_revenue), 0) as decimal(18, 4)) as net_revenue
-    from mature
+    from ids
     left join {{ ref('customer_daily') }} as daily
         on
-            mature.customer_id = daily.customer_id
-            and cast(mature.as_of as date) <= daily.activity_date
-            and mature.matures_on > daily.activity_date
-    group by mature.as_of, mature.customer_id, mature.matures_on, mature.data_end
+            ids.own_id = daily.customer_id
+            and cast(ids.as_of as date) <= daily.activity_date
+            and ids.matures_on > daily.activity_date
+    group by ids.as_of, ids.customer_id, ids.matures_on, ids.data_end
 
 )
 

@@ -1,14 +1,25 @@
 -- Cohorts by the month of the first order, and their activity in each month since. A view, because a late
--- order can move a customer to an earlier cohort.
+-- order can move a customer to an earlier cohort. Customers are persons as of the newest stored snapshot.
 
-with days as (
+with persons as (
 
     select
         customer_id,
-        cast(date_trunc('month', activity_date) as date) as month,
-        orders,
-        net_revenue
-    from {{ ref('customer_daily') }}
+        person_id
+    from {{ ref('customer_identities') }}
+    where as_of = (select max(features.as_of) from {{ ref('customer_features') }} as features)
+
+),
+
+days as (
+
+    select
+        coalesce(persons.person_id, daily.customer_id) as customer_id,
+        cast(date_trunc('month', daily.activity_date) as date) as month,
+        daily.orders,
+        daily.net_revenue
+    from {{ ref('customer_daily') }} as daily
+    left join persons on daily.customer_id = persons.customer_id
 
 ),
 

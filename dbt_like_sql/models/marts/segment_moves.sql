@@ -79,7 +79,26 @@ bought as (
     from order_days
     inner join snapshots
         on order_days.activity_date < snapshots.as_of and order_days.activity_date >= snapshots.previous_as_of
+    where not exists (
+        select 1 from {{ ref('customer_identities') }} as identities
+        where snapshots.as_of = identities.as_of and order_days.customer_id = identities.customer_id
+    )
     group by snapshots.as_of, order_days.customer_id
+    union all
+    -- The same for persons with several ids.
+    select
+        snapshots.as_of,
+        identities.person_id as customer_id,
+        count(distinct case when order_days.activity_date >= snapshots.previous_as_of then order_days.activity_date end)
+            as order_days,
+        max(case when order_days.activity_date < snapshots.previous_as_of then order_days.activity_date end)
+            as last_date_before
+    from snapshots
+    inner join {{ ref('customer_identities') }} as identities on snapshots.as_of = identities.as_of
+    inner join order_days
+        on identities.customer_id = order_days.customer_id and snapshots.as_of > order_days.activity_date
+    group by snapshots.as_of, identities.person_id
+    having max(order_days.activity_date) >= max(snapshots.previous_as_of)
 
 ),
 

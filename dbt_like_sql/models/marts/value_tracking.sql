@@ -25,21 +25,40 @@ weeks as (
 
 ),
 
+-- The ids whose orders count, see docs/decisions/identities.md.
+ids as (
+
+    select
+        as_of,
+        horizon_days,
+        customer_id
+    from {{ source('marts', 'customer_value') }}
+    union all
+    select
+        value.as_of,
+        value.horizon_days,
+        others.customer_id
+    from {{ source('marts', 'customer_value') }} as value
+    inner join {{ later_ids(var('value_horizon_days')) }} as others
+        on value.as_of = others.as_of and value.customer_id = others.person_id
+
+),
+
 -- Each customer's days after as_of, by the first week that includes them.
 spent as (
 
     select
-        value.as_of,
+        ids.as_of,
         daily.activity_date,
         sum(daily.orders) as orders,
         sum(daily.net_revenue) as net_revenue
-    from {{ source('marts', 'customer_value') }} as value
+    from ids
     inner join {{ ref('customer_daily') }} as daily
         on
-            value.customer_id = daily.customer_id
-            and cast(value.as_of as date) <= daily.activity_date
-            and cast(value.as_of as date) + cast(value.horizon_days as integer) > daily.activity_date
-    group by value.as_of, daily.activity_date
+            ids.customer_id = daily.customer_id
+            and cast(ids.as_of as date) <= daily.activity_date
+            and cast(ids.as_of as date) + cast(ids.horizon_days as integer) > daily.activity_date
+    group by ids.as_of, daily.activity_date
 
 ),
 

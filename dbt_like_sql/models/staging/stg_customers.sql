@@ -10,7 +10,9 @@ final as (
     select
         ---------- ids
         customer_id,
-        email_hash,
+        {{ no_hash_of_nothing('email_hash') }} as email_hash,
+        {{ no_hash_of_nothing('phone_hash') }} as phone_hash,
+        device_id,
         ---------- times
         signed_up_at,
         ---------- personal attributes

@@ -7,15 +7,19 @@ with source as (
 
 ),
 
+-- A guest with an id of their own is a customer, so that their orders can be joined with their account's.
 final as (
 
     select
         ---------- ids
         event_id,
-        customer_id,
+        {{ customer_or_guest() }} as customer_id,
         order_id,
         product_id,
         session_id,
+        {{ no_hash_of_nothing('email_hash') }} as email_hash,
+        {{ no_hash_of_nothing('phone_hash') }} as phone_hash,
+        device_id,
         ---------- times
         event_at,
         cast(event_at as date) as event_date,

@@ -1,0 +1,1 @@
+"""Identity: which customer ids are one person. SQL computes it."""

@@ -1,0 +1,4 @@
+select
+    {{ provenance() }},
+    {{ contract_columns() }}
+from {{ landed() }}
