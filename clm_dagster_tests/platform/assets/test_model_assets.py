@@ -34,7 +34,6 @@ MODELS = [
     "order_allocations",
     "orders",
     "revenue_by_order_date",
-    "stg_exchange_rates",
     "customer_daily",
     "product_daily",
     "totals_daily",
