@@ -206,6 +206,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
             "metric",
             "level",
             "measure",
+            "kind",
         }
         counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
         missing = columns - set(found) - constant - counts
@@ -239,6 +240,8 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
                 "core.customer_daily.activity_date",
                 "core.customer_daily.country",
                 "staging.stg_customers.country",
+                "staging.stg_customers.customer_id",
+                "staging.stg_customers.signed_up_at",
             ],
         ),
         (
