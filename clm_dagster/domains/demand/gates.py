@@ -35,13 +35,14 @@ def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
     return Difference(float(gaps.mean()), float(low), float(high))
 
 
-def demand_verdict(gain: Difference | None, series: int, is_newest: bool = True) -> Verdict:
+def demand_verdict(gain: Difference | None, series: int, weeks: int, is_newest: bool = True) -> Verdict:
     """Return whether the policy becomes champion: newest partition, and daily MASE clearly below the eight-week mean's.
 
     gain: result of `gain_over` against that baseline on held-out origins; None where the history is too short.
+    weeks: length of the history, for that message.
     """
     if gain is None:
-        too_short = "The history is too short to evaluate a forecast; 36 weeks are needed."
+        too_short = f"The history of {weeks} weeks is too short to evaluate a forecast; 36 weeks are needed."
         return Verdict(False, (UNCHANGED, too_short))
     measured = (
         f"Daily MASE minus that of the eight-week mean, over {series} series on held-out dates: {gain}."

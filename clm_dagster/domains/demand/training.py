@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.demand import checks
@@ -83,9 +84,11 @@ def processes(series: int, threads: int) -> int:
     return (threads or os.cpu_count() or 1) if series >= MIN_SERIES_FOR_PROCESSES else 1
 
 
-def verdict(_: SeriesInputs, result: DemandEvaluation, champion: None, is_newest: bool) -> Verdict:
+def verdict(inputs: SeriesInputs, result: DemandEvaluation, champion: None, is_newest: bool) -> Verdict:
     """Return whether the policy becomes champion. It is compared with a baseline, not with the previous champion."""
-    return demand_verdict(result.gain, result.evaluated_series, is_newest)
+    days = pd.to_datetime(inputs.series["day"])
+    weeks = ((days.max() - days.min()).days + 1) // 7 if len(days) else 0
+    return demand_verdict(result.gain, result.evaluated_series, weeks, is_newest)
 
 
 def report(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Report[Policies]:

@@ -29,19 +29,19 @@ def test_a_clear_gain_is_accepted() -> None:
     gain = gain_over(held_out([-0.1, -0.12, -0.08, -0.11, -0.05, -0.2]), "eight_week_mean")
     assert gain is not None and gain.value == pytest.approx(-0.11)
     assert gain.low < gain.value < gain.high < 0
-    assert demand_verdict(gain, 6).accepted
-    past = demand_verdict(gain, 6, is_newest=False)
+    assert demand_verdict(gain, 6, 60).accepted
+    past = demand_verdict(gain, 6, 60, is_newest=False)
     assert not past.accepted and "not the newest partition" in str(past)
 
 
 def test_a_gain_that_may_be_chance_is_rejected() -> None:
     gain = gain_over(held_out([-0.3, 0.2, -0.2, 0.25, 0.02]), "eight_week_mean")
-    verdict = demand_verdict(gain, 5)
+    verdict = demand_verdict(gain, 5, 60)
     assert not verdict.accepted and "champion does not change" in str(verdict)
 
 
 def test_without_a_backtest_there_is_no_champion() -> None:
     assert gain_over(held_out([]), "eight_week_mean") is None
     assert gain_over(held_out([0.1]), "seasonal_naive") is None
-    verdict = demand_verdict(None, 0)
-    assert not verdict.accepted and "too short" in str(verdict)
+    verdict = demand_verdict(None, 0, 12)
+    assert not verdict.accepted and "of 12 weeks is too short" in str(verdict)
