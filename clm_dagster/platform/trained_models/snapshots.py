@@ -36,9 +36,13 @@ def first_day(connection: Connection, before: date) -> date:
         [before, MIN_CUSTOMERS - 1],
     )
     if not found:
+        count = connection.scalar(
+            "select count(distinct customer_id) from core.customer_daily where orders > 0 and activity_date < ?",
+            [before],
+        )
         raise EvaluationError(
-            f"fewer than {MIN_CUSTOMERS} customers have ordered before {before}; an evaluation needs "
-            f"{MIN_CUSTOMERS}: wait, or load the shop's earlier orders"
+            f"{count} customers have ordered before {before}; an evaluation needs {MIN_CUSTOMERS}: wait, or load "
+            "the shop's earlier orders"
         )
     first: date = found[0][0]
     return first
