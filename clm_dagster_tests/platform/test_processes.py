@@ -186,5 +186,5 @@ def test_clm_reports_user_errors_without_a_traceback(tmp_path: Path) -> None:
         return text
 
     assert "it does not exist" in output() and "CLM_INPUT" in output()
-    assert "has no adapter" in output(CLM_SOURCE="amazon")
+    assert "has no adapter" in output(CLM_SOURCE="no_such_shop")
     assert "CLM_END_DATE" in output(CLM_END_DATE="soon")
