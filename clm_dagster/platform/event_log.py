@@ -47,18 +47,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events in the file of each run, and those of assets in the index, all or none of a file's."""
-        batch = [
-            event for event in events if event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS
-        ]
-        rows = {id(event): self.prepare_insert_event(event) for event in batch}
+        batch = [event for event in events if _is_of_asset(event)]
+        rows = [self.prepare_insert_event(event) for event in batch]
         for run_id in dict.fromkeys(event.run_id for event in batch):
             with self.run_connection(run_id) as connection:
-                for event in batch:
+                for event, row in zip(batch, rows, strict=True):
                     if event.run_id == run_id:
-                        connection.execute(rows[id(event)])
+                        connection.execute(row)
         if batch:
             with self.index_transaction() as connection:
-                ids = [_inserted(connection, rows[id(event)]) for event in batch]
+                ids = [_inserted(connection, row) for row in rows]
                 self._store_asset_event_tags(connection, batch, ids)
                 # The table of assets keeps the newest event of each kind.
                 newest = {
@@ -68,7 +66,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 for number in sorted(newest.values()):
                     self._store_asset_event(connection, batch[number], ids[number])
         for event in events:
-            if id(event) not in rows:
+            if not _is_of_asset(event):
                 self.store_event(event)
 
     @contextmanager
@@ -87,6 +85,10 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+
+def _is_of_asset(event: dg.EventLogEntry) -> bool:
+    return event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS
 
 
 def _inserted(connection: Connection, row: Insert) -> int:
