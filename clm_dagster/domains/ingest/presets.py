@@ -1,6 +1,6 @@
 """Exports of known shop systems, recognised by the names of their columns.
 
-Belongs here: which columns tell an export, as the entries `exports` of adapters say. Does not: the rest of adapters
+Belongs here: which columns identify an export, from the entries `exports` of adapters. Does not: the rest of adapters
 (`adapter`).
 """
 

@@ -82,7 +82,7 @@ labels as (
 
         ),
 
-        told as (
+        proposed as (
 
             select
                 node,
@@ -104,10 +104,10 @@ labels as (
         )
 
         select
-            told.node,
+            proposed.node,
             above.label
-        from told
-        inner join told as above on told.label = above.node
+        from proposed
+        inner join proposed as above on proposed.label = above.node
     ) as jumped on labels.node = jumped.node
     where labels.is_open
 
