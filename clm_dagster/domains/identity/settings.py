@@ -25,6 +25,14 @@ class IdentitySettings(DomainSettings):
         description="Whether a shared device_id joins customers; confirmed: those of the same birth year and gender.",
     )
 
+    proposals: bool = Field(
+        False,
+        description="Whether core.identity_proposals is computed; needs the extra linkage. Proposals join nobody.",
+    )
+    proposal_probability: float = Field(
+        0.9, gt=0, lt=1, description="Least probability of a proposal in core.identity_proposals."
+    )
+
     @field_validator("guests")
     @classmethod
     def _known_kinds(cls, value: str) -> str:

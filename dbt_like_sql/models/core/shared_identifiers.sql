@@ -22,6 +22,8 @@ with stated as (
         where known_since < cast('{{ var("as_of") }}' as timestamp)
     ) as statements
     where place = 1 and not is_deleted
+    -- People share names and addresses: these are hints for proposals, and join nobody.
+    and kind not in ('name_hash', 'address_hash')
 
 ),
 
