@@ -3,10 +3,15 @@
 Belongs here: values and sentences in asset metadata. Does not belong here: the cut-offs (SQL: core.lifecycle_cutoffs).
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from clm_dagster.platform.warehouse import Connection
+
+# As in the SQL of the cut-offs: a gap of a shop of exactly a year.
+_NEARLY_A_YEAR = 358
 
 
 def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
@@ -17,16 +22,22 @@ def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
     (newest,) = frame.to_dict("records")
     young = connection.scalar("select count(*) from core.lifecycle_cutoffs where basis = 'too young'")
     if newest["basis"] == "own gaps":
+        longest = newest["longest_gap_days"]
+        span = (
+            "a year" if longest >= _NEARLY_A_YEAR else f"{longest} days, the longest gap of this young shop"
+        )
         source = (
             f"From {newest['returns']:,} repurchases of this shop up to {newest['as_of']:%Y-%m-%d}: of the "
-            f"repurchases within a year, {newest['active_quantile']:.0%} happen within {newest['active_days']} days "
-            f"and {newest['lost_quantile']:.0%} within {newest['lost_days']} days."
+            f"repurchases within {span}, {newest['active_quantile']:.0%} happen within {newest['active_days']} days "
+            f"({_interval(newest, 'active')}) and {newest['lost_quantile']:.0%} within {newest['lost_days']} days "
+            f"({_interval(newest, 'lost')})."
         )
     else:
         source = (
             f"Fixed days, because the shop is too young at {newest['as_of']:%Y-%m-%d}. Cut-offs from its own data "
-            f"need a gap of at least 365 days and 100 repurchases; the longest gap is "
-            f"{newest['longest_gap_days']} days and there are {newest['returns']:,} repurchases."
+            f"need 100 repurchases, and a year or a curve that has reached {newest['lost_quantile']:.0%}; the longest "
+            f"gap is {newest['longest_gap_days']} days, {newest['returned_in_year']:.0%} of the order days were followed by "
+            f"another within it, and there are {newest['returns']:,} repurchases."
         )
     return {
         "active_days": int(newest["active_days"]),
@@ -34,3 +45,13 @@ def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
         "cutoffs_from": source,
         "snapshots_with_fixed_cutoffs": int(young),
     }
+
+
+def _interval(row: Mapping[Hashable, Any], name: str) -> str:
+    """Return the 95% interval of a cut-off in words."""
+    low, high = row[f"{name}_days_low"], row[f"{name}_days_high"]
+    return (
+        f"95% interval: {low:.0f} days and more"
+        if pd.isna(high)
+        else f"95% interval: {low:.0f} to {high:.0f}"
+    )

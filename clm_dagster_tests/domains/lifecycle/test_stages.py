@@ -1,7 +1,7 @@
 """Stages and cut-offs, compared with a Kaplan-Meier estimate and a check of each history that share no SQL."""
 
 from collections.abc import Callable, Hashable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -69,7 +69,22 @@ def check_against_statsmodels(
     assert (row["half_days"], row["active_days"], row["lost_days"]) == tuple(
         cutoff(curve, q) for q in (0.5, 0.8, 0.95)
     )
+    for name, q in (("active", 0.8), ("lost", 0.95)):
+        found_interval = (row[f"{name}_days_low"], row[f"{name}_days_high"])
+        np.testing.assert_array_equal(found_interval, interval(curve, q))
     return row["active_days"], row["lost_days"]
+
+
+def interval(curve: SurvfuncRight, q: float) -> tuple[float, float]:
+    """The interval of Brookmeyer and Crowley by statsmodels; nan for no upper end.
+
+    Between two lengths on either side of the interval, statsmodels says nothing: the cut-off is certain to a day.
+    """
+    year = 1 - curve.surv_prob[curve.surv_times <= 365][-1]
+    low, high = curve.quantile_ci(q * year, method="linear")
+    if np.isnan(low):
+        return cutoff(curve, q), cutoff(curve, q)
+    return low, np.nan if np.isinf(high) else high
 
 
 def test_the_curve_and_its_cutoffs_match_statsmodels(in_memory: Connection, project: Project) -> None:
@@ -182,6 +197,33 @@ def test_a_young_shop_uses_fixed_days_and_names_the_basis(
     assert in_memory.execute(
         f"select basis, half_days, active_days, lost_days from {built['lifecycle_cutoffs']}"
     ) == [("too young", None, 100, 240)]
+
+
+def test_a_young_shop_of_frequent_shoppers_uses_its_own_curve(
+    in_memory: Connection, project: Project
+) -> None:
+    """A grocer of eleven months: customers come about weekly, and after 60 days nobody does."""
+    days, as_of = frequent_shoppers(), datetime(2022, 12, 1)
+    active, lost = check_against_statsmodels(in_memory, project, days, as_of)
+    assert (active, lost) < (30, 70)
+
+
+def test_a_shop_of_exactly_a_year_uses_its_own_curve(in_memory: Connection, project: Project) -> None:
+    days = order_days(customers=1_500)
+    first = days.activity_date.min()
+    check_against_statsmodels(in_memory, project, days, datetime.combine(first + timedelta(365), time()))
+
+
+def frequent_shoppers(customers: int = 300) -> pd.DataFrame:
+    """Order days of customers who come every 1 to 59 days, mostly weekly, from 2022-01-01 to 2022-11-30."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for customer in range(customers):
+        day = date(2022, 1, 1) + timedelta(int(rng.integers(0, 60)))
+        while day < date(2022, 12, 1):
+            rows.append((f"c{customer}", day, 1))
+            day += timedelta(int(min(59, rng.geometric(1 / 9))))
+    return pd.DataFrame(rows, columns=["customer_id", "activity_date", "orders"])
 
 
 # ------------------------------------------------------------------------------------ stages
