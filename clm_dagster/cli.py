@@ -6,6 +6,7 @@ Belongs here: options and terminal output. Does not: the work itself (`shop_run`
 import json
 import os
 import shlex
+import signal
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ console = Console()
 errors = Console(stderr=True)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+# Exit status of a program that Ctrl-C stopped, by the convention of shells.
+_STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
@@ -56,11 +59,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. Print a user error as a message, without a traceback."""
+    # As Ctrl-C: Dagster does the same while a run is executed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cli()
     except UserError as error:
-        errors.print(Panel(str(error), title="[bold red]clm cannot go on", border_style="red"), markup=False)
-        sys.exit(1)
+        cancelled = type(error).__name__ == "RunCancelledError"  # imported late
+        title = "[bold yellow]clm was stopped" if cancelled else "[bold red]clm cannot go on"
+        style = "yellow" if cancelled else "red"
+        errors.print(Panel(str(error), title=title, border_style=style), markup=False)
+        sys.exit(_STOPPED if cancelled else 1)
 
 
 @cli.command()

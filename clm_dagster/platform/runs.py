@@ -11,9 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.execution.plan.objects import ErrorSource
 
 from clm_dagster.errors import UserError
 from clm_dagster.platform.failures import step_errors
+from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
 
@@ -37,12 +39,22 @@ retention:
       failure: 30
       success: 30
 """
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 # Called with the key of a step and the number of its finished partitions.
 Progress = Callable[[str, int], None]
 
 
 class RunFailedError(UserError, RuntimeError):
     """A Dagster run failed. The message contains the errors of its steps."""
+
+
+class RunCancelledError(UserError, RuntimeError):
+    """A Dagster run was stopped by a signal. The message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ def prepare_home(settings: Settings) -> Path:
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs as failed whose process was killed, so that the UI does not show them as running forever."""
     closed = []
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     for run in instance.get_runs(unfinished):
         pid = run.tags.get(PID_TAG)
         if pid and not Path(f"/proc/{pid}").exists():
@@ -87,19 +99,31 @@ def execute(
     progress: Progress,
     only: Sequence[dg.AssetKey] = (),
 ) -> Run:
-    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError.
+    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError, RunCancelledError.
+
+    Ctrl-C and SIGTERM interrupt the step and close the run as cancelled.
 
     only: the assets to run; all assets of the job where it is empty.
     """
     run_id = str(uuid4())
     done: dict[str, int] = {}
+    interrupted: list[str] = []
     stores = _SqliteKeepAlive(Path(os.environ["DAGSTER_HOME"]) / "history")
+    signals = ReceivedSignals()
 
     def listen(entry: dg.EventLogEntry) -> None:
         stores.open("runs.db", "runs/index.db", f"runs/{run_id}.db")
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
+        if not interrupted and (_is_interrupted(event) or signals.received()):
+            # Dagster closes a run that is interrupted as cancelled if it is being cancelled, else as failed.
+            run = instance.get_run_by_id(run_id)
+            assert run is not None
+            instance.report_run_canceling(run)
+            interrupted.append(event.step_key.replace("__", "/"))
+            if not _is_interrupted(event):
+                raise KeyboardInterrupt  # Dagster has lost the signal
         own = event.asset_key is not None and "__".join(event.asset_key.path) == event.step_key
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and own:
             done[event.step_key] = done.get(event.step_key, 0) + 1
@@ -118,11 +142,28 @@ def execute(
             raise_on_error=False,
             asset_selection=list(only) or None,
         )
+    except KeyboardInterrupt:  # while Dagster prepares or closes the run
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_canceled(run)
+        interrupted.append(job)
     finally:
         stores.close()
+        late = signals.close()
+    if interrupted or late:
+        place = f"at {interrupted[0]}" if interrupted else f"after {job}"
+        raise RunCancelledError(f"stopped {place}. What is finished is kept; `clm run` goes on with the rest")
     if not result.success:
         raise RunFailedError(_message(result, job, keys))
     return Run(job, run_id, sum(done.values()))
+
+
+def _is_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed because of a signal."""
+    return (
+        event.event_type == dg.DagsterEventType.STEP_FAILURE
+        and event.step_failure_data.error_source is ErrorSource.INTERRUPT
+    )
 
 
 class _SqliteKeepAlive:

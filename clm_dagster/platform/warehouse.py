@@ -43,6 +43,17 @@ def casts(types: Mapping[str, str]) -> str:
     return ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
 
 
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt where a signal stops a statement: DuckDB reports that as an ordinary error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
 class Connection:
     """A DuckDB connection, reduced to operations that behave the same in every supported version."""
 
@@ -52,7 +63,8 @@ class Connection:
     def execute(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
         start = time.perf_counter()
-        rows = self._connection.execute(sql, parameters).fetchall()
+        with _signals():
+            rows = self._connection.execute(sql, parameters).fetchall()
         for listener in statement_listeners:
             listener(sql, time.perf_counter() - start)
         return rows
@@ -60,7 +72,8 @@ class Connection:
     def frame(self, sql: str, parameters: Parameters = None) -> pd.DataFrame:
         """Run one query and return its result as a data frame."""
         start = time.perf_counter()
-        frame = self._connection.execute(sql, parameters).df()
+        with _signals():
+            frame = self._connection.execute(sql, parameters).df()
         for listener in statement_listeners:
             listener(sql, time.perf_counter() - start)
         return frame

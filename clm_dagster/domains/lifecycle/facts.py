@@ -36,8 +36,8 @@ def cutoff_facts(connection: Connection) -> Mapping[str, Any]:
         source = (
             f"Fixed days, because the shop is too young at {newest['as_of']:%Y-%m-%d}. Cut-offs from its own data "
             f"need 100 repurchases, and a year or a curve that has reached {newest['lost_quantile']:.0%}; the longest "
-            f"gap is {newest['longest_gap_days']} days, {newest['returned_in_year']:.0%} of the order days were followed by "
-            f"another within it, and there are {newest['returns']:,} repurchases."
+            f"gap is {newest['longest_gap_days']} days, {newest['returned_in_year']:.0%} of the order days were "
+            f"followed by another within it, and there are {newest['returns']:,} repurchases."
         )
     return {
         "active_days": int(newest["active_days"]),
