@@ -15,6 +15,7 @@ from clm_dagster.platform.python_tables.assets import python_asset
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.platform.trained_models.metrics import metric_specs
+from clm_dagster.platform.trained_models.serving import serving_spec
 from clm_dagster.settings import Settings, load_settings
 
 
@@ -29,6 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *(asset for domain in domains for asset in domain.assets),
             *(python_asset(shop.project, settings, table) for table in tables),
             *metric_specs(shop.project, settings, tables),
+            serving_spec(shop.project, settings, tables),
             publish_asset(settings, shop.project, tables),
         ],
         jobs=[*build_jobs(), *(job for domain in domains for job in domain.jobs)],

@@ -106,6 +106,7 @@ def test_the_list_of_assets(settings: Settings) -> None:
         "models/group_metrics",
         "models/persona_model",
         "models/recommender_model",
+        "models/serving",
         "models/value_model",
         "published/warehouse",
         "raw/customers",
