@@ -343,8 +343,13 @@ def _test(
         suspected_leak(name, one.test["roc_auc"], settings.leak_auc) for name, one in results.items()
     ]
     recency = next((run for run in runs if run.name == RECENCY), None)
-    baseline = None if recency is None else _model(recency, calibrations[RECENCY], inputs, split, settings)
-    model = replace(_model(winner, calibrations[winner.name], inputs, split, settings), baseline=baseline)
+    baseline = None
+    if recency is not None:
+        # Its reasons and its drift are about recency only.
+        baseline = _model(recency, ["recency_days"], calibrations[RECENCY], inputs, split, settings)
+    model = replace(
+        _model(winner, inputs.columns, calibrations[winner.name], inputs, split, settings), baseline=baseline
+    )
     customers = {"customer_id": frame["customer_id"], "churned": labels.astype(int)}
     return EvaluationResult(
         split=split,
@@ -362,23 +367,24 @@ def _test(
 
 def _model(
     run: _Validated,
+    columns: list[str],
     calibration: Calibration,
     inputs: EvaluationInputs,
     split: TimeSplit,
     settings: EvaluationSettings,
 ) -> ChurnModel:
-    """Return a validated candidate as a model that scores."""
-    training_rows = pd.concat([inputs.x[day] for day in split.training], ignore_index=True)
+    """Return a validated candidate as a model that scores. columns: those that it takes."""
+    training_rows = pd.concat([inputs.x[day][columns] for day in split.training], ignore_index=True)
     return ChurnModel(
         name=run.name,
         estimator=run.model,
-        columns=tuple(training_rows.columns),
+        columns=tuple(columns),
         purchase_model=inputs.purchase_models[split.test],
         shape=run.shape,
         calibration=calibration,
         threshold=run.threshold,
         background=_sample(training_rows),
-        test_sample=_sample(inputs.x[split.test]),
+        test_sample=_sample(inputs.x[split.test][columns]),
         trained_as_of=split.training[-1],
         tested_as_of=split.test,
         horizon_days=settings.horizon_days,
