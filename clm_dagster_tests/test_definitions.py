@@ -68,6 +68,7 @@ def test_the_list_of_assets(settings: Settings) -> None:
         "core/value_labels",
         "landing/files",
         "marts/basket_rules",
+        "marts/churn_calibration_by_age",
         "marts/churn_contest",
         "marts/churn_fairness",
         "marts/churn_scores",
