@@ -64,7 +64,9 @@ def _states(connection: Connection, table: str) -> list[ModelState]:
     for part in parts or [ALL]:
         column = f"{_PART}{part}" if parts else "accepted"
         passed = connection.scalar(f"select {column} from models.{table} order by as_of desc limit 1")
-        serves, reason = _serving(connection, table, part)
+        # A model without a horizon, such as personas, forecasts nothing: its newest training always serves.
+        forecasts = "horizon_days" in columns
+        serves, reason = _serving(connection, table, part) if forecasts else ("the newest training", None)
         found.append(
             ModelState(
                 f"{table} ({part})" if parts else table,

@@ -11,7 +11,7 @@ from rich.console import Console
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.warehouse import Connection
 
-TRAINING = "as_of timestamp, accepted boolean, said varchar"
+TRAINING = "as_of timestamp, horizon_days bigint, accepted boolean, said varchar"
 
 
 @pytest.fixture
@@ -36,19 +36,21 @@ def test_each_model_has_its_gate_and_what_serves(raw: duckdb.DuckDBPyConnection)
     raw.execute(
         f"create table models.lists_model ({TRAINING}, accepted_next_best boolean, accepted_discover boolean)"
     )
+    raw.execute("create table models.persona_model (as_of timestamp, accepted boolean, said varchar)")
+    raw.execute("insert into models.persona_model values ('2024-05-06', false, 'no clear groups')")
     raw.execute("create table models.other (as_of timestamp, score double)")
     raw.execute(
         "create table models.serving (model varchar, as_of timestamp, part varchar, is_champion boolean, "
         "model_name varchar, model_version varchar, model_as_of timestamp, reason varchar)"
     )
     raw.execute(
-        "insert into models.churn_model values ('2024-05-06', false, 'no better than recency'), "
-        "('2024-02-05', false, 'ten customers')"
+        "insert into models.churn_model values ('2024-05-06', 90, false, 'no better than recency'), "
+        "('2024-02-05', 90, false, 'ten customers')"
     )
     raw.execute(
-        "insert into models.value_model values ('2024-02-05', true, 'passed'), ('2024-05-06', false, 'worse')"
+        "insert into models.value_model values ('2024-02-05', 90, true, 'passed'), ('2024-05-06', 90, false, 'worse')"
     )
-    raw.execute("insert into models.lists_model values ('2024-05-06', true, 'one of two', true, false)")
+    raw.execute("insert into models.lists_model values ('2024-05-06', 60, true, 'one of two', true, false)")
     raw.execute(
         "insert into models.serving values "
         "('models.churn_model', '2024-05-06', 'all', false, 'recency_baseline', '2', '2024-05-06', 'refused'), "
@@ -62,6 +64,7 @@ def test_each_model_has_its_gate_and_what_serves(raw: duckdb.DuckDBPyConnection)
         ("churn_model", "refused", "recency_baseline"),
         ("lists_model (next_best)", "passed", "version 3, trained 2024-05-06"),
         ("lists_model (discover)", "refused", "popularity_baseline"),
+        ("persona_model", "refused", "the newest training"),
         ("value_model", "refused", "version 1, trained 2024-02-05"),
     ]
     assert {one.trained for one in states} == {"2024-05-06"}
@@ -72,7 +75,7 @@ def test_each_model_has_its_gate_and_what_serves(raw: duckdb.DuckDBPyConnection)
 
 def test_a_refused_model_that_serves_is_a_warning(raw: duckdb.DuckDBPyConnection) -> None:
     raw.execute(f"create table models.churn_model ({TRAINING})")
-    raw.execute("insert into models.churn_model values ('2024-05-06', false, 'no better than recency')")
+    raw.execute("insert into models.churn_model values ('2024-05-06', 90, false, 'no better than recency')")
     raw.execute(
         "create table models.serving as select 'models.churn_model' as model, timestamp '2024-05-06' as as_of, "
         "'all' as part, false as is_champion, 'models.churn_model' as model_name, '2' as model_version, "
