@@ -183,8 +183,9 @@ def _pulled_rows(
         return PulledRows(name, None)
     found = {label: value.value for label, value in materialization.metadata.items()}
     files = found.get("files", [found["file"]] if "file" in found else [])
-    assert isinstance(files, list)
-    return PulledRows(name, int(found.get("rows", len(files))), tuple(map(str, files)))
+    rows = found.get("rows", len(files) if isinstance(files, list) else 0)
+    assert isinstance(files, list) and isinstance(rows, int)
+    return PulledRows(name, rows, tuple(map(str, files)))
 
 
 def run_shop(settings: Settings, begin: Begin) -> Report:

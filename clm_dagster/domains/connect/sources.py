@@ -166,12 +166,16 @@ def _keep_only(read: "sa.Table", table: PulledTable) -> None:
 
 
 def _rest_source(connector: Connector, table: PulledTable, start: datetime) -> Readable:
+    from dlt.sources.helpers.requests import Client
     from dlt.sources.rest_api import rest_api_source
 
     config = _rest_config(connector)
-    kept = {
-        name for each in config["resources"] if isinstance(each, dict) for name in _set_cursors(each, start)
-    }
+    parts = [config.get("resource_defaults"), *config["resources"]]
+    kept = {name for part in parts if isinstance(part, dict) for name in _set_cursors(part, start)}
+    # With RUNTIME__REQUEST_MAX_ATTEMPTS and the like, which dlt applies to its other clients only.
+    client = Client(raise_for_status=False)
+    client.configure()
+    config["client"].setdefault("session", client.session)
     source: DltSource = rest_api_source(config, name=connector.name, max_table_nesting=0)
     # An instant stays as it is written, with its offset: the adapter reads it.
     source.schema.remove_type_detection("iso_timestamp")

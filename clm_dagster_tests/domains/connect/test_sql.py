@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from filelock import FileLock
 
-from clm_dagster.domains.connect import delivering, pulling
+from clm_dagster.domains.connect import delivering
 from clm_dagster.domains.connect.config import read_connectors
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.settings import Settings
@@ -175,7 +176,7 @@ def test_large_tables_are_read_in_chunks(database: sa.Connection, puller: Callab
 
 KILLED = """
 import os, sys
-from clm_dagster.domains.connect import delivering, pulling
+from clm_dagster.domains.connect import delivering
 from clm_dagster.domains.connect.config import read_connectors
 pulling.deliver = lambda *given: os._exit(9)
 from clm_dagster.settings import load_settings
@@ -260,7 +261,7 @@ def test_another_pull_of_the_same_table_is_waited_for(
     shop = puller(connectors(customers={}), lock_timeout=0.1)
     folder = shop.settings.data_dir.resolve() / "connect" / "shop_db" / "customers"
     folder.mkdir(parents=True)
-    with pulling.FileLock(folder / ".lock"):
+    with FileLock(folder / ".lock"):
         assert "another process has been pulling shop_db.customers for 0.1 s" in str(shop.failure())
 
 
