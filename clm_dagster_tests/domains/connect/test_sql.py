@@ -176,8 +176,7 @@ def test_large_tables_are_read_in_chunks(database: sa.Connection, puller: Callab
 
 KILLED = """
 import os, sys
-from clm_dagster.domains.connect import delivering
-from clm_dagster.domains.connect.config import read_connectors
+from clm_dagster.domains.connect import pulling
 pulling.deliver = lambda *given: os._exit(9)
 from clm_dagster.settings import load_settings
 from clm_dagster.shop_run import pull_shop
