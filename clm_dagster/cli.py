@@ -29,6 +29,8 @@ from clm_dagster.errors import UserError
 from clm_dagster.settings import load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
+    from clm_dagster.platform.runs import Progress as Step
+    from clm_dagster.shop_run import Begin
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import Simulated
 
@@ -79,7 +81,7 @@ def main() -> None:
 def run(
     source: str | None, input_path: str | None, start_date: datetime | None, end_date: datetime | None
 ) -> None:
-    """Bring the shop up to date: land new files, run what is stale, publish, print a summary."""
+    """Bring the shop up to date: pull, land new files, run what is stale, publish, print a summary."""
     _set_environment(source, input_path, _day(start_date), _day(end_date))
     _run_shop()
 
@@ -87,31 +89,54 @@ def run(
 def _run_shop() -> None:
     settings = load_settings()
     from clm_dagster.domains.shop.summary import read_summary, render
-    from clm_dagster.platform.runs import Progress as Step
     from clm_dagster.shop_run import run_shop
 
     with _progress() as progress:
-
-        def begin(title: str, total: int) -> Step:
-            for task in progress.tasks:
-                progress.update(task.id, completed=task.total, step="")
-            current = progress.add_task(title, total=total, step="")
-            reached: dict[str, int] = {}
-
-            def step(name: str, done: int) -> None:
-                reached[name] = done
-                progress.update(current, completed=sum(reached.values()), step=name)
-
-            return step
-
-        report = run_shop(settings, begin)
-        for task in progress.tasks:
-            progress.update(task.id, completed=task.total, step="")
+        report = run_shop(settings, _beginning(progress))
+        _finish(progress)
     if report.dead_runs:
         console.print(f"Marked {len(report.dead_runs)} run(s) as failed because their process was killed.")
-    if len(report.runs) == 1:
+    if report.is_up_to_date:
         console.print("Everything is up to date; nothing had to run.")
     console.print(render(read_summary(report.settings), report.settings))
+
+
+def _beginning(progress: Progress) -> "Begin":
+    """Return a function that starts a progress bar and ends those before it."""
+
+    def begin(title: str, total: int) -> "Step":
+        _finish(progress)
+        current = progress.add_task(title, total=total, step="")
+        reached: dict[str, int] = {}
+
+        def step(name: str, done: int) -> None:
+            reached[name] = done
+            progress.update(current, completed=sum(reached.values()), step=name)
+
+        return step
+
+    return begin
+
+
+def _finish(progress: Progress) -> None:
+    for task in progress.tasks:
+        progress.update(task.id, completed=task.total, step="")
+
+
+@cli.command()
+def pull() -> None:
+    """Pull what is new of all connectors (CLM_CONNECTORS) into the inbox. `clm run` does this first."""
+    from clm_dagster.shop_run import pull_shop
+
+    with _progress() as progress:
+        report = pull_shop(load_settings(), _beginning(progress))
+    table = Table("table", "new or changed", "file", box=None, header_style="bold", pad_edge=False)
+    for each in report.tables:
+        rows = "failed" if each.rows is None else f"{each.rows:,}"
+        table.add_row(each.table, rows, ", ".join(each.files))
+    console.print(table)
+    if report.failure:
+        raise report.failure
 
 
 @cli.command()

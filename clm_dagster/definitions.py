@@ -7,7 +7,7 @@ import dagster as dg
 
 from clm_dagster.platform.assets.extras import sql_assets
 from clm_dagster.platform.change_sensors import change_sensors
-from clm_dagster.platform.domain import Shop, build_domains, extras_of, tables_of
+from clm_dagster.platform.domain import Shop, assets_of, build_domains, extras_of, tables_of
 from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
@@ -15,6 +15,7 @@ from clm_dagster.platform.python_tables.assets import python_asset
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.platform.trained_models.metrics import metric_specs
+from clm_dagster.platform.trained_models.serving import serving_spec
 from clm_dagster.settings import Settings, load_settings
 
 
@@ -26,9 +27,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
-            *(asset for domain in domains for asset in domain.assets),
+            *assets_of(domains),
             *(python_asset(shop.project, settings, table) for table in tables),
             *metric_specs(shop.project, settings, tables),
+            serving_spec(shop.project, settings, tables),
             publish_asset(settings, shop.project, tables),
         ],
         jobs=[*build_jobs(), *(job for domain in domains for job in domain.jobs)],

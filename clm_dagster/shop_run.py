@@ -1,7 +1,7 @@
-"""`clm run` and `clm plan`: bring a shop up to date, or show what that would run.
+"""`clm run`, `clm pull` and `clm plan`: bring a shop up to date, or show what that would run.
 
-Belongs here: landing, then the stages of the plan in order. Does not: what has to run and why (`planning`), a single
-run (`runs`), terminal output (`cli`).
+Belongs here: pulling, landing, then the stages of the plan in order. Does not: what has to run and why (`planning`), a
+single run (`runs`), terminal output (`cli`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,10 @@ from pathlib import Path
 import dagster as dg
 
 from clm_dagster.definitions import build_definitions
+from clm_dagster.domains.connect.assets import PULL, asset_key, pull_definitions
+from clm_dagster.domains.connect.config import CONNECTORS_HELP, read_connectors
+from clm_dagster.domains.connect.errors import ConnectorError
+from clm_dagster.domains.connect.settings import ConnectSettings
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.inbox import update_files
 from clm_dagster.domains.ingest.landing import Delivery
@@ -42,6 +46,28 @@ class Report:
     settings: Settings
     runs: list[Run] = field(default_factory=list)
     dead_runs: list[str] = field(default_factory=list)
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether nothing had to run after pulling and landing."""
+        return all(run.job in (PULL, LAND) for run in self.runs)
+
+
+@dataclass(frozen=True)
+class PulledRows:
+    """What a pull of a table brought. rows: None where it failed. files: in the inbox."""
+
+    table: str
+    rows: int | None
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """Result of `clm pull`. failure: the error of a run in which a table failed, None without one."""
+
+    tables: tuple[PulledRows, ...]
+    failure: RunFailedError | None = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +148,48 @@ def plan_shop(settings: Settings) -> RunPreview:
     return RunPreview(shop.settings, tuple(new), shop.plan())
 
 
+def pull_shop(settings: Settings, begin: Begin) -> PullReport:
+    """Pull what is new of all connectors into the inbox, as one Dagster run. Raise ConnectorError without any.
+
+    A table that fails does not stop the others.
+    """
+    connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
+    if not connectors:
+        raise ConnectorError(CONNECTORS_HELP)
+    keys = [asset_key(table) for connector in connectors for table in connector.tables]
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
+        failure = None
+        before = {key: _last_event(instance, key) for key in keys}
+        try:
+            execute(pull_definitions(connectors, settings), instance, PULL, None, begin("Pulling", len(keys)))
+        except RunFailedError as error:
+            failure = error
+        return PullReport(tuple(_pulled_rows(instance, key, before[key]) for key in keys), failure)
+
+
+def _last_event(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogEntry | None:
+    return instance.get_latest_materialization_event(key)
+
+
+def _pulled_rows(
+    instance: dg.DagsterInstance, key: dg.AssetKey, before: dg.EventLogEntry | None
+) -> PulledRows:
+    """Return what the newest materialization of a table brought, if it is another one than before."""
+    name, event = ".".join(key.path[1:]), _last_event(instance, key)
+    materialization = event.asset_materialization if event else None
+    if materialization is None or (before and event and event.run_id == before.run_id):
+        return PulledRows(name, None)
+    found = {label: value.value for label, value in materialization.metadata.items()}
+    files = found.get("files", [found["file"]] if "file" in found else [])
+    rows = found.get("rows", len(files) if isinstance(files, list) else 0)
+    assert isinstance(files, list) and isinstance(rows, int)
+    return PulledRows(name, rows, tuple(map(str, files)))
+
+
 def run_shop(settings: Settings, begin: Begin) -> Report:
-    """Land new files, then run the plan stage by stage. Each run is a Dagster run that the UI shows.
+    """Pull if there are connectors, land new files, then run the plan stage by stage, as Dagster runs.
 
     After each stage that ran something, the rest is planned again; days are repeated until none is stale, because
     loading a day may change others. Raise InputError, also if too many rows are rejected, RunFailedError,
@@ -133,6 +199,10 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
     with dg.DagsterInstance.get() as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
+        connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
+        if connectors:
+            tables = sum(len(connector.tables) for connector in connectors)
+            report.runs.append(execute(definitions, instance, PULL, None, begin("Pulling", tables)))
         report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
         shop = _LandedShop.open(settings)
         update_files(warehouse_of(settings), shop.source.landing)

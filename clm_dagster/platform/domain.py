@@ -49,6 +49,7 @@ class Domain:
 
     tables: the tables that its Python writes. assets: other assets that are neither SQL models nor seeds. charts,
     facts, checks: additions to SQL models, by relation (`marts.shop_daily`). seed_checks: checks by name of the seed.
+    upstream: assets of this domain that an asset of another one reads outside of Dagster, such as files in a folder.
     """
 
     name: str
@@ -61,11 +62,27 @@ class Domain:
     jobs: Sequence["AssetJob"] = ()
     schedules: Sequence[dg.ScheduleDefinition] = ()
     sensors: Sequence[dg.SensorDefinition] = ()
+    upstream: Mapping[dg.AssetKey, Sequence[dg.AssetKey]] = field(default_factory=dict)
 
 
 def build_domains(shop: Shop) -> list[Domain]:
     """Build all domains, sorted by name."""
     return [module.build(shop) for module in domain_modules("definitions").values()]
+
+
+def assets_of(domains: Sequence[Domain]) -> list[dg.AssetsDefinition]:
+    """Return the assets of all domains that are neither SQL models nor seeds, with what they read of other domains."""
+    added: dict[dg.AssetKey, list[dg.AssetKey]] = {}
+    for domain in domains:
+        for key, upstream in domain.upstream.items():
+            added.setdefault(key, []).extend(upstream)
+    assets = [asset for domain in domains for asset in domain.assets]
+    if not added:
+        return assets
+    mapped = dg.map_asset_specs(
+        lambda spec: spec.merge_attributes(deps=added[spec.key]) if spec.key in added else spec, assets
+    )
+    return list(mapped)
 
 
 def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:

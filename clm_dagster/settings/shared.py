@@ -183,7 +183,16 @@ class TrainingSettings(SettingsGroup):
     )
 
 
-class SharedSettings(TrainingSettings, ScheduleSettings, MachineSettings, ShopSettings):
+class ServingSettings(SettingsGroup):
+    """What serves where no trained model passed its gate."""
+
+    serve_refused_models: bool = Field(
+        False,
+        description="Whether a model that did not pass its gate serves, instead of the naive baseline. Not advised.",
+    )
+
+
+class SharedSettings(ServingSettings, TrainingSettings, ScheduleSettings, MachineSettings, ShopSettings):
     """All settings of the shop and the platform, and the paths of all stored data."""
 
     data_dir: Path = Field(

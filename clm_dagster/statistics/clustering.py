@@ -18,12 +18,20 @@ MAX_SAMPLE = 5_000  # most customers for curves and comparisons (the silhouette 
 KS = range(2, 10)
 FEWEST_PERSONAS = 3  # two clusters only separate "more" from "less"; prefer more if they are stable
 STABLE = 0.8
+# Up to this silhouette, clusters cut a cloud without gaps into pieces.
+CLEAR = 0.1
+# A split must be clearer by this much than the same split of customers whose habits are independent of each other.
+ABOVE_INDEPENDENT = 0.02
+_SHUFFLES = 3
+# A cluster is a group of at least this share of the sample, and of this many customers.
+SMALLEST_SHARE, SMALLEST = 0.02, 25
 _REFITS = 10
+NO_GROUPS = "no clear groups"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The number of clusters that the rule chose, and the curves over k."""
+    """The number of clusters that the rule chose, 1 if there are no clear groups, and the curves over k."""
 
     k: int
     ks: list[int]
@@ -83,21 +91,27 @@ def choose_k(points: np.ndarray) -> Choice:
 
     Silhouette: Rousseeuw 1987. Stability: mean adjusted Rand index between the clusters of the sample and the
     clusters of k-means refitted on bootstrap resamples, both over the whole sample (Hennig 2007). The rule takes
-    the best silhouette among all k >= 3 with a stability of at least 0.8. If there is none, it takes the most
-    stable k.
+    the best silhouette among all k >= 3 whose clusters are clear: a stability of at least STABLE, a silhouette above
+    CLEAR and above that of shuffled habits by ABOVE_INDEPENDENT, and no cluster below SMALLEST customers or
+    SMALLEST_SHARE of them. If there is none, the customers have no clear groups, and k is 1.
+
+    Shuffled habits: each column permuted for itself, which keeps its distribution and destroys the groups (the idea of
+    the gap statistic, Tibshirani et al. 2001). A single long cloud is cut at the same places again and again, and its
+    stability alone would pass.
     """
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
     distinct = len(np.unique(points, axis=0))
     ks = [k for k in KS if k < min(distinct, len(points))]
     if not ks:
-        return Choice(min(distinct, 1), [], [], [], f"{distinct} distinct customer(s), so k is not chosen")
+        return Choice(min(distinct, 1), [], [], [], f"{NO_GROUPS}: {distinct} distinct customer(s)")
     draws = np.random.default_rng(SEED).integers(len(points), size=(_REFITS, len(points)))
-    silhouettes, stabilities = [], []
+    silhouettes, stabilities, smallest = [], [], []
     with _one_thread():
         for k in ks:
             labels, _ = nearest(points, fit_kmeans(points, k, starts=5))
             has_clusters = len(np.unique(labels)) > 1
+            smallest.append(int(np.bincount(labels, minlength=k).min()))
             silhouettes.append(float(silhouette_score(points, labels)) if has_clusters else -1.0)
             agreements = []
             for draw in draws:
@@ -109,15 +123,42 @@ def choose_k(points: np.ndarray) -> Choice:
                 agreements.append(float(adjusted_rand_score(labels, other)))
             stabilities.append(float(np.mean(agreements)))
     allowed = [i for i, k in enumerate(ks) if k >= FEWEST_PERSONAS] or list(range(len(ks)))
-    stable = [i for i in allowed if stabilities[i] >= STABLE]
-    best = max(stable, key=lambda i: silhouettes[i]) if stable else max(allowed, key=lambda i: stabilities[i])
-    why = (
-        f"the best silhouette among the k with a stability of at least {STABLE:g}"
-        if stable
-        else f"the most stable, because no k has a stability of {STABLE:g}"
+    fewest = max(SMALLEST, int(np.ceil(SMALLEST_SHARE * len(points))))
+    stable = [
+        i for i in allowed if stabilities[i] >= STABLE and silhouettes[i] > CLEAR and smallest[i] >= fewest
+    ]
+    for best in sorted(stable, key=lambda i: -silhouettes[i]):
+        independent = _silhouette_of_shuffled(points, ks[best])
+        if silhouettes[best] >= independent + ABOVE_INDEPENDENT:
+            rule = (
+                f"k = {ks[best]}: the best silhouette among the clear splits (silhouette {silhouettes[best]:.2f}, of "
+                f"shuffled habits {independent:.2f}, stability {stabilities[best]:.2f}, smallest group "
+                f"{smallest[best]} customers)"
+            )
+            return Choice(ks[best], ks, silhouettes, stabilities, rule)
+    best = max(allowed, key=lambda i: stabilities[i])
+    rule = (
+        f"{NO_GROUPS}: the most stable split, into {ks[best]}, has a stability of {stabilities[best]:.2f} (at least "
+        f"{STABLE:g} is needed), a silhouette of {silhouettes[best]:.2f} (above {CLEAR:g}, and above the "
+        f"{_silhouette_of_shuffled(points, ks[best]):.2f} of shuffled habits by {ABOVE_INDEPENDENT:g}) and a smallest "
+        f"group of {smallest[best]} customers ({fewest})"
     )
-    rule = f"k = {ks[best]}: {why} (silhouette {silhouettes[best]:.2f}, stability {stabilities[best]:.2f})"
-    return Choice(ks[best], ks, silhouettes, stabilities, rule)
+    return Choice(1, ks, silhouettes, stabilities, rule)
+
+
+def _silhouette_of_shuffled(points: np.ndarray, k: int) -> float:
+    """Return the mean silhouette of k clusters of the same habits, each permuted for itself."""
+    from sklearn.metrics import silhouette_score
+
+    rng = np.random.default_rng(SEED)
+    found = []
+    with _one_thread():
+        for _ in range(_SHUFFLES):
+            shuffled = rng.permuted(points, axis=0)
+            labels, _distances = nearest(shuffled, fit_kmeans(shuffled, k, starts=5))
+            has_clusters = len(np.unique(labels)) > 1
+            found.append(float(silhouette_score(shuffled, labels)) if has_clusters else -1.0)
+    return float(np.mean(found))
 
 
 def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:

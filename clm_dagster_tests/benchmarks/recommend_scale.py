@@ -77,6 +77,7 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
+    from clm_dagster.domains.recommend.candidates import LISTS
     from clm_dagster.domains.recommend.checks import ListFaults, count_faults
     from clm_dagster.domains.recommend.evaluate import evaluate_candidates
     from clm_dagster.domains.recommend.listing import ListSettings, all_customer_lists
@@ -104,8 +105,8 @@ def recommend(out: str, end: str) -> dict[str, Any]:
         start = time.perf_counter()
         with _timed(seconds, "list"):
             active, known = past.sold_within(90), pd.Index(past.customers).isin(customers["customer_id"])
-            ranker = result.ranker
-            for part in all_customer_lists(past, customers, products, ListSettings(), ranker, THREADS):
+            rankers = dict.fromkeys(LISTS, result.ranker)
+            for part in all_customer_lists(past, customers, products, ListSettings(), rankers, THREADS):
                 rows.add(part)
                 faults += count_faults(part, past, active, known)
         listed = time.perf_counter() - start

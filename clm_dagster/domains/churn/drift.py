@@ -49,10 +49,11 @@ def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
 
 
 def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) -> TableOutput:
-    """Compare each feature with training and with the test snapshot."""
-    work, model, settings = scoring.work, scoring.fitted, scoring.settings
+    """Compare each feature with training and with the test snapshot. Warn if there is no training to compare with."""
+    work, model, settings = scoring.work, scoring.whole.fitted, scoring.settings
     if model is None or inputs.features.empty:
-        return without_model(scoring, inputs)
+        results = checks.check_drift(str(work.day), None, settings.warn, settings.fail)
+        return TableOutput(pd.DataFrame(columns=work.columns), {}, results)
     table = feature_drift(
         model.background,
         model.test_sample,
@@ -67,10 +68,3 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
         {"chart": dg.MetadataValue.md(chart)} if chart else {},
         checks.check_drift(str(work.day), table, settings.warn, settings.fail),
     )
-
-
-def without_model(scoring: Scoring[DriftSettings, ChurnModel], _: DriftInputs) -> TableOutput:
-    """Return no rows, and a warning that there is no model to compare with."""
-    settings = scoring.settings
-    results = checks.check_drift(str(scoring.work.day), None, settings.warn, settings.fail)
-    return TableOutput(pd.DataFrame(columns=scoring.work.columns), {}, results)

@@ -45,6 +45,7 @@ from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.plan import EvaluationInputs, EvaluationSettings, prepare
 from clm_dagster.statistics.evaluation import (
+    Calibration,
     Difference,
     EvaluationPlan,
     Shape,
@@ -341,20 +342,13 @@ def _test(
     suspicions = [
         suspected_leak(name, one.test["roc_auc"], settings.leak_auc) for name, one in results.items()
     ]
-    training_rows = pd.concat([inputs.x[day] for day in split.training], ignore_index=True)
-    model = ChurnModel(
-        name=winner.name,
-        estimator=winner.model,
-        columns=tuple(x.columns),
-        purchase_model=inputs.purchase_models[split.test],
-        shape=winner.shape,
-        calibration=calibrations[winner.name],
-        threshold=winner.threshold,
-        background=_sample(training_rows),
-        test_sample=_sample(x),
-        trained_as_of=split.training[-1],
-        tested_as_of=split.test,
-        horizon_days=settings.horizon_days,
+    recency = next((run for run in runs if run.name == RECENCY), None)
+    baseline = None
+    if recency is not None:
+        # Its reasons and its drift are about recency only.
+        baseline = _model(recency, ["recency_days"], calibrations[RECENCY], inputs, split, settings)
+    model = replace(
+        _model(winner, inputs.columns, calibrations[winner.name], inputs, split, settings), baseline=baseline
     )
     customers = {"customer_id": frame["customer_id"], "churned": labels.astype(int)}
     return EvaluationResult(
@@ -368,6 +362,32 @@ def _test(
         test_probabilities=pd.DataFrame(customers | probabilities),
         inputs=inputs,
         fitted={run.name: run.model for run in runs},
+    )
+
+
+def _model(
+    run: _Validated,
+    columns: list[str],
+    calibration: Calibration,
+    inputs: EvaluationInputs,
+    split: TimeSplit,
+    settings: EvaluationSettings,
+) -> ChurnModel:
+    """Return a validated candidate as a model that scores. columns: those that it takes."""
+    training_rows = pd.concat([inputs.x[day][columns] for day in split.training], ignore_index=True)
+    return ChurnModel(
+        name=run.name,
+        estimator=run.model,
+        columns=tuple(columns),
+        purchase_model=inputs.purchase_models[split.test],
+        shape=run.shape,
+        calibration=calibration,
+        threshold=run.threshold,
+        background=_sample(training_rows),
+        test_sample=_sample(inputs.x[split.test][columns]),
+        trained_as_of=split.training[-1],
+        tested_as_of=split.test,
+        horizon_days=settings.horizon_days,
     )
 
 

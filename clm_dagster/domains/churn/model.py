@@ -32,6 +32,7 @@ class ChurnModel:
     calibration: at the base rate of the test snapshot. Both serve single customers; a whole snapshot gets its own.
     threshold: the calibrated probability from which churn is predicted. background: training rows, the reference of
     the reasons. test_sample: rows of the test snapshot, the reference of drift. Both hold the estimator's columns.
+    baseline: recency alone, fitted on the same snapshots; None in the baseline itself.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ChurnModel:
     trained_as_of: date
     tested_as_of: date
     horizon_days: int
+    baseline: "ChurnModel | None" = None
 
     def purchase_model_of(self, frame: pd.DataFrame) -> BGNBD:
         """Fit the purchase model of a whole snapshot; return that of the test snapshot if the fit does not converge."""

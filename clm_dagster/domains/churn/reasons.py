@@ -22,7 +22,7 @@ def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, c
     x: columns of `features.derive` for a whole snapshot; their medians stand for the shop. parts: log-odds, of the same
     shape. Columns: reason_k ("raises risk: ..." or "lowers risk: ...") and reason_k_effect, the topic's part minus its
     median over the snapshot. Effect and sentence thus both compare the customer with the shop's median customer. Both
-    are missing where the effect is zero.
+    are missing where the effect is zero, and where there are fewer topics.
     """
     topics = parts.T.groupby(lambda column: TOPIC_OF[column], sort=True).sum().T
     names = list(topics.columns)
@@ -39,6 +39,9 @@ def strongest_reasons(x: pd.DataFrame, parts: pd.DataFrame, horizon_days: int, c
         text[effect == 0] = None
         out[f"reason_{place + 1}"] = text
         out[f"reason_{place + 1}_effect"] = np.where(effect == 0, np.nan, effect)
+    for place in range(order.shape[1], count):
+        out[f"reason_{place + 1}"] = np.full(len(x), None, dtype=object)
+        out[f"reason_{place + 1}_effect"] = np.full(len(x), np.nan)
     return pd.DataFrame(out, index=x.index)
 
 

@@ -15,7 +15,7 @@ from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.domains.churn.queries import eligible_customers, read_bands, read_labels, read_margins
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
-from clm_dagster.platform.trained_models.scoring import Scoring
+from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
 from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
 
 REASONS = 3
@@ -66,9 +66,12 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
 
 
 def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> TableOutput:
-    """Score every active customer at the base rate forecast for the snapshot."""
-    model = scoring.fitted
-    if model is None or inputs.features.empty:
+    """Score every active customer at the base rate forecast for the snapshot, by the champion or by recency alone.
+
+    Raise NothingToScoreError where nothing was fitted by this date.
+    """
+    model = _serving_model(scoring)
+    if inputs.features.empty:
         return TableOutput(pd.DataFrame(columns=scoring.work.columns))
     snapshots = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
     chosen = scoring.settings.evaluation
@@ -94,6 +97,17 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
             "customers": {str(name): int(count) for name, count in sizes.items()},
         },
     )
+
+
+def _serving_model(scoring: Scoring[ScoreSettings, ChurnModel]) -> ChurnModel:
+    """Return the champion, or the recency baseline of the newest training."""
+    served = scoring.whole
+    model = served.champion or (served.fitted and served.fitted.baseline)
+    if model is None:
+        raise NothingToScoreError(
+            "Neither a model nor the recency baseline was fitted by this date, so this snapshot has no scores."
+        )
+    return model
 
 
 def band_of(probabilities: np.ndarray, bands: pd.DataFrame) -> np.ndarray:

@@ -39,11 +39,15 @@ INPUTS = NEEDED[2:]
 
 
 class ChurnProbability(BaseEstimator):
-    """Churn probabilities of single customers, with the purchase model and base rate of the test snapshot."""
+    """Churn probabilities of single customers, with the purchase model and base rate of the test snapshot.
 
-    def __init__(self, estimator: Any, state: str) -> None:
+    baseline: the naive baseline of the same training, which serves tables of scores where no model passed its gate.
+    """
+
+    def __init__(self, estimator: Any, state: str, baseline: Any = None) -> None:
         self.estimator = estimator
         self.state = state
+        self.baseline = baseline
 
     def fit(self, x: pd.DataFrame, y: Any = None) -> "ChurnProbability":
         """Return self; the evaluation has already fitted the model."""
@@ -55,7 +59,7 @@ class ChurnProbability(BaseEstimator):
 
 
 def pack(model: ChurnModel) -> ChurnProbability:
-    """Convert the model to one estimator."""
+    """Convert the model to one estimator, its naive baseline included."""
     state = {
         "name": model.name,
         "columns": list(model.columns),
@@ -69,7 +73,8 @@ def pack(model: ChurnModel) -> ChurnProbability:
         "tested_as_of": str(model.tested_as_of),
         "horizon_days": model.horizon_days,
     }
-    return ChurnProbability(model.estimator, json.dumps(state))
+    baseline = None if model.baseline is None else pack(model.baseline)
+    return ChurnProbability(model.estimator, json.dumps(state), baseline)
 
 
 def unpack(estimator: ChurnProbability) -> ChurnModel:
@@ -94,6 +99,7 @@ def unpack(estimator: ChurnProbability) -> ChurnModel:
         trained_as_of=date.fromisoformat(state["trained_as_of"]),
         tested_as_of=date.fromisoformat(state["tested_as_of"]),
         horizon_days=state["horizon_days"],
+        baseline=None if estimator.baseline is None else unpack(estimator.baseline),
     )
 
 

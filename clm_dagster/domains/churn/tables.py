@@ -4,7 +4,8 @@ Belongs here: which function reads and computes each table. Does not belong here
 """
 
 from clm_dagster.domains.churn import checks
-from clm_dagster.domains.churn.drift import DriftSettings, measure, read_drift, without_model
+from clm_dagster.domains.churn.candidates import RECENCY
+from clm_dagster.domains.churn.drift import DriftSettings, measure, read_drift
 from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.domains.churn.queries import DRIFT, SCORES, VALUE
 from clm_dagster.domains.churn.score import ScoreSettings, read_scoring, score
@@ -13,6 +14,7 @@ from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.churn.training import churn_model
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.tables import AnyTable
+from clm_dagster.platform.trained_models.champions import WHOLE
 from clm_dagster.platform.trained_models.scoring import ScoreTable
 from clm_dagster.platform.trained_models.snapshots import SnapshotSettings
 from clm_dagster.settings import Settings
@@ -26,22 +28,25 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
     scores = ScoreTable(
         SCORES,
         REGISTERED,
+        {WHOLE: RECENCY},
         chosen.horizon_days,
         reads=("customer_features", "churn_labels", "product_daily", "stg_products", "risk_bands", VALUE),
         weeks_back=training.weeks_back,
         settings=ScoreSettings(chosen, settings.train_customers, settings.margin),
         read=read_scoring,
         score=score,
+        serve_refused=settings.serve_refused_models,
     )
     drift = ScoreTable(
         DRIFT,
         REGISTERED,
+        {WHOLE: RECENCY},
         chosen.horizon_days,
         reads=("customer_features",),
         settings=DriftSettings(chosen, settings.train_customers, own.drift_warn, own.drift_fail),
         read=read_drift,
         score=measure,
-        without_model=without_model,
+        serve_refused=settings.serve_refused_models,
         covered=False,
         checks=checks.DRIFTED,
     )

@@ -10,7 +10,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.demand.model import DAY, DemandSettings
+from clm_dagster.domains.demand.gates import BASELINE
+from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings
 from clm_dagster.domains.demand.queries import AccuracyInputs
 from clm_dagster.domains.demand.series import KEYS, daily_panel
 from clm_dagster.platform.python_tables.output import TableOutput
@@ -30,10 +31,20 @@ COLUMNS = (
 )
 
 
-def evaluate_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
-    """Return the backtest of the current model, and the accuracy so far of the forecasts of the last quarter."""
-    choice = inputs.trainings.choose(work.tracking, DemandSettings().horizon_days)
-    parts = [] if choice.row is None else [_backtest(choice.row)]
+def evaluate_forecasts(work: Work[bool], inputs: AccuracyInputs) -> TableOutput:
+    """Return the backtest of what serves, and the accuracy so far of the forecasts of the last quarter.
+
+    The setting of the table is whether refused models serve.
+    """
+    choices = {
+        period: inputs.trainings.choose(work.tracking, DemandSettings().horizon_days, period, work.settings)
+        for period in (DAY, WEEK)
+    }
+    parts = [
+        _backtest(choice.row, period, choice.is_baseline)
+        for period, choice in choices.items()
+        if choice.row is not None
+    ]
     parts += [
         _realised_rows(day, forecasts, inputs.sold[day], pd.Timestamp(work.partition.as_of))
         for day, forecasts in inputs.forecasts.items()
@@ -43,12 +54,21 @@ def evaluate_forecasts(work: Work[None], inputs: AccuracyInputs) -> TableOutput:
     return TableOutput(rows, _shop_wape(rows))
 
 
-def _backtest(training: pd.Series) -> pd.DataFrame:
-    """Return the measures that a training stored for every series: of the chosen method and of both baselines."""
+def _backtest(training: pd.Series, period: str, is_baseline: bool) -> pd.DataFrame:
+    """Return the measures that a training stored for every series: of what serves and of both baselines.
+
+    is_baseline: whether the baseline serves; the methods that the refused model chose are then left out.
+    """
     kept = pd.read_json(io.StringIO(training["accuracy"]), orient="records", dtype={"key": str})
-    is_chosen = kept["method"] == "chosen"
+    if kept.empty:
+        return kept
+    kept = kept[kept["period"] == period]
+    by_model = kept["method"] == "chosen"
+    if is_baseline:
+        kept = kept[~by_model]
+    is_chosen = kept["method"] == (BASELINE if is_baseline else "chosen")
     return kept.assign(
-        model=kept["model"].where(is_chosen, kept["method"]),
+        model=kept["model"].where(kept["method"] == "chosen", kept["method"]),
         kind="backtest",
         is_chosen=is_chosen,
         forecast_as_of=training["as_of"],

@@ -11,11 +11,10 @@ from functools import cached_property
 import pandas as pd
 
 from clm_dagster.domains.demand.backtest import BASELINES, MEASURES
-from clm_dagster.domains.demand.gates import BASELINE, gain_over
+from clm_dagster.domains.demand.gates import BASELINE, PeriodGain, gain_over
 from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, PeriodEvaluation, by_period
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import KEYS, Panel
-from clm_dagster.statistics.evaluation import Difference
 
 BANDS = ("coverage_80", "coverage_95", "interval_score_80", "interval_score_95")
 # Methods whose measures per series are stored in the table. MLflow has those of all candidates as an artifact.
@@ -90,18 +89,13 @@ class DemandEvaluation:
         return found
 
     @property
-    def gain(self) -> Difference | None:
-        """MASE of the chosen daily forecasts minus that of the baseline, or None without held-out origins."""
-        return gain_over(self._held_out_days, BASELINE)
+    def gains(self) -> dict[str, PeriodGain]:
+        """MASE of the chosen forecasts minus that of the baseline, for days and weeks."""
+        return {period: self._gain(period) for period in (DAY, WEEK)}
 
-    @property
-    def evaluated_series(self) -> int:
-        """Number of series in that comparison."""
-        return int(self._held_out_days["mase"].notna().sum() // len(KEPT))
-
-    @property
-    def _held_out_days(self) -> pd.DataFrame:
-        return self.held_out[self.held_out["period"] == DAY]
+    def _gain(self, period: str) -> PeriodGain:
+        rows = self.held_out[self.held_out["period"] == period]
+        return PeriodGain(gain_over(rows, BASELINE), int(rows["mase"].notna().sum() // len(KEPT)))
 
 
 def _mean(rows: pd.DataFrame, name: str) -> float | None:

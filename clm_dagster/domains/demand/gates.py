@@ -3,13 +3,15 @@
 Belongs here: the gain over the baseline, and the verdict with its reasons. Does not: the evaluation (`evaluation`).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from clm_dagster.domains.demand.backtest import BASELINES
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.statistics.evaluation import Difference, Verdict
-from clm_dagster.statistics.evaluation.gates import BACKFILL, UNCHANGED
 
 DRAWS, SEED = 2000, 20111209
 BASELINE = BASELINES[1]
@@ -35,18 +37,34 @@ def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:
     return Difference(float(gaps.mean()), float(low), float(high))
 
 
-def demand_verdict(gain: Difference | None, series: int, weeks: int, is_newest: bool = True) -> Verdict:
-    """Return whether the policy becomes champion: newest partition, and daily MASE clearly below the eight-week mean's.
+@dataclass(frozen=True)
+class PeriodGain:
+    """Gain over the baseline in one period, days or weeks.
 
-    gain: result of `gain_over` against that baseline on held-out origins; None where the history is too short.
-    weeks: length of the history, for that message.
+    gain: result of `gain_over` against the eight-week mean on held-out origins; None where the history is too short.
+    series: number of compared series.
     """
-    if gain is None:
-        too_short = f"The history of {weeks} weeks is too short to evaluate a forecast; 36 weeks are needed."
-        return Verdict(False, (UNCHANGED, too_short))
-    measured = (
-        f"Daily MASE minus that of the eight-week mean, over {series} series on held-out dates: {gain}."
+
+    gain: Difference | None
+    series: int
+
+
+def demand_verdict(gains: Mapping[str, PeriodGain], weeks: int, is_newest: bool = True) -> Verdict:
+    """Return whether the policy becomes champion, for days and weeks each for itself.
+
+    A period passes if its MASE is clearly below the eight-week mean's. gains: by period. weeks: length of the history,
+    for the message where it is too short.
+    """
+    findings = {period: _finding(period, found, weeks) for period, found in gains.items()}
+    return Verdict.by_parts("The chosen forecasts", findings, is_newest)
+
+
+def _finding(period: str, found: PeriodGain, weeks: int) -> tuple[bool, str]:
+    if found.gain is None:
+        return False, (
+            f"By {period}: the history of {weeks} weeks is too short to evaluate a forecast; 36 weeks are needed."
+        )
+    return found.gain.below_zero, (
+        f"By {period}: MASE minus that of the eight-week mean, over {found.series} series on held-out dates: "
+        f"{found.gain}."
     )
-    if gain.below_zero and is_newest:
-        return Verdict(True, ("The chosen forecasts become champion.", measured))
-    return Verdict(False, (UNCHANGED, measured, *(() if is_newest else (BACKFILL,))))

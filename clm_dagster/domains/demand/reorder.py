@@ -16,12 +16,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from clm_dagster.domains.demand.baseline import baseline_key
+from clm_dagster.domains.demand.gates import BASELINE
 from clm_dagster.domains.demand.model import DAY
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.domains.demand.served import REGISTERED
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.trained_models.champions import baseline_name
 from clm_dagster.statistics.forecasting.css import Floats
 
 UPPER = {0.5: "q50", 0.9: "q90", 0.975: "q975"}
@@ -51,12 +54,11 @@ def reorder(work: Work[ReorderSettings], forecasts: pd.DataFrame) -> TableOutput
     """Return reorder points from the daily forecasts of a snapshot and the backtest errors of their model."""
     if forecasts.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
-    version = forecasts["model_version"].iloc[0]
-    policy = REGISTERED.load(work.tracking, version)[DAY]
+    name, version = forecasts[["model_name", "model_version"]].iloc[0]
+    policies = REGISTERED.load(work.tracking, version)
+    policy = policies[baseline_key(DAY) if name == baseline_name(BASELINE) else DAY]
     rows = reorder_points(forecasts, _widening_by_product(policy, work.settings), work.settings)
-    found = rows.rename(columns={"key": "product_id"}).assign(
-        model_name=forecasts["model_name"].iloc[0], model_version=version
-    )
+    found = rows.rename(columns={"key": "product_id"}).assign(model_name=name, model_version=version)
     return TableOutput(found[work.columns], {"products": int(found["product_id"].nunique())})
 
 

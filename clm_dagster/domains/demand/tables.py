@@ -8,7 +8,8 @@ from clm_dagster.domains.demand import settings as settings_of_demand
 from clm_dagster.domains.demand.accuracy import evaluate_forecasts
 from clm_dagster.domains.demand.calendar import decompose_calendar
 from clm_dagster.domains.demand.forecasts import forecast_series
-from clm_dagster.domains.demand.model import DemandSettings
+from clm_dagster.domains.demand.gates import BASELINE
+from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings
 from clm_dagster.domains.demand.queries import (
     FORECASTS,
     MODEL,
@@ -37,11 +38,13 @@ def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
     forecasts = ScoreTable(
         name=FORECASTS,
         model=REGISTERED,
+        baselines={DAY: BASELINE, WEEK: BASELINE},
         horizon_days=usual.horizon_days,
         reads=("demand_keys", "demand_series", "demand_promotions"),
         settings=usual,
         read=read_inputs,
         score=forecast_series,
+        serve_refused=settings.serve_refused_models,
         checks=checks.FORECASTS,
     )
     return [
@@ -53,7 +56,7 @@ def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
             (FORECASTS, "demand_series"),
             read_accuracy,
             evaluate_forecasts,
-            None,
+            settings.serve_refused_models,
             MODEL,
             weeks_back=quarter,
         ),

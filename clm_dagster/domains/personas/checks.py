@@ -7,13 +7,14 @@ import dagster as dg
 
 from clm_dagster.domains.personas.model import TrainingResult
 from clm_dagster.platform.trained_models.checks import warn
-from clm_dagster.statistics.clustering import STABLE
+from clm_dagster.statistics.clustering import CLEAR, STABLE
 
 STABILITY, TASTES, COVERAGE = "personas_are_stable", "categories_are_known", "a_model_was_trained_by_then"
 
 
 TRAINING = {
-    STABILITY: f"K-means on resampled customers finds the same personas (Rand index >= {STABLE:g}).",
+    STABILITY: "The customers have clear groups: k-means on resampled customers finds the same (Rand index >= "
+    f"{STABLE:g}), the silhouette is at least {CLEAR:g}, and no group is tiny.",
     TASTES: "Products have categories, so that personas can include category shares.",
 }
 ASSIGNMENT = {COVERAGE: "A model was trained at or before as_of; otherwise the table has no rows."}

@@ -4,6 +4,7 @@ Belongs here: pure functions, frames in and out. Does not belong here: the perso
 belongs to lifecycle stages; it would move customers between personas as time passes.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,21 +22,36 @@ CATEGORY = "category: "
 
 # habit -> label of a persona with a high and with a low value
 WORDS = {
-    "orders": ("frequent", "rare"),
-    "order_value": ("big baskets", "small baskets"),
+    "orders": ("frequent orders", "rare orders"),
+    "order_value": ("large baskets", "small baskets"),
     "products_per_order": ("many products", "few products"),
-    "units_per_product": ("bulk", "single pieces"),
+    "units_per_product": ("bulk quantities", "single pieces"),
     "return_share": ("many returns", "few returns"),
-    "weekend_share": ("weekend", "weekdays"),
-    "evening_share": ("evening", "daytime"),
-    "visits_per_order": ("much looking", "little looking"),
+    "weekend_share": ("weekends", "weekdays"),
+    "evening_share": ("evenings", "daytime"),
+    "visits_per_order": ("much browsing", "little browsing"),
 }
+# Words that name no category by themselves, as in `category_12`.
+_GENERIC = {"cat", "category", "class", "department", "dept", "group", "kategorie", "product", "type"}
 
 
-def words(habit: str) -> tuple[str, str]:
-    """Return the labels of a persona with a high and with a low value of a habit."""
-    name = habit.removeprefix(CATEGORY)
-    return WORDS.get(habit, (name, f"little {name}"))
+def words(habit: str) -> tuple[str, str] | None:
+    """Return the labels of a persona with a high and with a low value of a habit; None for the code of a category."""
+    if habit in WORDS:
+        return WORDS[habit]
+    name = _readable(habit.removeprefix(CATEGORY))
+    return None if name is None else (name, f"little {name}")
+
+
+def _readable(category: str) -> str | None:
+    """Return the name of a category as words, or None if it is a code such as `10-250`, `A7F` or `category_12`."""
+    name = re.sub(r"[\s._/>|-]+", " ", category).strip()
+    found = [word for word in re.findall(r"[^\W\d_]+", name) if word.lower() not in _GENERIC]
+    longest = max(map(len, found), default=0)
+    has_digits = any(character.isdigit() for character in name)
+    # Short words are common in plain names (tea), but beside digits they are mostly prefixes of codes (SKU7).
+    is_word = longest >= (4 if has_digits else 3) or any(not word.isascii() for word in found)
+    return name if is_word else None
 
 
 def habits(

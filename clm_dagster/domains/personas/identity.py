@@ -36,7 +36,8 @@ def name_personas(
     """Return a unique name for each row of `distinct` (see `model.distinctness`).
 
     kept: names that stay, by row. used: names of earlier personas. A new name consists of the labels of the two most
-    distinctive habits. If it is taken, use more habits, and finally a number.
+    distinctive habits that have one; a category that is a code has none. If it is taken, use more habits, and finally a
+    number.
     """
     names = dict(kept)
     taken = set(used) | set(kept.values())
@@ -49,7 +50,8 @@ def name_personas(
 
 def _name(row: np.ndarray, habits: Sequence[str], taken: set[str]) -> str:
     order = np.argsort(-np.round(np.abs(row), 9), kind="stable")
-    labels = [words(habits[i])[int(row[i] < 0)] for i in order if abs(row[i]) >= _DISTINCT]
+    found = [(words(habits[i]), int(row[i] < 0)) for i in order if abs(row[i]) >= _DISTINCT]
+    labels = [pair[low] for pair, low in found if pair is not None]
     base = ", ".join(labels[:2]) or _LIKE_ALL
     for length in range(2, len(labels) + 1):
         if ", ".join(labels[:length]) not in taken:

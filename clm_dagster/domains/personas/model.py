@@ -16,6 +16,7 @@ from clm_dagster.domains.personas.identity import match_clusters, name_personas
 from clm_dagster.statistics.clustering import (
     MAX_FIT,
     MAX_SAMPLE,
+    NO_GROUPS,
     Choice,
     Comparison,
     choose_k,
@@ -141,7 +142,7 @@ def train(
     customers, categories: rows of core.customer_features and core.customer_categories, in any order. A persona that
     mostly consists of the customers of a previous one keeps its id and name. Only customers of both snapshots are
     compared, so that new customers of a new kind cannot take over an old name. Without customers there is no model.
-    Identical customers form one persona.
+    Customers without clear groups form one persona of that name (`choose_k`).
     """
     frame = habits(customers, categories)
     if frame.empty:
@@ -155,7 +156,9 @@ def train(
         remarks.append(f"left out because they are the same for all customers: {', '.join(left_out)}")
     sampled = points[sample(len(points), MAX_SAMPLE)]
     choice = (
-        choose_k(sampled) if scaling.habits else Choice(1, [], [], [], "all customers have the same habits")
+        choose_k(sampled)
+        if scaling.habits
+        else Choice(1, [], [], [], f"{NO_GROUPS}: all customers have the same habits")
     )
     centres = fit_kmeans(points[sample(len(points), MAX_FIT)], choice.k)
     labels, _ = nearest(points, centres)
@@ -184,7 +187,8 @@ def _identify(
     k = len(centres)
     kept: dict[int, int] = {}
     before = previous.model if previous else None
-    if previous is not None and before is not None:
+    # A single persona means no clear groups. It is none of the groups before or after it.
+    if previous is not None and before is not None and (len(before.ids) > 1) == (k > 1):
         now = pd.Series(labels, index=frame.index)
         both = frame.index.intersection(previous.assigned.index)
         position = {persona: number for number, persona in enumerate(before.ids)}
@@ -192,7 +196,11 @@ def _identify(
         kept = match_clusters(earlier, now.loc[both].to_numpy(), len(before.ids), k)
     distinct = distinctness(scaling, frame, labels, k)
     taken = {cluster: before.names[old] for cluster, old in kept.items()} if before else {}
-    names = name_personas(distinct, scaling.habits, taken, before.names if before else [])
+    names = (
+        name_personas(distinct, scaling.habits, taken, before.names if before else [])
+        if k > 1
+        else [NO_GROUPS]
+    )
     number = before.next_id if before else 1
     ids = []
     for cluster in range(k):

@@ -34,7 +34,10 @@ REGISTERED = RegisteredModel(MODEL, pack=pack, unpack=pack, trusted=("numpy.clip
 
 
 def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]:
-    """Return the definition of the trained persona model. There is no gate: the newest model always serves."""
+    """Return the definition of the trained persona model. The newest model always serves.
+
+    Its gate is inside: without clear groups it has a single persona.
+    """
     return TrainedModel(
         registered=REGISTERED,
         reads=("customer_features", "customer_categories"),
@@ -45,7 +48,7 @@ def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeli
         report=report,
         notes=notes,
         candidates=candidates,
-        baseline="one persona for all",
+        baseline="one persona for all: no clear groups",
         metrics=METRICS,
         checks=checks.TRAINING,
     )
@@ -73,6 +76,7 @@ def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> 
             "new_personas": "; ".join(result.new) or None,
             "vanished_personas": "; ".join(result.vanished) or None,
             "said": result.summary,
+            "accepted": bool(model and len(model.ids) > 1),
             "model": model.to_json() if model else None,
         },
         metrics=_metrics(result) if model else (),

@@ -22,7 +22,10 @@ BOTH_LISTS, NOT_DISCONTINUED, NO_DUPLICATES, ONLY_NEW = (
     "discover_holds_nothing_bought",
 )
 RULES = "rules_could_be_made"
-GATE = "The ranker beats buy_again for next_best and popularity for discover; both intervals are above 0."
+GATE = (
+    "The ranker beats buy_again for next_best and popularity for discover, with an interval above 0; each list passes "
+    "for itself."
+)
 LIST_CHECKS = {
     BOTH_LISTS: "Every customer known at as_of has both lists.",
     NOT_DISCONTINUED: "Every product on a list was sold in the last CLM_RECOMMEND_ACTIVE_DAYS days.",

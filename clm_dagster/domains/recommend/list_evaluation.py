@@ -57,17 +57,13 @@ class ListEvaluation:
     gains: Mapping[tuple[str, str], Difference]
 
     def verdict(self, method: str, is_newest: bool = True) -> Verdict:
-        """Return whether `method` becomes champion: it must beat the baseline of each list."""
-        reasons_for, reasons_against = [], []
+        """Return whether `method` becomes champion, each list for itself: it must beat the list's baseline."""
+        findings = {}
         for name, baseline in BASELINES.items():
             gain = self.gains[(name, method)]
-            if gain.above_zero:
-                reasons_for.append(f"{method} beats {baseline} for {name}: NDCG@{K} {gain}.")
-            else:
-                reasons_against.append(
-                    f"{method} does not clearly beat {baseline} for {name}: NDCG@{K} {gain}."
-                )
-        return Verdict.of(method, reasons_for, reasons_against, is_newest)
+            what = "beats" if gain.above_zero else "does not clearly beat"
+            findings[name] = (gain.above_zero, f"{method} {what} {baseline} for {name}: NDCG@{K} {gain}.")
+        return Verdict.by_parts(method, findings, is_newest)
 
 
 def evaluate_lists(

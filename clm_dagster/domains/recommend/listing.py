@@ -3,32 +3,41 @@
 Belongs here: the method for each customer, blocks of customers. Does not: a single list (`ranking`, `cold`), the table
 (`recommendations`), SQL.
 
-Customers with a purchase get lists from the model, or from the naive baseline `buy_again` where there is no model.
-Customers without a purchase (signed up, or only returns) get popular products of their country and segment:
-`cold_start`.
+Customers with a purchase get each list from a model, or from the list's naive baseline where no model serves it:
+buy_again for next_best, popularity for discover. Customers without a purchase (signed up, or only returns) get popular
+products of their country and segment: `cold_start`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.recommend.candidates import LISTS, BuyAgain, ItemNeighbours, candidate_lists
+from clm_dagster.domains.recommend.candidates import (
+    LISTS,
+    BuyAgain,
+    ItemNeighbours,
+    Popularity,
+    Recommender,
+    candidate_lists,
+)
 from clm_dagster.domains.recommend.cold import ColdStart, group_lists
+from clm_dagster.domains.recommend.features import PairFeatures
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import Explainer, names_of
 
-FALLBACK, COLD = "buy_again", "cold_start"
-# The model version of a list that was made without a model.
-NO_VERSION = "none"
+COLD = "cold_start"
 # Customers per part of the output.
 CUSTOMERS_PER_PART = 5_000
+_BASELINES: dict[str, Callable[[], BuyAgain | Popularity]] = {"buy_again": BuyAgain, "popularity": Popularity}
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
 
 
@@ -50,19 +59,19 @@ def all_customer_lists(
     customers: pd.DataFrame,
     products: pd.DataFrame,
     settings: ListSettings,
-    ranker: Ranker | None = None,
+    rankers: Mapping[str, Ranker] | None = None,
     threads: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """Yield both lists of every customer, a few thousand customers at a time, customers with purchases first.
 
     Each part has customer_id, list, rank, product_id, score, reason, method, sorted by customer, list and rank. All
-    rows of a customer are in one part. method: the name of the ranker, buy_again or cold_start. customers:
-    customer_id, country, segment, one row per known customer. products: product_id, name, category. ranker: the
-    model, None where there is none.
+    rows of a customer are in one part. method: the name of the ranker, of the list's naive baseline, or cold_start.
+    customers: customer_id, country, segment, one row per known customer. products: product_id, name, category. rankers:
+    the model of each list; a list without one is made by its naive baseline.
     """
     if not past.sold_within(settings.active_days).any():
         return
-    parts = [_buyer_lists(past, names_of(products), settings, ranker, threads)]
+    parts = [_buyer_lists(past, names_of(products), settings, rankers or {}, threads)]
     cold = customers[past.rows_of(customers["customer_id"].astype(str).to_numpy(object)) < 0]
     if len(cold):
         parts.append(_cold_lists(past, customers, cold.sort_values("customer_id"), settings))
@@ -71,15 +80,20 @@ def all_customer_lists(
 
 
 def _buyer_lists(
-    past: Interactions, names: pd.Series, settings: ListSettings, ranker: Ranker | None, threads: int
+    past: Interactions,
+    names: pd.Series,
+    settings: ListSettings,
+    rankers: Mapping[str, Ranker],
+    threads: int,
 ) -> Iterator[pd.DataFrame]:
     """Yield the lists of customers with a purchase."""
-    list_products, items, method = _list_method(past, settings, ranker)
+    methods, items = _list_methods(past, settings, rankers)
     explainer = Explainer(past, items.similarity, names)
 
     def lists_with_reasons(rows: Ints) -> pd.DataFrame:
         # Positions follow the order of ids, and numbers sort faster than text.
-        lists = list_products(rows).sort_values(["customer", "list", "rank"], ignore_index=True)
+        lists = pd.concat([method(rows) for method in methods], ignore_index=True)
+        lists = lists.sort_values(["customer", "list", "rank"], ignore_index=True)
         customer, product = lists["customer"].to_numpy(np.int64), lists["product"].to_numpy(np.int64)
         return pd.DataFrame(
             {
@@ -89,7 +103,7 @@ def _buyer_lists(
                 "product_id": past.products[product],
                 "score": lists["score"].astype(float),
                 "reason": explainer.of(customer, product),
-                "method": method,
+                "method": lists["method"],
             }
         )
 
@@ -113,20 +127,47 @@ def _map_in_order(
             yield waiting.popleft().result()
 
 
-def _list_method(
-    past: Interactions, settings: ListSettings, ranker: Ranker | None
-) -> tuple[Callable[[Ints], pd.DataFrame], ItemNeighbours, str]:
-    """Return a function that lists products for customers, the similarity for reasons, and the method's name."""
-    if ranker is None:
-        baseline = BuyAgain().fit(past)
-        return (
-            lambda rows: candidate_lists(baseline, past, rows, settings.count, settings.active_days),
-            ItemNeighbours().fit(past),
-            FALLBACK,
-        )
-    pair_features = ranker.pair_features(past)
-    items = next(r for r in pair_features.recommenders if isinstance(r, ItemNeighbours))
-    return lambda rows: ranker.lists(past, rows, settings.count, pair_features), items, ranker.name
+ListMethod = Callable[[Ints], pd.DataFrame]
+
+
+def _list_methods(
+    past: Interactions, settings: ListSettings, rankers: Mapping[str, Ranker]
+) -> tuple[list[ListMethod], ItemNeighbours]:
+    """Return functions that together list products for customers, and the similarity for reasons."""
+    methods: list[ListMethod] = []
+    items = None
+    for ranker in {id(ranker): ranker for ranker in rankers.values()}.values():
+        mine = [name for name, one in rankers.items() if one is ranker]
+        features = ranker.pair_features(past)
+        items = items or next(r for r in features.recommenders if isinstance(r, ItemNeighbours))
+        methods.append(partial(_by_ranker, past, settings, ranker, features, mine))
+    methods += [
+        partial(_by_baseline, past, settings, _BASELINES[BASELINES[name]]().fit(past), name)
+        for name in LISTS
+        if name not in rankers
+    ]
+    return methods, items or ItemNeighbours().fit(past)
+
+
+def _by_ranker(
+    past: Interactions,
+    settings: ListSettings,
+    ranker: Ranker,
+    features: PairFeatures,
+    names: Sequence[str],
+    rows: Ints,
+) -> pd.DataFrame:
+    """Return the lists `names` by a ranker."""
+    found = ranker.lists(past, rows, settings.count, features)
+    return found[found["list"].isin(names)].assign(method=ranker.name)
+
+
+def _by_baseline(
+    past: Interactions, settings: ListSettings, baseline: Recommender, name: str, rows: Ints
+) -> pd.DataFrame:
+    """Return one list by its naive baseline."""
+    found = candidate_lists(baseline, past, rows, settings.count, settings.active_days)
+    return found[found["list"] == name].assign(method=baseline.name)
 
 
 def _cold_lists(

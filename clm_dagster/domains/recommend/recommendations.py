@@ -5,7 +5,7 @@ Belongs here: the inputs of the table, the model of each row, the metadata. Does
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
@@ -14,13 +14,14 @@ from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.recommend.checks import ListFaults, check_lists, count_faults
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.listing import COLD, NO_VERSION, ListSettings, all_customer_lists
+from clm_dagster.domains.recommend.listing import COLD, ListSettings, all_customer_lists
 from clm_dagster.domains.recommend.markdown_tables import top_ranks
 from clm_dagster.domains.recommend.queries import read_customers, read_past, read_products
 from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import names_of
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.champions import NO_VERSION, Served, baseline_name
 from clm_dagster.platform.trained_models.scoring import Scoring
 
 # Number of customers whose lists are shown in the UI.
@@ -49,35 +50,41 @@ def read_lists(reading: Reading[ListSettings]) -> ListInputs:
 
 
 def recommend_to_customers(scoring: Scoring[ListSettings, Ranker], inputs: ListInputs) -> TableOutput:
-    """Return both lists of every customer. Without a model, customers with a purchase get the naive baseline."""
+    """Return both lists of every customer. A list that no model serves is made by its naive baseline."""
     work, settings = scoring.work, scoring.settings
-    ranker = _ranker(scoring, inputs.products)
+    rankers = _rankers(scoring, inputs.products)
     threads = min(work.threads or os.cpu_count() or 1, MAX_THREADS)
     rows, summary = work.buffer(), _Summary(names_of(inputs.products))
     with threadpool_limits(limits=1):
-        for lists, faults in _parts(inputs, settings, ranker, threads):
-            rows.add(_with_model(lists, scoring.choice.row, settings.horizon_days))
+        for lists, faults in _parts(inputs, settings, rankers, threads):
+            rows.add(_with_model(lists, scoring.served, settings.horizon_days))
             summary.add(lists, faults)
             work.log(f"{work.day}: {summary.faults.customers:,} of {len(inputs.customers):,} customers")
-    row = scoring.choice.row
     return TableOutput(
         rows,
-        {"model_version": NO_VERSION if row is None else str(row["model_version"]), **summary.facts()},
+        {**_facts(scoring.served), **summary.facts()},
         check_lists(str(work.day), summary.faults, len(inputs.customers), settings.active_days),
     )
 
 
-def _ranker(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> Ranker | None:
-    ranker = scoring.fitted
-    if ranker is not None:
-        ranker.products = products
-        # Discontinued products follow the current setting, not the setting at training.
-        ranker.settings = replace(ranker.settings, active_days=scoring.settings.active_days)
-    return ranker
+Lists = Mapping[str, Served[Ranker]]
+
+
+def _rankers(scoring: Scoring[ListSettings, Ranker], products: pd.DataFrame) -> dict[str, Ranker]:
+    """Return the ranker of each list that a model serves."""
+    found = {}
+    for name, served in scoring.served.items():
+        ranker = served.champion
+        if ranker is not None:
+            ranker.products = products
+            # Discontinued products follow the current setting, not the setting at training.
+            ranker.settings = replace(ranker.settings, active_days=scoring.settings.active_days)
+            found[name] = ranker
+    return found
 
 
 def _parts(
-    inputs: ListInputs, settings: ListSettings, ranker: Ranker | None, threads: int
+    inputs: ListInputs, settings: ListSettings, rankers: Mapping[str, Ranker], threads: int
 ) -> Iterator[tuple[pd.DataFrame, ListFaults]]:
     """Yield the lists of some customers at a time, with their faults; nothing for a shop without a purchase."""
     past, customers = inputs.past, inputs.customers
@@ -85,23 +92,37 @@ def _parts(
         return
     active = past.sold_within(settings.active_days)
     known = pd.Index(past.customers).isin(customers["customer_id"])
-    for lists in all_customer_lists(past, customers, inputs.products, settings, ranker, threads):
+    for lists in all_customer_lists(past, customers, inputs.products, settings, rankers, threads):
         yield lists, count_faults(lists, past, active, known)
 
 
-def _with_model(lists: pd.DataFrame, row: pd.Series | None, horizon_days: int) -> pd.DataFrame:
+def _with_model(lists: pd.DataFrame, served: Lists, horizon_days: int) -> pd.DataFrame:
     """Return the lists with the model or naive baseline of each place."""
-    ranked = (lists["method"] == Ranker.name).to_numpy()
-    found = lists.rename(columns={"method": "model_name"}).assign(
+    found = lists.drop(columns="method").assign(
+        model_name=lists["method"],
         model_version=NO_VERSION,
         model_as_of=pd.Series(pd.NaT, index=lists.index, dtype="datetime64[us]"),
         horizon_days=horizon_days,
     )
-    if row is not None and ranked.any():
-        found.loc[ranked, "model_name"] = row["model_name"]
-        found.loc[ranked, "model_version"] = row["model_version"]
-        found.loc[ranked, "model_as_of"] = pd.Timestamp(row["as_of"])
+    is_cold = lists["method"] == COLD
+    for name, one in served.items():
+        mine = (~is_cold & (lists["list"] == name)).to_numpy()
+        columns = one.columns()
+        for column in ("model_name", "model_version", "model_as_of"):
+            found.loc[mine, column] = columns[column]
     return found
+
+
+def _facts(served: Lists) -> dict[str, str]:
+    """Return what serves each list as metadata."""
+    return {
+        f"{name} served by": (
+            baseline_name(one.baseline)
+            if one.choice.is_baseline
+            else f"{one.columns()['model_name']} version {one.choice.version}"
+        )
+        for name, one in served.items()
+    }
 
 
 @dataclass

@@ -12,6 +12,7 @@ from clm_dagster.domains.recommend.baskets import (
     read_pairs,
     read_rules,
 )
+from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.listing import ListSettings
 from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, POPULAR, RULES, SIMILAR
 from clm_dagster.domains.recommend.ranking import RankerSettings
@@ -41,14 +42,14 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
     recommendations = ScoreTable(
         LISTS,
         REGISTERED,
+        BASELINES,
         horizon_days,
         reads=(*past, "customer_features", "rfm_scores"),
         settings=lists,
         read=read_lists,
         score=recommend_to_customers,
-        without_model=recommend_to_customers,
-        no_model="No ranker was trained by this date, so the naive baseline buy_again makes the lists of customers "
-        "with a purchase.",
+        serve_refused=settings.serve_refused_models,
+        has_fitted_baseline=False,
         checks=checks.LIST_CHECKS,
     )
     return [

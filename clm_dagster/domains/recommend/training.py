@@ -65,7 +65,7 @@ def recommender_model(
         baseline=BASELINES["next_best"],
         gate=Gate(GATE, verdict),
         metrics=METRICS,
-        without_model=". Until there is a model, lists are made by the naive baseline buy_again.",
+        without_model=". Until there is a model, naive baselines make the lists: buy_again and popularity.",
         carries_over=False,
     )
 

@@ -8,12 +8,15 @@ from itertools import product
 import pandas as pd
 
 SCORES = (1, 2, 3, 4, 5)
+# The segment of all customers of a snapshot in which all tie; it is no cell of the map.
+UNDETERMINED = "undetermined"
 
 
 def segment_map_problems(cells: pd.DataFrame, names: pd.Series) -> list[str]:
     """Return a sentence for each problem of a map from (r_score, f_score) to segment; none if it is valid.
 
-    A valid map lists each of the 25 cells exactly once, uses only segments in `names`, and uses all of them.
+    A valid map lists each of the 25 cells exactly once, uses only segments in `names`, and uses all of them but
+    `undetermined`.
     """
     problems = []
     complete = cells.dropna(subset=["r_score", "f_score"])
@@ -29,7 +32,7 @@ def segment_map_problems(cells: pd.DataFrame, names: pd.Series) -> list[str]:
             problems.append(f"r_score {r}, f_score {f} is not a cell: scores are 1 to 5")
         elif count > 1:
             problems.append(f"r_score {r}, f_score {f} appears {count} times")
-    used, known = set(cells["segment"].dropna()), set(names.dropna())
+    used, known = set(cells["segment"].dropna()), set(names.dropna()) - {UNDETERMINED}
     if cells["segment"].isna().any():
         problems.append("a cell has an empty segment")
     problems += [f"{name!r} is not in rfm_segment_names.csv" for name in sorted(used - known)]

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.duckdb_files import open_when_free
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
@@ -20,7 +21,6 @@ from clm_dagster.settings import Settings, SettingsError
 # Further rejection reasons are summed up in one line.
 _MOST_REASONS = 6
 _MOST_REMARKS = 20
-_TRAINING_COLUMNS = ("as_of", "accepted", "said")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Summary:
     ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
     and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
     at as_of, in display order. guests: text that was read as no customer, and number of rows. remarks: file, and what
-    was found about it, see raw.files. not_learnt: model, and why no training of it has passed.
+    was found about it, see raw.files. models: the state of each trained model.
     """
 
     ledger: dict[str, tuple[int, int, int, int, int]]
@@ -45,7 +45,7 @@ class Summary:
     segments: list[tuple[str, int, Decimal]]
     guests: list[tuple[str, int]]
     remarks: list[tuple[str, str]]
-    not_learnt: list[tuple[str, str]]
+    models: list[ModelState]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -90,7 +90,8 @@ def _read(connection: Connection) -> Summary:
         "select names.segment, count(scores.customer_id), coalesce(sum(scores.monetary), 0) "
         "from staging.rfm_segment_names as names "
         "left join core.rfm_scores as scores on names.segment = scores.segment and scores.as_of = ? "
-        "group by names.segment, names.position order by names.position",
+        "group by names.segment, names.position "
+        "having names.segment <> 'undetermined' or count(scores.customer_id) > 0 order by names.position",
         [as_of],
     )
     guests = connection.execute(
@@ -109,7 +110,7 @@ def _read(connection: Connection) -> Summary:
         segments=segments,
         guests=guests,
         remarks=_remarks(connection),
-        not_learnt=not_learnt(connection),
+        models=read_models(connection),
     )
 
 
@@ -120,21 +121,6 @@ def _remarks(connection: Connection) -> list[tuple[str, str]]:
     return connection.execute(
         "select source_file, unnest(remarks) from raw.files order by status, source_file"
     )
-
-
-def not_learnt(connection: Connection) -> list[tuple[str, str]]:
-    """Return each trained model without an accepted training, with the message of its newest training."""
-    tables = connection.execute(
-        "select table_name from information_schema.columns where table_schema = 'models' and column_name in "
-        "(select unnest(?::varchar[])) group by 1 having count(*) = ? order by 1",
-        [_TRAINING_COLUMNS, len(_TRAINING_COLUMNS)],
-    )
-    found: list[tuple[str, str]] = []
-    for (name,) in tables:
-        found += connection.execute(
-            f"select '{name}', arg_max(said, as_of) from models.{name} having not bool_or(accepted)"
-        )
-    return found
 
 
 def render(summary: Summary, settings: Settings) -> RenderableType:
@@ -196,10 +182,7 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         "  raw.rejects                   every rejected row in full, with its reason\n",
         "  raw.files                     every file of the input, read or not, and how it is written\n",
     )
-    lacking = [Text(f"  {name}: {why}") for name, why in summary.not_learnt]
-    if lacking:
-        lacking.insert(0, Text("\nWhat could not be learnt", "bold"))
-    return Group(rows, *rejects, *remarks, facts, segments, *lacking, look)
+    return Group(rows, *rejects, *remarks, facts, segments, *render_models(summary.models), look)
 
 
 def _ui(settings: Settings) -> str:

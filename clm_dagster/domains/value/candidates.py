@@ -30,17 +30,17 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clm_dagster.domains.value.features import Snapshot, last_period, past_rate, past_year
+from clm_dagster.domains.value.features import Snapshot, last_period, lifetime_rate, past_rate
 from clm_dagster.domains.value.purchase_model import winsor_limit
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
-Kind = Literal["past_rate", "past_year", "last_period", "btyd", "ratio", "amount", "two_part", "mean"]
+Kind = Literal["past_rate", "lifetime_rate", "last_period", "btyd", "ratio", "amount", "two_part", "mean"]
 
 SEED = 20111209
 TARGET_QUANTILE = 0.995
 # Kinds that need no fit: the naive baselines, and BG/NBD with Gamma-Gamma as it stands.
-FORMULAS: tuple[Kind, ...] = ("past_rate", "past_year", "last_period", "btyd")
+FORMULAS: tuple[Kind, ...] = ("past_rate", "lifetime_rate", "last_period", "btyd")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Predictor:
         match self.kind:
             case "past_rate":
                 return past_rate(frame, self.horizon_days)
-            case "past_year":
-                return past_year(frame, self.horizon_days)
+            case "lifetime_rate":
+                return lifetime_rate(frame, self.horizon_days)
             case "last_period":
                 return last_period(frame, self.horizon_days)
             case "btyd":

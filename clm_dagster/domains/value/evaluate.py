@@ -39,7 +39,8 @@ from clm_dagster.domains.value.candidates import (
     fit_candidate,
     mean_predictor,
 )
-from clm_dagster.domains.value.gates import BASELINES, value_verdict
+from clm_dagster.domains.value.features import past_rate
+from clm_dagster.domains.value.gates import BASELINES, IntervalCoverage, value_verdict
 from clm_dagster.domains.value.intervals import fit_intervals
 from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier, scaled_to_total
 from clm_dagster.domains.value.metrics import deciles, mae, revenue_capture, value_metrics
@@ -84,8 +85,8 @@ class EvaluationResult:
     """The result of an evaluation.
 
     amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
-    coverage: share of the test customers whose revenue is within the interval. coverage_by_decile: the same by tenths
-    of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
+    coverage: of the intervals on the test snapshot. coverage_by_decile: share of the customers within their interval,
+    by tenths of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
     """
 
     split: TimeSplit
@@ -95,7 +96,7 @@ class EvaluationResult:
     level: LevelForecast
     order_level: LevelForecast
     amounts: pd.DataFrame
-    coverage: float
+    coverage: IntervalCoverage
     coverage_by_decile: tuple[float, ...]
     tiers: pd.DataFrame
 
@@ -134,7 +135,6 @@ class EvaluationResult:
             best.mae_over,
             best.capture_over,
             self.coverage,
-            self.model.intervals.coverage,
             champion_mae,
             is_newest,
         )
@@ -348,6 +348,11 @@ def _test(
         multiplier=multiplier(unscaled[name], total, inputs.cap),
         cap=inputs.cap,
         intervals=intervals,
+        baseline_intervals=fit_intervals(
+            [past_rate(inputs.snapshots[day].frame, split.horizon_days) for day in split.validation],
+            validation_labels,
+            settings.coverage,
+        ),
         tiers=tiers.using(tier_results["method"].iloc[0]),
         trained_as_of=split.training[-1],
         tested_as_of=split.test,
@@ -362,7 +367,7 @@ def _test(
         level=level,
         order_level=order_level,
         amounts=pd.DataFrame(customers | predictions),
-        coverage=float(inside.mean()),
+        coverage=IntervalCoverage.of(actual, low, high, intervals.coverage),
         coverage_by_decile=tuple(float(inside[rows].mean()) for rows in tenths),
         tiers=tier_results,
     )

@@ -82,20 +82,30 @@ class Snapshot:
 
 
 def past_rate(frame: pd.DataFrame, horizon_days: int) -> Floats:
-    """Return the daily net revenue of the last 365 days times the horizon, shape (n,); never below 0.
-
-    The rate of newer customers is per day of tenure, but of at least the horizon: a first order yesterday does not mean
-    one order a day.
-    """
-    days = np.clip(frame["tenure_days"].to_numpy(float), min(horizon_days, 365), 365)
+    """Return the daily net revenue of the last 365 days times the horizon, shape (n,); never below 0."""
+    days = past_days(frame, horizon_days)
     rate: Floats = np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / days * horizon_days
     return rate
 
 
-def past_year(frame: pd.DataFrame, horizon_days: int) -> Floats:
-    """Return the net revenue of the last 365 days / 365 * horizon, whatever the tenure, shape (n,)."""
-    revenue: Floats = np.maximum(frame["net_revenue_365d"].to_numpy(float), 0) / 365 * horizon_days
-    return revenue
+def past_days(frame: pd.DataFrame, horizon_days: int) -> Floats:
+    """Return the days that a customer's revenue of the last year covers, shape (n,), at most 365.
+
+    The rate of newer customers is per day of tenure, but of at least the horizon: a first order yesterday does not mean
+    one order a day.
+    """
+    days: Floats = np.clip(frame["tenure_days"].to_numpy(float), min(horizon_days, 365), 365)
+    return days
+
+
+def lifetime_rate(frame: pd.DataFrame, horizon_days: int) -> Floats:
+    """Return the daily net revenue since the first order times the horizon, shape (n,); never below 0.
+
+    As in `past_rate`, the rate is per day of tenure, but of at least the horizon.
+    """
+    days = np.maximum(frame["tenure_days"].to_numpy(float), horizon_days)
+    rate: Floats = np.maximum(frame["net_revenue"].to_numpy(float), 0) / days * horizon_days
+    return rate
 
 
 def last_period(frame: pd.DataFrame, horizon_days: int) -> Floats:

@@ -37,7 +37,8 @@ class ValueModel:
     """A fitted predictor with everything that it needs to score rows of core.customer_features.
 
     purchase_model, level, multiplier: of the test snapshot, for customers who are too few for a fit of their own. cap:
-    the most that one customer's revenue counts in totals.
+    the most that one customer's revenue counts in totals. baseline_intervals: of the naive baseline (`baseline`), which
+    serves where no model passed its gate.
     """
 
     predictor: Predictor
@@ -46,6 +47,7 @@ class ValueModel:
     multiplier: float
     cap: float
     intervals: Intervals
+    baseline_intervals: Intervals
     tiers: Tiers
     trained_as_of: date
     tested_as_of: date
@@ -146,6 +148,7 @@ class ValueModel:
             "multiplier": self.multiplier,
             "cap": self.cap,
             "intervals": self.intervals.as_dict(),
+            "baseline_intervals": self.baseline_intervals.as_dict(),
             "tiers": self.tiers.as_dict(),
             "trained_as_of": str(self.trained_as_of),
             "tested_as_of": str(self.tested_as_of),
@@ -171,6 +174,7 @@ class ValueModel:
             state["multiplier"],
             state["cap"],
             Intervals.from_dict(state["intervals"]),
+            Intervals.from_dict(state["baseline_intervals"]),
             Tiers.from_dict(state["tiers"], estimators.get("tiers")),
             date.fromisoformat(state["trained_as_of"]),
             date.fromisoformat(state["tested_as_of"]),

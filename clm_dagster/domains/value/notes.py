@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 from clm_dagster.domains.value import checks, mlflow_plots
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
+from clm_dagster.domains.value.gates import OWN_PAST
 from clm_dagster.domains.value.queries import Settings
-from clm_dagster.domains.value.report import YEAR, metrics_of_candidate
+from clm_dagster.domains.value.report import metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
@@ -35,7 +36,11 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
             "tiers": result.model.tiers.method,
             "cap": f"{result.model.cap:.2f}",
         },
-        metrics=_run_metrics(result.results[result.winner]) | {"interval_coverage": result.coverage},
+        metrics=_run_metrics(result.results[result.winner])
+        | {
+            "interval_coverage": result.coverage.overall,
+            "interval_coverage_with_width": result.coverage.wide,
+        },
         documents={
             "evaluation.json": {
                 "level": asdict(result.level),
@@ -71,7 +76,7 @@ def _table(result: EvaluationResult) -> str:
                 bold(one.name) if one.name == result.winner else one.name,
                 f"{one.score:.0f}",
                 f"{one.test['mae']:.2f}",
-                one.mae_over[YEAR],
+                one.mae_over[OWN_PAST],
                 f"{one.unscaled['bias']:+.1%}",
                 f"{one.test['bias']:+.1%}",
                 f"{one.test['rmse']:.0f}",

@@ -5,7 +5,7 @@ plots (`notes`).
 """
 
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
-from clm_dagster.domains.value.gates import BASELINES
+from clm_dagster.domains.value.gates import BASELINES, OWN_PAST
 from clm_dagster.domains.value.model import ValueModel
 from clm_dagster.domains.value.queries import Settings
 from clm_dagster.domains.value.served import example
@@ -17,15 +17,14 @@ from clm_dagster.platform.trained_models.training import Report
 
 # Test metrics of the winner that the table stores.
 STORED_TEST_METRICS = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
-YEAR = "past_year"
 METRICS = (
     *STORED_TEST_METRICS,
     "is_baseline",
     "seconds",
     "validation_score",
     "bias_before",
-    f"mae_over_{YEAR}",
-    f"catch_over_{YEAR}",
+    f"mae_over_{OWN_PAST}",
+    f"catch_over_{OWN_PAST}",
 )
 
 
@@ -43,7 +42,11 @@ def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResul
             "winner": result.winner,
             **{f"test_{name}": best.test[name] for name in STORED_TEST_METRICS},
             "bias_before": best.unscaled["bias"],
-            "interval_coverage": result.coverage,
+            "interval_coverage": result.coverage.overall,
+            "interval_coverage_with_width": result.coverage.wide,
+            "customers_with_width": result.coverage.wide_customers,
+            "vip_expected": float(result.tiers["expected_vip"].iloc[0]),
+            "vip_actual": float(result.tiers["actual_vip"].iloc[0]),
             "tier_method": result.model.tiers.method,
             "level_method": result.level.method,
             "tiers": result.tiers.to_json(orient="records"),
@@ -62,7 +65,7 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
             "validation_score": one.score,
             "bias_before": one.unscaled["bias"],
             **{name: one.test[name] for name in STORED_TEST_METRICS},
-            f"mae_over_{YEAR}": one.mae_over[YEAR],
-            f"catch_over_{YEAR}": one.capture_over[YEAR],
+            f"mae_over_{OWN_PAST}": one.mae_over[OWN_PAST],
+            f"catch_over_{OWN_PAST}": one.capture_over[OWN_PAST],
         },
     )

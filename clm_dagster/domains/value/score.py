@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from clm_dagster.domains.value.baseline import baseline_scores, baseline_weeks
+from clm_dagster.domains.value.gates import OWN_PAST
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.domains.value.plan import EvaluationSettings
 from clm_dagster.domains.value.queries import BUYERS, Settings, read_buyers, read_labels, read_value
 from clm_dagster.domains.value.served import REGISTERED
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
+from clm_dagster.platform.trained_models.champions import baseline_name
 from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
 from clm_dagster.statistics.evaluation import EvaluationError
+
+BASELINE = baseline_name(OWN_PAST)
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,26 @@ def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
 
 
 def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableOutput:
-    """Predict the spend of every buyer."""
-    model = scoring.fitted
-    if model is None or inputs.buyers.empty:
+    """Predict the spend of every buyer, by the champion or by their past rate."""
+    if inputs.buyers.empty:
         return TableOutput(pd.DataFrame(columns=scoring.work.columns))
-    level = _level(scoring, model, inputs)
-    frame = scoring.stamped(model.scores(inputs.buyers, level))
+    served = scoring.whole
+    facts: dict[str, float] = {}
+    if served.champion is None:
+        intervals = served.fitted.baseline_intervals if served.fitted else None
+        rows = baseline_scores(inputs.buyers, scoring.settings.evaluation.horizon_days, intervals)
+    else:
+        level = _level(scoring, served.champion, inputs)
+        rows = served.champion.scores(inputs.buyers, level)
+        facts["level"] = round(level.revenue if level else served.champion.level.revenue, 4)
+    frame = scoring.stamped(rows)
     sizes = frame["value_tier"].value_counts()
     return TableOutput(
         frame,
         {
             **scoring.facts(),
             "expected_revenue": round(float(frame["expected_revenue"].sum()), 2),
-            "level": round(level.revenue if level else model.level.revenue, 4),
+            **facts,
             "customers": {str(name): int(count) for name, count in sizes.items()},
         },
     )
@@ -89,7 +101,9 @@ def expect_weekly(work: Work[None], inputs: WeeklyInputs) -> TableOutput:
     if inputs.value.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
     scored = inputs.value.iloc[0][["horizon_days", "model_name", "model_version"]]
-    model = REGISTERED.load(work.tracking, scored["model_version"])
     orders, revenue = inputs.value[["expected_orders", "expected_revenue"]].sum()
-    weeks = model.weekly(inputs.buyers, orders, revenue)
+    if scored["model_name"] == BASELINE:
+        weeks = baseline_weeks(int(scored["horizon_days"]), orders, revenue)
+    else:
+        weeks = REGISTERED.load(work.tracking, scored["model_version"]).weekly(inputs.buyers, orders, revenue)
     return TableOutput(weeks.assign(**scored)[work.columns])

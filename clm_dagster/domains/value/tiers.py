@@ -99,12 +99,15 @@ def evaluate_tier_methods(tiers: Tiers, expected: Floats, actual: Floats, x: pd.
     """Evaluate both methods on a later snapshot: one row for each, the better one first.
 
     Columns: method, macro_f1 (mean F1 over the tiers, the criterion), accuracy, revenue_vip (share of all revenue from
-    the customers predicted vip).
+    the customers predicted vip), expected_vip and actual_vip (their mean expected and actual revenue, missing if there
+    are none). The actual mean of a top tier is below the expected one (regression to the mean): customers are in it
+    partly because their expectation is too high.
     """
     true, rows = tiers.actual(actual), []
     methods: tuple[Method, ...] = ("cutoffs",) if tiers.classifier is None else ("cutoffs", "softmax")
     for method in methods:
         predicted = tiers.using(method)(expected, x)
+        is_vip = predicted == "vip"
         rows.append(
             {
                 "method": method,
@@ -112,7 +115,9 @@ def evaluate_tier_methods(tiers: Tiers, expected: Floats, actual: Floats, x: pd.
                     f1_score(true, predicted, labels=list(TIERS), average="macro", zero_division=0.0)
                 ),
                 "accuracy": float(np.mean(true == predicted)),
-                "revenue_vip": float(actual[predicted == "vip"].sum() / actual.sum()),
+                "revenue_vip": float(actual[is_vip].sum() / actual.sum()),
+                "expected_vip": float(expected[is_vip].mean()) if is_vip.any() else float("nan"),
+                "actual_vip": float(actual[is_vip].mean()) if is_vip.any() else float("nan"),
             }
         )
     return pd.DataFrame(rows).sort_values(["macro_f1", "method"], ascending=[False, True], ignore_index=True)

@@ -1,32 +1,96 @@
-"""Which model of a table of trainings scores a snapshot: the champion as of that snapshot.
+"""What serves a snapshot: the champion as of that snapshot, or the naive baseline.
 
-Belongs here: the rule, and reading the table. Does not: which model becomes champion (the gates of the domains), MLflow
-(`tracking`).
+Belongs here: the one rule for all trained models, and reading the table of trainings. Does not: which model becomes
+champion (the gates of the domains), MLflow (`tracking`), scores (`scoring`).
 
 A table of trainings (`models.*`) has the columns as_of, model_version, horizon_days, accepted (whether the model passed
-its gate), suspected_leak and said (the message of the training).
+its gate), suspected_leak and said (the message of the training). A model that is judged by parts, such as two lists,
+also has a column accepted_<part> for each, and each part is served for itself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Generic, TypeVar
 
 import dagster as dg
 import pandas as pd
+from pandas.api.typing import NaTType
 
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Connection
 
+Fitted = TypeVar("Fitted")
+# A value of a column that names what serves.
+Stamp = str | pd.Timestamp | NaTType | None
+# Columns of a score table that name the model -> columns of the table of trainings.
+_MODEL_COLUMNS = {
+    "model_name": "model_name",
+    "model_version": "model_version",
+    "model_as_of": "as_of",
+    "training_data_hash": "training_data_hash",
+}
+# The model version of rows that nothing fitted has computed.
+NO_VERSION = "none"
+# The part of a model that is judged as a whole.
+WHOLE = ""
+
+
+def baseline_name(candidate: str) -> str:
+    """Return the `model_name` under which a naive candidate serves: `recency_baseline`."""
+    return f"{candidate}_baseline"
+
+
+def accepted_column(part: str) -> str:
+    """Return the column that says whether a part of a model passed its gate."""
+    return f"accepted_{part}" if part else "accepted"
+
 
 @dataclass(frozen=True)
 class Choice:
-    """The model that scores a snapshot.
+    """What serves one part of a table of scores at one snapshot.
 
-    row: its row in the table of trainings, None if there is no model. message: why it is not a champion, if so.
+    row: the training whose model is loaded, None if there is none; the naive baseline takes from it what was fitted.
+    message: why no champion serves, None if one does. is_baseline: whether the naive baseline serves.
     """
 
     row: pd.Series | None
     message: str | None = None
+    is_baseline: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version of the training, `none` without one."""
+        return NO_VERSION if self.row is None else str(self.row["model_version"])
+
+
+@dataclass(frozen=True)
+class Served(Generic[Fitted]):
+    """What serves one part of a table.
+
+    choice: the rule's result. fitted: the loaded model of its training, None if there is none. baseline: the naive
+    candidate that serves if the choice says so.
+    """
+
+    choice: Choice
+    fitted: Fitted | None
+    baseline: str
+
+    @property
+    def champion(self) -> Fitted | None:
+        """The model, None if the naive baseline serves."""
+        return None if self.choice.is_baseline else self.fitted
+
+    def columns(self) -> dict[str, Stamp]:
+        """Return the columns that name what serves. The version and as_of are those of the training."""
+        row = self.choice.row
+        if row is None:
+            empty: dict[str, Stamp] = {"model_as_of": pd.NaT, "training_data_hash": None}
+            return {"model_name": baseline_name(self.baseline), "model_version": NO_VERSION, **empty}
+        found: dict[str, Stamp] = {
+            name: row[source] for name, source in _MODEL_COLUMNS.items() if source in row
+        }
+        return found | ({"model_name": baseline_name(self.baseline)} if self.choice.is_baseline else {})
 
 
 def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
@@ -60,49 +124,99 @@ class Trainings:
         )
         return cls(name, rows, not later)
 
-    def choose(self, tracking: Tracking, horizon_days: int) -> Choice:
-        """Return the model that scores the as_of. MLflow's alias decides for the latest snapshots."""
+    def choose(
+        self, tracking: Tracking, horizon_days: int, part: str = WHOLE, serve_refused: bool = False
+    ) -> Choice:
+        """Return what serves a part at the as_of. MLflow's alias decides for the latest snapshots."""
         alias = tracking.champion(self.name) if self.is_latest else None
-        return choose(self.name, self.rows, horizon_days, alias)
+        return choose(self.name, self.rows, horizon_days, alias, part, serve_refused)
 
 
-def champion_row(models: pd.DataFrame, horizon_days: int) -> pd.Series | None:
+def champion_row(models: pd.DataFrame, horizon_days: int, part: str = WHOLE) -> pd.Series | None:
     """Return the champion: the newest model in `models` that passed its gate; None if none did."""
-    accepted = models[models["accepted"].astype(bool) & (models["horizon_days"] == horizon_days)]
+    if models.empty:
+        return None
+    passed = models[accepted_column(part)].fillna(False).astype(bool)
+    accepted = models[passed & models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
     return None if accepted.empty else accepted.iloc[-1]
 
 
-def choose(name: str, models: pd.DataFrame, horizon_days: int, alias: str | None) -> Choice:
-    """Return the champion; without one, the newest model without a suspected leak.
+def choose(
+    name: str,
+    models: pd.DataFrame,
+    horizon_days: int,
+    alias: str | None,
+    part: str = WHOLE,
+    serve_refused: bool = False,
+) -> Choice:
+    """Return what serves a part: the champion, else the naive baseline.
 
     models: rows of the table `name` up to the as_of. alias: the version with MLflow's alias `champion`, which has
-    priority, so that a user can move it; None for past snapshots and if the alias is not set. Raise dg.Failure if the
-    alias points at a version that is not in the table.
+    priority, so that a user can move it; None for past snapshots and if the alias is not set. An alias that points at
+    no training of this horizon is ignored, with a message: a training again, or one with another horizon, has replaced
+    it. serve_refused: serve the newest refused model without a suspected leak (CLM_SERVE_REFUSED_MODELS).
     """
     known = models[models["model_version"].notna() & (models["horizon_days"] == horizon_days)]
+    remark = None
     if alias is not None:
         found = known[known["model_version"] == alias]
         if found.empty:
-            versions = ", ".join(known["model_version"]) or "none"
-            raise dg.Failure(
-                f"the MLflow alias `champion` of {name} points at version {alias}, but the table {name} has no such "
-                f"version with a horizon of {horizon_days} days (it has: {versions}). Point the alias at one of "
-                f"these, or train the model again: materialize {name.replace('.', '/')}."
+            remark = _unknown_alias(name, alias, known, horizon_days)
+        elif found.iloc[-1][accepted_column(part)]:
+            return Choice(found.iloc[-1])
+        elif not found.iloc[-1]["accepted"]:
+            return Choice(
+                found.iloc[-1],
+                f"the MLflow alias `champion` was moved to version {alias}, which did not pass its gate. It serves "
+                f"until the alias is moved back. {found.iloc[-1]['said']}",
             )
-        return Choice(found.iloc[-1])
-    best = champion_row(known, horizon_days)
+    best = champion_row(known, horizon_days, part)
     if best is not None:
-        return Choice(best)
-    without_leak = known[~known["suspected_leak"].astype(bool)]
-    if without_leak.empty:
-        last = f" {models.iloc[-1]['said']}" if len(models) else ""
-        return Choice(None, f"there is no usable model of {name}, so this snapshot has no scores.{last}")
-    newest = without_leak.iloc[-1]
-    return Choice(
-        newest,
-        f"no model had passed its gate by this date; scored by version {newest['model_version']} instead. "
-        f"{newest['said']}",
+        return Choice(best, remark)
+    return _without_champion(name, models, known, horizon_days, part, serve_refused, remark)
+
+
+def _without_champion(
+    name: str,
+    models: pd.DataFrame,
+    known: pd.DataFrame,
+    horizon_days: int,
+    part: str,
+    serve_refused: bool,
+    remark: str | None,
+) -> Choice:
+    """Return the naive baseline, or the newest refused model where the user wants that."""
+    usable = known[~known["suspected_leak"].astype(bool)]
+    newest = None if usable.empty else usable.iloc[-1]
+    about = f"{name} for {part}" if part else name
+    if serve_refused and newest is not None:
+        text = (
+            f"CLM_SERVE_REFUSED_MODELS is on: version {newest['model_version']} of {about} serves although it did not "
+            f"pass its gate. {newest['said']}"
+        )
+        return Choice(newest, _joined(remark, text))
+    if newest is not None:
+        why = f"No training of {about} had passed its gate by this date. {newest['said']}"
+    elif not known.empty:
+        why = f"Every training of {about} by this date has a suspected leak. {known.iloc[-1]['said']}"
+    elif models.empty:
+        why = f"{about} was not trained by this date."
+    else:
+        why = f"No model of {about} has a horizon of {horizon_days} days by this date. {models.iloc[-1]['said']}"
+    return Choice(newest, _joined(remark, why), is_baseline=True)
+
+
+def _unknown_alias(name: str, alias: str, known: pd.DataFrame, horizon_days: int) -> str:
+    versions = ", ".join(known["model_version"]) or "none"
+    return (
+        f"The MLflow alias `champion` of {name} points at version {alias}, but the table {name} has no such version "
+        f"with a horizon of {horizon_days} days (it has: {versions}), so the alias is ignored. To use another version, "
+        "point the alias at one of these."
     )
+
+
+def _joined(first: str | None, second: str) -> str:
+    return f"{first} {second}" if first else second
 
 
 def row_without_model(
@@ -117,7 +231,7 @@ def row_without_model(
     known = {
         "model_name": name,
         "horizon_days": horizon_days,
-        "accepted": False,
+        **dict.fromkeys((column for column in columns if column.startswith("accepted")), False),
         "suspected_leak": False,
         "said": problem,
     }

@@ -11,7 +11,7 @@ from clm_dagster.statistics.evaluation.gates import UNCHANGED
 COVERAGE = "a_champion_was_there_by_then"
 EVALUATED, GATE = "contest_was_held", "champion_gate"
 COVERAGE_CHECK = {
-    COVERAGE: "A champion existed at as_of. If not, the check names the model that scores instead."
+    COVERAGE: "A champion existed at as_of. If not, the check says why, and that the naive baseline serves."
 }
 
 

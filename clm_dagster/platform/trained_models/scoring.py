@@ -1,13 +1,13 @@
-"""Tables of scores: a snapshot scored by the champion as of that snapshot.
+"""Tables of scores: a snapshot scored by the champion as of that snapshot, or by the naive baseline.
 
-Belongs here: choosing and loading the model, the columns that name it, the check that a champion existed. Does not:
-any scores; a domain defines them with a `ScoreTable`.
+Belongs here: loading what serves, the columns that name it, the check that a champion existed. Does not: the rule
+(`champions`), any scores; a domain defines them with a `ScoreTable`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import pandas as pd
 
@@ -16,20 +16,19 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
-from clm_dagster.platform.trained_models.champions import Choice, Trainings
+from clm_dagster.platform.trained_models.champions import (
+    WHOLE,
+    Served,
+    Trainings,
+    baseline_name,
+)
 from clm_dagster.platform.trained_models.checks import COVERAGE_CHECK, check_coverage, warn
 from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.serving import serving_rows
 
 S = TypeVar("S")
 Inputs = TypeVar("Inputs")
 Fitted = TypeVar("Fitted")
-# Columns of a score table that name the model -> columns of the table of trainings.
-_MODEL_COLUMNS = {
-    "model_name": "model_name",
-    "model_version": "model_version",
-    "model_as_of": "as_of",
-    "training_data_hash": "training_data_hash",
-}
 
 
 class NothingToScoreError(ValueError):
@@ -40,78 +39,102 @@ class NothingToScoreError(ValueError):
 class Scoring(Generic[S, Fitted]):
     """Argument of a domain's `score`.
 
-    work: the step. choice: the chosen model as a row of the table of trainings. fitted: the loaded model, None if there
-    is no model.
+    work: the step. served: what serves each part of the table; a table without parts has the single part `WHOLE`.
     """
 
     work: Work[S]
-    choice: Choice
-    fitted: Fitted | None
+    served: Mapping[str, Served[Fitted]]
 
     @property
     def settings(self) -> S:
         """The settings of the table."""
         return self.work.settings
 
-    def stamped(self, frame: pd.DataFrame, **more: object) -> pd.DataFrame:
-        """Return all columns of the table: those of the frame, `more`, and those that name the model."""
-        row = self.choice.row
-        model = (
-            {}
-            if row is None
-            else {name: row[source] for name, source in _MODEL_COLUMNS.items() if source in row}
-        )
-        missing = {name: value for name, value in (model | more).items() if name not in frame}
-        return frame.assign(**missing)[self.work.columns]
+    @property
+    def whole(self) -> Served[Fitted]:
+        """What serves a table without parts."""
+        return self.served[WHOLE]
+
+    def stamped(self, frame: pd.DataFrame, part: str = WHOLE) -> pd.DataFrame:
+        """Return all columns of the table: those of the frame, and those that name what serves the part."""
+        found = frame.copy()
+        for name, value in self.served[part].columns().items():
+            if name not in found:
+                found[name] = value
+        return found[self.work.columns]
 
     def facts(self) -> dict[str, str]:
-        """Return the version and as_of of the model as metadata."""
-        row = self.choice.row
-        return (
-            {}
-            if row is None
-            else {"model_version": str(row["model_version"]), "model_as_of": str(row["as_of"])}
-        )
+        """Return what serves as metadata, for each part."""
+        found: dict[str, str] = {}
+        for part, one in self.served.items():
+            names = ("model_name", "model_version", "model_as_of")
+            columns = {name: value for name, value in one.columns().items() if name in names}
+            found |= {f"{part} {name}".strip(): str(value) for name, value in columns.items()}
+        return found
+
+    def messages(self, is_scored: bool) -> list[str]:
+        """Return why no champion serves, for each part, and what serves instead if the snapshot is scored."""
+        found = []
+        for part, one in self.served.items():
+            if one.choice.message is not None:
+                name = baseline_name(one.baseline)
+                what = (
+                    f" The naive baseline {name} serves instead."
+                    if one.choice.is_baseline and is_scored
+                    else ""
+                )
+                found.append(f"{part}: {one.choice.message}{what}".removeprefix(": "))
+        return found
 
 
 @dataclass(frozen=True)
 class ScoreTable(Generic[S, Inputs, Fitted]):
     """A table of scores of one trained model.
 
-    name: of the table. model: the registered model whose champion scores it. horizon_days: required horizon of the
-    model. score: computes the rows with a model. without_model: computes them without one; None for no rows. no_model:
-    message of the coverage check in that case, if not the default. covered: whether the table has a coverage check.
+    name: of the table. model: the registered model. baselines: the naive candidate that serves each part without a
+    champion; the key `WHOLE` for a table that is judged as a whole. horizon_days: required horizon of the model. score:
+    computes the rows; it raises NothingToScoreError where there are none. serve_refused: the setting
+    CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered: whether
+    the table has a coverage check.
     """
 
     name: str
     model: RegisteredModel[Fitted]
+    baselines: Mapping[str, str]
     horizon_days: int
     reads: tuple[str, ...]
     settings: S
     read: Callable[[Reading[S]], Inputs]
     score: Callable[[Scoring[S, Fitted], Inputs], TableOutput]
-    without_model: Callable[[Scoring[S, Fitted], Inputs], TableOutput] | None = None
-    no_model: str = ""
+    serve_refused: bool = False
+    has_fitted_baseline: bool = True
     covered: bool = True
     checks: Mapping[str, str] = field(default_factory=dict)
     weeks_back: tuple[int, ...] = ()
 
-    def table(self, project: Project) -> PythonTable["ScoreInputs[Inputs]", S]:
+    def table(self, project: Project) -> PythonTable["ScoreInputs[Inputs]", "ScoreSettings[S]"]:
         """Return the Python table."""
-        decisive: list[Root] = [self.read, self.score, Trainings, *self.model.code]
-        decisive += [self.without_model] if self.without_model else []
+        decisive: list[Root] = [self.read, self.score, Trainings, Served, *self.model.code]
         return PythonTable.of(
             project,
             self.name,
             self.reads,
             read=partial(_read, self),
-            compute=partial(_score, self),
-            settings=self.settings,
+            compute=partial(_score, self, project),
+            settings=ScoreSettings(self.settings, self.serve_refused),
             model=self.model.name,
             weeks_back=self.weeks_back,
             checks=(COVERAGE_CHECK if self.covered else {}) | dict(self.checks),
             code=decisive,
         )
+
+
+@dataclass(frozen=True)
+class ScoreSettings(Generic[S]):
+    """Settings of a table of scores: those of the domain, and whether refused models serve."""
+
+    domain: S
+    serve_refused: bool
 
 
 @dataclass(frozen=True)
@@ -122,31 +145,60 @@ class ScoreInputs(Generic[Inputs]):
     inputs: Inputs
 
 
-def _read(table: ScoreTable[S, Inputs, Any], reading: Reading[S]) -> ScoreInputs[Inputs]:
-    return ScoreInputs(Trainings.read(reading.connection, table.model.name, reading.day), table.read(reading))
+def _read(table: ScoreTable[S, Inputs, Any], reading: Reading[ScoreSettings[S]]) -> ScoreInputs[Inputs]:
+    own = Reading(reading.connection, reading.partition, table.settings, reading.project)
+    return ScoreInputs(Trainings.read(reading.connection, table.model.name, reading.day), table.read(own))
 
 
-def _score(table: ScoreTable[S, Inputs, Fitted], work: Work[S], given: ScoreInputs[Inputs]) -> TableOutput:
-    choice = given.trainings.choose(work.tracking, table.horizon_days)
-    message = choice.message
-    fitted = None
-    if choice.row is not None:
-        fitted = table.model.load(work.tracking, choice.row["model_version"])
-    elif table.no_model:
-        rows = given.trainings.rows
-        message = table.no_model + (f" {rows.iloc[-1]['said']}" if len(rows) else "")
-    make = table.score if fitted is not None else (table.without_model or partial(_no_rows, table))
-    scoring = Scoring(work, choice, fitted)
+def _score(
+    table: ScoreTable[S, Inputs, Fitted],
+    project: Project,
+    work: Work[ScoreSettings[S]],
+    given: ScoreInputs[Inputs],
+) -> TableOutput:
+    own: Work[S] = replace(cast(Any, work), settings=table.settings)
+    scoring = Scoring(own, _what_serves(table, own, given.trainings))
     try:
-        output = make(scoring, given.inputs)
+        output, is_scored = table.score(scoring, given.inputs), True
+        messages = scoring.messages(is_scored=True)
     except NothingToScoreError as error:
-        output, message = _no_rows(table, scoring, given.inputs), message or str(error)
+        output, is_scored = _no_rows(table, scoring), False
+        messages = [*scoring.messages(is_scored=False), str(error)]
+    for message in messages:
+        work.log(f"{work.day}: {message}")
     if not table.covered:
         return output
-    return replace(output, checks=[check_coverage(str(work.day), message), *output.checks])
+    return replace(
+        output,
+        checks=[check_coverage(str(work.day), " ".join(messages) or None), *output.checks],
+        sides=[
+            *output.sides,
+            serving_rows(project, table.model.name, table.name, scoring.served, is_scored),
+        ],
+    )
 
 
-def _no_rows(table: ScoreTable[S, Inputs, Fitted], scoring: Scoring[S, Fitted], _: Inputs) -> TableOutput:
+def _what_serves(
+    table: ScoreTable[S, Inputs, Fitted], work: Work[S], trainings: Trainings
+) -> dict[str, Served[Fitted]]:
+    """Return what serves each part, with its loaded model. A version that serves several parts is loaded once."""
+    loaded: dict[str, Fitted] = {}
+    served = {}
+    for part, baseline in table.baselines.items():
+        choice = trainings.choose(work.tracking, table.horizon_days, part, table.serve_refused)
+        if choice.is_baseline and not table.has_fitted_baseline:
+            choice = replace(choice, row=None)
+        fitted = None
+        if choice.row is not None:
+            version = choice.version
+            if version not in loaded:
+                loaded[version] = table.model.load(work.tracking, version)
+            fitted = loaded[version]
+        served[part] = Served(choice, fitted, baseline)
+    return served
+
+
+def _no_rows(table: ScoreTable[S, Inputs, Fitted], scoring: Scoring[S, Fitted]) -> TableOutput:
     """Return no rows, and passed results for the table's own checks."""
     results = [warn(name, True, "nothing was scored") for name in table.checks]
     return TableOutput(pd.DataFrame(columns=scoring.work.columns), checks=results)

@@ -23,6 +23,7 @@ from clm_dagster.platform.python_tables.tables import PythonTable
 from clm_dagster.platform.tracking import LoggedModel, TrackedRun, training_tags
 from clm_dagster.platform.trained_models import checks
 from clm_dagster.platform.trained_models.champions import (
+    accepted_column,
     champion_row,
     has_model_at,
     read_models,
@@ -230,6 +231,7 @@ def _train(
         "training_data_hash": report.data_hash,
         "horizon_days": model.horizon_days,
         "accepted": as_newest.accepted,
+        **{accepted_column(part): passed for part, passed in as_newest.parts.items()},
         "suspected_leak": report.suspected_leak,
         "said": str(verdict),
         **report.row,

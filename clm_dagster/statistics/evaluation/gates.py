@@ -4,7 +4,7 @@ Belongs here: rules on numbers that return sentences. Does not: computing the nu
 The sentences are stored with each trained model, so a new wording changes stored rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clm_dagster.statistics.evaluation.intervals import Difference
@@ -15,10 +15,15 @@ BACKFILL = "This is not the newest partition; a backfill never changes the champ
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a winner becomes champion, with the reasons for and reasons_against it as sentences."""
+    """Whether a winner becomes champion, with the reasons for and reasons_against it as sentences.
+
+    parts: for a model that is judged by parts, such as two lists, whether each part passes for itself; the winner is
+    accepted if any does.
+    """
 
     accepted: bool
     reasons: tuple[str, ...] = field(default=())
+    parts: Mapping[str, bool] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -29,6 +34,24 @@ class Verdict:
         if against:
             return cls(False, (UNCHANGED, *against))
         return cls(True, (f"{winner} becomes champion.", *reasons_for))
+
+    @classmethod
+    def by_parts(cls, winner: str, findings: Mapping[str, tuple[bool, str]], is_newest: bool) -> "Verdict":
+        """Accept each part for itself.
+
+        findings: part -> whether it passes, and the sentence that says why. The reasons name the parts that pass first.
+        """
+        parts = {part: passed for part, (passed, _) in findings.items()}
+        sentences = tuple(text for _, text in findings.values())
+        passed = [part for part, accepted in parts.items() if accepted]
+        if not passed or not is_newest:
+            backfill = () if is_newest else (BACKFILL,)
+            return cls(False, (UNCHANGED, *sentences, *backfill), parts)
+        refused = [part for part, accepted in parts.items() if not accepted]
+        what = f" for {' and '.join(passed)}" if refused else ""
+        baseline = f"The naive baseline stays for {' and '.join(refused)}." if refused else ""
+        first = (f"{winner} becomes champion{what}.", *((baseline,) if baseline else ()))
+        return cls(True, (*first, *sentences), parts)
 
     def __str__(self) -> str:
         return " ".join(self.reasons)

@@ -195,9 +195,6 @@ def test_missing_snapshots_and_an_unknown_champion_are_reported_and_scores_kept(
     champion = tracking_of(ran.settings).champion("models.churn_model")
     # A version that is in MLflow but not in the table, as after another user's training.
     ran.execute(f"update models.churn_model set model_version = '99' where model_version = '{champion}'")
-    failed = ran.materialize(SCORES, key, "marts.churn_scores")
-    message = str(failed.failure_data_for_node("marts__churn_scores"))
-    assert not failed.success and f"champion` of models.churn_model points at version {champion}" in message
     client.delete_registered_model_alias("models.churn_model", "champion")
     failed = ran.materialize(SCORES, key, "marts.churn_scores")
     message = str(failed.failure_data_for_node("marts__churn_scores"))

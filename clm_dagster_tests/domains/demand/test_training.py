@@ -70,6 +70,8 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
         "training_data_hash",
         "horizon_days",
         "accepted",
+        "accepted_day",
+        "accepted_week",
         "suspected_leak",
         "said",
     }

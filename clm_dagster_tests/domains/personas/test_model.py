@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from clm_dagster.domains.personas.features import fit_scaling, habits
+from clm_dagster.domains.personas.features import fit_scaling, habits, words
 from clm_dagster.domains.personas.identity import match_clusters, name_personas
 from clm_dagster.domains.personas.model import PersonaModel, PreviousPersonas, TrainingResult, profile, train
 from clm_dagster.statistics.clustering import choose_k, factor_loadings, nearest
@@ -92,8 +92,8 @@ def test_names_are_the_most_distinctive_habits_and_unique() -> None:
     distinct = np.array([[2.0, -1.0, 0.1], [1.9, -1.1, 0.5], [0.1, 0.1, 0.0], [0.0, 0.2, 0.1]])
     names = name_personas(distinct, ["orders", "order_value", "weekend_share"], {}, [])
     assert names == [
-        "frequent, small baskets",
-        "frequent, small baskets, weekend",
+        "frequent orders, small baskets",
+        "frequent orders, small baskets, weekends",
         "like everyone",
         "like everyone (2)",
     ]
@@ -102,25 +102,48 @@ def test_names_are_the_most_distinctive_habits_and_unique() -> None:
     ]
 
 
-@pytest.mark.parametrize(("count", "personas"), [(0, 0), (1, 1), (2, 1), (3, 2), (5, 3)])
-def test_few_customers_have_a_defined_result(count: int, personas: int) -> None:
+@pytest.mark.parametrize(
+    ("category", "name"),
+    [
+        ("tea", "tea"),
+        ("Home & Garden", "Home & Garden"),
+        ("electronics.audio.headphone", "electronics audio headphone"),
+        ("PS4 games", "PS4 games"),
+        ("茶", "茶"),
+        ("10-250", None),
+        ("category_12", None),
+        ("SKU7", None),
+        ("a7f3c9", None),
+        ("2053013558920217191", None),
+    ],
+)
+def test_a_code_of_a_category_is_no_part_of_a_name(category: str, name: str | None) -> None:
+    expected = None if name is None else (name, f"little {name}")
+    assert words(f"category: {category}") == expected
+    habits_here = [f"category: {category}", "weekend_share"]
+    named = name_personas(np.array([[2.0, 1.0]]), habits_here, {}, [])
+    assert named == ["weekends" if name is None else f"{name}, weekends"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 12])
+def test_few_customers_have_no_clear_groups(count: int) -> None:
     features, categories, _ = planted(each=3)
     some = features.sort_values("customer_id").head(count)
     found = train(some, categories[categories.customer_id.isin(some.customer_id)], None)
     if count == 0:
         assert found.model is None and "no customer has ordered" in found.summary
         return
-    assert found.model is not None and len(found.model.ids) >= min(personas, count)
+    assert found.model is not None and found.model.names == ["no clear groups"]
     rows = assigned(found, some, categories)
     assert len(rows) == count and rows["confidence"].between(0, 1).all()
-    assert found.summary
+    assert found.summary.startswith("no clear groups: ")
 
 
 def test_identical_customers_are_one_persona() -> None:
     features, categories, _ = planted(each=3)
     identical = pd.concat([features.head(1)] * 6).assign(customer_id=[f"c{n}" for n in range(6)])
     found = train(identical, categories.head(0), None)
-    assert found.model is not None and found.model.names == ["like everyone"]
+    assert found.model is not None and found.model.names == ["no clear groups"]
     assert "no product has a category" in found.summary and "the same for all customers" in found.summary
 
 
@@ -185,8 +208,41 @@ def test_nearest_equals_brute_force() -> None:
     np.testing.assert_array_equal(label, expected.argmin(axis=1))
 
 
-def test_clusters_of_noise_are_not_stable() -> None:
-    points = np.random.default_rng(0).uniform(size=(300, 8))
-    choice = choose_k(points)
-    assert choice.at(choice.stability) == max(choice.stability[1:]) < 0.8
-    assert "because no k has a stability" in choice.rule
+def test_noise_has_no_clear_groups() -> None:
+    choice = choose_k(np.random.default_rng(0).uniform(size=(300, 8)))
+    assert choice.k == 1 and max(choice.stability[1:]) < 0.8
+    assert choice.rule.startswith("no clear groups: the most stable split, into ")
+
+
+def test_stable_pieces_of_one_cloud_are_no_clear_groups() -> None:
+    """A single long cloud is cut at the same places again and again, and still has no groups."""
+    rng = np.random.default_rng(0)
+    choice = choose_k(rng.normal(size=(1500, 8)) * np.array([2.4, *[1.0] * 7]))
+    curves = zip(choice.ks, choice.silhouette, choice.stability, strict=True)
+    stable = [silhouette for k, silhouette, stability in curves if k > 2 and stability >= 0.8]
+    assert choice.k == 1 and stable
+
+
+def test_a_tiny_group_is_no_persona() -> None:
+    """Three groups, one of nine customers: the split is stable and clear, and too small to act on."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]], [200, 200, 9], axis=0)
+    choice = choose_k(centres + rng.normal(size=centres.shape))
+    assert choice.stability[1] > 0.9 and choice.silhouette[1] > 0.5
+    assert "k = 3" not in choice.rule
+
+
+def test_groups_that_dissolve_give_way_to_one_persona_and_come_back_under_new_ids(
+    trained: TrainingResult,
+) -> None:
+    features, categories, _ = planted()
+    few = features.sort_values("customer_id").head(12)
+    single = train(
+        few, categories[categories.customer_id.isin(few.customer_id)], previous(trained, features, categories)
+    )
+    assert single.model is not None and trained.model is not None
+    assert single.model.names == ["no clear groups"] and not set(single.model.ids) & set(trained.model.ids)
+    assert set(single.vanished) == set(trained.model.names)
+    some = (few, categories[categories.customer_id.isin(few.customer_id)])
+    again = train(features, categories, previous(single, *some))
+    assert again.model is not None and "no clear groups" not in again.model.names

@@ -53,10 +53,16 @@ def test_every_training_is_a_run_with_a_child_for_each_method(ran: Ran) -> None:
 def test_the_gate_decides_on_the_champion(ran: Ran) -> None:
     rows = ran.query("select * from models.recommender_model order by as_of")
     gains = ran.query(
-        "select as_of, min(ndcg_over_baseline_low) > 0 as beats from marts.recommender_contest "
+        "select as_of, max(ndcg_over_baseline_low) > 0 as beats from marts.recommender_contest "
         "where is_ranker and target = 'window' group by 1 order by 1"
     )
     assert rows.accepted.to_list() == gains.beats.to_list()
+    by_list = ran.query(
+        "select as_of, list, ndcg_over_baseline_low > 0 as beats from marts.recommender_contest "
+        "where is_ranker and target = 'window'"
+    ).pivot(index="as_of", columns="list", values="beats")
+    for name in ("next_best", "discover"):
+        assert rows[f"accepted_{name}"].to_list() == by_list[name].to_list()
     accepted = rows[rows.accepted]
     champion = tracking_of(ran.settings).champion("models.recommender_model")
     assert champion == (accepted.model_version.iloc[-1] if len(accepted) else None)
@@ -167,12 +173,16 @@ def test_a_young_shop_reports_what_is_missing_and_uses_the_naive_baseline(ran: R
     found = check_results(scored)
     assert not found["a_champion_was_there_by_then"][0]
     text = found["a_champion_was_there_by_then"][1]
-    assert "the naive baseline buy_again makes the lists" in text and "has no training instant" in text
+    assert "next_best: No model of models.recommender_model for next_best has a horizon of 30 days" in text
+    assert (
+        "The naive baseline popularity_baseline serves instead." in text and "has no training instant" in text
+    )
     assert found["every_customer_has_lists"][0] and found["no_discontinued_product"][0]
     rows = ran.query(
         "select distinct model_name, model_version from marts.recommendations where as_of = '2023-02-27'"
     )
-    assert rows.model_name.to_list() == ["buy_again"] and rows.model_version.to_list() == ["none"]
+    assert set(rows.model_name) == {"buy_again_baseline", "popularity_baseline"}
+    assert set(rows.model_version) == {"none"}
     for relation in ("models.recommender_model", "marts.recommendations"):
         ran.execute(f"delete from {relation} where as_of = '2023-02-27'")
         ran.execute(f"delete from raw.builds where relation = '{relation}' and partition_key = '{key}'")

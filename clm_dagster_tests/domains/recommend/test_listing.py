@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.recommend import checks, listing
+from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.checks import ListFaults
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.listing import COLD, FALLBACK, ListSettings, all_customer_lists
+from clm_dagster.domains.recommend.listing import COLD, ListSettings, all_customer_lists
 from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
 from clm_dagster.domains.recommend.served import REGISTERED, example, pack, unpack
 from clm_dagster.domains.recommend.visitors import ANYWHERE, country_lists
@@ -44,10 +45,11 @@ def everything(
     people: pd.DataFrame,
     names: pd.DataFrame,
     settings: ListSettings = TEN,
-    ranker: Ranker | None = None,
+    ranker: Ranker | dict[str, Ranker] | None = None,
     threads: int = 1,
 ) -> pd.DataFrame:
-    parts = [*all_customer_lists(past, people, names, settings, ranker, threads)]
+    rankers = dict.fromkeys(LISTS, ranker) if isinstance(ranker, Ranker) else ranker
+    parts = [*all_customer_lists(past, people, names, settings, rankers, threads)]
     frame = pd.concat([pd.DataFrame(columns=listing.COLUMNS), *parts], ignore_index=True)
     # All rows of a customer are in one part.
     assert sum(part.customer_id.nunique() for part in parts) == frame.customer_id.nunique()
@@ -129,15 +131,41 @@ def test_row_order_and_block_size_do_not_matter(
     pd.testing.assert_frame_equal(again, lists)
 
 
-def test_without_a_model_buyers_get_lists_by_buy_again(
-    past: Interactions, people: pd.DataFrame, names: pd.DataFrame
+def test_without_a_model_each_list_is_made_by_its_naive_baseline(
+    lines: pd.DataFrame, past: Interactions, people: pd.DataFrame, names: pd.DataFrame
 ) -> None:
     lists = everything(past, people, names)
-    assert set(lists.method) == {FALLBACK, COLD}
-    first = lists[(lists.list == "next_best") & (lists["rank"] == 1) & (lists.method == FALLBACK)]
+    buyers = lists[lists.method != COLD]
+    assert buyers.groupby("list").method.unique().map(list).to_dict() == {
+        "discover": ["popularity"],
+        "next_best": ["buy_again"],
+    }
+    first = buyers[(buyers.list == "next_best") & (buyers["rank"] == 1)]
     assert first.reason.str.match(r"bought (once|\d+ times)").all()
-    discover = lists[(lists.list == "discover") & (lists.method == FALLBACK)]
+    discover = buyers[buyers.list == "discover"]
     assert not discover.reason.str.startswith(("bought once", "bought 2 times")).any()
+    # Popularity: customers and days with a purchase of the product in the last 28 days, by pandas.
+    known = lines[lines["day"] < pd.Timestamp(AS_OF)]
+    recent = known[known["day"] >= pd.Timestamp(AS_OF) - pd.Timedelta(days=28)]
+    counts = recent.drop_duplicates(["customer_id", "product_id", "day"]).product_id.value_counts()
+    bought = set(zip(known.customer_id, known.product_id, strict=True))
+    for customer in ("c000", "c017"):
+        mine = discover[discover.customer_id == customer]
+        new = counts[[product for product in counts.index if (customer, product) not in bought]]
+        assert mine.score.to_list() == new.sort_values(ascending=False).head(10).to_list()
+        assert (mine.set_index("product_id").score == new[mine.product_id]).all()
+
+
+def test_a_refused_list_is_made_by_its_baseline_and_the_other_by_the_model(
+    past: Interactions, people: pd.DataFrame, names: pd.DataFrame, ranker: Ranker, lists: pd.DataFrame
+) -> None:
+    mixed = everything(past, people, names, EIGHT, {"discover": ranker})
+    naive = everything(past, people, names, EIGHT)
+    for name, expected in (("discover", lists), ("next_best", naive)):
+        pd.testing.assert_frame_equal(
+            mixed[mixed.list == name].reset_index(drop=True),
+            expected[expected.list == name].reset_index(drop=True),
+        )
 
 
 def test_the_reason_names_customers_without_a_purchase(lists: pd.DataFrame) -> None:

@@ -35,9 +35,9 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Work
 from clm_dagster.platform.python_tables.tables import AnyTable
-from clm_dagster.platform.trained_models.champions import Choice
+from clm_dagster.platform.trained_models.champions import Choice, Served
 from clm_dagster.platform.trained_models.metrics import side_rows
-from clm_dagster.platform.trained_models.scoring import Scoring
+from clm_dagster.platform.trained_models.scoring import ScoreSettings, Scoring
 from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -71,6 +71,14 @@ def executed() -> Iterator[Symbols]:
         threading.setprofile(None)
 
 
+NO_MODEL = Choice(None, "no model", is_baseline=True)
+
+
+def served_by(choice: Choice, model: Any) -> dict[str, Served[Any]]:
+    """Return both lists served by one model, or by their baselines."""
+    return {name: Served(choice, model, baseline) for name, baseline in BASELINES.items()}
+
+
 @pytest.fixture
 def tables(project: Project, settings: Settings) -> dict[str, AnyTable]:
     return {table.relation: table for table in recommend_tables(project, settings)}
@@ -81,8 +89,9 @@ def work_for(table: AnyTable, folder: Path) -> Work[Any]:
     partition = PartitionContext(str(AS_OF), INSTANT, None, Version("v"), is_newest=True)
     tracking: Any = None
     messages: list[str] = []
+    settings = table.settings.domain if isinstance(table.settings, ScoreSettings) else table.settings
     return Work(
-        partition, table.settings, table.node, "code", tracking, messages.append, 2, folder, "a Dagster run"
+        partition, settings, table.node, "code", tracking, messages.append, 2, folder, "a Dagster run"
     )
 
 
@@ -144,14 +153,15 @@ def test_score_versions_cover_all_executed_code(
     result, *_ = trained
     packed = REGISTERED.pack(result.ranker)
     row = pd.Series({"model_name": MODEL, "model_version": "1", "as_of": pd.Timestamp(AS_OF)})
+    trained_lists = served_by(Choice(row), REGISTERED.unpack(packed))
     work = {name: work_for(table, tmp_path) for name, table in tables.items()}
     lists, cold = ListInputs(past, products, customers), VisitorInputs(past, customers, products)
     baskets = pd.DataFrame({"order_id": np.repeat(np.arange(40), 2), "product_id": ["p001", "p002"] * 40})
     pairs = pd.DataFrame(columns=[n for n in work[AFFINITY].columns if n not in ("name", "other_name")])
     computed: dict[str, Callable[[], object]] = {
         LISTS: lambda: [
-            recommend_to_customers(Scoring(work[LISTS], Choice(row), REGISTERED.unpack(packed)), lists),
-            recommend_to_customers(Scoring(work[LISTS], Choice(None), None), lists),
+            recommend_to_customers(Scoring(work[LISTS], trained_lists), lists),
+            recommend_to_customers(Scoring(work[LISTS], served_by(NO_MODEL, None)), lists),
         ],
         POPULAR: lambda: recommend_by_country(work[POPULAR], cold),
         SIMILAR: lambda: find_similar(work[SIMILAR], CatalogueInputs(past, products)),
@@ -249,17 +259,31 @@ def test_lists_name_their_model_or_baseline(
     work, given = work_for(tables[LISTS], tmp_path), ListInputs(past, products, customers)
     row = pd.Series({"model_name": MODEL, "model_version": "3", "as_of": pd.Timestamp("2024-05-27")})
     fitted = REGISTERED.unpack(REGISTERED.pack(result.ranker))
-    for choice, model, version in ((Choice(row), fitted, "3"), (Choice(None), None, "none")):
-        output = recommend_to_customers(Scoring(work, choice, model), given)
+    for choice, model, version in ((Choice(row), fitted, "3"), (NO_MODEL, None, "none")):
+        output = recommend_to_customers(Scoring(work, served_by(choice, model)), given)
         lists = rows_of(output, connection)
         bought = lists[lists["customer_id"] != "new"]
-        assert set(bought["model_name"]) == {MODEL if model else "buy_again"}
-        assert set(bought["model_version"]) == {version} == {output.metadata["model_version"]}
+        names = {MODEL} if model else {"buy_again_baseline", "popularity_baseline"}
+        assert set(bought["model_name"]) == names
+        assert set(bought["model_version"]) == {version}
+        assert output.metadata["next_best served by"] == (
+            f"{MODEL} version 3" if model else "buy_again_baseline"
+        )
         assert bought["model_as_of"].notna().all() == (model is not None)
         cold = lists[lists["customer_id"] == "new"]
         assert set(cold["model_name"]) == {"cold_start"} and cold["model_as_of"].isna().all()
         assert output.metadata["cold_customers"] == 1 and all(check.passed for check in output.checks)
         assert output.metadata["customers"] == len(customers)
+    half = {
+        "next_best": Served(Choice(row), fitted, "buy_again"),
+        "discover": Served(NO_MODEL, None, "popularity"),
+    }
+    lists = rows_of(recommend_to_customers(Scoring(work, half), given), connection)
+    bought = lists[lists["customer_id"] != "new"]
+    assert bought.groupby("list")["model_name"].unique().map(list).to_dict() == {
+        "discover": ["popularity_baseline"],
+        "next_best": [MODEL],
+    }
 
 
 def test_a_shop_before_its_first_purchase_has_empty_tables(
@@ -269,7 +293,7 @@ def test_a_shop_before_its_first_purchase_has_empty_tables(
     no_baskets = pd.DataFrame(columns=["order_id", "product_id"])
     outputs = {
         LISTS: recommend_to_customers(
-            Scoring(work[LISTS], Choice(None), None), ListInputs(None, products, customers)
+            Scoring(work[LISTS], served_by(NO_MODEL, None)), ListInputs(None, products, customers)
         ),
         POPULAR: recommend_by_country(work[POPULAR], VisitorInputs(None, customers, products)),
         SIMILAR: find_similar(work[SIMILAR], CatalogueInputs(None, products)),

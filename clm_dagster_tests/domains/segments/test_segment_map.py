@@ -162,3 +162,8 @@ def test_the_chart_needs_a_snapshot(connection: Connection, settings: Settings) 
         "![segments by customers and revenue](data:image/png;base64,"
     )
     assert len(picture) < 100_000
+
+
+def test_undetermined_is_a_name_without_a_cell() -> None:
+    assert "undetermined" in set(NAMES) and "undetermined" not in set(MAP["segment"])
+    assert segment_map_problems(MAP, NAMES[NAMES != "undetermined"]) == []

@@ -1,29 +1,89 @@
-"""The summary of a run: which models could not be learnt."""
+"""The summary of a run: each trained model, its gate, and what serves."""
 
+from collections.abc import Iterator
 from contextlib import closing
+from io import StringIO
 
 import duckdb
+import pytest
+from rich.console import Console
 
-from clm_dagster.domains.shop.summary import not_learnt
+from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.warehouse import Connection
 
-
-def test_a_model_without_an_accepted_training_is_named_with_its_newest_reason() -> None:
-    with closing(duckdb.connect()) as raw:
-        raw.execute("create schema models")
-        for name in ("churn_model", "value_model", "no_trainings"):
-            raw.execute(f"create table models.{name} (as_of timestamp, accepted boolean, said varchar)")
-        raw.execute("create table models.other (as_of timestamp, score double)")
-        raw.execute(
-            "insert into models.churn_model values ('2024-05-06', false, '20 customers'), "
-            "('2024-02-05', false, '10 customers')"
-        )
-        raw.execute(
-            "insert into models.value_model values ('2024-02-05', true, 'passed'), ('2024-05-06', false, 'worse')"
-        )
-        assert not_learnt(Connection(raw)) == [("churn_model", "20 customers")]
+TRAINING = "as_of timestamp, horizon_days bigint, accepted boolean, said varchar"
 
 
-def test_a_shop_without_models_lacks_none() -> None:
-    with closing(duckdb.connect()) as raw:
-        assert not_learnt(Connection(raw)) == []
+@pytest.fixture
+def raw() -> Iterator[duckdb.DuckDBPyConnection]:
+    with closing(duckdb.connect()) as opened:
+        opened.execute("create schema models")
+        yield opened
+
+
+def shown(states: list[ModelState]) -> str:
+    console = Console(file=StringIO(), width=200)
+    for part in render_models(states):
+        console.print(part)
+    file = console.file
+    assert isinstance(file, StringIO)
+    return file.getvalue()
+
+
+def test_each_model_has_its_gate_and_what_serves(raw: duckdb.DuckDBPyConnection) -> None:
+    for name in ("churn_model", "value_model", "no_trainings"):
+        raw.execute(f"create table models.{name} ({TRAINING})")
+    raw.execute(
+        f"create table models.lists_model ({TRAINING}, accepted_next_best boolean, accepted_discover boolean)"
+    )
+    raw.execute("create table models.persona_model (as_of timestamp, accepted boolean, said varchar)")
+    raw.execute("insert into models.persona_model values ('2024-05-06', false, 'no clear groups')")
+    raw.execute("create table models.other (as_of timestamp, score double)")
+    raw.execute(
+        "create table models.serving (model varchar, as_of timestamp, part varchar, is_champion boolean, "
+        "model_name varchar, model_version varchar, model_as_of timestamp, reason varchar)"
+    )
+    raw.execute(
+        "insert into models.churn_model values ('2024-05-06', 90, false, 'no better than recency'), "
+        "('2024-02-05', 90, false, 'ten customers')"
+    )
+    raw.execute(
+        "insert into models.value_model values ('2024-02-05', 90, true, 'passed'), ('2024-05-06', 90, false, 'worse')"
+    )
+    raw.execute("insert into models.lists_model values ('2024-05-06', 60, true, 'one of two', true, false)")
+    raw.execute(
+        "insert into models.serving values "
+        "('models.churn_model', '2024-05-06', 'all', false, 'recency_baseline', '2', '2024-05-06', 'refused'), "
+        "('models.churn_model', '2024-04-29', 'all', true, 'models.churn_model', '1', '2024-02-05', null), "
+        "('models.value_model', '2024-05-06', 'all', true, 'models.value_model', '1', '2024-02-05', null), "
+        "('models.lists_model', '2024-05-06', 'next_best', true, 'models.lists_model', '3', '2024-05-06', null), "
+        "('models.lists_model', '2024-05-06', 'discover', false, 'popularity_baseline', 'none', null, 'refused')"
+    )
+    states = read_models(Connection(raw))
+    assert [(one.name, one.gate, one.serves) for one in states] == [
+        ("churn_model", "refused", "recency_baseline"),
+        ("lists_model (next_best)", "passed", "version 3, trained 2024-05-06"),
+        ("lists_model (discover)", "refused", "popularity_baseline"),
+        ("persona_model", "refused", "the newest training"),
+        ("value_model", "refused", "version 1, trained 2024-02-05"),
+    ]
+    assert {one.trained for one in states} == {"2024-05-06"}
+    text = shown(states)
+    assert "churn_model: no better than recency" in text and "ten customers" not in text
+    assert text.count("one of two") == 1 and "WARNING" not in text
+
+
+def test_a_refused_model_that_serves_is_a_warning(raw: duckdb.DuckDBPyConnection) -> None:
+    raw.execute(f"create table models.churn_model ({TRAINING})")
+    raw.execute("insert into models.churn_model values ('2024-05-06', 90, false, 'no better than recency')")
+    raw.execute(
+        "create table models.serving as select 'models.churn_model' as model, timestamp '2024-05-06' as as_of, "
+        "'all' as part, false as is_champion, 'models.churn_model' as model_name, '2' as model_version, "
+        "timestamp '2024-05-06' as model_as_of, 'CLM_SERVE_REFUSED_MODELS is on: version 2 serves' as reason"
+    )
+    text = shown(read_models(Connection(raw)))
+    assert "WARNING churn_model: CLM_SERVE_REFUSED_MODELS is on: version 2 serves" in text
+
+
+def test_a_shop_without_models_has_none(raw: duckdb.DuckDBPyConnection) -> None:
+    assert read_models(Connection(raw)) == [] and shown([]) == ""

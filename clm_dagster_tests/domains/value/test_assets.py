@@ -25,7 +25,7 @@ def test_every_training_is_a_run_with_a_child_for_each_candidate(ran: Ran) -> No
     assert {run.info.run_name: run.data.metrics["test/mae"] for run in children} == pytest.approx(
         stored.set_index("contestant").mae.to_dict()
     )
-    assert set(stored[stored.is_baseline].contestant) == {"past_rate", "past_year", "last_period"}
+    assert set(stored[stored.is_baseline].contestant) == {"past_rate", "lifetime_rate", "last_period"}
     assert stored[stored.is_winner].contestant.to_list() == [rows.winner[1]]
     assert rows.interval_coverage.between(0.7, 0.9).all()
 
@@ -51,7 +51,9 @@ def test_every_customer_with_an_order_has_an_amount_and_no_value_is_missing(ran:
     buyers = ran.query("select as_of, count(*) as n from core.customer_features where orders > 0 group by 1")
     expected = buyers.set_index("as_of").n.reindex(value.as_of.unique())
     assert value.groupby("as_of").size().to_dict() == expected.to_dict()
-    assert value.notna().all(axis=None)
+    assert value.notna().all(
+        axis=None
+    )  # the trained shop has a training of value before every scored snapshot
     assert ((value.revenue_low <= value.expected_revenue) | (value.expected_revenue < 1)).all()
     assert (value.revenue_low >= 0).all() and (value.revenue_low <= value.revenue_high).all()
     assert value.probability_of_no_order.between(0, 1).all()

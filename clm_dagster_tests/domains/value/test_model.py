@@ -13,7 +13,15 @@ from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candid
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
 from clm_dagster.domains.value.tiers import TIERS
 from clm_dagster.statistics.evaluation import EvaluationError, evaluation_plan
-from clm_dagster_tests.domains.value.shop import FIRST_DAY, SETTINGS, TEST, Simulated
+from clm_dagster_tests.domains.churn.shop import Shop
+from clm_dagster_tests.domains.value.shop import (
+    FIRST_DAY,
+    SETTINGS,
+    TEST,
+    Simulated,
+    evaluation_of,
+    spending_purchases,
+)
 
 QUICK = ("past_rate", "btyd", "boosting_sqrt", "ridge_sqrt")
 
@@ -128,6 +136,18 @@ def test_the_verdict_says_why(result: EvaluationResult) -> None:
     assert not backfill.accepted and "a backfill never changes the champion" in str(backfill)
     better = result.verdict(champion_amounts=result.amounts.net_revenue.to_numpy())
     assert not better.accepted and "minus that of the current champion" in str(better)
+
+
+def test_a_shop_whose_customers_mostly_buy_nothing_has_a_champion() -> None:
+    """Within 20 days, 15% of the customers buy. Most intervals are 0 to 0, and cover more than 80%, rightly."""
+    settings = replace(SETTINGS, horizon_days=20)
+    shop = Shop.load(spending_purchases(customers=1500), FIRST_DAY, FIRST_DAY + timedelta(days=500), 20)
+    evaluated = evaluate_candidates(*evaluation_of(shop, TEST, FIRST_DAY, settings), settings, chosen("btyd"))
+    coverage = evaluated.coverage
+    assert (evaluated.amounts.net_revenue > 0).mean() < 0.2
+    assert coverage.overall > 0.85 and coverage.flat is not None and coverage.flat > 0.85
+    assert coverage.wide == pytest.approx(0.8, abs=0.05) and coverage.holds
+    assert "customers with the interval 0 to 0 spent nothing" in str(evaluated.verdict())
 
 
 # --------------------------------------------------------------------------------------- outliers

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from clm_dagster.domains.value.gates import IntervalCoverage
 from clm_dagster.domains.value.intervals import Intervals, fit_intervals
 from clm_dagster.domains.value.level import (
     UNTRIED_ERROR,
@@ -236,3 +237,49 @@ def test_one_tier_for_all_needs_no_classifier() -> None:
     tiers = fit_tiers([some], [some], [x])
     assert tiers.classifier is None and set(tiers.actual(some)) == set(tiers(some, x)) == {"vip"}
     assert evaluate_tier_methods(tiers, some, some, x).method.to_list() == ["cutoffs"]
+
+
+# -------------------------------------------------------------------------------- coverage in the gate
+
+
+def coverage_of(wide: int, wide_inside: int, flat: int, flat_inside: int) -> IntervalCoverage:
+    """Return the coverage of intervals 1 to 2 and of intervals 0 to 0, with these numbers of customers inside."""
+    low, high = np.repeat([1.0, 0.0], [wide, flat]), np.repeat([2.0, 0.0], [wide, flat])
+    actual = np.concatenate(
+        [
+            np.where(np.arange(wide) < wide_inside, 1.5, 9.0),
+            np.where(np.arange(flat) < flat_inside, 0.0, 5.0),
+        ]
+    )
+    return IntervalCoverage.of(actual, low, high, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("found", "holds"),
+    [
+        (coverage_of(1000, 800, 0, 0), True),
+        (coverage_of(1000, 700, 0, 0), False),
+        (coverage_of(1000, 900, 0, 0), False),  # too wide is a fault as well
+        (coverage_of(390, 312, 610, 600), True),  # most buy nothing: 91% overall, and right
+        (coverage_of(390, 250, 610, 600), False),
+        (coverage_of(390, 312, 610, 400), False),  # 0 to 0 for customers who buy
+        (coverage_of(0, 0, 500, 490), True),
+        (coverage_of(20, 14, 0, 0), True),  # 70% of 20 customers may be chance
+    ],
+)
+def test_coverage_is_judged_where_intervals_have_a_width(found: IntervalCoverage, holds: bool) -> None:
+    assert found.holds is holds, str(found)
+
+
+def test_the_shrinkage_of_the_top_tier_is_measured() -> None:
+    """Expectations with errors: those at the top are too high, and the result says by how much."""
+    rng = np.random.default_rng(0)
+    true = rng.gamma(2.0, 20.0, 4000)
+    expected, actual = true * rng.lognormal(0, 0.4, 4000), true * rng.lognormal(0, 0.4, 4000)
+    x = pd.DataFrame({"a": np.zeros(4000)})
+    tiers = fit_tiers([expected], [actual], [x])
+    row = evaluate_tier_methods(tiers, expected, actual, x).set_index("method").loc["cutoffs"]
+    vip = tiers.using("cutoffs")(expected, x) == "vip"
+    assert row.expected_vip == pytest.approx(expected[vip].mean())
+    assert row.actual_vip == pytest.approx(actual[vip].mean())
+    assert row.actual_vip < 0.95 * row.expected_vip

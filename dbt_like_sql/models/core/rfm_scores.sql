@@ -32,6 +32,14 @@ scored as (
 
 ),
 
+-- A snapshot that cannot tell its customers apart, for example after a single day of data, has no segments.
+snapshot as (
+
+    select max(recency_days) = min(recency_days) and max(frequency) = min(frequency) as all_customers_tie
+    from customers
+
+),
+
 final as (
 
     select
@@ -43,8 +51,9 @@ final as (
         scored.r_score,
         scored.f_score,
         scored.m_score,
-        cells.segment
+        case when snapshot.all_customers_tie then 'undetermined' else cells.segment end as segment
     from scored
+    cross join snapshot
     left join {{ ref('rfm_segment_map') }} as cells
         on scored.r_score = cells.r_score and scored.f_score = cells.f_score
 

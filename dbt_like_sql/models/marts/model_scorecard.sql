@@ -170,6 +170,7 @@ final as (
             when 'base_rate' then found.base_rate
             else found.mean_probability
         end as value,
+        -- The test in the table of trainings is that of the model, not of the naive baseline.
         case metrics.metric
             when 'roc_auc' then models.test_roc_auc
             when 'brier' then models.test_brier
@@ -182,7 +183,10 @@ final as (
     from found
     cross join metrics
     left join {{ source('models', 'churn_model') }} as models
-        on found.model_as_of = models.as_of and found.model_version = models.model_version
+        on
+            found.model_as_of = models.as_of
+            and found.model_version = models.model_version
+            and found.model_name = models.model_name
 
 )
 

@@ -140,7 +140,8 @@ moved as (
         on snapshots.previous_as_of = before.as_of and now.customer_id = before.customer_id
     left join bought on now.as_of = bought.as_of and now.customer_id = bought.customer_id
     inner join cells on now.segment = cells.segment
-    where now.segment <> before.segment
+    -- A snapshot in which all customers tie has no segments, so nobody moves from or to them.
+    where now.segment <> before.segment and before.segment <> 'undetermined'
 
 ),
 

@@ -24,12 +24,12 @@ metrics as (
         {{ metric('gini') }} as gini,
         {{ metric('catch') }} as catch,
         {{ metric('best_catch') }} as best_catch,
-        {{ metric('mae_over_past_year') }} as mae_over_past_year,
-        {{ metric_low('mae_over_past_year') }} as mae_over_past_year_low,
-        {{ metric_high('mae_over_past_year') }} as mae_over_past_year_high,
-        {{ metric('catch_over_past_year') }} as catch_over_past_year,
-        {{ metric_low('catch_over_past_year') }} as catch_over_past_year_low,
-        {{ metric_high('catch_over_past_year') }} as catch_over_past_year_high,
+        {{ metric('mae_over_past_rate') }} as mae_over_past_rate,
+        {{ metric_low('mae_over_past_rate') }} as mae_over_past_rate_low,
+        {{ metric_high('mae_over_past_rate') }} as mae_over_past_rate_high,
+        {{ metric('catch_over_past_rate') }} as catch_over_past_rate,
+        {{ metric_low('catch_over_past_rate') }} as catch_over_past_rate_low,
+        {{ metric_high('catch_over_past_rate') }} as catch_over_past_rate_high,
         {{ metric('seconds') }} as seconds
     from {{ source('models', 'candidate_metrics') }}
     where model = 'models.value_model'
@@ -58,12 +58,12 @@ final as (
         metrics.catch,
         metrics.best_catch,
         ---------- differences with their 95% intervals
-        metrics.mae_over_past_year,
-        metrics.mae_over_past_year_low,
-        metrics.mae_over_past_year_high,
-        metrics.catch_over_past_year,
-        metrics.catch_over_past_year_low,
-        metrics.catch_over_past_year_high,
+        metrics.mae_over_past_rate,
+        metrics.mae_over_past_rate_low,
+        metrics.mae_over_past_rate_high,
+        metrics.catch_over_past_rate,
+        metrics.catch_over_past_rate_low,
+        metrics.catch_over_past_rate_high,
         metrics.seconds
     from trainings
     inner join metrics on trainings.as_of = metrics.as_of

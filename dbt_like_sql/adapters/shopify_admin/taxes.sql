@@ -1,0 +1,33 @@
+with orders as (
+
+    {{ shared('orders') }}
+
+),
+
+amounts as (
+
+    select
+        *,
+        case when has_taxes_in_prices then 0 else total_tax end as amount
+    from orders
+
+)
+
+select
+    {{ provenance() }},
+    'tax/' || id as event_id,
+    event_at,
+    customer_id,
+    case when not deleted then 'tax' end as event_type,
+    case when not deleted then order_id end as order_id,
+    case when not deleted then amount end as line_amount,
+    currency,
+    country,
+    channel,
+    deleted,
+    case
+        when part <> 'row' then 'other_part'
+        when is_test then 'test_order'
+        when amount = 0 then 'no_amount'
+    end as skip_reason
+from amounts
