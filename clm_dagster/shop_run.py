@@ -21,6 +21,7 @@ from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
@@ -133,7 +134,9 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
     with dg.DagsterInstance.get() as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
-        report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
+        report.runs.append(
+            execute(definitions, instance, name_of(settings, LAND), None, begin("Landing new files", 1))
+        )
         shop = _LandedShop.open(settings)
         update_files(warehouse_of(settings), shop.source.landing)
         measured = _measured_dates(settings, shop.landed.deliveries)
@@ -150,7 +153,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
                 if not steps or (number and not shop.has_daily_rows(steps)):
                     break
                 try:
-                    report.runs += [_run(definitions, instance, step, begin) for step in steps]
+                    report.runs += [_run(settings, definitions, instance, step, begin) for step in steps]
                 except RunFailedError:
                     shop.stop_if_rejected()  # says the same as the failed check, and nothing else
                     raise
@@ -175,19 +178,22 @@ _TITLES = {
 }
 
 
-def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin) -> Run:
+def _run(
+    settings: Settings, definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin
+) -> Run:
+    name = name_of(settings, step.job)
     if not step.first:
-        return execute(definitions, instance, step.job, None, begin(_TITLES[step.job], 1))
-    job = definitions.resolve_job_def(step.job)
+        return execute(definitions, instance, name, None, begin(_TITLES[step.job], 1))
+    job = definitions.resolve_job_def(name)
     partitions = job.partitions_def
     assert partitions is not None
     keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(step.first, step.last))
     graph = definitions.resolve_asset_graph()
-    only = [dg.AssetKey(relation.split(".")) for relation in step.assets] if step.only_assets else []
+    only = [asset_key(settings, relation) for relation in step.assets] if step.only_assets else []
     selected = only or job.asset_layer.executable_asset_keys
     total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
     title = f"{_TITLES[step.job]} {step.first}" + ("" if step.first == step.last else f" to {step.last}")
-    return execute(definitions, instance, step.job, (step.first, step.last), begin(title, total), only)
+    return execute(definitions, instance, name, (step.first, step.last), begin(title, total), only)
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:
