@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from clm_dagster.errors import UserError
-from clm_dagster.settings import load_settings, origins, read_env_file
+from clm_dagster.settings import Settings, load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
     from clm_dagster.simulate.parameters import Parameters
@@ -36,6 +36,7 @@ errors = Console(stderr=True)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _POSITIVE = click.IntRange(min=1)
+_WITH_SHOP = ("run", "plan", "summary", "settings", "inspect")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
 _WORKSPACE = """\
@@ -49,9 +50,30 @@ load_from:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clm-dagster")
-def cli() -> None:
+@click.option(
+    "--shop",
+    type=_FOLDER,
+    help="Folder with the defs.yaml of one of several shops, for run, plan, summary, settings and inspect.",
+)
+@click.pass_context
+def cli(context: click.Context, shop: Path | None) -> None:
     """Customer lifecycle management for e-commerce, as a Dagster project on DuckDB."""
+    context.obj = shop
+    if shop and context.invoked_subcommand not in _WITH_SHOP:
+        raise click.UsageError(
+            f"--shop is for {', '.join(_WITH_SHOP)}; open the UI on all shops with `dg dev`"
+        )
     read_env_file(Path(".env"))
+
+
+def _settings() -> Settings:
+    """Return the settings of the shop in the option --shop, else those of the environment."""
+    folder: Path | None = click.get_current_context().find_root().obj
+    if folder is None:
+        return load_settings()
+    from clm_dagster.component import settings_of_folder
+
+    return settings_of_folder(folder)
 
 
 def main() -> None:
@@ -72,12 +94,14 @@ def run(
     source: str | None, input_path: str | None, start_date: datetime | None, end_date: datetime | None
 ) -> None:
     """Bring the shop up to date: land new files, run what is stale, publish, print a summary."""
+    given = [source, input_path, start_date, end_date]
+    if click.get_current_context().find_root().obj and any(given):
+        raise click.UsageError("with --shop, the source, input and dates are those in its defs.yaml")
     _set_environment(source, input_path, _day(start_date), _day(end_date))
-    _run_shop()
+    _run_shop(_settings())
 
 
-def _run_shop() -> None:
-    settings = load_settings()
+def _run_shop(settings: Settings) -> None:
     from clm_dagster.domains.shop.summary import read_summary, render
     from clm_dagster.platform.runs import Progress as Step
     from clm_dagster.shop_run import run_shop
@@ -113,7 +137,7 @@ def plan(as_json: bool) -> None:
     from clm_dagster.plan_view import as_dict, render
     from clm_dagster.shop_run import plan_shop
 
-    preview = plan_shop(load_settings())
+    preview = plan_shop(_settings())
     if as_json:
         click.echo(json.dumps(as_dict(preview), indent=2))
     else:
@@ -136,7 +160,7 @@ def inspect(file: str, write_adapter: str | None) -> None:
     from clm_dagster.domains.ingest.presets import read_presets
     from clm_dagster.platform.resources import load_sql
 
-    settings = load_settings()
+    settings = _settings()
     presets = read_presets(settings.adapter_folders)
     found = inspect_file(file, read_contract(load_sql(settings)), settings.timezone, presets)
     for each in found:
@@ -245,7 +269,7 @@ def demo(customers: int, days: int, products: int) -> None:
     os.environ.setdefault("CLM_MAX_REJECTED_SHARE", "1")
     simulated = _simulate(parameters, home / "shop", threads=2)
     _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
-    _run_shop()
+    _run_shop(load_settings())
 
 
 def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
@@ -266,7 +290,7 @@ def summary() -> None:
     """Show a summary of the published copy: deliveries, customers, revenue, segments."""
     from clm_dagster.domains.shop.summary import read_summary, render
 
-    settings = load_settings()
+    settings = _settings()
     console.print(render(read_summary(settings), settings))
 
 
@@ -288,7 +312,7 @@ def dev(host: str, port: int) -> None:
 @cli.command()
 def settings() -> None:
     """Print every setting with its value, the source of the value, and a description."""
-    current = load_settings()
+    current = _settings()
     places = origins(current)
     table = Table("setting", "value", "from", "description", box=None, header_style="bold", pad_edge=False)
     values = current.flat()

@@ -3,6 +3,8 @@
 Belongs here: assembly. Does not: anything that names a domain or one of its tables.
 """
 
+from pathlib import Path
+
 import dagster as dg
 
 from clm_dagster.platform.assets.extras import sql_assets
@@ -50,5 +52,7 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions of the code location named in `workspace.yaml` and `dg.toml`."""
-    return build_definitions(load_settings())
+    """Return the code location in `workspace.yaml` and `dg.toml`: the shop of the settings, and those in `defs`."""
+    own, folder = build_definitions(load_settings()), Path(__file__).parent / "defs"
+    shops = [dg.load_from_defs_folder(path_within_project=folder)] if any(folder.glob("*/defs.yaml")) else []
+    return dg.Definitions.merge(own, *shops)

@@ -57,18 +57,16 @@ class Run:
 def prepare_home(settings: Settings) -> Path:
     """Create DAGSTER_HOME in the data folder and set it for this process, without telemetry.
 
-    A shop with a prefix keeps a DAGSTER_HOME that is set: that of the deployment, whose UI then shows its runs.
+    A shop with a prefix takes the DAGSTER_HOME that is set, that of its deployment, whose UI then shows its runs.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    shared = os.environ.get("DAGSTER_HOME")
-    if settings.asset_prefix and shared:
-        return Path(shared)
-    home = settings.dagster_home
+    shared = os.environ.get("DAGSTER_HOME") if settings.asset_prefix else None
+    home = Path(shared).expanduser().resolve() if shared else settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():
         config.write_text(_DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
     return home
 
