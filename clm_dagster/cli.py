@@ -26,11 +26,11 @@ from rich.progress import (
 from rich.table import Table
 
 from clm_dagster.errors import UserError
-from clm_dagster.settings import load_settings, origins, read_env_file
+from clm_dagster.settings import Settings, load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
+    from clm_dagster.platform.runs import Begin
     from clm_dagster.platform.runs import Progress as Step
-    from clm_dagster.shop_run import Begin
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import Simulated
 
@@ -41,6 +41,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
+_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
 _WORKSPACE = """\
@@ -54,9 +55,30 @@ load_from:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clm-dagster")
-def cli() -> None:
+@click.option(
+    "--shop",
+    type=_FOLDER,
+    help="Folder with the defs.yaml of one of several shops, for run, plan, summary, settings and inspect.",
+)
+@click.pass_context
+def cli(context: click.Context, shop: Path | None) -> None:
     """Customer lifecycle management for e-commerce, as a Dagster project on DuckDB."""
+    context.obj = shop
+    if shop and context.invoked_subcommand not in _WITH_SHOP:
+        raise click.UsageError(
+            f"--shop is for {', '.join(_WITH_SHOP)}; open the UI on all shops with `dg dev`"
+        )
     read_env_file(Path(".env"))
+
+
+def _settings() -> Settings:
+    """Return the settings of the shop in the option --shop, else those of the environment."""
+    folder: Path | None = click.get_current_context().find_root().obj
+    if folder is None:
+        return load_settings()
+    from clm_dagster.component import settings_of_folder
+
+    return settings_of_folder(folder)
 
 
 def main() -> None:
@@ -82,12 +104,14 @@ def run(
     source: str | None, input_path: str | None, start_date: datetime | None, end_date: datetime | None
 ) -> None:
     """Bring the shop up to date: pull, land new files, run what is stale, publish, print a summary."""
+    given = [source, input_path, start_date, end_date]
+    if click.get_current_context().find_root().obj and any(given):
+        raise click.UsageError("with --shop, the source, input and dates are those in its defs.yaml")
     _set_environment(source, input_path, _day(start_date), _day(end_date))
-    _run_shop()
+    _run_shop(_settings())
 
 
-def _run_shop() -> None:
-    settings = load_settings()
+def _run_shop(settings: Settings) -> None:
     from clm_dagster.domains.shop.summary import read_summary, render
     from clm_dagster.shop_run import run_shop
 
@@ -126,10 +150,10 @@ def _finish(progress: Progress) -> None:
 @cli.command()
 def pull() -> None:
     """Pull what is new of all connectors (CLM_CONNECTORS) into the inbox. `clm run` does this first."""
-    from clm_dagster.shop_run import pull_shop
+    from clm_dagster.shop_pull import pull_shop
 
     with _progress() as progress:
-        report = pull_shop(load_settings(), _beginning(progress))
+        report = pull_shop(_settings(), _beginning(progress))
     table = Table("table", "new or changed", "file", box=None, header_style="bold", pad_edge=False)
     for each in report.tables:
         rows = "failed" if each.rows is None else f"{each.rows:,}"
@@ -146,7 +170,7 @@ def plan(as_json: bool) -> None:
     from clm_dagster.plan_view import as_dict, render
     from clm_dagster.shop_run import plan_shop
 
-    preview = plan_shop(load_settings())
+    preview = plan_shop(_settings())
     if as_json:
         click.echo(json.dumps(as_dict(preview), indent=2))
     else:
@@ -169,7 +193,7 @@ def inspect(file: str, write_adapter: str | None) -> None:
     from clm_dagster.domains.ingest.presets import read_presets
     from clm_dagster.platform.resources import load_sql
 
-    settings = load_settings()
+    settings = _settings()
     presets = read_presets(settings.adapter_folders)
     found = inspect_file(file, read_contract(load_sql(settings)), settings.timezone, presets)
     for each in found:
@@ -278,7 +302,7 @@ def demo(customers: int, days: int, products: int) -> None:
     os.environ.setdefault("CLM_MAX_REJECTED_SHARE", "1")
     simulated = _simulate(parameters, home / "shop", threads=2)
     _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
-    _run_shop()
+    _run_shop(load_settings())
 
 
 def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
@@ -299,7 +323,7 @@ def summary() -> None:
     """Show a summary of the published copy: deliveries, customers, revenue, segments."""
     from clm_dagster.domains.shop.summary import read_summary, render
 
-    settings = load_settings()
+    settings = _settings()
     console.print(render(read_summary(settings), settings))
 
 
@@ -321,7 +345,7 @@ def dev(host: str, port: int) -> None:
 @cli.command()
 def settings() -> None:
     """Print every setting with its value, the source of the value, and a description."""
-    current = load_settings()
+    current = _settings()
     places = origins(current)
     table = Table("setting", "value", "from", "description", box=None, header_style="bold", pad_edge=False)
     values = current.flat()

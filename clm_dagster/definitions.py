@@ -3,6 +3,8 @@
 Belongs here: assembly. Does not: anything that names a domain or one of its tables.
 """
 
+from pathlib import Path
+
 import dagster as dg
 
 from clm_dagster.platform.assets.extras import sql_assets
@@ -12,7 +14,7 @@ from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
 from clm_dagster.platform.python_tables.assets import python_asset
-from clm_dagster.platform.resources import tracking_of, warehouse_of
+from clm_dagster.platform.resources import resources_of
 from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.platform.trained_models.metrics import metric_specs
 from clm_dagster.platform.trained_models.serving import serving_spec
@@ -20,32 +22,42 @@ from clm_dagster.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Return all assets, jobs, schedules, sensors and resources for these settings."""
+    """Return the definitions of a shop that has its code location to itself. Its steps share a process."""
+    return dg.Definitions.merge(shop_definitions(settings), dg.Definitions(executor=dg.in_process_executor))
+
+
+def shop_definitions(settings: Settings) -> dg.Definitions:
+    """Return all assets, jobs, schedules, sensors and resources of one shop."""
     shop = Shop.open(settings)
     domains = build_domains(shop)
     tables = tables_of(domains, shop.project)
+    assets = [
+        *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
+        *assets_of(domains),
+        *(python_asset(shop.project, settings, table) for table in tables),
+        publish_asset(settings, shop.project, tables),
+    ]
+    keys = [key for asset in assets for key in asset.keys]
     return dg.Definitions(
         assets=[
-            *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
-            *assets_of(domains),
-            *(python_asset(shop.project, settings, table) for table in tables),
+            *assets,
             *metric_specs(shop.project, settings, tables),
             serving_spec(shop.project, settings, tables),
-            publish_asset(settings, shop.project, tables),
         ],
-        jobs=[*build_jobs(), *(job for domain in domains for job in domain.jobs)],
+        jobs=[*build_jobs(settings, keys), *(job for domain in domains for job in domain.jobs)],
         schedules=[*build_schedules(settings), *(s for domain in domains for s in domain.schedules)],
         sensors=[
             failure_sensor(settings),
             *change_sensors(settings, shop.project),
             *(s for domain in domains for s in domain.sensors),
         ],
-        resources={"warehouse": warehouse_of(settings), "tracking": tracking_of(settings)},
-        executor=dg.in_process_executor,
+        resources=resources_of(settings),
     )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions of the code location named in `workspace.yaml` and `dg.toml`."""
-    return build_definitions(load_settings())
+    """Return the code location in `workspace.yaml` and `dg.toml`: the shop of the settings, and those in `defs`."""
+    own, folder = build_definitions(load_settings()), Path(__file__).parent / "defs"
+    shops = [dg.load_from_defs_folder(path_within_project=folder)] if any(folder.glob("*/defs.yaml")) else []
+    return dg.Definitions.merge(own, *shops)

@@ -4,7 +4,7 @@ Belongs here: pulling, landing, then the stages of the plan in order. Does not: 
 single run (`runs`), terminal output (`cli`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,9 +12,8 @@ from pathlib import Path
 import dagster as dg
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.domains.connect.assets import PULL, asset_key, pull_definitions
-from clm_dagster.domains.connect.config import CONNECTORS_HELP, read_connectors
-from clm_dagster.domains.connect.errors import ConnectorError
+from clm_dagster.domains.connect.assets import PULL
+from clm_dagster.domains.connect.config import read_connectors
 from clm_dagster.domains.connect.settings import ConnectSettings
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.inbox import update_files
@@ -25,11 +24,12 @@ from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
-from clm_dagster.platform.runs import Progress, Run, RunFailedError, close_dead_runs, execute, prepare_home
+from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 
 # A longer history is probably caused by a wrong date that happens to parse.
@@ -50,24 +50,7 @@ class Report:
     @property
     def is_up_to_date(self) -> bool:
         """Whether nothing had to run after pulling and landing."""
-        return all(run.job in (PULL, LAND) for run in self.runs)
-
-
-@dataclass(frozen=True)
-class PulledRows:
-    """What a pull of a table brought. rows: None where it failed. files: in the inbox."""
-
-    table: str
-    rows: int | None
-    files: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PullReport:
-    """Result of `clm pull`. failure: the error of a run in which a table failed, None without one."""
-
-    tables: tuple[PulledRows, ...]
-    failure: RunFailedError | None = None
+        return {run.job for run in self.runs} <= {name_of(self.settings, job) for job in (PULL, LAND)}
 
 
 @dataclass(frozen=True)
@@ -77,10 +60,6 @@ class RunPreview:
     settings: Settings
     new_files: tuple[Path, ...]
     plan: Plan
-
-
-# Starts a progress bar: called with a title and the expected number of materializations.
-Begin = Callable[[str, int], Progress]
 
 
 @dataclass(frozen=True)
@@ -148,46 +127,6 @@ def plan_shop(settings: Settings) -> RunPreview:
     return RunPreview(shop.settings, tuple(new), shop.plan())
 
 
-def pull_shop(settings: Settings, begin: Begin) -> PullReport:
-    """Pull what is new of all connectors into the inbox, as one Dagster run. Raise ConnectorError without any.
-
-    A table that fails does not stop the others.
-    """
-    connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
-    if not connectors:
-        raise ConnectorError(CONNECTORS_HELP)
-    keys = [asset_key(table) for connector in connectors for table in connector.tables]
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
-        close_dead_runs(instance)
-        failure = None
-        before = {key: _last_event(instance, key) for key in keys}
-        try:
-            execute(pull_definitions(connectors, settings), instance, PULL, None, begin("Pulling", len(keys)))
-        except RunFailedError as error:
-            failure = error
-        return PullReport(tuple(_pulled_rows(instance, key, before[key]) for key in keys), failure)
-
-
-def _last_event(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogEntry | None:
-    return instance.get_latest_materialization_event(key)
-
-
-def _pulled_rows(
-    instance: dg.DagsterInstance, key: dg.AssetKey, before: dg.EventLogEntry | None
-) -> PulledRows:
-    """Return what the newest materialization of a table brought, if it is another one than before."""
-    name, event = ".".join(key.path[1:]), _last_event(instance, key)
-    materialization = event.asset_materialization if event else None
-    if materialization is None or (before and event and event.run_id == before.run_id):
-        return PulledRows(name, None)
-    found = {label: value.value for label, value in materialization.metadata.items()}
-    files = found.get("files", [found["file"]] if "file" in found else [])
-    rows = found.get("rows", len(files) if isinstance(files, list) else 0)
-    assert isinstance(files, list) and isinstance(rows, int)
-    return PulledRows(name, rows, tuple(map(str, files)))
-
-
 def run_shop(settings: Settings, begin: Begin) -> Report:
     """Pull if there are connectors, land new files, then run the plan stage by stage, as Dagster runs.
 
@@ -201,9 +140,13 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         definitions = build_definitions(settings)
         connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
         if connectors:
-            tables = sum(len(connector.tables) for connector in connectors)
-            report.runs.append(execute(definitions, instance, PULL, None, begin("Pulling", tables)))
-        report.runs.append(execute(definitions, instance, LAND, None, begin("Landing new files", 1)))
+            count = sum(len(connector.tables) for connector in connectors)
+            report.runs.append(
+                execute(definitions, instance, name_of(settings, PULL), None, begin("Pulling", count))
+            )
+        report.runs.append(
+            execute(definitions, instance, name_of(settings, LAND), None, begin("Landing new files", 1))
+        )
         shop = _LandedShop.open(settings)
         update_files(warehouse_of(settings), shop.source.landing)
         measured = _measured_dates(settings, shop.landed.deliveries)
@@ -220,7 +163,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
                 if not steps or (number and not shop.has_daily_rows(steps)):
                     break
                 try:
-                    report.runs += [_run(definitions, instance, step, begin) for step in steps]
+                    report.runs += [_run(settings, definitions, instance, step, begin) for step in steps]
                 except RunFailedError:
                     shop.stop_if_rejected()  # says the same as the failed check, and nothing else
                     raise
@@ -245,19 +188,22 @@ _TITLES = {
 }
 
 
-def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin) -> Run:
+def _run(
+    settings: Settings, definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin
+) -> Run:
+    name = name_of(settings, step.job)
     if not step.first:
-        return execute(definitions, instance, step.job, None, begin(_TITLES[step.job], 1))
-    job = definitions.resolve_job_def(step.job)
+        return execute(definitions, instance, name, None, begin(_TITLES[step.job], 1))
+    job = definitions.resolve_job_def(name)
     partitions = job.partitions_def
     assert partitions is not None
     keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(step.first, step.last))
     graph = definitions.resolve_asset_graph()
-    only = [dg.AssetKey(relation.split(".")) for relation in step.assets] if step.only_assets else []
+    only = [asset_key(settings, relation) for relation in step.assets] if step.only_assets else []
     selected = only or job.asset_layer.executable_asset_keys
     total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
     title = f"{_TITLES[step.job]} {step.first}" + ("" if step.first == step.last else f" to {step.last}")
-    return execute(definitions, instance, step.job, (step.first, step.last), begin(title, total), only)
+    return execute(definitions, instance, name, (step.first, step.last), begin(title, total), only)
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

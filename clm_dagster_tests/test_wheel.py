@@ -145,6 +145,10 @@ def test_the_metadata_of_the_wheel(wheel: Path, names: list[str], metadata: Mess
             "clm",
             "=",
             "clm_dagster.cli:main",
+            "[dagster_dg_cli.registry_modules]",
+            "clm_dagster",
+            "=",
+            "clm_dagster",
         ]
 
 

@@ -19,12 +19,15 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Project
 from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import SNAPSHOTS, range_tags
+from clm_dagster.platform.naming import is_own_run, name_of
 from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
 
 # Seconds to wait for the warehouse. Dagster ends a tick after a minute.
 _WAIT = 10.0
+# Among so many newest runs of a deployment, the newest of a shop is looked for.
+_NEWEST = 200
 _SENSOR_TAG = "dagster/sensor_name"
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -75,13 +78,13 @@ def _sensor(settings: Settings, name: str, job: str, description: str, find: Fin
     """
 
     @dg.sensor(
-        name=name,
-        job_name=job,
+        name=name_of(settings, name),
+        job_name=name_of(settings, job),
         minimum_interval_seconds=settings.sensor_seconds,
         description=description,
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        last = _last_run(context.instance)
+        last = _last_run(settings, context.instance)
         if isinstance(last, dg.SkipReason):
             return last
         cursor = json.loads(context.cursor) if context.cursor else {"run": "", "requested": []}
@@ -94,7 +97,7 @@ def _sensor(settings: Settings, name: str, job: str, description: str, find: Fin
         seen = json.dumps({"run": last.run_id, "requested": found})
         if not found:
             return dg.SensorResult(skip_reason="all partitions are up to date with their inputs", cursor=seen)
-        if last.tags.get(_SENSOR_TAG) == name and set(found) <= set(cursor["requested"]):
+        if last.tags.get(_SENSOR_TAG) == name_of(settings, name) and set(found) <= set(cursor["requested"]):
             # A rebuild that leaves its own partitions out of date would be requested forever.
             return dg.SensorResult(skip_reason=_unchanged(found, last.run_id), cursor=seen)
         return dg.SensorResult(
@@ -108,13 +111,15 @@ def _sensor(settings: Settings, name: str, job: str, description: str, find: Fin
     return look
 
 
-def _last_run(instance: dg.DagsterInstance) -> dg.DagsterRun | dg.SkipReason:
-    """Return the newest run; a reason to wait while a run is unfinished, because it may rebuild the partitions."""
-    unfinished = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED), limit=1)
-    if unfinished:
-        return dg.SkipReason(f"the run {unfinished[0].run_id} ({unfinished[0].job_name}) is not finished")
-    runs = instance.get_runs(limit=1)
-    return runs[0] if runs else dg.SkipReason("there is no run yet")
+def _last_run(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun | dg.SkipReason:
+    """Return the shop's newest run; a reason to wait while one is unfinished, as it may rebuild the partitions."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        if is_own_run(settings, run):
+            return dg.SkipReason(f"the run {run.run_id} ({run.job_name}) is not finished")
+    for run in instance.get_runs(limit=_NEWEST):
+        if is_own_run(settings, run):
+            return run
+    return dg.SkipReason("there is no run yet")
 
 
 def _read_builds(settings: Settings, name: str) -> Builds | dg.SkipReason:

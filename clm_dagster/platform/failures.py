@@ -11,6 +11,7 @@ import dagster as dg
 
 from clm_dagster.errors import user_error_names
 from clm_dagster.platform.job_names import RANGE_START
+from clm_dagster.platform.naming import is_own_run, name_of
 from clm_dagster.settings import Settings
 
 
@@ -41,7 +42,7 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
     """Return the sensor that posts every failed run to the webhook."""
 
     @dg.run_failure_sensor(
-        name="failed_runs",
+        name=name_of(settings, "failed_runs"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=settings.sensor_seconds,
         description="Posts failed runs to the webhook CLM_WEBHOOK_URL, if it is set.",
@@ -49,6 +50,8 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
     def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         if not settings.webhook_url:
             return dg.SkipReason("no webhook: the setting CLM_WEBHOOK_URL is empty")
+        if not is_own_run(settings, context.dagster_run):
+            return dg.SkipReason("the run is of another shop")
         post(settings.webhook_url, failure_message(context))
         return None
 

@@ -4,11 +4,14 @@ Belongs here: which assets each job selects, by tags. Does not: what an asset do
 jobs of a single domain (its `definitions`).
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.naming import name_of, run_tags
+from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:  # the return type of `dg.define_asset_job`, which Dagster does not export
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -16,36 +19,53 @@ if TYPE_CHECKING:  # the return type of `dg.define_asset_job`, which Dagster doe
     AssetJob = UnresolvedAssetJobDefinition
 
 
-def build_jobs() -> list["AssetJob"]:
+def build_jobs(settings: Settings, keys: Iterable[dg.AssetKey]) -> list["AssetJob"]:
     """Return the jobs that select assets of many domains.
+
+    keys: the assets of this shop; a deployment may have other assets with the same tags.
 
     `daily` loads and aggregates days, `snapshots` builds customer snapshots, `models` trains models, `scores` applies
     them, `publish` copies the warehouse. The tag `job` of an asset names its job. Seeds and staging views also belong
     to `snapshots`. Python tables belong to `models` if they are in the layer `models`, else to `scores`.
     """
-    tag = dg.AssetSelection.tag
+    own, tag = dg.AssetSelection.assets(*keys), dg.AssetSelection.tag
     published = tag("layer", "published")
     python, trained = tag("materialized", "python"), tag("layer", "models")
     return [
-        dg.define_asset_job(
+        asset_job(
+            settings,
             DAILY,
-            tag("job", DAILY) | published,
-            description="Land new files, load events, build daily tables, publish. One run per range of days.",
+            own & (tag("job", DAILY) | published),
+            "Land new files, load events, build daily tables, publish. One run per range of days.",
         ),
-        dg.define_asset_job(
+        asset_job(
+            settings,
             SNAPSHOTS,
-            tag("job", SNAPSHOTS) | tag("layer", "seed") | tag("layer", "staging") | published,
-            description="Build weekly customer snapshots, publish. One run per range of snapshots.",
+            own & (tag("job", SNAPSHOTS) | tag("layer", "seed") | tag("layer", "staging") | published),
+            "Build weekly customer snapshots, publish. One run per range of snapshots.",
         ),
-        dg.define_asset_job(
+        asset_job(
+            settings,
             MODELS,
-            python & trained,
-            description="Train the models at a snapshot. Each training is a run in MLflow.",
+            own & python & trained,
+            "Train the models at a snapshot. Each training is a run in MLflow.",
         ),
-        dg.define_asset_job(
+        asset_job(
+            settings,
             SCORES,
-            tag("job", SCORES) | (python - trained) | published,
-            description="Score snapshots with the models, check past scores, publish. One run per range of snapshots.",
+            own & (tag("job", SCORES) | (python - trained) | published),
+            "Score snapshots with the models, check past scores, publish. One run per range of snapshots.",
         ),
-        dg.define_asset_job(PUBLISH, published, description="Update the published copy of the warehouse."),
+        asset_job(settings, PUBLISH, own & published, "Update the published copy of the warehouse."),
     ]
+
+
+def asset_job(settings: Settings, name: str, selection: dg.AssetSelection, description: str) -> "AssetJob":
+    """Return a job of this shop. Its steps share a process, also in a deployment whose other jobs do not."""
+    return dg.define_asset_job(
+        name_of(settings, name),
+        selection,
+        description=description,
+        tags=run_tags(settings),
+        executor_def=dg.in_process_executor,
+    )

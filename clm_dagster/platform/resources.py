@@ -1,9 +1,15 @@
 """The SQL project, the warehouse and the MLflow store, created from settings.
 
-Belongs here: creating them. Does not: how they work.
+Belongs here: creating them, and their resource keys, which differ between the shops of one deployment. Does not: how
+they work.
 """
 
+from typing import cast
+
+import dagster as dg
+
 from clm_dagster.platform.dbt_project.project import Project, load_project
+from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings
@@ -26,4 +32,34 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
 def tracking_of(settings: Settings) -> Tracking:
     """Return the MLflow resource for these settings."""
-    return Tracking(uri=settings.tracking_uri, artifact_dir=str(settings.artifact_dir))
+    return Tracking(
+        uri=settings.tracking_uri, artifact_dir=str(settings.artifact_dir), prefix=settings.asset_prefix
+    )
+
+
+def warehouse_key(settings: Settings) -> str:
+    """Return the resource key of the warehouse."""
+    return name_of(settings, "warehouse")
+
+
+def tracking_key(settings: Settings) -> str:
+    """Return the resource key of the MLflow store."""
+    return name_of(settings, "tracking")
+
+
+def resources_of(settings: Settings) -> dict[str, Warehouse | Tracking]:
+    """Return all resources of a shop by key."""
+    return {
+        warehouse_key(settings): warehouse_of(settings),
+        tracking_key(settings): tracking_of(settings),
+    }
+
+
+def run_warehouse(context: dg.AssetExecutionContext, settings: Settings) -> Warehouse:
+    """Return the warehouse in an asset that requires it."""
+    return cast(Warehouse, getattr(context.resources, warehouse_key(settings)))
+
+
+def run_tracking(context: dg.AssetExecutionContext, settings: Settings) -> Tracking:
+    """Return the MLflow store in an asset that requires it."""
+    return cast(Tracking, getattr(context.resources, tracking_key(settings)))

@@ -47,6 +47,8 @@ _UNFINISHED = [
 ]
 # Called with the key of a step and the number of its finished partitions.
 Progress = Callable[[str, int], None]
+# Starts a progress bar: called with a title and the expected number of materializations.
+Begin = Callable[[str, int], Progress]
 
 
 class RunFailedError(UserError, RuntimeError):
@@ -67,8 +69,12 @@ class Run:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Create DAGSTER_HOME in the data folder and set it for this process, without telemetry."""
-    home = settings.dagster_home
+    """Create DAGSTER_HOME in the data folder and set it for this process, without telemetry.
+
+    A shop with a prefix takes the DAGSTER_HOME that is set, that of its deployment, whose UI then shows its runs.
+    """
+    shared = os.environ.get("DAGSTER_HOME") if settings.asset_prefix else None
+    home = Path(shared).expanduser().resolve() if shared else settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():

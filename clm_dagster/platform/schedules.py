@@ -11,6 +11,7 @@ import dagster as dg
 
 from clm_dagster.platform.build_ledger.staleness import training_keys
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
+from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions
 from clm_dagster.settings import Settings
 
@@ -20,8 +21,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     days, weeks = daily_partitions(settings), snapshot_partitions(settings)
 
     @dg.schedule(
-        name="daily_schedule",
-        job_name=DAILY,
+        name=name_of(settings, "daily_schedule"),
+        job_name=name_of(settings, DAILY),
         cron_schedule=f"0 {settings.daily_hour} * * *",
         execution_timezone=settings.timezone,
         description=(
@@ -38,8 +39,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         return dg.RunRequest(run_key=f"daily {keys[-1]}", tags=range_tags(first, keys[-1]))
 
     @dg.schedule(
-        name="train_schedule",
-        job_name=MODELS,
+        name=name_of(settings, "train_schedule"),
+        job_name=name_of(settings, MODELS),
         cron_schedule=f"40 {settings.daily_hour} * * 1",
         execution_timezone=settings.timezone,
         description="Trains the models that are due. Skips weeks in which no model is due.",
@@ -81,8 +82,8 @@ def _weekly_schedule(
     weeks = snapshot_partitions(settings)
 
     @dg.schedule(
-        name=name,
-        job_name=job,
+        name=name_of(settings, name),
+        job_name=name_of(settings, job),
         cron_schedule=f"{minute} {settings.daily_hour} * * 1",
         execution_timezone=settings.timezone,
         description=description,

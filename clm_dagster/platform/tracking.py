@@ -50,10 +50,11 @@ class LoggedModel:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An open MLflow run."""
+    """An open MLflow run. prefix: see `Tracking`."""
 
     run_id: str
     client: "MlflowClient"
+    prefix: str = ""
 
     def params(self, values: Mapping[str, object]) -> None:
         """Log parameters. MLflow keeps the first value of each parameter."""
@@ -92,7 +93,7 @@ class TrackedRun:
         with mlflow.start_run(
             run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.candidate": name}
         ) as run:
-            yield TrackedRun(run.info.run_id, self.client)
+            yield TrackedRun(run.info.run_id, self.client, self.prefix)
 
     def sklearn_model(
         self,
@@ -110,6 +111,7 @@ class TrackedRun:
         """
         import mlflow
 
+        name = _join(self.prefix, name, ".")
         known = self.client.search_model_versions(f"name = '{name}' and run_id = '{self.run_id}'")
         if known:
             return LoggedModel(name, str(known[0].version), f"models:/{name}/{known[0].version}")
@@ -132,11 +134,16 @@ class TrackedRun:
 
 
 class Tracking(dg.ConfigurableResource["Tracking"]):
-    """The MLflow store. uri: tracking URI. artifact_dir: folder of artifacts of a store without a server."""
+    """The MLflow store. uri: tracking URI. artifact_dir: folder of artifacts of a store without a server.
+
+    prefix: the shop's, with which its experiment, models and assets are named; shops may share a server. The names that
+    methods take have none.
+    """
 
     uri: str
     artifact_dir: str
     experiment: str = "clm_dagster"
+    prefix: str = ""
 
     @contextmanager
     def run(
@@ -150,6 +157,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         client, experiment = self.open()
         import mlflow
 
+        asset = _join(self.prefix, asset, "/")
         identity = {
             "dagster.run_id": dagster_run_id,
             "dagster.asset_key": asset,
@@ -160,12 +168,12 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         with mlflow.start_run(
             run_id=found, experiment_id=experiment, run_name=f"{asset} {partition}".strip(), tags=identity
         ) as run:
-            yield TrackedRun(run.info.run_id, client)
+            yield TrackedRun(run.info.run_id, client, self.prefix)
 
     def promote(self, name: str, version: str) -> None:
         """Point the alias `champion` of a registered model at a version. No other code moves the alias."""
         client, _ = self.open()
-        client.set_registered_model_alias(name, CHAMPION, version)
+        client.set_registered_model_alias(_join(self.prefix, name, "."), CHAMPION, version)
 
     def champion(self, name: str) -> str | None:
         """Return the version with the alias `champion` of a registered model, None where there is none."""
@@ -173,7 +181,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
         client, _ = self.open()
         try:
-            return str(client.get_model_version_by_alias(name, CHAMPION).version)
+            return str(client.get_model_version_by_alias(_join(self.prefix, name, "."), CHAMPION).version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -190,6 +198,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
+        name = _join(self.prefix, name, ".")
         uri = f"models:/{name}/{version}"
         try:
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
@@ -227,16 +236,21 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             if set_by_user is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
             client = mlflow.MlflowClient(self.uri, self.uri)
-            found = client.get_experiment_by_name(self.experiment)
+            name = _join(self.experiment, self.prefix, ".")
+            found = client.get_experiment_by_name(name)
             if found:
                 return client, found.experiment_id
             location = None if remote else Path(self.artifact_dir).as_uri()
-            return client, client.create_experiment(self.experiment, location)
+            return client, client.create_experiment(name, location)
         except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise TrackingError(
                 f"the MLflow store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start its server or "
                 "correct MLFLOW_TRACKING_URI; without that variable the store is a file in the data folder."
             ) from error
+
+
+def _join(first: str, second: str, separator: str) -> str:
+    return separator.join(part for part in (first, second) if part)
 
 
 def _find_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> str | None:

@@ -5,7 +5,8 @@ Belongs here: the environment, the record of the last run, the settings of the a
 
 A value is taken from the first of: the program, a `CLM_` environment variable, the record of the last `clm run` in the
 data folder (so that the UI shows the same shop), the source's adapter (which knows the dates of a historical source),
-the default.
+the default. Where several shops share a deployment, each has a file in the place of the program, and the environment
+cannot say what a single shop is (`OWN_FIELDS`).
 """
 
 import json
@@ -18,12 +19,14 @@ import yaml
 
 from clm_dagster.settings.composition import BY_PROGRAM, Settings, build_settings, known_settings
 from clm_dagster.settings.fields import Setting, SettingsError
-from clm_dagster.settings.shared import adapter_folder, adapter_folders
+from clm_dagster.settings.shared import ShopSettings, adapter_folder, adapter_folders
 
 LAST_RUN_FILE = "last_run.json"
 # The settings that `clm run` records: those that define the shop.
 LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
 BY_DEFAULT = "default"
+# What makes a shop of a deployment this one. The environment of all shops must not set it for each of them.
+OWN_FIELDS = frozenset({*ShopSettings.model_fields, "data_dir", "adapters_dir", "asset_prefix"})
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -32,14 +35,35 @@ def load_settings(**overrides: object) -> Settings:
     Raise SettingsError for unknown names, and for invalid values.
     """
     known = known_settings()
-    values: dict[str, object] = dict(overrides)
-    places = dict.fromkeys(overrides, BY_PROGRAM)
+    return _load(overrides, BY_PROGRAM, known, known)
+
+
+def load_shop_settings(values: Mapping[str, object], place: str) -> Settings:
+    """Read the settings of one of several shops in a deployment.
+
+    values: those in the shop's file, by flat name. place: the file. The environment gives only what may be the same for
+    all shops, such as CLM_THREADS; it is ignored for `OWN_FIELDS`. Raise SettingsError.
+    """
+    known = known_settings()
+    shared = {name: setting for name, setting in known.items() if name not in OWN_FIELDS}
+    return _load(values, place, known, shared)
+
+
+def _load(
+    given: Mapping[str, object],
+    place: str,
+    known: Mapping[str, Setting],
+    readable: Mapping[str, Setting],
+) -> Settings:
+    """Read all settings; of the environment only those in `readable`."""
+    values: dict[str, object] = dict(given)
+    places = dict.fromkeys(given, place)
 
     def take(found: Mapping[str, object], place: Callable[[Setting], str]) -> None:
         for name in (known.keys() & found.keys()) - values.keys():
             values[name], places[name] = found[name], place(known[name])
 
-    take(_environment(known), lambda setting: f"environment, {setting.variable}")
+    take(_environment(readable), lambda setting: f"environment, {setting.variable}")
     path, record = _last_run(values)
     take(record, lambda _: f"last run, {path}")
     source, own = _adapter(values)

@@ -5,6 +5,7 @@ Belongs here: settings that belong to no domain or that more than one domain rea
 """
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -203,6 +204,20 @@ class SharedSettings(ServingSettings, TrainingSettings, ScheduleSettings, Machin
     adapters_dir: Path | None = Field(
         None, description="A folder of own adapters, beside those of the SQL folder; empty for none."
     )
+
+    asset_prefix: str = Field(
+        "",
+        description="The shop's name in a deployment of several: first part of asset keys, jobs, models; or empty.",
+    )
+
+    @field_validator("asset_prefix")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if value and not re.fullmatch("[A-Za-z0-9_]+", value):
+            raise ValueError(
+                f"{value!r} is not a prefix; expected letters, digits and underscores like my_shop"
+            )
+        return value
 
     @field_validator("adapters_dir", mode="before")
     @classmethod

@@ -10,6 +10,8 @@ import dagster as dg
 
 from clm_dagster.domains.connect.config import ALL_FILES, FILES, SQL, Connector, PulledTable
 from clm_dagster.domains.connect.pulling import place_of, pull
+from clm_dagster.platform.jobs import asset_job
+from clm_dagster.platform.naming import name_of, with_prefix
 from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,9 +23,9 @@ _GROUP, _OWNERS = "ingest", ["team:data"]
 _MINUTES_BEFORE_DAILY = 30
 
 
-def asset_key(table: PulledTable) -> dg.AssetKey:
+def pulled_key(settings: Settings, table: PulledTable) -> dg.AssetKey:
     """Return the key of a pulled table."""
-    return dg.AssetKey([PULL, table.connector, table.name])
+    return with_prefix(settings, dg.AssetKey([PULL, table.connector, table.name]))
 
 
 def pull_assets(connectors: Sequence[Connector], settings: Settings) -> list[dg.AssetsDefinition]:
@@ -31,13 +33,14 @@ def pull_assets(connectors: Sequence[Connector], settings: Settings) -> list[dg.
     return [_asset(connector, table, settings) for connector in connectors for table in connector.tables]
 
 
-def pull_job(connectors: Sequence[Connector]) -> "AssetJob":
+def pull_job(connectors: Sequence[Connector], settings: Settings) -> "AssetJob":
     """Return the job that pulls all tables."""
-    keys = [asset_key(table) for connector in connectors for table in connector.tables]
-    return dg.define_asset_job(
+    keys = [pulled_key(settings, table) for connector in connectors for table in connector.tables]
+    return asset_job(
+        settings,
         PULL,
         dg.AssetSelection.assets(*keys),
-        description="Pull what is new of all connectors into the inbox.",
+        "Pull what is new of all connectors into the inbox.",
     )
 
 
@@ -45,7 +48,7 @@ def pull_definitions(connectors: Sequence[Connector], settings: Settings) -> dg.
     """Return what a pull alone needs; the whole code location takes seconds to make."""
     return dg.Definitions(
         assets=pull_assets(connectors, settings),
-        jobs=[pull_job(connectors)],
+        jobs=[pull_job(connectors, settings)],
         executor=dg.in_process_executor,
     )
 
@@ -57,8 +60,8 @@ def pull_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """
     minutes = (settings.daily_hour * 60 - _MINUTES_BEFORE_DAILY) % (24 * 60)
     return dg.ScheduleDefinition(
-        name="pull_schedule",
-        job_name=PULL,
+        name=name_of(settings, "pull_schedule"),
+        job_name=name_of(settings, PULL),
         cron_schedule=f"{minutes % 60} {minutes // 60} * * *",
         execution_timezone=settings.timezone,
         description="Pulls what is new of all connectors, half an hour before the daily schedule loads it.",
@@ -67,14 +70,14 @@ def pull_schedule(settings: Settings) -> dg.ScheduleDefinition:
 
 def _asset(connector: Connector, table: PulledTable, settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(table),
-        group_name=_GROUP,
+        key=pulled_key(settings, table),
+        group_name=name_of(settings, _GROUP),
         owners=_OWNERS,
         kinds={"dlt", "file"} if connector.kind == FILES else {"dlt", "parquet"},
         tags={"layer": PULL, "job": PULL, "connector": connector.name},
         description=_description(connector, table),
         metadata={"dagster/uri": str(place_of(settings, table).folder)},
-        pool=f"{PULL}_{connector.name}",
+        pool=name_of(settings, f"{PULL}_{connector.name}"),
     )
     def pulled(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata=pull(context, settings, connector, table))

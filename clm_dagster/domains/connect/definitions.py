@@ -3,10 +3,11 @@
 Belongs here: the list of what the domain provides. Does not: implementations.
 """
 
-from clm_dagster.domains.connect.assets import LANDING, asset_key, pull_assets, pull_job, pull_schedule
+from clm_dagster.domains.connect.assets import LANDING, pull_assets, pull_job, pull_schedule, pulled_key
 from clm_dagster.domains.connect.config import read_connectors
 from clm_dagster.domains.connect.settings import ConnectSettings
 from clm_dagster.platform.domain import Domain, Shop
+from clm_dagster.platform.naming import with_prefix
 
 
 def build(shop: Shop) -> Domain:
@@ -14,11 +15,11 @@ def build(shop: Shop) -> Domain:
     connectors = read_connectors(shop.settings.of(ConnectSettings).connectors, shop.settings)
     if not connectors:
         return Domain(name="connect")
-    keys = [asset_key(table) for connector in connectors for table in connector.tables]
+    keys = [pulled_key(shop.settings, table) for connector in connectors for table in connector.tables]
     return Domain(
         name="connect",
         assets=pull_assets(connectors, shop.settings),
-        upstream={LANDING: keys},
-        jobs=[pull_job(connectors)],
+        upstream={with_prefix(shop.settings, LANDING): keys},
+        jobs=[pull_job(connectors, shop.settings)],
         schedules=[pull_schedule(shop.settings)],
     )

@@ -22,11 +22,16 @@ from clm_dagster.domains.ingest.descriptions import deliveries_table, files_tabl
 from clm_dagster.domains.ingest.inbox import IGNORED, file_rows, write_files
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
-from clm_dagster.domains.ingest.source import EXCHANGE_RATES, UNDATED, ShopSource, landed_relation
+from clm_dagster.domains.ingest.source import (
+    EXCHANGE_RATES,
+    UNDATED,
+    ShopSource,
+    consecutive,
+    landed_relation,
+)
 from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
-    asset_key,
     batch_of,
     check_specs,
     count_by_day,
@@ -40,9 +45,12 @@ from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.markdown import markdown_table
-from clm_dagster.platform.partitions import daily_partitions, parse_day
-from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.platform.naming import asset_key, name_of, with_prefix
+from clm_dagster.platform.partitions import daily_partitions
+from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.warehouse import Connection
 
+# Keys of a shop without a prefix, see `platform.naming`.
 LANDING = dg.AssetKey(["landing", "files"])
 EVENTS = dg.AssetKey(["raw", "events"])
 REJECTS = dg.AssetKey(["raw", "rejects"])
@@ -114,8 +122,8 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
     settings = source.settings
 
     @dg.asset(
-        key=LANDING,
-        group_name=GROUP,
+        key=with_prefix(settings, LANDING),
+        group_name=name_of(settings, GROUP),
         owners=OWNERS,
         kinds={"file", "parquet"},
         tags={"layer": "landing", "job": DAILY_JOB},
@@ -154,11 +162,12 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
 
 def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
     node = project.sources["raw.events"]
+    key = with_prefix(source.settings, EVENTS)
 
     @dg.asset(
-        key=EVENTS,
-        deps=[LANDING],
-        group_name=GROUP,
+        key=key,
+        deps=[with_prefix(source.settings, LANDING)],
+        group_name=name_of(source.settings, GROUP),
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
@@ -167,15 +176,16 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness_of(DAILY, source.settings),
         code_version=source.adapter.code_version("events"),
-        check_specs=check_specs(node) + raw_checks(EVENTS),
+        check_specs=check_specs(node, key) + raw_checks(key),
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
+        required_resource_keys={warehouse_key(source.settings)},
     )
-    def events(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start = time.perf_counter()
         keys = keys_of_run(context)
         deliveries = source.landing.deliveries()
         batch = batch_of(keys)
-        with warehouse.connect(node.relation) as connection:
+        with run_warehouse(context, source.settings).connect(node.relation) as connection:
             create_tables(connection, source.contract.values())
             # The rows outside all partitions too: whether the run stops depends on all rows of a delivery.
             builds = Builds.read(connection)
@@ -184,15 +194,13 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 for some in (keys, outside):
                     if some:
                         load_days(connection, source, deliveries, "events", some, context.run.run_id)
-            by_day = {key: batch_of([key]).where("event_at") for key in keys}
-            results = run_checks(connection, project, node, batch.where("event_at"), by_day)
+            by_day = {day: batch_of([day]).where("event_at") for day in keys}
+            results = run_checks(connection, project, node, key, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
             feeds = [feed.name for feed in source.adapter.tables["events"]]
-            results.append(
-                ledger_result(connection, EVENTS, deliveries, source.contract["events"], days, feeds)
-            )
-            results.append(share_result(connection, EVENTS, days))
-            results.append(stop_result(EVENTS, reason_to_stop(connection, source, deliveries, "events")))
+            results.append(ledger_result(connection, key, deliveries, source.contract["events"], days, feeds))
+            results.append(share_result(connection, key, days))
+            results.append(stop_result(key, reason_to_stop(connection, source, deliveries, "events")))
             counts = count_by_day(connection, node.relation, "event_at", batch)
             ledger = connection.execute(
                 "select coalesce(sum(delivered), 0)::bigint, coalesce(sum(accepted), 0)::bigint, "
@@ -205,7 +213,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 f"and {days.where('event_date')} group by 1 order by 2 desc, 1"
             )
             rows = connection.scalar("select count(*) from raw.events")
-        add_partition_metadata(context, EVENTS, counts, {})
+        add_partition_metadata(context, key, counts, {})
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
@@ -223,37 +231,38 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
 
 def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsDefinition:
     node = project.sources[f"raw.{table}"]
-    key = asset_key(node)
+    key = asset_key(source.settings, node.relation)
     has = table in source.adapter.tables
 
     @dg.asset(
         key=key,
-        deps=[LANDING],
-        group_name=GROUP,
+        deps=[with_prefix(source.settings, LANDING)],
+        group_name=name_of(source.settings, GROUP),
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
         description=f"{node.description}\n\n{rules_text(source, table)}",
         code_version=source.adapter.code_version(table) if has else None,
         check_specs=[
-            *check_specs(node),
+            *check_specs(node, key),
             stop_check(key),
             dg.AssetCheckSpec(
                 "source_has_table", asset=key, description="Whether the source provides this table."
             ),
         ],
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
+        required_resource_keys={warehouse_key(source.settings)},
     )
-    def raw_table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start = time.perf_counter()
         deliveries = source.landing.deliveries()
-        with warehouse.connect(node.relation) as connection:
+        with run_warehouse(context, source.settings).connect(node.relation) as connection:
             create_tables(connection, source.contract.values())
             pending = source.pending(Builds.read(connection), deliveries, table)
             with connection.transaction():
-                for keys in _ranges(pending):
+                for keys in consecutive(pending):
                     load_days(connection, source, deliveries, table, keys, context.run.run_id)
-            results = run_checks(connection, project, node, None)
+            results = run_checks(connection, project, node, key, None)
             stop = reason_to_stop(connection, source, deliveries, table) if has else None
             rows = connection.scalar(f"select count(*) from {node.relation}")
         results.append(stop_result(key, stop))
@@ -283,9 +292,9 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
 
 def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
     @dg.asset(
-        key=REJECTS,
-        deps=[EVENTS],
-        group_name=GROUP,
+        key=with_prefix(source.settings, REJECTS),
+        deps=[with_prefix(source.settings, EVENTS)],
+        group_name=name_of(source.settings, GROUP),
         owners=OWNERS,
         kinds={"duckdb", "sql"},
         tags={"layer": "raw", "job": DAILY_JOB},
@@ -295,10 +304,11 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
             "outside the shop's start and end date) where they are missing, and counts the reasons."
         ),
         metadata={"dagster/table_name": "raw.rejects"},
+        required_resource_keys={warehouse_key(source.settings)},
     )
-    def rejects(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    def rejects(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deliveries = source.landing.deliveries()
-        with warehouse.connect("raw.rejects") as connection:
+        with run_warehouse(context, source.settings).connect("raw.rejects") as connection:
             create_tables(connection, source.contract.values())
             with connection.transaction():
                 load_days(connection, source, deliveries, "events", [UNDATED], context.run.run_id)
@@ -324,10 +334,12 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
 
 
 def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDefinition:
+    key = with_prefix(source.settings, DELIVERIES)
+
     @dg.asset(
-        key=DELIVERIES,
-        deps=[EVENTS, REJECTS, *(dg.AssetKey(["raw", table]) for table in others)],
-        group_name=GROUP,
+        key=key,
+        deps=[asset_key(source.settings, f"raw.{name}") for name in ("events", "rejects", *others)],
+        group_name=name_of(source.settings, GROUP),
         owners=OWNERS,
         kinds={"duckdb"},
         tags={"layer": "raw", "job": DAILY_JOB},
@@ -341,15 +353,16 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         check_specs=[
             dg.AssetCheckSpec(
                 "ledger_balances",
-                asset=DELIVERIES,
+                asset=key,
                 blocking=True,
                 description="Every loaded row is accepted, rejected, skipped or a duplicate.",
             )
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
+        required_resource_keys={warehouse_key(source.settings)},
     )
-    def ledger(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
-        with warehouse.connect("raw.deliveries") as connection:
+    def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with run_warehouse(context, source.settings).connect("raw.deliveries") as connection:
             with connection.transaction():
                 write_files(connection, file_rows(source.landing))
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
@@ -382,16 +395,3 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         )
 
     return ledger
-
-
-def _ranges(keys: Sequence[str]) -> list[list[str]]:
-    """Group consecutive days; `undated` is a group of its own."""
-    ranges: list[list[str]] = []
-    for key in keys:
-        if key != UNDATED and ranges and ranges[-1] != [UNDATED]:
-            gap = parse_day(key) - parse_day(ranges[-1][-1])
-            if gap.days == 1:
-                ranges[-1].append(key)
-                continue
-        ranges.append([key])
-    return ranges

@@ -9,6 +9,8 @@ from clm_dagster.domains.ingest.assets import LANDING, ingest_assets
 from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform.domain import Domain, Shop
+from clm_dagster.platform.jobs import asset_job
+from clm_dagster.platform.naming import with_prefix
 
 
 def build(shop: Shop) -> Domain:
@@ -18,8 +20,11 @@ def build(shop: Shop) -> Domain:
         name="ingest",
         assets=ingest_assets(source, shop.project),
         jobs=[
-            dg.define_asset_job(
-                LAND, dg.AssetSelection.assets(LANDING), description="Parse new files into the landing area."
+            asset_job(
+                shop.settings,
+                LAND,
+                dg.AssetSelection.assets(with_prefix(shop.settings, LANDING)),
+                "Parse new files into the landing area.",
             )
         ],
         sensors=ingest_sensors(shop.settings),

@@ -15,6 +15,7 @@ from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import find_paths
 from clm_dagster.platform.build_ledger.staleness import ranges
 from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, range_tags
+from clm_dagster.platform.naming import name_of, with_prefix
 from clm_dagster.platform.partitions import daily_partitions
 from clm_dagster.settings import Settings
 
@@ -28,8 +29,8 @@ def ingest_sensors(settings: Settings) -> list[dg.SensorDefinition]:
 
 def _new_files(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
-        name="new_files",
-        job_name=LAND,
+        name=name_of(settings, "new_files"),
+        job_name=name_of(settings, LAND),
         minimum_interval_seconds=settings.sensor_seconds,
         description=f"Lands new files at {settings.input}.",
     )
@@ -53,9 +54,9 @@ def _stamp(path: Path) -> str:
 
 def _touched_days(settings: Settings) -> dg.SensorDefinition:
     @dg.asset_sensor(
-        asset_key=LANDING,
-        name="touched_days",
-        job_name=DAILY,
+        asset_key=with_prefix(settings, LANDING),
+        name=name_of(settings, "touched_days"),
+        job_name=name_of(settings, DAILY),
         minimum_interval_seconds=settings.sensor_seconds,
         description="Loads every day that newly landed files contain, in one run per range of days.",
     )
@@ -67,7 +68,7 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
         days: list[str] = list(value) if isinstance(value, list) else []
         known = set(daily_partitions(settings).get_partition_keys())
         run = context.instance.get_run_by_id(event.run_id)
-        wanted = [day for day in days if day in known and not _covers(run, day)]
+        wanted = [day for day in days if day in known and not _covers(settings, run, day)]
         if not wanted:
             yield dg.SkipReason("the landing run added no day that has to be loaded")
         for first, last in ranges(wanted):
@@ -76,9 +77,9 @@ def _touched_days(settings: Settings) -> dg.SensorDefinition:
     return touched_days
 
 
-def _covers(run: dg.DagsterRun | None, day: str) -> bool:
+def _covers(settings: Settings, run: dg.DagsterRun | None, day: str) -> bool:
     """Whether the run that landed a day also loads it, as a daily run does for its own range."""
-    if run is None or run.job_name != DAILY:
+    if run is None or run.job_name != name_of(settings, DAILY):
         return False
     first = run.tags.get(RANGE_START, run.tags.get("dagster/partition", ""))
     return first <= day <= run.tags.get(RANGE_END, first)

@@ -14,7 +14,7 @@ from clm_dagster.domains.ingest.landing import Delivery, Landing
 from clm_dagster.domains.ingest.loading import Days, ShopDates
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.dbt_project.project import Project
-from clm_dagster.platform.partitions import days_between, span
+from clm_dagster.platform.partitions import days_between, parse_day, span
 from clm_dagster.settings import Settings
 
 UNDATED = "undated"
@@ -133,3 +133,16 @@ def data_end(deliveries: Sequence[Delivery]) -> date | None:
     """Return the exclusive end of the days of an open shop: the day after the last landing; None without any."""
     ends = [datetime.fromisoformat(d.landed_at).date() + timedelta(days=1) for d in deliveries]
     return max(ends, default=None)
+
+
+def consecutive(keys: Sequence[str]) -> list[list[str]]:
+    """Group consecutive days; `undated` is a group of its own."""
+    ranges: list[list[str]] = []
+    for key in keys:
+        if key != UNDATED and ranges and ranges[-1] != [UNDATED]:
+            gap = parse_day(key) - parse_day(ranges[-1][-1])
+            if gap.days == 1:
+                ranges[-1].append(key)
+                continue
+        ranges.append([key])
+    return ranges

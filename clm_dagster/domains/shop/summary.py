@@ -186,7 +186,12 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
 
 
 def _ui(settings: Settings) -> str:
-    """Return the command that opens the UI for this shop. A data folder other than the default must be named."""
+    """Return the command that opens the UI for this shop. A data folder other than the default must be named.
+
+    A shop with a prefix is one of several, which the UI of their project shows.
+    """
+    if settings.asset_prefix:
+        return "dg dev"
     folder = settings.data_dir
     return "clm dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} clm dev"
 

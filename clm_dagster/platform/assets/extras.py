@@ -32,7 +32,8 @@ class Extras:
 def sql_assets(project: Project, settings: Settings, extras: Extras) -> list[dg.AssetsDefinition]:
     """Return one asset for each model and each seed."""
     seeds = [
-        seed_asset(project, seed, extras.seed_checks.get(seed.name, {})) for seed in project.seeds.values()
+        seed_asset(project, seed, settings, extras.seed_checks.get(seed.name, {}))
+        for seed in project.seeds.values()
     ]
     models = [
         model_asset(project, model, settings, extras.of_model(model.relation))

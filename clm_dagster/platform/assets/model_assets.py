@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
-    asset_key,
     batch_of,
     check_specs,
     day_keys,
@@ -33,8 +31,10 @@ from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import SCORES, SNAPSHOTS
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, parse_day, span
-from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 # Reads the warehouse and returns a chart as markdown, or None if there is nothing to show.
@@ -89,12 +89,13 @@ class Additions:
 
 def model_asset(project: Project, model: Model, settings: Settings, added: Additions) -> dg.AssetsDefinition:
     """Return the asset of a SQL model."""
+    key = asset_key(settings, model.relation)
 
     @dg.asset(
-        key=asset_key(model),
+        key=key,
         deps=[_dependency(project, model, name, settings) for name in model.needs],
         description=model.description,
-        group_name=model.dagster.get("group", model.schema),
+        group_name=name_of(settings, model.dagster.get("group", model.schema)),
         owners=model.dagster.get("owners"),
         kinds={"duckdb", "sql", *model.dagster.get("kinds", ())},
         tags={
@@ -103,7 +104,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             "job": _job(project, model),
         },
         code_version=model.code_version,
-        check_specs=check_specs(model) + added.specs(asset_key(model)),
+        check_specs=check_specs(model, key) + added.specs(key),
         partitions_def=partitions_of(model.partitions, settings),
         backfill_policy=dg.BackfillPolicy.single_run() if model.partitions else None,
         freshness_policy=freshness_of(_calendar(model), settings),
@@ -113,9 +114,10 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             "file": str(model.path.relative_to(project.path)),
             **exposure_metadata(project, model.name),
         },
+        required_resource_keys={warehouse_key(settings)},
     )
-    def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
-        return _run(context, warehouse, project, model, settings, added)
+    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _run(context, project, model, settings, added)
 
     return run
 
@@ -129,15 +131,15 @@ def _job(project: Project, model: Model) -> str:
 
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
     upstream = project.nodes[name]
+    key = asset_key(settings, upstream.relation)
     daily = name == EVENTS or (isinstance(upstream, Model) and upstream.partitions == DAILY)
     if daily and model.partitions == SNAPSHOT:
-        return dg.AssetDep(asset_key(upstream), partition_mapping=all_days_before(settings))
-    return dg.AssetDep(asset_key(upstream))
+        return dg.AssetDep(key, partition_mapping=all_days_before(settings))
+    return dg.AssetDep(key)
 
 
 def _run(
     context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
     project: Project,
     model: Model,
     settings: Settings,
@@ -145,7 +147,8 @@ def _run(
 ) -> dg.MaterializeResult:
     """Build the partitions of this run, run the checks, and return metadata and check results."""
     start = time.perf_counter()
-    with warehouse.connect(model.relation) as connection:
+    key = asset_key(settings, model.relation)
+    with run_warehouse(context, settings).connect(model.relation) as connection:
         keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
         sql = ""
         with connection.transaction():
@@ -161,8 +164,8 @@ def _run(
             counts = _count(connection, model, keys)
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
-        results = run_checks(connection, project, model, _where(model, keys), _conditions(model, keys))
-        results += added.run_checks(connection, asset_key(model))
+        results = run_checks(connection, project, model, key, _where(model, keys), _conditions(model, keys))
+        results += added.run_checks(connection, key)
         facts = dict(added.facts(connection)) if added.facts else {}
         chart = added.chart(connection) if added.chart else None
     # The chart comes first, before the long SQL.
@@ -170,9 +173,9 @@ def _run(
     heavy |= facts
     heavy |= {
         "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
-        "dagster/column_lineage": _lineage(project, model, sql, settings.data_dir / "cache" / "lineage"),
+        "dagster/column_lineage": _lineage(project, model, sql, settings),
     }
-    rest = add_partition_metadata(context, asset_key(model), counts, heavy)
+    rest = add_partition_metadata(context, key, counts, heavy)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows,
@@ -271,12 +274,13 @@ def _record(
     return max((v.known_at for v in expected.values() if v.known_at), default=None)
 
 
-def _lineage(project: Project, model: Model, sql: str, cache: Path) -> dg.TableColumnLineage:
+def _lineage(project: Project, model: Model, sql: str, settings: Settings) -> dg.TableColumnLineage:
     upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
     schema = {relation: node.types for relation, node in upstream.items()}
+    cache = settings.data_dir / "cache" / "lineage"
     return dg.TableColumnLineage(
         {
-            column: [dg.TableColumnDep(asset_key(upstream[relation]), source) for relation, source in sources]
+            column: [dg.TableColumnDep(asset_key(settings, relation), source) for relation, source in sources]
             for column, sources in column_lineage(sql, schema, cache).items()
         }
     )

@@ -1,4 +1,4 @@
-"""Parts shared by all assets of relations: key, partitions, documentation, checks, row counts.
+"""Parts shared by all assets of relations: partitions, documentation, checks, row counts.
 
 Belongs here: translating a node of the SQL project to Dagster. Does not: running anything except checks.
 """
@@ -18,11 +18,6 @@ from clm_dagster.settings import Settings
 
 # Limits the list of failed partitions in a message; a backfill may have hundreds.
 _MAX_LISTED = 10
-
-
-def asset_key(node: Node) -> dg.AssetKey:
-    """Return the asset key `[schema, name]`."""
-    return dg.AssetKey([node.schema, node.name])
 
 
 def partitions_of(calendar: str | None, settings: Settings) -> dg.TimeWindowPartitionsDefinition | None:
@@ -78,12 +73,12 @@ def exposure_metadata(project: Project, name: str) -> dict[str, Any]:
     return {"used_for": dg.MetadataValue.md("\n".join(lines))} if lines else {}
 
 
-def check_specs(node: Node) -> list[dg.AssetCheckSpec]:
-    """Return one check per data test. Checks of severity `error` block downstream assets."""
+def check_specs(node: Node, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Return one check per data test of the asset `key`. Checks of severity `error` block downstream assets."""
     return [
         dg.AssetCheckSpec(
             test.name,
-            asset=asset_key(node),
+            asset=key,
             description=f"dbt data test `{test.kind}` on {test.column}.",
             blocking=test.severity == "error",
         )
@@ -95,21 +90,23 @@ def run_checks(
     connection: Connection,
     project: Project,
     node: Node,
+    key: dg.AssetKey,
     where: str | None,
     partitions: Mapping[str, str] | None = None,
 ) -> list[dg.AssetCheckResult]:
-    """Run a node's data tests.
+    """Run the data tests of a node, whose asset is `key`.
 
     where: SQL predicate for the rows to test; None for all rows. partitions: partition key -> predicate. A failed
     test lists the partitions in which it fails.
     """
-    return [_check(connection, project, node, test, where, partitions or {}) for test in node.all_tests]
+    return [_check(connection, project, node, key, test, where, partitions or {}) for test in node.all_tests]
 
 
 def _check(
     connection: Connection,
     project: Project,
     node: Node,
+    key: dg.AssetKey,
     test: DataTest,
     where: str | None,
     partitions: Mapping[str, str],
@@ -120,14 +117,14 @@ def _check(
         return int(connection.scalar(sql)), sql
 
     rows, sql = failing(where)
-    failed = [key for key, condition in partitions.items() if failing(condition)[0]] if rows else []
+    failed = [name for name, condition in partitions.items() if failing(condition)[0]] if rows else []
     description = None
     if failed and len(partitions) > 1:
         shown = ", ".join(failed[:_MAX_LISTED]) + (", ..." if len(failed) > _MAX_LISTED else "")
         description = f"failed in {len(failed)} of {len(partitions)} partitions: {shown}"
     return dg.AssetCheckResult(
         check_name=test.name,
-        asset_key=asset_key(node),
+        asset_key=key,
         passed=rows == 0,
         severity=dg.AssetCheckSeverity[test.severity.upper()],
         description=description,

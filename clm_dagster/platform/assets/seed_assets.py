@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
-    asset_key,
     check_specs,
     exposure_metadata,
     run_checks,
@@ -23,7 +22,10 @@ from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project, Seed
 from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.markdown import markdown_list, markdown_table
-from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
 
 # Checks a seed's new rows in a relation and returns the problems found.
 SeedCheck = Callable[[Connection, str], list[str]]
@@ -34,10 +36,12 @@ class _RefusedError(Exception):
     """Rolls back the transaction in which invalid rows were loaded."""
 
 
-def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) -> dg.AssetsDefinition:
+def seed_asset(
+    project: Project, seed: Seed, settings: Settings, checks: Mapping[str, SeedCheck]
+) -> dg.AssetsDefinition:
     """Return the asset of a seed. If one of `checks` finds a problem, the previous rows are kept."""
-    key = asset_key(seed)
-    specs = check_specs(seed) + [
+    key = asset_key(settings, seed.relation)
+    specs = check_specs(seed, key) + [
         dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or "").strip(), blocking=True)
         for name, check in checks.items()
     ]
@@ -45,7 +49,7 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
     @dg.asset(
         key=key,
         description=seed.description,
-        group_name=seed.dagster.get("group", seed.schema),
+        group_name=name_of(settings, seed.dagster.get("group", seed.schema)),
         owners=seed.dagster.get("owners"),
         kinds={"duckdb", "csv"},
         tags={"layer": "seed", "job": DAILY},
@@ -56,13 +60,14 @@ def seed_asset(project: Project, seed: Seed, checks: Mapping[str, SeedCheck]) ->
             "dagster/table_name": seed.relation,
             **exposure_metadata(project, seed.name),
         },
+        required_resource_keys={warehouse_key(settings)},
     )
-    def load(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+    def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
         start = time.perf_counter()
-        with warehouse.connect(seed.relation) as connection:
+        with run_warehouse(context, settings).connect(seed.relation) as connection:
             problems = _replace(connection, seed, checks, context.run.run_id)
             if not any(problems.values()):
-                results = run_checks(connection, project, seed, None)
+                results = run_checks(connection, project, seed, key, None)
                 rows = connection.frame(f"select * from {seed.relation} limit {_SHOWN_ROWS}")
                 count = connection.scalar(f"select count(*) from {seed.relation}")
         for name, found in problems.items():

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from clm_dagster.platform.assets.node_assets import asset_key
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.job_names import PUBLISH
+from clm_dagster.platform.naming import asset_key, name_of, with_prefix
 from clm_dagster.platform.publish.copying import publish
 from clm_dagster.platform.python_tables.tables import AnyTable
-from clm_dagster.platform.warehouse import Warehouse
+from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.settings import Settings
 
 KEY = dg.AssetKey(["published", "warehouse"])
@@ -22,13 +22,17 @@ KEY = dg.AssetKey(["published", "warehouse"])
 
 def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTable]) -> dg.AssetsDefinition:
     """Return the asset of the published copy. It runs after all tables that users read: SQL models and scores."""
-    upstream = [asset_key(m) for m in project.models.values() if m.schema in ("core", "marts")]
-    upstream += [asset_key(table.node) for table in tables if not table.is_trained]
+    upstream = [
+        asset_key(settings, model.relation)
+        for model in project.models.values()
+        if model.schema in ("core", "marts")
+    ]
+    upstream += [asset_key(settings, table.relation) for table in tables if not table.is_trained]
 
     @dg.asset(
-        key=KEY,
+        key=with_prefix(settings, KEY),
         deps=upstream,
-        group_name="published",
+        group_name=name_of(settings, "published"),
         owners=["team:data"],
         kinds={"duckdb", "file"},
         tags={"layer": "published", "job": PUBLISH},
@@ -37,10 +41,11 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
             f"`{settings.data_dir / 'published' / 'clm.duckdb'}`, replaced atomically. Open it read-only."
         ),
         metadata={"dagster/uri": str(settings.published_path)},
+        required_resource_keys={warehouse_key(settings)},
     )
-    def warehouse_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    def warehouse_copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         start = time.perf_counter()
-        with warehouse.locked_file("publication") as path:
+        with run_warehouse(context, settings).locked_file("publication") as path:
             copied = publish(path, Path(settings.published_path))
         return dg.MaterializeResult(
             metadata={

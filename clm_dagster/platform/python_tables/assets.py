@@ -13,7 +13,6 @@ import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
     add_partition_metadata,
-    asset_key,
     check_specs,
     exposure_metadata,
     freshness_of,
@@ -23,12 +22,13 @@ from clm_dagster.platform.assets.node_assets import (
 )
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key
 from clm_dagster.platform.python_tables.check_results import join_results
 from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
-from clm_dagster.platform.warehouse import Warehouse
+from clm_dagster.platform.resources import run_tracking, run_warehouse, tracking_key, warehouse_key
 from clm_dagster.settings import Settings
 
 
@@ -38,19 +38,19 @@ def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.As
     Several snapshots in one run are computed in the order of as_of.
     """
     node = table.node
-    key = asset_key(node)
+    key = asset_key(settings, table.relation)
 
     @dg.asset(
         key=key,
         deps=_dependencies(project, settings, table),
         description=node.description,
-        group_name=node.dagster.get("group", node.schema),
+        group_name=name_of(settings, node.dagster.get("group", node.schema)),
         owners=node.dagster.get("owners"),
         kinds={"duckdb", "python", *({"mlflow"} if table.is_trained else ())},
         tags={"layer": node.schema, "materialized": "python"},
         code_version=table.code_version,
         check_specs=[
-            *check_specs(node),
+            *check_specs(node, key),
             *(dg.AssetCheckSpec(name, asset=key, description=text) for name, text in table.checks.items()),
         ],
         partitions_def=partitions_of(SNAPSHOT, settings),
@@ -61,7 +61,7 @@ def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.As
             "dagster/table_name": table.relation,
             **exposure_metadata(project, table.relation),
         },
-        required_resource_keys={"warehouse", "tracking"},
+        required_resource_keys={warehouse_key(settings), tracking_key(settings)},
     )
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return _run(context, project, settings, table)
@@ -78,21 +78,23 @@ def _dependencies(project: Project, settings: Settings, table: AnyTable) -> list
             mapping = all_days_before(settings)
         elif table.weeks_back and calendar_of(node) == SNAPSHOT:
             mapping = dg.TimeWindowPartitionMapping(start_offset=-max(table.weeks_back))
-        deps.append(dg.AssetDep(asset_key(node), partition_mapping=mapping))
+        deps.append(dg.AssetDep(asset_key(settings, node.relation), partition_mapping=mapping))
     if table.model is not None and not table.is_trained:
         weeks = all_days_before(settings).start_offset // WEEK.days
         earlier = dg.TimeWindowPartitionMapping(start_offset=weeks)
-        deps.append(dg.AssetDep(asset_key(table.model), partition_mapping=earlier))
+        deps.append(dg.AssetDep(asset_key(settings, table.model.relation), partition_mapping=earlier))
     return deps
 
 
-def _partition(project: Project, table: AnyTable, builds: Builds, key: str) -> PartitionContext:
+def _partition(
+    project: Project, settings: Settings, table: AnyTable, builds: Builds, key: str
+) -> PartitionContext:
     for name in table.reads:
         node = project.nodes[name]
         if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
             raise dg.Failure(
                 f"{table.relation} {key}: {node.relation} does not have this snapshot yet; materialize "
-                f"{asset_key(node).to_user_string()} for {key} first, or run `clm run`"
+                f"{asset_key(settings, node.relation).to_user_string()} for {key} first, or run `clm run`"
             )
     newest = all(stored <= key for stored in builds.keys(table.relation))
     return PartitionContext(
@@ -108,15 +110,15 @@ def _run(
     context: dg.AssetExecutionContext, project: Project, settings: Settings, table: AnyTable
 ) -> dg.MaterializeResult:
     start = time.perf_counter()
-    warehouse: Warehouse = context.resources.warehouse
-    node = table.node
+    warehouse, tracking = run_warehouse(context, settings), run_tracking(context, settings)
+    node, asset = table.node, asset_key(settings, table.relation)
     counts: dict[str, int] = {}
     windows: dict[str, str] = {}
     own: dict[str, Sequence[dg.AssetCheckResult]] = {}
     metadata: Mapping[str, Any] = {}
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
-            partition = _partition(project, table, Builds.read(connection), key)
+            partition = _partition(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
         context.log.info(f"{table.relation} {key}: computing")
         work = Work(
@@ -124,7 +126,7 @@ def _run(
             settings=table.settings,
             node=node,
             code_version=table.code_version,
-            tracking=context.resources.tracking,
+            tracking=tracking,
             log=context.log.info,
             threads=settings.threads,
             data_dir=settings.data_dir.resolve(),
@@ -138,11 +140,11 @@ def _run(
             shutil.rmtree(work.checkpoint_dir)
         counts[key], windows[key] = len(output.rows), partition.where
         own[key], metadata = output.checks, output.metadata
-        _report_sides(context, key, output)
+        _report_sides(context, settings, key, output)
     with warehouse.connect(table.relation) as connection:
-        results = run_checks(connection, project, node, " or ".join(windows.values()), windows)
+        results = run_checks(connection, project, node, asset, " or ".join(windows.values()), windows)
         rows = connection.scalar(f"select count(*) from {table.relation}")
-    add_partition_metadata(context, asset_key(node), counts, dict(metadata))
+    add_partition_metadata(context, asset, counts, dict(metadata))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows,
@@ -153,12 +155,14 @@ def _run(
     )
 
 
-def _report_sides(context: dg.AssetExecutionContext, key: str, output: TableOutput) -> None:
+def _report_sides(
+    context: dg.AssetExecutionContext, settings: Settings, key: str, output: TableOutput
+) -> None:
     """Report additional rows to Dagster, because their asset has no step of its own."""
     for side in output.sides:
         context.log_event(
             dg.AssetMaterialization(
-                asset_key=asset_key(side.node),
+                asset_key=asset_key(settings, side.node.relation),
                 partition=key,
                 metadata={"model": side.owner, "rows_of_this_model": len(side.rows)},
             )

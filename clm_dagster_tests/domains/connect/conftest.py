@@ -11,7 +11,7 @@ import yaml
 
 from clm_dagster.platform.runs import RunFailedError
 from clm_dagster.settings import Settings
-from clm_dagster.shop_run import PullReport, pull_shop
+from clm_dagster.shop_pull import PullReport, pull_shop
 from clm_dagster_tests.domains.connect import postgres
 from clm_dagster_tests.domains.ingest.conftest import contract, make_shop, sql_project
 from clm_dagster_tests.shops import quiet

@@ -13,7 +13,7 @@ from clm_dagster.domains.connect.config import read_connectors
 from clm_dagster.domains.connect.errors import ConnectorError
 from clm_dagster.errors import UserError
 from clm_dagster.settings import Settings
-from clm_dagster.shop_run import pull_shop
+from clm_dagster.shop_pull import pull_shop
 from clm_dagster_tests.shops import quiet
 
 GOOD = """

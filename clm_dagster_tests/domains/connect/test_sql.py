@@ -179,7 +179,7 @@ import os, sys
 from clm_dagster.domains.connect import pulling
 pulling.deliver = lambda *given: os._exit(9)
 from clm_dagster.settings import load_settings
-from clm_dagster.shop_run import pull_shop
+from clm_dagster.shop_pull import pull_shop
 from clm_dagster_tests.shops import quiet
 pull_shop(load_settings(source="generic", data_dir=sys.argv[1], input=sys.argv[2], connectors=sys.argv[3]), quiet)
 """

@@ -9,12 +9,12 @@ import duckdb
 import pandas as pd
 
 from clm_dagster.domains.ingest.adapter import load_adapter
-from clm_dagster.domains.ingest.assets import _ranges, load_days
+from clm_dagster.domains.ingest.assets import load_days
 from clm_dagster.domains.ingest.checks import ledger_problems
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.landing import Landing, LandingResult
 from clm_dagster.domains.ingest.loading import create_tables
-from clm_dagster.domains.ingest.source import UNDATED, ShopSource
+from clm_dagster.domains.ingest.source import UNDATED, ShopSource, consecutive
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
@@ -95,7 +95,7 @@ class Shop:
 
     def load(self, table: str = "events", keys: Sequence[str] | None = None) -> None:
         """Load keys of a table, else all that is pending."""
-        for some in _ranges(list(keys) if keys is not None else self.pending(table)):
+        for some in consecutive(list(keys) if keys is not None else self.pending(table)):
             with self.connection.transaction():
                 load_days(self.connection, self.source, self.source.landing.deliveries(), table, some, "run")
 

@@ -2,9 +2,8 @@
 
 from datetime import date
 
-from clm_dagster.domains.ingest.assets import _ranges
 from clm_dagster.domains.ingest.loading import EVERYTHING
-from clm_dagster.domains.ingest.source import UNDATED, data_end
+from clm_dagster.domains.ingest.source import UNDATED, consecutive, data_end
 from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, Shop, csv_of, line
 
 
@@ -85,12 +84,12 @@ def test_an_open_shop_has_days_until_its_last_delivery(shop: Shop) -> None:
 
 def test_ranges_are_runs_of_days() -> None:
     keys = ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-03", UNDATED, "2024-03-04"]
-    assert _ranges(keys) == [
+    assert consecutive(keys) == [
         ["2024-02-28", "2024-02-29", "2024-03-01"],
         ["2024-03-03"],
         [UNDATED],
         ["2024-03-04"],
     ]
-    assert _ranges([]) == []
+    assert consecutive([]) == []
     assert EVERYTHING.contains(None)
     assert EVERYTHING.contains(date(2024, 1, 1))
