@@ -205,7 +205,8 @@ def real_series(reference: Path) -> pd.DataFrame:
     rng = np.random.default_rng(7)
     often = lines.groupby("key")["day"].nunique()
     some = rng.choice(np.sort(often[often > 60].index.to_numpy()), 80, replace=False)
-    parts = [lines.assign(level="shop", key="all"), lines[lines["key"].isin(some)].assign(level="product")]
+    named = lines["key"].where(lines["key"].isin(some), "other")
+    parts = [lines.assign(level="shop", key="all"), lines.assign(level="product", key=named)]
     rows = pd.concat(parts, ignore_index=True).rename(columns={"Quantity": "units"})
     long = rows.melt(["level", "key", "day"], ["units", "revenue"], var_name="measure")
     return long.groupby(["level", "key", "measure", "day"], as_index=False)["value"].sum()
