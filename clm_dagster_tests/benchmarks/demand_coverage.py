@@ -128,7 +128,9 @@ def predicted(series: pd.DataFrame, as_of: date) -> dict[str, ForecastResult]:
 def positions(keys: pd.DataFrame, wanted: pd.DataFrame) -> np.ndarray:
     """Return the row in `keys` of each row of `wanted`, -1 for a series that has not sold yet."""
     numbered = keys.assign(row=np.arange(len(keys)))
-    found: np.ndarray = wanted[KEYS].merge(numbered, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=int)
+    found: np.ndarray = (
+        wanted[KEYS].merge(numbered, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=int)
+    )
     return found
 
 
@@ -209,4 +211,5 @@ def real_series(reference: Path) -> pd.DataFrame:
     parts = [lines.assign(level="shop", key="all"), lines.assign(level="product", key=named)]
     rows = pd.concat(parts, ignore_index=True).rename(columns={"Quantity": "units"})
     long = rows.melt(["level", "key", "day"], ["units", "revenue"], var_name="measure")
-    return long.groupby(["level", "key", "measure", "day"], as_index=False)["value"].sum()
+    found: pd.DataFrame = long.groupby(["level", "key", "measure", "day"])[["value"]].sum().reset_index()
+    return found

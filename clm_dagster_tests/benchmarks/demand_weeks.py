@@ -13,6 +13,7 @@ year, and errors are autocorrelated.
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.demand.model import (
-    DAY,
     WEEK,
     DemandSettings,
     evaluate_candidates,
@@ -34,11 +34,13 @@ from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster_tests.benchmarks.method_inputs import purchases
 
 HORIZON = 8
-ORIGINS = (143, 137, 131)
-"""Weeks that are known at each forecast; the next HORIZON weeks are compared."""
+YEAR = 52
+ORIGINS_BACK = (0, 6, 12)
+"""Weeks before the latest possible forecast; the HORIZON weeks after each are compared."""
 FIRST_FRIDAY = pd.Timestamp("2010-02-05")
 EASTER = pd.to_datetime(["2010-04-04", "2011-04-24", "2012-04-08", "2013-03-31"])
 CHOOSING, REPORTING = 31, 32
+"""Seeds: settings were chosen with the former, figures are of the latter."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Departments:
         log = log + rng.normal(0.01, self.trend, (self.series, 1)) * year
         for pair in (1, 2):
             waves = rng.normal(0, self.season / pair, (2, self.series, 1))
-            log = log + waves[0] * np.sin(2 * np.pi * pair * year) + waves[1] * np.cos(2 * np.pi * pair * year)
+            log = (
+                log + waves[0] * np.sin(2 * np.pi * pair * year) + waves[1] * np.cos(2 * np.pi * pair * year)
+            )
         for weeks in _holidays(dates):
             log = log + np.maximum(rng.normal(self.peak, self.peak, (self.series, 1)), 0) * weeks
         shocks = rng.normal(0, self.noise, (self.series, size))
@@ -89,23 +93,31 @@ def _holidays(dates: pd.DatetimeIndex) -> list[Floats]:
         fourth = november[november.day_of_week == 3][3]
         thanksgiving += (begins <= fourth + pd.Timedelta(days=1)) & (dates >= fourth + pd.Timedelta(days=1))
         days = pd.date_range(f"{year}-12-11", f"{year}-12-24")
-        christmas += [((days >= begin) & (days <= end)).sum() / 7 for begin, end in zip(begins, dates, strict=True)]
+        christmas += [
+            ((days >= begin) & (days <= end)).sum() / 7 for begin, end in zip(begins, dates, strict=True)
+        ]
     for sunday in EASTER:
         days = pd.date_range(sunday - pd.Timedelta(days=6), sunday)
-        easter += [((days >= begin) & (days <= end)).sum() / 7 for begin, end in zip(begins, dates, strict=True)]
+        easter += [
+            ((days >= begin) & (days <= end)).sum() / 7 for begin, end in zip(begins, dates, strict=True)
+        ]
     return [thanksgiving, christmas, 0.5 * easter]
 
 
 def real_weeks(reference: Path, products: int = 40) -> tuple[Floats, pd.DatetimeIndex]:
     """Return weekly revenue of the products of Online Retail II that sold most often, and the last day of each week."""
     lines = purchases(reference, "2009-12-01", "2011-12-09").drop_duplicates()
-    lines = lines.assign(day=lines["InvoiceDate"].dt.normalize(), revenue=lines["Quantity"] * lines["Price"].astype(float))
+    lines = lines.assign(
+        day=lines["InvoiceDate"].dt.normalize(), revenue=lines["Quantity"] * lines["Price"].astype(float)
+    )
     ends = pd.date_range(end="2011-12-08", periods=105, freq="7D")
     number = (lines["day"] - ends[0]).dt.days.to_numpy()
     lines = lines.assign(week=-(-number // 7))
     lines = lines[(lines["week"] >= 0) & (lines["week"] < len(ends))]
     often = lines.groupby("StockCode")["week"].nunique().nlargest(products).index
-    table = lines.pivot_table(index="StockCode", columns="week", values="revenue", aggfunc="sum", fill_value=0.0)
+    table = lines.pivot_table(
+        index="StockCode", columns="week", values="revenue", aggfunc="sum", fill_value=0.0
+    )
     values = table.loc[np.sort(often)].reindex(columns=range(len(ends)), fill_value=0.0).to_numpy(dtype=float)
     return values, ends
 
@@ -113,37 +125,64 @@ def real_weeks(reference: Path, products: int = 40) -> tuple[Floats, pd.Datetime
 def as_series(values: Floats, dates: pd.DatetimeIndex) -> pd.DataFrame:
     """Return weekly values as rows of core.demand_series, each on the last day of its week."""
     names = [f"d{i:02d}" for i in range(len(values))]
-    rows = pd.DataFrame({"key": np.repeat(names, len(dates)), "day": np.tile(dates, len(names)), "value": values.ravel()})
+    rows = pd.DataFrame(
+        {"key": np.repeat(names, len(dates)), "day": np.tile(dates, len(names)), "value": values.ravel()}
+    )
     return rows.assign(level="product", measure="revenue")
 
 
-def contest(values: Floats, dates: pd.DatetimeIndex, known: int) -> dict[str, Any]:
-    """Run our contest on the first `known` weeks; its forecasts, processor seconds, measures."""
+def compare(reference: Path, python: Path) -> dict[str, Any]:
+    """Return the figures of both sides on simulated and real series; ours alone where the peer is not installed."""
+    sets = {"simulated": Departments().draw(REPORTING), "Online Retail II": real_weeks(reference)}
+    found: dict[str, Any] = {}
+    for name, (values, dates) in sets.items():
+        origins = [values.shape[1] - HORIZON - back for back in ORIGINS_BACK]
+        ours = pd.DataFrame([contest(values, dates, known) for known in origins])
+        found[name] = {"ours": ours.mean().to_dict()}
+        if python.exists():
+            found[name]["MSTL with AutoETS"] = peer(values, origins, python)
+    return found
+
+
+def peer(values: Floats, origins: list[int], python: Path) -> dict[str, Any]:
+    """Run `demand_weeks_peer` in the peers' environment. Exit if it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "values.npy"
+        np.save(path, values)
+        command = [
+            str(python),
+            "-m",
+            f"{__package__}.demand_weeks_peer",
+            str(path),
+            ",".join(map(str, origins)),
+        ]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        sys.exit(f"demand_weeks_peer in {python} failed:\n{done.stderr[-3000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def contest(values: Floats, dates: pd.DatetimeIndex, known: int) -> dict[str, float]:
+    """Return the figures of our contest on the first `known` weeks; seconds are those of the evaluation."""
     series = as_series(values[:, :known], dates[:known])
     settings = DemandSettings()
     as_of = (dates[known - 1] + pd.Timedelta(days=1)).date()
-    start = time.process_time()
     with threadpool_limits(1):
         panels = panels_of(series, as_of, settings)
+        start = time.process_time()
         evaluations = evaluate_candidates(panels, settings)
-        days, weeks = time.process_time() - start, 0.0
+        seconds = time.process_time() - start
         policies = {period: evaluation.policy for period, evaluation in evaluations.items()}
-        results = predict_panels(policies, panels, settings)
-    weeks = time.process_time() - start
-    result = results[WEEK]
+        result = predict_panels(policies, panels, settings)[WEEK]
     actual = values[:, known : known + HORIZON]
     scale = np.abs(np.diff(values[:, :known], axis=1)).mean(axis=1)
     error = np.abs(result.mean[:, :HORIZON] - actual).mean(axis=1)
-    low80, high80 = result.quantiles[:, :HORIZON, 1], result.quantiles[:, :HORIZON, 3]
-    low95, high95 = result.quantiles[:, :HORIZON, 0], result.quantiles[:, :HORIZON, 4]
-    day_mean = results[DAY].mean.reshape(len(values), 4, 7).sum(axis=2)
-    day_error = np.abs(day_mean - actual[:, :4]).mean(axis=1)
+    bands = np.moveaxis(result.quantiles[:, :HORIZON], 2, 0)
     return {
         "mase": float((error / scale).mean()),
-        "mase_of_days": float((day_error / scale).mean()),
-        "coverage_80": float(((actual >= low80) & (actual <= high80)).mean()),
-        "coverage_95": float(((actual >= low95) & (actual <= high95)).mean()),
-        "evaluation_seconds": days,
-        "seconds": weeks,
-        "combined": {period: evaluation.choice.combined for period, evaluation in evaluations.items()},
+        "coverage_80": float(((actual >= bands[1]) & (actual <= bands[3])).mean()),
+        "coverage_95": float(((actual >= bands[0]) & (actual <= bands[4])).mean()),
+        "seconds": seconds,
     }

@@ -37,9 +37,11 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
     )
     eight_weeks = 8 * DAYS_PER_WEEK // panel.step
     # A series without a full week yet is not dormant if its days have sold.
-    no_week = np.zeros(len(panel), dtype=bool)
+    no_week: NDArray[np.bool_] = np.zeros(len(panel), dtype=bool)
     if panel.days is not None:
-        no_week = ~np.isfinite(panel.values).any(axis=1) & np.isfinite(panel.days.values).any(axis=1)
+        no_week = np.asarray(
+            ~np.isfinite(panel.values).any(axis=1) & np.isfinite(panel.days.values).any(axis=1)
+        )
     return np.select(
         [
             no_week,

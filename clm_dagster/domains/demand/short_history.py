@@ -119,7 +119,9 @@ def _of_weeks(panel: Panel, panel_of_days: Panel, horizon: int) -> ShortHistory:
     scale = np.where(days.unit > 0, days.unit, 1)
     share = (known * zero + ZERO_WEEKS * zeros_of(average / scale, dispersion / scale)) / (known + ZERO_WEEKS)
     zeros = np.where(
-        days.unit > 0, additional_zeros(average / scale, dispersion / scale, share), zero * known / (known + 1)
+        days.unit > 0,
+        additional_zeros(average / scale, dispersion / scale, share),
+        zero * known / (known + 1),
     )
     both = 1 / (1 / np.maximum(total, FEW_WEEKS) + 1 / np.maximum(days.freedom, 1))
     return ShortHistory(mean, error, dispersion, both, zeros, days.unit)

@@ -5,8 +5,8 @@ Does not: which days the dispersion is measured on (`domains.demand.short_histor
 
 Counts are Poisson, or negative binomial where their variance is above the mean, with a share of additional zeros where
 sales are rare and large. Amounts, and counts whose variance is below the mean, have a gamma distribution, amounts with
-their share of zeros. All start at zero and are skewed to the right, as sales are. The variance itself is an estimate. So a quantile is taken at the
-level that Student's t distribution with its degrees of freedom has where the normal has the nominal one.
+their share of zeros. All start at zero and are skewed to the right, as sales are. The variance itself is an estimate.
+So a quantile is taken at the level that the normal distribution has where Student's t has the nominal one.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,8 @@ def _counts(levels: Floats, mean: Floats, ratio: Floats, share: Floats) -> Float
         nbinom.ppf(levels, others / (over - 1), 1 / over),
         poisson.ppf(levels, others),
     )
-    return np.where(ratio >= 1, np.maximum(counted, 0), gamma.ppf(levels, mean / ratio, scale=ratio))
+    found: Floats = np.where(ratio >= 1, np.maximum(counted, 0), gamma.ppf(levels, mean / ratio, scale=ratio))
+    return found
 
 
 def _amounts(levels: Floats, mean: Floats, ratio: Floats, share: Floats) -> Floats:
