@@ -1,7 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_training`, `demand_fit`, `recommend_peers`, `recommend_scale`).
+`churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -27,6 +27,8 @@ PARTS = (
     "btyd",
     "churn",
     "demand",
+    "demand-coverage",
+    "demand-weeks",
     "methods",
     "peers",
     "recommend",
@@ -84,6 +86,12 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "demand" in wanted:
         console.print("Searches of ARIMA orders, and evaluations of demand ...")
         results["demand"] = _demand()
+    if "demand-coverage" in wanted:
+        console.print("Bands of series without a backtest ...")
+        results["demand-coverage"] = _demand_coverage()
+    if "demand-weeks" in wanted:
+        console.print("Weekly series, beside MSTL with AutoETS ...")
+        results["demand-weeks"] = _demand_weeks(dict(options.peer).get("methods"))
     if "methods" in wanted:
         console.print("Itemsets, ARIMA and Theta, beside mlxtend and statsforecast ...")
         results["methods"] = _methods(dict(options.peer).get("methods"))
@@ -109,6 +117,18 @@ def _demand() -> dict[str, Any]:
     from clm_dagster_tests.benchmarks import demand_fit
 
     return demand_fit.measure([50, 200])
+
+
+def _demand_coverage() -> dict[str, Any]:
+    folder = _reference("online_retail_ii/year_2009_2010.parquet").parents[1]
+    return children.run("demand_coverage:measure", reference=str(folder))
+
+
+def _demand_weeks(python: str | None) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import demand_weeks
+
+    folder = _reference("online_retail_ii/year_2009_2010.parquet").parents[1]
+    return demand_weeks.compare(folder, Path(python or PROJECT_DIR / ".peers-venv/bin/python").absolute())
 
 
 def _methods(python: str | None) -> dict[str, Any]:

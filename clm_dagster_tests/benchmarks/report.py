@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clm_dagster_tests.benchmarks import report_methods
+from clm_dagster_tests.benchmarks import report_demand, report_methods
 
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
@@ -191,6 +191,10 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_training(results["churn"]))
     if "demand" in results:
         console.print(_searches(results["demand"]))
+    if "demand-coverage" in results:
+        console.print(report_demand.coverage(results["demand-coverage"]))
+    if "demand-weeks" in results:
+        console.print(report_demand.weeks(results["demand-weeks"]))
     if "methods" in results:
         for found in report_methods.tables(results["methods"]):
             console.print(found)

@@ -28,6 +28,7 @@ from clm_dagster.statistics.forecasting.local_models import (
     SmoothingModel,
     ThetaMethod,
 )
+from clm_dagster.statistics.forecasting.seasonal_trend import SeasonalTrendModel
 
 Ints = NDArray[np.int64]
 
@@ -180,12 +181,14 @@ def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> 
     return np.column_stack(found) if found else np.zeros((periods, 0))
 
 
-def local_methods(jobs: int = 1) -> list[LocalMethod]:
-    """Return every local method."""
+def local_methods(jobs: int = 1, weekly: bool = False) -> list[LocalMethod]:
+    """Return every local method. weekly: whether the panel is one of weeks, which can have a yearly season."""
     models: dict[str, LocalModel] = {
         "arima": ArimaModel(),
         "exponential_smoothing": SmoothingModel(),
         "theta": ThetaMethod(),
         "unobserved_components": ComponentsModel(),
     }
+    if weekly:
+        models["seasonal_trend"] = SeasonalTrendModel()
     return [LocalMethod(name, model, jobs) for name, model in models.items()]

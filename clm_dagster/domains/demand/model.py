@@ -38,6 +38,7 @@ from clm_dagster.domains.demand.panel_methods import (
     GlobalBoosting,
     IntermittentDemand,
     Method,
+    OnOneWeekday,
     SeasonalNaive,
     SummedDays,
 )
@@ -50,12 +51,14 @@ from clm_dagster.domains.demand.predict import (
     value_variances,
     with_fitted_parameters,
 )
+from clm_dagster.domains.demand.race import race
 from clm_dagster.domains.demand.series import (
     DAYS_PER_WEEK,
     KEYS,
     OPEN_WINDOW_DAYS,
     Panel,
     daily_panel,
+    only_weekday,
     weekly_panel,
     with_promotions,
 )
@@ -64,6 +67,8 @@ from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.intervals import conformal_quantiles
 
 DAY, WEEK = "day", "week"
+ONE_WEEKDAY = ("seasonal_trend", "exponential_smoothing")
+"""The weekly methods of one series that also forecast the days of a shop that sells on one weekday."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,11 @@ def evaluate_candidates(
     horizons = {DAY: settings.horizon_days, WEEK: settings.backtest_weeks}
     return {
         period: evaluate_period(
-            panel, candidates(settings.jobs, period == WEEK, settings.lstm), horizons[period], settings, run
+            panel,
+            candidates(settings.jobs, period == WEEK, settings.lstm, only_weekday(panel) is not None),
+            horizons[period],
+            settings,
+            run,
         )
         for period, panel in panels.items()
     }
@@ -159,7 +168,12 @@ def fit_policies(
     """Return the policy of each evaluation with the fitted parameters that later forecasts need."""
     return {
         period: with_fitted_parameters(
-            evaluation.policy, evaluation.backtest.panel, candidates(settings.jobs, period == WEEK), fit
+            evaluation.policy,
+            evaluation.backtest.panel,
+            candidates(
+                settings.jobs, period == WEEK, one_weekday=only_weekday(evaluation.backtest.panel) is not None
+            ),
+            fit,
         )
         for period, evaluation in evaluations.items()
     }
@@ -177,7 +191,12 @@ def predict_panels(
         period: predict_panel(
             policies[period],
             panel,
-            candidates(settings.jobs, period == WEEK, LSTM in policies[period].methods),
+            candidates(
+                settings.jobs,
+                period == WEEK,
+                LSTM in policies[period].methods,
+                only_weekday(panel) is not None,
+            ),
             horizons[period],
             run,
         )
@@ -191,27 +210,40 @@ def forecast_rows(results: Mapping[str, ForecastResult]) -> pd.DataFrame:
     return by_period({period: result.forecasts for period, result in results.items()})
 
 
-def candidates(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-    """Return every candidate for days, or for weeks, where the two calendar methods sum their daily forecasts."""
-    calendar: list[Method] = [CalendarRegression(), GlobalBoosting()]
-    if weekly:
-        calendar = [SummedDays(method) for method in calendar]
+def candidates(
+    jobs: int = 1, weekly: bool = False, lstm: bool = False, one_weekday: bool = False
+) -> list[Method]:
+    """Return every candidate for days or for weeks.
+
+    For weeks, the two calendar methods sum their daily forecasts. one_weekday: whether the shop sells on one weekday
+    only (`series.only_weekday`). Its days say no more than its weeks: no daily model is fitted, the calendar methods
+    are those of weeks, and days have the forecasts of the fast weekly methods.
+    """
     naive: list[Method] = [SeasonalNaive(), EightWeekMean(), IntermittentDemand()]
+    calendar: list[Method] = [CalendarRegression(), GlobalBoosting()]
+    local = local_methods(jobs, weekly)
     networks: list[Method] = [GlobalLSTM()] if lstm else []
-    return [*naive, *calendar, *local_methods(jobs), *networks]
+    if one_weekday and not weekly:
+        fast: list[Method] = [m for m in local_methods(jobs, weekly=True) if m.name in ONE_WEEKDAY]
+        weekly_methods: list[Method] = [CalendarRegression(), *fast]
+        return [*naive, *(OnOneWeekday(method) for method in weekly_methods), *networks]
+    if weekly and not one_weekday:
+        calendar = [SummedDays(method) for method in calendar]
+    return [*naive, *calendar, *local, *networks]
 
 
 @dataclass(frozen=True)
 class PeriodEvaluation:
     """The evaluation of one period: the backtest of every candidate, and the choice.
 
-    spacing: periods between origins.
+    spacing: periods between origins. dropped: the candidates that lost the race (`race`).
     """
 
     backtest: Backtest
     choice: Choice
     series_class: NDArray[np.str_]
     spacing: int
+    dropped: tuple[str, ...] = ()
 
     @property
     def policy(self) -> ForecastPolicy:
@@ -322,9 +354,9 @@ def evaluate_period(
     spacing = max(1, settings.spacing_days // panel.step)
     origins = rolling_origins(panel.size, horizon, spacing, settings.origins, OPEN_WINDOW_DAYS // panel.step)
     series_class = classify_series(panel, int(origins[0]) if origins.size else panel.size)
-    backtest = Backtest.run(panel, methods, origins, horizon, run)
+    backtest, dropped = race(panel, methods, origins, horizon, series_class, run)
     choice = _with_fallbacks(backtest.choose(series_class, spacing), series_class, backtest.methods)
-    return PeriodEvaluation(backtest, choice, series_class, spacing)
+    return PeriodEvaluation(backtest, choice, series_class, spacing, dropped)
 
 
 def _with_fallbacks(choice: Choice, series_class: NDArray[np.str_], methods: Sequence[str]) -> Choice:

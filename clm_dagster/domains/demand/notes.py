@@ -56,17 +56,20 @@ def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> N
 
 def _parameters(result: DemandEvaluation) -> dict[str, object]:
     settings = result.settings
-    return {
+    found: dict[str, object] = {
         "horizon_days": settings.horizon_days,
         "horizon_weeks": settings.horizon_weeks,
         "series": len(result.panels[DAY]),
         "origins": result.origins,
         "spacing_days": settings.spacing_days,
-    } | {
-        f"combined_{period}s_{series_class}": ", ".join(methods)
-        for period, combined in result.combined.items()
-        for series_class, methods in combined.items()
     }
+    for period, combined in result.combined.items():
+        for series_class, methods in combined.items():
+            found[f"combined_{period}s_{series_class}"] = ", ".join(methods)
+    for period, evaluation in result.evaluations.items():
+        if evaluation.dropped:
+            found[f"dropped_{period}s"] = ", ".join(evaluation.dropped)
+    return found
 
 
 def _arima_diagnostics(

@@ -15,7 +15,13 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.demand.features import Design, design, targets_of
-from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel, expected_shut
+from clm_dagster.domains.demand.series import (
+    DAYS_PER_WEEK,
+    Panel,
+    expected_shut,
+    only_weekday,
+    weekly_panel,
+)
 from clm_dagster.statistics.forecasting.css import Floats
 
 Ints = NDArray[np.int64]
@@ -249,6 +255,33 @@ class SummedDays:
         found = self.of.paths(panel.days, days, horizon * panel.step)
         paths: Floats = found.reshape(len(panel), origins.size, horizon, panel.step).sum(axis=3)
         return paths
+
+
+@dataclass(frozen=True)
+class OnOneWeekday:
+    """Daily forecasts of a shop that sells on one weekday: the weekly forecasts of another method, on that day."""
+
+    of: Method
+
+    @property
+    def name(self) -> str:
+        """The name of the weekly method."""
+        return self.of.name
+
+    def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
+        """See Method. Raise ValueError for an origin that is no whole number of weeks before the end."""
+        back = panel.size - origins
+        if (back % DAYS_PER_WEEK).any():
+            raise ValueError(
+                f"origins {origins.tolist()} of a panel of {panel.size} days: expected whole weeks before its end"
+            )
+        weeks = weekly_panel(panel)
+        ahead = -(-horizon // DAYS_PER_WEEK)
+        found = self.of.paths(weeks, weeks.size - back // DAYS_PER_WEEK, ahead)
+        steps = np.arange(horizon)
+        weekday = (int(panel.dates[0].weekday()) + origins[:, None] + steps) % DAYS_PER_WEEK
+        paths = np.where(weekday == only_weekday(panel), found[:, :, steps // DAYS_PER_WEEK], 0.0)
+        return zero_when_closed(paths, panel, origins)
 
 
 def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:

@@ -69,13 +69,15 @@ def predict_panel(
     methods: Sequence[Method],
     horizon: int,
     run: RunMethod = run_directly,
+    levels: tuple[float, ...] = QUANTILES,
 ) -> ForecastResult:
     """Forecast `horizon` steps from the end of a panel: combine methods, reconcile levels, add intervals.
 
     The panel may be later than the evaluation and may have other series. methods: those of the evaluation; methods
     that no series uses are not run. The intervals use the residuals of the evaluation, which lie before the end of
-    the panel; those of a series without residuals come from its last weeks (`short_history`). Raise ValueError for a
-    policy that needs a method which is not in `methods`.
+    the panel; those of a series without residuals come from its last weeks (`short_history`). levels: the quantiles,
+    increasing; the frame of the result needs those of `QUANTILES`. Raise ValueError for a policy that needs a method
+    which is not in `methods`.
     """
     first = panel.size
     if policy.first_origin is not None:
@@ -93,9 +95,9 @@ def predict_panel(
     mean = add_up(panel.keys, mean, policy.variances_of(panel.keys, value_variances(panel)))
     pools = 1 if panel.step == 1 else 2
     paths, actual = policy.backtest_of(panel.keys)
-    quantiles = conformal_quantiles(mean, paths, actual, series_class, pools)
+    quantiles = conformal_quantiles(mean, paths, actual, series_class, pools, levels)
     for row in np.flatnonzero(is_short | ~has_residuals(paths, actual, pools)):
-        quantiles[row] = short.quantiles(int(row), mean[row], QUANTILES)
+        quantiles[row] = short.quantiles(int(row), mean[row], levels)
     flat = np.isin(series_class, (CONSTANT, DORMANT))
     quantiles[flat] = mean[flat][:, :, None]
     return ForecastResult(panel, names, series_class, mean, quantiles)

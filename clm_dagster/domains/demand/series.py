@@ -205,6 +205,16 @@ def weekly_panel(days: Panel) -> Panel:
     )
 
 
+def only_weekday(panel: Panel) -> int | None:
+    """Return the weekday on which alone the shop has sold, over eight weeks and more of days; else None."""
+    days = panel if panel.days is None else panel.days
+    if days.size < 8 * DAYS_PER_WEEK:
+        return None
+    sold = (np.nan_to_num(days.values) != 0).any(axis=0)
+    weekdays = np.unique(days.weekdays[sold])
+    return int(weekdays[0]) if weekdays.size == 1 else None
+
+
 def expected_shut(panel: Panel, origin: int, horizon: int) -> Bools:
     """Return which of the next `horizon` days will probably be shut, from the shut days before `origin`.
 

@@ -36,14 +36,21 @@ def classify_series(panel: Panel, first_origin: int) -> NDArray[np.str_]:
         f(np.where(is_open, recent, other), axis=1) for f, other in ((np.min, np.inf), (np.max, -np.inf))
     )
     eight_weeks = 8 * DAYS_PER_WEEK // panel.step
+    # A series without a full week yet is not dormant if its days have sold.
+    no_week: NDArray[np.bool_] = np.zeros(len(panel), dtype=bool)
+    if panel.days is not None:
+        no_week = np.asarray(
+            ~np.isfinite(panel.values).any(axis=1) & np.isfinite(panel.days.values).any(axis=1)
+        )
     return np.select(
         [
+            no_week,
             sales == 0,
             (low == high) & (count >= eight_weeks),
             panel.begins > first_origin - eight_weeks,
             count >= INTERMITTENT * sales,
         ],
-        [DORMANT, CONSTANT, YOUNG, SPARSE],
+        [YOUNG, DORMANT, CONSTANT, YOUNG, SPARSE],
         REGULAR,
     )
 

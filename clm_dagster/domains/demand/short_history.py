@@ -1,12 +1,17 @@
 """Forecasts of series without a backtest: young products, and every series of a young shop.
 
 Belongs here: the mean by weekday, its uncertainty, the dispersion of the values around it. Does not: which series are
-forecast this way (`predict`), quantiles of a distribution (`dispersion`).
+forecast this way (`predict`), quantiles of a distribution and pooling over series (`dispersion`).
 
 The mean of a weekday over the last eight weeks is shrunk to the mean of all open days, as far as the differences
 between weekdays are no larger than chance makes them (empirical Bayes; Efron and Morris 1975, JASA 70). The variance of
 a day is its mean times a dispersion, plus the variance of the mean itself. The dispersion is that of the last 26 weeks
-around the weekday means of each eight weeks, with a small weight on that of similar series.
+around the weekday means of each eight weeks, shrunk to that of series of like rate. A week is the sum of its days; its
+dispersion is that of its days times a ratio, which is above one where the days of a week rise and fall together, shrunk
+in the same way. Levels above products are series with their own dispersion, which holds what their products share.
+
+A series begins with a sale, so its first day is no fair sample of its days. It counts as much as a later day is
+expected to: times the share of later days with a sale, over all series.
 """
 
 from dataclasses import dataclass, replace
@@ -16,19 +21,22 @@ from numpy.typing import NDArray
 
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, Panel, expected_shut
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.dispersion import dispersion_quantiles
+from clm_dagster.statistics.forecasting.dispersion import additional_zeros, dispersion_quantiles, pooled
 
 NAME = "shrunk_weekday_mean"
 """The method of these series in tables."""
 WEEKS = 8
-SIMILAR_WEIGHT = 7.0
-"""Weight of the dispersion of similar series, in degrees of freedom."""
-ENOUGH_FREEDOM = 14
-"""Degrees of freedom of a series whose dispersion counts for similar series."""
+FEW_DAYS = 14
+"""With fewer days the weekdays are not told apart, and the dispersion is that around the mean of all days."""
+ZERO_DAYS, ZERO_WEEKS = 14, 4
+"""Weight, in days and weeks, of the share of zeros that the dispersion implies."""
+FEW_WEEKS = 12.0
+"""Degrees of freedom of the ratio of weeks to days at least, which is one where no two weeks are known."""
 ENOUGH_SALES = 8
 """Days with a sale that show the size of a pack."""
 CHANCE = 0.01
 """A weekday without sales is closed if chance alone leaves that many days without a sale less often than this."""
+AMOUNT = "revenue"
 
 
 @dataclass(frozen=True)
@@ -36,42 +44,145 @@ class ShortHistory:
     """What the last weeks of each series say about its next periods.
 
     mean, error: (series, horizon), the forecast and its variance. dispersion: (series,) variance of a value over its
-    mean. unit: (series,) what is counted: 1 for pieces, 6 for packs of six, 0 for amounts, which are not counted.
+    mean. freedom: (series,) degrees of freedom of the dispersion. zeros: (series,) share of additional zeros. unit:
+    (series,) what is counted: 1 for pieces, 6 for packs of six, 0 for amounts, which are not counted.
     """
 
     mean: Floats
     error: Floats
     dispersion: Floats
+    freedom: Floats
+    zeros: Floats
     unit: Floats
 
     @classmethod
     def of(cls, panel: Panel, horizon: int) -> "ShortHistory":
         """Fit every series of a panel and forecast `horizon` periods from its end."""
-        is_open = open_weekdays(panel)
-        blocks = _blocks(panel, is_open)
-        own, freedom = _own_dispersion(blocks)
-        dispersion = _with_similar(panel, own, freedom)
-        unit = _units(panel)
-        # The dispersion of counts is that of Poisson, unless their days show that it is not.
-        ratio, chance = dispersion / np.where(unit > 0, unit, 1), np.sqrt(2 / np.maximum(freedom, 1))
-        as_poisson = (unit > 0) & (ratio > 1 - 2 * chance) & (ratio < 1 + chance)
-        dispersion = np.where(as_poisson, unit, dispersion)
-        mean, error = _weekday_means(blocks[-1], dispersion)
-        season = mean.shape[1]
-        # The last block ends with the panel, so its columns are the next periods in order.
-        columns = np.arange(horizon) % season
-        usable = np.ones((len(panel), horizon), dtype=bool)
-        if panel.step == 1:
-            usable = is_open[:, panel.ahead(panel.size, horizon).day_of_week]
-            usable = usable & ~expected_shut(panel, panel.size, horizon)
-        return cls(np.where(usable, mean[:, columns], 0), error[:, columns], dispersion, unit)
+        return _of_days(panel, horizon) if panel.days is None else _of_weeks(panel, panel.days, horizon)
 
     def quantiles(self, row: int, mean: Floats, levels: tuple[float, ...]) -> Floats:
         """Return the quantiles (horizon, levels) of a series around its reconciled mean (horizon,)."""
         variance = self.dispersion[row] * mean + self.error[row]
         unit = float(self.unit[row])
         scale = unit or 1.0
-        return scale * dispersion_quantiles(mean / scale, variance / scale**2, unit > 0, levels)
+        return scale * dispersion_quantiles(
+            mean / scale,
+            variance / scale**2,
+            unit > 0,
+            levels,
+            zeros=float(self.zeros[row]),
+            freedom=float(self.freedom[row]),
+        )
+
+
+def _of_days(panel: Panel, horizon: int) -> ShortHistory:
+    is_open = open_weekdays(panel)
+    unit = _units(panel)
+    fair = replace(panel, values=_fair_first_day(panel))
+    blocks = _blocks(fair, is_open)
+    own, freedom = _own_dispersion(blocks)
+    _, level = _counts_and_means(blocks[-1], (1, 2))
+    dispersion, total = _like_rate(panel, own, freedom, level, unit)
+    mean, error = _weekday_means(blocks[-1], dispersion)
+    # The last block ends with the panel, so its columns are the next periods in order.
+    columns = np.arange(horizon) % mean.shape[1]
+    usable = is_open[:, panel.ahead(panel.size, horizon).day_of_week]
+    usable = usable & ~expected_shut(panel, panel.size, horizon)
+    known, zero, average = _zeros(blocks)
+    scale = np.where(unit > 0, unit, 1)
+    implied = zeros_of(average / scale, dispersion / scale)
+    share = (known * zero + ZERO_DAYS * implied) / (known + ZERO_DAYS)
+    zeros = np.where(
+        unit > 0, additional_zeros(average / scale, dispersion / scale, share), zero * known / (known + 1)
+    )
+    return ShortHistory(
+        np.where(usable, mean[:, columns], 0), error[:, columns], dispersion, total, zeros, unit
+    )
+
+
+def _of_weeks(panel: Panel, panel_of_days: Panel, horizon: int) -> ShortHistory:
+    """Return weeks as sums of days; the dispersion is that of the days times a ratio."""
+    days = _of_days(panel_of_days, horizon * DAYS_PER_WEEK)
+    mean = days.mean.reshape(len(panel), horizon, DAYS_PER_WEEK).sum(axis=2)
+    blocks = _blocks(panel, open_weekdays(panel))
+    own, freedom = _own_dispersion(blocks)
+    _, level = _counts_and_means(blocks[-1], (1, 2))
+    ratio, total = np.ones(len(panel)), np.zeros(len(panel))
+    relative = own / np.where(days.dispersion > 0, days.dispersion, 1)
+    for rows in _measures(panel):
+        ratio[rows], total[rows] = pooled(relative[rows], freedom[rows], level[rows], 1.0)
+    dispersion = days.dispersion * ratio
+    weeks = np.isfinite(panel_of_days.values[:, -WEEKS * DAYS_PER_WEEK :]).sum(axis=1) / DAYS_PER_WEEK
+    error = dispersion[:, None] * mean / np.maximum(weeks, 1 / DAYS_PER_WEEK)[:, None]
+    known, zero, average = _zeros(blocks)
+    average = np.where(known > 0, average, mean.mean(axis=1))
+    scale = np.where(days.unit > 0, days.unit, 1)
+    share = (known * zero + ZERO_WEEKS * zeros_of(average / scale, dispersion / scale)) / (known + ZERO_WEEKS)
+    zeros = np.where(
+        days.unit > 0,
+        additional_zeros(average / scale, dispersion / scale, share),
+        zero * known / (known + 1),
+    )
+    both = 1 / (1 / np.maximum(total, FEW_WEEKS) + 1 / np.maximum(days.freedom, 1))
+    return ShortHistory(mean, error, dispersion, both, zeros, days.unit)
+
+
+def _fair_first_day(panel: Panel) -> Floats:
+    """Return the values with the first of each series times the share of later days with a sale."""
+    begins = panel.begins
+    begun = np.flatnonzero(begins < panel.size)
+    later = np.arange(panel.size) > begins[:, None]
+    values = panel.values.copy()
+    for rows in _measures(panel):
+        days = later[rows].sum(axis=1)
+        share = (later[rows] & (panel.values[rows] > 0)).sum(axis=1) / np.maximum(days, 1)
+        every = float(share[days > 0].mean()) if (days > 0).any() else 1.0
+        of_series = (share * days + every) / (days + 1)
+        some = np.isin(rows, begun)
+        values[rows[some], begins[rows[some]]] *= of_series[some]
+    return values
+
+
+def _measures(panel: Panel) -> list[NDArray[np.int64]]:
+    """Return the rows of each measure."""
+    return [np.asarray(rows) for rows in panel.keys.groupby("measure").indices.values()]
+
+
+def _zeros(blocks: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return the number of known values of each series (series,), the share of zeros, the mean."""
+    values = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
+    known, mean = _counts_and_means(values, 1)
+    return known, (values == 0).sum(axis=1) / np.maximum(known, 1), mean
+
+
+def zeros_of(mean: Floats, ratio: Floats) -> Floats:
+    """Return the probability (n,) of a zero of a Poisson or negative binomial value."""
+    over = np.maximum(ratio, 1 + 1e-6)
+    share: Floats = np.exp(-mean * np.log(over) / (over - 1))
+    return share
+
+
+def _like_rate(
+    panel: Panel, own: Floats, freedom: Floats, level: Floats, unit: Floats
+) -> tuple[Floats, Floats]:
+    """Return the dispersion (series,) shrunk to that of series of like rate, and its degrees of freedom.
+
+    Counts are compared in units. Where nothing is known, the variance of a day is its mean for counts of orders,
+    buyers and units; the spread of an amount is its mean.
+    """
+    dispersion, total = np.ones(len(panel)), np.zeros(len(panel))
+    scale = np.where(unit > 0, unit, 1)
+    for rows in _measures(panel):
+        amounts = panel.keys["measure"].iloc[rows[0]] == AMOUNT
+        unknown = float(np.median(level[rows])) if amounts else 1.0
+        found, total[rows] = pooled(
+            own[rows] / scale[rows], freedom[rows], level[rows] / scale[rows], unknown
+        )
+        # Counts that are a little below Poisson by chance are Poisson.
+        low = 1 - 2 * np.sqrt(2 / np.maximum(total[rows], 1))
+        found = np.where((unit[rows] > 0) & (found > low) & (found < 1), 1.0, found)
+        dispersion[rows] = found * scale[rows]
+    return dispersion, total
 
 
 def _units(panel: Panel) -> Floats:
@@ -133,44 +244,23 @@ def _counts_and_means(block: Floats, axis: int | tuple[int, ...]) -> tuple[Float
 
 
 def _own_dispersion(blocks: list[Floats]) -> tuple[Floats, Floats]:
-    """Return the dispersion (series,) around the weekday means of each block, NaN where unknown, and its freedom.
+    """Return the dispersion (series,) around the weekday means of each block, zero where unknown, and its freedom.
 
     The sum of squares is compared with the one that a dispersion of one would give, so that days with a small mean do
-    not dominate.
+    not dominate. Too few days are compared with the mean of all days instead.
     """
     squares, usual, freedom = (np.zeros(len(blocks[0])) for _ in range(3))
+    few = sum(np.isfinite(block).sum(axis=(1, 2)) for block in blocks) < FEW_DAYS
     for block in blocks:
         count, mean = _counts_and_means(block, 1)
-        squares += np.nansum(np.square(block - mean[:, None]), axis=(1, 2))
+        total, level = _counts_and_means(block, (1, 2))
         left = np.maximum(count - 1, 0)
-        usual += (left * mean).sum(axis=1)
-        freedom += left.sum(axis=1)
+        around = np.where(few[:, None, None], level[:, None, None], mean[:, None])
+        squares += np.nansum(np.square(block - around), axis=(1, 2))
+        usual += np.where(few, np.maximum(total - 1, 0) * level, (left * mean).sum(axis=1))
+        freedom += np.where(few, np.maximum(total - 1, 0), left.sum(axis=1))
     known = usual > 0
-    return np.where(known, squares / np.where(known, usual, 1), np.nan), np.where(known, freedom, 0)
-
-
-def _with_similar(panel: Panel, own: Floats, freedom: Floats) -> Floats:
-    """Return the dispersion (series,) with some weight on that of similar series.
-
-    Similar are, for weeks, the days of the same series; for days, the median of the series of the same level and
-    measure. Where nothing is known, the variance of a day is its mean for counts of orders, buyers and units; the
-    spread of an amount is its mean.
-    """
-    if panel.days is not None:
-        similar = _with_similar(panel.days, *_own_dispersion(_blocks(panel.days, open_weekdays(panel.days))))
-    else:
-        similar = np.full(own.size, np.nan)
-        for found in panel.keys.groupby(["level", "measure"]).indices.values():
-            rows = np.asarray(found)
-            usable = rows[freedom[rows] >= ENOUGH_FREEDOM]
-            if usable.size:
-                similar[rows] = np.median(own[usable])
-        _, mean = _counts_and_means(panel.values, 1)
-        amounts = (panel.keys["measure"] == "revenue").to_numpy()
-        unknown = np.where(amounts, mean, 1.0)
-        similar = np.where(np.isfinite(similar), similar, np.where(np.isfinite(own), own, unknown))
-    total = freedom * np.where(np.isfinite(own), own, 0) + SIMILAR_WEIGHT * similar
-    return total / (freedom + SIMILAR_WEIGHT)
+    return np.where(known, squares / np.where(known, usual, 1), 0), np.where(known, freedom, 0)
 
 
 def _weekday_means(block: Floats, dispersion: Floats) -> tuple[Floats, Floats]:

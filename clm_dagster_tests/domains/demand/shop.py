@@ -64,8 +64,11 @@ def only_methods(*names: str) -> Iterator[None]:
     """Evaluate only these methods within the block."""
     everyone = candidates
 
-    def some(jobs: int = 1, weekly: bool = False, lstm: bool = False) -> list[Method]:
-        return [method for method in everyone(jobs, weekly) if method.name in names]
+    def some(
+        jobs: int = 1, weekly: bool = False, lstm: bool = False, one_weekday: bool = False
+    ) -> list[Method]:
+        found = everyone(jobs, weekly, one_weekday=one_weekday)
+        return [method for method in found if method.name in names]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "candidates", some)
