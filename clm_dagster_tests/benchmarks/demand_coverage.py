@@ -44,7 +44,7 @@ CHOOSING, REPORTING = 1_000, 2_000
 REAL_DATES = (date(2010, 11, 1), date(2011, 3, 7), date(2011, 5, 2), date(2011, 7, 4), date(2011, 9, 5))
 
 
-def measure(reference: str | None, draws: int = 4, first_seed: int = REPORTING) -> dict[str, Any]:
+def measure(reference: str | None, draws: int = 3, first_seed: int = REPORTING) -> dict[str, Any]:
     """Return the measures by shop, level, period and days of history, each a mean over `draws` shops."""
     parts = [
         of_simulated(shop, days, first_seed + draw).assign(shop=name)
@@ -64,7 +64,7 @@ def measure(reference: str | None, draws: int = 4, first_seed: int = REPORTING) 
     return {"rows": means.to_dict("records")}
 
 
-def of_simulated(shop: SimulatedShop, days: int, seed: int, futures: int = 20) -> pd.DataFrame:
+def of_simulated(shop: SimulatedShop, days: int, seed: int, futures: int = 10) -> pd.DataFrame:
     """Return the measures of one simulated shop after so many days: a row for each level and period."""
     history, later = shop.draw(seed, days, AHEAD, futures)
     results = predicted(as_series(history, shop.category_of()), (FIRST + timedelta(days=days)).date())
