@@ -37,14 +37,10 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
         *(python_asset(shop.project, settings, table) for table in tables),
         publish_asset(settings, shop.project, tables),
     ]
-    keys = [key for asset in assets for key in asset.keys]
+    specs = [*metric_specs(shop.project, settings, tables), serving_spec(shop.project, settings, tables)]
     return dg.Definitions(
-        assets=[
-            *assets,
-            *metric_specs(shop.project, settings, tables),
-            serving_spec(shop.project, settings, tables),
-        ],
-        jobs=[*build_jobs(settings, keys), *(job for domain in domains for job in domain.jobs)],
+        assets=[*assets, *specs],
+        jobs=[*build_jobs(settings, assets), *(job for domain in domains for job in domain.jobs)],
         schedules=[*build_schedules(settings), *(s for domain in domains for s in domain.schedules)],
         sensors=[
             failure_sensor(settings),

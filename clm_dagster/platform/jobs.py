@@ -19,16 +19,17 @@ if TYPE_CHECKING:  # the return type of `dg.define_asset_job`, which Dagster doe
     AssetJob = UnresolvedAssetJobDefinition
 
 
-def build_jobs(settings: Settings, keys: Iterable[dg.AssetKey]) -> list["AssetJob"]:
+def build_jobs(settings: Settings, assets: Iterable[dg.AssetsDefinition]) -> list["AssetJob"]:
     """Return the jobs that select assets of many domains.
 
-    keys: the assets of this shop; a deployment may have other assets with the same tags.
+    assets: those of this shop; a deployment may have other assets with the same tags.
 
     `daily` loads and aggregates days, `snapshots` builds customer snapshots, `models` trains models, `scores` applies
     them, `publish` copies the warehouse. The tag `job` of an asset names its job. Seeds and staging views also belong
     to `snapshots`. Python tables belong to `models` if they are in the layer `models`, else to `scores`.
     """
-    own, tag = dg.AssetSelection.assets(*keys), dg.AssetSelection.tag
+    own = dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
+    tag = dg.AssetSelection.tag
     published = tag("layer", "published")
     python, trained = tag("materialized", "python"), tag("layer", "models")
     return [

@@ -57,6 +57,7 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "marts/churn_scores",
         "marts/feature_drift",
         "marts/model_scorecard",
+        "marts/churn_calibration_by_age",
         "marts/churn_contest",
         "marts/churn_fairness",
         "marts/customer_value",

@@ -33,28 +33,28 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _as_user() -> list[str]:
-    """Return what runs a program as another user: PostgreSQL refuses to run as root."""
+def _user() -> str | None:
+    """Return the user that runs PostgreSQL, None for that of the tests: it refuses to run as root."""
     if os.geteuid() != 0:
-        return []
+        return None
     with suppress(KeyError):
         pwd.getpwnam(USER)
-        return ["runuser", "-u", USER, "--"]
+        return USER
     pytest.skip(f"the tests run as root and there is no user {USER} to run PostgreSQL")
 
 
 @contextmanager
 def serving() -> Iterator[sa.URL]:
     """Run a cluster for as long as the block lasts. Yield the address of its database, with a password."""
-    programs, port, run = binaries(), free_port(), _as_user()
+    programs, port, user = binaries(), free_port(), _user()
     # Not below pytest's own folder, which only the user of the tests may enter.
     with TemporaryDirectory(prefix="clm_postgres_") as name:
         folder = Path(name)
         secret = folder / "password"
         secret.write_text(PASSWORD)
-        if run:
+        if user:
             for path in (folder, secret):
-                shutil.chown(path, USER)
+                shutil.chown(path, user)
         data = folder / "data"
         options = [
             "-U",
@@ -67,16 +67,19 @@ def serving() -> Iterator[sa.URL]:
             "UTF8",
             "--locale=C.UTF-8",
         ]
-        _run([*run, str(programs / "initdb"), "-D", str(data), *options, "--no-sync"])
-        control = [*run, str(programs / "pg_ctl"), "-D", str(data), "-w", "-s"]
+        _run([str(programs / "initdb"), "-D", str(data), *options, "--no-sync"], user)
+        control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-s"]
         given = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -F"
-        _run([*control, "-o", given, "-l", str(folder / "log"), "start"])
+        _run([*control, "-o", given, "-l", str(folder / "log"), "start"], user)
         try:
             yield sa.URL.create("postgresql", "clm", PASSWORD, "127.0.0.1", port, "postgres")
         finally:
-            _run([*control, "-m", "immediate", "stop"])
+            _run([*control, "-m", "immediate", "stop"], user)
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", timeout=60)
+def _run(command: list[str], user: str | None) -> None:
+    group = pwd.getpwnam(user).pw_gid if user else None
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", timeout=60, user=user, group=group
+    )
     assert done.returncode == 0, done.stdout + done.stderr

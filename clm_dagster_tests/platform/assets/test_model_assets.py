@@ -56,6 +56,7 @@ MODELS = [
     "funnel_daily",
     "customer_categories",
     "churn_labels",
+    "churn_calibration_by_age",
     "churn_contest",
     "churn_fairness",
     "model_scorecard",
@@ -218,7 +219,15 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
     [
         ("rfm_scores", "monetary", ["core.customer_features.net_revenue"]),
         ("rfm_scores", "frequency", ["core.customer_features.order_days"]),
-        ("rfm_scores", "segment", ["staging.rfm_segment_map.segment"]),
+        (
+            "rfm_scores",
+            "segment",
+            [
+                "core.customer_features.order_days",
+                "core.customer_features.recency_days",
+                "staging.rfm_segment_map.segment",
+            ],
+        ),
         ("rfm_segments", "previous_segment", ["core.rfm_scores.segment"]),
         (
             "customer_daily",
