@@ -38,6 +38,7 @@ console = Console()
 errors = Console(stderr=True)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_PIPE_WIDTH = 2_000
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
@@ -354,7 +355,10 @@ def settings() -> None:
         table.add_row(
             setting.variable, "" if value is None else str(value), places[name], setting.description
         )
-    console.print(table)
+    table.columns[0].no_wrap = True
+    # In a pipe, a line is as long as it needs to be: a program that reads it finds whole paths.
+    wide = console if console.is_terminal else Console(file=console.file, width=_PIPE_WIDTH)
+    wide.print(table)
 
 
 def _progress() -> Progress:
