@@ -84,8 +84,10 @@ def _settings() -> Settings:
 
 def main() -> None:
     """Run the command line. Print a user error as a message, without a traceback."""
-    # As Ctrl-C: Dagster does the same while a run is executed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM as Ctrl-C: Dagster does the same while a run is executed. A program that starts in the background inherits
+    # that Ctrl-C is ignored, and Dagster would then ignore both.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         cli()
     except UserError as error:

@@ -69,10 +69,8 @@ def test_a_stopped_run_is_cancelled_and_the_next_one_goes_on(number: signal.Sign
     )
     while process.poll() is None and not statuses(history).get("daily"):
         time.sleep(0.05)
-    sent = time.monotonic()
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
-    assert time.monotonic() - sent < 20
     assert process.returncode == 130, output
     assert "clm was stopped" in output
     assert "Traceback" not in output
