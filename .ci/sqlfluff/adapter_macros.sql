@@ -2,7 +2,7 @@
 {% macro provenance() %}_delivery_id, _source_file, _source_row, _event_date{% endmacro %}
 {% macro contract_columns() %}event_id, event_at{% endmacro %}
 {% macro landed() %}landed{% endmacro %}
-{% macro shared(name) %}select * from landed{% endmacro %}
+{% macro shared(name) %}select * from landed{% set ignored = [kwargs] %}{% endmacro %}
 {% macro file(name) %}landed{% endmacro %}
 {% macro time() %}event_at{% endmacro %}
 {% macro row_id() %}md5(cast(_source_row as varchar)){% set ignored = [varargs, kwargs] %}{% endmacro %}

@@ -167,7 +167,7 @@ class Adapter:
                 note_names(spec.time_by)
             extra = self._macros(spec, list(known), "landed", {}) | noting
             extra["contract_columns"] = contract_columns
-            extra["shared"] = lambda name: self._shared(spec.path.parent, name, extra)
+            extra["shared"] = lambda name, **given: self._shared(spec.path.parent, name, extra | given)
             self.renderer.render(spec.path, relation=lambda name: name, extra=extra)
             self._reads[feed] = Reads(found, tuple(known))
         return self._reads[feed]
@@ -200,11 +200,14 @@ class Adapter:
             "seed_column": lambda seed, column: self._seed_column(spec.path.parent, seed, column),
             "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
         }
-        macros["shared"] = lambda name: self._shared(spec.path.parent, name, macros)
+        macros["shared"] = lambda name, **given: self._shared(spec.path.parent, name, macros | given)
         return macros
 
     def _shared(self, folder: Path, name: str, macros: dict[str, Any]) -> str:
-        """Return the SQL that the feeds of a folder share, of `_<name>.sql`, with the macros of the feed."""
+        """Return the SQL that the feeds of a folder share, of `_<name>.sql`.
+
+        macros: those of the feed, and the values that it gives.
+        """
         path = folder / f"_{name}.sql"
         if not path.exists():
             raise InputError(f"{path} does not exist, but the adapter uses shared('{name}')")

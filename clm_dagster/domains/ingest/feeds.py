@@ -36,7 +36,7 @@ _RESERVED_NAMES = {"manifests", "prepared"}
 # SQL in which a row depends on other rows.
 _LOOKS_AT_OTHER_ROWS = re.compile(r"\bover\b|\bgroup\s+by\b|\bwindow\b|\blanded\b.*\blanded\b", re.I | re.S)
 _COMMENT = re.compile(r"--[^\n]*|\{#.*?#\}|/\*.*?\*/", re.S)
-_SHARED = re.compile(r"""\bshared\(['"](\w+)['"]\)""")
+_SHARED = re.compile(r"""\bshared\(\s*['"](\w+)['"]""")
 _EQUAL_ROWS = ("separate", "duplicate")
 
 
@@ -167,11 +167,15 @@ def _needs_whole_files(sql: Path) -> bool:
 
     A wrong yes costs time, not correctness.
     """
-    text = sql.read_text()
-    for shared in (sql.parent / f"_{name}.sql" for name in _SHARED.findall(text)):
-        text += shared.read_text() if shared.exists() else ""
-    text = _COMMENT.sub("", text)
+    text = _COMMENT.sub("", _with_shared(sql))
     return bool(_LOOKS_AT_OTHER_ROWS.search(text)) or "fill_down" in text
+
+
+def _with_shared(sql: Path) -> str:
+    """Return the text of a file and of all that it shares with others."""
+    text = sql.read_text()
+    shared = (sql.parent / f"_{name}.sql" for name in _SHARED.findall(text))
+    return text + "".join(_with_shared(path) for path in shared if path.exists() and path != sql)
 
 
 def is_name(value: str) -> bool:

@@ -1,4 +1,4 @@
-with charges as (
+with given as (
 
     select
         {{ provenance() }},
@@ -15,6 +15,12 @@ with charges as (
         lower(coalesce(status, '')) = 'succeeded' and lower(coalesce(captured, 'true')) = 'true' as is_paid
     from {{ landed() }}
 
+),
+
+charges as (
+
+    {{ shared('money') }}
+
 )
 
 select
@@ -26,14 +32,8 @@ select
     id as order_id,
     'payment' as product_id,
     1 as quantity,
-    case
-        when regexp_matches(lower(currency), '{{ seed_column('zero_decimals', 'code') | join('|') }}')
-            then units
-        when regexp_matches(lower(currency), '{{ seed_column('three_decimals', 'code') | join('|') }}')
-            then units * 0.001
-        else units * 0.01
-    end as line_amount,
-    upper(currency) as currency,
+    line_amount,
+    currency,
     description,
     case
         when not is_paid then 'not_paid'

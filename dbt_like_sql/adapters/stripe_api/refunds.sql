@@ -1,4 +1,4 @@
-with refunds as (
+with given as (
 
     select
         {{ provenance() }},
@@ -10,6 +10,12 @@ with refunds as (
         lower(coalesce(status, 'succeeded')) in ('failed', 'canceled') as deleted
     from {{ landed() }}
 
+),
+
+refunds as (
+
+    {{ shared('money') }}
+
 )
 
 select
@@ -18,14 +24,8 @@ select
     event_at,
     case when not deleted then 'refund' end as event_type,
     charge as order_id,
-    case
-        when regexp_matches(lower(currency), '{{ seed_column('zero_decimals', 'code') | join('|') }}')
-            then units
-        when regexp_matches(lower(currency), '{{ seed_column('three_decimals', 'code') | join('|') }}')
-            then units * 0.001
-        else units * 0.01
-    end as line_amount,
-    upper(currency) as currency,
+    line_amount,
+    currency,
     deleted,
     case when units = 0 then 'no_amount' end as skip_reason
 from refunds
