@@ -10,7 +10,7 @@ import signal
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
@@ -25,7 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from clm_dagster.errors import UserError
+from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.settings import Settings, load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
@@ -59,7 +59,7 @@ load_from:
 @click.option(
     "--shop",
     type=_FOLDER,
-    help="Folder with the defs.yaml of one of several shops, for run, plan, summary, settings and inspect.",
+    help=f"Folder with the defs.yaml of one of several shops, for {', '.join(_WITH_SHOP)}.",
 )
 @click.pass_context
 def cli(context: click.Context, shop: Path | None) -> None:
@@ -90,12 +90,16 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         cli()
+    except StoppedError as error:
+        _end(error, "clm was stopped", "yellow", _STOPPED)
     except UserError as error:
-        cancelled = type(error).__name__ == "RunCancelledError"  # imported late
-        title = "[bold yellow]clm was stopped" if cancelled else "[bold red]clm cannot go on"
-        style = "yellow" if cancelled else "red"
-        errors.print(Panel(str(error), title=title, border_style=style), markup=False)
-        sys.exit(_STOPPED if cancelled else 1)
+        _end(error, "clm cannot go on", "red", 1)
+
+
+def _end(error: UserError, title: str, colour: str, status: int) -> NoReturn:
+    """Print a message in a panel and end the process."""
+    errors.print(Panel(str(error), title=f"[bold {colour}]{title}", border_style=colour), markup=False)
+    sys.exit(status)
 
 
 @cli.command()

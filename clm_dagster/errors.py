@@ -9,6 +9,10 @@ class UserError(Exception):
     """A problem that the user can fix. The message says what is wrong and what to do; no traceback is needed."""
 
 
+class StoppedError(UserError):
+    """The user stopped a command. The message says what is kept and how to go on."""
+
+
 def user_error_names() -> set[str]:
     """Return the class names of all user errors. Dagster passes errors on as text."""
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""`clm run`, `clm pull` and `clm plan`: bring a shop up to date, or show what that would run.
+"""`clm run` and `clm plan`: bring a shop up to date, or show what that would run.
 
 Belongs here: pulling, landing, then the stages of the plan in order. Does not: what has to run and why (`planning`), a
 single run (`runs`), terminal output (`cli`).

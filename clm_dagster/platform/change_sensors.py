@@ -116,7 +116,7 @@ def _last_run(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
         if is_own_run(settings, run):
             return dg.SkipReason(f"the run {run.run_id} ({run.job_name}) is not finished")
-    for run in instance.get_runs(limit=_NEWEST):
+    for run in instance.get_runs(limit=_NEWEST if settings.asset_prefix else 1):
         if is_own_run(settings, run):
             return run
     return dg.SkipReason("there is no run yet")

@@ -10,6 +10,8 @@ from clm_dagster.settings import Settings
 
 # Tag of the runs of a shop with a prefix; the UI can filter by it.
 SHOP_TAG = "clm/shop"
+# The landing area, which one domain writes and another one has assets upstream of.
+LANDING = dg.AssetKey(["landing", "files"])
 
 
 def asset_key(settings: Settings, relation: str) -> dg.AssetKey:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 
-from clm_dagster.errors import UserError
+from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
@@ -53,10 +53,6 @@ Begin = Callable[[str, int], Progress]
 
 class RunFailedError(UserError, RuntimeError):
     """A Dagster run failed. The message contains the errors of its steps."""
-
-
-class RunCancelledError(UserError, RuntimeError):
-    """A Dagster run was stopped by a signal. The message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def execute(
     progress: Progress,
     only: Sequence[dg.AssetKey] = (),
 ) -> Run:
-    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError, RunCancelledError.
+    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError, StoppedError.
 
     Ctrl-C and SIGTERM interrupt the step and close the run as cancelled.
 
@@ -122,13 +118,14 @@ def execute(
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
-        if not interrupted and (_is_interrupted(event) or signals.received()):
+        is_interrupted = _is_interrupted(event)
+        if not interrupted and (is_interrupted or signals.received()):
             # Dagster closes a run that is interrupted as cancelled if it is being cancelled, else as failed.
             run = instance.get_run_by_id(run_id)
             assert run is not None
             instance.report_run_canceling(run)
             interrupted.append(event.step_key.replace("__", "/"))
-            if not _is_interrupted(event):
+            if not is_interrupted:
                 raise KeyboardInterrupt  # Dagster has lost the signal
         own = event.asset_key is not None and "__".join(event.asset_key.path) == event.step_key
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and own:
@@ -158,7 +155,7 @@ def execute(
         late = signals.close()
     if interrupted or late:
         place = f"at {interrupted[0]}" if interrupted else f"after {job}"
-        raise RunCancelledError(f"stopped {place}. What is finished is kept; `clm run` goes on with the rest")
+        raise StoppedError(f"stopped {place}. What is finished is kept; `clm run` goes on with the rest")
     if not result.success:
         raise RunFailedError(_message(result, job, keys))
     return Run(job, run_id, sum(done.values()))

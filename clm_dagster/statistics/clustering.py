@@ -8,6 +8,7 @@ Everything runs in one thread, because sums over several threads differ in their
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -99,7 +100,7 @@ def choose_k(points: np.ndarray) -> Choice:
     the gap statistic, Tibshirani et al. 2001). A single long cloud is cut at the same places again and again, and its
     stability alone would pass.
     """
-    from sklearn.metrics import adjusted_rand_score, silhouette_score
+    from sklearn.metrics import adjusted_rand_score
 
     distinct = len(np.unique(points, axis=0))
     ks = [k for k in KS if k < min(distinct, len(points))]
@@ -110,9 +111,8 @@ def choose_k(points: np.ndarray) -> Choice:
     with _one_thread():
         for k in ks:
             labels, _ = nearest(points, fit_kmeans(points, k, starts=5))
-            has_clusters = len(np.unique(labels)) > 1
             smallest.append(int(np.bincount(labels, minlength=k).min()))
-            silhouettes.append(float(silhouette_score(points, labels)) if has_clusters else -1.0)
+            silhouettes.append(_silhouette(points, labels))
             agreements = []
             for draw in draws:
                 resample = points[draw]
@@ -127,12 +127,12 @@ def choose_k(points: np.ndarray) -> Choice:
     stable = [
         i for i in allowed if stabilities[i] >= STABLE and silhouettes[i] > CLEAR and smallest[i] >= fewest
     ]
+    shuffled = cache(lambda i: _silhouette_of_shuffled(points, ks[i]))
     for best in sorted(stable, key=lambda i: -silhouettes[i]):
-        independent = _silhouette_of_shuffled(points, ks[best])
-        if silhouettes[best] >= independent + ABOVE_INDEPENDENT:
+        if silhouettes[best] >= shuffled(best) + ABOVE_INDEPENDENT:
             rule = (
                 f"k = {ks[best]}: the best silhouette among the clear splits (silhouette {silhouettes[best]:.2f}, of "
-                f"shuffled habits {independent:.2f}, stability {stabilities[best]:.2f}, smallest group "
+                f"shuffled habits {shuffled(best):.2f}, stability {stabilities[best]:.2f}, smallest group "
                 f"{smallest[best]} customers)"
             )
             return Choice(ks[best], ks, silhouettes, stabilities, rule)
@@ -140,7 +140,7 @@ def choose_k(points: np.ndarray) -> Choice:
     rule = (
         f"{NO_GROUPS}: the most stable split, into {ks[best]}, has a stability of {stabilities[best]:.2f} (at least "
         f"{STABLE:g} is needed), a silhouette of {silhouettes[best]:.2f} (above {CLEAR:g}, and above the "
-        f"{_silhouette_of_shuffled(points, ks[best]):.2f} of shuffled habits by {ABOVE_INDEPENDENT:g}) and a smallest "
+        f"{shuffled(best):.2f} of shuffled habits by {ABOVE_INDEPENDENT:g}) and a smallest "
         f"group of {smallest[best]} customers ({fewest})"
     )
     return Choice(1, ks, silhouettes, stabilities, rule)
@@ -148,17 +148,21 @@ def choose_k(points: np.ndarray) -> Choice:
 
 def _silhouette_of_shuffled(points: np.ndarray, k: int) -> float:
     """Return the mean silhouette of k clusters of the same habits, each permuted for itself."""
-    from sklearn.metrics import silhouette_score
-
     rng = np.random.default_rng(SEED)
     found = []
     with _one_thread():
         for _ in range(_SHUFFLES):
             shuffled = rng.permuted(points, axis=0)
             labels, _distances = nearest(shuffled, fit_kmeans(shuffled, k, starts=5))
-            has_clusters = len(np.unique(labels)) > 1
-            found.append(float(silhouette_score(shuffled, labels)) if has_clusters else -1.0)
+            found.append(_silhouette(shuffled, labels))
     return float(np.mean(found))
+
+
+def _silhouette(points: np.ndarray, labels: np.ndarray) -> float:
+    """Return the silhouette, -1 for a single cluster."""
+    from sklearn.metrics import silhouette_score
+
+    return float(silhouette_score(points, labels)) if len(np.unique(labels)) > 1 else -1.0
 
 
 def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:

@@ -64,8 +64,6 @@ def test_a_stopped_run_is_cancelled_and_the_next_one_goes_on(number: signal.Sign
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # Tests in the background may have inherited that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not statuses(history).get("daily"):
         time.sleep(0.05)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from clm_dagster.platform.jobs import AssetJob
 
 PULL = "pull"
-LANDING = dg.AssetKey(["landing", "files"])
 _GROUP, _OWNERS = "ingest", ["team:data"]
 _MINUTES_BEFORE_DAILY = 30
 

@@ -3,11 +3,11 @@
 Belongs here: the list of what the domain provides. Does not: implementations.
 """
 
-from clm_dagster.domains.connect.assets import LANDING, pull_assets, pull_job, pull_schedule, pulled_key
+from clm_dagster.domains.connect.assets import pull_assets, pull_job, pull_schedule, pulled_key
 from clm_dagster.domains.connect.config import read_connectors
 from clm_dagster.domains.connect.settings import ConnectSettings
 from clm_dagster.platform.domain import Domain, Shop
-from clm_dagster.platform.naming import with_prefix
+from clm_dagster.platform.naming import LANDING, with_prefix
 
 
 def build(shop: Shop) -> Domain:

@@ -153,7 +153,7 @@ def evaluate_candidates(
     return {
         period: evaluate_period(
             panel,
-            candidates(settings.jobs, period == WEEK, settings.lstm, only_weekday(panel) is not None),
+            candidates_of(panel, settings.jobs, settings.lstm),
             horizons[period],
             settings,
             run,
@@ -170,9 +170,7 @@ def fit_policies(
         period: with_fitted_parameters(
             evaluation.policy,
             evaluation.backtest.panel,
-            candidates(
-                settings.jobs, period == WEEK, one_weekday=only_weekday(evaluation.backtest.panel) is not None
-            ),
+            candidates_of(evaluation.backtest.panel, settings.jobs),
             fit,
         )
         for period, evaluation in evaluations.items()
@@ -191,12 +189,7 @@ def predict_panels(
         period: predict_panel(
             policies[period],
             panel,
-            candidates(
-                settings.jobs,
-                period == WEEK,
-                LSTM in policies[period].methods,
-                only_weekday(panel) is not None,
-            ),
+            candidates_of(panel, settings.jobs, LSTM in policies[period].methods),
             horizons[period],
             run,
         )
@@ -208,6 +201,11 @@ def predict_panels(
 def forecast_rows(results: Mapping[str, ForecastResult]) -> pd.DataFrame:
     """Return the forecasts of all periods: period, level, key, measure, date, mean, quantiles, method, outcome."""
     return by_period({period: result.forecasts for period, result in results.items()})
+
+
+def candidates_of(panel: Panel, jobs: int, lstm: bool = False) -> list[Method]:
+    """Return every candidate for a panel of days or weeks."""
+    return candidates(jobs, panel.step == DAYS_PER_WEEK, lstm, only_weekday(panel) is not None)
 
 
 def candidates(

@@ -21,13 +21,18 @@ from numpy.typing import NDArray
 
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, Panel, expected_shut
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.dispersion import additional_zeros, dispersion_quantiles, pooled
+from clm_dagster.statistics.forecasting.dispersion import (
+    additional_zeros,
+    dispersion_quantiles,
+    pooled,
+    share_of_zeros,
+)
 
 NAME = "shrunk_weekday_mean"
 """The method of these series in tables."""
 WEEKS = 8
 FEW_DAYS = 14
-"""With fewer days the weekdays are not told apart, and the dispersion is that around the mean of all days."""
+"""With fewer days the weekdays are not distinguished, and the dispersion is that around the mean of all days."""
 ZERO_DAYS, ZERO_WEEKS = 14, 4
 """Weight, in days and weeks, of the share of zeros that the dispersion implies."""
 FEW_WEEKS = 12.0
@@ -88,13 +93,7 @@ def _of_days(panel: Panel, horizon: int) -> ShortHistory:
     columns = np.arange(horizon) % mean.shape[1]
     usable = is_open[:, panel.ahead(panel.size, horizon).day_of_week]
     usable = usable & ~expected_shut(panel, panel.size, horizon)
-    known, zero, average = _zeros(blocks)
-    scale = np.where(unit > 0, unit, 1)
-    implied = zeros_of(average / scale, dispersion / scale)
-    share = (known * zero + ZERO_DAYS * implied) / (known + ZERO_DAYS)
-    zeros = np.where(
-        unit > 0, additional_zeros(average / scale, dispersion / scale, share), zero * known / (known + 1)
-    )
+    zeros = _additional_zeros(*_zeros(blocks), dispersion, unit, ZERO_DAYS)
     return ShortHistory(
         np.where(usable, mean[:, columns], 0), error[:, columns], dispersion, total, zeros, unit
     )
@@ -116,13 +115,7 @@ def _of_weeks(panel: Panel, panel_of_days: Panel, horizon: int) -> ShortHistory:
     error = dispersion[:, None] * mean / np.maximum(weeks, 1 / DAYS_PER_WEEK)[:, None]
     known, zero, average = _zeros(blocks)
     average = np.where(known > 0, average, mean.mean(axis=1))
-    scale = np.where(days.unit > 0, days.unit, 1)
-    share = (known * zero + ZERO_WEEKS * zeros_of(average / scale, dispersion / scale)) / (known + ZERO_WEEKS)
-    zeros = np.where(
-        days.unit > 0,
-        additional_zeros(average / scale, dispersion / scale, share),
-        zero * known / (known + 1),
-    )
+    zeros = _additional_zeros(known, zero, average, dispersion, days.unit, ZERO_WEEKS)
     both = 1 / (1 / np.maximum(total, FEW_WEEKS) + 1 / np.maximum(days.freedom, 1))
     return ShortHistory(mean, error, dispersion, both, zeros, days.unit)
 
@@ -155,11 +148,17 @@ def _zeros(blocks: list[Floats]) -> tuple[Floats, Floats, Floats]:
     return known, (values == 0).sum(axis=1) / np.maximum(known, 1), mean
 
 
-def zeros_of(mean: Floats, ratio: Floats) -> Floats:
-    """Return the probability (n,) of a zero of a Poisson or negative binomial value."""
-    over = np.maximum(ratio, 1 + 1e-6)
-    share: Floats = np.exp(-mean * np.log(over) / (over - 1))
-    return share
+def _additional_zeros(
+    known: Floats, zero: Floats, average: Floats, dispersion: Floats, unit: Floats, weight: int
+) -> Floats:
+    """Return the share of additional zeros (series,).
+
+    known, zero, average: see `_zeros`. weight: of the share of zeros that the dispersion implies, in values.
+    """
+    scale = np.where(unit > 0, unit, 1)
+    mean, ratio = average / scale, dispersion / scale
+    share = (known * zero + weight * share_of_zeros(mean, ratio)) / (known + weight)
+    return np.where(unit > 0, additional_zeros(mean, ratio, share), zero * known / (known + 1))
 
 
 def _like_rate(

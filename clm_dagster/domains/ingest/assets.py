@@ -45,13 +45,12 @@ from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.markdown import markdown_table
-from clm_dagster.platform.naming import asset_key, name_of, with_prefix
+from clm_dagster.platform.naming import LANDING, asset_key, name_of, with_prefix
 from clm_dagster.platform.partitions import daily_partitions
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.warehouse import Connection
 
 # Keys of a shop without a prefix, see `platform.naming`.
-LANDING = dg.AssetKey(["landing", "files"])
 EVENTS = dg.AssetKey(["raw", "events"])
 REJECTS = dg.AssetKey(["raw", "rejects"])
 DELIVERIES = dg.AssetKey(["raw", "deliveries"])

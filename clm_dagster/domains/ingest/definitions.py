@@ -5,12 +5,12 @@ Belongs here: the list of what the domain provides. Does not: implementations.
 
 import dagster as dg
 
-from clm_dagster.domains.ingest.assets import LANDING, ingest_assets
+from clm_dagster.domains.ingest.assets import ingest_assets
 from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform.domain import Domain, Shop
 from clm_dagster.platform.jobs import asset_job
-from clm_dagster.platform.naming import with_prefix
+from clm_dagster.platform.naming import LANDING, with_prefix
 
 
 def build(shop: Shop) -> Domain:

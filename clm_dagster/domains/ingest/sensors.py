@@ -10,12 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from clm_dagster.domains.ingest.assets import LANDING, TOUCHED
+from clm_dagster.domains.ingest.assets import TOUCHED
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import find_paths
 from clm_dagster.platform.build_ledger.staleness import ranges
 from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, range_tags
-from clm_dagster.platform.naming import name_of, with_prefix
+from clm_dagster.platform.naming import LANDING, name_of, with_prefix
 from clm_dagster.platform.partitions import daily_partitions
 from clm_dagster.settings import Settings
 

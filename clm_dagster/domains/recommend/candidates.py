@@ -8,7 +8,7 @@ array, customers x products, so its size bounds the memory. No recommender store
 profiles of a block are computed from the purchases of its customers (`Interactions.of`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -293,9 +293,14 @@ class Hybrid:
 
 
 def candidate_lists(
-    recommender: Recommender, past: Interactions, rows: Ints, k: int = 10, active_days: int = 90
+    recommender: Recommender,
+    past: Interactions,
+    rows: Ints,
+    k: int = 10,
+    active_days: int = 90,
+    names: Sequence[str] = LISTS,
 ) -> pd.DataFrame:
-    """Return both lists of a fitted recommender for the customers `rows`, with the columns of `Ranker.lists`.
+    """Return the lists `names` of a fitted recommender for the customers `rows`, with the columns of `Ranker.lists`.
 
     Products without a sale in `active_days` are excluded. The list discover excludes products that the customer has
     bought before.
@@ -305,7 +310,7 @@ def candidate_lists(
     for block in blocks(len(rows), past.shape[1]):
         scores = np.where(active, recommender.score(rows[block]), 0)
         own = past.of(rows[block])
-        for name in LISTS:
+        for name in names:
             if name == "discover":
                 scores[own.customer, own.product] = 0
             place, product, score = top(scores, k)

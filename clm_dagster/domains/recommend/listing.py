@@ -166,8 +166,8 @@ def _by_baseline(
     past: Interactions, settings: ListSettings, baseline: Recommender, name: str, rows: Ints
 ) -> pd.DataFrame:
     """Return one list by its naive baseline."""
-    found = candidate_lists(baseline, past, rows, settings.count, settings.active_days)
-    return found[found["list"] == name].assign(method=baseline.name)
+    found = candidate_lists(baseline, past, rows, settings.count, settings.active_days, [name])
+    return found.assign(method=baseline.name)
 
 
 def _cold_lists(

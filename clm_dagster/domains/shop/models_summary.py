@@ -25,7 +25,7 @@ class ModelState:
 
     name: `churn_model`, with the part where it is judged by parts. trained: the as_of of the newest training. gate:
     passed or refused, of that training. said: its message. serves: what serves the newest scored snapshot. reason: why
-    no champion serves, None if one does or nothing says so.
+    no champion serves, None if one does or nothing says so. is_loud: whether a model serves that did not pass its gate.
     """
 
     name: str
@@ -34,11 +34,7 @@ class ModelState:
     said: str
     serves: str
     reason: str | None
-
-    @property
-    def is_loud(self) -> bool:
-        """Whether a model serves that did not pass its gate."""
-        return self.reason is not None and not self.serves.split()[0].endswith("_baseline")
+    is_loud: bool
 
 
 def read_models(connection: Connection) -> list[ModelState]:
@@ -52,51 +48,46 @@ def read_models(connection: Connection) -> list[ModelState]:
 
 
 def _states(connection: Connection, table: str) -> list[ModelState]:
+    columns = connection.columns(f"select * from models.{table}")
+    parts = [name.removeprefix(_PART) for name in columns if name.startswith(_PART)]
+    accepted = ", ".join(f"{_PART}{part}" for part in parts) or "accepted"
     newest = connection.execute(
-        f"select as_of::date::varchar, said from models.{table} order by as_of desc limit 1"
+        f"select as_of::date::varchar, said, {accepted} from models.{table} order by as_of desc limit 1"
     )
     if not newest:
         return []
-    trained, said = newest[0]
-    columns = connection.columns(f"select * from models.{table}")
-    parts = [name.removeprefix(_PART) for name in columns if name.startswith(_PART)]
-    found = []
-    for part in parts or [ALL]:
-        column = f"{_PART}{part}" if parts else "accepted"
-        passed = connection.scalar(f"select {column} from models.{table} order by as_of desc limit 1")
-        # A model without a horizon, such as personas, forecasts nothing: its newest training always serves.
-        forecasts = "horizon_days" in columns
-        serves, reason = _serving(connection, table, part) if forecasts else ("the newest training", None)
-        found.append(
-            ModelState(
-                f"{table} ({part})" if parts else table,
-                trained,
-                PASSED if passed else REFUSED,
-                said or "",
-                serves,
-                reason,
-            )
+    trained, said, *passed = newest[0]
+    # A model without a horizon, such as personas, forecasts nothing: its newest training always serves.
+    forecasts = "horizon_days" in columns
+    return [
+        ModelState(
+            f"{table} ({part})" if parts else table,
+            trained,
+            PASSED if has_passed else REFUSED,
+            said or "",
+            *(_serving(connection, table, part) if forecasts else ("the newest training", None, False)),
         )
-    return found
+        for part, has_passed in zip(parts or [ALL], passed, strict=True)
+    ]
 
 
-def _serving(connection: Connection, table: str, part: str) -> tuple[str, str | None]:
-    """Return what serves the newest scored snapshot, and why no champion does."""
+def _serving(connection: Connection, table: str, part: str) -> tuple[str, str | None, bool]:
+    """Return what serves the newest scored snapshot, why no champion does, and whether it is no baseline then."""
     if connection.relation_kind(SERVING) is None:
-        return "", None
+        return "", None, False
     rows = connection.execute(
         f"select model_name, model_version, model_as_of::date::varchar, reason from {SERVING} "
         "where model = ? and part = ? order by as_of desc limit 1",
         [f"models.{table}", part],
     )
     if not rows:
-        return "nothing is scored yet", None
+        return "nothing is scored yet", None, False
     name, version, as_of, reason = rows[0]
     if name is None:
-        return "nothing", reason
+        return "nothing", reason, reason is not None
     if name.startswith("models."):
-        return f"version {version}, trained {as_of}", reason
-    return str(name), reason
+        return f"version {version}, trained {as_of}", reason, reason is not None
+    return str(name), reason, False
 
 
 def render_models(states: list[ModelState]) -> list[Table | Text]:

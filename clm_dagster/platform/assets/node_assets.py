@@ -12,6 +12,7 @@ import dagster as dg
 from clm_dagster.platform.dbt_project.building import Batch, failing_rows
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
 from clm_dagster.platform.dbt_project.properties import Column, DataTest
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import daily_partitions, days_between, parse_day, snapshot_partitions
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -71,6 +72,23 @@ def exposure_metadata(project: Project, name: str) -> dict[str, Any]:
         for exposure in project.exposures_of(name)
     ]
     return {"used_for": dg.MetadataValue.md("\n".join(lines))} if lines else {}
+
+
+def spec_without_step(
+    node: Node, settings: Settings, deps: Sequence[dg.AssetKey], written_with: str
+) -> dg.AssetSpec:
+    """Return the asset spec of a table of models whose rows other assets write. written_with: a tag that says which."""
+    return dg.AssetSpec(
+        key=asset_key(settings, node.relation),
+        deps=deps,
+        description=node.description,
+        group_name=name_of(settings, node.dagster.get("group", node.schema)),
+        owners=node.dagster.get("owners"),
+        kinds={"duckdb", "python", "mlflow"},
+        tags={"layer": node.schema, "materialized": written_with},
+        partitions_def=partitions_of(SNAPSHOT, settings),
+        metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
+    )
 
 
 def check_specs(node: Node, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -15,10 +15,10 @@ from typing import Protocol
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.platform.assets.node_assets import partitions_of, table_schema
-from clm_dagster.platform.dbt_project.project import SNAPSHOT, Project
+from clm_dagster.platform.assets.node_assets import spec_without_step
+from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
-from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.naming import asset_key
 from clm_dagster.platform.python_tables.output import SideRows
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
@@ -131,18 +131,8 @@ def metric_specs(project: Project, settings: Settings, tables: Sequence[AnyTable
     check_metric_names(project, {table.relation: table.metrics for table in tables})
     trained = [asset_key(settings, table.relation) for table in tables if table.is_trained]
     return [
-        dg.AssetSpec(
-            key=asset_key(settings, node.relation),
-            deps=trained,
-            description=node.description,
-            group_name=name_of(settings, node.dagster.get("group", node.schema)),
-            owners=node.dagster.get("owners"),
-            kinds={"duckdb", "python", "mlflow"},
-            tags={"layer": node.schema, "materialized": "with_trainings"},
-            partitions_def=partitions_of(SNAPSHOT, settings),
-            metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
-        )
-        for node in (project.sources[CANDIDATE_METRICS], project.sources[GROUP_METRICS])
+        spec_without_step(project.sources[name], settings, trained, "with_trainings")
+        for name in (CANDIDATE_METRICS, GROUP_METRICS)
     ]
 
 

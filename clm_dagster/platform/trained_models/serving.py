@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.platform.assets.node_assets import partitions_of, table_schema
-from clm_dagster.platform.dbt_project.project import SNAPSHOT, Project
-from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.assets.node_assets import spec_without_step
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.naming import asset_key
 from clm_dagster.platform.python_tables.output import SideRows
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.trained_models.champions import WHOLE, Served
@@ -43,19 +43,9 @@ def serving_rows(
 
 def serving_spec(project: Project, settings: Settings, tables: Sequence[AnyTable]) -> dg.AssetSpec:
     """Return the asset spec of the table. It has no step of its own: every table of scores writes its rows."""
-    node = project.sources[SERVING]
-    return dg.AssetSpec(
-        key=asset_key(settings, node.relation),
-        deps=[
-            asset_key(settings, table.relation)
-            for table in tables
-            if table.model is not None and not table.is_trained
-        ],
-        description=node.description,
-        group_name=name_of(settings, node.dagster.get("group", node.schema)),
-        owners=node.dagster.get("owners"),
-        kinds={"duckdb", "python", "mlflow"},
-        tags={"layer": node.schema, "materialized": "with_scores"},
-        partitions_def=partitions_of(SNAPSHOT, settings),
-        metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
-    )
+    scores = [
+        asset_key(settings, table.relation)
+        for table in tables
+        if table.model is not None and not table.is_trained
+    ]
+    return spec_without_step(project.sources[SERVING], settings, scores, "with_scores")

@@ -90,6 +90,13 @@ def _amounts(levels: Floats, mean: Floats, ratio: Floats, share: Floats) -> Floa
     return amounts
 
 
+def share_of_zeros(mean: Floats, ratio: Floats) -> Floats:
+    """Return the probability (n,) that a negative binomial count is zero; a Poisson count where ratio is 1 or less."""
+    over = np.maximum(ratio, 1 + SMALLEST)
+    share: Floats = np.exp(-mean * np.log(over) / (over - 1))
+    return share
+
+
 def additional_zeros(mean: Floats, ratio: Floats, zeros: Floats) -> Floats:
     """Return the share (n,) of additional zeros with which counts have an observed share of zeros.
 
@@ -101,8 +108,7 @@ def additional_zeros(mean: Floats, ratio: Floats, zeros: Floats) -> Floats:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         others = mean / (1 - middle)
-        over = np.maximum(ratio + mean - others, 1 + SMALLEST)
-        zero = middle + (1 - middle) * np.exp(-others * np.log(over) / (over - 1))
+        zero = middle + (1 - middle) * share_of_zeros(others, ratio + mean - others)
         low, high = np.where(zero < zeros, middle, low), np.where(zero < zeros, high, middle)
     return low
 

@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.domains.ingest.assets import DELIVERIES, EVENTS, LANDING, REJECTS, TOUCHED
+from clm_dagster.domains.ingest.assets import DELIVERIES, EVENTS, REJECTS, TOUCHED
+from clm_dagster.platform.naming import LANDING
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings
 from clm_dagster_tests.domains.ingest.shop import csv_of, line

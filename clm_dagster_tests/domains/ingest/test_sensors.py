@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.domains.ingest.assets import LANDING, TOUCHED
+from clm_dagster.domains.ingest.assets import TOUCHED
 from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
 from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.job_names import RANGE_END as END
 from clm_dagster.platform.job_names import RANGE_START as START
+from clm_dagster.platform.naming import LANDING
 from clm_dagster.settings import Settings
 
 
