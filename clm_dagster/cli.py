@@ -129,6 +129,8 @@ def _run_shop(settings: Settings) -> None:
         console.print(f"Marked {len(report.dead_runs)} run(s) as failed because their process was killed.")
     if report.is_up_to_date:
         console.print("Everything is up to date; nothing had to run.")
+    if report.waiting:
+        console.print(report.waiting)
     console.print(render(read_summary(report.settings), report.settings))
 
 

@@ -16,8 +16,9 @@ _MAX_FILES, _MAX_ASSETS = 3, 4
 
 def render(preview: RunPreview) -> RenderableType:
     """Return a table with one row per run, or a message that there is nothing to do."""
+    waiting = [Text(f"\n{preview.plan.waiting}")] if preview.plan.waiting else []
     if not preview.new_files and not preview.plan.steps:
-        return Text("Nothing to do: all files are landed and everything is up to date.")
+        return Group(Text("Nothing to do: all files are landed and everything is up to date."), *waiting)
     table = Table("job", "partitions", "assets", "why", box=None, header_style="bold", pad_edge=False)
     if preview.new_files:
         names = [path.name for path in preview.new_files]
@@ -25,7 +26,7 @@ def render(preview: RunPreview) -> RenderableType:
     for step in preview.plan.steps:
         table.add_row(step.job, _partitions(step), _some(step.assets, _MAX_ASSETS), "\n".join(step.reasons))
     note = "Days affected by new files, and everything downstream, are planned after the files are landed."
-    return Group(table, *([Text(f"\n{note}")] if preview.new_files else []))
+    return Group(table, *([Text(f"\n{note}")] if preview.new_files else []), *waiting)
 
 
 def as_dict(preview: RunPreview) -> dict[str, object]:
@@ -43,6 +44,7 @@ def as_dict(preview: RunPreview) -> dict[str, object]:
             }
             for step in preview.plan.steps
         ],
+        "waiting": preview.plan.waiting or None,
     }
 
 

@@ -21,7 +21,10 @@ from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.domains.ingest.stopping import reason_to_stop
+from clm_dagster.platform.build_ledger.calendar import forget_snapshots, has_snapshots_off_calendar
 from clm_dagster.platform.build_ledger.versions import Builds
+from clm_dagster.platform.dbt_project.building import time_column
+from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import asset_key, name_of
@@ -46,6 +49,7 @@ class Report:
     settings: Settings
     runs: list[Run] = field(default_factory=list)
     dead_runs: list[str] = field(default_factory=list)
+    waiting: str = ""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -154,6 +158,7 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
             settings = report.settings = settings.replace(**measured)
             definitions, shop = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
+        _forget_snapshots(shop)
         plan = shop.plan()
         shop.stop_if_rejected(only_if_loaded=True)
         for stage in STAGES:
@@ -168,7 +173,22 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
                     shop.stop_if_rejected()  # says the same as the failed check, and nothing else
                     raise
                 plan = shop.plan()
+    report.waiting = plan.waiting
     return report
+
+
+def _forget_snapshots(shop: _LandedShop) -> None:
+    """Delete all snapshots that are not on the calendar any more, for example since the shop's end date moved."""
+    project = shop.shop.project
+    columns = {m.relation: time_column(m) for m in project.models.values() if m.window == SNAPSHOT}
+    columns |= {n.relation: "as_of" for name, n in project.nodes.items() if project.is_python_table(name)}
+    warehouse = warehouse_of(shop.settings)
+    with warehouse.connect_read_only("calendar") as connection:
+        if connection is None or not has_snapshots_off_calendar(connection, columns, shop.settings):
+            return
+    with warehouse.connect("calendar") as connection, connection.transaction():
+        for relation, column in columns.items():
+            forget_snapshots(connection, relation, column, shop.settings)
 
 
 def is_published(settings: Settings) -> bool:

@@ -204,7 +204,7 @@ def test_segments_of_every_week_equal_pandas(
         "m_score, segment, previous_segment from marts.rfm_segments order by as_of, customer_id",
     )
     previous: dict[Hashable, str] = {}
-    weeks = pd.date_range("2009-12-07", "2011-12-12", freq="7D")
+    weeks = pd.date_range("2009-12-07", "2011-12-05", freq="7D")
     assert list(stored.as_of.unique()) == list(weeks)
     for as_of in weeks:
         before = known[known["at"] < as_of]

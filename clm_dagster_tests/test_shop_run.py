@@ -77,6 +77,37 @@ def test_narrower_dates_delete_the_days_outside(
         assert outside == connection.scalar("select sum(rejected) from raw.deliveries") > 0
 
 
+def test_snapshots_end_with_the_data_and_follow_it(
+    settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
+) -> None:
+    """A shop of three days has one snapshot, at its end. Later deliveries replace it; an earlier end removes some."""
+
+    def run(events: pd.DataFrame, end: str) -> list[tuple[str, int]]:
+        write_inbox(events)
+        settings = settings_for(end_date=end)
+        run_shop(settings, quiet)
+        with warehouse_of(settings).connect("a test") as connection:
+            stored = connection.execute(
+                "select distinct as_of::date::varchar from core.rfm_scores "
+                "union select distinct as_of::date::varchar from core.demand_keys order by 1"
+            )
+            ledger = (
+                "select partition_key from raw.builds where relation = 'core.customer_features' order by 1"
+            )
+            keys = [key for (key,) in connection.execute(ledger)]
+            recency = "select as_of::date::varchar, min(recency_days) from core.customer_features group by 1 order by 1"
+            found = connection.execute(recency)
+        assert [as_of for (as_of,) in stored] == [as_of for as_of, _ in found]
+        assert len(keys) == len(found)
+        return found
+
+    events = small_shop_events(orders=60, days=14)
+    before = events[events.event_at < "2024-01-04"]
+    assert run(before, "2024-01-04") == [("2024-01-04", 1)]
+    assert run(events, "2024-01-15") == [("2024-01-08", 1), ("2024-01-15", 1)]
+    assert run(events, "2024-01-13") == [("2024-01-08", 1)]
+
+
 def test_unset_dates_are_measured_from_the_files_at_every_run(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,9 +41,19 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
+def snapshot_span(settings: Settings) -> tuple[date, date | None]:
+    """Return the first Monday and the exclusive last Monday of the snapshots; None where there is no end date.
+
+    A week that the end date cuts short has no snapshot, because its last days are unknown. The only exception is the
+    first week: a shop of a few days has one snapshot, at its end date.
+    """
+    start, end = monday_on_or_before(settings.start_date), settings.end_date
+    return start, max(monday_on_or_before(end), start + WEEK) if end else None
+
+
 def snapshot_partitions(settings: Settings) -> dg.WeeklyPartitionsDefinition:
     """Return the weekly partitions, Monday to Monday. The key is the Monday on which the week starts."""
-    start, end = span(settings)
+    start, end = snapshot_span(settings)
     return dg.WeeklyPartitionsDefinition(
         start_date=start.isoformat(),
         end_date=end.isoformat() if end else None,
@@ -59,14 +69,51 @@ def all_days_before(settings: Settings) -> dg.TimeWindowPartitionMapping:
     return dg.TimeWindowPartitionMapping(start_offset=-days)
 
 
-def as_of_of_key(key: str) -> datetime:
-    """Return the as_of of a snapshot key: midnight at the end of the week that starts on it."""
-    return datetime.combine(parse_day(key) + WEEK, time.min)
+def as_of_of_key(key: str, end_date: date | None) -> datetime:
+    """Return the as_of of a snapshot key: midnight at the end of the week that starts on it.
+
+    It never lies after the shop's end date, since later days are unknown.
+    """
+    end = end_of_week(key)
+    return datetime.combine(min(end, end_date) if end_date else end, time.min)
+
+
+def end_of_week(key: str) -> date:
+    """Return the exclusive end of the week of a snapshot key."""
+    return parse_day(key) + WEEK
+
+
+def days_lacking(key: str, data_end: date, settings: Settings) -> int:
+    """Return how many days before a snapshot's as_of have no data yet. data_end: exclusive end of the days with data.
+
+    The last snapshot of a closed shop lacks none once its week has data: its end date says that nothing follows.
+    """
+    as_of, (_, end) = as_of_of_key(key, settings.end_date).date(), snapshot_span(settings)
+    if end_of_week(key) == end and parse_day(key) < data_end:
+        return 0
+    return max((as_of - data_end).days, 0)
+
+
+def why_waiting(key: str, data_end: date, settings: Settings) -> str:
+    """Return the sentence that says for which days a snapshot waits; empty where it lacks none."""
+    missing = missing_days(key, data_end, settings)
+    last = as_of_of_key(key, settings.end_date).date() - timedelta(days=1)
+    return missing and f"{missing} It waits for events of {last} or later."
+
+
+def missing_days(key: str, data_end: date, settings: Settings) -> str:
+    """Return the sentence that says how many days a snapshot lacks; empty where it lacks none."""
+    days = days_lacking(key, data_end, settings)
+    if not days:
+        return ""
+    as_of, newest = as_of_of_key(key, settings.end_date).date(), data_end - timedelta(days=1)
+    counted = "day has" if days == 1 else f"{days} days have"
+    return f"Of the snapshot {key} (as_of {as_of}), the last {counted} no events yet: the newest event is of {newest}."
 
 
 def key_of_as_of(as_of: datetime) -> str:
     """Return the snapshot key of an as_of; the inverse of `as_of_of_key`."""
-    return (as_of.date() - WEEK).isoformat()
+    return monday_on_or_before(as_of.date() - timedelta(days=1)).isoformat()
 
 
 def parse_day(text: str) -> date:

@@ -28,7 +28,7 @@ from clm_dagster.platform.build_ledger.versions import WHOLE, Builds, Version
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS
-from clm_dagster.platform.partitions import snapshot_partitions
+from clm_dagster.platform.partitions import days_lacking, snapshot_partitions, why_waiting
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
@@ -57,9 +57,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All planned runs, in the order in which they run."""
+    """All planned runs, in the order in which they run.
+
+    waiting: why the newest snapshot that has ended is not built yet; empty where nothing waits.
+    """
 
     steps: tuple[Step, ...] = ()
+    waiting: str = ""
 
     def of(self, stage: str) -> list[Step]:
         """Return the runs of one stage."""
@@ -102,13 +106,30 @@ class Planner:
         if (self._steps or not self.published) and not publishes:
             why = "the published copy is missing or outdated"
             self._steps.append(Step("publish", PUBLISH, reasons=(why,)))
-        return Plan(tuple(self._steps))
+        return Plan(tuple(self._steps), self._why_waiting(keys))
 
     def snapshot_keys(self) -> list[str]:
-        """Return the snapshots whose weeks have data and have ended."""
+        """Return the snapshots whose weeks have ended and whose days have all landed.
+
+        Days that have not landed are unknown, not days without sales: a snapshot past them would be wrong.
+        """
+        data_end = self.landed.data_end()
+        return [key for key in self._ended_keys() if data_end and not self._lacks(key, data_end)]
+
+    def _ended_keys(self) -> list[str]:
         days = (key for key in self.landed.day_keys() if date.fromisoformat(key).weekday() == 0)
         ended = set(snapshot_partitions(self.settings).get_partition_keys())
         return [key for key in days if key in ended]
+
+    def _lacks(self, key: str, data_end: date) -> int:
+        return days_lacking(key, data_end, self.settings)
+
+    def _why_waiting(self, keys: Sequence[str]) -> str:
+        """Return why the newest snapshot that has ended is not among `keys`."""
+        ended, data_end = self._ended_keys(), self.landed.data_end()
+        if data_end is None or ended[-1:] == list(keys[-1:]):
+            return ""
+        return why_waiting(ended[-1], data_end, self.settings)
 
     # ------------------------------------------------------------------------------- SQL models
 

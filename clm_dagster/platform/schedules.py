@@ -10,10 +10,18 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from clm_dagster.platform.build_ledger.staleness import training_keys
+from clm_dagster.platform.build_ledger.versions import loaded_end
+from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
 from clm_dagster.platform.naming import name_of
-from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions
+from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions, why_waiting
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
+
+# A key is requested once, whatever the number of ticks.
+_EVERY_DAY = "Looks every day, because the week's last day may be loaded late."
+# Seconds to wait for the warehouse. Dagster ends a tick after a minute.
+_WAIT = 10.0
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -41,15 +49,16 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     @dg.schedule(
         name=name_of(settings, "train_schedule"),
         job_name=name_of(settings, MODELS),
-        cron_schedule=f"40 {settings.daily_hour} * * 1",
+        cron_schedule=f"40 {settings.daily_hour} * * *",
         execution_timezone=settings.timezone,
-        description="Trains the models that are due. Skips weeks in which no model is due.",
+        description=f"Trains the models that are due. Skips weeks in which no model is due. {_EVERY_DAY}",
     )
     def train(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
         reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
         key = None if reason else _newly_due(keys, settings)
-        if key:
+        reason = reason or _waits_for_days(keys[-1], settings)
+        if key and not reason:
             return dg.RunRequest(run_key=f"train {key}", partition_key=key)
         return dg.SkipReason(
             reason
@@ -78,19 +87,20 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
 def _weekly_schedule(
     settings: Settings, name: str, job: str, minute: int, description: str, run_key: str
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs a job on Mondays for the previous week."""
+    """Return a schedule that runs a job once for the previous week, as soon as all of its days are loaded."""
     weeks = snapshot_partitions(settings)
 
     @dg.schedule(
         name=name_of(settings, name),
         job_name=name_of(settings, job),
-        cron_schedule=f"{minute} {settings.daily_hour} * * 1",
+        cron_schedule=f"{minute} {settings.daily_hour} * * *",
         execution_timezone=settings.timezone,
-        description=description,
+        description=f"{description} {_EVERY_DAY}",
     )
     def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
         reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
+        reason = reason or _waits_for_days(keys[-1], settings)
         if reason:
             return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"{run_key} {keys[-1]}", partition_key=keys[-1])
@@ -102,6 +112,16 @@ def _newly_due(keys: Sequence[str], settings: Settings) -> str | None:
     """Return the training snapshot that became due with the newest week, or None."""
     now, before = training_keys(keys, settings), training_keys(keys[:-1], settings)
     return now[-1] if now and now[-1:] != before[-1:] else None
+
+
+def _waits_for_days(key: str, settings: Settings) -> str | None:
+    """Return why a snapshot has to wait for its days; None if they are loaded, or if nothing is loaded at all."""
+    try:
+        with warehouse_of(settings.replace(lock_timeout=_WAIT)).connect_read_only("schedules") as connection:
+            data_end = None if connection is None else loaded_end(connection)
+    except WarehouseBusyError as error:
+        return str(error)
+    return (why_waiting(key, data_end, settings) or None) if data_end else None
 
 
 def _nothing_newer(keys: Sequence[str], tick: datetime, length: timedelta, settings: Settings) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-DATES = {"start_date": "2009-12-01", "end_date": "2011-12-10"}
+# The end of the last week, so that it has a snapshot: no sale follows until then.
+DATES = {"start_date": "2009-12-01", "end_date": "2011-12-12"}
 # The last day of the real file. It is of middling size: 1,633 lines; the median day has 1,567.
 LAST_DAY = "2011-12-09"
 LAST_WEEK = "2011-12-05"

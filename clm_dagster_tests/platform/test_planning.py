@@ -18,9 +18,13 @@ class LandedDays:
     """Two weeks, some days of which are not loaded yet."""
 
     waiting: tuple[str, ...] = ()
+    end: date = date(2024, 1, 15)
 
     def day_keys(self) -> list[str]:
         return DAYS
+
+    def data_end(self) -> date:
+        return self.end
 
     def pending_days(self, builds: Builds) -> list[str]:
         return list(self.waiting)
@@ -29,10 +33,12 @@ class LandedDays:
         return False
 
 
-def plan(settings: Settings, builds: Builds, waiting: tuple[str, ...] = ()) -> Plan:
+def plan(
+    settings: Settings, builds: Builds, waiting: tuple[str, ...] = (), end: date = date(2024, 1, 15)
+) -> Plan:
     project = load_sql(settings)
     return Planner(
-        settings, project, persona_tables(project), LandedDays(waiting), builds, published=True
+        settings, project, persona_tables(project), LandedDays(waiting, end), builds, published=True
     ).plan()
 
 
@@ -51,6 +57,15 @@ def test_an_empty_warehouse_plans_everything_in_order(
     assert (models.assets, models.only_assets) == (("models.persona_model",), True)
     assert models.reasons == ("models.persona_model: a model is due",)
     assert any("missing" in reason for reason in found.of("scores")[0].reasons)
+
+
+def test_a_snapshot_waits_for_the_days_before_its_as_of(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for(end_date=None, train_count=1)
+    late = plan(settings, Builds(), tuple(DAYS), end=date(2024, 1, 14))
+    assert [(step.first, step.last) for step in late.of("snapshots")] == [("2024-01-01", "2024-01-01")]
+    assert "Of the snapshot 2024-01-08 (as_of 2024-01-15), the last day has no events yet" in late.waiting
+    there = plan(settings, Builds(), tuple(DAYS))
+    assert (there.of("snapshots")[0].last, there.waiting) == ("2024-01-08", "")
 
 
 def test_a_finished_plan_leaves_nothing_stale_and_late_rows_reach_every_stage(

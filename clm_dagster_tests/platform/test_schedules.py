@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from clm_dagster.definitions import build_definitions
+from clm_dagster.platform.build_ledger.versions import Version, record
 from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, SNAPSHOTS, range_tags
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.settings import Settings
 
@@ -64,6 +66,23 @@ def test_the_daily_schedule_ticks_on_days_with_a_clock_change(
 
 def test_the_weekly_schedule_uses_the_previous_week(live: Settings) -> None:
     (request,) = tick(live, "snapshot_schedule", london(2024, 6, 10, 3, 30)).run_requests
+    assert (request.tags["dagster/partition"], request.run_key) == ("2024-06-03", "snapshot 2024-06-03")
+
+
+def test_the_weekly_schedule_waits_for_the_weeks_last_day_and_looks_every_day(live: Settings) -> None:
+    with warehouse_of(live).connect("a test") as connection:
+        connection.execute("create schema if not exists raw")
+        days = {"2024-06-08": 12, "2024-06-09": 0}  # Sunday's file is late: the day is loaded, and empty
+        rows = [(day, Version(day), count) for day, count in days.items()]
+        record(connection, "raw.events", rows, "a run")
+    late = tick(live, "snapshot_schedule", london(2024, 6, 10, 3, 30))
+    assert not late.run_requests
+    assert (
+        "Of the snapshot 2024-06-03 (as_of 2024-06-10), the last day has no events yet" in late.skip_message
+    )
+    with warehouse_of(live).connect("a test") as connection:
+        record(connection, "raw.events", [("2024-06-09", Version("late"), 9)], "another run")
+    (request,) = tick(live, "snapshot_schedule", london(2024, 6, 11, 3, 30)).run_requests
     assert (request.tags["dagster/partition"], request.run_key) == ("2024-06-03", "snapshot 2024-06-03")
 
 

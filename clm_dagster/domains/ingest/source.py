@@ -110,6 +110,13 @@ class LandedFiles:
         """Return every daily partition that can have rows, in order."""
         return [day.isoformat() for day in self.source.days(self.deliveries)]
 
+    def data_end(self) -> date | None:
+        """Return the exclusive end of the days with landed events; None where there are none."""
+        days = set(self.day_keys())
+        found = [key for d in self.deliveries for feed in d.of_table("events").values() for key in feed.days]
+        last = max((key for key in found if key in days), default=None)
+        return parse_day(last) + timedelta(days=1) if last else None
+
     def pending_days(self, builds: Builds) -> list[str]:
         """Return the days whose landed events are not loaded yet."""
         days = set(self.day_keys())

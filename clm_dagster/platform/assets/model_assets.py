@@ -7,7 +7,7 @@ Belongs here: a build inside a Dagster step, from the lock to the metadata. Does
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -25,14 +25,15 @@ from clm_dagster.platform.assets.node_assets import (
     table_schema,
 )
 from clm_dagster.platform.build_ledger import versions
-from clm_dagster.platform.build_ledger.versions import Builds, Version
+from clm_dagster.platform.build_ledger.calendar import forget_snapshots
+from clm_dagster.platform.build_ledger.versions import Builds, Version, loaded_end
 from clm_dagster.platform.dbt_project.building import Slice, Snapshot, compile_model, materialize, time_column
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import asset_key, name_of
-from clm_dagster.platform.partitions import all_days_before, as_of_of_key, parse_day, span
+from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -156,16 +157,20 @@ def _run(
             for name in model.refs:
                 if project.is_python_table(name):
                     connection.ensure_columns(project.nodes[name].relation, project.nodes[name].types)
-            for number, piece in enumerate(_pieces(model, keys)):
+            for number, piece in enumerate(_pieces(model, keys, settings.end_date)):
                 sql = compile_model(project, model, piece)
                 materialize(connection, model, model.relation, sql, piece, first=number == 0)
             if model.window == DAILY:
                 _forget_outside(connection, model, settings)
-            counts = _count(connection, model, keys)
+            if model.window == SNAPSHOT:
+                forget_snapshots(connection, model.relation, time_column(model), settings)
+            counts = _count(connection, model, keys, settings.end_date)
             rows = connection.scalar(f"select count(*) from {model.relation}")
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
-        results = run_checks(connection, project, model, key, _where(model, keys), _conditions(model, keys))
+        wheres = _where(model, keys, settings.end_date), _conditions(model, keys, settings.end_date)
+        results = run_checks(connection, project, model, key, *wheres)
         results += added.run_checks(connection, key)
+        lacking = _lacking(connection, model, keys, settings)
         facts = dict(added.facts(connection)) if added.facts else {}
         chart = added.chart(connection) if added.chart else None
     # The chart comes first, before the long SQL.
@@ -176,6 +181,9 @@ def _run(
         "dagster/column_lineage": _lineage(project, model, sql, settings),
     }
     rest = add_partition_metadata(context, key, counts, heavy)
+    if lacking:
+        context.log.warning(lacking)
+        rest |= {"days_lacking": lacking}
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows,
@@ -197,6 +205,15 @@ def _forget_outside(connection: Connection, model: Model, settings: Settings) ->
     versions.forget(connection, model.relation, str(start), str(end) if end else None)
 
 
+def _lacking(connection: Connection, model: Model, keys: Sequence[str], settings: Settings) -> str:
+    """Return which days the newest snapshot of this run lacks; empty for other models, and where none is lacking.
+
+    Only a snapshot that someone asks for by hand lacks days: `clm run` and the schedules wait for them.
+    """
+    data_end = loaded_end(connection) if model.window == SNAPSHOT else None
+    return missing_days(keys[-1], data_end, settings) if data_end else ""
+
+
 def _all_days(connection: Connection) -> list[str]:
     """Return every loaded day, for a daily model without partitions."""
     stored = Builds.read(connection).keys(EVENTS)
@@ -205,12 +222,12 @@ def _all_days(connection: Connection) -> list[str]:
     return day_keys(batch_of(stored))
 
 
-def _pieces(model: Model, keys: Sequence[str]) -> Sequence[Slice]:
+def _pieces(model: Model, keys: Sequence[str], end_date: date | None) -> Sequence[Slice]:
     """Return the slices to build one after the other: one range of days, each snapshot, or the whole model."""
     if model.window == DAILY:
         return [batch_of(keys)]
     if model.window == SNAPSHOT:
-        return [Snapshot(as_of_of_key(key)) for key in keys]
+        return [Snapshot(as_of_of_key(key, end_date)) for key in keys]
     return [None]
 
 
@@ -219,24 +236,26 @@ def _calendar(model: Model) -> str | None:
     return model.window or model.partitions
 
 
-def _where(model: Model, keys: Sequence[str]) -> str | None:
+def _where(model: Model, keys: Sequence[str], end_date: date | None) -> str | None:
     """Return the SQL predicate for the rows of this run; None for all rows."""
     if not keys or not _calendar(model):
         return None
     if _calendar(model) == DAILY:
         return batch_of(keys).where(time_column(model))
-    first, last = as_of_of_key(keys[0]), as_of_of_key(keys[-1])
+    first, last = as_of_of_key(keys[0], end_date), as_of_of_key(keys[-1], end_date)
     return f"{time_column(model)} between timestamp '{first}' and timestamp '{last}'"
 
 
-def _conditions(model: Model, keys: Sequence[str]) -> dict[str, str]:
+def _conditions(model: Model, keys: Sequence[str], end_date: date | None) -> dict[str, str]:
     """Return the SQL predicate for the rows of each partition of this run."""
-    return {key: where for key in keys if (where := _where(model, [key]))}
+    return {key: where for key in keys if (where := _where(model, [key], end_date))}
 
 
-def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[str, int]:
+def _count(
+    connection: Connection, model: Model, keys: Sequence[str], end_date: date | None
+) -> dict[str, int]:
     """Return the row count of each partition of this run; empty for a model without partitions."""
-    where = _where(model, keys)
+    where = _where(model, keys, end_date)
     if where is None:
         return {}
     found = dict(
@@ -247,7 +266,7 @@ def _count(connection: Connection, model: Model, keys: Sequence[str]) -> dict[st
     )
     if _calendar(model) == DAILY:
         return {key: found.get(parse_day(key), 0) for key in keys}
-    return {key: found.get(as_of_of_key(key).date(), 0) for key in keys}
+    return {key: found.get(as_of_of_key(key, end_date).date(), 0) for key in keys}
 
 
 def _record(

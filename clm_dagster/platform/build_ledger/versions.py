@@ -13,12 +13,13 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Node, Project, Source
-from clm_dagster.platform.partitions import as_of_of_key
+from clm_dagster.platform.partitions import end_of_week, parse_day
 from clm_dagster.platform.warehouse import Connection
 
+EVENTS = "raw.events"
 WHOLE = ""  # the key of a relation without partitions
 
 
@@ -103,7 +104,7 @@ class Builds:
         if kind == DAILY and window == DAILY:
             return self.stored(node.relation, key) or ABSENT
         if kind == DAILY:
-            end = as_of_of_key(key).date().isoformat() if window == SNAPSHOT else "9999"
+            end = end_of_week(key).isoformat() if window == SNAPSHOT else "9999"
             return self._history(node.relation, end)
         if kind == SNAPSHOT and window == SNAPSHOT:
             return self.stored(node.relation, key) or ABSENT
@@ -136,7 +137,7 @@ class Builds:
             return [WHOLE]
         if kind == window:
             return [key]
-        end = as_of_of_key(key).date().isoformat() if kind == DAILY and window == SNAPSHOT else "9999"
+        end = end_of_week(key).isoformat() if kind == DAILY and window == SNAPSHOT else "9999"
         keys = self._partitions(node.relation)
         return keys[: bisect_left(keys, end)]
 
@@ -214,6 +215,19 @@ def record(
             run_id,
         ],
     )
+
+
+def loaded_end(connection: Connection) -> date | None:
+    """Return the exclusive end of the days whose events are loaded; None where none are.
+
+    A day without rows at the end counts as not loaded: nothing tells whether its file is late.
+    """
+    if connection.relation_kind("raw.builds") is None:
+        return None
+    newest = connection.scalar(
+        "select max(partition_key) from raw.builds where relation = ? and row_count > 0", [EVENTS]
+    )
+    return parse_day(newest) + timedelta(days=1) if newest else None
 
 
 def record_days(connection: Connection, relation: str, column: str, run_id: str) -> None:

@@ -20,6 +20,7 @@ from clm_dagster.platform.assets.node_assets import (
     run_checks,
     table_schema,
 )
+from clm_dagster.platform.build_ledger.calendar import forget_snapshots
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.naming import asset_key, name_of
@@ -96,11 +97,12 @@ def _partition(
                 f"{table.relation} {key}: {node.relation} does not have this snapshot yet; materialize "
                 f"{asset_key(settings, node.relation).to_user_string()} for {key} first, or run `clm run`"
             )
+    model_key = table.model_key(builds, key)
     newest = all(stored <= key for stored in builds.keys(table.relation))
     return PartitionContext(
         key=key,
-        as_of=as_of_of_key(key),
-        model_key=table.model_key(builds, key),
+        as_of=as_of_of_key(key, settings.end_date),
+        model_as_of=as_of_of_key(model_key, settings.end_date) if model_key else None,
         version=table.expected(project, builds, key),
         is_newest=newest,
     )
@@ -118,6 +120,9 @@ def _run(
     metadata: Mapping[str, Any] = {}
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
+            with connection.transaction():
+                for node in (table.node, *([table.model] if table.model else [])):
+                    forget_snapshots(connection, node.relation, "as_of", settings)
             partition = _partition(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
         context.log.info(f"{table.relation} {key}: computing")

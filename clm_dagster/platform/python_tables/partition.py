@@ -13,7 +13,6 @@ from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.charts import Drawing, figure_metadata
 from clm_dagster.platform.dbt_project.building import Snapshot
 from clm_dagster.platform.dbt_project.project import Node, Project
-from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Connection
@@ -25,13 +24,13 @@ S = TypeVar("S")
 class PartitionContext:
     """The snapshot to compute.
 
-    key: partition key. as_of: instant of the snapshot. model_key: snapshot of the trained model that it reads, if there
+    key: partition key. as_of: instant of the snapshot. model_as_of: as_of of the trained model that it reads, if there
     is one. version: version of its inputs and code. is_newest: whether no later snapshot of the table is stored.
     """
 
     key: str
     as_of: datetime
-    model_key: str | None
+    model_as_of: datetime | None
     version: Version
     is_newest: bool
 
@@ -39,11 +38,6 @@ class PartitionContext:
     def day(self) -> date:
         """The date of as_of."""
         return self.as_of.date()
-
-    @property
-    def model_as_of(self) -> datetime | None:
-        """The as_of of the trained model, if there is one."""
-        return None if self.model_key is None else as_of_of_key(self.model_key)
 
     @property
     def where(self) -> str:

@@ -119,7 +119,7 @@ def level_days(reading: Reading[Any], settings: GridSettings) -> list[date]:
     model.
     """
     day = reading.day
-    if reading.partition.model_key is None:
+    if reading.partition.model_as_of is None:
         return [day]
     try:
         return list(level_snapshots(day, first_day(reading.connection, day), settings))

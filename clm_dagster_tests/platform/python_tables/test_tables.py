@@ -45,7 +45,7 @@ def up_to_date(connection: Connection, project: Project, table: AnyTable, key: s
 def write(
     connection: Connection, table: AnyTable, key: str, output: pd.DataFrame | ParquetBuffer, version: str
 ) -> None:
-    partition = PartitionContext(key, as_of_of_key(key), None, Version(version), True)
+    partition = PartitionContext(key, as_of_of_key(key, None), None, Version(version), True)
     write_output(connection, table.node, partition, TableOutput(output), "a run")
 
 
@@ -208,7 +208,7 @@ def test_additional_rows_are_replaced_only_for_their_model_and_snapshot(
     connection: Connection, project: Project, tables: list[AnyTable]
 ) -> None:
     def train(key: str, owner: str, value: float) -> None:
-        partition = PartitionContext(key, as_of_of_key(key), None, Version("1"), True)
+        partition = PartitionContext(key, as_of_of_key(key, None), None, Version("1"), True)
         metrics = pd.DataFrame(
             {"candidate": ["a"], "metric": ["auc"], "value": [value], "low": [None], "high": [None]}
         )
