@@ -64,4 +64,5 @@ def evaluation_settings(settings: Settings) -> EvaluationSettings:
         snapshots=settings.contest_snapshots,
         leak_auc=own.leak_auc,
         calibration_limit=own.calibration_limit,
+        lightgbm=own.lightgbm,
     )
