@@ -72,6 +72,7 @@ def test_the_list_of_assets(settings: Settings) -> None:
         "marts/churn_contest",
         "marts/churn_fairness",
         "marts/churn_scores",
+        "marts/churn_turnover",
         "marts/cohort_retention",
         "marts/customer_value",
         "marts/demand_calendar",

@@ -1,7 +1,8 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
 Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `recommend_peers`, `recommend_scale`).
+`churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`, `score_turnover`,
+`recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -30,6 +31,8 @@ PARTS = (
     "demand-coverage",
     "demand-weeks",
     "methods",
+    "lightgbm",
+    "score-turnover",
     "peers",
     "recommend",
 )
@@ -95,6 +98,12 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "methods" in wanted:
         console.print("Itemsets, ARIMA and Theta, beside mlxtend and statsforecast ...")
         results["methods"] = _methods(dict(options.peer).get("methods"))
+    if "lightgbm" in wanted:
+        console.print("LightGBM as a candidate of churn and value ...")
+        results["lightgbm"] = _on_shops(work, "lightgbm_candidates:measure")
+    if "score-turnover" in wanted:
+        console.print("Turnover of churn scores from week to week ...")
+        results["score-turnover"] = _on_shops(work, "score_turnover:measure")
     if "peers" in wanted:
         console.print("Similar products and recommendations, compared with other methods ...")
         results["peers"] = _peers(work, options.repeats, dict(options.peer).get("implicit"))
@@ -136,6 +145,18 @@ def _methods(python: str | None) -> dict[str, Any]:
 
     folder = _reference("online_retail_ii/year_2009_2010.parquet").parents[1]
     return method_peers.compare(folder, Path(python or PROJECT_DIR / ".peers-venv/bin/python").absolute())
+
+
+def _on_shops(work: str, task: str) -> dict[str, Any]:
+    """Load Online Retail II and a simulated shop, once for all parts, and measure a task on each."""
+    reference = _reference("online_retail_ii/online_retail_II.csv.gz").parents[1]
+    found = {}
+    for name in ("online_retail_ii", "simulated"):
+        arguments = {"name": name, "reference": str(reference), "folder": f"{work}/shops"}
+        if not Path(work, "shops", name).exists():
+            children.run("loaded_shops:load", **arguments)
+        found[name] = children.run(task, **arguments)
+    return found
 
 
 def _peers(work: str, repeats: int, implicit: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clm_dagster_tests.benchmarks import report_demand, report_methods
+from clm_dagster_tests.benchmarks import report_demand, report_methods, report_models
 
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
@@ -198,6 +198,10 @@ def show(results: dict[str, Any], console: Console) -> None:
     if "methods" in results:
         for found in report_methods.tables(results["methods"]):
             console.print(found)
+    if "lightgbm" in results:
+        console.print(report_models.candidates(results["lightgbm"]))
+    if "score-turnover" in results:
+        console.print(report_models.turnover(results["score-turnover"]))
     if "peers" in results:
         _show_peers(results["peers"], console)
     if "recommend" in results:

@@ -60,6 +60,7 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "marts/churn_calibration_by_age",
         "marts/churn_contest",
         "marts/churn_fairness",
+        "marts/churn_turnover",
         "marts/customer_value",
         "marts/value_expectations",
         "marts/value_by_segment",

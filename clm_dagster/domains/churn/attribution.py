@@ -6,7 +6,7 @@ Every function returns (base, parts). The base plus the sum of a row's parts is 
 models and naive Bayes are sums of terms. A part is the difference between a term and its training mean, which is the
 Shapley value for independent columns (Strumbelj, Kononenko 2014). Trees use path-dependent TreeSHAP (Lundberg et al.
 2020) with a lookup table: a tree with k splits depends on a row only through k yes-or-no answers, so the Shapley values
-of its 2^k answer patterns are computed once.
+of its 2^k answer patterns are computed once. LightGBM computes the same values itself.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clm_dagster.domains.churn.candidates import LogOddsMean
 from clm_dagster.statistics.evaluation import safe_logit
+from clm_dagster.statistics.lightgbm_trees import LightGBMClassifier
 
 Floats = NDArray[np.float64]
 MAX_SPLITS = 14  # 2^14 table rows for a tree; a larger table costs more than it saves
@@ -63,6 +64,8 @@ def attribute(model: Any, x: pd.DataFrame, background: pd.DataFrame) -> tuple[fl
         base += float(np.ravel(last._baseline_prediction)[0])
     elif isinstance(last, DecisionTreeClassifier):
         base, parts = tree_parts([single_tree(last)], z)
+    elif isinstance(last, LightGBMClassifier):
+        base, parts = last.contributions(z)
     elif isinstance(last, LogisticRegression):
         means = model[:-1].transform(background).mean(axis=0)
         base = float(last.intercept_[0] + means @ last.coef_[0])

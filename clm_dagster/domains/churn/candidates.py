@@ -35,6 +35,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clm_dagster.domains.churn.features import CATEGORIES
 from clm_dagster.statistics.evaluation import safe_logit
+from clm_dagster.statistics.lightgbm_trees import LightGBMClassifier, check_installed
 
 SEED = 20111209
 RARE = 0.02  # categories below this share are merged
@@ -117,8 +118,11 @@ def _mutual_information(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArr
     return information
 
 
-def candidates() -> tuple[Candidate, ...]:
-    """Return all candidates, the naive baseline first."""
+def candidates(lightgbm: bool = False) -> tuple[Candidate, ...]:
+    """Return all candidates, the naive baseline first.
+
+    lightgbm: whether LightGBM is one (CLM_CHURN_LIGHTGBM). Raise MissingExtraError if it is not installed.
+    """
     logistic = LogisticRegression(max_iter=1000)
     boosting = HistGradientBoostingClassifier(
         learning_rate=0.15,
@@ -184,16 +188,25 @@ def candidates() -> tuple[Candidate, ...]:
         ),
         Candidate("svm", _scaled(LinearSVC(C=0.01, dual=False))),
         Candidate("mlp", _scaled(network)),
+        *(_lightgbm() if lightgbm else ()),
     )
 
 
-RECENCY = "recency"
+def _lightgbm() -> tuple[Candidate, ...]:
+    check_installed("CLM_CHURN_LIGHTGBM")
+    # Chosen on Online Retail II, test dates before June 2011: docs/decisions/lightgbm.md.
+    trees = LightGBMClassifier(num_iterations=200, learning_rate=0.05, feature_fraction=0.5)
+    return (Candidate(LIGHTGBM, _plain(trees), tuple({"model__num_leaves": n} for n in (4, 7)), exact=True),)
+
+
+RECENCY, LIGHTGBM = "recency", "lightgbm"
 # Means of log-odds. A blend has exact reasons if all its members have.
 BLENDS: dict[str, tuple[str, ...]] = {
     "blend_logistic_bgnbd": ("logistic", "bgnbd"),
     "blend_boosting_bgnbd": ("boosting", "bgnbd"),
     "blend_logistic_boosting": ("logistic", "boosting"),
     "blend": ("logistic", "boosting", "bgnbd"),
+    "blend_lightgbm": ("logistic", LIGHTGBM, "bgnbd"),
 }
 
 

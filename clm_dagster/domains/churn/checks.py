@@ -12,9 +12,11 @@ from clm_dagster.platform.trained_models.checks import warn
 
 if TYPE_CHECKING:
     from clm_dagster.domains.churn.evaluate import EvaluationResult
+    from clm_dagster.domains.churn.turnover import Turnover
 
 LEAK, HORIZON = "no_suspected_leak", "horizon_fits_the_shop"
 DRIFT = "features_have_not_drifted"
+STEADY = "top_decile_is_steady"
 # Warn if the horizon differs from the suggested one by more than this factor.
 _FACTOR = 2.0
 
@@ -25,6 +27,10 @@ TRAINING = {
 }
 DRIFTED = {
     DRIFT: "Features have drifted no further from training than at the test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL)."
+}
+SCORED = {
+    STEADY: "Few customers leave the top decile of scores without an event since the previous snapshot "
+    "(CLM_CHURN_TURNOVER_WARN)."
 }
 
 
@@ -67,3 +73,10 @@ def check_drift(
             f"(warning from {warn_from:g}, failing from {fail_from:g})",
         )
     ]
+
+
+def check_turnover(as_of: str, turnover: "Turnover | None", warn_from: float) -> list[dg.AssetCheckResult]:
+    """Return the result of the check of the top decile. turnover: None if there is nothing to compare with."""
+    if turnover is None:
+        return [warn(STEADY, True, f"{as_of}: no earlier scores to compare with")]
+    return [warn(STEADY, turnover.share < warn_from, f"{as_of}: {turnover} (warning from {warn_from:g})")]

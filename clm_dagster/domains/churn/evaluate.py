@@ -171,8 +171,9 @@ def evaluate_candidates(
     """
     # One thread in each library. On a busy machine boosting waits at every tree for its slowest thread (measured: 20
     # times as long with two), and a single thread fixes the order of summation on every machine.
+    chosen = candidates(settings.lightgbm) if selected is None else selected
     with threadpool_limits(limits=1):
-        return _evaluate(features, labels, plan, settings, candidates() if selected is None else selected)
+        return _evaluate(features, labels, plan, settings, chosen)
 
 
 def _evaluate(

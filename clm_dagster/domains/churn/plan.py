@@ -20,12 +20,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EvaluationSettings(GridSettings):
-    """User settings of an evaluation. The defaults equal those of the package's settings."""
+    """User settings of an evaluation. The defaults equal those of the package's settings.
+
+    lightgbm: whether LightGBM is a candidate.
+    """
 
     active_days: int = 365
     leak_auc: float = 0.97
     calibration_limit: float = 0.08
     features: tuple[str, ...] = FEATURES
+    lightgbm: bool = False
 
 
 @dataclass(frozen=True)

@@ -121,3 +121,32 @@ def suggested_horizon(connection: Connection, as_of: datetime) -> tuple[int, str
         f"Of the customers who order again within a year, {quantile:.0%} do so within {days} days "
         f"(core.repurchase_survival). Consider a horizon of about {days} days."
     )
+
+
+def read_previous_top(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Return the top decile of the previous scored snapshot: as_of, customer_id, is_active.
+
+    is_active: whether the customer had an event between the two snapshots; the ids of a person count for the person.
+    The frame is empty at the first scored snapshot.
+    """
+    if connection.relation_kind(SCORES) is None:
+        return pd.DataFrame(columns=["as_of", "customer_id", "is_active"])
+    return connection.frame(
+        f"""
+        with ranked as (
+            select as_of, customer_id, count(*) over () as customers,
+                row_number() over (order by churn_probability desc, customer_id) as place
+            from {SCORES} where as_of = (select max(as_of) from {SCORES} where as_of < $as_of)
+        ),
+        active as (
+            select coalesce(identities.person_id, daily.customer_id) as customer_id
+            from core.customer_daily as daily
+            left join core.customer_identities as identities
+                on identities.as_of = $as_of and identities.customer_id = daily.customer_id
+            where daily.activity_date >= (select max(as_of) from ranked) and daily.activity_date < $as_of
+        )
+        select as_of, customer_id, customer_id in (select customer_id from active) as is_active
+        from ranked where place <= greatest(customers // 10, 1) order by place
+        """,
+        {"as_of": as_of},
+    )

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from clm_dagster.domains.churn.checks import check_turnover
 from clm_dagster.domains.churn.features import NEEDED
 from clm_dagster.domains.churn.model import ChurnModel, forecast_base_rate
 from clm_dagster.domains.churn.plan import EvaluationSettings
-from clm_dagster.domains.churn.queries import eligible_customers, read_bands, read_labels, read_margins
+from clm_dagster.domains.churn.queries import (
+    eligible_customers,
+    read_bands,
+    read_labels,
+    read_margins,
+    read_previous_top,
+)
+from clm_dagster.domains.churn.turnover import measure_turnover
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
@@ -28,23 +36,28 @@ class ScoreSettings:
     """User settings of scoring.
 
     customers: the largest number of customers to read at an earlier snapshot. margin: the margin rate if the shop's own
-    is unknown.
+    is unknown. turnover_warn: the turnover of the top decile from which the check warns.
     """
 
     evaluation: EvaluationSettings
     customers: int
     margin: float
+    turnover_warn: float
 
 
 @dataclass(frozen=True)
 class ScoreInputs:
-    """Inputs of scoring: active customers, their history for the base rate, mature labels, bands and margins."""
+    """Inputs of scoring: active customers, their history for the base rate, mature labels, bands and margins.
+
+    previous_top: the top decile of the previous scored snapshot, for the check only; no row depends on it.
+    """
 
     features: pd.DataFrame
     history: pd.DataFrame
     labels: pd.DataFrame
     bands: pd.DataFrame
     margins: pd.DataFrame
+    previous_top: pd.DataFrame
 
 
 def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
@@ -62,6 +75,7 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
         labels=read_labels(connection, reading.day, days),
         bands=read_bands(connection),
         margins=read_margins(connection, reading.day, settings.margin),
+        previous_top=read_previous_top(connection, reading.as_of),
     )
 
 
@@ -72,7 +86,8 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
     """
     model = _serving_model(scoring)
     if inputs.features.empty:
-        return TableOutput(pd.DataFrame(columns=scoring.work.columns))
+        checks = check_turnover(str(scoring.work.day), None, scoring.settings.turnover_warn)
+        return TableOutput(pd.DataFrame(columns=scoring.work.columns), checks=checks)
     snapshots = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
     chosen = scoring.settings.evaluation
     forecast = forecast_base_rate(
@@ -88,6 +103,7 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
     frame["expected_loss"] = frame["churn_probability"] * margins.to_numpy(float)
     frame["risk_band"] = band_of(frame["churn_probability"].to_numpy(), inputs.bands)
     sizes = frame["risk_band"].value_counts()
+    turnover = measure_turnover(inputs.previous_top, frame)
     return TableOutput(
         scoring.stamped(frame),
         {
@@ -95,7 +111,9 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
             "churn_rate_forecast": round(forecast.rate, 4),
             "level_method": forecast.method,
             "customers": {str(name): int(count) for name, count in sizes.items()},
+            **({} if turnover is None else {"top_decile_turnover": round(turnover.share, 4)}),
         },
+        check_turnover(str(scoring.work.day), turnover, scoring.settings.turnover_warn),
     )
 
 

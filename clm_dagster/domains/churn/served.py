@@ -31,6 +31,7 @@ TRUSTED = (
     "clm_dagster.domains.churn.candidates._mutual_information",
     "clm_dagster.domains.churn.candidates.signed_log",
     "clm_dagster.domains.churn.served.ChurnProbability",
+    "clm_dagster.statistics.lightgbm_trees.LightGBMClassifier",
     "sklearn.impute._iterative.IterativeImputer",
     "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.tree._tree.Tree",

@@ -44,6 +44,15 @@ class ChurnSettings(DomainSettings):
         gt=0,
         description="Loss of quality against the model's test from which the check fails.",
     )
+    lightgbm: bool = Field(
+        False,
+        description="Whether LightGBM is a candidate of the churn model; it needs the extra `boosting`.",
+    )
+    turnover_warn: float = Field(
+        0.2,
+        gt=0,
+        description="Share of the top decile of scores that leaves it without an event, from which the check warns.",
+    )
 
     @model_validator(mode="after")
     def _warnings_come_first(self) -> "ChurnSettings":

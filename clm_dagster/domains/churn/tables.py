@@ -32,10 +32,11 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         chosen.horizon_days,
         reads=("customer_features", "churn_labels", "product_daily", "stg_products", "risk_bands", VALUE),
         weeks_back=training.weeks_back,
-        settings=ScoreSettings(chosen, settings.train_customers, settings.margin),
+        settings=ScoreSettings(chosen, settings.train_customers, settings.margin, own.turnover_warn),
         read=read_scoring,
         score=score,
         serve_refused=settings.serve_refused_models,
+        checks=checks.SCORED,
     )
     drift = ScoreTable(
         DRIFT,
@@ -63,4 +64,5 @@ def evaluation_settings(settings: Settings) -> EvaluationSettings:
         snapshots=settings.contest_snapshots,
         leak_auc=own.leak_auc,
         calibration_limit=own.calibration_limit,
+        lightgbm=own.lightgbm,
     )

@@ -32,12 +32,14 @@ from sklearn.preprocessing import StandardScaler
 
 from clm_dagster.domains.value.features import Snapshot, last_period, lifetime_rate, past_rate
 from clm_dagster.domains.value.purchase_model import winsor_limit
+from clm_dagster.statistics.lightgbm_trees import LightGBMRegressor, check_installed
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
 Kind = Literal["past_rate", "lifetime_rate", "last_period", "btyd", "ratio", "amount", "two_part", "mean"]
 
 SEED = 20111209
+LIGHTGBM = "lightgbm"
 TARGET_QUANTILE = 0.995
 # Kinds that need no fit: the naive baselines, and BG/NBD with Gamma-Gamma as it stands.
 FORMULAS: tuple[Kind, ...] = ("past_rate", "lifetime_rate", "last_period", "btyd")
@@ -126,8 +128,11 @@ def _scaled(model: Any) -> Pipeline:
     return Pipeline([("fill", fill), ("scale", StandardScaler()), ("model", model)])
 
 
-def candidates() -> tuple[Candidate, ...]:
-    """Return all candidates, the naive baselines first."""
+def candidates(lightgbm: bool = False) -> tuple[Candidate, ...]:
+    """Return all candidates, the naive baselines first.
+
+    lightgbm: whether LightGBM is one (CLM_VALUE_LIGHTGBM). Raise MissingExtraError if it is not installed.
+    """
     network = MLPRegressor(
         hidden_layer_sizes=(16,),
         alpha=1.0,
@@ -149,7 +154,17 @@ def candidates() -> tuple[Candidate, ...]:
         Candidate("ridge_sqrt", "amount", 0.5, (_scaled(Ridge(10.0)),)),
         Candidate("two_part", "two_part", 1.0, (classifier, _boosting())),
         Candidate("mlp", "ratio", 0.5, (_scaled(network),)),
+        *(_lightgbm() if lightgbm else ()),
     )
+
+
+def _lightgbm() -> tuple[Candidate, ...]:
+    check_installed("CLM_VALUE_LIGHTGBM")
+    # Chosen on Online Retail II, test dates before June 2011: docs/decisions/lightgbm.md.
+    trees = LightGBMRegressor(
+        num_iterations=300, learning_rate=0.04, feature_fraction=0.5, min_data_in_leaf=100
+    )
+    return (Candidate(LIGHTGBM, "ratio", 0.7, (trees,), tuple({"num_leaves": n} for n in (4, 7))),)
 
 
 # Means of square roots, each member scaled to one level first.
@@ -158,6 +173,7 @@ BLENDS: dict[str, tuple[str, ...]] = {
     "blend_btyd_ratio": ("btyd", "boosting_ratio"),
     "blend_btyd_mlp": ("btyd", "mlp"),
     "blend": ("btyd", "boosting_ratio", "mlp", "two_part"),
+    "blend_btyd_lightgbm": ("btyd", LIGHTGBM),
 }
 
 

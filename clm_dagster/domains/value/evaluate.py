@@ -167,7 +167,7 @@ def evaluate_candidates(
 
     Raise EvaluationError if no evaluation is possible; the message says what is missing.
     """
-    known = candidates()
+    known = candidates(settings.lightgbm and selected is None)
     chosen = known if selected is None else tuple(selected)
     baselines = [one for one in known if one.name in BASELINES and one not in chosen]
     # One thread in each library: faster on a busy machine, and it fixes the order of summation on every machine.

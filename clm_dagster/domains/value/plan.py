@@ -21,9 +21,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EvaluationSettings(GridSettings):
-    """User settings of an evaluation. The defaults equal those of the package's settings."""
+    """User settings of an evaluation. The defaults equal those of the package's settings.
+
+    lightgbm: whether LightGBM is a candidate.
+    """
 
     coverage: float = 0.8
+    lightgbm: bool = False
 
 
 @dataclass(frozen=True)

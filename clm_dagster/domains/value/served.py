@@ -24,6 +24,7 @@ from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, Regis
 TRUSTED = (
     *BOOSTING_TYPES,
     "clm_dagster.domains.value.served.ExpectedRevenue",
+    "clm_dagster.statistics.lightgbm_trees.LightGBMRegressor",
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.LogLink",
     "sklearn._loss.loss.HalfPoissonLoss",

@@ -11,3 +11,7 @@ class ValueSettings(DomainSettings):
     horizon_days: Variable[int] = Field(
         90, ge=1, description="Days after as_of in which a customer's spend is forecast."
     )
+    lightgbm: bool = Field(
+        False,
+        description="Whether LightGBM is a candidate of the value model; it needs the extra `boosting`.",
+    )

@@ -45,5 +45,6 @@ def training_settings(settings: Settings) -> SnapshotSettings[EvaluationSettings
         horizon_days=settings.of(ValueSettings).horizon_days,
         spacing_days=7 * settings.contest_spacing_weeks,
         snapshots=settings.contest_snapshots,
+        lightgbm=settings.of(ValueSettings).lightgbm,
     )
     return SnapshotSettings(evaluation, settings.train_customers)

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from clm_dagster.platform.build_ledger.code_version import PACKAGE, Root
 from clm_dagster.platform.tracking import LoggedModel, TrackedRun, Tracking
+from clm_dagster.statistics import lightgbm_trees
 
 Fitted = TypeVar("Fitted")
 # Packages that every estimator of this project requires.
@@ -34,7 +35,7 @@ class RegisteredModel(Generic[Fitted]):
 
     name: name of the table and of the registered model, `models.churn_model`. pack: converts the fitted model to one
     scikit-learn estimator. unpack: the inverse. trusted: types in its file beyond scikit-learn's own; no other types
-    are loaded. packages: its requirements.
+    are loaded. packages: its requirements, to which lightgbm is added where the model has trees of it.
     """
 
     name: str
@@ -50,7 +51,9 @@ class RegisteredModel(Generic[Fitted]):
 
     def log(self, run: TrackedRun, fitted: Fitted, example: pd.DataFrame) -> LoggedModel:
         """Log the model with its signature and register it."""
-        return run.sklearn_model(self.name, self.pack(fitted), example, self.packages, self.trusted)
+        packed = self.pack(fitted)
+        extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
+        return run.sklearn_model(self.name, packed, example, (*self.packages, *extra), self.trusted)
 
     def load(self, tracking: Tracking, version: str) -> Fitted:
         """Load a version. Raise TrackingError if it does not exist or its file is not trusted."""

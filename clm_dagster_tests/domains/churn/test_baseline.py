@@ -39,7 +39,7 @@ def result(simulated: Simulated) -> EvaluationResult:
 
 def scoring(project: Project, choice: Choice, fitted: Any) -> Scoring[Any, Any]:
     columns = [name for name in project.nodes["marts.churn_scores"].types if name != "as_of"]
-    work: Any = SimpleNamespace(columns=columns, day=TEST, settings=ScoreSettings(SETTINGS, 10_000, 0.3))
+    work: Any = SimpleNamespace(columns=columns, day=TEST, settings=ScoreSettings(SETTINGS, 10_000, 0.3, 0.2))
     return Scoring(work, {WHOLE: Served(choice, fitted, "recency")})
 
 
@@ -51,6 +51,7 @@ def inputs(simulated: Simulated) -> ScoreInputs:
         labels=labels[labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) <= pd.Timestamp(TEST)],
         bands=pd.DataFrame({"risk_band": ["low", "high"], "from_probability": [0.0, 0.5]}),
         margins=pd.DataFrame({"customer_id": [], "expected_margin": []}),
+        previous_top=pd.DataFrame(columns=["as_of", "customer_id", "is_active"]),
     )
 
 

@@ -59,6 +59,7 @@ MODELS = [
     "churn_calibration_by_age",
     "churn_contest",
     "churn_fairness",
+    "churn_turnover",
     "model_scorecard",
     "value_labels",
     "value_by_segment",
