@@ -15,3 +15,5 @@
 {% macro customer(column) %}"{{ column }}"{% endmacro %}
 {% macro fill_down(column, by) %}"{{ column }}"{% endmacro %}
 {% macro seed_column(seed, column) %}pattern{% endmacro %}
+{% macro seed(name) %}seed_{{ name }}{% endmacro %}
+{% macro delivery(name) %}lookup_{{ name }}{% endmacro %}

@@ -1,34 +1,69 @@
 """Association rules: which products are bought together, how strongly, how significantly, and how stably.
 
-Belongs here: frequent itemsets, rule measures, p-values. Does not: recommendations for customers.
-
-Frequent itemsets come from a bitset Eclat (Zaki 2000). A product is a row of bits, one per basket. The support
-of an itemset is the number of ones in the conjunction of its rows. On 39,516 invoices at support .01 it takes
-.43 s; mlxtend's fpgrowth takes 10.1 s for the same itemsets.
+Belongs here: rule measures, the choice of the minimum number of baskets, the test of rules on later baskets. Does not:
+the search for sets of products (`itemsets`), p-values (`independence`), recommendations for customers.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import false_discovery_control, hypergeom
 
-from clm_dagster.errors import UserError
-
-Bits = NDArray[np.uint64]
-Itemset = tuple[int, ...]
+from clm_dagster.statistics.independence import (
+    MIN_BASKETS,
+    SIGNIFICANT,
+    RuleError,
+    adjusted,
+    chance_of_common,
+    smallest_p_value,
+)
+from clm_dagster.statistics.itemsets import (
+    Baskets,
+    Bits,
+    Itemset,
+    as_bits,
+    frequent_itemsets,
+    number_baskets,
+)
 
 MEASURES = ("support", "confidence", "lift", "leverage", "conviction")
-
-
-class RuleError(UserError, ValueError):
-    """Baskets or thresholds from which no rules can be derived; the message names them."""
+# Baskets of the later period that are tested at once: at 5,000 products in rules, 80 MB of bits.
+_BLOCK = 64 * 2048
 
 
 class TooManyItemsets(RuleError):  # noqa: N818
     """The minimum support is too low: there are more frequent itemsets than the limit."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The minimum number of baskets of a rule, among all baskets, and why it is that one."""
+
+    baskets: int
+    total: int
+    reason: str
+
+    @property
+    def support(self) -> float:
+        """Return the share of baskets that this is."""
+        return self.baskets / self.total
+
+
+@dataclass(frozen=True)
+class MinedRules:
+    """Rules of sufficient support and confidence, significant or not.
+
+    tests: number of rules that could have occurred often enough, the family of the q-values. raised: the threshold is
+    above the given one, or above the one that can be significant, because there were too many sets of products.
+    """
+
+    rules: pd.DataFrame
+    threshold: Threshold
+    tests: int
+    raised: bool
 
 
 def rule_measures(
@@ -55,71 +90,9 @@ def rule_measures(
             "lift": lift,
             "leverage": k / n - a / n * (b / n),
             "conviction": conviction,
-            "p_value": hypergeom.sf(k - 1, n, a, b),
+            "p_value": chance_of_common(k, a, b, n),
         }
     )
-
-
-def adjusted(p_values: ArrayLike, tests: int | None = None) -> NDArray[np.float64]:
-    """Return Benjamini-Hochberg q-values (1995): of rules with q below .05, at most 5% are false on average.
-
-    p_values: of m rules. tests: number of rules tested, m by default. Rules selected by support before the test
-    are a valid family. Rules selected by lift are not: `tests` must then also count the discarded rules.
-    """
-    p = np.asarray(p_values, dtype=float)
-    if not len(p):
-        return p
-    tried = len(p) if tests is None else tests
-    if tried < len(p):
-        raise RuleError(f"{tried} tests cannot have given {len(p)} p-values")
-    # Discarded rules count as p = 1, the worst case, so that the q-values are conservative.
-    q_values: NDArray[np.float64] = np.minimum(false_discovery_control(p) * tried / len(p), 1)
-    return q_values
-
-
-def bitsets(lines: pd.DataFrame, minimum: int = 1) -> tuple[Bits, NDArray[np.object_], int]:
-    """Return products in at least `minimum` baskets as bits: i x ceil(n / 64) words, the i sorted ids, and n.
-
-    lines: order_id, product_id; a product counts once per basket. n is the number of baskets.
-
-    Raises:
-        RuleError: there are no lines.
-    """
-    lines = lines[["order_id", "product_id"]].dropna().drop_duplicates()
-    if lines.empty:
-        raise RuleError("no purchase line has both an order_id and a product_id; rules need baskets")
-    basket, orders = pd.factorize(lines["order_id"].astype(str), sort=True)
-    product, products = pd.factorize(lines["product_id"].astype(str), sort=True)
-    kept = np.bincount(product) >= minimum
-    number = np.cumsum(kept) - 1
-    inside = kept[product]
-    words = np.zeros((int(kept.sum()), -(-len(orders) // 64)), dtype=np.uint64)
-    bit = np.uint64(1) << (basket % 64).astype(np.uint64)
-    np.bitwise_or.at(words, (number[product[inside]], basket[inside] // 64), bit[inside])
-    return words, np.asarray(products, dtype=object)[kept], len(orders)
-
-
-def eclat(words: Bits, minimum: int, longest: int) -> Iterator[tuple[Itemset, int]]:
-    """Yield itemsets of at most `longest` items in at least `minimum` baskets, with counts; items are ascending."""
-    counts = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    items = np.flatnonzero(counts >= minimum)
-    yield from (((int(i),), int(counts[i])) for i in items)
-    yield from _extend((), items, words[items], minimum, longest)
-
-
-def _extend(
-    prefix: Itemset, items: NDArray[np.int64], words: Bits, minimum: int, longest: int
-) -> Iterator[tuple[Itemset, int]]:
-    if len(prefix) + 1 >= longest:
-        return
-    for place in range(len(items) - 1):
-        common = words[place] & words[place + 1 :]
-        counts = np.bitwise_count(common).sum(axis=1, dtype=np.int64)
-        often = np.flatnonzero(counts >= minimum)
-        longer = (*prefix, int(items[place]))
-        rest = items[place + 1 :][often]
-        yield from (((*longer, int(i)), int(c)) for i, c in zip(rest, counts[often], strict=True))
-        yield from _extend(longer, rest, common[often], minimum, longest)
 
 
 def basket_rules(
@@ -137,58 +110,125 @@ def basket_rules(
         min_support: minimum share of baskets that contain the whole rule, above 0 and at most 1.
         min_confidence: minimum confidence of a rule.
         longest: maximum number of products in a rule, both sides together, at least 2.
-        most: maximum number of itemsets; None for no limit.
+        most: maximum number of itemsets of two and more products; None for no limit.
         min_baskets: minimum number of baskets with the whole rule, whatever the support.
 
     Returns:
         Columns antecedent (sorted tuple of ids), consequent, items, baskets (with the whole rule), the measures,
-        p_value and q_value. The family of the q-values is every rule of sufficient support, whatever its
-        confidence. Ties in lift are sorted by antecedent and consequent.
+        p_value and q_value. The family of the q-values is every rule whose two sides are each in enough baskets,
+        whatever the baskets of both together, and the confidence. Ties in lift are sorted by antecedent and
+        consequent.
 
     Raises:
         TooManyItemsets: there are more than `most` itemsets.
         RuleError: a threshold is out of range, or there are no lines.
     """
+    baskets = number_baskets(lines)
+    minimum = max(_count_of(min_support, baskets.total), min_baskets)
+    return _rules(baskets, _count(baskets, minimum, longest, most), min_confidence, longest)[0]
+
+
+def mine_rules(
+    lines: pd.DataFrame, min_support: float | None, min_confidence: float, longest: int, most: int
+) -> MinedRules:
+    """Return the rules of baskets, in at least as many baskets as `min_support` says or as the data need.
+
+    min_support: share of baskets, at least MIN_BASKETS of them. None: MIN_BASKETS, or as many more as are needed for
+    one rule alone to be significant among all that are tested (Tarone 1990), which matters in a few dozen baskets.
+    In both cases the number is doubled while there are more than `most` itemsets of two and more products.
+
+    Raises:
+        RuleError: a threshold is out of range, or there are no lines.
+    """
+    baskets = number_baskets(lines)
+    count, reason = MIN_BASKETS, f"{MIN_BASKETS} baskets are the smallest number that is searched"
+    if min_support is not None:
+        count, reason = (
+            max(MIN_BASKETS, _count_of(min_support, baskets.total)),
+            f"min_support is {min_support:.4%}",
+        )
+    raised = False
+    while True:
+        try:
+            counts = _count(baskets, count, longest, most)
+        except TooManyItemsets:
+            count, raised = 2 * count, True
+            reason = f"more than {most:,} sets of products are in at least {count // 2} baskets"
+            continue
+        tests = _tests(counts, longest)
+        if min_support is not None or not tests:
+            break
+        if smallest_p_value(count, baskets.total) <= SIGNIFICANT / tests or count > baskets.total:
+            break
+        reason = f"in {count} of {baskets.total} baskets, no rule can be significant among {tests:,}"
+        count += 1
+    rules, tests = _rules(baskets, counts, min_confidence, longest)
+    return MinedRules(rules, Threshold(count, baskets.total, reason), tests, raised)
+
+
+def _count_of(min_support: float, total: int) -> int:
     if not 0 < min_support <= 1:
         raise RuleError(f"min_support is a share above 0 and at most 1, not {min_support}")
+    return max(1, int(np.ceil(min_support * total - 1e-9)))
+
+
+def _count(baskets: Baskets, minimum: int, longest: int, most: int | None) -> dict[Itemset, int]:
+    """Return the itemsets with their counts. Raise TooManyItemsets."""
     if longest < 2:
         raise RuleError(f"a rule has at least 2 products; longest is {longest}")
-    lines = lines[["order_id", "product_id"]].dropna()
-    total = int(lines["order_id"].nunique())
-    minimum = max(1, min_baskets, int(np.ceil(min_support * total - 1e-9)))
-    words, products, baskets = bitsets(lines, minimum)
-    counts = dict(islice(eclat(words, minimum, longest), None if most is None else most + 1))
-    if most is not None and len(counts) > most:
+    singles = int((baskets.counts >= minimum).sum())
+    found: Iterator[tuple[Itemset, int]] = frequent_itemsets(baskets, minimum, longest)
+    counts = dict(islice(found, None if most is None else singles + most + 1))
+    if most is not None and len(counts) > singles + most:
         raise TooManyItemsets(
-            f"more than {most:,} sets of products are in {minimum} of {total:,} baskets; raise min_support"
+            f"more than {most:,} sets of products are in {minimum} of {baskets.total:,} baskets; raise min_support"
         )
+    return counts
+
+
+def _tests(counts: dict[Itemset, int], longest: int) -> int:
+    """Return how many rules could have been found: each short itemset with each other product that is frequent."""
+    sizes = np.bincount([len(items) for items in counts], minlength=2)
+    return int(sum(sizes[size] * max(sizes[1] - size, 0) for size in range(1, min(longest, len(sizes)))))
+
+
+def _rules(
+    baskets: Baskets, counts: dict[Itemset, int], min_confidence: float, longest: int
+) -> tuple[pd.DataFrame, int]:
+    """Return the rules of itemsets, and the number of rules tested."""
+    tests = _tests(counts, longest)
     found = [
-        (tuple(i for i in items if i != right), right, items)
-        for items in counts
+        (tuple(i for i in items if i != right), right, count)
+        for items, count in counts.items()
         if len(items) > 1
         for right in items
     ]
     if not found:
-        return _no_rules()
+        return _no_rules(), tests
+    both = np.array([count for *_, count in found])
     measures = rule_measures(
-        [counts[items] for *_, items in found],
+        both,
         [counts[left] for left, *_ in found],
         [counts[(right,)] for _, right, _ in found],
-        np.full(len(found), baskets),
+        np.full(len(found), baskets.total),
     )
+    measures["q_value"] = adjusted(measures["p_value"], tests)
+    kept = np.flatnonzero(measures["confidence"] >= min_confidence)
+    products = baskets.products
     rules = pd.DataFrame(
         {
-            "antecedent": [tuple(products[i] for i in left) for left, *_ in found],
-            "consequent": [products[right] for _, right, _ in found],
-            "items": [len(items) for *_, items in found],
-            "baskets": [counts[items] for *_, items in found],
+            "antecedent": [tuple(products[i] for i in found[row][0]) for row in kept],
+            "consequent": [products[found[row][1]] for row in kept],
+            "items": [len(found[row][0]) + 1 for row in kept],
+            "baskets": both[kept],
         }
-    ).join(measures)
-    rules["q_value"] = adjusted(rules["p_value"])
-    rules = rules[rules["confidence"] >= min_confidence]
-    return rules.sort_values(
+    ).join(measures.iloc[kept].reset_index(drop=True))
+    if rules.empty:
+        return _no_rules(), tests
+    ordered = rules.sort_values(
         ["lift", "antecedent", "consequent"], ascending=[False, True, True], ignore_index=True
     )
+    return ordered, tests
 
 
 def held_later(rules: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
@@ -197,41 +237,49 @@ def held_later(rules: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     later: order_id, product_id. Confidence and lift are missing if the antecedent no longer occurs.
     later_held is true if the lift is still above 1 with a p-value below .05.
     """
-    words, products, baskets = bitsets(later)
-    place = {product: number for number, product in enumerate(products)}
-    no_baskets = np.zeros((1, words.shape[1]), dtype=np.uint64)
-    table = np.vstack([words, no_baskets])  # the last row is for products in no basket
+    baskets = number_baskets(later)
+    # Only products in rules get bits; those in no later basket get none.
+    wanted = sorted({item for items in rules["antecedent"] for item in items} | set(rules["consequent"]))
+    place = {product: number for number, product in enumerate(wanted)}
+    rows = np.array([place.get(product, -1) for product in baskets.products])[baskets.product]
+    basket, rows = baskets.basket[rows >= 0], rows[rows >= 0]
     width = max((len(left) for left in rules["antecedent"]), default=1)
     # Short antecedents repeat their first product, which does not change the conjunction.
     left = np.array(
         [
-            [place.get(item, -1) for item in (*items, *[items[0]] * (width - len(items)))]
+            [place[item] for item in (*items, *[items[0]] * (width - len(items)))]
             for items in rules["antecedent"]
         ],
         dtype=np.int64,
     ).reshape(len(rules), width)
-    right = np.array([place.get(item, -1) for item in rules["consequent"]], dtype=np.int64)
-    measures = [_later_counts(table, left[rows], right[rows]) for rows in _chunks(len(rules))]
-    both, antecedent, consequent = (np.concatenate(part) for part in zip(*measures, strict=True))
-    out = rule_measures(both, antecedent, consequent, np.full(len(rules), baskets))
+    right = np.array([place[item] for item in rules["consequent"]], dtype=np.int64)
+    totals = np.zeros((3, len(rules)), dtype=np.int64)
+    for start in range(0, baskets.total, _BLOCK):
+        inside = (basket >= start) & (basket < start + _BLOCK)
+        size = min(_BLOCK, baskets.total - start)
+        table = as_bits(rows[inside], basket[inside] - start, len(wanted), size)
+        for chunk in _chunks(len(rules)):
+            totals[:, chunk] += _later_counts(table, left[chunk], right[chunk])
+    both, antecedent, consequent = totals
+    out = rule_measures(both, antecedent, consequent, np.full(len(rules), baskets.total))
     out["held"] = (out["lift"] > 1) & (out["p_value"] < 0.05)
     out.index = rules.index
     return out.add_prefix("later_")
 
 
-def _later_counts(
-    table: Bits, left: NDArray[np.int64], right: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], ...]:
+def _later_counts(table: Bits, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
     antecedent = np.bitwise_and.reduce(table[left], axis=1)
     consequent = table[right]
-    return tuple(
-        np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-        for words in (antecedent & consequent, antecedent, consequent)
+    return np.array(
+        [
+            np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+            for words in (antecedent & consequent, antecedent, consequent)
+        ]
     )
 
 
 def _chunks(count: int, size: int = 2000) -> list[NDArray[np.int64]]:
-    return [np.arange(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _no_rules() -> pd.DataFrame:

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.statistics.association import bitsets, eclat
 from clm_dagster.statistics.forecasting.arima import auto_arima
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import ThetaMethod
+from clm_dagster.statistics.itemsets import frequent_itemsets, number_baskets
 from clm_dagster_tests.benchmarks.method_inputs import (
     HORIZON,
     Series,
@@ -77,9 +77,10 @@ def itemsets(lines: pd.DataFrame) -> dict[str, Any]:
 
 def our_itemsets(lines: pd.DataFrame, support: float, longest: int) -> dict[frozenset[str], int]:
     """Return the frequent itemsets of at most `longest` products, with the number of their baskets."""
-    words, products, baskets = bitsets(lines)
-    minimum = int(np.ceil(support * baskets - 1e-9))
-    return {frozenset(products[list(found)]): count for found, count in eclat(words, minimum, longest)}
+    baskets = number_baskets(lines)
+    minimum = int(np.ceil(support * baskets.total - 1e-9))
+    found = frequent_itemsets(baskets, minimum, longest)
+    return {frozenset(baskets.products[list(items)]): count for items, count in found}
 
 
 def forecasts(series: Series) -> list[dict[str, Any]]:

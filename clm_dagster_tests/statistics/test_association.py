@@ -1,6 +1,5 @@
-"""Rules compared with brute force, scipy's Fisher test, statsmodels, and the published French baskets."""
+"""Rules compared with scipy's Fisher test, statsmodels, a simulated truth, and the published French baskets."""
 
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,13 @@ from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
 
 from clm_dagster.statistics.association import (
-    RuleError,
-    adjusted,
+    TooManyItemsets,
     basket_rules,
-    bitsets,
-    eclat,
     held_later,
+    mine_rules,
     rule_measures,
 )
+from clm_dagster.statistics.independence import RuleError, adjusted
 
 
 @pytest.fixture(scope="module")
@@ -27,26 +25,6 @@ def baskets() -> pd.DataFrame:
     held[:, 1] |= held[:, 0] & (rng.random(150) < 0.8)
     order, product = np.nonzero(held)
     return pd.DataFrame({"order_id": [f"o{o}" for o in order], "product_id": [f"p{p}" for p in product]})
-
-
-def brute_force(lines: pd.DataFrame, minimum: int, longest: int) -> dict[tuple[str, ...], int]:
-    sets = lines.groupby("order_id")["product_id"].agg(set)
-    items = sorted(lines["product_id"].unique())
-    found = {}
-    for size in range(1, longest + 1):
-        for items_of in combinations(items, size):
-            count = sum(set(items_of) <= basket for basket in sets)
-            if count >= minimum:
-                found[items_of] = count
-    return found
-
-
-def test_eclat_matches_brute_force(baskets: pd.DataFrame) -> None:
-    words, products, count = bitsets(baskets)
-    found = {tuple(products[list(items)]): n for items, n in eclat(words, 3, 4)}
-    assert found == brute_force(baskets, 3, 4)
-    assert max(len(items) for items in found) == 4
-    assert count == baskets["order_id"].nunique()
 
 
 def test_rules_do_not_depend_on_row_order_or_repeated_lines(baskets: pd.DataFrame) -> None:
@@ -68,17 +46,19 @@ def test_measures_match_pandas(baskets: pd.DataFrame) -> None:
         assert rule.p_value == pytest.approx(fisher_exact(counts.to_numpy(), alternative="greater").pvalue)
 
 
-def test_q_values_are_benjamini_hochberg(baskets: pd.DataFrame) -> None:
-    rules = basket_rules(baskets, 0.05)
-    np.testing.assert_allclose(rules["q_value"], multipletests(rules["p_value"], method="fdr_bh")[1])
-    few = basket_rules(baskets, 0.05, min_confidence=0.5)
+def test_q_values_are_benjamini_hochberg_over_all_rules_that_could_occur(baskets: pd.DataFrame) -> None:
+    rules = basket_rules(baskets, 0.1)
+    pairs = rules[rules["items"] == 2]
+    # Of 9 products, each with 8 others, and each frequent pair with 7 others.
+    tests = 9 * 8 + len(pairs) // 2 * 7
+    assert len(rules) < tests
+    expected = multipletests([*rules["p_value"], *np.ones(tests - len(rules))], method="fdr_bh")[1]
+    np.testing.assert_allclose(rules["q_value"], expected[: len(rules)])
+    few = basket_rules(baskets, 0.1, min_confidence=0.5)
     assert 0 < len(few) < len(rules)
     # Dropping rules of low confidence does not shrink the family.
     both = few.merge(rules, on=["antecedent", "consequent"])
     np.testing.assert_array_equal(both["q_value_x"], both["q_value_y"])
-    assert adjusted([0.01, 0.02], tests=10) == pytest.approx([0.1, 0.1])
-    with pytest.raises(RuleError, match="cannot have given"):
-        adjusted([0.01, 0.02], tests=1)
 
 
 def test_random_baskets_give_no_rules() -> None:
@@ -88,6 +68,70 @@ def test_random_baskets_give_no_rules() -> None:
     assert len(rules) > 500
     assert (rules["p_value"] < 0.05).sum() > 10
     assert (rules["q_value"] < 0.05).sum() == 0
+
+
+def short_baskets(seed: int, orders: int, products: int, planted: int = 0) -> pd.DataFrame:
+    """Baskets of 1.6 lines. Buyers of product 2i (i < planted) buy product 2i + 1 as well, a quarter of the time."""
+    rng = np.random.default_rng(seed)
+    order = np.repeat(np.arange(orders), rng.geometric(1 / 1.6, orders))
+    product = rng.integers(0, products, len(order))
+    also = (product < 2 * planted) & (product % 2 == 0) & (rng.random(len(order)) < 0.25)
+    lines = {
+        "order_id": np.append(order, order[also]),
+        "product_id": np.append(product, product[also] + 1).astype(str),
+    }
+    return pd.DataFrame(lines).drop_duplicates(ignore_index=True)
+
+
+def test_planted_pairs_are_found_in_baskets_of_one_or_two_lines() -> None:
+    lines = short_baskets(1, 20_000, 500, planted=20)
+    mined = mine_rules(lines, None, 0.0, longest=4, most=20_000)
+    assert mined.threshold.baskets == 5 and not mined.raised
+    found = mined.rules[mined.rules["q_value"] < 0.05]
+    pairs = {
+        frozenset((int(left[0]), int(right)))
+        for left, right in zip(found["antecedent"], found["consequent"], strict=True)
+        if len(left) == 1
+    }
+    truth = {frozenset((2 * i, 2 * i + 1)) for i in range(20)}
+    assert len(pairs & truth) >= 18
+    assert len(pairs - truth) <= 1
+    assert mine_rules(lines, 0.01, 0.0, longest=4, most=20_000).rules.empty
+
+
+def test_independent_products_give_rules_no_more_often_than_the_level() -> None:
+    """A family of only the rules that occur often enough would find something in every sixth of these shops."""
+    runs, some, naive = 50, 0, 0
+    popularity = (1 + np.arange(300)) ** -0.8
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        product = rng.choice(300, 8000, p=popularity / popularity.sum())
+        lines = pd.DataFrame({"order_id": rng.integers(0, 5000, 8000), "product_id": product.astype(str)})
+        rules = mine_rules(lines, None, 0.0, longest=4, most=20_000).rules
+        some += bool((rules["q_value"] < 0.05).any())
+        naive += bool((adjusted(rules["p_value"]) < 0.05).any())
+    assert some / runs <= 0.05 < naive / runs
+
+
+def test_too_many_itemsets_double_the_threshold(baskets: pd.DataFrame) -> None:
+    with pytest.raises(TooManyItemsets, match="raise min_support"):
+        basket_rules(baskets, 0.01, most=20)
+    mined = mine_rules(baskets, None, 0.0, longest=3, most=20)
+    assert mined.raised and mined.threshold.baskets in (10, 20, 40)
+    assert f"in at least {mined.threshold.baskets // 2} baskets" in mined.threshold.reason
+    assert mined.rules["baskets"].min() >= mined.threshold.baskets
+    fixed = mine_rules(baskets, mined.threshold.support, 0.0, longest=3, most=20)
+    assert not fixed.raised
+    pd.testing.assert_frame_equal(fixed.rules, mined.rules)
+
+
+def test_few_baskets_need_more_common_ones_to_be_significant() -> None:
+    """12 baskets of 6 products: 1 / C(12, 5) is .0013, more than .05 / 150; no count below 13 is any better."""
+    rng = np.random.default_rng(3)
+    order, product = np.nonzero(rng.random((12, 6)) < 0.8)
+    mined = mine_rules(pd.DataFrame({"order_id": order, "product_id": product}), None, 0.0, 3, 1000)
+    assert mined.threshold.baskets > 5 and "no rule can be significant" in mined.threshold.reason
+    assert not (mined.rules["q_value"] < 0.05).any()
 
 
 def test_a_rule_that_never_fails_has_infinite_conviction() -> None:

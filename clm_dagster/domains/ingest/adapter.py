@@ -5,21 +5,20 @@ input files (`files`), the SQL of single values (`values`, `identifiers`), loadi
 the documentation explains how to write an adapter.
 """
 
-import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clm_dagster.domains.ingest import values
+from clm_dagster.domains.ingest import joins, values
 from clm_dagster.domains.ingest.column_formats import INSTANT, NUMBER, WHOLE, kind_of
 from clm_dagster.domains.ingest.contract import OPTIONAL, ContractTable
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed, check_keys, fill_down, read_feeds, row_id
 from clm_dagster.domains.ingest.formats.encodings import is_codec
 from clm_dagster.domains.ingest.identifiers import customer, identifier
-from clm_dagster.domains.ingest.prepared import Prepared, read_prepared
+from clm_dagster.domains.ingest.prepared import Part, Prepared, read_prepared
 from clm_dagster.platform import quoting
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
@@ -40,6 +39,7 @@ _ADAPTER_KEYS = {
     "numbers",
     "exports",
     "prepare",
+    "lookups",
     "include",
     "tables",
 }
@@ -55,10 +55,12 @@ class Reads:
     """What the SQL of a feed reads of its files.
 
     kinds: column -> instant, number or whole. known: the names that it uses; a column of another spelling gets them.
+    lookups: the other files of a delivery that it joins.
     """
 
     kinds: dict[str, str]
     known: tuple[str, ...]
+    lookups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Adapter:
     """The adapter of a source, read and validated.
 
     csv: only the settings that adapter.yml gives. dates, numbers: the style of columns with two readings, if given.
-    no_customer: customer ids that mean a guest. prepared: files that are made of others before landing.
+    no_customer: customer ids that mean a guest. prepared: files that are made of others before landing. lookups: files
+    that feeds join, by name.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Adapter:
     dates: str | None = None
     numbers: str | None = None
     prepared: tuple[Prepared, ...] = ()
+    lookups: dict[str, Part] = field(default_factory=dict)
     _reads: dict[str, Reads] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -131,6 +135,7 @@ class Adapter:
         """Return the columns that the SQL of a feed reads, found by rendering it."""
         if feed not in self._reads:
             spec = self.feeds[feed]
+            joined: dict[str, None] = {}
             found = {name: kind for name, sql in spec.types.items() if (kind := kind_of(sql))}
             known = dict.fromkeys([*spec.declared, *spec.required])
             contract = spec.contract.columns | OPTIONAL
@@ -151,6 +156,10 @@ class Adapter:
                 found.update({n: k for n, sql in contract.items() if (k := kind_of(sql)) and n not in found})
                 return "null"
 
+            def note_lookup(name: str) -> str:
+                joined[name] = None
+                return self._delivery(spec, name)
+
             noting: dict[str, Any] = {
                 "instant": note_kind(INSTANT),
                 "instant_utc": note_kind(INSTANT),
@@ -160,6 +169,7 @@ class Adapter:
                 "identifier": note_names,
                 "customer": note_names,
                 "fill_down": note_names,
+                "delivery": note_lookup,
             }
             if spec.time is not None:
                 self._time(spec, noting)
@@ -169,7 +179,7 @@ class Adapter:
             extra["contract_columns"] = contract_columns
             extra["shared"] = lambda name, **given: self._shared(spec.path.parent, name, extra | given)
             self.renderer.render(spec.path, relation=lambda name: name, extra=extra)
-            self._reads[feed] = Reads(found, tuple(known))
+            self._reads[feed] = Reads(found, tuple(known), tuple(joined))
         return self._reads[feed]
 
     def _time(self, spec: Feed, macros: Mapping[str, Any]) -> str:
@@ -199,6 +209,8 @@ class Adapter:
             "fill_down": lambda column, by: fill_down(quoting.name(column), by),
             "seed_column": lambda seed, column: self._seed_column(spec.path.parent, seed, column),
             "contract_columns": lambda: self._contract_columns(spec.contract, columns, styles),
+            "seed": lambda name: self.seed(spec, name),
+            "delivery": lambda name: self._delivery(spec, name),
         }
         macros["shared"] = lambda name, **given: self._shared(spec.path.parent, name, macros | given)
         return macros
@@ -213,16 +225,28 @@ class Adapter:
             raise InputError(f"{path} does not exist, but the adapter uses shared('{name}')")
         return self.renderer.render(path, relation=lambda relation: relation, extra=macros)
 
+    def seed(self, spec: Feed, name: str) -> str:
+        """Return SQL for the rows of a seed that a feed reads. Raise InputError."""
+        return joins.seed_relation(joins.seed_path(spec.path.parent, self.seeds, name))
+
+    def _delivery(self, spec: Feed, name: str) -> str:
+        if name not in self.lookups:
+            raise InputError(
+                f"{spec.path}: delivery({name!r}), but `lookups` in adapter.yml has no file of this name."
+                f"{joins.nearest(name, self.lookups)}"
+            )
+        return joins.view_of(name)
+
     def _seed_column(self, folder: Path, seed: str, column: str) -> list[str]:
-        own = folder / f"{seed}.csv"
-        path = own if own.exists() else self.seeds / f"{seed}.csv"
-        if not path.exists():
-            raise InputError(f"{folder}: the adapter reads the seed {seed!r}, but {own} does not exist")
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows or column not in rows[0]:
-            raise InputError(f"{path}: expected at least one row, with a column {column!r}")
-        return [row[column].replace("'", "''") for row in rows]
+        path = joins.seed_path(folder, self.seeds, seed)
+        header, rows = joins.read_seed(path)
+        if column not in header:
+            raise InputError(
+                f"{path}: expected a column {column!r}; found {', '.join(header)}."
+                f"{joins.nearest(column, header)}"
+            )
+        place = header.index(column)
+        return [row[place].replace("'", "''") for row in rows]
 
     def _contract_columns(
         self, contract: ContractTable, present: Sequence[str], styles: Mapping[str, str]
@@ -287,16 +311,25 @@ def load_adapter(
         )
     tables = _tables(folder, content, contract)
     prepared = read_prepared(folder, content.get("prepare"), renderer)
+    lookups = joins.read_lookups(folder, content.get("lookups"))
     for other in yaml_lines.plain(content.get("include") or []):
         other_folder = _included(content, folder, str(other))
         included = yaml_lines.load(other_folder / "adapter.yml")
         for name, feeds in _tables(other_folder, included, contract).items():
             tables[name] = (*tables.get(name, ()), *feeds)
         prepared += read_prepared(other_folder, included.get("prepare"), renderer)
+        lookups += joins.read_lookups(other_folder, included.get("lookups"))
     named = [feed.name for feeds in tables.values() for feed in feeds]
-    for feed in named:
-        if named.count(feed) > 1:
-            raise InputError(f"{path}: two tables have a feed {feed!r}; a feed needs a name of its own")
+    for name in named:
+        if named.count(name) > 1:
+            raise InputError(f"{path}: two tables have a feed {name!r}; a feed needs a name of its own")
+    for name in (lookup.name for lookup in lookups):
+        if [lookup.name for lookup in lookups].count(name) > 1:
+            raise InputError(f"{path}: two included adapters have a lookup {name!r}; rename one")
+    by_name = {lookup.name: lookup for lookup in lookups}
+    seeds = folder.parent.parent / "seeds"
+    for feed in (feed for feeds in tables.values() for feed in feeds):
+        joins.check_references(feed, by_name, seeds)
     if "events" not in tables:
         raise InputError(
             f"{path}: the table events is required. An adapter without it adds to another one, which has "
@@ -310,11 +343,12 @@ def load_adapter(
         csv={key: str(value) for key, value in options.items()},
         tables=tables,
         renderer=renderer,
-        seeds=folder.parent.parent / "seeds",
+        seeds=seeds,
         no_customer=tuple(no_customer),
         dates=content.get("dates"),
         numbers=content.get("numbers"),
         prepared=prepared,
+        lookups=by_name,
     )
 
 

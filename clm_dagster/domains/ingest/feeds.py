@@ -167,15 +167,24 @@ def _needs_whole_files(sql: Path) -> bool:
 
     A wrong yes costs time, not correctness.
     """
-    text = _COMMENT.sub("", _with_shared(sql))
+    text = "\n".join(text_of(sql).values())
     return bool(_LOOKS_AT_OTHER_ROWS.search(text)) or "fill_down" in text
 
 
-def _with_shared(sql: Path) -> str:
-    """Return the text of a file and of all that it shares with others."""
-    text = sql.read_text()
-    shared = (sql.parent / f"_{name}.sql" for name in _SHARED.findall(text))
-    return text + "".join(_with_shared(path) for path in shared if path.exists() and path != sql)
+def text_of(sql: Path) -> dict[Path, str]:
+    """Return the text of a file of SQL without its comments, and of all that it shares, by path.
+
+    Comments are blank, so that the lines of the text are those of the file.
+    """
+    found: dict[Path, str] = {}
+    left = [sql]
+    while left:
+        path = left.pop()
+        if path in found or not path.exists():
+            continue
+        found[path] = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), path.read_text())
+        left += [path.parent / f"_{name}.sql" for name in _SHARED.findall(found[path])]
+    return found
 
 
 def is_name(value: str) -> bool:

@@ -49,7 +49,8 @@ def file_rows(landing: Landing) -> list[FileRow]:
         FileRow(path, IGNORED, reason, remarks=[f"not read: {reason}"])
         for path, reason in inbox["skipped"].items()
     ]
-    return sorted([*read, *ignored], key=lambda row: row.source_file)
+    joined = [FileRow(path, READ, f"joined as delivery('{name}')") for path, name in inbox["joined"].items()]
+    return sorted([*read, *joined, *ignored], key=lambda row: row.source_file)
 
 
 def create_files(connection: Connection) -> None:

@@ -7,6 +7,7 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
     <feed>/<part>/whole_file                        all of these rows, for a feed whose SQL sees whole files
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
     prepared/<name>-<hash>.parquet                  files that are made of others, see `preparing`
+    lookups.json, lookups/                          files that feeds join, see `lookups`
     inbox.json                                      the files that the last landing run saw, read or not
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
@@ -28,6 +29,7 @@ from clm_dagster.domains.ingest import parquet_writer
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
+from clm_dagster.domains.ingest.lookups import FoundLookup, find_lookups, store_lookups, stored_lookups
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
 from clm_dagster.domains.ingest.prepared import FOLDER
 from clm_dagster.domains.ingest.preparing import prepare, sources_of
@@ -113,8 +115,11 @@ class Landing:
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        files, feeds, _, _ = _match_files(given, adapter, known, self.folder)
-        return [file.path for file in _not_landed(files, feeds, adapter, known)]
+        matched = _match_files(given, adapter, known, self.folder)
+        stored = stored_lookups(self.folder)
+        new = [file.path for file in _not_landed(matched.files, matched.feeds, adapter, known)]
+        changed = (found for found in matched.lookups if stored.get(found.part.name) != found.landed)
+        return list(dict.fromkeys([*new, *(file.path for found in changed for file in found.files)]))
 
     def land(self, given: str, adapter: Adapter, now: datetime) -> LandingResult:
         """Land all files of an input that are not landed yet; on an error, land none.
@@ -123,7 +128,8 @@ class Landing:
         """
         with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            files, feeds, skipped, inbox = _match_files(given, adapter, known, self.folder)
+            matched = _match_files(given, adapter, known, self.folder)
+            files, feeds, skipped = matched.files, matched.feeds, matched.skipped
             new_files = _not_landed(files, feeds, adapter, known)
             events = {feed.name for feed in adapter.tables["events"]}
             if not any(
@@ -135,8 +141,10 @@ class Landing:
                     f"{_shorten([f.relative for f in files.values()])}; expected {', '.join(patterns)}"
                 )
             _check_former_feeds(self.folder, adapter, known, files)
+            stored = stored_lookups(self.folder)
             if not new_files:
-                self._write_inbox(inbox, skipped)
+                store_lookups(self.folder, adapter, matched.lookups, stored)
+                self._write_inbox(matched)
                 return LandingResult([], len(files), skipped)
             self._remove_unused_parts(known)
             number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
@@ -146,18 +154,25 @@ class Landing:
                 raise InputError(
                     f"{_shorten([str(f.path) for f in new_files])}: found only a header; expected at least one row"
                 )
+            # Before the manifest: rows that are landed find what they join.
+            store_lookups(self.folder, adapter, matched.lookups, stored)
             manifest = {"landed_at": str(now), "deliveries": [asdict(d) for d in new]}
             _write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
-            self._write_inbox(inbox, skipped)
+            self._write_inbox(matched)
             return LandingResult(new, len(files) - len(new_files), skipped)
 
     def inbox(self) -> dict[str, dict[str, str]]:
-        """Return the files of the last landing run: `read` (path -> delivery) and `skipped` (path -> why)."""
-        path = self.folder / "inbox.json"
-        return json.loads(path.read_text()) if path.exists() else {"read": {}, "skipped": {}}
+        """Return the files of the last landing run.
 
-    def _write_inbox(self, read: dict[str, str], skipped: dict[str, str]) -> None:
-        _write_json(self.folder / "inbox.json", {"read": read, "skipped": skipped})
+        `read` (path -> delivery), `joined` (path -> lookup) and `skipped` (path -> why).
+        """
+        path = self.folder / "inbox.json"
+        seen: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+        return {"read": {}, "joined": {}, "skipped": {}} | seen
+
+    def _write_inbox(self, matched: "_Matched") -> None:
+        seen = {"read": matched.read, "joined": matched.joined, "skipped": matched.skipped}
+        _write_json(self.folder / "inbox.json", seen)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -186,10 +201,24 @@ class Landing:
                 shutil.rmtree(part)
 
 
-def _match_files(
-    given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path
-) -> tuple[dict[str, InputFile], dict[str, set[str]], dict[str, str], dict[str, str]]:
-    """Return the input's files by delivery, the feeds of each delivery, what is not read and why, and all that is.
+@dataclass(frozen=True)
+class _Matched:
+    """The files of an input.
+
+    files: by delivery. feeds: of each delivery. skipped: what is not read, and why. read: path -> delivery. joined:
+    path -> lookup, for files that are only joined. lookups: all that are joined.
+    """
+
+    files: dict[str, InputFile]
+    feeds: dict[str, set[str]]
+    skipped: dict[str, str]
+    read: dict[str, str]
+    joined: dict[str, str]
+    lookups: list[FoundLookup]
+
+
+def _match_files(given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path) -> _Matched:
+    """Match the files of an input with feeds and lookups.
 
     Files with the same content are one delivery. It belongs to all feeds that any of these files matches. A file that
     another one is prepared of is read as that one. folder: of the landing area, for prepared files.
@@ -216,7 +245,11 @@ def _match_files(
         files.setdefault(file.delivery_id, file)
         feeds.setdefault(file.delivery_id, set()).update(names)
         read[place.relative] = file.delivery_id
-    if not files:
+    fed = {name for names in (*feeds.values(), *(d.tables for d in known.values())) for name in names}
+    lookups = find_lookups(adapter, inbox.places, seen, set(stored_lookups(folder)), fed)
+    joined = {path: found.part.name for found in lookups for path in found.landed.sources if path not in read}
+    skipped = {path: reason for path, reason in skipped.items() if path not in joined}
+    if not files and not (joined and known):
         patterns = "; ".join(f"{n}: {', '.join(f.patterns)}" for n, f in adapter.feeds.items())
         raise InputError(
             f"no file of {given} matches a table of the source {adapter.name}: found {_shorten(list(skipped))}; "
@@ -225,7 +258,7 @@ def _match_files(
     for delivery_id, fed in feeds.items():
         if delivery_id in known:
             fed.update(set(known[delivery_id].tables) & set(adapter.feeds))
-    return files, feeds, skipped, read
+    return _Matched(files, feeds, skipped, read, joined, lookups)
 
 
 def _feeds(adapter: Adapter, name: str, is_made: bool) -> list[str]:

@@ -18,6 +18,7 @@ from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.inbox import create_files
 from clm_dagster.domains.ingest.landing import Delivery, Landing
+from clm_dagster.domains.ingest.lookups import create_views
 from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
@@ -177,6 +178,7 @@ def load(
         "known_at timestamp, row_count bigint)"
     )
     merging.create_deliveries(connection, landed)
+    create_views(connection, adapter, [feed.name for feed in feeds], landing.folder)
     if table == "events":
         currencies.create_rates(connection)
     end = f"timestamp '{dates.end}'" if dates.end else "date_trunc('day', landed_at) + interval 1 day"

@@ -17,7 +17,8 @@ from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.rendering import Renderer
 
 FOLDER = "prepared"
-_KEYS = {"files", "columns", "required", "optional"}
+# What a part of a prepared file, and a file that feeds join, can have.
+KEYS = {"files", "columns", "required", "optional"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_prepared(
         if not sql.exists():
             raise InputError(f"{sql} does not exist, but adapter.yml contains the prepared file {name}")
         for key, part in parts.items():
-            check_keys(part, _KEYS)
+            check_keys(part, KEYS)
             if not part.get("files") or not part.get("columns"):
                 raise InputError(f"{parts.where(key)}: {key} requires `files` and `columns`")
         read = tuple(

@@ -9,7 +9,7 @@ the SQL changes.
 
 import hashlib
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,13 +89,39 @@ def _prepare(
 
 def _digest(prepared: Prepared, files: Mapping[Part, Sequence[InputFile]], csv: Mapping[str, str]) -> str:
     content = [(part, [f.delivery_id for f in found]) for part, found in files.items()]
-    text = repr((_VERSION, prepared.sql.read_text(), content, sorted(csv.items())))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_of((prepared.sql.read_text(), content, sorted(csv.items())))
+
+
+def digest_of(content: object) -> str:
+    """Return a hash of all that a prepared file is made of."""
+    version: tuple[object, ...] = (_VERSION, *content) if isinstance(content, tuple) else (_VERSION, content)
+    return hashlib.sha256(repr(version).encode()).hexdigest()[:16]
+
+
+def write_part(part: Part, files: Sequence[InputFile], csv: Mapping[str, str], target: Path) -> None:
+    """Write the rows of files as text, with the columns of a part, to a Parquet file. Raise InputError."""
+    columns = ", ".join(quoting.name(name) for name in part.columns)
+    sql = f"select {columns} from part_{part.name}"
+    _write_query(lambda: sql, str(target), {part: files}, csv, target)
 
 
 def _write(
     prepared: Prepared, files: Mapping[Part, Sequence[InputFile]], csv: Mapping[str, str], target: Path
 ) -> None:
+    def query() -> str:
+        return prepared.renderer.render(prepared.sql, relation=lambda name: name, extra=_MACROS)
+
+    _write_query(query, str(prepared.sql), files, csv, target)
+
+
+def _write_query(
+    query: Callable[[], str],
+    where: str,
+    files: Mapping[Part, Sequence[InputFile]],
+    csv: Mapping[str, str],
+    target: Path,
+) -> None:
+    """Write the result of a query over parts. where: the place of the query, for messages."""
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".tmp")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -108,12 +134,12 @@ def _write(
         connection.execute("set timezone = 'UTC'")
         for part, found in files.items():
             _load(connection, part, found, csv, scratch)
-        sql = prepared.renderer.render(prepared.sql, relation=lambda name: name, extra=_MACROS)
+        sql = query()
         written = scratch / "written.parquet"
         try:
             connection.execute(f"copy ({sql}) to {quoting.path(written)} (format parquet)")
         except duckdb.Error as error:
-            raise InputError(f"{prepared.sql}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
         for file in (file for found in files.values() for file in found):
             file.check_unchanged()
         written.replace(target)

@@ -12,6 +12,7 @@ from clm_dagster.domains.ingest.adapter import Adapter, load_adapter
 from clm_dagster.domains.ingest.contract import ContractTable, read_contract
 from clm_dagster.domains.ingest.landing import Delivery, Landing
 from clm_dagster.domains.ingest.loading import Days, ShopDates
+from clm_dagster.domains.ingest.lookups import stored_lookups, version_of
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.partitions import days_between, parse_day, span
@@ -75,6 +76,8 @@ class ShopSource:
             code += f" {self.adapter.code_version(rates)}"
         # A day of events is converted with the rates of the day.
         feeds = [feed.name for name in (table, rates) if name for feed in self.adapter.tables[name]]
+        stored = stored_lookups(self.landing.folder)
+        joined = {feed: version_of(self.adapter, feed, stored) for feed in feeds}
         outside = self.outside(deliveries)
         touching: dict[str, list[str]] = {UNDATED: []}
         if self.contract[table].time:
@@ -87,7 +90,8 @@ class ShopSource:
                 for key in landed.days:
                     parsed = date.fromisoformat(key) if key else None
                     slot = key if self.contract[table].time and not outside.contains(parsed) else UNDATED
-                    touching[slot].append(f"{delivery.delivery_id} {feed} {landed.landing_version} {key}")
+                    version = f"{landed.landing_version}{joined[feed]}"
+                    touching[slot].append(f"{delivery.delivery_id} {feed} {version} {key}")
         return {
             key: Version(hashlib.sha256("\n".join([code, *sorted(found)]).encode()).hexdigest()[:32])
             for key, found in touching.items()

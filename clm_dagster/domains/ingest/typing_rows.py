@@ -55,7 +55,7 @@ def type_rows(
     rows = _typed_rows(connection, adapter, contract, landed, limits)
     connection.execute(f"create or replace temp table _typed as {rows}")
     for days in landed:
-        feed_rows.check_one_for_one(connection, days)
+        feed_rows.check_one_for_one(connection, adapter, days)
         feed_rows.check_reasons(connection, adapter, days.feed)
         feed_rows.check_time(connection, adapter, days.feed)
 

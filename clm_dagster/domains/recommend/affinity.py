@@ -1,23 +1,31 @@
 """Pairs of products in the same basket, counted and measured by the database at one as_of.
 
-Belongs here: the query of marts.product_affinity. Does not: longer itemsets, p-values (`statistics.association`).
+Belongs here: the queries of marts.product_affinity, and the choice of its minimum number of baskets. Does not: longer
+itemsets (`statistics.association`), p-values (`statistics.independence`).
 
 The query is here, not a model in dbt_like_sql, because of its cost. Over two years of weekly snapshots, a model would
 self-join the baskets a hundred times at the first load. A view over all snapshots would not fit into memory. A Python
 table is computed only for the snapshots that are scored.
 
-Products that are too rare for any pair are dropped before the self-join, and ids are replaced by numbers. So memory
-grows with the square of the number of frequent products, not with the number of order lines.
+Products that are too rare for any pair are dropped before the self-join, and ids are replaced by numbers. The cost of
+the join is known before it: two histograms, of the products by their baskets and of the baskets by such products, give
+the rows that it makes and the most pairs that they can be.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.statistics.association import Threshold
+from clm_dagster.statistics.independence import MIN_BASKETS, adjusted, chance_of_common, smallest_count
 
-# Minimum number of baskets of a pair, however small the shop: fewer are likely to be chance.
-MIN_BASKETS = 5
+# Bounds of the self-join: pairs that the database counts at once (about 100 bytes each), and rows that the join makes
+# (some 10 million a second on one core). Bound of the result: pairs, each in two rows of the table.
+MAX_CANDIDATES, MAX_JOINED, MAX_PAIRS = 2_000_000, 200_000_000, 50_000
 
 COLUMNS = (
     "product_id",
@@ -31,9 +39,37 @@ COLUMNS = (
     "lift",
     "leverage",
     "conviction",
+    "p_value",
+    "q_value",
 )
 
-_QUERY = """
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in enough baskets, significant or not, in both directions.
+
+    threshold: what is enough; None without baskets, or where nothing can be significant. tests: number of pairs whose
+    products are each in enough baskets, the family of the q-values. raised: the threshold was raised to stay within
+    the bounds.
+    """
+
+    rows: pd.DataFrame
+    threshold: Threshold | None
+    tests: int
+    raised: bool
+
+
+@dataclass(frozen=True)
+class PairLimits:
+    """Bounds of the self-join and of its result: pairs counted at once, rows joined, pairs kept."""
+
+    candidates: int = MAX_CANDIDATES
+    joined: int = MAX_JOINED
+    pairs: int = MAX_PAIRS
+
+
+_LINES = """
+create or replace temporary table affinity_lines as
 with lines as (
 
     select distinct
@@ -48,70 +84,90 @@ with lines as (
         and event_at >= ?
         and event_at < ?
 
-),
+)
 
 -- A basket is an order: its id and customer.
-orders as (
+select
+    dense_rank() over (order by order_id, customer_id) as basket,
+    product_id
+from lines
+"""
+
+_PRODUCTS = """
+create or replace temporary table affinity_products as
+select
+    product_id,
+    count(*) as baskets,
+    row_number() over (order by product_id) as number
+from affinity_lines
+group by product_id
+"""
+
+_FREQUENCIES = "select baskets, count(*) as products from affinity_products group by baskets order by baskets"
+
+# Level 0 holds the products in `count` baskets and more, level 1 those in twice as many, and so on. Two products of a
+# basket are joined up to the lower of their levels.
+_JOINED = """
+with levels as (
 
     select
-        order_id,
-        customer_id,
-        row_number() over () as number
-    from (select distinct order_id, customer_id from lines)
+        lines.basket,
+        floor(log2(products.baskets / ?) + 1e-9)::integer as level,
+        count(*) as products
+    from affinity_lines as lines
+    inner join affinity_products as products on lines.product_id = products.product_id
+    where products.baskets >= ?
+    group by all
 
 ),
 
-shop as (
+above as (
 
     select
-        count(*) as all_baskets,
-        greatest(?, ceil(? * count(*) - 1e-9)) as min_baskets
-    from orders
+        level,
+        products,
+        sum(products) over (partition by basket order by level desc) - products as others
+    from levels
 
-),
+)
 
-products as (
+select
+    level,
+    sum(products * (products - 1) / 2 + products * others)::bigint as joined
+from above
+group by level
+order by level
+"""
+
+_COUNTED = """
+create or replace temporary table affinity_pairs as
+with frequent as (
 
     select
-        product_id,
-        count(*) as baskets,
-        row_number() over (order by product_id) as number
-    from lines
-    group by product_id
-    having count(*) >= (select min_baskets from shop)
-
-),
-
-frequent as (
-
-    select
-        orders.number as basket,
+        lines.basket,
         products.number as product
-    from lines
-    inner join products on lines.product_id = products.product_id
-    inner join orders
-        on lines.order_id = orders.order_id and lines.customer_id is not distinct from orders.customer_id
+    from affinity_lines as lines
+    inner join affinity_products as products on lines.product_id = products.product_id
+    where products.baskets >= $count
 
-),
+)
 
-counted as (
+select
+    one.product,
+    other.product as other_product,
+    count(*) as baskets
+from frequent as one
+inner join frequent as other on one.basket = other.basket and one.product < other.product
+group by one.product, other.product
+having count(*) >= $count
+"""
 
-    select
-        one.product,
-        other.product as other_product,
-        count(*) as baskets
-    from frequent as one
-    inner join frequent as other on one.basket = other.basket and one.product < other.product
-    group by one.product, other.product
-    having count(*) >= (select min_baskets from shop)
+_MEASURED = """
+with both_ways as (
 
-),
-
-both_ways as (
-
-    select product, other_product, baskets from counted
+    select product, other_product, baskets from affinity_pairs where baskets >= $count
     union all
-    select other_product, product, baskets from counted
+    select other_product, product, baskets from affinity_pairs where baskets >= $count
 
 ),
 
@@ -123,15 +179,14 @@ measured as (
         both_ways.baskets,
         one.baskets as product_baskets,
         other.baskets as other_baskets,
-        shop.all_baskets,
-        both_ways.baskets::double / shop.all_baskets as support,
+        $total::bigint as all_baskets,
+        both_ways.baskets::double / $total as support,
         both_ways.baskets::double / one.baskets as confidence,
-        one.baskets::double / shop.all_baskets as product_share,
-        other.baskets::double / shop.all_baskets as other_share
+        one.baskets::double / $total as product_share,
+        other.baskets::double / $total as other_share
     from both_ways
-    inner join products as one on both_ways.product = one.number
-    inner join products as other on both_ways.other_product = other.number
-    cross join shop
+    inner join affinity_products as one on both_ways.product = one.number
+    inner join affinity_products as other on both_ways.other_product = other.number
 
 )
 
@@ -152,20 +207,103 @@ from measured
 order by product_id, other_product_id
 """
 
+_TABLES = ("affinity_lines", "affinity_products", "affinity_pairs")
+
 
 def product_affinity(
     connection: Connection,
     start: date,
     end: date,
-    min_support: float,
+    min_support: float | None,
     min_baskets: int = MIN_BASKETS,
     lines: str = "staging.stg_order_lines",
-) -> pd.DataFrame:
-    """Return the pairs in at least `min_support` of the baskets of the days [start, end), each in both directions.
+    limits: PairLimits | None = None,
+) -> Pairs:
+    """Return the pairs in enough baskets of the days [start, end), each in both directions.
+
+    min_support: minimum share of baskets, at least `min_baskets` of them. None: the smallest number, at least
+    `min_baskets`, in which a pair can be significant. In both cases the number is doubled while the pairs exceed the
+    limits.
 
     Baskets of guests count. A basket counts a product once. support P(AB), confidence P(B|A), lift, leverage and
     conviction describe the rule "customers who buy product_id also buy other_product_id"; conviction is null where
-    the rule never fails. lines: a relation with the columns of staging.stg_order_lines. Sorted by both ids.
+    the rule never fails. p_value: of at least as many common baskets by chance (one-sided exact test of Fisher).
+    q_value: over all pairs of products that are each in enough baskets. lines: a relation with the columns of
+    staging.stg_order_lines. Sorted by both ids.
     """
-    query = _QUERY.format(lines=lines)
-    return connection.frame(query, [start, end, min_baskets, min_support])
+    limits = limits or PairLimits()
+    connection.execute(_LINES.format(lines=lines), [start, end])
+    connection.execute(_PRODUCTS)
+    try:
+        return _pairs(connection, min_support, min_baskets, limits)
+    finally:
+        for table in _TABLES:
+            connection.execute(f"drop table if exists {table}")
+
+
+def _pairs(connection: Connection, min_support: float | None, min_baskets: int, limits: PairLimits) -> Pairs:
+    total = int(connection.scalar("select count(distinct basket) from affinity_lines"))
+    histogram = connection.frame(_FREQUENCIES)
+
+    def tests(count: int) -> int:
+        frequent = int(histogram.loc[histogram["baskets"] >= count, "products"].sum())
+        return frequent * (frequent - 1) // 2
+
+    chosen = _first_threshold(total, min_support, min_baskets, tests)
+    if chosen is None:
+        return Pairs(pd.DataFrame(columns=list(COLUMNS)), None, 0, False)
+    affordable = _affordable(connection, chosen, tests, limits)
+    connection.execute(_COUNTED, {"count": affordable.baskets})
+    threshold = _kept(connection, affordable, limits.pairs)
+    rows = connection.frame(_MEASURED, {"count": threshold.baskets, "total": total})
+    tested = tests(threshold.baskets)
+    columns = (rows[name] for name in ("baskets", "product_baskets", "other_baskets", "all_baskets"))
+    rows["p_value"] = chance_of_common(*columns)
+    rows["q_value"] = adjusted(rows["p_value"], 2 * tested)  # both directions of a pair have the same p-value
+    return Pairs(rows, threshold, tested, threshold.baskets > chosen.baskets)
+
+
+def _first_threshold(
+    total: int, min_support: float | None, min_baskets: int, tests: Callable[[int], int]
+) -> Threshold | None:
+    """Return the threshold before any bound, None if nothing can be found."""
+    if not total:
+        return None
+    if min_support is not None:
+        count = max(min_baskets, int(np.ceil(min_support * total - 1e-9)))
+        return Threshold(count, total, f"min_support is {min_support:.4%}")
+    smallest = smallest_count(total, tests, min_baskets)
+    if smallest is None:
+        return None
+    if smallest == min_baskets:
+        return Threshold(smallest, total, f"{smallest} baskets are the smallest number that is searched")
+    reason = f"in fewer of {total} baskets, no pair can be significant among {tests(smallest - 1):,}"
+    return Threshold(smallest, total, reason)
+
+
+def _affordable(
+    connection: Connection, chosen: Threshold, tests: Callable[[int], int], limits: PairLimits
+) -> Threshold:
+    """Return the threshold, doubled until the self-join stays within its limits."""
+    count, found = chosen.baskets, chosen
+    levels = connection.frame(_JOINED, [float(count), count]).set_index("level")["joined"]
+    level = 0
+    while True:
+        joined = int(levels[levels.index >= level].sum())
+        candidates = min(tests(count), joined)
+        if candidates <= limits.candidates and joined <= limits.joined:
+            return found
+        reason = f"products in at least {count} baskets make {joined:,} rows of up to {candidates:,} pairs"
+        count, level = 2 * count, level + 1
+        found = Threshold(count, chosen.total, reason)
+
+
+def _kept(connection: Connection, threshold: Threshold, most: int) -> Threshold:
+    """Return the threshold, doubled until at most `most` pairs are in as many baskets."""
+    while True:
+        query = "select count(*) from affinity_pairs where baskets >= ?"
+        pairs = int(connection.scalar(query, [threshold.baskets]))
+        if pairs <= most:
+            return threshold
+        reason = f"{pairs:,} pairs are in at least {threshold.baskets} baskets, the limit is {most:,}"
+        threshold = Threshold(2 * threshold.baskets, threshold.total, reason)

@@ -10,32 +10,36 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.recommend.affinity import MIN_BASKETS, product_affinity
+from clm_dagster.domains.recommend.affinity import Pairs, product_affinity
 from clm_dagster.domains.recommend.checks import check_rules
 from clm_dagster.domains.recommend.queries import read_baskets, read_products
 from clm_dagster.domains.recommend.reasons import display_names, names_of
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
-from clm_dagster.statistics.association import TooManyItemsets, basket_rules, held_later
+from clm_dagster.statistics.association import MinedRules, Threshold, held_later, mine_rules
+from clm_dagster.statistics.independence import SIGNIFICANT
 
-# Maximum number of products in a rule, both sides together, and of itemsets in memory (about a kilobyte each).
-MAX_RULE_ITEMS, MAX_ITEMSETS = 4, 50_000
-SIGNIFICANT = 0.05
+# Maximum number of products in a rule, both sides together, and of sets of products in memory (about two kilobytes
+# each, with their rules).
+MAX_RULE_ITEMS, MAX_ITEMSETS = 4, 20_000
 
 
 @dataclass(frozen=True)
 class PairSettings:
-    """Settings of pairs. days: of baskets before as_of. min_support: minimum share of baskets that contain a pair."""
+    """Settings of pairs.
+
+    days: of baskets before as_of. min_support: minimum share of baskets that contain a pair; None to choose it.
+    """
 
     days: int
-    min_support: float
+    min_support: float | None
 
 
 @dataclass(frozen=True)
 class PairInputs:
     """The pairs of products at one as_of, and the names of products."""
 
-    pairs: pd.DataFrame
+    pairs: Pairs
     products: pd.DataFrame
 
 
@@ -50,27 +54,70 @@ def read_pairs(reading: Reading[PairSettings]) -> PairInputs:
 
 
 def add_pair_names(work: Work[PairSettings], inputs: PairInputs) -> TableOutput:
-    """Return the pairs with the names of their products."""
-    pairs, names = inputs.pairs, names_of(inputs.products)
+    """Return the significant pairs with the names of their products."""
+    found, names = inputs.pairs, names_of(inputs.products)
+    pairs = found.rows[found.rows["q_value"] < SIGNIFICANT]
     rows = pairs.assign(
         name=names.reindex(pairs["product_id"]).to_numpy(dtype=object),
         other_name=names.reindex(pairs["other_product_id"]).to_numpy(dtype=object),
     )
-    problem = None if len(rows) else "no pair of products is in enough baskets"
-    return TableOutput(rows[work.columns], {"pairs": len(rows) // 2}, check_rules(str(work.day), problem))
+    counts = {
+        "pairs": len(rows) // 2,
+        "pairs_often_enough": len(found.rows) // 2,
+        "pairs_tested": found.tests,
+    }
+    problem = None
+    if rows.empty:
+        problem = _nothing_found("pair of products", found.threshold, found.tests)
+    elif found.raised and work.settings.min_support is not None:
+        problem = _raised(work.settings.min_support, found.threshold)
+    return TableOutput(
+        rows[work.columns], counts | _described(found.threshold), check_rules(str(work.day), problem)
+    )
+
+
+def _described(threshold: Threshold | None) -> dict[str, int | float | str]:
+    """Return the metadata of a threshold."""
+    if threshold is None:
+        return {}
+    return {
+        "min_baskets": threshold.baskets,
+        "min_support": threshold.support,
+        "min_support_reason": threshold.reason,
+        "baskets": threshold.total,
+    }
+
+
+def _nothing_found(what: str, threshold: Threshold | None, tests: int) -> str:
+    if threshold is None:
+        return f"there are too few baskets for any {what} to be significant"
+    return (
+        f"no {what} is in at least {threshold.baskets} of {threshold.total} baskets and significant among "
+        f"{tests:,} (q-value below {SIGNIFICANT})"
+    )
+
+
+def _raised(given: float, threshold: Threshold | None) -> str | None:
+    """Say that a given minimum support could not be kept."""
+    if threshold is None:
+        return None
+    return (
+        f"CLM_RULES_MIN_SUPPORT={given} gives too many sets of products; it was raised to {threshold.support:.4%} "
+        f"({threshold.baskets} baskets): {threshold.reason}"
+    )
 
 
 @dataclass(frozen=True)
 class RuleSettings:
     """Settings of rules.
 
-    days: of baskets before as_of. min_support: minimum share of baskets that contain all products of a rule.
-    min_confidence: minimum share of the baskets with the antecedent that also contain the consequent. held_days: the
-    last days, at most half of all, on which rules are tested instead of mined.
+    days: of baskets before as_of. min_support: minimum share of baskets that contain all products of a rule; None to
+    choose it. min_confidence: minimum share of the baskets with the antecedent that also contain the consequent.
+    held_days: the last days, at most half of all, on which rules are tested instead of mined.
     """
 
     days: int
-    min_support: float
+    min_support: float | None
     min_confidence: float
     held_days: int
 
@@ -105,46 +152,39 @@ def find_rules(work: Work[RuleSettings], inputs: RuleInputs) -> TableOutput:
     if inputs.training.empty or inputs.later.empty:
         purpose = "mine rules from" if inputs.training.empty else "test rules on"
         return _no_rules(work, f"no baskets to {purpose} in the {settings.days} days before as_of")
-    rules, support = _rules(inputs.training, settings.min_support, settings.min_confidence)
+    mined = mine(inputs.training, settings.min_support, settings.min_confidence)
+    rules = mined.rules[mined.rules["q_value"] < SIGNIFICANT].reset_index(drop=True)
+    described: dict[str, int | float | str] = {
+        "rules_often_enough": len(mined.rules),
+        "rules_tested": mined.tests,
+    }
+    described |= _described(mined.threshold)
     if rules.empty:
-        return _no_rules(work, f"no set of products is in at least {support:.1%} of the baskets")
-    rows = _rule_rows(rules, inputs).assign(min_support=support)
-    significant = rows["q_value"] < SIGNIFICANT
+        return _no_rules(work, _nothing_found("rule", mined.threshold, mined.tests), described)
+    rows = _rule_rows(rules, inputs).assign(min_support=mined.threshold.support)
     problem = None
-    if support != settings.min_support:
-        problem = (
-            f"too many sets of products are in at least {settings.min_support:.2%} of the baskets; "
-            f"min_support was raised to {support:.2%}"
-        )
+    if mined.raised and settings.min_support is not None:
+        problem = _raised(settings.min_support, mined.threshold)
     return TableOutput(
         rows[work.columns],
-        {
-            "rules": len(rows),
-            "min_support": support,
-            "significant": int(significant.sum()),
-            "significant_confirmed_later": int(rows.loc[significant, "later_held"].sum()),
-        },
+        {"rules": len(rows), "rules_confirmed_later": int(rows["later_held"].sum())} | described,
         check_rules(str(work.day), problem),
     )
 
 
-def _no_rules(work: Work[RuleSettings], problem: str) -> TableOutput:
-    return TableOutput(pd.DataFrame(columns=work.columns), {}, check_rules(str(work.day), problem))
+def mine(baskets: pd.DataFrame, support: float | None, confidence: float) -> MinedRules:
+    """Return the rules of baskets within the bounds of this table, significant or not."""
+    return mine_rules(baskets, support, confidence, MAX_RULE_ITEMS, MAX_ITEMSETS)
 
 
-def _rules(baskets: pd.DataFrame, support: float, confidence: float) -> tuple[pd.DataFrame, float]:
-    """Return the rules and their minimum support, which is doubled until the itemsets fit into memory."""
-    while True:
-        try:
-            rules = basket_rules(
-                baskets, support, confidence, MAX_RULE_ITEMS, most=MAX_ITEMSETS, min_baskets=MIN_BASKETS
-            )
-        except TooManyItemsets:
-            if support >= 1:
-                raise
-            support = min(2 * support, 1.0)
-        else:
-            return rules, support
+def _no_rules(
+    work: Work[RuleSettings], problem: str, described: dict[str, int | float | str] | None = None
+) -> TableOutput:
+    return TableOutput(
+        pd.DataFrame(columns=work.columns),
+        {"rules": 0} | (described or {}),
+        check_rules(str(work.day), problem),
+    )
 
 
 def _rule_rows(rules: pd.DataFrame, inputs: RuleInputs) -> pd.DataFrame:

@@ -21,8 +21,14 @@ class RecommendSettings(DomainSettings):
     rules_days: OwnName[int] = Field(
         365, ge=2, description="Days of baskets before as_of for pairs of products and basket rules."
     )
-    rules_min_support: OwnName[float] = Field(
-        0.01, gt=0, le=1, description="Minimum share of baskets that contain all products of a pair or rule."
+    rules_min_support: OwnName[float | None] = Field(
+        None,
+        gt=0,
+        le=1,
+        description=(
+            "Minimum share of baskets that contain all products of a pair or rule. Unset: chosen from the data, five "
+            "baskets or as few as can be significant, and more only where there would be too many pairs or rules."
+        ),
     )
     rules_min_confidence: OwnName[float] = Field(
         0.2,

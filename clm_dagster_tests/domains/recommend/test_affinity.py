@@ -9,8 +9,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import hypergeom
 
-from clm_dagster.domains.recommend.affinity import COLUMNS, product_affinity
+from clm_dagster.domains.recommend.affinity import COLUMNS, PairLimits, product_affinity
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.association import rule_measures
 
@@ -61,7 +62,7 @@ def brute_force(lines: pd.DataFrame, minimum: int) -> dict[tuple[str, str], tupl
 def test_pairs_match_brute_force(database: Connection) -> None:
     lines = order_lines()
     database.load_frame("lines", lines)
-    table = product_affinity(database, START, END, 0.05, min_baskets=1, lines="lines")
+    table = product_affinity(database, START, END, 0.05, min_baskets=1, lines="lines").rows
     assert tuple(table.columns) == COLUMNS
     total = int(table.all_baskets[0])
     expected = brute_force(lines, int(np.ceil(0.05 * total)))
@@ -72,7 +73,7 @@ def test_pairs_match_brute_force(database: Connection) -> None:
     assert dict(zip(pairs, counts, strict=True)) == expected
     assert pairs == sorted(pairs)
     measures = rule_measures(table.baskets, table.product_baskets, table.other_baskets, table.all_baskets)
-    for name in ("support", "confidence", "lift", "leverage", "conviction"):
+    for name in ("support", "confidence", "lift", "leverage", "conviction", "p_value"):
         np.testing.assert_allclose(table[name], measures[name], rtol=1e-12, atol=1e-15, err_msg=name)
 
 
@@ -80,10 +81,10 @@ def test_row_order_does_not_matter_and_the_support_is_inclusive(database: Connec
     lines = order_lines()
     database.load_frame("lines", lines)
     database.load_frame("shuffled", lines.sample(frac=1, random_state=2))
-    some = product_affinity(database, START, END, 0.1, lines="lines")
-    pd.testing.assert_frame_equal(some, product_affinity(database, START, END, 0.1, lines="shuffled"))
+    some = product_affinity(database, START, END, 0.1, lines="lines").rows
+    pd.testing.assert_frame_equal(some, product_affinity(database, START, END, 0.1, lines="shuffled").rows)
     least = some.sort_values("support").iloc[0]
-    again = product_affinity(database, START, END, least.support, lines="lines")
+    again = product_affinity(database, START, END, least.support, lines="lines").rows
     pd.testing.assert_frame_equal(some[some.support >= least.support], again)
 
 
@@ -93,11 +94,94 @@ def test_few_baskets_give_no_pairs_and_a_rule_without_counterexample_no_convicti
     rows = [(f"o{i}", p) for i in range(6) for p in ("a", "b")] + [("o9", "b")]
     lines = pd.DataFrame(rows, columns=["order_id", "product_id"]).assign(customer_id="c")
     database.load_frame("lines", lines.assign(line_type="purchase", event_at=pd.Timestamp(START)))
-    table = product_affinity(database, START, END, 0.01, lines="lines").set_index("product_id")
+    table = product_affinity(database, START, END, 0.01, lines="lines").rows.set_index("product_id")
     assert table.confidence["a"] == 1 and pd.isna(table.conviction["a"])
     assert table.conviction["b"] == pytest.approx((1 - 6 / 7) / (1 - 6 / 7))
-    assert product_affinity(database, START, END, 0.01, min_baskets=7, lines="lines").empty
-    assert product_affinity(database, date(2025, 1, 1), date(2025, 2, 1), 0.01, lines="lines").empty
+    assert product_affinity(database, START, END, 0.01, min_baskets=7, lines="lines").rows.empty
+    assert product_affinity(database, date(2025, 1, 1), date(2025, 2, 1), 0.01, lines="lines").rows.empty
+
+
+def test_the_threshold_is_chosen_from_the_baskets(database: Connection) -> None:
+    """1.6 lines a basket: a pair that is together in 8 of 3,000 baskets is found, pairs by chance are not."""
+    rng = np.random.default_rng(7)
+    order = np.repeat(np.arange(3000), rng.geometric(1 / 1.6, 3000))
+    rows = pd.DataFrame({"order": order, "product": rng.integers(0, 300, len(order))})
+    planted = pd.DataFrame({"order": np.repeat(np.arange(8), 2), "product": [900, 901] * 8})
+    rows = pd.concat([rows, planted])
+    lines = pd.DataFrame(
+        {"order_id": rows["order"].astype(str), "product_id": "p" + rows["product"].astype(str)}
+    )
+    database.load_frame("lines", purchases(lines))
+    pairs = product_affinity(database, START, END, None, lines="lines")
+    assert pairs.threshold is not None and pairs.threshold.baskets == 5 and not pairs.raised
+    frequent = int((lines.drop_duplicates()["product_id"].value_counts() >= 5).sum())
+    assert pairs.tests == frequent * (frequent - 1) // 2
+    significant = pairs.rows[pairs.rows.q_value < 0.05]
+    assert set(zip(significant.product_id, significant.other_product_id, strict=True)) == {
+        ("p900", "p901"),
+        ("p901", "p900"),
+    }
+    # The most significant pair has as q-value its p-value times the number of tests.
+    smallest = hypergeom.sf(7, 3000, 8, 8)
+    assert significant.q_value.to_numpy() == pytest.approx(smallest * pairs.tests)
+    assert product_affinity(database, START, END, 0.01, lines="lines").rows.empty
+
+
+def purchases(lines: pd.DataFrame) -> pd.DataFrame:
+    return lines.assign(customer_id="c", line_type="purchase", event_at=pd.Timestamp(START))
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (PairLimits(pairs=10), "pairs are in at least"),
+        (PairLimits(candidates=60), "rows of up to"),
+        (PairLimits(joined=1500), "rows of up to"),
+    ],
+)
+def test_the_threshold_is_raised_to_stay_within_the_limits(
+    database: Connection, limits: PairLimits, reason: str
+) -> None:
+    lines = order_lines(seed=6, orders=400, products=14)
+    database.load_frame("lines", lines)
+    free = product_affinity(database, START, END, None, min_baskets=2, lines="lines")
+    bound = product_affinity(database, START, END, None, min_baskets=2, lines="lines", limits=limits)
+    assert free.threshold is not None and bound.threshold is not None
+    assert bound.raised and not free.raised and reason in bound.threshold.reason
+    count = bound.threshold.baskets
+    assert count > 2 and np.log2(count / 2) % 1 == 0
+    assert len(bound.rows) < len(free.rows) and len(bound.rows) <= 2 * limits.pairs
+    inside = free.rows[free.rows.baskets >= count].drop(columns="q_value").reset_index(drop=True)
+    pd.testing.assert_frame_equal(bound.rows.drop(columns="q_value"), inside)
+
+
+def test_the_size_of_the_join_is_known_before_it(database: Connection) -> None:
+    lines = order_lines(orders=400, products=14)
+    database.load_frame("lines", lines)
+    inside = lines[
+        (lines.line_type == "purchase") & (lines.event_at >= str(START)) & (lines.event_at < str(END))
+    ].drop_duplicates(["order_id", "customer_id", "product_id"])
+    inside = inside.assign(seen=inside.groupby("product_id").order_id.transform("size"))
+    first = inside.groupby(["order_id", "customer_id"], dropna=False).size()
+    joined = int((first * (first - 1) // 2).sum())
+    enough = PairLimits(joined=joined)
+    assert not product_affinity(
+        database, START, END, None, min_baskets=2, lines="lines", limits=enough
+    ).raised
+    doubled = inside[inside.seen >= 4].groupby(["order_id", "customer_id"], dropna=False).size()
+    assert int((doubled * (doubled - 1) // 2).sum()) <= joined
+    tight = PairLimits(joined=joined - 1)
+    found = product_affinity(database, START, END, None, min_baskets=2, lines="lines", limits=tight)
+    assert found.threshold is not None and f"make {joined:,} rows" in found.threshold.reason
+
+
+def test_a_handful_of_baskets_can_hold_nothing_significant(database: Connection) -> None:
+    lines = pd.DataFrame(
+        {"order_id": np.repeat([f"o{n}" for n in range(6)], 2), "product_id": ["a", "b"] * 6}
+    )
+    database.load_frame("lines", purchases(lines))
+    assert product_affinity(database, START, END, None, lines="lines").threshold is None
+    assert not database.execute("select 1 from duckdb_tables() where table_name like 'affinity%'")
 
 
 def test_french_baskets_to_the_last_digit(database: Connection, reference_data: Path) -> None:
@@ -116,7 +200,7 @@ def test_french_baskets_to_the_last_digit(database: Connection, reference_data: 
         }
     )
     database.load_frame("lines", lines.reset_index(drop=True))
-    table = product_affinity(database, date(2010, 12, 1), date(2011, 12, 10), 0.07, lines="lines")
+    table = product_affinity(database, date(2010, 12, 1), date(2011, 12, 10), 0.07, lines="lines").rows
     assert set(table.all_baskets) == {392}
     pairs = table.set_index(["product_id", "other_product_id"])
     clocks = pairs.T[("ALARM CLOCK BAKELIKE RED", "ALARM CLOCK BAKELIKE GREEN")]

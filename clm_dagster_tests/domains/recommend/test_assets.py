@@ -236,6 +236,9 @@ def test_the_planted_rule_is_found_and_confirmed_later(grocer: Ran) -> None:
     for asset in ("marts.basket_rules", "marts.product_affinity", "marts.similar_products"):
         assert grocer.materialize(SCORES, "2024-04-22", asset).success
     rules = grocer.query("select * from marts.basket_rules order by lift desc")
+    baskets = grocer.query(
+        "select order_id, product_id, event_at from raw.events where event_at < '2024-04-29'"
+    )
     planted = rules[
         (rules.consequent == "jam") & rules.antecedent.map(lambda a: list(a) == ["bread", "butter"])
     ]
@@ -243,15 +246,17 @@ def test_the_planted_rule_is_found_and_confirmed_later(grocer: Ran) -> None:
     assert rule.confidence == pytest.approx(0.9, abs=0.06) and rule.q_value < 1e-9 and rule.later_held
     assert rule.later_confidence == pytest.approx(0.9, abs=0.08) and rule["items"] == 3
     assert rules.confidence.ge(0.2).all() and rules["items"].between(2, 4).all()
-    chance = rules[rules.consequent == "soap"]
-    assert not (chance.q_value < 0.01).any()
+    assert not (rules.consequent == "soap").any() and rules.q_value.lt(0.05).all()
+    window = baskets[(baskets.event_at >= "2023-04-30") & (baskets.event_at < "2024-02-29")]
+    assert rules.min_support.to_numpy() == pytest.approx(5 / window.order_id.nunique())
     pairs = grocer.query("select * from marts.product_affinity")
-    baskets = grocer.query("select order_id, product_id from raw.events where event_at < '2024-04-29'")
     assert set(pairs.all_baskets) == {baskets.order_id.nunique()}
     both = baskets.merge(baskets, on="order_id").groupby(["product_id_x", "product_id_y"]).order_id.nunique()
-    assert pairs.set_index(["product_id", "other_product_id"]).baskets.to_dict() == {
-        pair: count for pair, count in zip(both.index, both, strict=True) if pair[0] != pair[1]
-    }
+    counts = pairs.set_index(["product_id", "other_product_id"]).baskets
+    assert counts.to_dict() == both.loc[counts.index].to_dict()
+    # Bread and butter go with jam, and with nothing else.
+    assert set(counts.index) == {(a, b) for x in ("bread", "butter") for a, b in ((x, "jam"), ("jam", x))}
+    assert pairs.q_value.lt(0.05).all() and pairs.lift.gt(1).all()
 
 
 # ---------------------------------------------------------------------------------- the real shop

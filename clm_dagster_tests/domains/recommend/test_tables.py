@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster import platform
+from clm_dagster.domains.recommend.affinity import Pairs
 from clm_dagster.domains.recommend.baskets import PairInputs, RuleInputs, add_pair_names, find_rules
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.interactions import Interactions
@@ -41,6 +42,7 @@ from clm_dagster.platform.trained_models.scoring import ScoreSettings, Scoring
 from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
+from clm_dagster.statistics.association import Threshold
 from clm_dagster_tests.domains.recommend.shop import AS_OF
 
 SMALL = RankerSettings(horizon_days=40, spacing_days=40, snapshots=2, iterations=15, year_ago=False)
@@ -157,7 +159,8 @@ def test_score_versions_cover_all_executed_code(
     work = {name: work_for(table, tmp_path) for name, table in tables.items()}
     lists, cold = ListInputs(past, products, customers), VisitorInputs(past, customers, products)
     baskets = pd.DataFrame({"order_id": np.repeat(np.arange(40), 2), "product_id": ["p001", "p002"] * 40})
-    pairs = pd.DataFrame(columns=[n for n in work[AFFINITY].columns if n not in ("name", "other_name")])
+    columns = [name for name in work[AFFINITY].columns if name not in ("name", "other_name")]
+    pairs = Pairs(pd.DataFrame(columns=columns), Threshold(5, 40, "least"), 1, False)
     computed: dict[str, Callable[[], object]] = {
         LISTS: lambda: [
             recommend_to_customers(Scoring(work[LISTS], trained_lists), lists),
