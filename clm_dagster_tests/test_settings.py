@@ -174,6 +174,8 @@ def test_sql_variables_are_the_marked_settings() -> None:
         "value_horizon_days": 90,
         "demand_keys": 3,
         "demand_products": 100,
+        "train_every_weeks": 13,
+        "rfm_cutoffs": "weekly",
         "identity_hub": 10,
         "identity_guests": "email_hash,phone_hash",
         "identity_devices": "confirmed",

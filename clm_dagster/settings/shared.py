@@ -163,7 +163,7 @@ class TrainingSettings(SettingsGroup):
     train_count: int = Field(
         3, ge=0, description="Number of newest mature training snapshots at which `clm run` trains models."
     )
-    train_every_weeks: int = Field(
+    train_every_weeks: Variable[int] = Field(
         13, ge=1, description="Weeks between two training snapshots; 13 is quarterly."
     )
     score_count: int = Field(

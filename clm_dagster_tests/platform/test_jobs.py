@@ -33,6 +33,8 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "core/customer_categories",
         "core/customer_features",
         "core/rfm_scores",
+        "core/rfm_cutoffs",
+        "core/rfm_states",
         "marts/rfm_segments",
         "core/churn_labels",
         "core/demand_keys",
@@ -43,6 +45,7 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "marts/lifecycle_stages",
         "marts/stage_transitions",
         "marts/segment_moves",
+        "marts/segment_turnover",
     }
     models = {
         "models/persona_model",

@@ -23,6 +23,8 @@ NAMES = [
 RULES = {
     "customer_features",
     "rfm_scores",
+    "rfm_cutoffs",
+    "segment_turnover",
     "stage_states",
     "lifecycle_stages",
     "segment_moves",

@@ -146,7 +146,7 @@ def transition_chart(connection: Connection) -> str | None:
 def move_chart(connection: Connection) -> str | None:
     """Draw the moves between RFM segments at each snapshot, by cause."""
     frame = connection.frame("""
-        select as_of, sum(purchases_share) as purchases, sum(time_share) as time, sum(others_share) as others,
+        select as_of, sum(purchases_share) as purchases, sum(time_share) as time, sum(cutoffs_share) as cutoffs,
             sum(late_share) as late
         from marts.segment_moves group by as_of order by as_of
     """)
@@ -155,7 +155,7 @@ def move_chart(connection: Connection) -> str | None:
     causes = {
         "purchases": ("own purchases", ACCENT),
         "time": ("time passing", PALE),
-        "others": ("cut-offs changed by other customers", "#eeb98a"),
+        "cutoffs": ("cut-offs of the scores moved", "#eeb98a"),
         "late": ("late data", WARM),
     }
 

@@ -89,7 +89,7 @@ def _read(connection: Connection) -> Summary:
     segments = connection.execute(
         "select names.segment, count(scores.customer_id), coalesce(sum(scores.monetary), 0) "
         "from staging.rfm_segment_names as names "
-        "left join core.rfm_scores as scores on names.segment = scores.segment and scores.as_of = ? "
+        "left join marts.rfm_segments as scores on names.segment = scores.segment and scores.as_of = ? "
         "group by names.segment, names.position "
         "having names.segment <> 'undetermined' or count(scores.customer_id) > 0 order by names.position",
         [as_of],

@@ -14,7 +14,7 @@ from clm_dagster_tests.domains.lifecycle.shop import events_of, fill, order_days
 
 AS_OFS = [datetime(2023, 10, 2) + timedelta(days=7 * week) for week in (0, 1, 3, 4)]
 CELLS = pd.read_csv(PROJECT_DIR / "dbt_like_sql" / "seeds" / "rfm_segment_map.csv")
-CAUSES = ("late", "time", "purchases", "others")
+CAUSES = ("late", "time", "purchases", "cutoffs")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def shares(
         recency += days if "time" in done else 0
         if "purchases" in done and bought:
             recency, frequency = now[0] if "time" in done else 0, frequency + bought
-        return segment(recency, frequency, after if "others" in done else before)
+        return segment(recency, frequency, after if "cutoffs" in done else before)
 
     target, counts = at(set(CAUSES)), dict.fromkeys(CAUSES, 0)
     for order in permutations(CAUSES):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.domains.segments.charts import segment_chart
+from clm_dagster.domains.segments.charts import score_chart, segment_chart
 from clm_dagster.domains.segments.model import segment_map_problems
 from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project
@@ -146,16 +146,21 @@ def test_a_score_that_is_not_a_number_is_reported_with_its_line(
 # ------------------------------------------------------------------------------------- chart
 
 
-def test_the_chart_needs_a_snapshot(connection: Connection, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("chart", "relation"), [(score_chart, "core.rfm_scores"), (segment_chart, "marts.rfm_segments")]
+)
+def test_the_chart_needs_a_snapshot(
+    chart: Callable[[Connection], str | None], relation: str, connection: Connection, settings: Settings
+) -> None:
     project: Project = load_sql(settings)
     names = project.seeds["rfm_segment_names"]
     load_seed(connection, names, names.relation)
     connection.execute(
-        "create table core.rfm_scores (as_of timestamp, customer_id varchar, segment varchar, monetary decimal(18, 4))"
+        f"create table {relation} (as_of timestamp, customer_id varchar, segment varchar, monetary decimal(18, 4))"
     )
-    assert segment_chart(connection) is None
-    connection.execute("insert into core.rfm_scores values ('2024-01-08', 'anna', 'loyal', 12.5)")
-    picture = segment_chart(connection)
+    assert chart(connection) is None
+    connection.execute(f"insert into {relation} values ('2024-01-08', 'anna', 'loyal', 12.5)")
+    picture = chart(connection)
     assert picture is not None and picture.startswith(
         "![segments by customers and revenue](data:image/png;base64,"
     )

@@ -43,6 +43,8 @@ MODELS = [
     "stg_identities",
     "customer_features",
     "rfm_scores",
+    "rfm_cutoffs",
+    "rfm_states",
     "shop_daily",
     "rfm_segments",
     "repurchase_survival",
@@ -51,6 +53,7 @@ MODELS = [
     "lifecycle_stages",
     "stage_transitions",
     "segment_moves",
+    "segment_turnover",
     "cohort_retention",
     "channel_daily",
     "funnel_daily",
@@ -208,6 +211,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
             "metric",
             "level",
             "measure",
+            "score",
             "kind",
         }
         counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
@@ -229,7 +233,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
                 "staging.rfm_segment_map.segment",
             ],
         ),
-        ("rfm_segments", "previous_segment", ["core.rfm_scores.segment"]),
+        ("rfm_segments", "previous_segment", ["core.rfm_states.segment"]),
         (
             "customer_daily",
             "net_revenue",

@@ -2,9 +2,9 @@
 
 -- A view, so that the result does not depend on the order in which snapshots are built.
 
-with scores as (
+with states as (
 
-    select * from {{ ref('rfm_scores') }}
+    select * from {{ ref('rfm_states') }}
 
 ),
 
@@ -13,19 +13,30 @@ snapshots as (
     select
         as_of,
         lag(as_of) over (order by as_of) as previous_as_of
-    from (select distinct scores.as_of from scores) as stored
+    from (select distinct states.as_of from states) as stored
 
 ),
 
 final as (
 
     select
-        scores.*,
-        previous.segment as previous_segment
-    from scores
-    inner join snapshots on scores.as_of = snapshots.as_of
-    left join scores as previous
-        on snapshots.previous_as_of = previous.as_of and scores.customer_id = previous.customer_id
+        states.as_of,
+        states.customer_id,
+        states.recency_days,
+        states.frequency,
+        states.monetary,
+        states.r_score,
+        states.f_score,
+        states.m_score,
+        states.segment,
+        previous.segment as previous_segment,
+        ---------- by both kinds of cut-offs
+        states.weekly_segment,
+        states.held_segment
+    from states
+    inner join snapshots on states.as_of = snapshots.as_of
+    left join states as previous
+        on snapshots.previous_as_of = previous.as_of and states.customer_id = previous.customer_id
 
 )
 

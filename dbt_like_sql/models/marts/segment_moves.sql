@@ -4,15 +4,15 @@
       late       the customer's own orders from before the previous snapshot that it did not include
       time       the days between the two snapshots
       purchases  the customer's own order days between the two snapshots
-      others     the cut-offs of the scores, which depend on all customers
+      cutoffs    the cut-offs of the scores: they moved, and the customer did not cross them
     The result depends on the order of the switches, so all 24 orders are evaluated. In each order, the move
     is attributed to the switch after which the segment remains the new one. A share is the fraction of the
-    24 orders, so shares are non-negative and sum to 1. Late orders of other customers are part of `others`.
+    24 orders, so shares are non-negative and sum to 1. Late orders of other customers are part of `cutoffs`.
 
     A state is the sum of the numbers of the causes that are switched: state 15 is the new snapshot.
 #}
-{% set number = {'late': 1, 'time': 2, 'purchases': 4, 'others': 8} %}
-{% set causes = ['late', 'time', 'purchases', 'others'] %}
+{% set number = {'late': 1, 'time': 2, 'purchases': 4, 'cutoffs': 8} %}
+{% set causes = ['late', 'time', 'purchases', 'cutoffs'] %}
 -- The causes of each change of segment since the previous stored snapshot. A view, so that the result does not
 -- depend on the order in which snapshots are built.
 
@@ -23,25 +23,24 @@ with scores as (
         customer_id,
         recency_days,
         frequency,
-        r_score,
-        f_score,
         segment
-    from {{ ref('rfm_scores') }}
+    from {{ ref('rfm_states') }}
 
 ),
 
--- A score is at least s if the recency is below the shortest one with a lower score, or if the frequency is above the
--- largest one with a lower score.
+-- A score is at least s if the recency is below the cut-off of s, or if the frequency is above it.
 snapshots as (
 
     select
         as_of,
         lag(as_of) over (order by as_of) as previous_as_of,
+        {% set cutoff = 'held_cutoff' if var('rfm_cutoffs') == 'quarterly' else 'cutoff' %}
         {% for s in range(2, 6) %}
-            min(case when r_score < {{ s }} then recency_days end) as r{{ s }},
-            max(case when f_score < {{ s }} then frequency end) as f{{ s }}{{ ',' if not loop.last else '' }}
+            max(case when measure = 'recency' and score = {{ s }} then {{ cutoff }} end) as r{{ s }},
+            max(case when measure = 'frequency' and score = {{ s }} then {{ cutoff }} end) as f{{ s }}
+            {{- ',' if not loop.last else '' }}
         {% endfor %}
-    from scores
+    from {{ ref('rfm_cutoffs') }}
     group by as_of
 
 ),
@@ -212,15 +211,15 @@ final as (
         previous_segment,
         segment,
         ---------- causes
-        case greatest(purchases_share, time_share, others_share, late_share)
+        case greatest(purchases_share, time_share, cutoffs_share, late_share)
             when purchases_share then 'purchases'
             when time_share then 'time'
-            when others_share then 'others'
+            when cutoffs_share then 'cutoffs'
             else 'late'
         end as main_cause,
         purchases_share,
         time_share,
-        others_share,
+        cutoffs_share,
         late_share,
         order_days_between
     from shares

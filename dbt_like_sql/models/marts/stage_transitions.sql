@@ -1,6 +1,6 @@
 {% set kinds = {
     'stage': ['stage_states', 'stage', 'net_revenue'],
-    'rfm_segment': ['rfm_scores', 'segment', 'monetary'],
+    'rfm_segment': ['rfm_states', 'segment', 'monetary'],
 } %}
 -- Transitions from the previous stored snapshot to each snapshot, for lifecycle stages and for RFM segments.
 -- A customer who is in only one of the two comes from 'absent' or goes to it, so that each side adds up to all

@@ -15,7 +15,7 @@ with customers as (
         labels.net_revenue as actual_revenue,
         labels.orders as actual_orders
     from {{ source('marts', 'customer_value') }} as value
-    inner join {{ ref('rfm_scores') }} as scores
+    inner join {{ ref('rfm_states') }} as scores
         on value.as_of = scores.as_of and value.customer_id = scores.customer_id
     left join {{ ref('value_labels') }} as labels
         on
