@@ -22,6 +22,9 @@ class LandedDays:
     def day_keys(self) -> list[str]:
         return DAYS
 
+    def data_end(self) -> date:
+        return date.fromisoformat(DAYS[-1]) + timedelta(days=1)
+
     def pending_days(self, builds: Builds) -> list[str]:
         return list(self.waiting)
 
@@ -32,7 +35,7 @@ class LandedDays:
 def plan(settings: Settings, builds: Builds, waiting: tuple[str, ...] = ()) -> Plan:
     project = load_sql(settings)
     return Planner(
-        settings, project, persona_tables(project), LandedDays(waiting), builds, published=True
+        settings, project, persona_tables(project, settings), LandedDays(waiting), builds, published=True
     ).plan()
 
 

@@ -36,6 +36,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         read=read_scoring,
         score=score,
         serve_refused=settings.serve_refused_models,
+        grade_days=chosen.horizon_days,
     )
     drift = ScoreTable(
         DRIFT,

@@ -110,6 +110,19 @@ class LandedFiles:
         """Return every daily partition that can have rows, in order."""
         return [day.isoformat() for day in self.source.days(self.deliveries)]
 
+    def data_end(self) -> date | None:
+        """Return the exclusive end of the days with landed events within the shop's dates; None without any."""
+        start, end = self.source.settings.start_date, self.source.settings.end_date
+        days = {
+            parse_day(day)
+            for delivery in self.deliveries
+            for feed in delivery.of_table("events").values()
+            for day in feed.days
+            if day
+        }
+        known = [day for day in days if day >= start and (end is None or day < end)]
+        return max(known) + timedelta(days=1) if known else None
+
     def pending_days(self, builds: Builds) -> list[str]:
         """Return the days whose landed events are not loaded yet."""
         days = set(self.day_keys())

@@ -5,7 +5,7 @@ landed files the domain that lands them).
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 from clm_dagster.platform.build_ledger import versions
@@ -24,6 +24,10 @@ class Landed(Protocol):
 
     def day_keys(self) -> list[str]:
         """Return every daily partition that can have rows, in order."""
+        ...
+
+    def data_end(self) -> date | None:
+        """Return the exclusive end of the days with events; None without any."""
         ...
 
     def pending_days(self, builds: Builds) -> list[str]:
