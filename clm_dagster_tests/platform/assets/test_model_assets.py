@@ -60,6 +60,11 @@ MODELS = [
     "churn_contest",
     "churn_fairness",
     "model_scorecard",
+    "churn_scorecard",
+    "demand_scorecard",
+    "persona_scorecard",
+    "recommendation_scorecard",
+    "value_scorecard",
     "value_labels",
     "value_by_segment",
     "value_contest",
@@ -205,11 +210,12 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
             "state_kind",
             "horizon_days",
             "metric",
+            "model",
             "level",
             "measure",
             "kind",
         }
-        counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
+        counts = {"orders", "order_days", "new_buyers", "customers", "labelled", "baseline"}
         missing = columns - set(found) - constant - counts
         assert not missing, (model.name, missing)
 
