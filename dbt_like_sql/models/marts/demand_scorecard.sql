@@ -1,9 +1,9 @@
 {{ config(event_time='as_of') }}
 
--- Metrics of every past demand forecast, by days and weeks, next to those of the model's test and of the naive baseline,
--- the mean of the last eight weeks. As in the test, weeks count up to the eighth, errors are scaled by those of the
--- seasonal naive forecast before as_of (MASE), and a metric is the mean over the series. The MASE is that of regular and
--- intermittent series.
+-- Metrics of every past demand forecast, by days and weeks, next to those of the model's test and of the naive
+-- baseline, the mean of the last eight weeks. As in the test, weeks count up to the eighth, errors are scaled by those
+-- of the seasonal naive forecast before as_of (MASE), and a metric is the mean over the series. The MASE is that of
+-- regular and intermittent series.
 
 with loaded as (
 
