@@ -125,12 +125,8 @@ def _run_shop(settings: Settings) -> None:
     with _progress() as progress:
         report = run_shop(settings, _beginning(progress))
         _finish(progress)
-    if report.dead_runs:
-        console.print(f"Marked {len(report.dead_runs)} run(s) as failed because their process was killed.")
-    if report.is_up_to_date:
-        console.print("Everything is up to date; nothing had to run.")
-    if report.waiting:
-        console.print(report.waiting)
+    for note in report.notes:
+        console.print(note)
     console.print(render(read_summary(report.settings), report.settings))
 
 

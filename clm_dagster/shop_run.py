@@ -56,6 +56,14 @@ class Report:
         """Whether nothing had to run after pulling and landing."""
         return {run.job for run in self.runs} <= {name_of(self.settings, job) for job in (PULL, LAND)}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about the run, as sentences."""
+        killed = f"Marked {len(self.dead_runs)} run(s) as failed because their process was killed."
+        nothing = "Everything is up to date; nothing had to run."
+        found = (killed if self.dead_runs else "", nothing if self.is_up_to_date else "", self.waiting)
+        return [note for note in found if note]
+
 
 @dataclass(frozen=True)
 class RunPreview:

@@ -57,7 +57,7 @@ def test_after_a_run_the_plan_is_empty(shop: Settings) -> None:
     before = state()
     preview = plan_shop(shop)
     assert printed(preview).startswith("Nothing to do")
-    assert as_dict(preview) == {"new_files": [], "runs": []}
+    assert as_dict(preview) == {"new_files": [], "runs": [], "waiting": None}
     assert state() == before
 
 

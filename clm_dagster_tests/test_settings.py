@@ -179,6 +179,9 @@ def test_sql_variables_are_the_marked_settings() -> None:
         "identity_hub": 10,
         "identity_guests": "email_hash,phone_hash",
         "identity_devices": "confirmed",
+        "personas_grade_days": 90,
+        "recommend_horizon_days": 60,
+        "recommend_active_days": 90,
     }
 
 

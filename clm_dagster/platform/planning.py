@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from clm_dagster.platform.build_ledger.graded import GradedWindows, graded_snapshots
 from clm_dagster.platform.build_ledger.staleness import (
     Landed,
     ranges,
@@ -37,6 +38,7 @@ EVENTS = "raw.events"
 STAGES = ("days", "snapshots", "models", "scores", "views", "publish")
 # How many reasons are listed per run, and how many inputs per reason; there may be hundreds.
 _MAX_REASONS, _MAX_INPUTS = 4, 2
+_WHY_GRADED = "a past snapshot is scored, so that the model has a grade"
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ class Planner:
 
     def _plan_scores(self, keys: Sequence[str]) -> None:
         newest = keys[-self.settings.score_count :] if self.settings.score_count else []
+        # Past snapshots come first: the scores of a later one may read those of an earlier one.
+        self._plan_graded(keys, newest)
         stale = stale_scores(self.project, self.tables, self.builds, newest)
         reasons: dict[str, Reason] = {}
         for table in (table for table in self.tables if not table.is_trained):
@@ -212,6 +216,19 @@ class Planner:
         self._add("scores", SCORES, stale, list(reasons.values()))
         if stale:
             self._assume_all(self._stale_python_views())
+
+    def _plan_graded(self, keys: Sequence[str], newest: Sequence[str]) -> None:
+        """Plan the past snapshots that are scored only to be graded, one run for each."""
+        trainings, data_end = training_keys(keys, self.settings), self.landed.data_end()
+        if not trainings or data_end is None:
+            return
+        count = self.settings.graded_horizons
+        windows = GradedWindows(keys, newest, trainings[0], data_end, count)
+        for key, tables in graded_snapshots(self.project, self.tables, self.builds, windows).items():
+            reasons = [Reason(table.relation, _WHY_GRADED) for table in tables]
+            for table in tables:
+                self._build_table(table, key)
+            self._add("scores", SCORES, [key], reasons, only_assets=True)
 
     def _plan_views(self, keys: Sequence[str]) -> None:
         """Plan the stale views over Python tables that no scoring run creates."""

@@ -169,6 +169,11 @@ class TrainingSettings(SettingsGroup):
     score_count: int = Field(
         8, ge=0, description="Number of newest snapshots that `clm run` scores with the models."
     )
+    graded_horizons: int = Field(
+        3,
+        ge=0,
+        description="Number of past horizons with a snapshot that `clm run` scores to grade the models; 0 for none.",
+    )
     contest_spacing_weeks: int = Field(
         4, ge=1, description="Weeks between the snapshots of the training data of one model."
     )

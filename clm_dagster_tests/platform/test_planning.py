@@ -38,7 +38,12 @@ def plan(
 ) -> Plan:
     project = load_sql(settings)
     return Planner(
-        settings, project, persona_tables(project), LandedDays(waiting, end), builds, published=True
+        settings,
+        project,
+        persona_tables(project, settings),
+        LandedDays(waiting, end),
+        builds,
+        published=True,
     ).plan()
 
 

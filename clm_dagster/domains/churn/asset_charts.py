@@ -23,9 +23,10 @@ _SNAPSHOTS_SHOWN, _GROUPS_SHOWN = 26, 8
 
 
 def scorecard_chart(connection: Connection) -> str | None:
-    """Draw the metrics of all mature scores over time, and those of their model's test."""
+    """Draw the metrics of all mature scores over time, those of their model's test, and those of recency alone."""
     frame = connection.frame(
-        "select as_of, metric, value, promised from marts.model_scorecard where value is not null order by as_of"
+        "select as_of, metric, value, promised, baseline from marts.churn_scorecard where value is not null "
+        "order by as_of"
     )
     if frame.empty:
         return None
@@ -42,6 +43,9 @@ def scorecard_chart(connection: Connection) -> str | None:
                 marker="o",
                 markersize=3,
                 label="in the model's test",
+            )
+            axes.plot(
+                rows["as_of"], rows["baseline"], color=WARM, marker="o", markersize=3, label="recency alone"
             )
             axes.plot(rows["as_of"], rows["value"], color=ACCENT, marker="o", markersize=4, label="actual")
             style(axes, title)

@@ -16,7 +16,7 @@ def build(shop: Shop) -> Domain:
     return Domain(
         name="churn",
         tables=churn_tables(shop.project, shop.settings),
-        charts={"marts.churn_fairness": fairness_chart, "marts.model_scorecard": scorecard_chart},
-        checks={"marts.model_scorecard": {"scores_keep_their_promise": grades}},
+        charts={"marts.churn_fairness": fairness_chart, "marts.churn_scorecard": scorecard_chart},
+        checks={"marts.churn_scorecard": {"scores_keep_their_promise": grades}},
         seed_checks={"risk_bands": {"bands_cover_every_probability": band_check}},
     )

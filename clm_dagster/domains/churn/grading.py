@@ -1,6 +1,6 @@
 """Checks of churn tables that SQL or a seed makes: grades of past scores, and risk bands.
 
-Belongs here: these checks. Does not belong here: the grades themselves (marts.model_scorecard), checks of tables that
+Belongs here: these checks. Does not belong here: the grades themselves (marts.churn_scorecard), checks of tables that
 this domain's Python writes (`checks`).
 """
 
@@ -11,7 +11,7 @@ from clm_dagster.platform.warehouse import Connection
 
 
 def grade_check(settings: ChurnSettings) -> ModelCheck:
-    """Return the check of marts.model_scorecard, with the thresholds from the settings."""
+    """Return the check of marts.churn_scorecard, with the thresholds from the settings."""
 
     def check(connection: Connection) -> Finding:
         """The newest graded scores are about as accurate and as well calibrated as their model in its test."""
@@ -19,7 +19,7 @@ def grade_check(settings: ChurnSettings) -> ModelCheck:
             """
             select as_of::date, metric, value, promised,
                 case when metric = 'roc_auc' then promised - value else value - promised end as worse
-            from marts.model_scorecard
+            from marts.churn_scorecard
             where metric in ('roc_auc', 'calibration_error') and value is not null and promised is not null
             qualify as_of = max(as_of) over ()
             order by metric

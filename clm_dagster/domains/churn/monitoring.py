@@ -1,7 +1,7 @@
 """Feature drift and fairness across customer groups.
 
 Belongs here: pure comparisons, frames in and frames out. Does not belong here: threshold values (`settings`), checks
-(`checks`), charts (`asset_charts`), grades of past scores (SQL: marts.model_scorecard).
+(`checks`), charts (`asset_charts`), grades of past scores (SQL: marts.churn_scorecard).
 """
 
 from collections.abc import Iterable

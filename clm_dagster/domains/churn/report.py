@@ -17,7 +17,7 @@ from clm_dagster.platform.trained_models.snapshots import split_columns
 from clm_dagster.platform.trained_models.training import Report
 
 GROUPS = ("country", "gender", "age_band", "acquisition_channel")
-# Test metrics of the winner that the table stores. marts.model_scorecard compares later scores with them.
+# Test metrics of the winner that the table stores. marts.churn_scorecard compares later scores with them.
 STORED_TEST_METRICS = (
     "roc_auc",
     "brier",

@@ -37,6 +37,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         score=score,
         serve_refused=settings.serve_refused_models,
         checks=checks.SCORED,
+        grade_days=chosen.horizon_days,
     )
     drift = ScoreTable(
         DRIFT,

@@ -46,6 +46,8 @@ def demand_tables(project: Project, settings: Settings) -> list[AnyTable]:
         score=forecast_series,
         serve_refused=settings.serve_refused_models,
         checks=checks.FORECASTS,
+        # The weekly forecasts have the longer horizon.
+        grade_days=7 * usual.horizon_weeks,
     )
     return [
         demand_model(DemandSettings(lstm=own.lstm)).table(project),

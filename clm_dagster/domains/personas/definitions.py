@@ -11,5 +11,5 @@ def build(shop: Shop) -> Domain:
     """Return the tables: the trained model, each customer's persona, and the profiles."""
     return Domain(
         name="personas",
-        tables=persona_tables(shop.project),
+        tables=persona_tables(shop.project, shop.settings),
     )

@@ -6,20 +6,31 @@ Belongs here: which function reads and computes each table. Does not belong here
 from clm_dagster.domains.personas import checks
 from clm_dagster.domains.personas.queries import MODEL, PERSONAS, read_assigned, read_customers
 from clm_dagster.domains.personas.score import assign, describe
+from clm_dagster.domains.personas.settings import PersonaSettings
 from clm_dagster.domains.personas.training import persona_model
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
+from clm_dagster.settings import Settings
 
 PROFILES = "marts.persona_profiles"
 
 
-def persona_tables(project: Project) -> list[AnyTable]:
+def persona_tables(project: Project, settings: Settings) -> list[AnyTable]:
     """Return the tables of the trained model, the assignment and the profiles."""
+    grade_days = settings.of(PersonaSettings).grade_days
     reads = ("customer_features", "customer_categories")
     return [
         persona_model().table(project),
         PythonTable.of(
-            project, PERSONAS, reads, read_customers, assign, None, MODEL, checks=checks.ASSIGNMENT
+            project,
+            PERSONAS,
+            reads,
+            read_customers,
+            assign,
+            None,
+            MODEL,
+            checks=checks.ASSIGNMENT,
+            grade_days=grade_days,
         ),
         PythonTable.of(project, PROFILES, (*reads, PERSONAS), read_assigned, describe, None, MODEL),
     ]

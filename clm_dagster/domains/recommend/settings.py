@@ -5,17 +5,17 @@ Belongs here: settings with their defaults. Does not: settings that users cannot
 
 from pydantic import Field
 
-from clm_dagster.settings import DomainSettings, OwnName
+from clm_dagster.settings import DomainSettings, OwnName, Variable
 
 
 class RecommendSettings(DomainSettings):
     """Settings of recommendations and basket rules."""
 
-    horizon_days: int = Field(
+    horizon_days: Variable[int] = Field(
         60, ge=1, description="Days after as_of in which a purchase of a recommended product counts."
     )
     count: int = Field(10, ge=1, description="Places on each list of recommendations.")
-    active_days: int = Field(
+    active_days: Variable[int] = Field(
         90, ge=1, description="A product without a sale in this many days before as_of is not recommended."
     )
     rules_days: OwnName[int] = Field(

@@ -51,6 +51,7 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         serve_refused=settings.serve_refused_models,
         has_fitted_baseline=False,
         checks=checks.LIST_CHECKS,
+        grade_days=horizon_days,
     )
     return [
         recommender_model(ranker).table(project),

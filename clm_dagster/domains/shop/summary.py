@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from clm_dagster.domains.shop.grades import Grade, newest_grades, read_history, render_grades
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.duckdb_files import open_when_free
 from clm_dagster.platform.warehouse import Connection
@@ -30,7 +31,7 @@ class Summary:
     ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
     and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
     at as_of, in display order. guests: text that was read as no customer, and number of rows. remarks: file, and what
-    was found about it, see raw.files. models: the state of each trained model.
+    was found about it, see raw.files. models: the state of each trained model. grades: the newest grade of each model.
     """
 
     ledger: dict[str, tuple[int, int, int, int, int]]
@@ -46,6 +47,7 @@ class Summary:
     guests: list[tuple[str, int]]
     remarks: list[tuple[str, str]]
     models: list[ModelState]
+    grades: list[Grade]
 
 
 def read_summary(settings: Settings) -> Summary:
@@ -111,6 +113,7 @@ def _read(connection: Connection) -> Summary:
         guests=guests,
         remarks=_remarks(connection),
         models=read_models(connection),
+        grades=newest_grades(read_history(connection)),
     )
 
 
@@ -182,7 +185,8 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         "  raw.rejects                   every rejected row in full, with its reason\n",
         "  raw.files                     every file of the input, read or not, and how it is written\n",
     )
-    return Group(rows, *rejects, *remarks, facts, segments, *render_models(summary.models), look)
+    learnt = [*render_models(summary.models), *render_grades(summary.grades)]
+    return Group(rows, *rejects, *remarks, facts, segments, *learnt, look)
 
 
 def _ui(settings: Settings) -> str:

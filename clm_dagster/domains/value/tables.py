@@ -32,6 +32,7 @@ def value_tables(project: Project, settings: Settings) -> list[AnyTable]:
         read=read_scoring,
         score=score,
         serve_refused=settings.serve_refused_models,
+        grade_days=chosen.evaluation.horizon_days,
     )
     weekly = PythonTable.of(
         project, WEEKLY, ("customer_features", VALUE), read_weekly, expect_weekly, None, MODEL

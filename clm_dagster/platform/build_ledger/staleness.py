@@ -73,11 +73,18 @@ def stale_tables(project: Project, builds: Builds) -> list[Model]:
 
 
 def stale_python_views(project: Project, tables: Sequence[AnyTable], builds: Builds) -> list[Model]:
-    """Return the stale views over Python tables; none before the first Python table exists."""
+    """Return the stale SQL models over Python tables; none before the first Python table exists.
+
+    A view is stale if its file has changed. So is a table: its rows are renewed by every scoring run.
+    """
     if not any(builds.keys(table.relation) for table in tables):
         return []
-    views = [project.model(name) for name in project.python_dependents]
-    return [v for v in views if _differs(builds, v.relation, versions.WHOLE, v.code_version)]
+    stale = []
+    for model in (project.model(name) for name in project.python_dependents):
+        stored = builds.stored(model.relation)
+        if stored is None or stored.code != model.code_version[:16]:
+            stale.append(model)
+    return stale
 
 
 def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> list[str]:

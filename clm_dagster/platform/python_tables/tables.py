@@ -35,7 +35,8 @@ class PythonTable(Generic[Inputs, S]):
     before as_of. A table of models names itself if a training reads the one before it. weeks_back: earlier snapshots
     of the same nodes that are read as well, where they exist. checks: names and descriptions of the domain's checks;
     `compute` returns their results. metrics: names of the metrics that a training writes to the long tables. code: the
-    functions whose closure determines the rows, if not `read` and `compute`.
+    functions whose closure determines the rows, if not `read` and `compute`. grade_days: days after as_of until the
+    rows can be compared with what happened; None where they are not.
     """
 
     node: Node
@@ -48,6 +49,7 @@ class PythonTable(Generic[Inputs, S]):
     checks: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     code: tuple[Root, ...] = ()
+    grade_days: int | None = None
 
     @classmethod
     def of(
@@ -63,6 +65,7 @@ class PythonTable(Generic[Inputs, S]):
         checks: Mapping[str, str] | None = None,
         metrics: Sequence[str] = (),
         code: Sequence[Root] = (),
+        grade_days: int | None = None,
     ) -> "PythonTable[Inputs, S]":
         """Return the table that the SQL project documents as the source `name`.
 
@@ -88,6 +91,7 @@ class PythonTable(Generic[Inputs, S]):
             checks or {},
             tuple(metrics),
             tuple(code),
+            grade_days,
         )
 
     @cached_property
@@ -139,6 +143,11 @@ class PythonTable(Generic[Inputs, S]):
         """Whether the snapshot is missing, or its inputs, code or settings have changed."""
         stored = builds.stored(self.relation, key)
         return stored is None or stored.hash != self.expected(project, builds, key).hash
+
+    def has_current_code(self, builds: Builds, key: str) -> bool:
+        """Whether the snapshot is stored and was computed by this code and these settings."""
+        stored = builds.stored(self.relation, key)
+        return stored is not None and stored.code == versions.combine([Version(self.code_version)]).code
 
 
 # A table with any inputs and settings.

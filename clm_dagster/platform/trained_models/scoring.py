@@ -95,7 +95,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     champion; the key `WHOLE` for a table that is judged as a whole. horizon_days: required horizon of the model. score:
     computes the rows; it raises NothingToScoreError where there are none. serve_refused: the setting
     CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered: whether
-    the table has a coverage check.
+    the table has a coverage check. grade_days: days after as_of until the scores can be graded; None where not.
     """
 
     name: str
@@ -111,6 +111,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     covered: bool = True
     checks: Mapping[str, str] = field(default_factory=dict)
     weeks_back: tuple[int, ...] = ()
+    grade_days: int | None = None
 
     def table(self, project: Project) -> PythonTable["ScoreInputs[Inputs]", "ScoreSettings[S]"]:
         """Return the Python table."""
@@ -126,6 +127,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
             weeks_back=self.weeks_back,
             checks=(COVERAGE_CHECK if self.covered else {}) | dict(self.checks),
             code=decisive,
+            grade_days=self.grade_days,
         )
 
 

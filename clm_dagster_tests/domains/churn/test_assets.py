@@ -88,7 +88,7 @@ def test_scores_come_from_the_champion_at_as_of_and_have_reasons(ran: Ran) -> No
 
 
 def test_mature_scores_have_the_metrics_of_scikit_learn(ran: Ran) -> None:
-    card = ran.query("select * from marts.model_scorecard")
+    card = ran.query("select * from marts.churn_scorecard")
     graded = card[card.labelled > 0]
     assert 0 < graded.as_of.nunique() < card.as_of.nunique()
     assert card[card.labelled == 0].value.isna().all()

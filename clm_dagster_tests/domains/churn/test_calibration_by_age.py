@@ -8,7 +8,7 @@ from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
 
-# Not a unit test of the SQL project: dbt could not read the types of model_scorecard, a view over a Python table.
+# Not a unit test of the SQL project: dbt could not read the types of churn_scorecard, a view over a Python table.
 MODEL, TRAINED = "models.churn_model", datetime(2024, 1, 1)
 
 
@@ -28,7 +28,7 @@ def test_the_age_is_in_full_weeks_and_immature_scores_are_left_out(
             scorecard(datetime(2024, 3, 18), 0, mean_probability=None),
         ]
     ).astype({"value": float})
-    built = build(connection, project, ["churn_calibration_by_age"], "built", {"model_scorecard": rows})
+    built = build(connection, project, ["churn_calibration_by_age"], "built", {"churn_scorecard": rows})
     (found,) = connection.frame(f"from {built['churn_calibration_by_age']}").to_dict("records")
     expected = {"weeks_since_training": 10, "customers": 10, "mean_probability": 0.3, "base_rate": 0.2}
     assert {name: found[name] for name in expected} == expected

@@ -38,7 +38,7 @@ def held_dates(settings: Settings) -> dict[datetime, datetime]:
     """Return the newest date of the training calendar at each as_of; the first stored one before the first date."""
     first = AS_OFS[0].date() - timedelta(weeks=2 * EVERY_WEEKS)
     keys = [(first + timedelta(weeks=n)).isoformat() for n in range(2 * EVERY_WEEKS + len(AS_OFS))]
-    dates = [as_of_of_key(key) for key in training_keys(keys, settings)]
+    dates = [as_of_of_key(key, None) for key in training_keys(keys, settings)]
     return {at: max(max(d for d in dates if d <= at), AS_OFS[0]) for at in AS_OFS}
 
 
@@ -113,7 +113,7 @@ def test_the_calendar_is_that_of_the_trainings(
     scores = scores.assign(monetary=1, r_score=1, f_score=1, m_score=1)
     built = build(in_memory, project, ["rfm_cutoffs"], "calendar", {"rfm_scores": scores})
     found = in_memory.execute(f"select distinct held_as_of from {built['rfm_cutoffs']} order by 1")
-    assert [at for (at,) in found] == sorted({mondays[0], *map(as_of_of_key, chosen)})
+    assert [at for (at,) in found] == sorted({mondays[0], *(as_of_of_key(key, None) for key in chosen)})
 
 
 def test_the_turnover_is_shown(connection: Connection) -> None:

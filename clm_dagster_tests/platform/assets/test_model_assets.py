@@ -64,6 +64,11 @@ MODELS = [
     "churn_fairness",
     "churn_turnover",
     "model_scorecard",
+    "churn_scorecard",
+    "demand_scorecard",
+    "persona_scorecard",
+    "recommendation_scorecard",
+    "value_scorecard",
     "value_labels",
     "value_by_segment",
     "value_contest",
@@ -209,12 +214,13 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
             "state_kind",
             "horizon_days",
             "metric",
+            "model",
             "level",
             "measure",
             "score",
             "kind",
         }
-        counts = {"orders", "order_days", "new_buyers", "customers", "labelled"}
+        counts = {"orders", "order_days", "new_buyers", "customers", "labelled", "baseline"}
         missing = columns - set(found) - constant - counts
         assert not missing, (model.name, missing)
 

@@ -29,8 +29,8 @@ WEEKS = [f"2024-{month}" for month in ("01-01", "01-08", "01-15", "01-22")]
 
 
 @pytest.fixture
-def tables(project: Project) -> list[AnyTable]:
-    return persona_tables(project)
+def tables(project: Project, settings: Settings) -> list[AnyTable]:
+    return persona_tables(project, settings)
 
 
 def build(connection: Connection, relation: str, key: str, version: str = "a") -> None:

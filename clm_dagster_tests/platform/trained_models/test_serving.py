@@ -82,7 +82,7 @@ def test_churn_is_scored_by_recency(refused: Ran) -> None:
     )
     both = rows.merge(features, on="customer_id").sort_values("recency_days")
     assert (both.churn_probability.diff().dropna() >= -1e-12).all() and both.churn_probability.nunique() > 20
-    card = refused.query(f"select * from marts.model_scorecard where as_of = '{as_of}'")
+    card = refused.query(f"select * from marts.churn_scorecard where as_of = '{as_of}'")
     assert set(card.model_name) == {"recency_baseline"} and card.promised.isna().all()
 
 

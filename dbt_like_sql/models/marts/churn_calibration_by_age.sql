@@ -16,7 +16,7 @@ with scored as (
         max(value) filter (where metric = 'mean_probability') as mean_probability,
         max(value) filter (where metric = 'base_rate') as base_rate,
         max(value) filter (where metric = 'calibration_error') as calibration_error
-    from {{ ref('model_scorecard') }}
+    from {{ ref('churn_scorecard') }}
     where labelled > 0
     group by as_of, model_name, model_version, model_as_of
 
