@@ -13,6 +13,7 @@ from clm_dagster.domains.demand.panel_methods import (
     EightWeekMean,
     IntermittentDemand,
     Method,
+    OnOneWeekday,
     SeasonalNaive,
     SummedDays,
     training_origins,
@@ -177,3 +178,21 @@ def test_the_number_of_processes_does_not_change_results(panel: Panel) -> None:
     shared = {method.name: method for method in local_methods(jobs=2)}["theta"]
     origins = np.array([panel.size - 28, panel.size])
     np.testing.assert_array_equal(theta.paths(panel, origins, 7), shared.paths(panel, origins, 7))
+
+
+def test_a_shop_that_sells_on_one_weekday_has_the_weekly_forecasts_on_that_day() -> None:
+    rng = np.random.default_rng(3)
+    values = np.zeros((3, 420))
+    values[:, 1::7] = rng.poisson([[5.0], [30.0], [80.0]], (3, 60))  # Tuesdays
+    panel = panel_of(values)
+    weeks = weekly_panel(panel)
+    origins = np.array([panel.size - 28, panel.size - 14])
+    methods = [m for m in candidates(one_weekday=True) if isinstance(m, OnOneWeekday)]
+    assert methods
+    for method in methods:
+        paths = method.paths(panel, origins, 14)
+        of_weeks = method.of.paths(weeks, np.array([weeks.size - 4, weeks.size - 2]), 2)
+        np.testing.assert_allclose(paths[:, :, 1::7], of_weeks)
+        assert np.count_nonzero(np.delete(paths, [1, 8], axis=2)) == 0
+    with pytest.raises(ValueError, match="expected whole weeks before its end"):
+        methods[0].paths(panel, np.array([panel.size - 10]), 7)
