@@ -121,8 +121,8 @@ def _run(
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
             with connection.transaction():
-                for node in (table.node, *([table.model] if table.model else [])):
-                    forget_snapshots(connection, node.relation, "as_of", settings)
+                for stored in (table.node, *([table.model] if table.model else [])):
+                    forget_snapshots(connection, stored.relation, "as_of", settings)
             partition = _partition(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
         context.log.info(f"{table.relation} {key}: computing")
