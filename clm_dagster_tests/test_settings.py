@@ -142,9 +142,9 @@ def test_settings_of_a_domain_have_flat_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CLM_CHURN_HORIZON_DAYS", "30")
-    settings = load_settings(source="generic", drift_warn=0.2)
+    settings = load_settings(source="generic", drift_warn=0.02)
     assert settings.of(ChurnSettings).horizon_days == 30
-    assert settings.of(ChurnSettings).drift_warn == 0.2
+    assert settings.of(ChurnSettings).drift_warn == 0.02
     came_from = origins(settings)
     assert came_from["churn_horizon_days"] == "environment, CLM_CHURN_HORIZON_DAYS"
     assert (came_from["drift_warn"], came_from["drift_fail"]) == ("set by the program", "default")

@@ -1,4 +1,4 @@
-"""Charts of churn assets: metrics of past scores, feature drift, fairness across groups.
+"""Charts of churn assets: metrics of past scores, drift, fairness across groups.
 
 Belongs here: charts in asset metadata. Does not belong here: plots of an evaluation (`mlflow_plots`).
 """
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from clm_dagster.domains.churn.monitoring import ALL_FEATURES
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, label, style
 from clm_dagster.platform.warehouse import Connection
 
@@ -56,25 +57,34 @@ def scorecard_chart(connection: Connection) -> str | None:
     return figure_markdown(draw, "grades of past scores", width=12, height=3.4)
 
 
-def drift_chart(frame: pd.DataFrame) -> str | None:
-    """Draw the stability index of every feature at the newest snapshots.
+def drift_chart(frame: pd.DataFrame, warn: float, fail: float) -> str | None:
+    """Draw the effect of drift on scores since the model's test, by topic, at the newest snapshots.
 
-    frame: as_of, feature, population_stability.
+    frame: as_of, feature, topic, score_effect, score_effect_at_test. warn, fail: the thresholds, as probabilities.
     """
     if frame.empty:
         return None
-    table = frame.pivot(index="feature", columns="as_of", values="population_stability")
+    # Rows for all features together are named after what they measure.
+    names = frame["topic"].where(frame["topic"] != ALL_FEATURES, frame["feature"])
+    points = 100 * (frame["score_effect"] - frame["score_effect_at_test"]).clip(lower=0)
+    table = frame.assign(name=names, points=points).pivot_table(
+        index="name", columns="as_of", values="points", aggfunc="max"
+    )
     table = table[table.columns[-_SNAPSHOTS_SHOWN:]]
-    table = table.loc[table.iloc[:, -1].sort_values(ascending=False).index]
+    table = table.loc[table.iloc[:, -1].sort_values(ascending=False, kind="stable").index]
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        image = axes.imshow(table.to_numpy(float), cmap="OrRd", aspect="auto", vmin=0, vmax=0.5)
+        image = axes.imshow(table.to_numpy(float), cmap="OrRd", aspect="auto", vmin=0, vmax=100 * fail)
         axes.set_yticks(range(len(table)), list(table.index))
         every = max(1, len(table.columns) // 8)
         shown = list(range(len(table.columns)))[::-every][::-1]
         axes.set_xticks(shown, [f"{table.columns[place]:%Y-%m-%d}" for place in shown])
-        style(axes, "Population stability index since training; 0.1 is a moderate shift, 0.25 a large one")
+        style(
+            axes,
+            "Change of churn probabilities by drift since the model's test, in points; "
+            f"warning from {100 * warn:g}, failing from {100 * fail:g}",
+        )
         axes.grid(visible=False)
         axes.tick_params(labelsize=7)
         figure.colorbar(image, ax=axes, shrink=0.6)

@@ -26,7 +26,7 @@ TRAINING = {
     HORIZON: "The horizon is close to the one that the shop's order gaps suggest.",
 }
 DRIFTED = {
-    DRIFT: "Features have drifted no further from training than at the test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL)."
+    DRIFT: "Drift moves scores no further than it did at the model's test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL)."
 }
 SCORED = {
     STEADY: "Few customers leave the top decile of scores without an event since the previous snapshot "
@@ -54,29 +54,42 @@ def check_training(
 def check_drift(
     as_of: str, table: pd.DataFrame | None, warn_from: float, fail_from: float
 ) -> list[dg.AssetCheckResult]:
-    """Return the result of the drift check. It lists the features that drifted, the largest drift first."""
+    """Return the result of the drift check. It lists the topics that move scores, the largest effect first.
+
+    table: of `monitoring.feature_drift`, None without a model. warn_from, fail_from: effects on scores (probabilities).
+    """
     if table is None:
         return [warn(DRIFT, True, f"{as_of}: there is no model to compare with")]
-    drifted = table[table["status"] != "ok"]
+    moved = table[table["status"] != "ok"]
     failed = (table["status"] == "fail").any()
-    text = "; ".join(
-        f"{row.feature}: stability index {row.population_stability:.2f} (test {row.population_stability_at_test:.2f}), "
-        f"missing {row.missing_change:+.1%}"
-        for row in drifted.itertuples()
-    )
+    text = "; ".join(_moved(part) for _, part in moved.groupby(["topic", "score_effect"], sort=False))
     return [
         dg.AssetCheckResult(
             check_name=DRIFT,
-            passed=drifted.empty,
+            passed=moved.empty,
             severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-            description=f"{as_of}: {text or 'no feature has drifted'} "
-            f"(warning from {warn_from:g}, failing from {fail_from:g})",
+            description=f"{as_of}: {text or 'no drift moves scores further than at the test'} "
+            f"(warning from {100 * warn_from:g} points beyond the test, failing from {100 * fail_from:g})",
         )
     ]
 
 
+<<<<<<< HEAD
 def check_turnover(as_of: str, turnover: "Turnover | None", warn_from: float) -> list[dg.AssetCheckResult]:
     """Return the result of the check of the top decile. turnover: None if there is nothing to compare with."""
     if turnover is None:
         return [warn(STEADY, True, f"{as_of}: no earlier scores to compare with")]
     return [warn(STEADY, turnover.share < warn_from, f"{as_of}: {turnover} (warning from {warn_from:g})")]
+=======
+def _moved(part: pd.DataFrame) -> str:
+    """Return a text for the rows of one topic. Its features share the effect; the one that moved most comes first."""
+    first = part.iloc[0]
+    return (
+        f"{first['topic']} moves scores by {100 * first['score_effect']:.1f} points "
+        f"(test {100 * first['score_effect_at_test']:.1f}): "
+        + ", ".join(
+            f"{row.feature} (stability index {row.population_stability:.2f}, missing {row.missing_change:+.1%})"
+            for row in part.itertuples()
+        )
+    )
+>>>>>>> drift

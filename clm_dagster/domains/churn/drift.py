@@ -23,7 +23,7 @@ from clm_dagster.platform.trained_models.snapshots import read_snapshots
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """User settings of drift. A stability index warns from `warn` on and fails from `fail` on."""
+    """User settings of drift. The check warns from the effect on scores `warn` on, and fails from `fail` on."""
 
     evaluation: EvaluationSettings
     customers: int
@@ -49,20 +49,19 @@ def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
 
 
 def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) -> TableOutput:
-    """Compare each feature with training and with the test snapshot. Warn if there is no training to compare with."""
+    """Measure the drift of each feature since training, and its effect on scores. There are no rows without a model."""
     work, model, settings = scoring.work, scoring.whole.fitted, scoring.settings
     if model is None or inputs.features.empty:
         results = checks.check_drift(str(work.day), None, settings.warn, settings.fail)
         return TableOutput(pd.DataFrame(columns=work.columns), {}, results)
     table = feature_drift(
-        model.background,
-        model.test_sample,
+        model,
         model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
         settings.warn,
         settings.fail,
     )
     shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
-    chart = drift_chart(shown)
+    chart = drift_chart(shown, settings.warn, settings.fail)
     return TableOutput(
         scoring.stamped(table),
         {"chart": dg.MetadataValue.md(chart)} if chart else {},

@@ -11,6 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clm_dagster.domains.churn.features import TOPIC_OF
+from clm_dagster.domains.churn.model import ChurnModel
+from clm_dagster.domains.churn.score_drift import (
+    level_gap,
+    missing_effect,
+    probabilities,
+    sample,
+    topic_effects,
+)
 from clm_dagster.statistics.evaluation import (
     fast_auc,
     metric_interval,
@@ -19,40 +28,96 @@ from clm_dagster.statistics.evaluation import (
 )
 
 MIN_GROUP = 30  # a smaller group gets a size but no metrics
+# The topic of rows for all features together, and the features that such rows name.
+ALL_FEATURES, SCORE, MISSING = "all_features", "score", "missing_values"
 AGE_BANDS = (0, 25, 35, 45, 55, 65, 200)
 
 
 def feature_drift(
-    training: pd.DataFrame, test: pd.DataFrame, scored: pd.DataFrame, warn: float = 0.1, fail: float = 0.25
+    model: ChurnModel, scored: pd.DataFrame, warn: float = 0.01, fail: float = 0.03
 ) -> pd.DataFrame:
-    """Measure the drift of each feature between training and scoring.
+    """Measure the drift of each feature since training, and its effect on scores.
 
-    training, test, scored: the same columns of `features.derive`, for the training rows, the test snapshot and the
-    snapshot to score. One row for each feature, the largest drift first: feature, population_stability,
-    population_stability_at_test, missing_trained, missing_change, status (`ok`, `warn` or `fail`).
+    scored: the model's columns for the snapshot to score. One row for each feature, and two for all features
+    together: the level of the scores (`SCORE`), and missing values (`MISSING`). The largest effect since the test comes
+    first. Columns: feature, topic, population_stability, population_stability_at_test, missing_trained,
+    missing_change, score_effect, score_effect_at_test, status (`ok`, `warn` or `fail`).
 
-    Cumulative counts drift in every shop, and the test has already measured the model under such drift. The status
-    therefore depends on the additional drift since the test: that of the stability index or of the share of missing
-    values, whichever is larger.
+    A stability index says that a feature has moved, and some move in every shop: the customers of a young shop become
+    older every week. The status therefore depends on how far scores move (`score_effect`, a probability) beyond how far
+    they moved between training and test, where the model passed its gate. Features of a topic share their effect.
     """
-    rows = [
-        {
-            "feature": name,
-            "population_stability": population_stability(training[name], scored[name]),
-            "population_stability_at_test": population_stability(training[name], test[name]),
-            "missing_trained": float(training[name].isna().mean()),
-            "missing_change": missing_rate_change(training[name], scored[name]),
-            "missing_since_test": missing_rate_change(test[name], scored[name]),
-        }
-        for name in training.columns
-    ]
-    table = pd.DataFrame(rows)
-    since_test = table["population_stability"] - table["population_stability_at_test"]
-    worst = np.maximum(since_test, table["missing_since_test"].abs())
-    table["status"] = np.select([worst >= fail, worst >= warn], ["fail", "warn"], "ok")
-    return table.drop(columns="missing_since_test").sort_values(
-        ["population_stability", "feature"], ascending=[False, True], ignore_index=True
+    training, test, now = sample(model.background), sample(model.test_sample), sample(scored)
+    effects, effects_at_test = topic_effects(model, test, now), topic_effects(model, training, test)
+    table = pd.DataFrame(
+        [
+            {
+                "feature": name,
+                "topic": TOPIC_OF[name],
+                **_movement(training[name], test[name], now[name]),
+                "score_effect": effects[TOPIC_OF[name]],
+                "score_effect_at_test": effects_at_test[TOPIC_OF[name]],
+            }
+            for name in model.columns
+        ]
+        + [_missing_values(model, training, test, now), *_level(model, training, test, now)]
     )
+    since_test = table["score_effect"] - table["score_effect_at_test"]
+    table["status"] = np.select([since_test >= fail, since_test >= warn], ["fail", "warn"], "ok")
+    return (
+        table.assign(since_test=since_test)
+        .sort_values(
+            ["since_test", "population_stability", "feature"],
+            ascending=[False, False, True],
+            ignore_index=True,
+        )
+        .drop(columns="since_test")
+    )
+
+
+def _movement(training: pd.Series, test: pd.Series, now: pd.Series) -> dict[str, float]:
+    return {
+        "population_stability": population_stability(training, now),
+        "population_stability_at_test": population_stability(training, test),
+        "missing_trained": float(training.isna().mean()),
+        "missing_change": missing_rate_change(training, now),
+    }
+
+
+def _missing_values(
+    model: ChurnModel, training: pd.DataFrame, test: pd.DataFrame, now: pd.DataFrame
+) -> dict[str, object]:
+    """Return the row for missing values: its index is that of the number of missing features of a customer."""
+    counts = [part.isna().sum(axis=1).astype(float) for part in (training, test, now)]
+    shares = [float(part.isna().to_numpy().mean()) for part in (training, now)]
+    return {
+        "feature": MISSING,
+        "topic": ALL_FEATURES,
+        **_movement(*counts),
+        "missing_trained": shares[0],
+        "missing_change": shares[1] - shares[0],
+        "score_effect": missing_effect(model, test, now),
+        "score_effect_at_test": missing_effect(model, training, test),
+    }
+
+
+def _level(
+    model: ChurnModel, training: pd.DataFrame, test: pd.DataFrame, now: pd.DataFrame
+) -> list[dict[str, object]]:
+    """Return the row for the level of scores. There is none for a model without the purchase model."""
+    trained, tested, scored = (level_gap(model, part) for part in (training, test, now))
+    if trained is None or tested is None or scored is None:
+        return []
+    scores = (pd.Series(probabilities(model, part)) for part in (training, test, now))
+    return [
+        {
+            "feature": SCORE,
+            "topic": ALL_FEATURES,
+            **_movement(*scores),
+            "score_effect": abs(scored - tested),
+            "score_effect_at_test": abs(tested - trained),
+        }
+    ]
 
 
 def age_band(birth_year: pd.Series, year: int) -> pd.Series:

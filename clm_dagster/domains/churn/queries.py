@@ -72,11 +72,18 @@ def read_bands(connection: Connection) -> pd.DataFrame:
 
 
 def read_earlier_drift(connection: Connection, as_of: date) -> pd.DataFrame:
-    """Return as_of, feature and population_stability of earlier snapshots; an empty frame before the first."""
-    if connection.relation_kind(DRIFT) is None:
+    """Return as_of, feature, topic, score_effect and score_effect_at_test of earlier snapshots.
+
+    An empty frame before the first. Rows of versions of this package that measured no effect on scores are left out.
+    """
+    if connection.relation_kind(DRIFT) is None or "score_effect" not in connection.columns(
+        f"select * from {DRIFT}"
+    ):
         return pd.DataFrame()
     return connection.frame(
-        f"select as_of, feature, population_stability from {DRIFT} where as_of < ? order by all", [as_of]
+        "select as_of, feature, topic, score_effect, score_effect_at_test "
+        f"from {DRIFT} where as_of < ? and score_effect is not null order by all",
+        [as_of],
     )
 
 

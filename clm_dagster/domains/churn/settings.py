@@ -27,12 +27,16 @@ class ChurnSettings(DomainSettings):
         description="A model with an expected calibration error above this does not become champion.",
     )
     drift_warn: OwnName[float] = Field(
-        0.1,
+        0.01,
         gt=0,
-        description="Drift of a feature (stability index, change of its missing rate) from which the check warns.",
+        lt=1,
+        description="Mean change of churn probabilities by drift since the model's test from which the check warns.",
     )
     drift_fail: OwnName[float] = Field(
-        0.25, gt=0, description="Drift of a feature from which the check fails."
+        0.03,
+        gt=0,
+        lt=1,
+        description="Mean change of churn probabilities by drift since the model's test from which the check fails.",
     )
     grade_warn: OwnName[float] = Field(
         0.03,

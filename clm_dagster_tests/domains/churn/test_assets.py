@@ -234,3 +234,5 @@ def test_every_scored_snapshot_has_drift(ran: Ran) -> None:
     assert set(drift.as_of) == set(scores.as_of)
     assert (drift.population_stability >= 0).all() and np.isfinite(drift.population_stability).all()
     assert set(drift.status) <= {"ok", "warn", "fail"}
+    assert drift.score_effect.between(0, 1).all() and drift.score_effect_at_test.between(0, 1).all()
+    assert {"score", "missing_values"} < set(drift.feature)
