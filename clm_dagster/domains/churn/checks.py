@@ -74,13 +74,13 @@ def check_drift(
     ]
 
 
-<<<<<<< HEAD
 def check_turnover(as_of: str, turnover: "Turnover | None", warn_from: float) -> list[dg.AssetCheckResult]:
     """Return the result of the check of the top decile. turnover: None if there is nothing to compare with."""
     if turnover is None:
         return [warn(STEADY, True, f"{as_of}: no earlier scores to compare with")]
     return [warn(STEADY, turnover.share < warn_from, f"{as_of}: {turnover} (warning from {warn_from:g})")]
-=======
+
+
 def _moved(part: pd.DataFrame) -> str:
     """Return a text for the rows of one topic. Its features share the effect; the one that moved most comes first."""
     first = part.iloc[0]
@@ -92,4 +92,3 @@ def _moved(part: pd.DataFrame) -> str:
             for row in part.itertuples()
         )
     )
->>>>>>> drift
