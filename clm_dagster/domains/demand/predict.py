@@ -154,8 +154,10 @@ def with_fitted_parameters(
 
 
 def value_variances(panel: Panel) -> Floats:
-    """Return the variance of the known values of each series (series,)."""
+    """Return the variance of the known values of each series (series,); the square of one that is known alone."""
     own = np.where(np.isfinite(panel.values), panel.values, 0)
-    known = np.maximum(np.isfinite(panel.values).sum(axis=1), 1)
-    variances: Floats = np.square(own).sum(axis=1) / known - np.square(own.sum(axis=1) / known)
+    known = np.isfinite(panel.values).sum(axis=1)
+    count = np.maximum(known, 1)
+    squares, mean = np.square(own).sum(axis=1) / count, own.sum(axis=1) / count
+    variances: Floats = np.where(known > 1, squares - np.square(mean), squares)
     return variances

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from clm_dagster.domains.demand.level_shrinkage import level_factors
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, Panel, expected_shut
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.dispersion import (
@@ -87,8 +88,11 @@ def _of_days(panel: Panel, horizon: int) -> ShortHistory:
     blocks = _blocks(fair, is_open)
     own, freedom = _own_dispersion(blocks)
     _, level = _counts_and_means(blocks[-1], (1, 2))
+    factor, size, sales = _level_factors(fair, blocks[-1])
+    # A dispersion is known as well as the sizes of sales are.
+    level, own, freedom = level * factor, own / size, np.minimum(freedom, sales)
     dispersion, total = _like_rate(panel, own, freedom, level, unit)
-    mean, error = _weekday_means(blocks[-1], dispersion)
+    mean, error = _weekday_means(blocks[-1] * factor[:, None, None], dispersion)
     # The last block ends with the panel, so its columns are the next periods in order.
     columns = np.arange(horizon) % mean.shape[1]
     usable = is_open[:, panel.ahead(panel.size, horizon).day_of_week]
@@ -134,6 +138,28 @@ def _fair_first_day(panel: Panel) -> Floats:
         some = np.isin(rows, begun)
         values[rows[some], begins[rows[some]]] *= of_series[some]
     return values
+
+
+def _level_factors(panel: Panel, block: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the factors (series,) of the mean of each product and of its dispersion, see `level_shrinkage`; its sales.
+
+    panel: fair values.
+    """
+    values = block.reshape(len(block), -1)
+    days = np.isfinite(values).sum(axis=1)
+    # The first day of a series counts as much as it does in the mean.
+    sales = (np.nan_to_num(values) > 0).sum(axis=1).astype(float)
+    began = panel.begins >= panel.size - values.shape[1]
+    later = np.maximum(days - 1, 1)
+    fair = np.where(began, sales - 1 + (sales - 1 + 0.5) / (later + 1), sales)
+    share = fair / np.maximum(days, 1)
+    factors, sizes = np.ones(len(panel)), np.ones(len(panel))
+    for rows in _measures(panel):
+        products = rows[(panel.keys["level"].to_numpy()[rows] == "product")]
+        if products.size:
+            factors[products], sizes[products] = level_factors(values[products], share[products])
+    known = np.where(sales < ENOUGH_SALES, sales, np.inf)
+    return factors, sizes, known
 
 
 def _measures(panel: Panel) -> list[NDArray[np.int64]]:
