@@ -43,7 +43,7 @@ runs as (
         model_name,
         model_version,
         max(model_as_of) as model_as_of,
-        cast(max(date) + cast(max(days) as integer) - cast(as_of as date) as bigint) as horizon_days,
+        date_diff('day', cast(as_of as date), max(date)) + cast(max(days) as bigint) as horizon_days,
         count(distinct concat_ws(chr(31), level, key, measure)) as series
     from steps
     group by as_of, period, model_name, model_version
@@ -161,8 +161,8 @@ past as (
         sales.day,
         sales.value,
         firsts.first_day,
-        (cast(sales.as_of as date) - 1 - sales.day) // 7 as week,
-        (cast(sales.as_of as date) - firsts.first_day) // 7 as weeks
+        (date_diff('day', sales.day, cast(sales.as_of as date)) - 1) // 7 as week,
+        date_diff('day', firsts.first_day, cast(sales.as_of as date)) // 7 as weeks
     from sales
     inner join firsts
         on
@@ -283,8 +283,8 @@ scales as (
         changes.measure,
         sum(abs(changes.change)) / max(
             case
-                when changes.period = 'day' then cast(firsts.as_of as date) - firsts.first_day - 7
-                else (cast(firsts.as_of as date) - firsts.first_day) // 7 - 1
+                when changes.period = 'day' then date_diff('day', firsts.first_day, cast(firsts.as_of as date)) - 7
+                else date_diff('day', firsts.first_day, cast(firsts.as_of as date)) // 7 - 1
             end
         ) as scale
     from changes
@@ -308,7 +308,7 @@ baselines as (
         key,
         measure,
         {{ day_of_week('day') }} as weekday,
-        sum(value) / least(8, max((day - first_day) // 7 + week) + 1) as value
+        sum(value) / least(8, max(date_diff('day', first_day, day) // 7 + week) + 1) as value
     from past
     where week < 8
     group by as_of, level, key, measure, {{ day_of_week('day') }}

@@ -77,7 +77,7 @@ own_days as (
         mature.as_of,
         coalesce(persons.person_id, purchases.customer_id) as customer_id,
         purchases.product_id,
-        cast(mature.as_of as date) - purchases.event_date as age
+        date_diff('day', purchases.event_date, cast(mature.as_of as date)) as age
     from mature
     inner join purchases on cast(mature.as_of as date) > purchases.event_date
     left join {{ ref('customer_identities') }} as persons
