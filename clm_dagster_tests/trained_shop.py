@@ -27,8 +27,8 @@ FEW_DEMAND = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta")
 END = "2023-11-20"
 
 
-def few_churn() -> tuple[Any, ...]:
-    return tuple(entry for entry in churn_candidates() if entry.name in FEW_CHURN)
+def few_churn(lightgbm: bool = False) -> tuple[Any, ...]:
+    return tuple(entry for entry in churn_candidates(lightgbm) if entry.name in FEW_CHURN)
 
 
 class Ran:
