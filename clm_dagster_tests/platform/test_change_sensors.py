@@ -77,9 +77,11 @@ class Daemon:
 
 @pytest.fixture
 def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A shop that has run: four weeks, one order in the first and one in the second."""
+    """A shop that has run: four weeks, one order in the first, one in the second and one on the last day."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    first = events(("e1", "o1", "2024-01-03 10:00"), ("e2", "o2", "2024-01-09 10:00"))
+    first = events(
+        ("e1", "o1", "2024-01-03 10:00"), ("e2", "o2", "2024-01-09 10:00"), ("e3", "o3", "2024-01-28 10:00")
+    )
     settings = write_shop(tmp_path, first, "2024-01-29")
     assert [run.job for run in run_shop(settings, quiet).runs] == ["land", DAILY, SNAPSHOTS]
     return settings
@@ -104,9 +106,13 @@ def test_the_day_that_a_moved_event_left_is_rebuilt_with_the_snapshots_after_it(
         (SNAPSHOTS, "2024-01-01", "2024-01-22"),
     ]
     totals = "select sales_date::varchar, orders, gross_revenue::int from core.totals_daily where orders > 0 order by 1"
-    assert rows(loaded, totals) == [("2024-01-09", 1, 10), ("2024-01-25", 1, 10)]
+    assert rows(loaded, totals) == [
+        ("2024-01-09", 1, 10),
+        ("2024-01-25", 1, 10),
+        ("2024-01-28", 1, 10),
+    ]
     features = "select as_of::date::varchar, orders from core.customer_features order by 1"
-    assert rows(loaded, features) == [("2024-01-15", 1), ("2024-01-22", 1), ("2024-01-29", 2)]
+    assert rows(loaded, features) == [("2024-01-15", 1), ("2024-01-22", 1), ("2024-01-29", 3)]
     # Nothing is left for `clm run`.
     assert [run.job for run in run_shop(loaded, quiet).runs] == ["land"]
 
