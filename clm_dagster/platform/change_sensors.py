@@ -16,16 +16,13 @@ import dagster as dg
 from clm_dagster.platform.build_ledger.staleness import changed_keys, ranges
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Project
-from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import SNAPSHOTS, range_tags
 from clm_dagster.platform.naming import is_own_run, name_of
 from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions
-from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.platform.ticks import read_in_tick
 from clm_dagster.settings import Settings
 
-# Seconds to wait for the warehouse. Dagster ends a tick after a minute.
-_WAIT = 10.0
 # Among so many newest runs of a deployment, the newest of a shop is looked for.
 _NEWEST = 200
 _SENSOR_TAG = "dagster/sensor_name"
@@ -90,7 +87,7 @@ def _sensor(settings: Settings, name: str, job: str, description: str, find: Fin
         cursor = json.loads(context.cursor) if context.cursor else {"run": "", "requested": []}
         if last.run_id == cursor["run"]:
             return dg.SkipReason(f"there is no run after {last.run_id}")
-        builds = _read_builds(settings, name)
+        builds = read_in_tick(settings, name, Builds.read, Builds())
         found = builds if isinstance(builds, dg.SkipReason) else find(builds)
         if isinstance(found, dg.SkipReason):
             return found
@@ -120,15 +117,6 @@ def _last_run(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun
         if is_own_run(settings, run):
             return run
     return dg.SkipReason("there is no run yet")
-
-
-def _read_builds(settings: Settings, name: str) -> Builds | dg.SkipReason:
-    warehouse = warehouse_of(settings.replace(lock_timeout=_WAIT))
-    try:
-        with warehouse.connect_read_only(name) as connection:
-            return Builds() if connection is None else Builds.read(connection)
-    except WarehouseBusyError as error:
-        return dg.SkipReason(str(error))
 
 
 def _unchanged(keys: Sequence[str], run_id: str) -> str:

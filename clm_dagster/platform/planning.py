@@ -11,6 +11,7 @@ therefore plans again after each stage that ran something.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from clm_dagster.platform.build_ledger.graded import GradedWindows, graded_snapshots
 from clm_dagster.platform.build_ledger.staleness import (
@@ -25,7 +26,7 @@ from clm_dagster.platform.build_ledger.staleness import (
     stale_trainings,
     training_keys,
 )
-from clm_dagster.platform.build_ledger.versions import WHOLE, Builds, Version
+from clm_dagster.platform.build_ledger.versions import EVENTS, WHOLE, Builds, Version
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS
@@ -33,7 +34,6 @@ from clm_dagster.platform.partitions import days_lacking, snapshot_partitions, w
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
-EVENTS = "raw.events"
 # The stages in the order in which they run. Each builds on the results of the stages before it.
 STAGES = ("days", "snapshots", "models", "scores", "views", "publish")
 # How many reasons are listed per run, and how many inputs per reason; there may be hundreds.
@@ -115,23 +115,27 @@ class Planner:
 
         Days that have not landed are unknown, not days without sales: a snapshot past them would be wrong.
         """
-        data_end = self.landed.data_end()
-        return [key for key in self._ended_keys() if data_end and not self._lacks(key, data_end)]
+        data_end = self._data_end
+        return [
+            key for key in self._ended_keys if data_end and not days_lacking(key, data_end, self.settings)
+        ]
 
+    @cached_property
+    def _data_end(self) -> date | None:
+        return self.landed.data_end()
+
+    @cached_property
     def _ended_keys(self) -> list[str]:
         days = (key for key in self.landed.day_keys() if date.fromisoformat(key).weekday() == 0)
         ended = set(snapshot_partitions(self.settings).get_partition_keys())
         return [key for key in days if key in ended]
 
-    def _lacks(self, key: str, data_end: date) -> int:
-        return days_lacking(key, data_end, self.settings)
-
     def _why_waiting(self, keys: Sequence[str]) -> str:
         """Return why the newest snapshot that has ended is not among `keys`."""
-        ended, data_end = self._ended_keys(), self.landed.data_end()
-        if data_end is None or ended[-1:] == list(keys[-1:]):
+        ended = self._ended_keys
+        if self._data_end is None or ended[-1:] == list(keys[-1:]):
             return ""
-        return why_waiting(ended[-1], data_end, self.settings)
+        return why_waiting(ended[-1], self._data_end, self.settings)
 
     # ------------------------------------------------------------------------------- SQL models
 
@@ -219,7 +223,7 @@ class Planner:
 
     def _plan_graded(self, keys: Sequence[str], newest: Sequence[str]) -> None:
         """Plan the past snapshots that are scored only to be graded, one run for each."""
-        trainings, data_end = training_keys(keys, self.settings), self.landed.data_end()
+        trainings, data_end = training_keys(keys, self.settings), self._data_end
         if not trainings or data_end is None:
             return
         count = self.settings.graded_horizons

@@ -11,17 +11,14 @@ import dagster as dg
 
 from clm_dagster.platform.build_ledger.staleness import training_keys
 from clm_dagster.platform.build_ledger.versions import loaded_end
-from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions, why_waiting
-from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.platform.ticks import read_in_tick
 from clm_dagster.settings import Settings
 
 # A key is requested once, whatever the number of ticks.
 _EVERY_DAY = "Looks every day, because the week's last day may be loaded late."
-# Seconds to wait for the warehouse. Dagster ends a tick after a minute.
-_WAIT = 10.0
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -57,7 +54,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
         reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
         key = None if reason else _newly_due(keys, settings)
-        reason = reason or _waits_for_days(keys[-1], settings)
+        reason = _waits_for_days(keys[-1], settings) if key else reason
         if key and not reason:
             return dg.RunRequest(run_key=f"train {key}", partition_key=key)
         return dg.SkipReason(
@@ -116,11 +113,9 @@ def _newly_due(keys: Sequence[str], settings: Settings) -> str | None:
 
 def _waits_for_days(key: str, settings: Settings) -> str | None:
     """Return why a snapshot has to wait for its days; None if they are loaded, or if nothing is loaded at all."""
-    try:
-        with warehouse_of(settings.replace(lock_timeout=_WAIT)).connect_read_only("schedules") as connection:
-            data_end = None if connection is None else loaded_end(connection)
-    except WarehouseBusyError as error:
-        return str(error)
+    data_end = read_in_tick(settings, "schedules", loaded_end, None)
+    if isinstance(data_end, dg.SkipReason):
+        return data_end.skip_message
     return (why_waiting(key, data_end, settings) or None) if data_end else None
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.platform import change_sensors
+from clm_dagster.platform import ticks
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, SNAPSHOTS
@@ -201,7 +201,7 @@ def test_the_sensors_wait_for_unfinished_runs_and_snapshots_for_days(
 def test_a_sensor_does_not_wait_long_for_the_warehouse(
     settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_sensors, "_WAIT", 0.1)
+    monkeypatch.setattr(ticks, "_WAIT", 0.1)
     daemon = Daemon(settings, instance)
     record_changed(settings, "order_days", "2024-01-03")
     finished(daemon)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from clm_dagster.statistics.forecasting.css import Floats
 
-ENOUGH_SALES = 8
-"""Sales of a series that say enough about it."""
+MANY_SALES = 8
+"""Sales of a series from which on its own level and dispersion are used."""
 FEW = 5
 """Products, or second sales, that show how products differ, at least."""
 MOST = 200.0
@@ -32,7 +32,7 @@ def level_factors(values: Floats, share: Floats) -> tuple[Floats, Floats]:
     factors, sizes = np.ones(len(values)), np.ones(len(values))
     sold = np.nan_to_num(values) > 0
     sales = sold.sum(axis=1).astype(float)
-    few = (sales > 0) & (sales < ENOUGH_SALES) & (share > 0)
+    few = (sales > 0) & (sales < MANY_SALES) & (share > 0)
     if few.sum() < FEW:
         return factors, sizes
     days = np.isfinite(values).sum(axis=1).astype(float)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_dagster.domains.demand.level_shrinkage import level_factors
+from clm_dagster.domains.demand.level_shrinkage import MANY_SALES, level_factors
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, OPEN_WINDOW_DAYS, Panel, expected_shut
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.dispersion import (
@@ -158,7 +158,7 @@ def _level_factors(panel: Panel, block: Floats) -> tuple[Floats, Floats, Floats]
         products = rows[(panel.keys["level"].to_numpy()[rows] == "product")]
         if products.size:
             factors[products], sizes[products] = level_factors(values[products], share[products])
-    known = np.where(sales < ENOUGH_SALES, sales, np.inf)
+    known = np.where(sales < MANY_SALES, sales, np.inf)
     return factors, sizes, known
 
 

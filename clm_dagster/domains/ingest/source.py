@@ -48,13 +48,13 @@ class ShopSource:
     def days(self, deliveries: Sequence[Delivery]) -> list[date]:
         """Return every daily partition that can have rows."""
         start, end = span(self.settings)
-        last = end or data_end(deliveries) or start
+        last = end or landing_end(deliveries) or start
         return days_between(start, last)
 
     def outside(self, deliveries: Sequence[Delivery]) -> Days:
         """Return what is outside of all daily partitions: rows without a readable date or outside the dates."""
         start, end = span(self.settings)
-        return Days(start, end or data_end(deliveries) or start, undated=True)
+        return Days(start, end or landing_end(deliveries) or start, undated=True)
 
     def pending(self, builds: Builds, deliveries: Sequence[Delivery], table: str) -> list[str]:
         """Return the keys of a table (days, and `undated`) whose landed rows differ from the loaded ones."""
@@ -140,7 +140,7 @@ def landed_relation(table: str) -> str:
     return f"landing.{table}"
 
 
-def data_end(deliveries: Sequence[Delivery]) -> date | None:
+def landing_end(deliveries: Sequence[Delivery]) -> date | None:
     """Return the exclusive end of the days of an open shop: the day after the last landing; None without any."""
     ends = [datetime.fromisoformat(d.landed_at).date() + timedelta(days=1) for d in deliveries]
     return max(ends, default=None)

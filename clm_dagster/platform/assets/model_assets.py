@@ -26,7 +26,7 @@ from clm_dagster.platform.assets.node_assets import (
 )
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.calendar import forget_snapshots
-from clm_dagster.platform.build_ledger.versions import Builds, Version, loaded_end
+from clm_dagster.platform.build_ledger.versions import EVENTS, Builds, Version, loaded_end
 from clm_dagster.platform.dbt_project.building import Slice, Snapshot, compile_model, materialize, time_column
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
@@ -55,7 +55,6 @@ class Finding:
 # Checks all rows of a model.
 ModelCheck = Callable[[Connection], Finding]
 # The only partitioned source; its partitions are daily.
-EVENTS = "raw.events"
 
 
 @dataclass(frozen=True)

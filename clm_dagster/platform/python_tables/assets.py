@@ -118,11 +118,11 @@ def _run(
     windows: dict[str, str] = {}
     own: dict[str, Sequence[dg.AssetCheckResult]] = {}
     metadata: Mapping[str, Any] = {}
+    with warehouse.connect(table.relation) as connection, connection.transaction():
+        for stored in (table.node, *([table.model] if table.model else [])):
+            forget_snapshots(connection, stored.relation, "as_of", settings)
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
-            with connection.transaction():
-                for stored in (table.node, *([table.model] if table.model else [])):
-                    forget_snapshots(connection, stored.relation, "as_of", settings)
             partition = _partition(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
         context.log.info(f"{table.relation} {key}: computing")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clm_dagster.domains.demand.level_shrinkage import ENOUGH_SALES, level_factors
+from clm_dagster.domains.demand.level_shrinkage import MANY_SALES, level_factors
 from clm_dagster.statistics.forecasting.css import Floats
 
 DAYS = 20
@@ -55,7 +55,7 @@ def test_a_single_small_sale_moves_up_and_a_single_large_one_down() -> None:
 
 def test_series_with_enough_sales_or_none_keep_their_level() -> None:
     values, _ = rare(3, 60, (0.05, 0.3), 0.6)
-    values[0, :ENOUGH_SALES] = 4.0
+    values[0, :MANY_SALES] = 4.0
     values[1] = 0.0
     factors, sizes = level_factors(values, shares(values))
     assert factors[0] == factors[1] == sizes[0] == sizes[1] == 1

@@ -3,7 +3,7 @@
 from datetime import date
 
 from clm_dagster.domains.ingest.loading import EVERYTHING
-from clm_dagster.domains.ingest.source import UNDATED, consecutive, data_end
+from clm_dagster.domains.ingest.source import UNDATED, consecutive, landing_end
 from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, Shop, csv_of, line
 
 
@@ -78,8 +78,8 @@ def test_a_table_that_the_adapter_drops_is_emptied(shop: Shop) -> None:
 def test_an_open_shop_has_days_until_its_last_delivery(shop: Shop) -> None:
     shop.write("events.csv", csv_of(line("e1")))
     deliveries = shop.land(FIRST).new
-    assert data_end(deliveries) == date(2024, 2, 2)
-    assert data_end([]) is None
+    assert landing_end(deliveries) == date(2024, 2, 2)
+    assert landing_end([]) is None
 
 
 def test_ranges_are_runs_of_days() -> None:
