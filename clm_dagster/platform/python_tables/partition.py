@@ -72,7 +72,8 @@ class Work(Generic[S]):
     node: the table to compute. code_version: version of the code that computes it. log: reports progress. threads:
     number of threads to use, 0 for one per processor. data_dir: the data folder. dagster_run_id: id of the run, or of
     the original run if this is a retry. is_shown: whether Dagster shows the metadata of this snapshot, which it does
-    for the last one of a run.
+    for the last one of a run. explains_all: whether a training explains all candidates in MLflow, and not only the
+    champion and the baselines.
     """
 
     partition: PartitionContext
@@ -85,6 +86,7 @@ class Work(Generic[S]):
     data_dir: Path
     dagster_run_id: str
     is_shown: bool = True
+    explains_all: bool = False
 
     @property
     def day(self) -> date:
