@@ -15,22 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.settings import Settings, load_settings, origins, read_env_file
+from clm_dagster.terminal import run_progress
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
-    from clm_dagster.platform.runs import Begin
-    from clm_dagster.platform.runs import Progress as Step
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import Simulated
 
@@ -107,49 +98,31 @@ def _end(error: UserError, title: str, colour: str, status: int) -> NoReturn:
 @click.option("--input", "input_path", help="File, folder or glob of the shop's files. [setting: CLM_INPUT]")
 @click.option("--start-date", type=_DATE, help="First day of the history. [setting: CLM_START_DATE]")
 @click.option("--end-date", type=_DATE, help="Exclusive end of the history. [setting: CLM_END_DATE]")
+@click.option("--no-models", is_flag=True, help="Stop after the segments; train and score nothing.")
 def run(
-    source: str | None, input_path: str | None, start_date: datetime | None, end_date: datetime | None
+    source: str | None,
+    input_path: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    no_models: bool,
 ) -> None:
     """Bring the shop up to date: pull, land new files, run what is stale, publish, print a summary."""
     given = [source, input_path, start_date, end_date]
     if click.get_current_context().find_root().obj and any(given):
         raise click.UsageError("with --shop, the source, input and dates are those in its defs.yaml")
     _set_environment(source, input_path, _day(start_date), _day(end_date))
-    _run_shop(_settings())
+    _run_shop(_settings(), models=not no_models)
 
 
-def _run_shop(settings: Settings) -> None:
+def _run_shop(settings: Settings, models: bool = True) -> None:
     from clm_dagster.domains.shop.summary import read_summary, render
     from clm_dagster.shop_run import run_shop
 
-    with _progress() as progress:
-        report = run_shop(settings, _beginning(progress))
-        _finish(progress)
+    with run_progress(console) as progress:
+        report = run_shop(settings, progress.begin, progress.say, models)
     for note in report.notes:
-        console.print(note)
+        console.print(note, soft_wrap=True)
     console.print(render(read_summary(report.settings), report.settings))
-
-
-def _beginning(progress: Progress) -> "Begin":
-    """Return a function that starts a progress bar and ends those before it."""
-
-    def begin(title: str, total: int) -> "Step":
-        _finish(progress)
-        current = progress.add_task(title, total=total, step="")
-        reached: dict[str, int] = {}
-
-        def step(name: str, done: int) -> None:
-            reached[name] = done
-            progress.update(current, completed=sum(reached.values()), step=name)
-
-        return step
-
-    return begin
-
-
-def _finish(progress: Progress) -> None:
-    for task in progress.tasks:
-        progress.update(task.id, completed=task.total, step="")
 
 
 @cli.command()
@@ -157,8 +130,8 @@ def pull() -> None:
     """Pull what is new of all connectors (CLM_CONNECTORS) into the inbox. `clm run` does this first."""
     from clm_dagster.shop_pull import pull_shop
 
-    with _progress() as progress:
-        report = pull_shop(_settings(), _beginning(progress))
+    with run_progress(console) as progress:
+        report = pull_shop(_settings(), progress.begin)
     table = Table("table", "new or changed", "file", box=None, header_style="bold", pad_edge=False)
     for each in report.tables:
         rows = "failed" if each.rows is None else f"{each.rows:,}"
@@ -314,10 +287,9 @@ def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
     """Simulate a shop with a progress bar, and print how many rows were written."""
     from clm_dagster.simulate.shop import simulate
 
-    with _progress() as progress:
-        task = progress.add_task("Simulating a shop", total=parameters.days, step="")
-        simulated = simulate(parameters, out, threads, lambda done: progress.update(task, completed=done))
-        progress.update(task, completed=parameters.days)
+    with run_progress(console) as progress:
+        step = progress.begin("Simulating a shop", parameters.days)
+        simulated = simulate(parameters, out, threads, lambda done: step("", done))
     rows = ", ".join(f"{count:,} {table}" for table, count in simulated.rows.items())
     console.print(f"Wrote to {simulated.inbox}: {rows}", soft_wrap=True)
     return simulated
@@ -363,21 +335,6 @@ def settings() -> None:
     # In a pipe, a line is as long as it needs to be: a program that reads it finds whole paths.
     wide = console if console.is_terminal else Console(file=console.file, width=_PIPE_WIDTH)
     wide.print(table)
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<38}"),
-        BarColumn(30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[step]}"),
-        console=console,
-        # A table of many bars takes a tenth of a processor to draw; nobody sees it where there is no terminal.
-        auto_refresh=console.is_terminal,
-        refresh_per_second=4,
-    )
 
 
 def _set_environment(

@@ -1,10 +1,10 @@
 """`clm run` and `clm plan`: bring a shop up to date, or show what that would run.
 
-Belongs here: pulling, landing, then the stages of the plan in order. Does not: what has to run and why (`planning`), a
-single run (`runs`), terminal output (`cli`).
+Belongs here: pulling, landing, then the stages of the plan in order. Does not: what has to run and why (`planning`),
+the runs of a stage (`stage_runs`), terminal output (`cli`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,20 +26,28 @@ from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.building import time_column
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
-from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
-from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, prepare_home
 from clm_dagster.settings import Settings, record_last_run, unset_dates
+from clm_dagster.stage_runs import StageRuns, span_of
 
+# Called with a message for people.
+Say = Callable[[str], None]
 # A longer history is probably caused by a wrong date that happens to parse.
 _MAX_HISTORY_DAYS = 3_660
 # How often a stage runs until nothing of it is stale. A day may change another day: a line that arrives late makes an
 # earlier day the first of its order. One more round settles that; more than a few would never end.
 _MOST_ROUNDS = {"days": 5}
+# What `clm run --no-models` leaves out.
+MODEL_STAGES = ("models", "scores", "views")
+
+
+def _say_nothing(text: str) -> None:
+    """Print no message."""
 
 
 @dataclass
@@ -50,6 +58,7 @@ class Report:
     runs: list[Run] = field(default_factory=list)
     dead_runs: list[str] = field(default_factory=list)
     waiting: str = ""
+    left_out: str = ""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -61,7 +70,8 @@ class Report:
         """What a person should know about the run, as sentences."""
         killed = f"Marked {len(self.dead_runs)} run(s) as failed because their process was killed."
         nothing = "Everything is up to date; nothing had to run."
-        found = (killed if self.dead_runs else "", nothing if self.is_up_to_date else "", self.waiting)
+        is_done = self.is_up_to_date and not self.left_out
+        found = (killed if self.dead_runs else "", nothing if is_done else "", self.left_out, self.waiting)
         return [note for note in found if note]
 
 
@@ -139,12 +149,14 @@ def plan_shop(settings: Settings) -> RunPreview:
     return RunPreview(shop.settings, tuple(new), shop.plan())
 
 
-def run_shop(settings: Settings, begin: Begin) -> Report:
+def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: bool = True) -> Report:
     """Pull if there are connectors, land new files, then run the plan stage by stage, as Dagster runs.
 
     After each stage that ran something, the rest is planned again; days are repeated until none is stale, because
-    loading a day may change others. Raise InputError, also if too many rows are rejected, RunFailedError,
-    SettingsError.
+    loading a day may change others. Segments are published before models are trained, and models before they score.
+    Raise InputError, also if too many rows are rejected, RunFailedError, SettingsError.
+
+    say: called with messages for people. models: whether models are trained and score.
     """
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -169,20 +181,58 @@ def run_shop(settings: Settings, begin: Begin) -> Report:
         _forget_snapshots(shop)
         plan = shop.plan()
         shop.stop_if_rejected(only_if_loaded=True)
+        runs = StageRuns(settings, definitions, instance, shop.shop.project, shop.tables, begin)
+        if models and any(plan.of(stage) for stage in MODEL_STAGES):
+            runs.prepare()
         for stage in STAGES:
+            if stage in MODEL_STAGES and not models:
+                continue
             for number in range(_MOST_ROUNDS.get(stage, 1)):
                 steps = plan.of(stage)
                 # A view that is missing is left to its own stage.
                 if not steps or (number and not shop.has_daily_rows(steps)):
                     break
+                if stage == "models":
+                    say(_what_comes(settings, plan))
                 try:
-                    report.runs += [_run(settings, definitions, instance, step, begin) for step in steps]
+                    report.runs += runs.run(stage, steps)
                 except RunFailedError:
                     shop.stop_if_rejected()  # says the same as the failed check, and nothing else
                     raise
                 plan = shop.plan()
+        if not models:
+            report.left_out = _left_out(plan)
+            if not is_published(settings):
+                report.runs += runs.publish()
     report.waiting = plan.waiting
     return report
+
+
+def _what_comes(settings: Settings, plan: Plan) -> str:
+    """Return what can be read while models are trained, and what is still to come."""
+    return (
+        f"Customers, segments and lifecycle stages are published in {settings.published_path}; `clm summary` shows "
+        f"them. Still to come: {_model_work(plan)}."
+    )
+
+
+def _left_out(plan: Plan) -> str:
+    """Return what was left out without models; empty where nothing is due."""
+    if not any(plan.of(stage) for stage in MODEL_STAGES):
+        return ""
+    return f"Left out: {_model_work(plan)}. `clm run` without --no-models does it."
+
+
+def _model_work(plan: Plan) -> str:
+    trainings = sum(len(step.assets) for step in plan.of("models"))
+    dates = sorted({step.first for step in plan.of("models")})
+    scores = plan.of("scores")
+    parts = []
+    if trainings:
+        parts.append(f"{trainings} trainings at {', '.join(dates)}")
+    if scores:
+        parts.append(f"scores at {span_of(scores)}")
+    return ", ".join(parts) or "views over scores"
 
 
 def _forget_snapshots(shop: _LandedShop) -> None:
@@ -205,33 +255,6 @@ def is_published(settings: Settings) -> bool:
     if not source.exists():
         return True
     return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
-
-
-_TITLES = {
-    DAILY: "Days",
-    SNAPSHOTS: "Snapshots",
-    MODELS: "Models",
-    SCORES: "Scores",
-    PUBLISH: "Publishing",
-}
-
-
-def _run(
-    settings: Settings, definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step, begin: Begin
-) -> Run:
-    name = name_of(settings, step.job)
-    if not step.first:
-        return execute(definitions, instance, name, None, begin(_TITLES[step.job], 1))
-    job = definitions.resolve_job_def(name)
-    partitions = job.partitions_def
-    assert partitions is not None
-    keys = partitions.get_partition_keys_in_range(dg.PartitionKeyRange(step.first, step.last))
-    graph = definitions.resolve_asset_graph()
-    only = [asset_key(settings, relation) for relation in step.assets] if step.only_assets else []
-    selected = only or job.asset_layer.executable_asset_keys
-    total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
-    title = f"{_TITLES[step.job]} {step.first}" + ("" if step.first == step.last else f" to {step.last}")
-    return execute(definitions, instance, name, (step.first, step.last), begin(title, total), only)
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

@@ -33,6 +33,8 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 # A whole run trains no model unless a test asks for it: MLflow alone takes ten seconds to begin.
 os.environ["CLM_TRAIN_COUNT"] = "0"
+# In this process, where tests replace parts; a test of several processes asks for them.
+os.environ["CLM_PROCESSES"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -134,3 +134,18 @@ def test_unset_dates_are_measured_from_the_files_at_every_run(
     assert run_shop(load_settings(), quiet).settings.end_date == date(2024, 1, 5)
     with warehouse_of(report.settings).connect("a test") as connection:
         assert connection.scalar("select count(*) from raw.events") == len(early)
+
+
+def test_a_run_without_models_publishes_segments_and_says_what_is_left_out(
+    settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
+) -> None:
+    settings = settings_for(end_date="2024-01-15", train_count=1, score_count=2)
+    write_inbox(small_shop_events(orders=60, days=14))
+    report = run_shop(settings, quiet, models=False)
+    assert [run.job for run in report.runs] == ["land", "daily", "snapshots"]
+    (left_out,) = report.notes
+    assert left_out.startswith("Left out: ") and "5 trainings at 2024-01-08" in left_out
+    assert "scores at 2024-01-08." in left_out
+    summary = read_summary(settings)
+    assert summary.segments and summary.as_of == "2024-01-15"
+    assert run_shop(settings, quiet, models=False).notes == [left_out]

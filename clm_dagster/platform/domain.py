@@ -91,7 +91,7 @@ def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
     Raise ProjectError for cyclic dependencies.
     """
     tables = {table.relation: table for domain in domains for table in domain.tables}
-    graph = {relation: _upstream(table, project) & set(tables) for relation, table in tables.items()}
+    graph = {relation: upstream_of(table, project) & set(tables) for relation, table in tables.items()}
     try:
         return [tables[relation] for relation in TopologicalSorter(graph).static_order()]
     except CycleError as error:
@@ -100,7 +100,7 @@ def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:
         ) from error
 
 
-def _upstream(table: AnyTable, project: Project) -> set[str]:
+def upstream_of(table: AnyTable, project: Project) -> set[str]:
     """Return the relations that a table reads, without itself: a trained table may read its own earlier rows."""
     found: set[str] = {table.model.relation} if table.model is not None else set()
     waiting = list(table.reads)

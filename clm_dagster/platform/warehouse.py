@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
 _WHOLE_NUMBERS = ("SMALLINT", "INTEGER", "BIGINT")
 
+# Steps that run side by side wait for each other all the time; only a longer wait is worth a message.
+_QUIET_SECONDS = 5.0
+
 # The values of a statement's placeholders, by position or by name.
 Parameters = Sequence[object] | Mapping[str, object] | None
 
@@ -257,7 +260,7 @@ class Warehouse(DuckDBResource):
         lock = FileLock(f"{self.database}.lock")
         holder = Path(f"{self.database}.holder")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=min(_QUIET_SECONDS, self.lock_timeout), poll_interval=0.02)
         except Timeout:
             log.warning("%s waits for the warehouse, locked by %s", purpose, _read_holder(holder))
             try:

@@ -137,6 +137,11 @@ class MachineSettings(SettingsGroup):
     threads: int = Field(
         0, ge=0, description="Threads for DuckDB and for product lists; 0 means one per processor."
     )
+    processes: int = Field(
+        0,
+        ge=0,
+        description="Processes that train and score models side by side; 0 means one per processor, 1 none.",
+    )
     lock_timeout: float = Field(
         600.0, gt=0, description="Seconds that a step waits for the lock of the warehouse before it fails."
     )

@@ -1,7 +1,7 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
-Belongs here: options and order. Does not: measuring (`first_load`, `pandas_side`, `growth`, `simulated`, `btyd_fit`,
-`churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`, `score_turnover`,
+Belongs here: options and order. Does not: measuring (`whole_run`, `first_load`, `pandas_side`, `growth`, `simulated`,
+`btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`, `score_turnover`,
 `recommend_peers`, `recommend_scale`).
 """
 
@@ -16,10 +16,22 @@ from typing import Any
 
 from rich.console import Console
 
-from clm_dagster_tests.benchmarks import children, churn_training, growth, report, simulated
+from clm_dagster_tests.benchmarks import (
+    children,
+    churn_training,
+    growth,
+    regressions,
+    report,
+    report_run,
+    simulated,
+    whole_run,
+)
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
+# Whole commands, of which `run` and `demo` take minutes.
+COMMANDS = ("segments", "run", "demo")
 PARTS = (
+    *COMMANDS,
     "first",
     "pandas",
     "day",
@@ -42,6 +54,9 @@ def main() -> None:
     """Measure, print the tables, write the JSON."""
     options = _options()
     console = Console(stderr=options.json == "-")
+    before, *later = [json.loads(Path(file).read_text()) for file in options.compare] or [None]
+    if later:
+        sys.exit(_show_changes(before, later[0], console))
     real = _reference("online_retail_ii/online_retail_II.csv.gz")
     work = Path(options.work or tempfile.mkdtemp(prefix="clm-bench-")).absolute()
     made = work / "run"
@@ -58,11 +73,26 @@ def main() -> None:
     elif options.json:
         Path(options.json).write_text(text + "\n")
     report.show(results, console)
+    if before:
+        sys.exit(_show_changes(before, results, console))
+
+
+def _show_changes(before: dict[str, Any], now: dict[str, Any], console: Console) -> int:
+    """Print what changed by more than noise. Return 1 if something became slower, else 0."""
+    found = regressions.compare(before, now)
+    if not found:
+        console.print("No figure changed by more than noise.")
+        return 0
+    console.print(report_run.changes(found))
+    return int(any(change.is_slower for change in found))
 
 
 def _measure(options: argparse.Namespace, real: str, work: str, console: Console) -> dict[str, Any]:
     wanted = options.only or PARTS
     results: dict[str, Any] = {"environment": children.run("environment:describe")}
+    if commands := [name for name in COMMANDS if name in wanted]:
+        console.print(f"Commands on an empty folder: {', '.join(commands)} ...")
+        results["commands"] = whole_run.measure(real, f"{work}/commands", options.loads, commands)
     if "first" in wanted or "pandas" in wanted:
         console.print("First load of the two years, and its statements in bare DuckDB ...")
         replays = options.repeats if "first" in wanted else 1
@@ -200,7 +230,17 @@ def _options() -> argparse.Namespace:
         help="customers of the shops that are recommended to (default 50000,250000,1000000: an hour and more)",
     )
     parser.add_argument("--repeats", type=int, default=3, help="how often a day and a replay are run")
-    parser.add_argument("--loads", type=int, default=1, help="how often the first load is run")
+    parser.add_argument(
+        "--loads", type=int, default=1, help="how often the first load and whole commands are run"
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="an earlier --json file: name what became slower by more than noise, and exit with status 1 if "
+        "anything did. With a second file, compare the two and measure nothing",
+    )
     parser.add_argument(
         "--peer",
         action="append",

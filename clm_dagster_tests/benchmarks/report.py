@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clm_dagster_tests.benchmarks import report_demand, report_methods, report_models
+from clm_dagster_tests.benchmarks import report_demand, report_methods, report_models, report_run
 
 MAX_SQL_RATIO = 1.1
 MIN_PANDAS_RATIO = 5.0
@@ -149,6 +149,10 @@ def as_json(results: dict[str, Any]) -> dict[str, Any]:
 
 def show(results: dict[str, Any], console: Console) -> None:
     """Print everything that was measured."""
+    if "commands" in results:
+        console.print(report_run.commands(results["commands"]))
+        for name, found in results["commands"].items():
+            console.print(report_run.steps(name, found))
     costs = Table(
         "seconds", "wall", "SQL", "file", "Python", "Dagster", "peak MB", title="Where the time goes"
     )

@@ -55,8 +55,12 @@ def release(process: subprocess.Popen[str]) -> None:
 
 
 def test_a_waiting_step_names_the_holder_of_the_lock(
-    warehouse: Warehouse, hold: Callable[[], subprocess.Popen[str]], caplog: pytest.LogCaptureFixture
+    warehouse: Warehouse,
+    hold: Callable[[], subprocess.Popen[str]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("clm_dagster.platform.warehouse._QUIET_SECONDS", 0.2)
     process = hold()
     warned = threading.Event()
 

@@ -3,7 +3,6 @@
 Belongs here: the Dagster assets of ingestion. Does not: reading files (`reading`), merging rows (`merging`).
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -48,6 +47,7 @@ from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.naming import LANDING, asset_key, name_of, with_prefix
 from clm_dagster.platform.partitions import daily_partitions
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.platform.warehouse import Connection
 
 # Keys of a shop without a prefix, see `platform.naming`.
@@ -134,7 +134,7 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
         metadata={"dagster/uri": str(settings.landing_dir)},
     )
     def files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        start = time.perf_counter()
+        costs = StepCosts()
         # The only use of the current time: the known_at of rows that have none of their own.
         now = datetime.now(settings.zone).replace(tzinfo=None, microsecond=0)
         landed = source.landing.land(settings.input, source.adapter, now)
@@ -152,7 +152,7 @@ def _landing_asset(source: ShopSource) -> dg.AssetsDefinition:
                 "files": dg.MetadataValue.md(files_table(rows)),
                 "deliveries": dg.MetadataValue.md(deliveries_table(landed.new)),
                 TOUCHED: days,
-                "seconds": round(time.perf_counter() - start, 3),
+                **costs.metadata(),
             }
         )
 
@@ -180,7 +180,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         required_resource_keys={warehouse_key(source.settings)},
     )
     def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        start = time.perf_counter()
+        costs = StepCosts()
         keys = keys_of_run(context)
         deliveries = source.landing.deliveries()
         batch = batch_of(keys)
@@ -220,7 +220,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                     zip(("delivered", "accepted", "rejected", "duplicate", "skipped"), ledger, strict=True)
                 ),
                 "read_as_no_customer": dict(guests[:20]),
-                "seconds": round(time.perf_counter() - start, 3),
+                **costs.metadata(),
             },
             check_results=results,
         )
@@ -253,7 +253,7 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         required_resource_keys={warehouse_key(source.settings)},
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        start = time.perf_counter()
+        costs = StepCosts()
         deliveries = source.landing.deliveries()
         with run_warehouse(context, source.settings).connect(node.relation) as connection:
             create_tables(connection, source.contract.values())
@@ -281,7 +281,7 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
             metadata={
                 "dagster/row_count": rows,
                 "loaded_keys": len(pending),
-                "seconds": round(time.perf_counter() - start, 3),
+                **costs.metadata(),
             },
             check_results=results,
         )

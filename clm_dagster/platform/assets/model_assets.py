@@ -4,7 +4,6 @@ Belongs here: a build inside a Dagster step, from the lock to the metadata. Does
 (`versions`, `planning`), charts (each domain draws its own).
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -27,7 +26,14 @@ from clm_dagster.platform.assets.node_assets import (
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.calendar import forget_snapshots
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds, Version, loaded_end
-from clm_dagster.platform.dbt_project.building import Slice, Snapshot, compile_model, materialize, time_column
+from clm_dagster.platform.dbt_project.building import (
+    Batch,
+    Slice,
+    Snapshot,
+    compile_model,
+    materialize,
+    time_column,
+)
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
@@ -35,6 +41,7 @@ from clm_dagster.platform.job_names import SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
@@ -146,7 +153,7 @@ def _run(
     added: Additions,
 ) -> dg.MaterializeResult:
     """Build the partitions of this run, run the checks, and return metadata and check results."""
-    start = time.perf_counter()
+    costs = StepCosts()
     key = asset_key(settings, model.relation)
     with run_warehouse(context, settings).connect(model.relation) as connection:
         keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
@@ -177,7 +184,7 @@ def _run(
     heavy |= facts
     heavy |= {
         "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
-        "dagster/column_lineage": _lineage(project, model, sql, settings),
+        "dagster/column_lineage": _lineage(project, model, settings),
     }
     rest = add_partition_metadata(context, key, counts, heavy)
     if lacking:
@@ -187,7 +194,7 @@ def _run(
         metadata={
             "dagster/row_count": rows,
             "rows_of_this_run": sum(counts.values()) if counts else rows,
-            "seconds": round(time.perf_counter() - start, 3),
+            **costs.metadata(),
             **({"known_at": str(known_at)} if known_at else {}),
             **rest,
         },
@@ -228,6 +235,12 @@ def _pieces(model: Model, keys: Sequence[str], end_date: date | None) -> Sequenc
     if model.window == SNAPSHOT:
         return [Snapshot(as_of_of_key(key, end_date)) for key in keys]
     return [None]
+
+
+def _any_piece(model: Model) -> Slice:
+    if model.window == DAILY:
+        return Batch(date(2024, 1, 1), date(2024, 1, 2))
+    return Snapshot(datetime(2024, 1, 1)) if model.window == SNAPSHOT else None
 
 
 def _calendar(model: Model) -> str | None:
@@ -292,7 +305,9 @@ def _record(
     return max((v.known_at for v in expected.values() if v.known_at), default=None)
 
 
-def _lineage(project: Project, model: Model, sql: str, settings: Settings) -> dg.TableColumnLineage:
+def _lineage(project: Project, model: Model, settings: Settings) -> dg.TableColumnLineage:
+    """Return the lineage of the model's columns. It is the same for all dates, so it is computed for fixed ones."""
+    sql = compile_model(project, model, _any_piece(model))
     upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
     schema = {relation: node.types for relation, node in upstream.items()}
     cache = settings.data_dir / "cache" / "lineage"

@@ -4,7 +4,6 @@ Belongs here: loading a CSV file completely or not at all. Does not: validation 
 checks.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.markdown import markdown_list, markdown_table
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
@@ -63,7 +63,7 @@ def seed_asset(
         required_resource_keys={warehouse_key(settings)},
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        start = time.perf_counter()
+        costs = StepCosts()
         with run_warehouse(context, settings).connect(seed.relation) as connection:
             problems = _replace(connection, seed, checks, context.run.run_id)
             if not any(problems.values()):
@@ -83,7 +83,7 @@ def seed_asset(
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": count,
-                "seconds": round(time.perf_counter() - start, 3),
+                **costs.metadata(),
                 "rows": dg.MetadataValue.md(markdown_table(list(rows.columns), rows.to_numpy().tolist())),
             },
             check_results=results,

@@ -3,7 +3,7 @@
 Belongs here: from which columns a column is derived. Does not: showing it in the UI (`assets`).
 
 sqlglot takes a second to import and a tenth of a second per model. Results are therefore cached under the hash of
-their inputs and computed once per version of a model.
+their inputs, on disk and in the process, and computed once per version of a model.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 Lineage = dict[str, list[tuple[str, str]]]  # column -> (relation, column)
+_computed: dict[str, Lineage] = {}
 
 
 def column_lineage(sql: str, schema: Mapping[str, Mapping[str, str]], cache: Path) -> Lineage:
@@ -20,6 +21,12 @@ def column_lineage(sql: str, schema: Mapping[str, Mapping[str, str]], cache: Pat
     schema: relation -> column -> type. Constants and generated columns have no entry.
     """
     known = json.dumps([sql, schema], sort_keys=True)
+    if known not in _computed:
+        _computed[known] = _read_or_follow(known, sql, schema, cache)
+    return _computed[known]
+
+
+def _read_or_follow(known: str, sql: str, schema: Mapping[str, Mapping[str, str]], cache: Path) -> Lineage:
     path = cache / f"{hashlib.sha256(known.encode()).hexdigest()[:32]}.json"
     if path.exists():
         return {k: [(a, b) for a, b in v] for k, v in json.loads(path.read_text()).items()}

@@ -3,7 +3,6 @@
 Belongs here: the Dagster asset. Does not: copying the file (`copying`).
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from clm_dagster.platform.naming import asset_key, name_of, with_prefix
 from clm_dagster.platform.publish.copying import publish
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.settings import Settings
 
 KEY = dg.AssetKey(["published", "warehouse"])
@@ -44,14 +44,14 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         required_resource_keys={warehouse_key(settings)},
     )
     def warehouse_copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        start = time.perf_counter()
+        costs = StepCosts()
         with run_warehouse(context, settings).locked_file("publication") as path:
             copied = publish(path, Path(settings.published_path))
         return dg.MaterializeResult(
             metadata={
                 "size_mb": round(copied.size / 1e6, 2),
                 "written_mb": round(copied.written / 1e6, 2),
-                "seconds": round(time.perf_counter() - start, 3),
+                **costs.metadata(),
             }
         )
 

@@ -5,7 +5,6 @@ computation itself (the domains).
 """
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_tracking, run_warehouse, tracking_key, warehouse_key
+from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.settings import Settings
 
 
@@ -111,7 +111,7 @@ def _partition(
 def _run(
     context: dg.AssetExecutionContext, project: Project, settings: Settings, table: AnyTable
 ) -> dg.MaterializeResult:
-    start = time.perf_counter()
+    costs = StepCosts()
     warehouse, tracking = run_warehouse(context, settings), run_tracking(context, settings)
     node, asset = table.node, asset_key(settings, table.relation)
     counts: dict[str, int] = {}
@@ -154,7 +154,7 @@ def _run(
         metadata={
             "dagster/row_count": rows,
             "rows_of_this_run": sum(counts.values()),
-            "seconds": round(time.perf_counter() - start, 3),
+            **costs.metadata(),
         },
         check_results=[*results, *join_results(own)],
     )

@@ -1,0 +1,250 @@
+"""Runs side by side in several processes, for tables that do not depend on each other.
+
+Belongs here: splitting the runs of a stage into independent chains, and the processes that run them. Does not: which
+runs are needed (`planning`), the order of stages (`shop_run`), a single run (`runs`).
+
+Each process takes chains of runs from a queue. It computes with one thread: libraries with threads of their own wait
+for each other on a busy machine. The lock of the warehouse orders what the processes read and write.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
+from queue import Empty
+from typing import TYPE_CHECKING
+
+from clm_dagster.errors import StoppedError, UserError
+from clm_dagster.platform.runs import Progress, Run, RunFailedError
+from clm_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+    from multiprocessing.queues import Queue, SimpleQueue
+
+    import dagster as dg
+
+# Imported once, in the process that all others are forked from.
+_PRELOADED = "clm_dagster.side_by_side_imports"
+_SECONDS_BETWEEN_CHECKS = 0.5
+_STOPPED = "stopped between two runs. What is finished is kept; `clm run` goes on with the rest"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run: a job, its first and last partition, and the asset keys to run, as text."""
+
+    job: str
+    keys: tuple[str, str]
+    only: tuple[str, ...]
+
+
+# Runs one after the other.
+Chain = Sequence[Task]
+# Of a worker: a step and how many more of its partitions are done, a run that ended, or what stopped a chain.
+Message = tuple[str, int] | Run | UserError
+
+
+def count_processes(settings: Settings) -> int:
+    """Return how many processes train and score side by side."""
+    return settings.processes or len(os.sched_getaffinity(0))
+
+
+def independent_groups(reads: Mapping[str, set[str]]) -> list[set[str]]:
+    """Return groups of relations of which none depends on a relation of another group.
+
+    reads: relation -> the relations that it reads, directly or indirectly. Others than its keys are ignored.
+    """
+    groups: list[set[str]] = []
+    for relation, needed in reads.items():
+        related = {relation} | (needed & reads.keys())
+        apart = [group for group in groups if not group & related]
+        groups = [*apart, related.union(*(group for group in groups if group & related))]
+    return groups
+
+
+def prepare() -> None:
+    """Start the process that workers are forked from, which imports in the background."""
+    context = _context()
+    from multiprocessing import forkserver
+
+    context.set_forkserver_preload([_PRELOADED])
+    forkserver.ensure_running()
+
+
+def run_chains(settings: Settings, chains: Sequence[Chain], progress: Progress, processes: int) -> list[Run]:
+    """Run chains of runs in several processes. A chain that fails does not stop the others.
+
+    Raise RunFailedError with the messages of all failed chains, StoppedError after Ctrl-C or SIGTERM.
+    """
+    context = _context()
+    crew = _Crew(context, progress)
+    for chain in chains:
+        crew.chains.put(chain)
+    count = min(processes, len(chains))
+    threads = settings.threads or max(1, len(os.sched_getaffinity(0)) // count)
+    for _ in range(count):
+        crew.chains.put(None)
+        crew.start(settings.replace(threads=threads))
+    with crew.stopped_by_signals():
+        crew.wait()
+    return crew.result()
+
+
+def _context() -> ForkServerContext:
+    return multiprocessing.get_context("forkserver")
+
+
+@dataclass
+class _Crew:
+    """The worker processes of one stage, seen from the process that waits for them."""
+
+    context: ForkServerContext
+    progress: Progress
+    workers: list["ForkServerProcess"] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    failures: list[UserError] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.chains: SimpleQueue[Chain | None] = self.context.SimpleQueue()
+        self.messages: Queue[Message] = self.context.Queue()
+
+    def start(self, settings: Settings) -> None:
+        """Start a worker with the environment of this process."""
+        worker = self.context.Process(
+            target=_work, args=(settings, dict(os.environ), self.chains, self.messages), daemon=True
+        )
+        worker.start()
+        self.workers.append(worker)
+
+    def wait(self) -> None:
+        """Take the messages of the workers until all have ended."""
+        while True:
+            alive = any(worker.is_alive() for worker in self.workers)
+            try:
+                self._take(self.messages.get(timeout=_SECONDS_BETWEEN_CHECKS if alive else 0.1))
+            except Empty:
+                if not alive:
+                    return
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Run):
+            self.runs.append(message)
+        elif isinstance(message, UserError):
+            self.failures.append(message)
+        else:
+            step, count = message
+            self.done[step] += count
+            self.progress(step, self.done[step])
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Pass Ctrl-C and SIGTERM on to the workers, which close their runs, and wait for them."""
+
+        def stop(number: int, frame: object) -> None:
+            self.is_stopping = True
+            for worker in self.workers:
+                if worker.is_alive():
+                    worker.terminate()
+
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def result(self) -> list[Run]:
+        """Return the runs. Raise what the workers raised, and RunFailedError for a worker that broke off."""
+        stopped = [error for error in self.failures if isinstance(error, StoppedError)]
+        if self.is_stopping or stopped:
+            raise stopped[0] if stopped else StoppedError(_STOPPED)
+        texts = [str(error) for error in self.failures]
+        texts += [_broken_off(status) for status in {worker.exitcode for worker in self.workers} if status]
+        if texts:
+            raise RunFailedError("\n".join(texts))
+        return self.runs
+
+
+def _broken_off(status: int) -> str:
+    if status > 0:
+        return "a process that trained or scored broke off with the error that is printed above"
+    return (
+        f"a process that trained or scored was killed by signal {-status}, perhaps because the machine has too "
+        "little memory; set CLM_PROCESSES=1 to compute in one process"
+    )
+
+
+# --------------------------------------------------------------------------- inside a worker
+
+
+def _work(
+    settings: Settings,
+    environment: Mapping[str, str],
+    chains: "SimpleQueue[Chain | None]",
+    messages: "Queue[Message]",
+) -> None:
+    """Run chains from the queue until it is empty."""
+    # Forked from a process that started with an older environment.
+    os.environ.clear()
+    os.environ.update(environment, OMP_NUM_THREADS="1")
+    os.setpgrp()  # a terminal sends Ctrl-C to a whole group; the waiting process passes it on
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import dagster as dg
+    from threadpoolctl import threadpool_limits
+
+    from clm_dagster.definitions import build_definitions
+
+    try:
+        with dg.DagsterInstance.get() as instance, threadpool_limits(limits=1):
+            definitions = build_definitions(settings)
+            while (chain := chains.get()) is not None:
+                _run_chain(definitions, instance, chain, messages)
+    except KeyboardInterrupt:  # between two runs
+        messages.put(StoppedError(_STOPPED))
+    except StoppedError as error:
+        messages.put(error)
+    messages.close()
+    messages.join_thread()
+
+
+def _run_chain(
+    definitions: "dg.Definitions", instance: "dg.DagsterInstance", chain: Chain, messages: "Queue[Message]"
+) -> None:
+    """Execute the runs of a chain until one fails."""
+    import dagster as dg
+
+    from clm_dagster.platform.runs import execute
+
+    for task in chain:
+        reached: dict[str, int] = {}
+
+        def progress(step: str, done: int, reached: dict[str, int] = reached) -> None:
+            messages.put((step, done - reached.get(step, 0)))
+            reached[step] = done
+
+        only = [dg.AssetKey.from_user_string(key) for key in task.only]
+        try:
+            messages.put(execute(definitions, instance, task.job, task.keys, progress, only))
+        except StoppedError:
+            raise
+        except UserError as error:
+            messages.put(error)
+            return
+
+
+def _end_with_parent() -> None:
+    """End this process as Ctrl-C does if the process that waits for it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,88 @@
+"""Progress of runs in the terminal, or as lines in a log.
+
+Belongs here: how progress looks. Does not: commands (`cli`), what runs (`shop_run`).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+if TYPE_CHECKING:  # Dagster takes seconds to import
+    from clm_dagster.platform.runs import Progress as Step
+
+
+class RunProgress:
+    """A bar for each run; without a terminal, a line at its start and one at its end.
+
+    Use `run_progress` to create one.
+    """
+
+    def __init__(self, console: Console, bars: Progress) -> None:
+        self._console, self._bars = console, bars
+        self._current: tuple[TaskID, str, int, float] | None = None
+
+    def begin(self, title: str, total: int) -> "Step":
+        """Start a run with an expected number of parts, and end the one before. Return its progress function."""
+        self.finish()
+        task = self._bars.add_task(title, total=total, step="")
+        self._current = (task, title, total, time.monotonic())
+        self._line(f"{title}: {total:,} to do")
+        reached: dict[str, int] = {}
+
+        def step(name: str, done: int) -> None:
+            reached[name] = done
+            self._bars.update(task, completed=sum(reached.values()), step=name)
+
+        return step
+
+    def finish(self) -> None:
+        """End the current run, if there is one."""
+        if self._current is None:
+            return
+        task, title, total, start = self._current
+        self._bars.update(task, completed=total, step="")
+        self._bars.stop_task(task)
+        self._line(f"{title}: done in {time.monotonic() - start:,.0f} s")
+        self._current = None
+
+    def say(self, text: str) -> None:
+        """Print a message above the bars."""
+        self.finish()
+        self._bars.console.print(text, soft_wrap=True, highlight=False)
+
+    def _line(self, text: str) -> None:
+        if not self._console.is_terminal:
+            clock = time.strftime("%H:%M:%S")
+            self._console.print(f"{clock}  {text}", soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def run_progress(console: Console) -> Iterator[RunProgress]:
+    """Show progress on a console for the duration of the block. An error leaves the last bar unfinished."""
+    # Without a terminal, lines take the place of bars.
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<38}"),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[step]}"),
+        console=console,
+        disable=not console.is_terminal,
+        refresh_per_second=4,
+    ) as bars:
+        shown = RunProgress(console, bars)
+        yield shown
+        shown.finish()

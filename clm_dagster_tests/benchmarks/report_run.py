@@ -1,0 +1,52 @@
+"""The tables of whole commands and of regressions.
+
+Belongs here: output. Does not: measuring (`whole_run`), comparing (`regressions`).
+"""
+
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+from clm_dagster_tests.benchmarks.regressions import Change
+
+_STEPS_SHOWN = 15
+
+
+def commands(found: dict[str, Any]) -> Table:
+    """Return the medians of each command."""
+    table = Table(
+        "command", "wall s", "processor s", "until segments s", title="Commands on an empty folder, medians"
+    )
+    for name, figures in found.items():
+        until = [seconds for seconds in figures["segments"] if seconds is not None]
+        table.add_row(
+            name,
+            f"{median(figures['wall']):,.1f}",
+            f"{median(figures['processor_seconds']):,.1f}",
+            f"{median(until):,.1f}" if until else "",
+        )
+    return table
+
+
+def steps(name: str, found: dict[str, Any]) -> Table:
+    """Return the slowest steps of a command, with their peak memory."""
+    table = Table("step", "s", "peak MB", title=f"Slowest steps of `{name}`")
+    slowest = sorted(found["steps"].items(), key=lambda item: -item[1]["seconds"])
+    for step, costs in slowest[:_STEPS_SHOWN]:
+        table.add_row(step, f"{costs['seconds']:,.1f}", f"{costs['peak_mb']:,.0f}")
+    return table
+
+
+def changes(found: list[Change]) -> Table:
+    """Return the figures that differ by more than noise."""
+    table = Table("figure", "before", "now", "now / before", "noise", title="Changed by more than noise")
+    for change in found:
+        table.add_row(
+            change.name,
+            f"{change.before:,.3g}",
+            f"{change.now:,.3g}",
+            f"{change.ratio:.2f}",
+            f"{change.noise:.2f}",
+        )
+    return table
