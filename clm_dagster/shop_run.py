@@ -32,8 +32,8 @@ from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, prepare_home
+from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
-from clm_dagster.stage_runs import StageRuns, span_of
 
 # Called with a message for people.
 Say = Callable[[str], None]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 # Imported once, in the process that all others are forked from.
-_PRELOADED = "clm_dagster.side_by_side_imports"
+_PRELOADED = "clm_dagster.runner.preloaded"
 _SECONDS_BETWEEN_CHECKS = 0.5
 _STOPPED = "stopped between two runs. What is finished is kept; `clm run` goes on with the rest"
 

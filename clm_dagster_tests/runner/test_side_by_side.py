@@ -15,9 +15,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.runner.side_by_side import independent_groups
 from clm_dagster.settings import PROJECT_DIR, Settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster.side_by_side import independent_groups
 from clm_dagster_tests.platform.test_interrupts import statuses
 from clm_dagster_tests.platform.test_processes import environment, script
 from clm_dagster_tests.shops import quiet

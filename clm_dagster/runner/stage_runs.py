@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from clm_dagster import side_by_side
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.domain import upstream_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
@@ -20,6 +19,7 @@ from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.planning import Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.runs import Begin, Run, execute
+from clm_dagster.runner import side_by_side
 from clm_dagster.settings import Settings
 
 _TITLES = {
