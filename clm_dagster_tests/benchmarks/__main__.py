@@ -1,8 +1,8 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
-Belongs here: options and order. Does not: measuring (`whole_run`, `first_load`, `pandas_side`, `growth`, `simulated`,
-`btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`, `score_turnover`,
-`recommend_peers`, `recommend_scale`).
+Belongs here: options and order. Does not: measuring (`whole_run`, `first_load`, `pandas_side`, `expert_side`, `growth`,
+`simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`,
+`score_turnover`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -19,6 +19,7 @@ from rich.console import Console
 from clm_dagster_tests.benchmarks import (
     children,
     churn_training,
+    expert_side,
     growth,
     regressions,
     report,
@@ -34,6 +35,7 @@ PARTS = (
     *COMMANDS,
     "first",
     "pandas",
+    "expert",
     "day",
     "growth",
     "simulated",
@@ -93,13 +95,16 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if commands := [name for name in COMMANDS if name in wanted]:
         console.print(f"Commands on an empty folder: {', '.join(commands)} ...")
         results["commands"] = whole_run.measure(real, f"{work}/commands", options.loads, commands)
-    if "first" in wanted or "pandas" in wanted:
+    if {"first", "pandas", "expert"} & set(wanted):
         console.print("First load of the two years, and its statements in bare DuckDB ...")
         replays = options.repeats if "first" in wanted else 1
         results["first"] = _first(real, work, options.loads, replays)
     if "pandas" in wanted:
         console.print("The pandas script ...")
         results["pandas"] = _pandas(real, work, results["first"]["ours"], options.repeats)
+    if "expert" in wanted:
+        console.print("The SQL that an expert writes by hand ...")
+        results["expert"] = expert_side.compare(real, work, results["first"]["ours"], options.repeats)
     shutil.rmtree(f"{work}/first", ignore_errors=True)
     if "day" in wanted:
         console.print("One more day after the two years ...")
@@ -215,7 +220,9 @@ def _pandas(real: str, work: str, ours: dict[str, Any], repeats: int) -> dict[st
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m clm_dagster_tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m clm_dagster_tests.benchmarks", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; may be repeated")
     parser.add_argument(
         "--sizes",

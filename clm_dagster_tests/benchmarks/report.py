@@ -1,145 +1,17 @@
-"""The figures as tables, and the goals they are compared with.
+"""The figures as tables.
 
-Belongs here: output, rounding, goals. Does not: measuring.
+Belongs here: output, rounding. Does not: measuring, goals (`goals`).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from clm_dagster_tests.benchmarks import report_demand, report_methods, report_models, report_run
-
-MAX_SQL_RATIO = 1.1
-MIN_PANDAS_RATIO = 5.0
-MIN_SEARCH_RATIO = 20.0
-MAX_EVALUATION = 0.8
-MAX_GROWTH = 1.2
-MAX_PEAK_MB = 2_000.0
-MAX_LISTS_MB = 6_000
-MIN_EVENTS_A_SECOND = 500_000.0
-MAX_SIMULATION_MB = 4_000.0
-MIN_FIT_RATIO = 10.0
-MAX_TRAINING_SECONDS = 120.0
-MAX_MILLION_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One goal and its measured value."""
-
-    name: str
-    measured: float
-    limit: str
-    met: bool
-
-
-def goals(results: dict[str, Any]) -> list[Goal]:
-    """Return every goal of the measured parts."""
-    found = []
-    if "first" in results:
-        ratio = results["first"]["sql_ratio"]
-        found.append(
-            Goal("SQL of the first load / bare DuckDB", ratio, f"<= {MAX_SQL_RATIO}", ratio <= MAX_SQL_RATIO)
-        )
-    if "pandas" in results:
-        ratio = results["pandas"]["ratio"]
-        found.append(
-            Goal(
-                "pandas script / first load without bookkeeping",
-                ratio,
-                f">= {MIN_PANDAS_RATIO}",
-                ratio >= MIN_PANDAS_RATIO,
-            )
-        )
-    if len(results.get("growth", {})) > 1:
-        smallest, largest = _ends(results["growth"])
-        for what, key in (("without", "own"), ("with", "wall")):
-            ratio = _cost(largest, key) / _cost(smallest, key)
-            name = f"one more day, ingestion and roll-ups {what} bookkeeping: largest / smallest history"
-            found.append(Goal(name, ratio, f"<= {MAX_GROWTH}", ratio <= MAX_GROWTH))
-    if "btyd" in results:
-        found += _fit_goals(results["btyd"])
-    if "churn" in results:
-        wall = results["churn"]["wall"]
-        goal = "churn training with everything, s"
-        found.append(Goal(goal, wall, f"< {MAX_TRAINING_SECONDS:.0f}", wall < MAX_TRAINING_SECONDS))
-    if "demand" in results:
-        found += _demand_goals(results["demand"])
-    if "peers" in results:
-        found += _peer_goals(results["peers"])
-    if "recommend" in results:
-        found += _list_goals(results["recommend"])
-    peak = max(_peaks(results), default=None)
-    if peak is not None:
-        found.append(Goal("peak memory, MB", peak, f"< {MAX_PEAK_MB:.0f}", peak < MAX_PEAK_MB))
-    for shop in results.get("simulated", [])[-1:]:
-        rate, memory = shop["rate"], shop["peak_mb"]
-        limit = f">= {MIN_EVENTS_A_SECOND:,.0f}"
-        found.append(Goal("events simulated a second", rate, limit, rate >= MIN_EVENTS_A_SECOND))
-        limit = f"< {MAX_SIMULATION_MB:,.0f}"
-        found.append(Goal("peak memory of simulating, MB", memory, limit, memory < MAX_SIMULATION_MB))
-    return found
-
-
-def _fit_goals(btyd: dict[str, Any]) -> list[Goal]:
-    small = btyd["cdnow"]
-    found = []
-    for name, theirs in small.items():
-        if name.startswith(("plain", "lifetimes")):
-            ratio = theirs["seconds"] / small["bgnbd"]["seconds"]
-            goal = f"CDNOW: {name} / ours"
-            found.append(Goal(goal, ratio, f">= {MIN_FIT_RATIO}", ratio >= MIN_FIT_RATIO))
-    for model in ("bgnbd", "mbgnbd", "paretonbd"):
-        seconds = btyd["million"][model]["seconds"]
-        goal = f"{model} on a million customers, s"
-        found.append(Goal(goal, seconds, f"< {MAX_MILLION_SECONDS:.0f}", seconds < MAX_MILLION_SECONDS))
-    return found
-
-
-def _demand_goals(demand: dict[str, Any]) -> list[Goal]:
-    found = []
-    for name, fits in demand["search"].items():
-        if isinstance(fits, dict):
-            goal = f"ARIMA, {name}: statsmodels' search / ours"
-            found.append(
-                Goal(goal, fits["ratio"], f">= {MIN_SEARCH_RATIO}", fits["ratio"] >= MIN_SEARCH_RATIO)
-            )
-    small, large = demand["evaluations"][0], demand["evaluations"][-1]
-    each = large["days"] / large["series"]
-    found.append(Goal("evaluation of a daily series, s", each, f"< {MAX_EVALUATION}", each < MAX_EVALUATION))
-    growth = each / (small["days"] / small["series"])
-    goal = f"a daily series among {large['series']} / among {small['series']}"
-    found.append(Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH))
-    return found
-
-
-def _list_goals(shops: list[dict[str, Any]]) -> list[Goal]:
-    small, large = shops[0], shops[-1]
-    growth, memory = large["a_thousand"] / small["a_thousand"], large["peak_mb"]
-    goal = f"a thousand lists of {large['customers']:,} customers / of {small['customers']:,}"
-    limit = f"< {MAX_LISTS_MB:,.0f}"
-    return [
-        Goal(goal, growth, f"<= {MAX_GROWTH}", growth <= MAX_GROWTH),
-        Goal("peak memory of recommending, MB", memory, limit, memory < MAX_LISTS_MB),
-    ]
-
-
-def _peer_goals(peers: dict[str, Any]) -> list[Goal]:
-    ours = peers["two_stages"]
-    found = [
-        Goal(f"two stages, NDCG@10 {name}", ours[f"ndcg_{name}"], f"> {least}", ours[f"ndcg_{name}"] > least)
-        for name, least in (("all", 0.38), ("new", 0.12))
-    ]
-    if "als" in peers:
-        ratio = (ours["fit"] + ours["list"]) / (peers["als"]["fit"] + peers["ease"]["fit"])
-        found.append(Goal("two stages with their lists / one fit of ALS and EASE", ratio, "< 1", ratio < 1))
-        # As first stages they would be fitted at each training instant and at as_of, like ours.
-        times = ours["instants"]
-        goal = f"the same / fits of ALS and EASE at the {times} instants"
-        found.append(Goal(goal, ratio / times, "< 1", ratio / times < 1))
-    return found
+from clm_dagster_tests.benchmarks.goals import cost, ends, goals
 
 
 def as_json(results: dict[str, Any]) -> dict[str, Any]:
@@ -172,6 +44,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         costs.add_row(
             "  the pandas script", *_numbers(theirs["wall"]), "", "", "", "", f"{theirs['peak_mb']:,.0f}"
         )
+    if "expert" in results:
+        costs.add_row("  an expert's SQL", *_numbers(median(results["expert"]["wall"])), "", "", "", "", "")
     if "day" in results:
         _add_day(costs, "one more day, real history", results["day"])
     if costs.row_count:
@@ -339,7 +213,7 @@ def _show_growth(growth: dict[str, Any], console: Console) -> None:
         "peak MB\nload / day",
         title="One more day on a growing history, seconds",
     )
-    smallest, _ = _ends(growth)
+    smallest, _ = ends(growth)
     for found in sorted(growth.values(), key=lambda size: size["events"]):
         middle = found["extra"]["median"]
         cells = []
@@ -348,37 +222,19 @@ def _show_growth(growth: dict[str, Any], console: Console) -> None:
         table.add_row(
             f"{found['events']:,}",
             *cells,
-            *_numbers(middle["day"]["own"], _cost(found, "own") / _cost(smallest, "own")),
+            *_numbers(middle["day"]["own"], cost(found, "own") / cost(smallest, "own")),
             *_numbers(middle["bookkeeping"], middle["views and seeds"]["own"], middle["snapshot"]["own"]),
             *_numbers(middle["publication"]["own"]),
             f"{middle['written_mb']:,.1f} / {middle['size_mb']:,.0f}",
             f"{found['history']['peak_mb']:,.0f} / {found['extra']['peak_mb']:,.0f}",
         )
     console.print(table)
-    _, largest = _ends(growth)
+    _, largest = ends(growth)
     control = largest["extra"]["median"]["bookkeeping"] / smallest["extra"]["median"]["bookkeeping"]
     console.print(
         f"Bookkeeping, which knows nothing of the history, took {control:,.2f} times as long beside the "
         "largest as beside the smallest: so far apart are two measurements of the same on this machine.\n"
     )
-
-
-def _cost(found: dict[str, Any], kind: str) -> float:
-    """Ingestion and roll-ups of one more day; `wall` adds all of Dagster's bookkeeping."""
-    middle = found["extra"]["median"]
-    return float(middle["day"]["own"] + (middle["bookkeeping"] if kind == "wall" else 0.0))
-
-
-def _ends(growth: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    sizes = sorted(growth.values(), key=lambda size: size["events"])
-    return sizes[0], sizes[-1]
-
-
-def _peaks(results: dict[str, Any]) -> list[float]:
-    found = [results["first"]["ours"]["peak_mb"]] if "first" in results else []
-    for size in [*results.get("growth", {}).values(), *([results["day"]] if "day" in results else [])]:
-        found += [size["history"]["peak_mb"], size["extra"]["peak_mb"]]
-    return found
 
 
 def _split(seconds: dict[str, float]) -> list[str]:
