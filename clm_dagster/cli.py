@@ -33,7 +33,7 @@ _PIPE_WIDTH = 2_000
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
-# A demo shows everything once. The simulated files contain every kind of fault, which is a large share of a small table.
+# A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
 _DEMO = {
     "CLM_MAX_REJECTED_SHARE": "1",
     "CLM_TRAIN_COUNT": "1",
