@@ -34,6 +34,7 @@ LEDGER = {
     "raw.skips",
     "raw.files",
     "raw.no_customers",
+    "raw.key_days",
     "raw.spread_keys",
     "raw.currencies",
     "raw.builds",

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from clm_dagster.errors import UserError
 
@@ -214,6 +215,15 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         except UntrustedTypesFoundException as error:
             raise TrackingError(f"{uri} cannot be loaded safely: {error}") from error
 
+    def _experiment(self, client: "MlflowClient") -> str:
+        """Return the id of the experiment, which is created if missing."""
+        name = _join(self.experiment, self.prefix, ".")
+        found = client.get_experiment_by_name(name)
+        if found:
+            return str(found.experiment_id)
+        is_local = self.uri.startswith(("sqlite:", "file:"))
+        return client.create_experiment(name, Path(self.artifact_dir).as_uri() if is_local else None)
+
     def open(self) -> tuple["MlflowClient", str]:
         """Return a client and the id of the experiment, which is created if missing. Raise TrackingError."""
         for name, value in _MLFLOW_DEFAULTS.items():
@@ -236,12 +246,9 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             if set_by_user is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
             client = mlflow.MlflowClient(self.uri, self.uri)
-            name = _join(self.experiment, self.prefix, ".")
-            found = client.get_experiment_by_name(name)
-            if found:
-                return client, found.experiment_id
-            location = None if remote else Path(self.artifact_dir).as_uri()
-            return client, client.create_experiment(name, location)
+            # Processes that train side by side would create the tables of a new store at the same time.
+            with nullcontext() if remote else FileLock(f"{self.artifact_dir}.lock"):
+                return client, self._experiment(client)
         except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise TrackingError(
                 f"the MLflow store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start its server or "

@@ -7,6 +7,9 @@ Days are loaded independently. `raw.spread_keys` has the days of each key whose 
 that day alone: it has rows on several days, or rows of one delivery that differ. Loading a day types the rows of its
 keys on other days too (*foreign* rows), from the landing area, since the stored rows lack duplicates and rejects. If
 the stored rows of another day differ from what follows, the day is merged again.
+
+`raw.key_days` has a number for the key of every stored row, and its day. It is searched instead of the table, whose
+keys are texts: the search reads all days, so its cost grows with the history, and this is an eighth of it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,17 +25,55 @@ def find_elsewhere(connection: Connection, contract: ContractTable) -> list[date
     Call this after the days of `_typed` are cleared and before their rows are accepted.
     """
     connection.execute("create or replace temp table _elsewhere (row_key varchar, event_date date)")
-    if not contract.moves:
+    if not contract.moves or contract.time is None:
         return []
-    own = f"(select {contract.key} from _typed where reject_reason is null and skip_reason is null)"
+    kept = "from _typed where reject_reason is null and skip_reason is null"
+    own = f"(select {contract.key} {kept})"
+    days = [
+        day
+        for (day,) in connection.execute(
+            f"select distinct event_date from raw.key_days where contract_table = '{contract.name}' "
+            f"and key_number in (select {_number(contract)} {kept}) order by 1"
+        )
+    ]
+    # Two keys may have the same number, so the keys themselves decide.
+    stored = f"{contract.key} in {own} and {listed(days, contract.time)}" if days else "false"
     connection.execute(f"""
         insert into _elsewhere
-        select {contract.key}, cast({contract.time} as date) from {contract.relation} where {contract.key} in {own}
+        select {contract.key}, cast({contract.time} as date) from {contract.relation} where {stored}
         union
         select row_key, event_date from raw.spread_keys
         where contract_table = '{contract.name}' and row_key in {own}
     """)
     return [day for (day,) in connection.execute("select distinct event_date from _elsewhere order by 1")]
+
+
+def _number(contract: ContractTable) -> str:
+    """Return SQL for the number of a key. It is the same in every version of DuckDB, unlike `hash`."""
+    return f"md5_number_lower({contract.key})"
+
+
+def create_key_days(connection: Connection, contract: Iterable[ContractTable]) -> None:
+    """Create raw.key_days if it is missing, with the keys of all stored rows."""
+    if connection.relation_kind("raw.key_days") is not None:
+        return
+    connection.execute(
+        "create table raw.key_days (contract_table varchar, key_number ubigint, event_date date)"
+    )
+    for table in contract:
+        if table.moves and connection.relation_kind(table.relation) is not None:
+            connection.execute(
+                f"insert into raw.key_days select '{table.name}', {_number(table)}, cast({table.time} as date) "
+                f"from {table.relation} order by 3"
+            )
+
+
+def write_key_days(connection: Connection, contract: ContractTable) -> None:
+    """Add the keys of `_accepted` to raw.key_days."""
+    if contract.moves:
+        connection.execute(
+            f"insert into raw.key_days select '{contract.name}', {_number(contract)}, _event_date from _accepted"
+        )
 
 
 def write_spread(connection: Connection, contract: ContractTable) -> None:

@@ -94,6 +94,8 @@ _LEDGER: dict[str, dict[str, str]] = {
     },
     # Keys that one day alone does not decide, see `chains`.
     "raw.spread_keys": {"contract_table": "VARCHAR", "row_key": "VARCHAR", "event_date": "DATE"},
+    # The day of every stored key, see `chains`.
+    "raw.key_days": {"contract_table": "VARCHAR", "key_number": "UBIGINT", "event_date": "DATE"},
     # Currencies of current events that move money, by day.
     "raw.currencies": {
         "contract_table": "VARCHAR",
@@ -112,13 +114,14 @@ _LEDGER: dict[str, dict[str, str]] = {
 }
 
 
-def create_tables(connection: Connection, contract: Iterable[ContractTable]) -> None:
+def create_tables(connection: Connection, contract: Collection[ContractTable]) -> None:
     """Create missing raw tables, the tables of rejected and skipped rows, and the ledgers of deliveries and builds.
 
     Ledgers that were written before there were feeds get their columns: every table had one feed of its own name.
     """
     for table in contract:
         _create_table(connection, table)
+    chains.create_key_days(connection, contract)
     for relation, types in _LEDGER.items():
         connection.ensure_columns(relation, types)
     connection.execute("update raw.deliveries set feed = contract_table, skipped = 0 where feed is null")
@@ -245,6 +248,7 @@ class _Merge:
         if self.contract.name == "events":
             currencies.write_currencies(self.connection)
         chains.write_spread(self.connection, self.contract)
+        chains.write_key_days(self.connection, self.contract)
         outdated = chains.outdated_days(self.connection, self.contract, elsewhere)
         merging.drop_temporary(self.connection)
         return outdated

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, LATEST, Shop, csv_of, line
 
 CURRENT = (
@@ -68,6 +69,21 @@ def test_a_late_move_changes_the_version_of_the_old_day(shop: Shop) -> None:
     assert shop.query(CURRENT) == [("e1", "2024-01-04", 2), ("e2", "2024-01-03", 2)]
 
 
+def test_a_warehouse_of_an_earlier_version_finds_events_that_move(shop: Shop) -> None:
+    """It has no numbers of keys yet; the next load makes them from the stored rows."""
+    shop.write("events_1.csv", csv_of(line("e1", "2024-01-01 23:30:00"), line("e2", "2024-01-03")))
+    shop.ingest(FIRST)
+    made = shop.table("raw.key_days")
+    assert len(made) == 2
+    shop.query("drop table raw.key_days")
+    create_tables(shop.connection, shop.contract.values())
+    assert shop.table("raw.key_days") == made
+    shop.write("events_2.csv", csv_of(line("e1", "2024-01-02 00:30:00")))
+    shop.ingest(LATER)
+    assert shop.query(CURRENT) == [("e1", "2024-01-02", 2), ("e2", "2024-01-03", 2)]
+    assert len(shop.table("raw.key_days")) == 3  # the first day still has the version that was superseded
+
+
 def test_a_history_at_once_gives_the_versions_of_its_files_one_by_one(make_shop: Callable[..., Shop]) -> None:
     """Only when a version was learnt differs: the files are corrections of each other in the order of their names."""
     found = []
@@ -100,7 +116,7 @@ def test_days_in_any_order_give_the_same_chains(make_shop: Callable[..., Shop]) 
         shop.land(moment)
     found = []
     for order in (days, days[::-1], (days[1], days[2], days[0])):
-        for table in ("events", "deliveries", "spread_keys", "currencies", "builds"):
+        for table in ("events", "deliveries", "spread_keys", "key_days", "currencies", "builds"):
             shop.query(f"delete from raw.{table}")
         for day in order:
             shop.load(keys=[day])
