@@ -245,9 +245,9 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             # the user's choice.
             if set_by_user is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
-            client = mlflow.MlflowClient(self.uri, self.uri)
             # Processes that train side by side would create the tables of a new store at the same time.
             with nullcontext() if remote else FileLock(f"{self.artifact_dir}.lock"):
+                client = mlflow.MlflowClient(self.uri, self.uri)
                 return client, self._experiment(client)
         except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise TrackingError(
