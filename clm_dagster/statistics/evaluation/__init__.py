@@ -19,6 +19,7 @@ from clm_dagster.statistics.evaluation.intervals import (
     Difference,
     fast_auc,
     fast_log_loss,
+    mean_intervals,
     metric_interval,
     paired_differences,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "fit_shape",
     "latest_mature",
     "level_snapshots",
+    "mean_intervals",
     "lift_at",
     "metric_interval",
     "missing_rate_change",
