@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from clm_dagster.domains.recommend.binning import BINS, bin_edges, bin_numbers
+from clm_dagster.domains.recommend.binning import BINS, bin_codes, bin_edges, bin_numbers
 from clm_dagster.domains.recommend.candidates import (
     LISTS,
     BuyAgain,
@@ -32,6 +32,7 @@ from clm_dagster.domains.recommend.features import YEAR, PairFeatures, Pairs
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.metrics import K, NoPurchases, Truth, stored, window_truth
 from clm_dagster.domains.recommend.similarity import Scores, blocks
+from clm_dagster.domains.recommend.tree_masks import TreeMasks
 from clm_dagster.statistics.evaluation import EvaluationError
 
 SEED = 20111209
@@ -230,8 +231,8 @@ class Ranker:
                 "again (models.recommender_model)"
             )
         # Round, because the last digits of a sum differ between machines; smaller differences are ties.
-        binned = bin_numbers(x, self.edges)
-        chances = [model.predict_proba(binned)[:, 1] for model in self.models]
+        codes = bin_codes(x, self.edges)
+        chances = [TreeMasks.of(model).chances(codes) for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
     def _examples(self, later: Interactions, day: date) -> list[Examples]:
