@@ -193,9 +193,10 @@ def _rule_rows(rules: pd.DataFrame, inputs: RuleInputs) -> pd.DataFrame:
     rows = rules.join(held_later(rules, inputs.later))
     rows["conviction"] = rows["conviction"].where(rows["confidence"] < 1)
     rows["antecedent"] = [list(items) for items in rows["antecedent"]]
-    rows["antecedent_names"] = [
-        " + ".join(display_names(np.array(items, dtype=object), names)) for items in rows["antecedent"]
-    ]
+    # Look up the few products once: a lookup for each rule takes twenty times as long as mining them.
+    ids = np.array(sorted({item for items in rows["antecedent"] for item in items}), dtype=object)
+    shown = dict(zip(ids, display_names(ids, names), strict=True))
+    rows["antecedent_names"] = [" + ".join(shown[item] for item in items) for items in rows["antecedent"]]
     rows["consequent_name"] = names.reindex(rows["consequent"]).to_numpy(dtype=object)
     rows["later_baskets"] = inputs.later["order_id"].nunique()
     return rows

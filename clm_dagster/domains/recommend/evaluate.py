@@ -15,25 +15,35 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clm_dagster.domains.recommend.candidates import (
-    BuyAgain,
     CandidateError,
-    ContentBased,
     Ease,
     Hybrid,
     ItemNeighbours,
     Popularity,
     Recommender,
     TifuKnn,
-    UserNeighbours,
-    candidate_lists,
+    block_lists,
+    sorted_lists,
 )
+from clm_dagster.domains.recommend.features import PairFeatures, Pairs
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
-from clm_dagster.domains.recommend.metrics import NoPurchases, window_truth
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, TrainingExamples
+from clm_dagster.domains.recommend.metrics import NoPurchases, Truth, window_truth
+from clm_dagster.domains.recommend.ranking import (
+    Examples,
+    Ranker,
+    RankerSettings,
+    TrainingExamples,
+    default_recommenders,
+    labelled,
+)
+from clm_dagster.domains.recommend.shared_scores import SharedRecommender, share
+from clm_dagster.domains.recommend.similarity import blocks
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
 RANKER = "two_stages"
@@ -88,22 +98,23 @@ class EvaluationResult:
         ].iloc[0]
 
 
-def all_candidates(products: pd.DataFrame) -> list[Recommender]:
-    """Return every recommender that is evaluated next to the ranker, naive baselines first."""
+def all_candidates(first_stage: Mapping[str, SharedRecommender]) -> list[Recommender]:
+    """Return every recommender that is evaluated next to the ranker, naive baselines first.
+
+    first_stage: those of the ranker, by name; four of them are candidates as well.
+    """
+    items, content = first_stage["item_bm25"], first_stage["content"]
     return [
         Popularity(),
-        BuyAgain(),
+        first_stage["buy_again"],
         ItemNeighbours("cosine", name="item_cosine"),
         ItemNeighbours("tfidf", name="item_tfidf"),
-        ItemNeighbours("bm25", name="item_bm25"),
-        UserNeighbours(),
-        ContentBased(products),
+        items,
+        first_stage["user_neighbours"],
+        content,
         Ease(),
         TifuKnn(),
-        Hybrid(
-            {"item": ItemNeighbours("bm25"), "content": ContentBased(products)},
-            {"item": 0.7, "content": 0.3},
-        ),
+        Hybrid({"item": items, "content": content}, {"item": 0.7, "content": 0.3}),
     ]
 
 
@@ -116,22 +127,14 @@ def evaluate_candidates(
     EvaluationError where there is too little data to fit or to evaluate.
     """
     evaluated_at = known.as_of - timedelta(days=settings.horizon_days)
-    past, rows = _customers_to_evaluate(known, evaluated_at, settings)
+    past, truth = _window_to_evaluate(known, evaluated_at, settings)
+    rows = evenly_spaced(truth.rows, MAX_EVALUATED)
     examples: TrainingExamples = {}
     start = time.perf_counter()
     evaluated_ranker = Ranker(settings).fit(past, products, examples)
-    lists = {RANKER: evaluated_ranker.lists(past, rows)}
-    results = {RANKER: CandidateResult(RANKER, asdict(settings), time.perf_counter() - start)}
-    left_out: dict[str, str] = {}
-    for recommender in all_candidates(products):
-        start = time.perf_counter()
-        name = recommender.name
-        try:
-            lists[name] = candidate_lists(recommender.fit(past), past, rows, active_days=settings.active_days)
-        except CandidateError as error:
-            left_out[name] = str(error)
-            continue
-        results[name] = CandidateResult(name, _parameters(recommender), time.perf_counter() - start)
+    contest = _Contest.of(evaluated_ranker, past, time.perf_counter() - start)
+    examples[evaluated_at] = contest.run(rows, truth)
+    lists = {name: sorted_lists(parts) for name, parts in contest.lists.items()}
     evaluation = _evaluate_lists(known, past, rows, lists, settings, segments)
     ranker = Ranker(settings).fit(known, products, examples)
     return EvaluationResult(
@@ -139,8 +142,8 @@ def evaluate_candidates(
         evaluated_at=evaluated_at,
         evaluated_ranker_days=evaluated_ranker.days,
         evaluation=evaluation,
-        candidates=results,
-        left_out=left_out,
+        candidates=contest.results(),
+        left_out=contest.left_out,
         ranker=ranker,
         customers=len(rows),
         products=past.shape[1],
@@ -148,24 +151,100 @@ def evaluate_candidates(
     )
 
 
-def _customers_to_evaluate(
+@dataclass
+class _Contest:
+    """The lists of all candidates for blocks of customers, where each shared score is computed once.
+
+    ranker: the fitted one. first_stage: the recommenders of its features. others: the other fitted candidates. lists:
+    name -> parts of the lists. seconds: of each candidate, without what the first stage took for it.
+    """
+
+    ranker: Ranker
+    past: Interactions
+    features: PairFeatures
+    first_stage: Mapping[str, SharedRecommender]
+    others: list[Recommender]
+    left_out: dict[str, str]
+    seconds: dict[str, float]
+    lists: dict[str, list[pd.DataFrame]]
+
+    @classmethod
+    def of(cls, ranker: Ranker, past: Interactions, fit_seconds: float) -> "_Contest":
+        """Return the contest with all candidates fitted. fit_seconds: of the ranker."""
+        first_stage = share(default_recommenders(ranker.products))
+        start = time.perf_counter()
+        features = ranker.pair_features(past, list(first_stage.values()))
+        seconds = {RANKER: fit_seconds + time.perf_counter() - start}
+        others: list[Recommender] = []
+        left_out: dict[str, str] = {}
+        for recommender in all_candidates(first_stage):
+            start = time.perf_counter()
+            try:
+                others.append(recommender.fit(past))
+            except CandidateError as error:
+                left_out[recommender.name] = str(error)
+            seconds[recommender.name] = time.perf_counter() - start
+        lists: dict[str, list[pd.DataFrame]] = {name: [] for name in (RANKER, *(r.name for r in others))}
+        return cls(ranker, past, features, first_stage, others, left_out, seconds, lists)
+
+    def run(self, rows: Ints, truth: Truth) -> list[Examples]:
+        """Make the lists of the customers `rows`, and return training examples of a sample of them.
+
+        The examples are those of the ranker's training instant past.as_of: their features are at hand.
+        """
+        settings = self.ranker.settings
+        active = self.past.sold_within(settings.active_days)
+        is_example = np.isin(rows, evenly_spaced(rows, settings.customers))
+        examples = []
+        for block in blocks(len(rows), self.past.shape[1]):
+            some = rows[block]
+            start = time.perf_counter()
+            pairs = self.features.block(some)
+            self.lists[RANKER].append(self.ranker.ranked(some, pairs))
+            self.seconds[RANKER] += time.perf_counter() - start
+            examples.append(labelled(some[is_example[block]], _of_some(pairs, is_example[block]), truth))
+            for recommender in self.others:
+                start = time.perf_counter()
+                self.lists[recommender.name] += block_lists(recommender, self.past, active, some)
+                self.seconds[recommender.name] += time.perf_counter() - start
+        return [found for found in examples if found]
+
+    def results(self) -> dict[str, CandidateResult]:
+        """Return the evaluated candidates by name. The time of a shared score counts for each that needs it."""
+        found = {RANKER: CandidateResult(RANKER, asdict(self.ranker.settings), self.seconds[RANKER])}
+        for one in self.others:
+            # The ranker is the first to need a shared score, so the others were measured without it.
+            members = one.members.values() if isinstance(one, Hybrid) else [one]
+            shared = sum(member.seconds for member in members if isinstance(member, SharedRecommender))
+            found[one.name] = CandidateResult(one.name, _parameters(one), self.seconds[one.name] + shared)
+        return found
+
+
+def _of_some(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
+    """Return the pairs of some customers, which are numbered anew. chosen: which customers of the block."""
+    place, product, x = pairs
+    kept = chosen[place]
+    return (np.cumsum(chosen) - 1)[place[kept]], product[kept], x[kept]
+
+
+def _window_to_evaluate(
     known: Interactions, evaluated_at: date, settings: RankerSettings
-) -> tuple[Interactions, Ints]:
-    """Return the purchases before the evaluation instant, and customers with an order in its window."""
+) -> tuple[Interactions, Truth]:
+    """Return the purchases before the evaluation instant, and those of known customers in its window."""
     try:
         past = known.before(evaluated_at)
-        rows = window_truth(known, past, settings.horizon_days).rows
+        truth = window_truth(known, past, settings.horizon_days)
     except (InteractionError, NoPurchases) as error:
         raise EvaluationError(
             f"recommendations cannot be evaluated on the {settings.horizon_days} days from {evaluated_at}: "
             f"{error}"
         ) from error
-    if len(rows) < MIN_EVALUATED:
+    if len(truth.rows) < MIN_EVALUATED:
         raise EvaluationError(
-            f"{len(rows)} known customers bought in the {settings.horizon_days} days from {evaluated_at}; an "
+            f"{len(truth.rows)} known customers bought in the {settings.horizon_days} days from {evaluated_at}; an "
             f"evaluation needs {MIN_EVALUATED}: wait, or load the shop's earlier orders"
         )
-    return past, evenly_spaced(rows, MAX_EVALUATED)
+    return past, truth
 
 
 def _evaluate_lists(
@@ -193,6 +272,8 @@ def _example(ranker: Ranker, examples: TrainingExamples) -> pd.DataFrame:
 
 def _parameters(recommender: Recommender) -> dict[str, Any]:
     """Return the parameters of a recommender, as MLflow shows them."""
+    if isinstance(recommender, SharedRecommender):
+        return _parameters(recommender.recommender)
     found = {name: value for name, value in vars(recommender).items() if name in _SHOWN}
     if isinstance(recommender, Hybrid):
         found |= {f"share_{name}": share for name, share in recommender.shares.items()}

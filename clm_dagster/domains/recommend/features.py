@@ -17,6 +17,8 @@ from clm_dagster.domains.recommend.candidates import Popularity, Recommender
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
 from clm_dagster.domains.recommend.similarity import Scores, top
 
+# Candidate pairs of b customers: positions among the customers, products, features.
+Pairs = tuple[Ints, Ints, pd.DataFrame]
 YEAR = 364  # whole weeks, so that weekdays match
 HALF_LIVES = (20.0, 60.0, 180.0)
 
@@ -45,7 +47,7 @@ class PairFeatures:
         self.product = _product_table(past, self.horizon_days)
         return self
 
-    def block(self, rows: Ints) -> tuple[Ints, Ints, pd.DataFrame]:
+    def block(self, rows: Ints) -> Pairs:
         """Return n candidate pairs of b customers: positions in `rows`, products (both sorted) and features."""
         scores = {r.name: r.score(rows) for r in self.recommenders}
         scores["popularity"] = self.popular.score(rows)
@@ -64,17 +66,15 @@ def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, cou
     """Return candidate pairs as place x products + product, sorted.
 
     Each recommender contributes its best `count` among all products, and its best `count` among those that the
-    customer has not bought, so that the list discover is long enough. Sets the scores of inactive products to zero.
+    customer has not bought, so that the list discover is long enough.
     """
-    found = []
+    is_candidate = np.zeros(some.shape[0] * some.shape[1], dtype=bool)
     for values in scores.values():
-        values *= active
-        found += [_best(values, count)]
-        bought = values[some.customer, some.product]
-        values[some.customer, some.product] = 0
-        found += [_best(values, count)]
-        values[some.customer, some.product] = bought
-    return np.unique(np.concatenate(found))
+        sold = values * active
+        is_candidate[_best(sold, count)] = True
+        sold[some.customer, some.product] = 0
+        is_candidate[_best(sold, count)] = True
+    return np.flatnonzero(is_candidate)
 
 
 def _best(values: Scores, count: int) -> Ints:
@@ -179,13 +179,21 @@ def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
 
 
 def _ranks(values: NDArray[np.float32], place: Ints) -> NDArray[np.float32]:
-    """Return the rank of each candidate within its customer, from 0; equal values have the same rank."""
+    """Return the rank of each candidate within its customer, from 0; equal values have the same rank.
+
+    values: scores, at least 0.
+    """
     if not len(values):
         return values
-    order = np.lexsort((-values, place))
-    v, p = values[order], place[order]
-    new = np.concatenate([[True], (np.diff(v) != 0) | (np.diff(p) != 0)])
-    position = np.maximum.accumulate(np.where(new, np.arange(len(v)), 0)) - np.searchsorted(p, p)
+    # One whole number for each pair sorts faster than two columns: the customer, then the falling score. The bits of
+    # floats from zero on are in the order of the floats; adding zero turns -0 to 0.
+    falling = np.int64(2**31) - (values + np.float32(0)).view(np.int32)
+    keys = (place << 32) + falling
+    order = np.argsort(keys)
+    keys = keys[order]
+    new = np.concatenate([[True], keys[1:] != keys[:-1]])
+    p = place[order]
+    position = np.maximum.accumulate(np.where(new, np.arange(len(p)), 0)) - np.searchsorted(p, p)
     out = np.empty(len(values), dtype=np.float32)
     out[order] = position
     return out

@@ -29,12 +29,11 @@ from clm_dagster.domains.recommend.metrics import (
     coverage,
     gains_over,
     list_metrics,
-    mean_interval,
     novelty,
     padded,
     window_truth,
 )
-from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
+from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict, mean_intervals
 
 # For each list: the baseline that it must beat, and the purchases that count as relevant.
 BASELINES = {"next_best": "buy_again", "discover": "popularity"}
@@ -86,7 +85,8 @@ def evaluate_lists(
     absent = sorted(set(BASELINES.values()) - set(lists))
     if absent:
         raise EvaluationError(f"lists of {', '.join(absent)} are missing: an evaluation needs both baselines")
-    rows, parts = [], []
+    rows: list[dict[str, float | str]] = []
+    parts = []
     gains: dict[tuple[str, str], Difference] = {}
     for name, kind in KINDS.items():
         for target, first_only in TARGETS.items():
@@ -94,7 +94,7 @@ def evaluate_lists(
             measured = {
                 method: list_metrics(truth, _array(frame, name, truth)) for method, frame in lists.items()
             }
-            rows += [{"method": m, "list": name, "target": target} | _means(v) for m, v in measured.items()]
+            rows += [{**means, "list": name, "target": target} for means in _means(measured)]
             if target == "window":
                 parts += [
                     _by_segment(v, past, segments).assign(method=m, list=name) for m, v in measured.items()
@@ -127,12 +127,18 @@ def _array(frame: pd.DataFrame, name: str, truth: Truth) -> np.ndarray:
     return padded(place[place >= 0], mine["product"].to_numpy()[place >= 0], len(truth.rows))
 
 
-def _means(measured: pd.DataFrame) -> dict[str, float]:
-    out: dict[str, float] = {"customers": len(measured)}
-    for metric in METRICS:
-        interval = mean_interval(measured[metric].to_numpy())
-        out |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-    return out
+def _means(measured: Mapping[str, pd.DataFrame]) -> list[dict[str, float | str]]:
+    """Return the mean metrics of each method with their intervals. measured: method -> metrics of each customer."""
+    columns = [(method, metric) for method in measured for metric in METRICS]
+    values = np.column_stack([measured[method][metric].to_numpy() for method, metric in columns])
+    found: dict[str, dict[str, float | str]] = {m: {"method": m, "customers": len(values)} for m in measured}
+    for (method, metric), interval in zip(columns, mean_intervals(values), strict=True):
+        found[method] |= {
+            metric: interval.value,
+            f"{metric}_low": interval.low,
+            f"{metric}_high": interval.high,
+        }
+    return list(found.values())
 
 
 def _by_segment(measured: pd.DataFrame, past: Interactions, segments: pd.Series | None) -> pd.DataFrame:

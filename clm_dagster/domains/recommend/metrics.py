@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
-from clm_dagster.statistics.evaluation import Difference, metric_interval, paired_differences
+from clm_dagster.statistics.evaluation import Difference, mean_intervals
 
 Floats = NDArray[np.float64]
 
@@ -115,14 +115,10 @@ def novelty(products: Ints, past: Interactions) -> float:
     return float(-np.log2(buyers[products[products >= 0]] / past.shape[0]).mean())
 
 
-def mean_interval(values: Floats) -> Difference:
-    """Return the mean over customers with its bootstrap interval."""
-    return metric_interval(_both_classes(len(values)), values, _mean)
-
-
 def gains_over(values: Mapping[str, Floats], reference: str) -> dict[str, Difference]:
     """Return the mean of each candidate minus that of `reference`, on the same resamples. values: n per candidate."""
-    return paired_differences(_both_classes(len(values[reference])), values, reference, _mean)
+    differences = np.column_stack([one - values[reference] for one in values.values()])
+    return dict(zip(values, mean_intervals(differences), strict=True))
 
 
 def padded(rows: Ints, products: Ints, count: int, k: int = K) -> Ints:
@@ -132,17 +128,6 @@ def padded(rows: Ints, products: Ints, count: int, k: int = K) -> Ints:
     keep = place < k
     out[rows[keep], place[keep]] = products[keep]
     return out
-
-
-def _mean(_: Floats, values: Floats) -> float:
-    return float(values.mean())
-
-
-def _both_classes(count: int) -> Floats:
-    # The shared bootstrap redraws a resample that lacks a class. A mean has no classes, so any two labels work.
-    if count < 2:
-        raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
-    return (np.arange(count) % 2).astype(np.float64)
 
 
 def _pairs_after(later: Interactions, as_of: date, horizon_days: int, next_basket: bool) -> tuple[Ints, Ints]:
@@ -166,5 +151,7 @@ def stored(matrix: sparse.csr_array, row: Ints, column: Ints) -> NDArray[np.bool
     """Return whether the cells are stored in a sparse matrix; False for column -1."""
     width = matrix.shape[1]
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-    keys = rows * width + matrix.indices
-    return (column >= 0) & np.isin(row * width + column, keys)
+    keys = np.append(np.sort(rows * width + matrix.indices), -1)
+    wanted = row * width + column
+    found: NDArray[np.bool_] = (column >= 0) & (keys[np.searchsorted(keys[:-1], wanted)] == wanted)
+    return found

@@ -43,15 +43,22 @@ def notes(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Note
     )
 
 
-def candidate_runs(_: Work[RankerSettings], __: object, result: EvaluationResult) -> Iterator[CandidateRun]:
-    """Yield an MLflow run for every candidate, with its metrics and its figure."""
+def candidate_runs(work: Work[RankerSettings], _: object, result: EvaluationResult) -> Iterator[CandidateRun]:
+    """Yield an MLflow run for every candidate with its metrics.
+
+    The ranker and the baselines also have a figure; so do all candidates where `work.explains_all`.
+    """
+    explained = {RANKER, *BASELINES.values()}
     for candidate in result.candidates.values():
-        figure = mlflow_plots.method_figure(result.evaluation.table, candidate.name)
+        figures: dict[str, Drawing] = {}
+        if work.explains_all or candidate.name in explained:
+            figure = mlflow_plots.method_figure(result.evaluation.table, candidate.name)
+            figures = {"method.png": (figure, 9.0, 3.2)}
         yield CandidateRun(
             candidate.name,
             candidate.parameters,
             _mlflow_metrics(result, candidate.name),
-            figures={"method.png": (figure, 9.0, 3.2)},
+            figures=figures,
         )
 
 

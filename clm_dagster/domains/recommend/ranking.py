@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from clm_dagster.domains.recommend.binning import BINS, bin_edges, bin_numbers
+from clm_dagster.domains.recommend.binning import BINS, bin_codes, bin_edges, bin_numbers
 from clm_dagster.domains.recommend.candidates import (
     LISTS,
     BuyAgain,
@@ -28,10 +28,11 @@ from clm_dagster.domains.recommend.candidates import (
     Recommender,
     UserNeighbours,
 )
-from clm_dagster.domains.recommend.features import YEAR, PairFeatures
+from clm_dagster.domains.recommend.features import YEAR, PairFeatures, Pairs
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
-from clm_dagster.domains.recommend.metrics import K, NoPurchases, stored, window_truth
+from clm_dagster.domains.recommend.metrics import K, NoPurchases, Truth, stored, window_truth
 from clm_dagster.domains.recommend.similarity import Scores, blocks
+from clm_dagster.domains.recommend.tree_masks import TreeMasks
 from clm_dagster.statistics.evaluation import EvaluationError
 
 SEED = 20111209
@@ -61,7 +62,7 @@ class RankerSettings:
     active_days: int = 90
     per_recommender: int = 30
     customers: int = 1000
-    members: int = 3
+    members: int = 2
     shares: int = 6
     iterations: int = 60
     learning_rate: float = 0.12
@@ -166,11 +167,16 @@ class Ranker:
             random_state=SEED + number,
         ).fit(x, y, sample_weight=weight)
 
-    def pair_features(self, past: Interactions) -> PairFeatures:
-        """Return the fitted candidates and features as of past.as_of, for any number of blocks of customers."""
+    def pair_features(
+        self, past: Interactions, recommenders: Sequence[Recommender] | None = None
+    ) -> PairFeatures:
+        """Return the fitted candidates and features as of past.as_of, for any number of blocks of customers.
+
+        recommenders: those of `default_recommenders` where others share them; new ones by default.
+        """
         s = self.settings
-        recommenders = self.recommenders(self.products)
-        return PairFeatures(recommenders, s.horizon_days, s.active_days, s.per_recommender).fit(past)
+        first_stage = recommenders or self.recommenders(self.products)
+        return PairFeatures(first_stage, s.horizon_days, s.active_days, s.per_recommender).fit(past)
 
     def lists(
         self, past: Interactions, rows: Ints, k: int = K, pair_features: PairFeatures | None = None
@@ -181,14 +187,18 @@ class Ranker:
         customer and rank; ties are ordered by product id. Discontinued products are excluded.
         """
         features = pair_features or self.pair_features(past)
-        found = [self._ranked(features, rows[block], k) for block in blocks(len(rows), past.shape[1])]
+        found = [
+            self.ranked(rows[block], features.block(rows[block]), k)
+            for block in blocks(len(rows), past.shape[1])
+        ]
         if not found:
             return pd.DataFrame(columns=["list", "customer", "rank", "product", "score"])
         frame = pd.concat(found, ignore_index=True)
         return frame.sort_values(["list", "customer", "rank"], ignore_index=True)
 
-    def _ranked(self, features: PairFeatures, rows: Ints, k: int) -> pd.DataFrame:
-        place, product, x = features.block(rows)
+    def ranked(self, rows: Ints, pairs: Pairs, k: int = K) -> pd.DataFrame:
+        """Return both lists of the customers `rows`. pairs: their `PairFeatures.block`."""
+        place, product, x = pairs
         score = self._scores(x)
         new = ~(x["own_days"].to_numpy() > 0)
         parts = []
@@ -221,8 +231,8 @@ class Ranker:
                 "again (models.recommender_model)"
             )
         # Round, because the last digits of a sum differ between machines; smaller differences are ties.
-        binned = bin_numbers(x, self.edges)
-        chances = [model.predict_proba(binned)[:, 1] for model in self.models]
+        codes = bin_codes(x, self.edges)
+        chances = [TreeMasks.of(model).chances(codes) for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
     def _examples(self, later: Interactions, day: date) -> list[Examples]:
@@ -234,16 +244,22 @@ class Ranker:
         except (InteractionError, NoPurchases):
             return []
         features = self.pair_features(past)
-        sample = evenly_spaced(np.arange(len(truth.rows)), s.customers)
-        found = []
-        for block in blocks(len(sample), past.shape[1]):
-            chosen = sample[block]
-            place, product, x = features.block(truth.rows[chosen])
-            y = stored(truth.bought, chosen[place], product)
-            hits = np.bincount(place, weights=y, minlength=len(chosen))[place]
-            # Metrics are means per customer, so customers with many hits are weighted down by the square root.
-            weight = 1 / np.sqrt(np.maximum(hits, 1))
-            kept = hits > 0
-            if y[kept].any():
-                found.append((x[kept], y[kept].astype(np.int64), weight[kept].astype(np.float32)))
-        return found
+        rows = evenly_spaced(truth.rows, s.customers)
+        parts = (rows[block] for block in blocks(len(rows), past.shape[1]))
+        return [found for some in parts if (found := labelled(some, features.block(some), truth))]
+
+
+def labelled(rows: Ints, pairs: Pairs, truth: Truth) -> Examples | None:
+    """Return the training examples of customers who bought a candidate; None where nobody did.
+
+    rows: the customers, all in `truth`. pairs: their `PairFeatures.block`.
+    """
+    place, product, x = pairs
+    y = stored(truth.bought, np.searchsorted(truth.rows, rows)[place], product)
+    hits = np.bincount(place, weights=y, minlength=len(rows))[place]
+    # Metrics are means per customer, so customers with many hits are weighted down by the square root.
+    weight = 1 / np.sqrt(np.maximum(hits, 1))
+    kept = hits > 0
+    if not kept.any():
+        return None
+    return x[kept], y[kept].astype(np.int64), weight[kept].astype(np.float32)

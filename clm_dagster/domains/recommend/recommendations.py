@@ -21,7 +21,7 @@ from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import names_of
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
-from clm_dagster.platform.trained_models.champions import NO_VERSION, Served, baseline_name
+from clm_dagster.platform.trained_models.champions import NO_VERSION, Served
 from clm_dagster.platform.trained_models.scoring import Scoring
 
 # Number of customers whose lists are shown in the UI.
@@ -62,7 +62,7 @@ def recommend_to_customers(scoring: Scoring[ListSettings, Ranker], inputs: ListI
             work.log(f"{work.day}: {summary.faults.customers:,} of {len(inputs.customers):,} customers")
     return TableOutput(
         rows,
-        {**_facts(scoring.served), **summary.facts()},
+        {**scoring.facts(), **summary.facts()},
         check_lists(str(work.day), summary.faults, len(inputs.customers), settings.active_days),
     )
 
@@ -111,18 +111,6 @@ def _with_model(lists: pd.DataFrame, served: Lists, horizon_days: int) -> pd.Dat
         for column in ("model_name", "model_version", "model_as_of"):
             found.loc[mine, column] = columns[column]
     return found
-
-
-def _facts(served: Lists) -> dict[str, str]:
-    """Return what serves each list as metadata."""
-    return {
-        f"{name} served by": (
-            baseline_name(one.baseline)
-            if one.choice.is_baseline
-            else f"{one.columns()['model_name']} version {one.choice.version}"
-        )
-        for name, one in served.items()
-    }
 
 
 @dataclass

@@ -133,12 +133,14 @@ def _at_least(scores: Scores, k: int) -> Scores:
     """Return a lower bound of the k-th largest score of each row: (b,).
 
     It is the k-th largest of the maxima of groups of columns. For 20,000 columns this takes an eighth of the time.
+    The groups are at most GROUP columns, and smaller for a large k, so that there are at least twice as many as k.
     """
     count, width = scores.shape
-    groups = width // GROUP
-    if groups > k:
-        whole = scores[:, : groups * GROUP].reshape(count, GROUP, groups).max(axis=1)
-        scores = np.concatenate([whole, scores[:, groups * GROUP :]], axis=1)
+    size = min(GROUP, width // (2 * k))
+    if size > 1:
+        groups = width // size
+        whole = scores[:, : groups * size].reshape(count, size, groups).max(axis=1)
+        scores = np.concatenate([whole, scores[:, groups * size :]], axis=1)
     return np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
 
 

@@ -19,6 +19,7 @@ from clm_dagster.statistics.evaluation.intervals import (
     Difference,
     fast_auc,
     fast_log_loss,
+    mean_intervals,
     metric_interval,
     paired_differences,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "latest_mature",
     "level_snapshots",
     "lift_at",
+    "mean_intervals",
     "metric_interval",
     "missing_rate_change",
     "missing_snapshots",

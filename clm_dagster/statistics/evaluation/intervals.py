@@ -79,6 +79,28 @@ def metric_interval(
     return _interval(metric(y, p), drawn, confidence)
 
 
+def mean_intervals(
+    values: ArrayLike, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = SEED
+) -> list[Difference]:
+    """Return the mean of each column with its bootstrap interval, all on the same resampled customers.
+
+    values: shape (n, m), one row per customer. The resamples are those of `paired_differences`, so the intervals of
+    columns that hold differences between candidates are paired. Raise ValueError for fewer than 2 customers.
+    """
+    table = np.asarray(values, dtype=float)
+    count = len(table)
+    if count < 2:
+        raise ValueError(f"an interval over customers needs at least 2 of them, got {count}")
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((resamples, table.shape[1]))
+    for place in range(resamples):
+        # How often each customer is drawn: one product with the table instead of one sum per column.
+        times = np.bincount(rng.integers(0, count, count), minlength=count)
+        drawn[place] = times.astype(float) @ table / count
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return [Difference(*map(float, one)) for one in zip(table.mean(axis=0), low, high, strict=True)]
+
+
 def fast_auc(labels: Floats, probabilities: Floats) -> float:
     """Return the ROC AUC from Mann-Whitney rank sums, with ties at half; much faster than sklearn's function."""
     _, inverse, counts = np.unique(probabilities, return_inverse=True, return_counts=True)

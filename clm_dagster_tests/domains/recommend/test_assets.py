@@ -9,6 +9,8 @@ import pytest
 
 from clm_dagster.domains.recommend.evaluate import RANKER, all_candidates
 from clm_dagster.domains.recommend.metrics import METRICS
+from clm_dagster.domains.recommend.ranking import default_recommenders
+from clm_dagster.domains.recommend.shared_scores import share
 from clm_dagster.platform.job_names import MODELS, SCORES
 from clm_dagster.platform.resources import tracking_of
 from clm_dagster.shop_run import run_shop
@@ -31,7 +33,7 @@ def test_every_training_is_a_run_with_a_child_for_each_method(ran: Ran) -> None:
     assert (pd.to_datetime(rows.tested_as_of) + pd.Timedelta(days=HORIZON) == rows.as_of).all()
     client, experiment = ran.mlflow()
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{rows.mlflow_run_id[1]}'")
-    names = {RANKER} | {entry.name for entry in all_candidates(pd.DataFrame({"product_id": []}))}
+    names = {RANKER} | {entry.name for entry in all_candidates(share(default_recommenders(pd.DataFrame())))}
     assert {run.info.run_name for run in children} == names
     stored = ran.query(
         "select * from marts.recommender_contest where as_of = (select max(as_of) from models.recommender_model) "

@@ -87,8 +87,7 @@ def test_a_very_large_shop_is_evaluated_on_a_sample_of_customers(
 def test_a_method_that_cannot_be_fitted_is_left_out_with_the_reason(
     past: Interactions, names: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = [entry for entry in evaluate.all_candidates(names) if entry.name in ("popularity", "buy_again")]
-    monkeypatch.setattr(evaluate, "all_candidates", lambda products: [*few, Ease(limit=3)])
+    monkeypatch.setattr(evaluate, "all_candidates", lambda first: [Popularity(), BuyAgain(), Ease(limit=3)])
     result = evaluate_candidates(past, names, SMALL)
     assert "Use item_neighbours" in result.left_out["ease"]
     assert set(result.candidates) == {RANKER, "popularity", "buy_again"}

@@ -140,7 +140,7 @@ def trained(inputs: TrainingInputs) -> Trained:
 def test_the_model_version_covers_all_executed_code(tables: dict[str, AnyTable], trained: Trained) -> None:
     *_, symbols = trained
     assert ("clm_dagster.domains.recommend.binning", "bin_numbers") in symbols
-    assert ("clm_dagster.statistics.evaluation.intervals", "paired_differences") in symbols
+    assert ("clm_dagster.statistics.evaluation.intervals", "mean_intervals") in symbols
     assert symbols <= closure(tables[MODEL].code)
 
 
@@ -233,9 +233,12 @@ def test_sql_shows_the_metrics_of_the_evaluation(
 
 def test_mlflow_has_every_candidate_with_its_metrics(trained: Trained) -> None:
     result, *_ = trained
-    work: Any = None
+    work: Any = SimpleNamespace(explains_all=False)
     runs = {run.name: run for run in candidate_runs(work, None, result)}
     assert set(runs) == set(result.candidates)
+    assert {name for name, run in runs.items() if run.figures} == {RANKER, "buy_again", "popularity"}
+    everything: Any = SimpleNamespace(explains_all=True)
+    assert all(run.figures for run in candidate_runs(everything, None, result))
     gain = result.evaluation.gains[("discover", "ease")]
     assert runs["ease"].metrics["ndcg_over_popularity/discover/low"] == gain.low
     assert runs["ease"].metrics["window/next_best/hit"] == result.measure("next_best", "ease")["hit"]
@@ -269,9 +272,8 @@ def test_lists_name_their_model_or_baseline(
         names = {MODEL} if model else {"buy_again_baseline", "popularity_baseline"}
         assert set(bought["model_name"]) == names
         assert set(bought["model_version"]) == {version}
-        assert output.metadata["next_best served by"] == (
-            f"{MODEL} version 3" if model else "buy_again_baseline"
-        )
+        assert output.metadata["next_best model_version"] == version
+        assert output.metadata["next_best model_name"] == (MODEL if model else "buy_again_baseline")
         assert bought["model_as_of"].notna().all() == (model is not None)
         cold = lists[lists["customer_id"] == "new"]
         assert set(cold["model_name"]) == {"cold_start"} and cold["model_as_of"].isna().all()

@@ -23,6 +23,7 @@ from clm_dagster.statistics.evaluation import (
     fit_shape,
     latest_mature,
     lift_at,
+    mean_intervals,
     metric_interval,
     missing_rate_change,
     paired_differences,
@@ -271,3 +272,19 @@ def test_missing_values_drift_too() -> None:
     assert missing_rate_change(old, new) == 0.25
     assert population_stability(old, new) > 0.25
     assert population_stability(old, old) == 0
+
+
+def test_intervals_of_means_are_those_of_the_metric_bootstrap() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.random((500, 2))
+    values[:, 1] = values[:, 0] + 0.01
+    labels = np.arange(500) % 2
+    # An independent computation: the same resamples, one mean at a time.
+    alone = metric_interval(labels, values[:, 0], lambda _, p: float(p.mean()))
+    mean, _ = mean_intervals(values)
+    assert (mean.value, mean.low, mean.high) == pytest.approx((alone.value, alone.low, alone.high))
+    assert mean.high - mean.low == pytest.approx(2 * 1.96 * values[:, 0].std() / np.sqrt(500), rel=0.2)
+    (gain,) = mean_intervals(values[:, [1]] - values[:, [0]])
+    assert gain.low == pytest.approx(0.01) and gain.high == pytest.approx(0.01)
+    with pytest.raises(ValueError, match="at least 2 of them, got 1"):
+        mean_intervals(np.ones((1, 3)))
