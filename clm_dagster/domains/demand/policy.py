@@ -60,6 +60,11 @@ class ForecastPolicy:
         rows = self.keys.assign(row=np.arange(len(self.keys)))
         return keys[KEYS].merge(rows, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=np.int64)
 
+    def methods_of(self, key: Sequence[str]) -> tuple[str, ...]:
+        """Return the methods that forecast a series (level, key, measure)."""
+        weights = self.weights[(self.keys[KEYS] == list(key)).all(axis=1).to_numpy()].any(axis=0)
+        return tuple(name for name, is_used in zip(self.methods, weights, strict=True) if is_used)
+
     def weights_for(
         self, keys: pd.DataFrame, series_class: NDArray[np.str_]
     ) -> tuple[Floats, tuple[str, ...]]:
