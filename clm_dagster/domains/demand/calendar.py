@@ -9,16 +9,16 @@ import dagster as dg
 import pandas as pd
 
 from clm_dagster.domains.demand import asset_charts
-from clm_dagster.domains.demand.components import SEASON_WEEKS, components
-from clm_dagster.domains.demand.series import DAYS_PER_WEEK, daily_panel
+from clm_dagster.domains.demand.components import components
+from clm_dagster.domains.demand.series import daily_panel
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 
 # Days before as_of in the calendar; older days are in the calendars of earlier snapshots.
 CALENDAR_DAYS = 365
-# Days that are decomposed: the season is smoothed over 35 weeks, so days before these change the calendar little.
-DECOMPOSED_DAYS = CALENDAR_DAYS + DAYS_PER_WEEK * SEASON_WEEKS
+# Days that are decomposed: beyond them, a longer history changes the last year little and costs as much as it is long.
+DECOMPOSED_DAYS = 3 * CALENDAR_DAYS
 MAX_ANOMALIES = 20
 
 

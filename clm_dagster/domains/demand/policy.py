@@ -62,8 +62,9 @@ class ForecastPolicy:
 
     def methods_of(self, key: Sequence[str]) -> tuple[str, ...]:
         """Return the methods that forecast a series (level, key, measure)."""
-        weights = self.weights[(self.keys[KEYS] == list(key)).all(axis=1).to_numpy()].any(axis=0)
-        return tuple(name for name, is_used in zip(self.methods, weights, strict=True) if is_used)
+        rows = (self.keys[KEYS] == list(key)).all(axis=1).to_numpy()
+        used = np.flatnonzero((self.weights[rows] > 0).any(axis=0))
+        return tuple(self.methods[at] for at in used)
 
     def weights_for(
         self, keys: pd.DataFrame, series_class: NDArray[np.str_]
