@@ -13,17 +13,20 @@ The choice uses the root mean squared scaled error (RMSSE), because stock and re
    of the number of origins that share a day.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel
 from clm_dagster.statistics.forecasting.css import Floats
+from clm_dagster.statistics.forecasting.local_models import FittedParameters
 
 Ints = NDArray[np.int64]
 COMBINATION = "combination"
@@ -34,13 +37,24 @@ STANDARD_ERRORS = 2.0
 MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
 BASELINES = ("seasonal_naive", "eight_week_mean")
 
-RunMethod = Callable[[Method, Panel, Ints, int], Floats]
+
+class Ran(NamedTuple):
+    """The result of a method: paths (series, origins, horizon), and its parameters of each series where it has them."""
+
+    paths: Floats
+    parameters: list[FittedParameters] | None = None
+
+
+RunMethod = Callable[[Method, Panel, Ints, int], Ran]
 """Run a method: directly, or from the checkpoints of an interrupted run."""
 
 
-def run_directly(method: Method, panel: Panel, origins: Ints, horizon: int) -> Floats:
+def run_directly(method: Method, panel: Panel, origins: Ints, horizon: int) -> Ran:
     """Run a method without checkpoints."""
-    return method.paths(panel, origins, horizon)
+    if not isinstance(method, LocalMethod):
+        return Ran(method.paths(panel, origins, horizon))
+    parameters = method.fit(panel.until(int(origins[0])))
+    return Ran(method.paths_with(parameters, panel, origins, horizon), parameters)
 
 
 def rolling_origins(size: int, horizon: int, spacing: int, count: int, least: int) -> Ints:
@@ -58,6 +72,8 @@ class Backtest:
     methods: tuple[str, ...]
     paths: Floats
     """(methods, series, origins, horizon)."""
+    parameters: Mapping[str, Sequence[FittedParameters]] = field(default_factory=dict)
+    """The parameters of each series before the first origin, of methods of one series."""
 
     @classmethod
     def run(
@@ -73,11 +89,21 @@ class Backtest:
             raise ValueError(
                 f"origin {origins.max()} + horizon {horizon} is beyond the panel's {panel.size} periods"
             )
-        shape = (len(panel), origins.size, horizon)
-        paths = [
-            run(method, panel, origins, horizon) if origins.size else np.zeros(shape) for method in methods
-        ]
-        return cls(panel, origins, tuple(method.name for method in methods), np.stack(paths))
+        nothing = Ran(np.zeros((len(panel), origins.size, horizon)))
+        return cls.of(
+            panel,
+            origins,
+            {
+                method.name: run(method, panel, origins, horizon) if origins.size else nothing
+                for method in methods
+            },
+        )
+
+    @classmethod
+    def of(cls, panel: Panel, origins: Ints, ran: Mapping[str, Ran]) -> "Backtest":
+        """Return the backtest of the results of each method."""
+        parameters = {name: one.parameters for name, one in ran.items() if one.parameters is not None}
+        return cls(panel, origins, tuple(ran), np.stack([one.paths for one in ran.values()]), parameters)
 
     @property
     def horizon(self) -> int:

@@ -17,6 +17,8 @@ from clm_dagster.platform.python_tables.partition import Work
 
 # Days before as_of in the calendar; older days are in the calendars of earlier snapshots.
 CALENDAR_DAYS = 365
+# Days that are decomposed: beyond them, a longer history changes the last year little and costs as much as it is long.
+DECOMPOSED_DAYS = 3 * CALENDAR_DAYS
 MAX_ANOMALIES = 20
 
 
@@ -24,7 +26,7 @@ def decompose_calendar(work: Work[None], series: pd.DataFrame) -> TableOutput:
     """Decompose the series of the last year into trend, season, holidays and remainder."""
     if series.empty:
         return TableOutput(pd.DataFrame(columns=work.columns))
-    days = components(daily_panel(series, work.day))
+    days = components(daily_panel(series, work.day).latest(DECOMPOSED_DAYS))
     recent = days[days["date"] >= work.partition.as_of - timedelta(days=CALENDAR_DAYS)]
     anomalies = recent[recent["is_anomaly"] & (recent["level"] == "shop")]
     return TableOutput(

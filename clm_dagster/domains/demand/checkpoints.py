@@ -9,60 +9,74 @@ any time.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clm_dagster.domains.demand.backtest import Ran, RunMethod, run_directly
 from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.panel_methods import Method
+from clm_dagster.domains.demand.predict import FitMethod
 from clm_dagster.domains.demand.series import Panel
-from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.local_models import FittedParameters
 
 SERIES_PER_CHUNK = 100
 
 
-def checkpointed_run(folder: Path) -> Callable[[Method, Panel, NDArray[np.int64], int], Floats]:
+def checkpointed_run(folder: Path) -> RunMethod:
     """Return a `run` for `model.forecast` that reads results from the folder, and computes and writes missing ones.
 
     Methods of one series are stored in chunks of a hundred series, so an interruption loses at most one chunk.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
+    def run(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Ran:
         if not isinstance(method, LocalMethod):
             return load_or_compute(method, panel, origins, horizon)
-        return np.concatenate([load_or_compute(method, chunk, origins, horizon) for chunk in _chunks(panel)])
+        parts = [load_or_compute(method, chunk, origins, horizon) for chunk, _ in _chunks(panel)]
+        return Ran(
+            np.concatenate([part.paths for part in parts]),
+            [one for part in parts for one in part.parameters or ()],
+        )
 
-    def load_or_compute(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Floats:
-        path = folder / f"{digest(method, panel, origins, horizon)}.npy"
+    def load_or_compute(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> Ran:
+        path = folder / f"{digest(method, panel, origins, horizon)}.npz"
         if path.exists():
-            stored: Floats = np.load(path)
-            return stored
-        result = method.paths(panel, origins, horizon)
+            with np.load(path) as stored:
+                return Ran(stored["paths"], json.loads(str(stored["parameters"])))
+        result = run_directly(method, panel, origins, horizon)
         unfinished = path.with_suffix(".part")
         with unfinished.open("wb") as file:
-            np.save(file, result)
+            np.savez(file, paths=result.paths, parameters=np.array(json.dumps(result.parameters)))
         unfinished.replace(path)
         return result
 
     return run
 
 
-def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[FittedParameters]]:
+def checkpointed_fit(folder: Path) -> FitMethod:
     """Return a `fit` for `model.fit_policies` that stores fitted parameters in the same way."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def fit(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
-        return [one for chunk in _chunks(panel) for one in load_or_compute(method, chunk)]
+    def fit(
+        method: LocalMethod, panel: Panel, earlier: Sequence[FittedParameters] | None
+    ) -> list[FittedParameters]:
+        parts = []
+        for chunk, rows in _chunks(panel):
+            before = None if earlier is None else [earlier[row] for row in rows]
+            parts += load_or_compute(method, chunk, before)
+        return parts
 
-    def load_or_compute(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
+    def load_or_compute(
+        method: LocalMethod, panel: Panel, earlier: Sequence[FittedParameters] | None
+    ) -> list[FittedParameters]:
+        # `earlier` depends on the panel and on the code alone, so it has no part in the name.
         path = folder / f"{digest(method, panel, np.array([panel.size]), 0)}.json"
         if not path.exists():
             unfinished = path.with_suffix(".part")
-            unfinished.write_text(json.dumps(method.fit(panel)))
+            unfinished.write_text(json.dumps(method.fit(panel, earlier)))
             unfinished.replace(path)
         found: list[FittedParameters] = json.loads(path.read_text())
         return found
@@ -70,12 +84,12 @@ def checkpointed_fit(folder: Path) -> Callable[[LocalMethod, Panel], list[Fitted
     return fit
 
 
-def _chunks(panel: Panel) -> list[Panel]:
-    """Return the panel in chunks of at most a hundred series."""
+def _chunks(panel: Panel) -> list[tuple[Panel, NDArray[np.int64]]]:
+    """Return the panel in chunks of at most a hundred series, with their rows."""
     if len(panel) <= SERIES_PER_CHUNK:
-        return [panel]
+        return [(panel, np.arange(len(panel)))]
     rows = np.array_split(np.arange(len(panel)), -(-len(panel) // SERIES_PER_CHUNK))
-    return [panel.of(some) for some in rows]
+    return [(panel.of(some), some) for some in rows]
 
 
 def digest(method: Method, panel: Panel, origins: NDArray[np.int64], horizon: int) -> str:

@@ -45,46 +45,48 @@ def components(panel: Panel) -> pd.DataFrame:
     """
     filled = impute_closures(panel)
     is_open = panel.open_weekdays(panel.size)[:, panel.weekdays]
-    frames = [
-        _decompose(panel, row, filled[row], is_open[row])
-        for row in range(len(panel))
-        if np.isfinite(panel.values[row]).any()
+    begins = panel.begins
+    known = np.arange(panel.size) >= begins[:, None]
+    parts = [
+        _decompose(panel, begin, filled[row, begin:], panel.values[row, begin:], is_open[row, begin:])
+        for row, begin in enumerate(begins)
+        if begin < panel.size
     ]
-    if not frames:
+    if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
-    return pd.concat(frames, ignore_index=True)[[*COLUMNS]]
+    row, day = np.nonzero(known)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    frame = panel.keys.iloc[row].reset_index(drop=True).assign(date=panel.dates[day], **columns)
+    return frame[[*COLUMNS]]
 
 
-def _decompose(panel: Panel, row: int, filled: Floats, is_open: np.ndarray) -> pd.DataFrame:
-    known = np.isfinite(panel.values[row])
-    value = panel.values[row][known]
-    is_open_day = (is_open & known)[known]
-    series = filled[known][is_open_day]
+def _decompose(
+    panel: Panel, begin: int, filled: Floats, value: Floats, is_open: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the columns of one series, of its days from position `begin` on."""
     season = int(is_open[:DAYS_PER_WEEK].sum()) if panel.size >= DAYS_PER_WEEK else 1
-    trend_of_open, expected_of_open, open_anomalous = _expected(series, season)
+    trend_of_open, expected_of_open, open_anomalous = _expected(filled[is_open], season)
     trend = (
-        np.interp(np.arange(value.size), np.flatnonzero(is_open_day), trend_of_open)
-        if is_open_day.any()
+        np.interp(np.arange(value.size), np.flatnonzero(is_open), trend_of_open)
+        if is_open.any()
         else 0 * value
     )
     expected, anomalous = np.zeros(value.size), np.zeros(value.size, dtype=bool)
-    expected[is_open_day], anomalous[is_open_day] = expected_of_open, open_anomalous
-    shut = panel.shut[known] & is_open_day
+    expected[is_open], anomalous[is_open] = expected_of_open, open_anomalous
+    shut = panel.shut[begin:] & is_open
     holiday = np.where(shut, -expected, 0.0)
     anomalous &= ~shut
     remainder = value - expected - holiday
-    frame = pd.DataFrame({name: panel.keys.iloc[row][name] for name in KEYS}, index=range(value.size))
-    return frame.assign(
-        date=panel.dates[known],
-        value=value,
-        day_kind=np.select([shut, is_open_day], ["holiday", "open"], "closed"),
-        trend=trend,
-        seasonal=expected - trend,
-        holiday=holiday,
-        remainder=remainder,
-        is_anomaly=anomalous,
-        anomaly_size=np.where(anomalous, remainder, 0.0),
-    )
+    return {
+        "value": value,
+        "day_kind": np.select([shut, is_open], ["holiday", "open"], "closed"),
+        "trend": trend,
+        "seasonal": expected - trend,
+        "holiday": holiday,
+        "remainder": remainder,
+        "is_anomaly": anomalous,
+        "anomaly_size": np.where(anomalous, remainder, 0.0),
+    }
 
 
 def _expected(series: Floats, season: int) -> tuple[Floats, Floats, np.ndarray]:

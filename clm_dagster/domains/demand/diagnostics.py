@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.diagnostic import acorr_ljungbox
 
-from clm_dagster.domains.demand.local_methods import MIN_SEASONS, MIN_VALUES, columns_of, regressors
+from clm_dagster.domains.demand.local_methods import MIN_SEASONS, MIN_VALUES, Regressors
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel, impute_closures
 from clm_dagster.statistics.forecasting.arima import Arima
 from clm_dagster.statistics.forecasting.css import Floats
@@ -49,7 +49,8 @@ def diagnose_arima(panel: Panel, row: int) -> ArimaDiagnostics:
     if history.size < MIN_VALUES or np.ptp(history) == 0:
         raise ValueError(f"{panel.keys.iloc[row].to_dict()}: too short or constant for an ARIMA")
     season = season if history.size >= MIN_SEASONS * season else 1
-    x = regressors(panel, row, panel.size, columns_of(panel, row, panel.size))
+    inputs = Regressors(panel, panel.size)
+    x = inputs.of(row, inputs.columns(row, panel.size))
     arima, power = search_arima(history, season, x[use])
     residuals = np.asarray(arima.filtered.standardized_forecasts_error[0])[arima.orders.lost :]
     period = season if season > 1 else DAYS_PER_WEEK

@@ -80,6 +80,12 @@ def design(panel: Panel, origins: Ints, horizon: int, discounts: Floats | None =
     return Design(np.stack([*columns.values()], axis=-1), scale, tuple(columns))
 
 
+def number_of_features(panel: Panel, discounts: Floats | None) -> int:
+    """Return the number of features of `design`."""
+    one, now = panel.of(np.arange(1)), np.array([panel.size])
+    return len(design(one, now, 1, None if discounts is None else discounts[:1]).names)
+
+
 def targets_of(panel: Panel, origins: Ints, horizon: int, before: int) -> Floats:
     """Return actual values (series, origins, horizon), shut days imputed; NaN from position `before` on."""
     positions = origins[:, None] + np.arange(horizon)

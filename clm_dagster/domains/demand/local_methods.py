@@ -8,14 +8,12 @@ as zero. Shut days are imputed. Orders and parameters are fitted on values befor
 the same model over the longer history. So a backtest needs one search, and a forecast with stored parameters none.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from clm_dagster.domains.demand.panel_methods import zero_when_closed
 from clm_dagster.domains.demand.series import Panel, impute_closures
@@ -55,7 +53,7 @@ class LocalMethod:
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See panel_methods.Method."""
-        return self.paths_with([None] * len(panel), panel, origins, horizon)
+        return self.paths_with(self.fit(panel.until(int(origins[0]))), panel, origins, horizon)
 
     def paths_with(
         self, parameters: Sequence[FittedParameters | None], panel: Panel, origins: Ints, horizon: int
@@ -69,26 +67,34 @@ class LocalMethod:
         found = Parallel(n_jobs=self.jobs)(delayed(_paths)(one, origins, horizon) for one in series)
         return zero_when_closed(np.stack(found), panel, origins)
 
-    def fit(self, panel: Panel) -> list[FittedParameters]:
-        """Return the parameters of each series, fitted on the whole panel, for later forecasts."""
-        series = self._each_series(panel, panel.size, 0, [None] * len(panel))
+    def fit(
+        self, panel: Panel, earlier: Sequence[FittedParameters | None] | None = None
+    ) -> list[FittedParameters]:
+        """Return the parameters of each series, fitted on the whole panel.
+
+        earlier: parameters of each series that were fitted on its beginning; what is costly to choose is kept.
+        """
+        before = [None] * len(panel) if earlier is None else earlier
+        series = self._each_series(panel, panel.size, 0, before)
         return list(Parallel(n_jobs=self.jobs)(delayed(_fit)(one, panel.size) for one in series))
 
     def _each_series(
         self, panel: Panel, fitted_until: int, horizon: int, parameters: Sequence[FittedParameters | None]
     ) -> "list[_Series]":
         histories, begins = impute_closures(panel), panel.begins
+        inputs = Regressors(panel, panel.size + horizon)
         is_open = panel.open_weekdays(fitted_until)
         weekdays = (np.arange(panel.size + horizon) + int(panel.dates[0].weekday())) % 7
         found = []
         for row, known in enumerate(parameters):
             weekly = is_open[row].tolist()
             usable = known if known is not None and known["open"] == weekly else None
-            columns = usable["columns"] if usable else columns_of(panel, row, fitted_until)
+            # A new fit, with no horizon, chooses its regressors.
+            columns = usable["columns"] if usable and horizon else inputs.columns(row, fitted_until)
             use = is_open[row][weekdays] if panel.step == 1 else np.ones(weekdays.size, dtype=bool)
             use[: begins[row]] = False
             season = int(is_open[row].sum()) if panel.step == 1 else 1
-            x = regressors(panel, row, panel.size + horizon, columns)
+            x = inputs.of(row, columns)
             found.append(_Series(self.model, histories[row], use, season, x, weekly, list(columns), usable))
         return found
 
@@ -120,10 +126,15 @@ class _Series:
         found: FittedParameters = {"open": self.open, "columns": self.columns, "season": season, "fit": None}
         if history.size < MIN_VALUES or np.ptp(history) == 0:
             return found
-        with warnings.catch_warnings():
-            # A model that does not converge is evaluated by the backtest like any other.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            found["fit"] = self.model.fit(history, season, self.x[:origin][self.use[:origin]])
+        x, earlier = self.x[:origin][self.use[:origin]], self.parameters
+        # Other regressors or another season are another model.
+        is_same = (
+            earlier and earlier["fit"] and all(earlier[name] == found[name] for name in ("columns", "season"))
+        )
+        if earlier and is_same:
+            found["fit"] = self.model.refit(history, season, x, earlier["fit"])
+        else:
+            found["fit"] = self.model.fit(history, season, x)
         return found
 
     def path(self, parameters: FittedParameters, origin: int, horizon: int) -> Floats:
@@ -155,30 +166,39 @@ def _paths(one: _Series, origins: Ints, horizon: int) -> Floats:
     return paths
 
 
-def columns_of(panel: Panel, row: int, fitted_until: int) -> tuple[str, ...]:
-    """Return the regressors of a series that is fitted on the values before a position.
+class Regressors:
+    """The regressors of each series of a panel: the discount, and two pairs of yearly Fourier terms."""
 
-    The discount needs five days of promotion, the yearly terms need two years of history.
-    """
-    columns = []
-    discounts = panel.discounts_until(fitted_until)
-    if discounts is not None and (discounts[row] > 0).sum() >= MIN_DISCOUNT_DAYS:
-        columns.append(DISCOUNT)
-    if (fitted_until - panel.begins[row]) * panel.step >= 2 * YEAR:
-        columns.append(YEARLY)
-    return tuple(columns)
-
-
-def regressors(panel: Panel, row: int, periods: int, columns: Sequence[str]) -> Floats:
-    """Return the regressors of a series (periods, k): the discount, and two pairs of yearly Fourier terms."""
-    found = []
-    if DISCOUNT in columns:
-        discounts = panel.discounts_until(periods)
-        found.append(np.zeros(periods) if discounts is None else discounts[row])
-    if YEARLY in columns:
+    def __init__(self, panel: Panel, periods: int) -> None:
+        """periods: of the panel and of the forecast."""
         angle = 2 * np.pi * panel.ahead(0, periods).day_of_year.to_numpy() / YEAR
-        found += [wave(pair * angle) for pair in (1, 2) for wave in (np.sin, np.cos)]
-    return np.column_stack(found) if found else np.zeros((periods, 0))
+        self._yearly = np.column_stack([wave(pair * angle) for pair in (1, 2) for wave in (np.sin, np.cos)])
+        self._discounts = panel.discounts_until(periods)
+        self._begins, self._step = panel.begins, panel.step
+
+    def columns(self, row: int, fitted_until: int) -> tuple[str, ...]:
+        """Return the regressors of a series that is fitted on the values before a position.
+
+        The discount needs five days of promotion, the yearly terms need two years of history.
+        """
+        columns = []
+        discounts = self._discounts
+        if discounts is not None and (discounts[row, :fitted_until] > 0).sum() >= MIN_DISCOUNT_DAYS:
+            columns.append(DISCOUNT)
+        if (fitted_until - self._begins[row]) * self._step >= 2 * YEAR:
+            columns.append(YEARLY)
+        return tuple(columns)
+
+    def of(self, row: int, columns: Sequence[str]) -> Floats:
+        """Return the regressors of a series (periods, k)."""
+        periods = len(self._yearly)
+        found = [np.zeros((periods, 0))]
+        if DISCOUNT in columns:
+            discount = np.zeros(periods) if self._discounts is None else self._discounts[row]
+            found.append(discount[:, None])
+        if YEARLY in columns:
+            found.append(self._yearly)
+        return np.hstack(found)
 
 
 def local_methods(jobs: int = 1, weekly: bool = False) -> list[LocalMethod]:

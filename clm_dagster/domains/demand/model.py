@@ -89,6 +89,11 @@ class DemandSettings:
     jobs: int = 1
     """Number of processes for models that are fitted one series at a time."""
 
+    @property
+    def horizons(self) -> dict[str, int]:
+        """The number of steps of a forecast, by period."""
+        return {DAY: self.horizon_days, WEEK: self.horizon_weeks}
+
 
 @dataclass(frozen=True)
 class DemandForecast:
@@ -123,7 +128,7 @@ def forecast(
     settings = settings or DemandSettings()
     panels = panels_of(series, as_of, settings, promotions)
     evaluations = evaluate_candidates(panels, settings, run)
-    policies = {period: evaluation.policy for period, evaluation in evaluations.items()}
+    policies = fit_policies(evaluations, settings)
     return DemandForecast(
         forecasts=forecast_rows(predict_panels(policies, panels, settings, run)),
         backtest=by_period({period: evaluation.table for period, evaluation in evaluations.items()}),
@@ -166,11 +171,13 @@ def fit_policies(
     evaluations: Mapping[str, "PeriodEvaluation"], settings: DemandSettings, fit: FitMethod = fit_directly
 ) -> dict[str, ForecastPolicy]:
     """Return the policy of each evaluation with the fitted parameters that later forecasts need."""
+    horizons = settings.horizons
     return {
         period: with_fitted_parameters(
             evaluation.policy,
-            evaluation.backtest.panel,
+            evaluation.backtest,
             candidates_of(evaluation.backtest.panel, settings.jobs),
+            horizons[period],
             fit,
         )
         for period, evaluation in evaluations.items()
@@ -184,7 +191,7 @@ def predict_panels(
     run: RunMethod = run_directly,
 ) -> dict[str, ForecastResult]:
     """Forecast each period from the end of its panel by its policy; skip periods without a policy or panel."""
-    horizons = {DAY: settings.horizon_days, WEEK: settings.horizon_weeks}
+    horizons = settings.horizons
     return {
         period: predict_panel(
             policies[period],

@@ -20,6 +20,7 @@ from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
 DemandWork = Work[DemandSettings]
+ARIMA = "arima"
 
 
 def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> Notes:
@@ -44,8 +45,8 @@ def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> N
         figures={
             f"arima/{_file(name)}.png": (
                 mlflow_plots.residual_plot(name.capitalize(), diagnostics),
-                14.0,
-                3.4,
+                11.0,
+                2.8,
             )
             for name, diagnostics in arima_diagnostics.items()
         },
@@ -75,9 +76,14 @@ def _parameters(result: DemandEvaluation) -> dict[str, object]:
 def _arima_diagnostics(
     work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation
 ) -> Iterator[tuple[str, ArimaDiagnostics]]:
-    """Yield the ARIMA diagnostics of the largest series of each period, with the name of the series."""
+    """Yield the ARIMA diagnostics of the largest series of each period, with the name of the series.
+
+    They are of the largest series of all and only where its forecasts use an ARIMA, unless the training explains all.
+    """
     for period, panel in result.panels.items():
-        for series_key in mlflow_plots.largest(inputs.series):
+        for series_key in mlflow_plots.largest(inputs.series, mlflow_plots.SHOWN if work.explains_all else 1):
+            if not work.explains_all and ARIMA not in result.policies[period].methods_of(series_key):
+                continue
             hierarchy_level, key, measure = series_key
             name = f"{period}s of {measure} {'' if hierarchy_level == 'shop' else f'{hierarchy_level} {key}'}".strip()
             row = int((panel.keys[KEYS] == list(series_key)).all(axis=1).to_numpy().argmax())

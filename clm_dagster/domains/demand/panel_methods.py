@@ -6,7 +6,7 @@ Every method has a name and `paths(panel, origins, horizon)`, which returns mean
 method is fitted on values before the first origin. Its forecast at an origin may use all values before that origin.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.demand.features import Design, design, targets_of
+from clm_dagster.domains.demand.features import Design, design, number_of_features, targets_of
 from clm_dagster.domains.demand.series import (
     DAYS_PER_WEEK,
     Panel,
@@ -26,6 +26,9 @@ from clm_dagster.statistics.forecasting.css import Floats
 
 Ints = NDArray[np.int64]
 SEED = 20111209
+LONG_HORIZON = 28
+MIN_ROWS = 500
+"""Training rows that boosting needs."""
 RATIO_LIMIT = 8.0
 """Upper limit of demand / scale in training, so that a single bulk order does not dominate the fit."""
 
@@ -132,6 +135,8 @@ class CalendarRegression:
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
         past = training_origins(panel, int(origins[0]), horizon, most=60)
+        # The targets of neighbouring origins overlap: over a long horizon, every second or third origin says as much.
+        past = past[:: -max(1, horizon // LONG_HORIZON)][::-1]
         if not past.size:
             return EightWeekMean().paths(panel, origins, horizon)
         found = [
@@ -153,19 +158,18 @@ class CalendarRegression:
         )
         weight = use.astype(float)
         total = np.maximum(weight.sum(axis=1), 1)
-        mean = np.einsum("sn,snf->sf", weight, x) / total[:, None]
+        mean = (weight[:, None] @ x)[:, 0] / total[:, None]
         centred = (x - mean[:, None]) * weight[:, :, None]
-        deviation = np.sqrt(np.maximum(np.einsum("snf,snf->sf", centred, centred) / total[:, None], 1e-12))
+        deviation = np.sqrt(np.maximum(np.square(centred).sum(axis=1) / total[:, None], 1e-12))
         deviation = np.where(deviation > 1e-5, deviation, np.inf)
         centred /= deviation[:, None]
         base = (weight * y).sum(axis=1) / total
-        curvature = np.einsum("snf,sng->sfg", centred, centred) + self.penalty * np.eye(x.shape[-1])
-        slope = np.linalg.solve(curvature, np.einsum("snf,sn->sf", centred, y - base[:, None])[..., None])[
-            ..., 0
-        ]
+        turned = centred.transpose(0, 2, 1)
+        curvature = turned @ centred + self.penalty * np.eye(x.shape[-1])
+        slope = np.linalg.solve(curvature, turned @ (y - base[:, None])[..., None])[..., 0]
         ahead = design(panel, origins, horizon, discounts)
         inputs = (_linear_inputs(ahead) - mean[:, None, None]) / deviation[:, None, None]
-        prediction = np.minimum(base[:, None, None] + np.einsum("sohf,sf->soh", inputs, slope), RATIO_LIMIT)
+        prediction = np.minimum(base[:, None, None] + (inputs @ slope[:, None, :, None])[..., 0], RATIO_LIMIT)
         paths: Floats = np.nan_to_num(np.maximum(prediction, 0) * ahead.scale[:, :, None])
         return paths
 
@@ -177,37 +181,47 @@ class GlobalBoosting:
     name: str = "boosting"
     rows: int = 120_000
     """Maximum number of training rows, so that the cost does not grow with the shop."""
+    fitted: HistGradientBoostingRegressor | None = field(default=None, compare=False, repr=False)
+    """The model of an earlier `fit`, which forecasts without a new one; None to fit before the first origin."""
 
     def paths(self, panel: Panel, origins: Ints, horizon: int) -> Floats:
         """See Method."""
-        past = training_origins(panel, int(origins[0]), horizon, most=100)
-        inputs, targets = self._rows(panel, past, int(origins[0]), horizon)
-        if targets.size < 500:
-            return EightWeekMean().paths(panel, origins, horizon)
         discounts = panel.discounts_until(panel.size + horizon)
-        model = HistGradientBoostingRegressor(
-            max_iter=150,
-            learning_rate=0.05,
-            max_leaf_nodes=15,
-            min_samples_leaf=60,
-            l2_regularization=5.0,
-            early_stopping=False,
-            random_state=SEED,
-        )
+        model = self.fitted
+        # A model that was fitted before the first promotion does not know them.
+        if model is None or model.n_features_in_ != number_of_features(panel, discounts):
+            model = self.fit(panel, int(origins[0]), horizon)
+        if model is None:
+            return EightWeekMean().paths(panel, origins, horizon)
         found = np.zeros((len(panel), origins.size, horizon))
         with threadpool_limits(1):
-            known = np.isfinite(inputs).any(
-                axis=0
-            )  # the features of a year ago are all unknown in the first year
-            model.fit(inputs[:, known], targets)
             for rows in np.array_split(np.arange(len(panel)), max(1, len(panel) // 200)):
                 ahead = design(
                     panel.of(rows), origins, horizon, None if discounts is None else discounts[rows]
                 )
-                flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])[:, known]
+                flat = ahead.inputs.reshape(-1, ahead.inputs.shape[-1])
                 ratio = np.maximum(model.predict(flat), 0).reshape(ahead.inputs.shape[:3])
                 found[rows] = np.nan_to_num(ratio * ahead.scale[:, :, None])
         return zero_when_closed(found, panel, origins)
+
+    def fit(self, panel: Panel, before: int, horizon: int) -> HistGradientBoostingRegressor | None:
+        """Return the model of the values before a position; None where they are too few."""
+        past = training_origins(panel, before, horizon, most=100)
+        inputs, targets = self._rows(panel, past, before, horizon)
+        if targets.size < MIN_ROWS:
+            return None
+        # The features of a year ago are all unknown in the first year; a constant is never split on.
+        inputs[:, ~np.isfinite(inputs).any(axis=0)] = 0
+        with threadpool_limits(1):
+            return HistGradientBoostingRegressor(
+                max_iter=75,
+                learning_rate=0.1,
+                max_leaf_nodes=15,
+                min_samples_leaf=60,
+                l2_regularization=5.0,
+                early_stopping=False,
+                random_state=SEED,
+            ).fit(inputs, targets)
 
     def _rows(self, panel: Panel, past: Ints, before: int, horizon: int) -> tuple[Floats, Floats]:
         """Return training rows of all series, an equal share of the limit each, drawn with a fixed seed."""
@@ -282,6 +296,20 @@ class OnOneWeekday:
         weekday = (int(panel.dates[0].weekday()) + origins[:, None] + steps) % DAYS_PER_WEEK
         paths = np.where(weekday == only_weekday(panel), found[:, :, steps // DAYS_PER_WEEK], 0.0)
         return zero_when_closed(paths, panel, origins)
+
+
+def fit_boosting(method: Method, panel: Panel, horizon: int) -> HistGradientBoostingRegressor | None:
+    """Return the model of boosting on a whole panel, for later forecasts; None for another method."""
+    if isinstance(method, SummedDays) and panel.days is not None:
+        return fit_boosting(method.of, panel.days, horizon * panel.step)
+    return method.fit(panel, panel.size, horizon) if isinstance(method, GlobalBoosting) else None
+
+
+def with_boosting(method: Method, fitted: HistGradientBoostingRegressor | None) -> Method:
+    """Return boosting with its fitted model; any other method as it is."""
+    if isinstance(method, SummedDays):
+        return replace(method, of=with_boosting(method.of, fitted))
+    return replace(method, fitted=fitted) if isinstance(method, GlobalBoosting) else method
 
 
 def training_origins(panel: Panel, before: int, horizon: int, most: int) -> Ints:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from clm_dagster.domains.demand.backtest import BASELINES, COMBINATION
 from clm_dagster.domains.demand.series import KEYS
@@ -37,7 +38,8 @@ class ForecastPolicy:
     by class; series that were not evaluated use them. first_origin: the first day that was forecast in the backtest;
     None where the history was too short. paths: the chosen forecasts (series, origins, steps). actual: likewise, NaN
     for series that began too late. variances: mean squared errors (series,). parameters: the fitted parameters of
-    each series, by method, so that later forecasts need no search (`predict.with_fitted_parameters`).
+    each series, by method, and boosting: the model of all series, so that later forecasts need no search and no fit
+    (`predict.with_fitted_parameters`).
     """
 
     keys: pd.DataFrame
@@ -51,11 +53,18 @@ class ForecastPolicy:
     actual: Floats
     variances: Floats
     parameters: Mapping[str, Sequence[FittedParameters]] = field(default_factory=dict)
+    boosting: HistGradientBoostingRegressor | None = None
 
     def rows_of(self, keys: pd.DataFrame) -> NDArray[np.int64]:
         """Return the row of each series of `keys` in this policy, -1 for one that was not evaluated."""
         rows = self.keys.assign(row=np.arange(len(self.keys)))
         return keys[KEYS].merge(rows, on=KEYS, how="left")["row"].fillna(-1).to_numpy(dtype=np.int64)
+
+    def methods_of(self, key: Sequence[str]) -> tuple[str, ...]:
+        """Return the methods that forecast a series (level, key, measure)."""
+        rows = (self.keys[KEYS] == list(key)).all(axis=1).to_numpy()
+        used = np.flatnonzero((self.weights[rows] > 0).any(axis=0))
+        return tuple(self.methods[at] for at in used)
 
     def weights_for(
         self, keys: pd.DataFrame, series_class: NDArray[np.str_]
@@ -123,8 +132,13 @@ class ForecastPolicy:
         }
 
     @classmethod
-    def from_parts(cls, about: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ForecastPolicy":
-        """Return the policy from the results of `about` and `arrays`."""
+    def from_parts(
+        cls,
+        about: Mapping[str, Any],
+        arrays: Mapping[str, Floats],
+        boosting: HistGradientBoostingRegressor | None = None,
+    ) -> "ForecastPolicy":
+        """Return the policy from the results of `about` and `arrays`, and its model of boosting."""
         first = about["first_origin"]
         return cls(
             keys=pd.DataFrame(about["keys"], columns=KEYS),
@@ -138,4 +152,5 @@ class ForecastPolicy:
             paths=arrays["paths"],
             actual=arrays["actual"],
             variances=arrays["variances"],
+            boosting=boosting,
         )

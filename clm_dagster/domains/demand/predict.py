@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.demand.backtest import RunMethod, run_directly
+from clm_dagster.domains.demand.backtest import Backtest, RunMethod, run_directly
 from clm_dagster.domains.demand.local_methods import LocalMethod
-from clm_dagster.domains.demand.panel_methods import Method
+from clm_dagster.domains.demand.panel_methods import Method, fit_boosting, with_boosting
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import Panel
 from clm_dagster.domains.demand.series_class import (
@@ -32,8 +32,8 @@ from clm_dagster.statistics.forecasting.local_models import FittedParameters
 from clm_dagster.statistics.forecasting.reconciliation import add_up
 
 QUANTILE_COLUMNS = tuple(f"q{1000 * q:03.0f}" if 1000 * q % 10 else f"q{100 * q:02.0f}" for q in QUANTILES)
-# Fit a method: directly, or from the checkpoints of an interrupted run.
-FitMethod = Callable[[LocalMethod, Panel], list[FittedParameters]]
+# Fit a method, given parameters of each series: directly, or from the checkpoints of an interrupted run.
+FitMethod = Callable[[LocalMethod, Panel, Sequence[FittedParameters] | None], list[FittedParameters]]
 
 
 @dataclass(frozen=True)
@@ -132,25 +132,38 @@ def _path(policy: ForecastPolicy, method: Method, panel: Panel, horizon: int, ru
     if isinstance(method, LocalMethod) and method.name in policy.parameters:
         parameters = policy.parameters_of(method.name, panel.keys)
         return method.paths_with(parameters, panel, now, horizon)[:, 0]
-    return run(method, panel, now, horizon)[:, 0]
+    return run(with_boosting(method, policy.boosting), panel, now, horizon).paths[:, 0]
 
 
-def fit_directly(method: LocalMethod, panel: Panel) -> list[FittedParameters]:
+def fit_directly(
+    method: LocalMethod, panel: Panel, earlier: Sequence[FittedParameters] | None
+) -> list[FittedParameters]:
     """Fit a method without checkpoints."""
-    return method.fit(panel)
+    return method.fit(panel, earlier)
 
 
 def with_fitted_parameters(
-    policy: ForecastPolicy, panel: Panel, methods: Sequence[Method], fit: FitMethod = fit_directly
+    policy: ForecastPolicy,
+    backtest: Backtest,
+    methods: Sequence[Method],
+    horizon: int,
+    fit: FitMethod = fit_directly,
 ) -> ForecastPolicy:
-    """Return the policy with the parameters of its local models, fitted on the whole panel of the evaluation.
+    """Return the policy with the parameters of its local models and the model of boosting, fitted on the whole panel.
 
-    Forecasts at the end of the panel stay the same. Later forecasts reuse these orders and parameters, as the later
-    origins of the backtest did, and take a tenth of the time.
+    The panel is that of the backtest. horizon: steps of later forecasts. The orders are those of the backtest. Later
+    forecasts reuse orders, parameters and trees, as the later origins of the backtest did, and take little time.
     """
+    panel, earlier = backtest.panel, backtest.parameters
     used = {name for name, weight in zip(policy.methods, policy.weights.T, strict=True) if weight.any()}
     local = [method for method in methods if isinstance(method, LocalMethod) and method.name in used]
-    return replace(policy, parameters={method.name: fit(method, panel) for method in local})
+    fitted = [fit_boosting(method, panel, horizon) for method in methods if method.name in used]
+    boosting = next((model for model in fitted if model is not None), None)
+    return replace(
+        policy,
+        boosting=boosting,
+        parameters={method.name: fit(method, panel, earlier.get(method.name)) for method in local},
+    )
 
 
 def value_variances(panel: Panel) -> Floats:

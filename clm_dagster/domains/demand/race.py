@@ -17,6 +17,7 @@ from clm_dagster.domains.demand.backtest import (
     GOOD_RMSSE_RATIO,
     MIN_GOOD_METHODS,
     Backtest,
+    Ran,
     RunMethod,
     run_directly,
 )
@@ -47,10 +48,10 @@ def race(
         return Backtest.run(panel, methods, origins, horizon, run), ()
     whole = {method.name: run(method, panel, origins, horizon) for method in methods if method not in local}
     part = panel.of(rows)
-    sample = {name: paths[rows] for name, paths in whole.items()}
+    sample = {name: Ran(ran.paths[rows]) for name, ran in whole.items()}
     sample |= {method.name: run(method, part, origins, horizon) for method in local}
     names = tuple(method.name for method in methods)
-    rmsse = Backtest(part, origins, names, np.stack([sample[name] for name in names])).scaled()
+    rmsse = Backtest.of(part, origins, {name: sample[name] for name in names}).scaled()
     loses = cannot_win(rmsse[:, np.isfinite(rmsse).all(axis=(0, 2))].mean(axis=2))
     others = np.setdiff1d(np.arange(len(panel)), rows)
     dropped = []
@@ -59,12 +60,19 @@ def race(
             dropped.append(method.name)
             continue
         # Series do not depend on each other, so those of the sample are not run again.
-        paths = np.zeros((len(panel), origins.size, horizon))
-        paths[rows] = sample[method.name]
-        paths[others] = run(method, panel.of(others), origins, horizon)
-        whole[method.name] = paths
-    kept = tuple(name for name in names if name in whole)
-    return Backtest(panel, origins, kept, np.stack([whole[name] for name in kept])), tuple(dropped)
+        rest = run(method, panel.of(others), origins, horizon)
+        whole[method.name] = _joined(rows, sample[method.name], others, rest)
+    return Backtest.of(panel, origins, {name: whole[name] for name in names if name in whole}), tuple(dropped)
+
+
+def _joined(rows: Ints, of_rows: Ran, others: Ints, of_others: Ran) -> Ran:
+    """Return the results of all series from those of two parts."""
+    order = np.argsort(np.concatenate([rows, others]))
+    paths = np.concatenate([of_rows.paths, of_others.paths])[order]
+    if of_rows.parameters is None or of_others.parameters is None:
+        return Ran(paths)
+    both = [*of_rows.parameters, *of_others.parameters]
+    return Ran(paths, [both[at] for at in order])
 
 
 def sample_of(panel: Panel, series_class: NDArray[np.str_]) -> Ints:

@@ -2,7 +2,7 @@
 
 Belongs here: conversion between policies and the estimator. Does not: MLflow itself, the forecasting.
 
-The file in MLflow (skops) holds arrays and JSON. It has no code, and only types of scikit-learn, numpy and this
+The file in MLflow (skops) holds arrays, JSON and trees. It has no code, and only types of scikit-learn, numpy and this
 package.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
 from clm_dagster.domains.demand.policy import ForecastPolicy
@@ -20,15 +21,27 @@ from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.platform.trained_models.registered import PACKAGES, RegisteredModel
 from clm_dagster.statistics.forecasting.css import Floats
 
+# Types in the file of gradient boosting with squared loss, beyond those that skops trusts.
+TREE_TYPES = (
+    "numpy.dtype",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
 _EXAMPLE_DAYS, _EXAMPLE_SERIES = 120, 2
 
 
 class DemandForecaster(BaseEstimator):
     """Estimator that forecasts series from the day after the last one of their history."""
 
-    def __init__(self, arrays: dict[str, Floats], about: str) -> None:
+    def __init__(
+        self, arrays: dict[str, Floats], about: str, boosting: dict[str, HistGradientBoostingRegressor]
+    ) -> None:
         self.arrays = arrays
         self.about = about
+        self.boosting = boosting
 
     def fit(self, x: pd.DataFrame, y: object = None) -> "DemandForecaster":
         """Return self: the estimator is already fitted by an evaluation."""
@@ -52,12 +65,16 @@ def pack(policies: Mapping[str, ForecastPolicy]) -> DemandForecaster:
         for name, array in policy.arrays().items()
     }
     return DemandForecaster(
-        arrays, json.dumps({period: policy.about() for period, policy in policies.items()})
+        arrays,
+        json.dumps({period: policy.about() for period, policy in policies.items()}),
+        {period: policy.boosting for period, policy in policies.items() if policy.boosting is not None},
     )
 
 
 def unpack(estimator: DemandForecaster) -> Mapping[str, ForecastPolicy]:
     """Return the policies of an estimator that `pack` made."""
+    # Models that were registered before 2026-12 have no model of boosting; it is then fitted at each forecast.
+    boosting = getattr(estimator, "boosting", {})
     return {
         period: ForecastPolicy.from_parts(
             about,
@@ -66,6 +83,7 @@ def unpack(estimator: DemandForecaster) -> Mapping[str, ForecastPolicy]:
                 for name, array in estimator.arrays.items()
                 if name.startswith(f"{period}/")
             },
+            boosting.get(period),
         )
         for period, about in json.loads(estimator.about).items()
     }
@@ -75,7 +93,7 @@ REGISTERED = RegisteredModel(
     MODEL,
     pack=pack,
     unpack=unpack,
-    trusted=("clm_dagster.domains.demand.served.DemandForecaster", "numpy.dtype"),
+    trusted=("clm_dagster.domains.demand.served.DemandForecaster", *TREE_TYPES),
     packages=(*PACKAGES, "statsmodels"),
 )
 

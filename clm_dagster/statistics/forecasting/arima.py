@@ -28,6 +28,8 @@ KPSS_5_PERCENT = 0.463
 """Critical value of the KPSS test of level stationarity (Kwiatkowski et al. 1992, table 1)."""
 STRONG_SEASON = 0.64
 """Seasonal strength above which the series is differenced seasonally, as in R's forecast::nsdiffs."""
+SEARCH_TOLERANCE = 1e-4
+"""Relative gain of the sum of squares at which a fit of the search ends; 0.01 of AICc for a hundred values."""
 LEAST_ROOT = 1.01
 """Models with a root closer to the unit circle are rejected, as in R's forecast::auto.arima."""
 
@@ -173,7 +175,10 @@ def seasonal_strength(series: Floats, season: int) -> float:
     """Return 1 - Var(remainder) / Var(season + remainder) of an STL decomposition, 0 to 1."""
     if series.size < 2 * season + 1:
         return 0.0
-    parts = STL(series, period=season, seasonal=11, robust=False).fit()
+    # As in R's stl, the smoothers are evaluated at every second value and interpolated.
+    parts = STL(
+        series, period=season, seasonal=11, robust=False, seasonal_jump=2, trend_jump=2, low_pass_jump=1
+    ).fit()
     moving = float(np.var(parts.seasonal + parts.resid))
     return max(0.0, 1 - float(np.var(parts.resid)) / moving) if moving > 0 else 0.0
 
@@ -248,8 +253,8 @@ class _Search:
         if n <= 2 * (sum(orders.sizes) + orders.constant + self.regressors.shape[1]) + 1:
             return None
         start = None if parent is None else _start_from(parent, orders)
-        fit = css.fit(self.series, self.regressors, orders, start, tolerance=1e-5)
-        return fit if fit.polynomials.least_root() >= LEAST_ROOT else None
+        fit = css.fit(self.series, self.regressors, orders, start, tolerance=SEARCH_TOLERANCE)
+        return fit if fit.polynomials.has_roots_beyond(LEAST_ROOT) else None
 
     def _neighbours(self, orders: Orders) -> Iterator[Orders]:
         limits = self.limits

@@ -5,20 +5,22 @@ The model is a regression with seasonal ARIMA errors,
     phi(B) Phi(B^s) (1 - B)^d (1 - B^s)^D (y_t - x_t beta) = theta(B) Theta(B^s) e_t,
 
 and the fit minimises the sum of e_t^2, with all values before the series set to zero (Box, Jenkins and Reinsel,
-Time Series Analysis, section 7.1.2). One evaluation is three calls of a linear filter. Every derivative of e_t
-is a filtered series too, so Levenberg-Marquardt needs few evaluations.
+Time Series Analysis, section 7.1.2). One evaluation is three linear filters (`filters`). Every derivative of e_t is a
+filtered series too, so Levenberg-Marquardt needs few evaluations.
 
 Belongs here: fitting and forecasting with given orders. Does not: the choice of orders, the exact likelihood, or
 intervals (all in `arima`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 from scipy.signal import lfilter, lfiltic
+
+from clm_dagster.statistics.forecasting.filters import Inverse, moving
 
 Floats = NDArray[np.float64]
 
@@ -76,10 +78,7 @@ class Polynomials:
     @classmethod
     def of(cls, orders: Orders, parameters: Floats) -> "Polynomials":
         """Return the polynomials of the last p + q + P + Q parameters, in statsmodels' order and signs."""
-        p, q, sp, sq = orders.sizes
-        phi, theta, seasonal_phi, seasonal_theta = np.split(
-            parameters[parameters.size - p - q - sp - sq :], np.cumsum((p, q, sp))
-        )
+        phi, theta, seasonal_phi, seasonal_theta = _parts(orders, parameters)
         return cls(
             _spread(-phi, 1),
             _spread(theta, 1),
@@ -90,21 +89,19 @@ class Polynomials:
     @cached_property
     def full_ar(self) -> Floats:
         """phi(B) Phi(B^s)."""
-        return np.convolve(self.ar, self.seasonal_ar)
+        return _product(self.ar, self.seasonal_ar)
 
     @cached_property
     def full_ma(self) -> Floats:
         """theta(B) Theta(B^s)."""
-        return np.convolve(self.ma, self.seasonal_ma)
+        return _product(self.ma, self.seasonal_ma)
 
-    def least_root(self) -> float:
-        """Return the smallest absolute root; near 1, the model is almost non-stationary or non-invertible."""
-        smallest = np.inf
-        for polynomial in (self.ar, self.ma, self.seasonal_ar, self.seasonal_ma):
-            roots = np.roots(polynomial)  # np.roots takes the highest power first: these are inverse roots
-            if roots.size:
-                smallest = min(smallest, 1 / max(float(np.abs(roots).max()), 1e-9))
-        return smallest
+    def has_roots_beyond(self, radius: float) -> bool:
+        """Return whether all roots are larger than a radius; a root near 1 is almost one of an unstable model."""
+        return all(
+            _has_roots_outside(-polynomial[1:] * radius ** np.arange(1.0, polynomial.size), edge=1.0)
+            for polynomial in (self.ar, self.ma, self.seasonal_ar, self.seasonal_ma)
+        )
 
 
 @dataclass(frozen=True)
@@ -150,9 +147,8 @@ class CssFit:
         errors = series - x[:n] @ beta
         whole = np.convolve(self.polynomials.full_ar, differencing(orders))
         ma = self.polynomials.full_ma
-        shocks = lfilter(
-            self.polynomials.full_ar, ma, difference(errors, orders)
-        )  # zeros before the differenced series, as in the fit
+        # Zeros before the differenced series, as in the fit.
+        shocks = Inverse(ma, n - orders.lost)(moving(self.polynomials.full_ar, difference(errors, orders)))
         state = lfiltic(ma, whole, _newest_first(errors, whole.size - 1), _newest_first(shocks, ma.size - 1))
         path, _ = lfilter(ma, whole, np.zeros(horizon), zi=state)
         forecast: Floats = path + x[n:] @ beta
@@ -178,15 +174,17 @@ def fit(
     parameters = _default_start(w, x, orders) if start is None else start.astype(float)
     residuals, jacobian = _residuals(w, x, parameters, orders)
     loss, damping = float(residuals @ residuals), 1e-3
-    converged = parameters.size == 0
+    converged, on_diagonal = parameters.size == 0, np.arange(parameters.size)
     for _ in range(ROUNDS if parameters.size else 0):
         gradient, curvature = jacobian.T @ residuals, jacobian.T @ jacobian
-        diagonal = np.maximum(np.diag(curvature), 1e-12)
+        diagonal = np.maximum(curvature[on_diagonal, on_diagonal], 1e-12)
         better = False
         while damping < 1e8 and not better:
-            step = np.linalg.solve(curvature + np.diag(damping * diagonal), -gradient)
-            candidate = parameters + step
-            if admissible(orders, candidate[k:]):
+            damped = curvature.copy()
+            damped[on_diagonal, on_diagonal] += damping * diagonal
+            _, step, is_singular = dposv(damped, gradient)
+            candidate = parameters - step
+            if not is_singular and admissible(orders, candidate[k:]):
                 new_residuals, new_jacobian = _residuals(w, x, candidate, orders)
                 new_loss = float(new_residuals @ new_residuals)
                 better = new_loss < loss
@@ -236,25 +234,28 @@ def aicc(log_likelihood: float, parameters: int, n: int) -> float:
 
 def _residuals(w: Floats, x: Floats, parameters: Floats, orders: Orders) -> tuple[Floats, Floats]:
     """Return the residuals (n,) and their derivatives (n, parameters)."""
-    k, season = x.shape[1], orders.season
+    n, k, season = w.size, x.shape[1], orders.season
     lags = Polynomials.of(orders, parameters)
+    inverse = Inverse(lags.full_ma, n)
     u = w - x @ parameters[:k] if k else w
-    without_ar = lfilter(lags.seasonal_ar, lags.full_ma, u)
-    residuals = lfilter(lags.ar, [1.0], without_ar)
-    jacobian = np.zeros((w.size, parameters.size))
-    if k:
-        jacobian[:, :k] = -lfilter(lags.full_ar, lags.full_ma, x, axis=0)
-    parts: tuple[tuple[int, int, Callable[[], Floats]], ...] = (
-        (orders.p, 1, lambda: without_ar),
-        (orders.q, 1, lambda: lfilter([1.0], lags.ma, residuals)),
-        (orders.seasonal_p, season, lambda: lfilter(lags.ar, lags.full_ma, u)),
-        (orders.seasonal_q, season, lambda: lfilter([1.0], lags.seasonal_ma, residuals)),
-    )
+    without_ar = inverse(moving(lags.seasonal_ar, u))
+    residuals = moving(lags.ar, without_ar)
+    jacobian = np.zeros((n, parameters.size), order="F")
+    for column in range(k):
+        jacobian[:, column] = -inverse(moving(lags.full_ar, x[:, column]))
+    parts: list[tuple[int, int, Floats]] = []
+    if orders.p:
+        parts.append((orders.p, 1, without_ar))
+    if orders.q:
+        parts.append((orders.q, 1, Inverse(lags.ma, n)(residuals)))
+    if orders.seasonal_p:
+        parts.append((orders.seasonal_p, season, inverse(moving(lags.ar, u))))
+    if orders.seasonal_q:
+        parts.append((orders.seasonal_q, season, Inverse(lags.seasonal_ma, n)(residuals)))
     column = k
-    for size, step, series in parts:
-        filtered = series() if size else w
-        for i in range(1, size + 1):
-            jacobian[i * step :, column] = -filtered[: -i * step]
+    for size, step, filtered in parts:
+        for lag in range(step, size * step + 1, step):
+            jacobian[lag:, column] = -filtered[:-lag]
             column += 1
     return residuals, jacobian
 
@@ -268,20 +269,39 @@ def _default_start(w: Floats, x: Floats, orders: Orders) -> Floats:
 
 def admissible(orders: Orders, coefficients: Floats) -> bool:
     """Return whether the p + q + P + Q coefficients are stationary and invertible."""
-    p, q, sp, _ = orders.sizes
-    phi, theta, seasonal_phi, seasonal_theta = np.split(coefficients, np.cumsum((p, q, sp)))
+    phi, theta, seasonal_phi, seasonal_theta = _parts(orders, coefficients)
     return all(_has_roots_outside(part) for part in (phi, -theta, seasonal_phi, -seasonal_theta))
 
 
-def _has_roots_outside(coefficients: Floats) -> bool:
+def _parts(orders: Orders, parameters: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the last p + q + P + Q parameters as phi, theta, Phi and Theta."""
+    p, q, sp, sq = orders.sizes
+    end = parameters.size
+    seasonal_theta, seasonal_phi, theta = end - sq, end - sq - sp, end - sq - sp - q
+    return (
+        parameters[theta - p : theta],
+        parameters[theta:seasonal_phi],
+        parameters[seasonal_phi:seasonal_theta],
+        parameters[seasonal_theta:],
+    )
+
+
+def _has_roots_outside(coefficients: Floats, edge: float = EDGE) -> bool:
     """Return whether all roots of 1 - c_1 z - ... lie outside the unit circle, by reverse Durbin-Levinson."""
     c = coefficients
     while c.size:
-        last = c[-1]
-        if not abs(last) < EDGE:
+        last = float(c[-1])
+        if not abs(last) < edge:
             return False
         c = (c[:-1] + last * c[-2::-1]) / (1 - last * last) if c.size > 1 else c[:0]
     return True
+
+
+def _product(one: Floats, other: Floats) -> Floats:
+    """Return the product of two lag polynomials."""
+    if one.size == 1 or other.size == 1:
+        return one if other.size == 1 else other
+    return np.convolve(one, other)
 
 
 def _spread(coefficients: Floats, step: int) -> Floats:

@@ -8,16 +8,19 @@ from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
-from scipy.signal import lfilter
 from scipy.special import inv_boxcox
-from statsmodels.tsa.forecasting.theta import ThetaModel
-from statsmodels.tsa.holtwinters import ExponentialSmoothing
-from statsmodels.tsa.seasonal import seasonal_decompose
-from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-from clm_dagster.statistics.forecasting.arima import Arima, auto_arima, fit_arima
+from clm_dagster.statistics.forecasting.arima import LEAST_ROOT, Arima, auto_arima, fit_arima
 from clm_dagster.statistics.forecasting.css import CssFit, Floats, Orders
+from clm_dagster.statistics.forecasting.smoothing import (
+    additive_season,
+    fit_level,
+    fit_smoothing,
+    has_season,
+    smoothed_path,
+    theta_path,
+)
+from clm_dagster.statistics.forecasting.structural import fit_structural, structural_path
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 
 # The fitted parameters of a model: numbers, strings, and lists of them.
@@ -30,8 +33,23 @@ class LocalModel(Protocol):
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """Fit to a history (n,) with a season (1 for none) and regressors (n, k)."""
 
+    def refit(self, history: Floats, season: int, x: Floats, earlier: FittedParameters) -> FittedParameters:
+        """Fit to a history from the parameters of its beginning; what is costly to choose is kept."""
+
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """Return the mean forecast after a history (n,), which may be longer, with regressors (n + horizon, k)."""
+
+
+class FitsAgain:
+    """A model that is cheap to fit: a longer history has a new fit."""
+
+    def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
+        """See LocalModel."""
+        raise NotImplementedError
+
+    def refit(self, history: Floats, season: int, x: Floats, earlier: FittedParameters) -> FittedParameters:
+        """See LocalModel."""
+        return self.fit(history, season, x)
 
 
 class ArimaModel:
@@ -39,7 +57,19 @@ class ArimaModel:
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
-        model, power = search_arima(history, season, x)
+        return self._stored(*search_arima(history, season, x))
+
+    def refit(self, history: Floats, season: int, x: Floats, earlier: FittedParameters) -> FittedParameters:
+        """Keep orders, regressors and scale, and estimate the coefficients; search again where they do not fit."""
+        orders, power = Orders(**earlier["orders"]), float(earlier["power"])
+        used, start = x[:, : earlier["regressors"]], np.array(earlier["parameters"])
+        model = fit_arima(transformed(history, power), orders, used, start)
+        if not model.css.polynomials.has_roots_beyond(LEAST_ROOT):
+            return self.fit(history, season, x)
+        return self._stored(model, power)
+
+    @staticmethod
+    def _stored(model: Arima, power: float) -> FittedParameters:
         return {
             "orders": asdict(model.orders),
             "parameters": model.css.parameters.tolist(),
@@ -58,74 +88,58 @@ class ArimaModel:
         return back_to_mean(path, power, parameters["variance"])
 
 
-class SmoothingModel:
-    """Holt-Winters with an additive season and no trend, by statsmodels."""
+class SmoothingModel(FitsAgain):
+    """Holt-Winters with an additive season and no trend."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
-        found = self._model(history, season).fit().params
-        names = ("smoothing_level", *(("smoothing_seasonal",) if season > 1 else ()))
-        return {name: float(found[name]) for name in names}
+        level, seasonal = fit_smoothing(history, season)
+        return {"smoothing_level": level, "smoothing_seasonal": seasonal}
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        fitted = self._model(known, season).fit(optimized=False, **parameters)
-        return np.asarray(fitted.forecast(len(x) - known.size))
-
-    @staticmethod
-    def _model(known: Floats, season: int) -> ExponentialSmoothing:
-        seasonal = {"seasonal": "add", "seasonal_periods": season} if season > 1 else {}
-        start = "heuristic" if known.size >= 10 + 2 * season else "estimated"
-        return ExponentialSmoothing(known, initialization_method=start, **seasonal)
+        level, seasonal = parameters["smoothing_level"], parameters.get("smoothing_seasonal", 0.0)
+        return smoothed_path(known, season, level, seasonal, len(x) - known.size)
 
 
-class ThetaMethod:
+class ThetaMethod(FitsAgain):
     """The Theta method (Assimakopoulos and Nikolopoulos 2000) with additive deseasonalisation.
 
-    statsmodels tests for a season and estimates the smoothing constant. A longer history is smoothed with the same
-    constant, with half the slope of its trend as drift, which is equivalent to the method (Hyndman and Billah 2003).
+    Whether there is a season is tested, and the smoothing constant estimated, on the history. A longer history keeps
+    both.
     """
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
-        model = ThetaModel(
-            pd.Series(history), period=max(season, 1), deseasonalize=season > 1, method="additive"
-        )
-        found = model.fit()
-        seasonal = season > 1 and bool(np.ptp(found.forecast_components(season)["seasonal"]) > 0)
-        return {"alpha": float(found.params["alpha"]), "seasonal": seasonal}
+        seasonal = season > 1 and has_season(history, season)
+        rest = history - np.resize(additive_season(history, season), history.size) if seasonal else history
+        return {"alpha": fit_level(rest), "seasonal": seasonal}
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        alpha, horizon = parameters["alpha"], len(x) - known.size
-        pattern = np.zeros(1)
-        if parameters["seasonal"]:
-            pattern = seasonal_decompose(known, model="additive", period=season).seasonal[:season]
-        level = known - np.resize(pattern, known.size)
-        slope = np.polyfit(np.arange(known.size), level, 1)[0]
-        smooth, _ = lfilter([alpha], [1, alpha - 1], level, zi=[(1 - alpha) * level[0]])
-        reach = np.arange(horizon) + (1 - (1 - alpha) ** known.size) / max(alpha, 1e-8)
-        season_ahead = np.resize(np.roll(pattern, -(known.size % pattern.size)), horizon)
-        path: Floats = smooth[-1] + slope / 2 * reach + season_ahead
-        return path
+        used = season if parameters["seasonal"] else 1
+        return theta_path(known, used, parameters["alpha"], len(x) - known.size)
 
 
-class ComponentsModel:
-    """Unobserved components: a local level and a stochastic season (Harvey 1989), by statsmodels."""
+class ComponentsModel(FitsAgain):
+    """Unobserved components: a local level, a stochastic season and noise."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:
         """See LocalModel."""
-        found = self._model(history, season).fit(disp=0, maxiter=50, cov_type="none")
-        return {"parameters": np.asarray(found.params).tolist()}
+        level, seasonal = fit_structural(history, season)
+        return {"level": level, "seasonal": seasonal}
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        filtered = self._model(known, season).filter(np.array(parameters["parameters"]), cov_type="none")
-        return np.asarray(filtered.forecast(len(x) - known.size))
-
-    @staticmethod
-    def _model(known: Floats, season: int) -> UnobservedComponents:
-        return UnobservedComponents(known, level="llevel", seasonal=season if season > 1 else None)
+        if (
+            "parameters" in parameters
+        ):  # of a model that was registered before 2026-12: variances as of statsmodels
+            noise, *others = parameters["parameters"]
+            level, seasonal = [one / max(noise, 1e-9 * sum(others), 1e-300) for one in (*others, 0.0)[:2]]
+        else:
+            level, seasonal = parameters["level"], parameters["seasonal"]
+        variances = level, seasonal
+        return structural_path(known, season, variances, len(x) - known.size)
 
 
 def search_arima(history: Floats, season: int, x: Floats) -> tuple[Arima, float]:

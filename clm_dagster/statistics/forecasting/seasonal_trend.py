@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 from statsmodels.tsa.seasonal import STL
 
 from clm_dagster.statistics.forecasting.css import Floats
-from clm_dagster.statistics.forecasting.local_models import FittedParameters, back_to_mean
+from clm_dagster.statistics.forecasting.local_models import FitsAgain, FittedParameters, back_to_mean
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 
 YEAR = 52
@@ -29,7 +29,7 @@ START = 8
 SMALLEST_SHARE = 0.02
 
 
-class SeasonalTrendModel:
+class SeasonalTrendModel(FitsAgain):
     """STL with a shrunk yearly season, and simple exponential smoothing; a `local_models.LocalModel`."""
 
     def fit(self, history: Floats, season: int, x: Floats) -> FittedParameters:

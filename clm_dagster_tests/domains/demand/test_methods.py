@@ -1,10 +1,7 @@
 """Each method on series with a known future, and compared with an independent computation."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from statsmodels.tsa.forecasting.theta import ThetaModel
-from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
 from clm_dagster.domains.demand.features import design
 from clm_dagster.domains.demand.local_methods import local_methods
@@ -19,12 +16,11 @@ from clm_dagster.domains.demand.panel_methods import (
     training_origins,
 )
 from clm_dagster.domains.demand.series import Panel, weekly_panel
-from clm_dagster.statistics.forecasting.local_models import SmoothingModel, ThetaMethod, back_to_mean
+from clm_dagster.statistics.forecasting.local_models import back_to_mean
 from clm_dagster.statistics.forecasting.transforms import choose_power, transformed
 from clm_dagster_tests.domains.demand.shop import WEEK, days_of, expected, panel_of
 
 HORIZON = 28
-NONE = np.zeros((400, 0))
 LEVELS = np.array([4.0, 20.0, 60.0, 100.0])
 
 
@@ -104,32 +100,6 @@ def test_tsb_matches_the_recursion_of_the_paper() -> None:
             size += 0.2 * (value - size)
     assert panel.open_weekdays(300).all()
     np.testing.assert_allclose(method.paths(panel, np.array([300]), 7)[0, 0], probability * size)
-
-
-def test_theta_matches_statsmodels() -> None:
-    rng = np.random.default_rng(6)
-    series = 50 + 0.1 * np.arange(240) + np.tile([5.0, 0, -5, 3, -3, 0], 40) + rng.normal(0, 3, 240)
-    theirs = ThetaModel(pd.Series(series), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    theta = ThetaMethod()
-    ours = theta.path(theta.fit(series, 6, NONE), 6, series, NONE[: series.size + 15])
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-    noise = rng.normal(50, 3, 240)
-    theirs = ThetaModel(pd.Series(noise), period=6, deseasonalize=True, method="additive").fit().forecast(15)
-    ours = theta.path(theta.fit(noise, 6, NONE), 6, noise, NONE[: noise.size + 15])
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-
-
-def test_smoothing_continues_over_a_longer_history() -> None:
-    rng = np.random.default_rng(7)
-    series = 50 + np.tile([5.0, 0, -5, 3, -3, 0], 50) + rng.normal(0, 3, 300)
-    fitted = ExponentialSmoothing(
-        series[:240], seasonal="add", seasonal_periods=6, initialization_method="heuristic"
-    ).fit()
-    model = SmoothingModel()
-    parameters = model.fit(series[:240], 6, NONE)
-    then = model.path(parameters, 6, series[:240], NONE[:252])
-    np.testing.assert_allclose(then, fitted.forecast(12), rtol=1e-6)
-    assert not np.allclose(model.path(parameters, 6, series, NONE[:312]), then, rtol=1e-4)
 
 
 def test_weekly_forecasts_are_sums_of_days(panel: Panel) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clm_dagster.domains.demand.backtest import Ran
 from clm_dagster.domains.demand.checkpoints import checkpointed_run
 from clm_dagster.domains.demand.model import (
     DemandForecast,
@@ -217,7 +218,7 @@ def test_a_killed_forecast_resumes(series: pd.DataFrame, done: DemandForecast, t
     keep = checkpointed_run(tmp_path)
     asked: list[str] = []
 
-    def dying(method: Method, panel: object, origins: object, horizon: int) -> np.ndarray:
+    def dying(method: Method, panel: object, origins: object, horizon: int) -> Ran:
         if len(asked) == killed_after:
             raise KilledError
         asked.append(method.name)

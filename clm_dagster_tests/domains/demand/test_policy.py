@@ -1,12 +1,14 @@
 """Forecasts by the policies of an earlier evaluation: at its as_of, and later with other series."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 
 from clm_dagster.domains.demand import checkpoints, model
 from clm_dagster.domains.demand.local_methods import LocalMethod
@@ -21,9 +23,10 @@ from clm_dagster.domains.demand.model import (
     panels_of,
     predict_panels,
 )
+from clm_dagster.domains.demand.panel_methods import GlobalBoosting
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.predict import predict_panel
-from clm_dagster.domains.demand.served import DemandForecaster, example, pack, unpack
+from clm_dagster.domains.demand.served import REGISTERED, example, pack, unpack
 from clm_dagster.statistics.forecasting.local_models import ArimaModel
 from clm_dagster_tests.domains.demand.shop import AS_OF, days_of, only_methods, shop
 
@@ -55,7 +58,7 @@ def test_a_stored_policy_gives_the_same_forecasts(
     estimator = pack(policies)
     pd.testing.assert_frame_equal(ahead(unpack(estimator), shop(), AS_OF), expected)
     given = example(shop(), policies)
-    predicted = DemandForecaster(estimator.arrays, estimator.about).predict(given)
+    predicted = estimator.predict(given)
     assert predicted.date.min() == pd.Timestamp(AS_OF)
     assert set(
         predicted.groupby("period").size() / len(given[["level", "key", "measure"]].drop_duplicates())
@@ -86,6 +89,51 @@ def test_stored_parameters_are_reused_and_only_new_series_are_searched(
     assert periods and len(searched) == 2 * len(periods)  # units and revenue
 
 
+def test_boosting_is_stored_and_forecasts_without_a_new_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with only_methods("seasonal_naive", "eight_week_mean", "boosting"):
+        panels = panels_of(shop(), AS_OF, SETTINGS)
+        policies = fit_policies(evaluate_candidates(panels, SETTINGS), SETTINGS)
+        assert all(policy.boosting is not None for policy in policies.values())
+        expected = ahead(
+            {name: replace(policy, boosting=None) for name, policy in policies.items()}, shop(), AS_OF
+        )
+        stored = skops.io.dumps(pack(policies))
+        assert set(skops.io.get_untrusted_types(data=stored)) <= set(REGISTERED.trusted)
+        loaded = unpack(skops.io.loads(stored, trusted=list(REGISTERED.trusted)))
+
+        def refused(*_: object) -> None:
+            raise AssertionError("a stored model needs no fit")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(GlobalBoosting, "fit", refused)
+            pd.testing.assert_frame_equal(ahead(loaded, shop(), AS_OF), expected)
+            later = AS_OF + timedelta(days=35)
+            assert ahead(loaded, shop(as_of=later), later)["mean"].sum() > 0
+        # A model that knows no promotions is not used once there are some.
+        promotions = pd.DataFrame({"level": "product", "key": "p1", "day": days_of()[::9], "discount": 0.2})
+        promoted = panels_of(shop(), AS_OF, SETTINGS, promotions)
+        assert len(forecast_rows(predict_panels(loaded, promoted, SETTINGS))) == len(expected)
+
+
+def test_orders_of_the_backtest_are_kept(policies: dict[str, ForecastPolicy]) -> None:
+    panels = panels_of(shop(), AS_OF, SETTINGS)
+    evaluations = evaluate_candidates(panels, SETTINGS)
+    for period, policy in fit_policies(evaluations, SETTINGS).items():
+        if "arima" not in policy.parameters:
+            continue
+        before = evaluations[period].backtest.parameters["arima"]
+        kept = [
+            one["fit"]["orders"] == earlier["fit"]["orders"]
+            for one, earlier in zip(policy.parameters["arima"], before, strict=True)
+        ]
+        assert np.mean(kept) > 0.8  # another season or other regressors need a new search
+        changed = [
+            one["fit"]["parameters"] != earlier["fit"]["parameters"]
+            for one, earlier in zip(policy.parameters["arima"], before, strict=True)
+        ]
+        assert np.mean(changed) > 0.5
+
+
 def test_a_killed_fit_resumes(
     policies: dict[str, ForecastPolicy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,13 +142,13 @@ def test_a_killed_fit_resumes(
     theta = next(method for method in candidates() if method.name == "theta")
     assert isinstance(theta, LocalMethod)
     killed = checkpoints.checkpointed_fit(tmp_path)
-    fitted = killed(theta, panel)
+    fitted = killed(theta, panel, None)
     assert fitted == theta.fit(panel)
     files = sorted(tmp_path.iterdir())
     assert len(files) == -(-len(panel) // 3)
     files[0].unlink()
     kept = {path: path.stat().st_mtime_ns for path in files[1:]}
-    assert checkpoints.checkpointed_fit(tmp_path)(theta, panel) == fitted
+    assert checkpoints.checkpointed_fit(tmp_path)(theta, panel, None) == fitted
     assert {path: path.stat().st_mtime_ns for path in files[1:]} == kept
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from clm_dagster.domains.demand.backtest import Ran
 from clm_dagster.domains.demand.local_methods import LocalMethod, local_methods
 from clm_dagster.domains.demand.panel_methods import EightWeekMean, Method, SeasonalNaive
 from clm_dagster.domains.demand.race import MIN_SERIES, SAMPLE, cannot_win, race, sample_of
 from clm_dagster.domains.demand.series import Panel
 from clm_dagster.domains.demand.series_class import EVALUATED
-from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster_tests.domains.demand.shop import panel_of
 
 ORIGINS = np.array([172, 186])
@@ -27,12 +27,13 @@ class Runner:
         self.factors = factors
         self.rows: dict[str, int] = {}
 
-    def __call__(self, method: Method, panel: Panel, origins: np.ndarray, horizon: int) -> Floats:
+    def __call__(self, method: Method, panel: Panel, origins: np.ndarray, horizon: int) -> Ran:
         self.rows[method.name] = self.rows.get(method.name, 0) + len(panel)
         if not isinstance(method, LocalMethod):
-            return method.paths(panel, origins, horizon)
+            return Ran(method.paths(panel, origins, horizon))
         mean = np.nanmean(panel.values, axis=1)[:, None, None]
-        return np.broadcast_to(mean * self.factors[method.name], (len(panel), origins.size, horizon)).copy()
+        paths = np.broadcast_to(mean * self.factors[method.name], (len(panel), origins.size, horizon)).copy()
+        return Ran(paths, [{"key": key} for key in panel.keys["key"]])
 
 
 def methods_and_factors(factors: Sequence[float]) -> tuple[list[Method], dict[str, float]]:
@@ -55,8 +56,11 @@ def test_a_method_that_is_far_off_is_dropped_and_not_run_on_the_other_series() -
     for name in found.methods:
         method = next(m for m in methods if m.name == name)
         np.testing.assert_array_equal(
-            found.paths[found.methods.index(name)], Runner(factors)(method, panel, ORIGINS, HORIZON)
+            found.paths[found.methods.index(name)], Runner(factors)(method, panel, ORIGINS, HORIZON).paths
         )
+    # Parameters are those of the series of the same row, of methods that stay.
+    assert set(found.parameters) == {good, near}
+    assert [one["key"] for one in found.parameters[near]] == panel.keys["key"].tolist()
     assert {good, near} <= set(found.methods)
 
 

@@ -87,14 +87,33 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
     assert set(kept.method) == {"chosen", "seasonal_naive", "eight_week_mean"}
 
 
-def test_notes_show_every_level_and_the_largest_arimas(done: Done) -> None:
+def test_notes_show_every_level(done: Done) -> None:
     work, inputs, result = done
     assert [run.name for run in notes.candidate_runs(work, inputs, result)] == ["product", "shop"]
     shown = notes.notes(work, inputs, result)
-    assert {"series.csv", "held_out.csv", "arima/days_of_revenue.txt"} <= set(shown.texts)
-    assert "arima/weeks_of_units.png" in shown.figures and "candidates" in shown.drawings
+    # No forecast uses an ARIMA, so none is explained.
+    assert set(shown.texts) == {"series.csv", "held_out.csv"} and not shown.figures
+    assert "candidates" in shown.drawings
     assert "| **chosen** |" in shown.tables["evaluation"]
     assert {check.check_name: check.passed for check in shown.checks}["contest_was_held"]
+
+
+def test_all_of_the_largest_arimas_are_explained_on_request(done: Done) -> None:
+    work, inputs, result = done
+    shown = notes.notes(replace(work, explains_all=True), inputs, result)
+    assert {"arima/days_of_revenue.txt", "arima/weeks_of_units.txt"} <= set(shown.texts)
+    assert "arima/weeks_of_units.png" in shown.figures
+
+
+def test_the_arima_of_the_largest_series_is_explained_where_it_serves(done: Done) -> None:
+    work, inputs, _ = done
+    with only_methods("seasonal_naive", "eight_week_mean", "arima"):
+        with_arima = training.evaluate(replace(work, code_version="with arima"), inputs)
+    assert "arima" in with_arima.policies["day"].methods_of(("shop", "all", "revenue"))
+    assert set(notes.notes(work, inputs, with_arima).figures) == {
+        "arima/days_of_revenue.png",
+        "arima/weeks_of_revenue.png",
+    }
 
 
 def test_a_young_shop_gets_a_model_without_an_evaluation(project: Project, tmp_path: Path) -> None:
