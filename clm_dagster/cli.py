@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 from clm_dagster.errors import StoppedError, UserError
+from clm_dagster.explain_command import explain
 from clm_dagster.settings import Settings, load_settings, origins, read_env_file
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
@@ -42,7 +43,7 @@ _PIPE_WIDTH = 2_000
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
-_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect")
+_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
 _WORKSPACE = """\
@@ -54,7 +55,7 @@ load_from:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(commands=[explain], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clm-dagster")
 @click.option(
     "--shop",
