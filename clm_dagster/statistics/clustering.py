@@ -60,7 +60,8 @@ class Comparison:
 
 def _one_thread() -> AbstractContextManager[object]:
     """Limit all libraries to one thread."""
-    return _controller().limit(limits=1)
+    limiter: AbstractContextManager[object] = _controller().limit(limits=1)
+    return limiter
 
 
 @cache

@@ -99,11 +99,16 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
 
 def race_metrics(result: EvaluationResult) -> list[Metric]:
     """Return for each candidate its log loss in the race, None without one, and whether it was dropped there."""
-    lost, found = result.race, []
+    lost = result.race
+    found: list[Metric] = []
     for name in (*result.results, *lost.dropped):
-        values = {"race_log_loss": lost.losses.get(name), "is_dropped": int(name in lost.dropped)}
-        exact = {"exact_reasons": int(lost.exact[name])} if name in lost.dropped else {}
-        found += metrics_of(name, values | exact)
+        values: dict[str, float | None] = {
+            "race_log_loss": lost.losses.get(name),
+            "is_dropped": int(name in lost.dropped),
+        }
+        if name in lost.dropped:
+            values["exact_reasons"] = int(lost.exact[name])
+        found += metrics_of(name, values)
     return found
 
 
