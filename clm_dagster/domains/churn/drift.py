@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn import checks
 from clm_dagster.domains.churn.asset_charts import drift_chart
@@ -48,6 +49,7 @@ def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
     return DriftInputs(features, read_earlier_drift(reading.connection, reading.day))
 
 
+@threadpool_limits.wrap(limits=1)
 def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) -> TableOutput:
     """Measure the drift of each feature since training, and its effect on scores. There are no rows without a model."""
     work, model, settings = scoring.work, scoring.whole.fitted, scoring.settings
@@ -60,8 +62,10 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
         settings.warn,
         settings.fail,
     )
-    shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
-    chart = drift_chart(shown, settings.warn, settings.fail)
+    chart = None
+    if work.is_shown:
+        shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
+        chart = drift_chart(shown, settings.warn, settings.fail)
     return TableOutput(
         scoring.stamped(table),
         {"chart": dg.MetadataValue.md(chart)} if chart else {},

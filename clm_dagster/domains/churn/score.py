@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.checks import check_turnover
 from clm_dagster.domains.churn.features import NEEDED
@@ -79,6 +80,7 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
     )
 
 
+@threadpool_limits.wrap(limits=1)
 def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> TableOutput:
     """Score every active customer at the base rate forecast for the snapshot, by the champion or by recency alone.
 

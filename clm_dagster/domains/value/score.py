@@ -7,6 +7,7 @@ belong here: training (`training`), the model (`model`), SQL (`queries`).
 from dataclasses import dataclass
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.value.baseline import baseline_scores, baseline_weeks
 from clm_dagster.domains.value.gates import OWN_PAST
@@ -43,6 +44,7 @@ def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
     )
 
 
+@threadpool_limits.wrap(limits=1)
 def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableOutput:
     """Predict the spend of every buyer, by the champion or by their past rate."""
     if inputs.buyers.empty:
@@ -96,6 +98,7 @@ def read_weekly(reading: Reading[None]) -> WeeklyInputs:
     )
 
 
+@threadpool_limits.wrap(limits=1)
 def expect_weekly(work: Work[None], inputs: WeeklyInputs) -> TableOutput:
     """Spread the expected orders and revenue of all customers over the weeks of the horizon."""
     if inputs.value.empty:

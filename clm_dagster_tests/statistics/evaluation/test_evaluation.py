@@ -1,6 +1,7 @@
 """The statistics of evaluations against scikit-learn, brute force, and simulated data with known parameters."""
 
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -128,7 +129,7 @@ def test_metrics_of_counted_resamples_are_those_of_the_resamples() -> None:
     for q in (p, p.round(1)):
         for metric in (fast_auc, fast_log_loss):
             counted = Resampled.of(y, {"a": q}, metric, resamples=30)
-            drawn_one_by_one = Resampled.of(y, {"a": q}, lambda ones, x, m=metric: m(ones, x), resamples=30)
+            drawn_one_by_one = Resampled.of(y, {"a": q}, partial(metric), resamples=30)
             np.testing.assert_allclose(counted.drawn["a"], drawn_one_by_one.drawn["a"], atol=1e-12)
             assert counted.full == drawn_one_by_one.full
 
