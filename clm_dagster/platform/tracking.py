@@ -92,12 +92,14 @@ class TrackedRun:
         self.client.log_batch(self.run_id, metrics=found, params=given)
 
     def files(self, contents: Mapping[str, bytes]) -> None:
-        """Log files by name, such as `candidate.png`, in one call."""
+        """Log files by path, such as `candidate.png` or `pages/one.png`, in one call."""
         if not contents:
             return
         with tempfile.TemporaryDirectory(prefix="clm_files_") as folder:
             for name, content in contents.items():
-                Path(folder, name).write_bytes(content)
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
             self.client.log_artifacts(self.run_id, folder)
 
     @cached_property

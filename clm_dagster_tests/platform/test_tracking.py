@@ -25,7 +25,7 @@ def test_a_retry_continues_its_run_and_only_promotion_moves_the_champion(
         with tracking.run("flaky", "2024-01-01", context.run.run_id, {"clm.code_version": "a"}) as run:
             tries.append(run.run_id)
             run.log({"k": 3}, {"score": 0.5, "absent": None}, {2: {"loss": 0.1}})
-            run.files({"note.txt": b"a note"})
+            run.files({"note.txt": b"a note", "pages/one.txt": b"1"})
             with run.child("rival") as child:
                 child.log(metrics={"score": 0.4})
             logged = run.sklearn_model("models.test", model, frame, ["scikit-learn", "skops"])
@@ -46,7 +46,7 @@ def test_a_retry_continues_its_run_and_only_promotion_moves_the_champion(
         and found.data.metrics == {"score": 0.5, "loss": 0.1}
     )
     assert [one.step for one in client.get_metric_history(found.info.run_id, "loss")] == [2, 2]
-    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["note.txt"]
+    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["note.txt", "pages"]
     child = runs["rival"]
     assert (
         child.info.status == "FINISHED" and child.data.tags["mlflow.user"] == found.data.tags["mlflow.user"]
