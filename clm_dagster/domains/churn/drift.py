@@ -49,19 +49,19 @@ def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
     return DriftInputs(features, read_earlier_drift(reading.connection, reading.day))
 
 
-@threadpool_limits.wrap(limits=1)
 def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) -> TableOutput:
     """Measure the drift of each feature since training, and its effect on scores. There are no rows without a model."""
     work, model, settings = scoring.work, scoring.whole.fitted, scoring.settings
     if model is None or inputs.features.empty:
         results = checks.check_drift(str(work.day), None, settings.warn, settings.fail)
         return TableOutput(pd.DataFrame(columns=work.columns), {}, results)
-    table = feature_drift(
-        model,
-        model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
-        settings.warn,
-        settings.fail,
-    )
+    with threadpool_limits(limits=1):  # as for scores
+        table = feature_drift(
+            model,
+            model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
+            settings.warn,
+            settings.fail,
+        )
     chart = None
     if work.is_shown:
         shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
