@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from clm_dagster.errors import StoppedError, UserError
+from clm_dagster.explain_command import explain
 from clm_dagster.settings import Settings, load_settings, origins, read_env_file
 from clm_dagster.terminal import run_progress
 
@@ -40,7 +41,7 @@ _DEMO = {
     "CLM_SCORE_COUNT": "2",
     "CLM_GRADED_HORIZONS": "0",
 }
-_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect")
+_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
 _WORKSPACE = """\
@@ -52,7 +53,7 @@ load_from:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(commands=[explain], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clm-dagster")
 @click.option(
     "--shop",

@@ -16,6 +16,7 @@ ABOVE = {
     "component",
     "definitions",
     "defs",
+    "explain_command",
     "plan_view",
     "runner",
     "shop_pull",

@@ -31,24 +31,35 @@ def figure_markdown(
 
     Sizes are in inches. Keep the image under about 100 KB: it is stored in Dagster's event log.
     """
-    png = figure_png(draw, width, height)
+    return png_markdown(figure_png(draw, width, height), alt)
+
+
+def png_markdown(png: bytes, alt: str) -> str:
+    """Return a PNG as a markdown image with the picture inline."""
     return f"![{escape(alt)}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def figure_metadata(draws: Mapping[str, Drawing]) -> dict[str, Any]:
     """Return asset metadata with one inline image per drawing."""
+    return png_metadata({name: figure_png(*drawing) for name, drawing in draws.items()})
+
+
+def png_metadata(pngs: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return asset metadata with one inline image per PNG, for pictures that are used elsewhere too."""
     import dagster as dg
 
     return {
-        name: dg.MetadataValue.md(figure_markdown(draw, name.replace("_", " "), width, height))
-        for name, (draw, width, height) in draws.items()
+        name: dg.MetadataValue.md(png_markdown(png, name.replace("_", " "))) for name, png in pngs.items()
     }
 
 
-def figure_png(draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4) -> bytes:
-    """Draw on a new figure and return it as a PNG. Sizes are in inches."""
+def figure_png(
+    draw: Callable[["Figure"], None], width: float = 8.0, height: float = 3.4, fitted: bool = True
+) -> bytes:
+    """Draw on a new figure and return it as a PNG. Sizes are in inches. fitted: see `make_figure`."""
     buffer = io.BytesIO()
-    make_figure(draw, width, height).savefig(buffer, format="png", metadata={"Software": None})
+    figure = make_figure(draw, width, height, fitted)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -7,10 +7,12 @@ seconds to import, so it is imported where it is first used. Fail fast when MLfl
 import hashlib
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +25,13 @@ from filelock import FileLock
 from clm_dagster.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 CHAMPION = "champion"
+# The tag of a child run that names its candidate.
+CANDIDATE = "clm.candidate"
+_ORIGIN = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 # MLflow itself retries seven times with two minutes each. Variables that the user has set are kept.
 _MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -51,50 +56,82 @@ class LoggedModel:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An open MLflow run. prefix: see `Tracking`."""
+    """An open MLflow run. prefix: see `Tracking`.
+
+    experiment: id of its experiment. is_new: whether it was created now, so that it has no children yet. origin: tags
+    that name user and program, which its children get too.
+    """
 
     run_id: str
     client: "MlflowClient"
     prefix: str = ""
+    experiment: str = ""
+    is_new: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
 
-    def params(self, values: Mapping[str, object]) -> None:
-        """Log parameters. MLflow keeps the first value of each parameter."""
-        from mlflow.entities import Param
+    def log(
+        self,
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+        steps: Mapping[int, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Log parameters, metrics and metrics along an axis (step -> metrics) in one transaction.
 
-        self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in values.items()])
-
-    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
-        """Log metrics. Skip metrics without a value (None)."""
-        from mlflow.entities import Metric
+        MLflow keeps the first value of each parameter. Metrics without a value (None) are skipped.
+        """
+        from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)  # MLflow stores when a metric was logged
-        found = [Metric(k, float(v), now, step or 0) for k, v in values.items() if v is not None]
-        self.client.log_batch(self.run_id, metrics=found)
+        along = [(0, metrics or {}), *(steps or {}).items()]
+        found = [
+            Metric(k, float(v), now, step)
+            for step, values in along
+            for k, v in values.items()
+            if v is not None
+        ]
+        given = [Param(name, str(value)) for name, value in (params or {}).items()]
+        self.client.log_batch(self.run_id, metrics=found, params=given)
 
-    def figure(self, figure: "Figure", file: str) -> None:
-        """Log a figure under a file name such as `silhouette.png`."""
-        self.client.log_figure(self.run_id, figure, file)
+    def files(self, contents: Mapping[str, bytes]) -> None:
+        """Log files by path, such as `candidate.png` or `pages/one.png`, in one call."""
+        if not contents:
+            return
+        with tempfile.TemporaryDirectory(prefix="clm_files_") as folder:
+            for name, content in contents.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(self.run_id, folder)
 
-    def text(self, content: str, file: str) -> None:
-        """Log a text file, such as a CSV table."""
-        self.client.log_text(self.run_id, content, file)
+    @cached_property
+    def children(self) -> dict[str, "Run"]:
+        """The child runs of candidates, by candidate, that were there when this was first read."""
+        if self.is_new:
+            return {}
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    def document(self, content: Mapping[str, object], file: str) -> None:
-        """Log a JSON document."""
-        self.client.log_dict(self.run_id, dict(content), file)
+        query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'"
+        found = self.client.search_runs([self.experiment], query, max_results=1_000)
+        return {run.data.tags[CANDIDATE]: run for run in found if CANDIDATE in run.data.tags}
 
     @contextmanager
     def child(self, name: str) -> Iterator["TrackedRun"]:
-        """Open a child run for one candidate. A retry reuses the child run of the same name."""
-        import mlflow
+        """Open a child run for one candidate. A retry reuses the child run of the same name.
+
+        An exception marks the child as failed.
+        """
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-        experiment = self.client.get_run(self.run_id).info.experiment_id
-        found = _find_run(self.client, experiment, {MLFLOW_PARENT_RUN_ID: self.run_id, "clm.candidate": name})
-        with mlflow.start_run(
-            run_id=found, experiment_id=experiment, run_name=name, nested=True, tags={"clm.candidate": name}
-        ) as run:
-            yield TrackedRun(run.info.run_id, self.client, self.prefix)
+        known = self.children.get(name)
+        if known is None:
+            tags = {**self.origin, MLFLOW_PARENT_RUN_ID: self.run_id, CANDIDATE: name}
+            known = self.client.create_run(self.experiment, tags=tags, run_name=name)
+        run_id, status = known.info.run_id, "FAILED"
+        try:
+            yield replace(self, run_id=run_id)
+            status = "FINISHED"
+        finally:
+            self.client.set_terminated(run_id, status)
 
     def sklearn_model(
         self,
@@ -169,7 +206,22 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         with mlflow.start_run(
             run_id=found, experiment_id=experiment, run_name=f"{asset} {partition}".strip(), tags=identity
         ) as run:
-            yield TrackedRun(run.info.run_id, client, self.prefix)
+            origin = {name: value for name, value in run.data.tags.items() if name in _ORIGIN}
+            yield TrackedRun(run.info.run_id, client, self.prefix, experiment, found is None, origin)
+
+    def reopened(self, run_id: str) -> TrackedRun | None:
+        """Return the finished run of a training to log more into it, None if the store does not have it."""
+        from mlflow import MlflowException
+
+        client, _ = self.open()
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise TrackingError(f"the MLflow store {self.uri} cannot be read: {error.message}") from error
+        origin = {name: value for name, value in run.data.tags.items() if name in _ORIGIN}
+        return TrackedRun(run_id, client, self.prefix, run.info.experiment_id, False, origin)
 
     def promote(self, name: str, version: str) -> None:
         """Point the alias `champion` of a registered model at a version. No other code moves the alias."""

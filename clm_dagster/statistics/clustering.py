@@ -5,17 +5,19 @@ Belongs here: functions of arrays. Does not: what the columns mean, and the name
 Everything runs in one thread, because sums over several threads differ in their last digits between runs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 SEED = 20_260_101
 MAX_FIT = 50_000  # most customers that k-means is fitted on; the others are only assigned
 MAX_SAMPLE = 5_000  # most customers for curves and comparisons (the silhouette is quadratic)
+MAX_COMPARED = 2_000  # most customers of the comparison with other methods
+_ROWS = 500  # rows of distances that are computed at once
 KS = range(2, 10)
 FEWEST_PERSONAS = 3  # two clusters only separate "more" from "less"; prefer more if they are stable
 STABLE = 0.8
@@ -56,10 +58,18 @@ class Comparison:
     agreement: float  # adjusted Rand index with the k-means labels
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    with threadpool_limits(limits=1):
-        yield
+def _one_thread() -> AbstractContextManager[object]:
+    """Limit all libraries to one thread."""
+    limiter: AbstractContextManager[object] = _controller().limit(limits=1)
+    return limiter
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Return the libraries with threads that scikit-learn uses. To look for them takes 10 ms, so it is done once."""
+    import sklearn.cluster  # noqa: F401
+
+    return ThreadpoolController()
 
 
 def sample(count: int, most: int) -> np.ndarray:
@@ -102,26 +112,27 @@ def choose_k(points: np.ndarray) -> Choice:
     """
     from sklearn.metrics import adjusted_rand_score
 
-    distinct = len(np.unique(points, axis=0))
+    kinds = np.unique(points, axis=0, return_inverse=True)[1]
+    distinct = int(kinds.max()) + 1 if len(points) else 0
     ks = [k for k in KS if k < min(distinct, len(points))]
     if not ks:
         return Choice(min(distinct, 1), [], [], [], f"{NO_GROUPS}: {distinct} distinct customer(s)")
     draws = np.random.default_rng(SEED).integers(len(points), size=(_REFITS, len(points)))
-    silhouettes, stabilities, smallest = [], [], []
+    stabilities, smallest, found = [], [], []
     with _one_thread():
         for k in ks:
             labels, _ = nearest(points, fit_kmeans(points, k, starts=5))
+            found.append(labels)
             smallest.append(int(np.bincount(labels, minlength=k).min()))
-            silhouettes.append(_silhouette(points, labels))
             agreements = []
             for draw in draws:
-                resample = points[draw]
-                if len(np.unique(resample, axis=0)) < k:
+                if len(np.unique(kinds[draw])) < k:
                     agreements.append(0.0)  # the resample has fewer than k distinct customers
                     continue
-                other, _ = nearest(points, fit_kmeans(resample, k, starts=3))
+                other, _ = nearest(points, fit_kmeans(points[draw], k, starts=3))
                 agreements.append(float(adjusted_rand_score(labels, other)))
             stabilities.append(float(np.mean(agreements)))
+        silhouettes = silhouettes_of(points, found)
     allowed = [i for i, k in enumerate(ks) if k >= FEWEST_PERSONAS] or list(range(len(ks)))
     fewest = max(SMALLEST, int(np.ceil(SMALLEST_SHARE * len(points))))
     stable = [
@@ -154,26 +165,61 @@ def _silhouette_of_shuffled(points: np.ndarray, k: int) -> float:
         for _ in range(_SHUFFLES):
             shuffled = rng.permuted(points, axis=0)
             labels, _distances = nearest(shuffled, fit_kmeans(shuffled, k, starts=5))
-            found.append(_silhouette(shuffled, labels))
+            found += silhouettes_of(shuffled, [labels])
     return float(np.mean(found))
 
 
-def _silhouette(points: np.ndarray, labels: np.ndarray) -> float:
-    """Return the silhouette, -1 for a single cluster."""
-    from sklearn.metrics import silhouette_score
+def silhouettes_of(points: np.ndarray, labelings: Sequence[np.ndarray]) -> list[float]:
+    """Return the mean silhouette (Rousseeuw 1987) of each labeling of the same n points, -1 for a single cluster.
 
-    return float(silhouette_score(points, labels)) if len(np.unique(labels)) > 1 else -1.0
+    The distances, which are quadratic in n, are computed once for all labelings, and their sums by cluster are products
+    of matrices. The members of a cluster of one have the silhouette 0, as in scikit-learn.
+    """
+    codes = [np.unique(labels, return_inverse=True)[1] for labels in labelings]
+    widths = [int(code.max()) + 1 for code in codes]
+    members = np.concatenate([np.eye(width)[code] for code, width in zip(codes, widths, strict=True)], axis=1)
+    edges = np.cumsum([0, *widths])
+    totals = np.zeros(len(labelings))
+    squares = (points**2).sum(axis=1)
+    for start in range(0, len(points), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(points)))
+        distances = squares[rows, None] + squares - 2 * points[rows] @ points.T
+        np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+        distances[np.arange(rows.stop - start), np.arange(start, rows.stop)] = 0.0
+        sums = distances @ members
+        for i, (code, width) in enumerate(zip(codes, widths, strict=True)):
+            if width > 1:
+                sizes = np.bincount(code, minlength=width)
+                totals[i] += _silhouette_sum(sums[:, edges[i] : edges[i + 1]], code[rows], sizes)
+    return [
+        float(total / len(points)) if width > 1 else -1.0 for total, width in zip(totals, widths, strict=True)
+    ]
+
+
+def _silhouette_sum(sums: np.ndarray, code: np.ndarray, sizes: np.ndarray) -> float:
+    """Return the sum of silhouettes. sums: distances of m points to the members of each cluster, shape (m, k)."""
+    places = np.arange(len(code))
+    own = sums[places, code] / np.maximum(sizes[code] - 1, 1)
+    others = sums / sizes
+    others[places, code] = np.inf
+    nearest_other = others.min(axis=1)
+    larger = np.maximum(own, nearest_other)
+    values = np.divide(nearest_other - own, larger, out=np.zeros(len(code)), where=larger > 0)
+    return float(values[sizes[code] > 1].sum())
 
 
 def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:
     """Compare DBSCAN, HDBSCAN and Ward's hierarchical clustering of a sample with the k-means `labels`.
 
     The radius of DBSCAN is the 90th percentile of the distance to the 10th neighbour. The smallest cluster of
-    HDBSCAN has 2% of the sample. Ward's tree is cut at the number of clusters in `labels`.
+    HDBSCAN has 2% of the sample. Ward's tree is cut at the number of clusters in `labels`. At most MAX_COMPARED points
+    are compared: these methods are quadratic, and no persona depends on them.
     """
     from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
     from sklearn.neighbors import NearestNeighbors
 
+    rows = sample(len(points), MAX_COMPARED)
+    points, labels = points[rows], labels[rows]
     count, k = len(points), len(np.unique(labels))
     if count < 20 or k < 2:
         return []
@@ -192,7 +238,7 @@ def compare(points: np.ndarray, labels: np.ndarray) -> list[Comparison]:
 
 
 def _compare_method(name: str, points: np.ndarray, labels: np.ndarray, found: np.ndarray) -> Comparison:
-    from sklearn.metrics import adjusted_rand_score, silhouette_score
+    from sklearn.metrics import adjusted_rand_score
 
     inside = found >= 0
     clusters = len(np.unique(found[inside]))
@@ -201,7 +247,7 @@ def _compare_method(name: str, points: np.ndarray, labels: np.ndarray, found: np
         name,
         clusters,
         float(1 - inside.mean()),
-        float(silhouette_score(points[inside], found[inside])) if good else None,
+        silhouettes_of(points[inside], [found[inside]])[0] if good else None,
         float(adjusted_rand_score(labels, found)),
     )
 

@@ -22,7 +22,7 @@ from clm_dagster.domains.churn import purchase_model
 from clm_dagster.domains.churn.base_rate import BaseRates
 from clm_dagster.domains.churn.candidates import candidates, log_odds
 from clm_dagster.domains.churn.evaluate import evaluate_candidates
-from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels
+from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels, labels_by_snapshot
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.turnover import top_decile
 from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot
@@ -78,7 +78,8 @@ class Weeks:
         settings = self.shop.churn_settings
         grid = [one for one in level_snapshots(day, self.shop.first, settings) if one in self.frames]
         mature = [one for one in grid if one + timedelta(days=settings.horizon_days) <= day]
-        known = {one: known_labels(self.frames, self.labels, one) for one in mature}
+        by_day = labels_by_snapshot(self.labels)
+        known = {one: known_labels(self.frames, by_day, one) for one in mature}
         rates = BaseRates(
             {one: self.frames[one] for one in grid},
             {one: found for one, found in known.items() if found is not None},
@@ -146,7 +147,7 @@ def _week(weeks: Weeks, day: date, trained: Mapping[date, ChurnModel]) -> Week:
         scores[f"{k} calibrated log-odds"] = shifted_to_mean(
             np.mean([safe_logit(p) for p in each[:k]], axis=0), rate
         )
-    labels = known_labels(weeks.frames, weeks.labels, day)
+    labels = known_labels(weeks.frames, labels_by_snapshot(weeks.labels), day)
     return Week(
         day, pd.DataFrame(scores, index=frame["customer_id"].to_numpy(object)), labels, day in trained
     )

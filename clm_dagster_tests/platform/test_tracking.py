@@ -24,10 +24,10 @@ def test_a_retry_continues_its_run_and_only_promotion_moves_the_champion(
     def flaky(context: dg.AssetExecutionContext) -> None:
         with tracking.run("flaky", "2024-01-01", context.run.run_id, {"clm.code_version": "a"}) as run:
             tries.append(run.run_id)
-            run.params({"k": 3})
-            run.metrics({"score": 0.5, "absent": None})
+            run.log({"k": 3}, {"score": 0.5, "absent": None}, {2: {"loss": 0.1}})
+            run.files({"note.txt": b"a note", "pages/one.txt": b"1"})
             with run.child("rival") as child:
-                child.metrics({"score": 0.4})
+                child.log(metrics={"score": 0.4})
             logged = run.sklearn_model("models.test", model, frame, ["scikit-learn", "skops"])
             if len(tries) == 1:
                 raise ValueError("once")
@@ -43,7 +43,13 @@ def test_a_retry_continues_its_run_and_only_promotion_moves_the_champion(
     assert (
         found.info.status == "FINISHED"
         and found.data.params == {"k": "3"}
-        and found.data.metrics == {"score": 0.5}
+        and found.data.metrics == {"score": 0.5, "loss": 0.1}
+    )
+    assert [one.step for one in client.get_metric_history(found.info.run_id, "loss")] == [2, 2]
+    assert [file.path for file in client.list_artifacts(found.info.run_id)] == ["note.txt", "pages"]
+    child = runs["rival"]
+    assert (
+        child.info.status == "FINISHED" and child.data.tags["mlflow.user"] == found.data.tags["mlflow.user"]
     )
     assert found.data.tags["dagster.asset_key"] == "flaky"
     assert client.get_registered_model("models.test").aliases == {}

@@ -10,7 +10,7 @@ season from features that only happen to move with it.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,16 +51,19 @@ class Candidate:
     """
 
     name: str
-    build: Callable[[list[str]], Pipeline]
+    build: "Recipe"
     search: tuple[Parameters, ...] = field(default=({},))
     exact: bool = False
     columns: tuple[str, ...] | None = None
     rebalance: Rebalance = "weights"
 
+    def used(self, columns: list[str]) -> list[str]:
+        """Return those of the columns that this candidate uses."""
+        return [name for name in columns if self.columns is None or name in self.columns]
+
     def pipeline(self, columns: list[str], parameters: Parameters) -> Pipeline:
         """Return an unfitted pipeline over the columns that this candidate uses."""
-        used = [name for name in columns if self.columns is None or name in self.columns]
-        return clone(self.build(used)).set_params(**parameters)
+        return clone(self.build(self.used(columns))).set_params(**parameters)
 
 
 def signed_log(values: Any) -> Any:
@@ -76,39 +79,53 @@ def _categories() -> OneHotEncoder:
     return OneHotEncoder(min_frequency=RARE, handle_unknown="infrequent_if_exist", sparse_output=False)
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A builder of pipelines: the preparation of the columns, an optional selection, and the model.
+
+    scaled: whether numbers get the scaled logarithm; otherwise the model needs no scaling and accepts missing values.
+    imputer: of scaled numbers, None for the median with a flag. select: selects among the prepared columns.
+    """
+
+    model: BaseEstimator
+    scaled: bool
+    imputer: BaseEstimator | None = None
+    select: BaseEstimator | None = None
+
+    @property
+    def preparation(self) -> str:
+        """The name of the preparation; recipes with the same name prepare the same columns in the same way."""
+        if not self.scaled:
+            return "plain"
+        return "scaled" if self.imputer is None else type(self.imputer).__name__
+
+    def __call__(self, columns: list[str]) -> Pipeline:
+        """Return an unfitted pipeline; its first step is the preparation, its last one the model."""
+        numbers, categories = _split(columns)
+        prepared: Any = "passthrough"
+        if self.scaled:
+            prepared = Pipeline(
+                [
+                    ("log", FunctionTransformer(signed_log, feature_names_out="one-to-one")),
+                    ("fill", self.imputer or SimpleImputer(strategy="median", add_indicator=True)),
+                    ("scale", StandardScaler()),
+                ]
+            )
+        parts = [("numbers", prepared, numbers)]
+        if categories:
+            parts.append(("categories", _categories(), categories))
+        select = [("select", self.select)] if self.select is not None else []
+        return Pipeline([("columns", ColumnTransformer(parts)), *select, ("model", self.model)])
+
+
 def _scaled(
     model: BaseEstimator, imputer: BaseEstimator | None = None, select: BaseEstimator | None = None
-) -> Any:
-    """Return a builder of pipelines that take logarithms, impute, scale and then fit `model`."""
-
-    def build(columns: list[str]) -> Pipeline:
-        numbers, categories = _split(columns)
-        fill = imputer or SimpleImputer(strategy="median", add_indicator=True)
-        steps = [
-            ("log", FunctionTransformer(signed_log, feature_names_out="one-to-one")),
-            ("fill", fill),
-            ("scale", StandardScaler()),
-        ]
-        parts = [("numbers", Pipeline(steps), numbers)]
-        if categories:
-            parts.append(("categories", _categories(), categories))
-        select_steps = [("select", select)] if select is not None else []
-        return Pipeline([("columns", ColumnTransformer(parts)), *select_steps, ("model", model)])
-
-    return build
+) -> Recipe:
+    return Recipe(model, True, imputer, select)
 
 
-def _plain(model: BaseEstimator) -> Any:
-    """Return a builder of pipelines for models that need no scaling and accept missing values."""
-
-    def build(columns: list[str]) -> Pipeline:
-        numbers, categories = _split(columns)
-        parts: list[tuple[str, Any, list[str]]] = [("numbers", "passthrough", numbers)]
-        if categories:
-            parts.append(("categories", _categories(), categories))
-        return Pipeline([("columns", ColumnTransformer(parts)), ("model", model)])
-
-    return build
+def _plain(model: BaseEstimator) -> Recipe:
+    return Recipe(model, False)
 
 
 def _mutual_information(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,6 +217,8 @@ def _lightgbm() -> tuple[Candidate, ...]:
 
 
 RECENCY, LIGHTGBM = "recency", "lightgbm"
+# Candidates that need no judgement: they are always in the evaluation, and always explained.
+BASELINES = (RECENCY, "frequency_recency")
 # Means of log-odds. A blend has exact reasons if all its members have.
 BLENDS: dict[str, tuple[str, ...]] = {
     "blend_logistic_bgnbd": ("logistic", "bgnbd"),
@@ -244,14 +263,23 @@ def log_odds(model: Any, x: pd.DataFrame) -> NDArray[np.float64]:
     The margin of a support vector machine is used as log-odds. Probabilities of a tree or a forest are clipped away
     from 0 and 1.
     """
-    last = model[-1] if isinstance(model, Pipeline) else model
+    if isinstance(model, Pipeline):
+        return log_odds_of_prepared(model, model[:1].transform(x))
+    return np.asarray(model.decision_function(x), dtype=float)
+
+
+def log_odds_of_prepared(model: Pipeline, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `log_odds` from the result of the pipeline's first step for n rows."""
+    last = model[-1]
+    for step in model[1:-1] if len(model) > 2 else ():
+        z = step.transform(z)
     if isinstance(last, GaussianNB):
-        joint = last.predict_joint_log_proba(model[:-1].transform(x))
+        joint = last.predict_joint_log_proba(z)
         difference: NDArray[np.float64] = joint[:, 1] - joint[:, 0]
         return difference
-    if hasattr(model, "decision_function"):
-        return np.asarray(model.decision_function(x), dtype=float)
-    return safe_logit(model.predict_proba(x)[:, 1])
+    if hasattr(last, "decision_function"):
+        return np.asarray(last.decision_function(z), dtype=float)
+    return safe_logit(last.predict_proba(z)[:, 1])
 
 
 def rebalance_rows(
@@ -285,9 +313,25 @@ def fit_candidate(
 ) -> Pipeline:
     """Fit one candidate on rows of several snapshots."""
     rows, weights = rebalance_rows(labels, snapshots, candidate.rebalance)
-    pipeline = candidate.pipeline(columns, parameters)
+    pipeline, y = candidate.pipeline(columns, parameters), labels[rows].astype(int)
+    return fit_prepared(pipeline, prepare(pipeline[0], x.iloc[rows], y), y, weights)
+
+
+def prepare(step: Any, x: pd.DataFrame, y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Fit the first step of a pipeline and return its result for the rows to fit on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few rounds of imputation are intended
+        prepared: NDArray[np.float64] = step.fit_transform(x, y)
+    return prepared
+
+
+def fit_prepared(
+    pipeline: Pipeline, z: NDArray[np.float64], y: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> Pipeline:
+    """Fit a pipeline whose first step is fitted already. z: the result of that step for the rows to fit on."""
     extra = {} if weights is None else {"model__sample_weight": weights}
     with warnings.catch_warnings():
         # Early stopping is intended; validation shows how good the candidate is.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return pipeline.fit(x.iloc[rows], labels[rows].astype(int), **extra)
+        rest = Pipeline(pipeline.steps[1:]).fit(z, y, **extra)
+    return Pipeline([pipeline.steps[0], *rest.steps])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn import checks
 from clm_dagster.domains.churn.asset_charts import drift_chart
@@ -54,14 +55,17 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
     if model is None or inputs.features.empty:
         results = checks.check_drift(str(work.day), None, settings.warn, settings.fail)
         return TableOutput(pd.DataFrame(columns=work.columns), {}, results)
-    table = feature_drift(
-        model,
-        model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
-        settings.warn,
-        settings.fail,
-    )
-    shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
-    chart = drift_chart(shown, settings.warn, settings.fail)
+    with threadpool_limits(limits=1):  # as for scores
+        table = feature_drift(
+            model,
+            model.inputs(inputs.features, model.purchase_model_of(inputs.features)),
+            settings.warn,
+            settings.fail,
+        )
+    chart = None
+    if work.is_shown:
+        shown = pd.concat([inputs.earlier, table.assign(as_of=pd.Timestamp(work.day))], ignore_index=True)
+        chart = drift_chart(shown, settings.warn, settings.fail)
     return TableOutput(
         scoring.stamped(table),
         {"chart": dg.MetadataValue.md(chart)} if chart else {},

@@ -11,6 +11,7 @@ Belongs here: the order of the steps, and which snapshots each step may use. Doe
 
 Order of the steps:
 
+0. Drop candidates that are certainly worse on a sample (`race`).
 1. Fit each parameter set on the fit snapshots and compare them on the validation snapshots, each at its own base rate.
    Choose the calibration shape, the threshold and the winner there.
 2. Fit every candidate again on all training snapshots.
@@ -18,10 +19,8 @@ Order of the steps:
 4. Compute the test metrics. Only this step uses the labels of the test snapshot.
 """
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -32,32 +31,31 @@ from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.base_rate import BaseRateForecast, BaseRates
 from clm_dagster.domains.churn.candidates import (
-    BLENDS,
+    BASELINES,
     RECENCY,
     Candidate,
-    LogOddsMean,
     candidates,
-    fit_candidate,
-    log_odds,
 )
-from clm_dagster.domains.churn.features import known_labels
+from clm_dagster.domains.churn.features import known_labels, labels_by_snapshot
+from clm_dagster.domains.churn.fitting import Fits
 from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.plan import EvaluationInputs, EvaluationSettings, prepare
+from clm_dagster.domains.churn.race import Race, race
+from clm_dagster.domains.churn.validation import Validated, validate
 from clm_dagster.statistics.evaluation import (
     Calibration,
     Difference,
     EvaluationPlan,
+    Resampled,
     Shape,
     TimeSplit,
     Verdict,
-    best_f1_threshold,
     calibrate_to_rate,
     champion_verdict,
     classification_metrics,
     fast_auc,
     fast_log_loss,
-    fit_shape,
     paired_differences,
     suspected_leak,
 )
@@ -95,7 +93,8 @@ class EvaluationResult:
     """The result of an evaluation.
 
     base_rate: forecast for the test snapshot. leaks: a sentence for each suspected leak. test_probabilities:
-    customer_id, churned, and one column of calibrated probabilities for each candidate.
+    customer_id, churned, and one column of calibrated probabilities for each candidate. race: who was dropped early;
+    those have no result.
     """
 
     split: TimeSplit
@@ -108,6 +107,7 @@ class EvaluationResult:
     test_probabilities: pd.DataFrame
     inputs: EvaluationInputs = field(repr=False)
     fitted: dict[str, Any] = field(repr=False, default_factory=dict)
+    race: Race = field(default_factory=Race)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -160,12 +160,14 @@ def evaluate_candidates(
     plan: EvaluationPlan,
     settings: EvaluationSettings,
     selected: Iterable[Candidate] | None = None,
+    with_race: bool = True,
 ) -> EvaluationResult:
     """Evaluate candidates according to a plan.
 
     features: rows of core.customer_features at every snapshot of the plan, in any order. labels: rows of
     core.churn_labels (as_of, customer_id, horizon_days, churned) at the training snapshots, the test snapshot and the
-    history of the plan, as far as they exist. selected: None for all candidates. The same input gives the same numbers.
+    history of the plan, as far as they exist. selected: None for all candidates. with_race: whether candidates may be
+    dropped early (`race`). The same input gives the same numbers.
 
     Raise EvaluationError if no evaluation is possible; the message says what is missing.
     """
@@ -173,7 +175,7 @@ def evaluate_candidates(
     # times as long with two), and a single thread fixes the order of summation on every machine.
     chosen = candidates(settings.lightgbm) if selected is None else selected
     with threadpool_limits(limits=1):
-        return _evaluate(features, labels, plan, settings, chosen)
+        return _evaluate(features, labels, plan, settings, chosen, with_race)
 
 
 def _evaluate(
@@ -182,6 +184,7 @@ def _evaluate(
     plan: EvaluationPlan,
     settings: EvaluationSettings,
     selected: Iterable[Candidate],
+    with_race: bool,
 ) -> EvaluationResult:
     split, inputs = plan.split, prepare(features, labels, plan, settings)
     frames, x, y = inputs.frames, inputs.x, inputs.y
@@ -190,11 +193,14 @@ def _evaluate(
         np.concatenate([y[day] for day in split.training]),
         settings.leak_auc,
     )
-    runs = [_validate(candidate, inputs.columns, x, y, split) for candidate in selected]
-    runs += _blends({run.name: run for run in runs})
+    fits = Fits(inputs.columns, x, y)
+    entrants = list(selected)
+    lost = race(entrants, fits, split, BASELINES) if with_race else Race()
+    runs = validate([candidate for candidate in entrants if candidate.name not in lost.dropped], fits, split)
     winner = min((run for run in runs if run.exact), key=lambda run: (run.validation["log_loss"], run.name))
 
-    known = {day: known_labels(frames, labels, day) for day in plan.history if day in frames}
+    by_day = labels_by_snapshot(labels)
+    known = {day: known_labels(frames, by_day, day) for day in plan.history if day in frames}
     base_rates = BaseRates(
         frames,
         {day: found for day, found in known.items() if found is not None},
@@ -203,123 +209,31 @@ def _evaluate(
         settings.spacing_days,
     )
     base_rate = base_rates.forecast(split.test, [day for day in plan.history if day in frames])
-    return _test(runs, winner, base_rate, leaks, inputs, split, settings)
-
-
-# ------------------------------------------------------------------------------- one candidate, validation
-
-
-@dataclass(frozen=True)
-class _Validated:
-    """A candidate after validation and before the test. model: fitted on all training snapshots."""
-
-    name: str
-    parameters: Mapping[str, Any]
-    exact: bool
-    shape: Shape
-    shape_losses: dict[str, float]
-    threshold: float
-    validation: dict[str, float]
-    validation_log_odds: list[Floats]
-    validation_labels: list[Floats]
-    model: Any
-    seconds: float
-
-
-def _validate(
-    candidate: Candidate,
-    columns: list[str],
-    x: Mapping[date, pd.DataFrame],
-    y: Mapping[date, Floats],
-    split: TimeSplit,
-) -> _Validated:
-    """Search parameters and choose the calibration shape on validation, then fit on all training snapshots."""
-    start = time.perf_counter()
-    tries: list[tuple[float, int, Mapping[str, Any], _Validated]] = []
-    for parameters in candidate.search:
-        early = _fit(candidate, columns, parameters, x, y, split.fit)
-        scores = [log_odds(early, x[day]) for day in split.validation]
-        found = _calibrate(scores, [y[day] for day in split.validation])
-        tries.append((found.validation["log_loss"], len(tries), parameters, found))
-    _, _, parameters, found = min(tries, key=lambda attempt: attempt[:2])
-    model = _fit(candidate, columns, parameters, x, y, split.training)
-    return replace(
-        found,
-        name=candidate.name,
-        exact=candidate.exact,
-        parameters=parameters,
-        model=model,
-        seconds=time.perf_counter() - start,
-    )
-
-
-def _fit(
-    candidate: Candidate,
-    columns: list[str],
-    parameters: Mapping[str, Any],
-    x: Mapping[date, pd.DataFrame],
-    y: Mapping[date, Floats],
-    days: tuple[date, ...],
-) -> Any:
-    rows = pd.concat([x[day] for day in days], ignore_index=True)
-    labels = np.concatenate([y[day] for day in days])
-    snapshots = np.repeat(np.arange(len(days)), [len(y[day]) for day in days])
-    return fit_candidate(candidate, columns, parameters, rows, labels, snapshots)
-
-
-def _calibrate(scores: list[Floats], labels: list[Floats]) -> _Validated:
-    """Choose shape and threshold for validation log-odds and compute metrics, each snapshot at its own base rate."""
-    found = fit_shape(scores, labels)
-    threshold = best_f1_threshold(np.concatenate(labels), np.concatenate(found.probabilities))
-    each = [classification_metrics(y, p, threshold) for y, p in zip(labels, found.probabilities, strict=True)]
-    mean = {name: float(np.mean([metrics[name] for metrics in each])) for name in each[0]}
-    return _Validated("", {}, False, found.shape, found.losses, threshold, mean, scores, labels, None, 0.0)
-
-
-def _blends(runs: Mapping[str, _Validated]) -> list[_Validated]:
-    """Return the blends whose members were all validated: means of the log-odds of the fitted members."""
-    result = []
-    for name, members in BLENDS.items():
-        if all(member in runs for member in members):
-            parts = [runs[member] for member in members]
-            scores = [
-                np.mean(z, axis=0) for z in zip(*(part.validation_log_odds for part in parts), strict=True)
-            ]
-            found = _calibrate(scores, parts[0].validation_labels)
-            result.append(
-                replace(
-                    found,
-                    name=name,
-                    exact=all(part.exact for part in parts),
-                    parameters={"members": members},
-                    model=LogOddsMean([part.model for part in parts]),
-                    seconds=sum(part.seconds for part in parts),
-                )
-            )
-    return result
+    return _test(runs, winner, base_rate, leaks, inputs, split, settings, lost)
 
 
 # ------------------------------------------------------------------------------- all candidates, test
 
 
 def _test(
-    runs: list[_Validated],
-    winner: _Validated,
+    runs: list[Validated],
+    winner: Validated,
     base_rate: BaseRateForecast,
     leaks: tuple[str, ...],
     inputs: EvaluationInputs,
     split: TimeSplit,
     settings: EvaluationSettings,
+    lost: Race,
 ) -> EvaluationResult:
-    frame, x, labels = inputs.frames[split.test], inputs.x[split.test], inputs.y[split.test]
-    uncalibrated = {run.name: log_odds(run.model, x) for run in runs}
+    frame, labels = inputs.frames[split.test], inputs.y[split.test]
+    uncalibrated = {run.name: run.test_log_odds for run in runs}
     calibrations = {
         run.name: calibrate_to_rate(uncalibrated[run.name], run.shape, base_rate.rate) for run in runs
     }
     probabilities = {name: calibration(uncalibrated[name]) for name, calibration in calibrations.items()}
     reference = RECENCY if RECENCY in probabilities else winner.name
-    auc_over_recency = paired_differences(labels, probabilities, reference, fast_auc)
-    auc_over_winner = paired_differences(labels, probabilities, winner.name, fast_auc)
+    aucs = Resampled.of(labels, probabilities, fast_auc)
+    auc_over_recency, auc_over_winner = aucs.over(reference), aucs.over(winner.name)
     loss_over_winner = paired_differences(labels, probabilities, winner.name, fast_log_loss)
     results = {}
     for run in runs:
@@ -363,11 +277,12 @@ def _test(
         test_probabilities=pd.DataFrame(customers | probabilities),
         inputs=inputs,
         fitted={run.name: run.model for run in runs},
+        race=lost,
     )
 
 
 def _model(
-    run: _Validated,
+    run: Validated,
     columns: list[str],
     calibration: Calibration,
     inputs: EvaluationInputs,

@@ -89,9 +89,7 @@ def checked_labels(
             f"the labels have a horizon of {', '.join(map(str, sorted(other_horizons)))} days, the evaluation one of "
             f"{horizon_days}: materialize core.churn_labels again after a change of CLM_CHURN_HORIZON_DAYS"
         )
-    at = pd.to_datetime(labels["as_of"]).dt.date
-    found = {day: part.set_index("customer_id")["churned"] for day, part in labels.groupby(at)}
-    result = {}
+    found, result = labels_by_snapshot(labels), {}
     for day in sorted(set(days)):
         if day not in frames:
             raise EvaluationError(f"no features at as_of {day}: build core.customer_features for it")
@@ -131,8 +129,19 @@ def check_not_empty(frame: pd.DataFrame, columns: Iterable[str]) -> None:
         )
 
 
-def known_labels(frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date) -> np.ndarray | None:
+def labels_by_snapshot(labels: pd.DataFrame) -> dict[date, pd.Series]:
+    """Return the labels of each snapshot, by customer_id."""
+    return {
+        pd.Timestamp(str(as_of)).date(): part.set_index("customer_id")["churned"]
+        for as_of, part in labels.groupby("as_of")
+    }
+
+
+def known_labels(
+    frames: Mapping[date, pd.DataFrame], labels: Mapping[date, pd.Series], day: date
+) -> np.ndarray | None:
     """Return the labels of an earlier snapshot, or None unless every customer has one."""
-    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")["churned"]
-    found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
+    if day not in labels:
+        return None
+    found = labels[day].reindex(frames[day]["customer_id"]).to_numpy(float)
     return found if len(found) and not np.isnan(found).any() else None

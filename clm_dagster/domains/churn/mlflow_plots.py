@@ -49,7 +49,8 @@ def candidate_page(diagnostics: CandidateDiagnostics) -> Draw:
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots(2, 4).ravel()
-        figure.subplots_adjust(left=0.05, right=0.98, top=0.9, bottom=0.08, wspace=0.32, hspace=0.36)
+        # Fixed margins: a layout engine would draw everything several times.
+        figure.subplots_adjust(left=0.06, right=0.985, top=0.87, bottom=0.07, wspace=0.48, hspace=0.42)
         _reliability(axes[0], diagnostics)
         _curves(axes[1], axes[2], diagnostics)
         _lift(axes[3], diagnostics)
@@ -93,7 +94,7 @@ def _lift(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
         color=ACCENT,
     )
     style(axes, "Lift", "multiple of the base rate")
-    axes.set_xlabel("share of customers, highest risk first", fontsize=9, color=INK)
+    axes.set_xlabel("share of customers, riskiest first", fontsize=9, color=INK)
 
 
 def _confusion(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
@@ -105,27 +106,28 @@ def _confusion(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=INK, fontsize=11)
     style(axes, f"Confusion at {diagnostics.threshold:.2f}")
     axes.grid(visible=False)
-    axes.set_xticks([0, 1], ["predicted: stays", "predicted: churns"])
-    axes.set_yticks([0, 1], ["actual: stayed", "actual: churned"])
+    axes.set_xticks([0, 1], ["will stay", "will churn"])
+    axes.set_yticks([0, 1], ["stayed", "churned"], rotation=90, va="center")
 
 
 def _importance(axes: "Axes", table: pd.DataFrame | None) -> None:
-    style(axes, "Loss of AUC when a feature is shuffled")
     if table is None:
         axes.set_axis_off()
         return
+    style(axes, "AUC lost by shuffling")
     top = table.head(_FEATURES_SHOWN).iloc[::-1]
     errors = [top["importance"] - top["low"], top["high"] - top["importance"]]
     axes.barh(top["feature"], top["importance"], xerr=errors, color=PALE, ecolor=INK)
-    axes.tick_params(axis="y", labelsize=7)
+    axes.tick_params(axis="y", labelsize=6)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _learning(auc: "Axes", loss: "Axes", table: pd.DataFrame | None) -> None:
     for axes, column, title in ((auc, "roc_auc", "AUC"), (loss, "log_loss", "Log loss")):
-        style(axes, f"{title} by training snapshots")
         if table is None:
             axes.set_axis_off()
         else:
+            style(axes, f"{title} by snapshots")
             axes.plot(table["snapshots"], table[column], marker="o", markersize=4, color=ACCENT)
 
 

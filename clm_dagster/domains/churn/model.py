@@ -16,7 +16,7 @@ from clm_dagster.domains.churn import purchase_model
 from clm_dagster.domains.churn.attribution import attribute
 from clm_dagster.domains.churn.base_rate import BaseRateForecast, BaseRates
 from clm_dagster.domains.churn.candidates import log_odds
-from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels
+from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels, labels_by_snapshot
 from clm_dagster.domains.churn.reasons import strongest_reasons
 from clm_dagster.statistics.btyd import BGNBD, FitError
 from clm_dagster.statistics.evaluation import Calibration, EvaluationError, Shape, calibrate_to_rate
@@ -110,7 +110,8 @@ def forecast_base_rate(
     if as_of not in frames:
         raise EvaluationError(f"no customers to score at as_of {as_of}: build core.customer_features for it")
     mature = [day for day in frames if day + timedelta(days=horizon_days) <= as_of]
-    known = {day: known_labels(frames, labels, day) for day in mature}
+    by_day = labels_by_snapshot(labels)
+    known = {day: known_labels(frames, by_day, day) for day in mature}
     base_rates = BaseRates(
         frames,
         {day: found for day, found in known.items() if found is not None},

@@ -4,7 +4,7 @@ Belongs here: texts, plots and diagnostics. Does not belong here: anything that 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn import checks, mlflow_plots
-from clm_dagster.domains.churn.candidates import BLENDS, Candidate, candidates, log_odds
+from clm_dagster.domains.churn.candidates import BASELINES, BLENDS, Candidate, candidates, log_odds
 from clm_dagster.domains.churn.diagnostics import importance, learning_curve
 from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.churn.queries import Settings, TrainingInputs
@@ -31,7 +31,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
     split, best = result.split, result.results[result.winner]
     days, reason = inputs.suggestion
     return Notes(
-        evaluated=f"{len(result.results)} candidates, evaluated at {split.test}",
+        evaluated=f"{len(result.results)} candidates, evaluated at {split.test}; {result.race}",
         parameters={
             "winner": result.winner,
             "horizon_days": split.horizon_days,
@@ -52,6 +52,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
                 "candidates": [
                     asdict(metric) for one in result.results.values() for metric in metrics_of_candidate(one)
                 ],
+                "race": {"said": str(result.race), "log_loss": dict(result.race.losses)},
             }
         },
         drawings=_drawings(result),
@@ -70,9 +71,9 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
 
 
 def _table(result: EvaluationResult) -> str:
-    """Return the evaluation as a markdown table, best validation first."""
+    """Return the evaluation as a markdown table, best validation first, and a sentence about the race."""
     columns = ("candidate", "validation log loss", "AUC", "over recency", "Brier", "ECE before", "ECE", "F1")
-    return markdown_table(
+    table = markdown_table(
         (*columns, "lift at 10%", "s"),
         (
             (
@@ -90,23 +91,49 @@ def _table(result: EvaluationResult) -> str:
             for one in sorted(result.results.values(), key=lambda one: one.validation["log_loss"])
         ),
     )
+    said = str(result.race)
+    return f"{table}\n\n{said[0].upper()}{said[1:]}."
 
 
 def candidate_runs(
-    work: Work[Settings], _: TrainingInputs, result: EvaluationResult
+    work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
 ) -> Iterator[CandidateRun]:
-    """Yield every candidate with its diagnostics on the test snapshot."""
-    definitions = {candidate.name: candidate for candidate in candidates()}
-    for number, one in enumerate(result.results.values(), 1):
-        work.log(f"{one.name}, {number} of {len(result.results)}: diagnostics")
-        with threadpool_limits(limits=1):
-            run = _candidate_run(one, definitions.get(one.name), result)
+    """Yield every candidate with its figures, and the winner and the baselines with diagnostics on the test snapshot.
+
+    The other candidates have diagnostics if the training explains all of them.
+    """
+    definitions = {candidate.name: candidate for candidate in candidates(inputs.settings.lightgbm)}
+    for one in result.results.values():
+        if work.explains_all or one.name == result.winner or one.name in BASELINES:
+            work.log(f"{one.name}: diagnostics")
+            with threadpool_limits(limits=1):
+                run = _explained(one, definitions.get(one.name), result)
+        else:
+            run = _candidate_run(one, result)
         yield run
+    for name in result.race.dropped:
+        loss = {"race/log_loss": result.race.losses[name]}
+        yield CandidateRun(name, {"dropped": "in the race", "exact_reasons": result.race.exact[name]}, loss)
 
 
-def _candidate_run(
-    one: CandidateResult, candidate: Candidate | None, result: EvaluationResult
-) -> CandidateRun:
+def _candidate_run(one: CandidateResult, result: EvaluationResult) -> CandidateRun:
+    members = {"members": ", ".join(BLENDS[one.name])} if one.name in BLENDS else {}
+    raced = {"race/log_loss": result.race.losses[one.name]} if one.name in result.race.losses else {}
+    return CandidateRun(
+        name=one.name,
+        parameters={
+            **one.parameters,
+            **members,
+            "exact_reasons": one.exact,
+            "shape": one.shape.kind,
+            "threshold": f"{one.threshold:.4f}",
+        },
+        metrics=_run_metrics(one) | raced,
+    )
+
+
+def _explained(one: CandidateResult, candidate: Candidate | None, result: EvaluationResult) -> CandidateRun:
+    """Return a candidate's run with importance, learning curve and a page of plots."""
     importances, curve = _diagnose(one, candidate, result)
     x, y = result.inputs.x[result.split.test], result.inputs.y[result.split.test]
     page = mlflow_plots.candidate_page(
@@ -120,23 +147,14 @@ def _candidate_run(
             curve,
         )
     )
-    members = {"members": ", ".join(BLENDS[one.name])} if one.name in BLENDS else {}
     steps = {} if curve is None else {int(row["snapshots"]): row for row in curve.to_dict("records")}
-    return CandidateRun(
-        name=one.name,
-        parameters={
-            **one.parameters,
-            **members,
-            "exact_reasons": one.exact,
-            "shape": one.shape.kind,
-            "threshold": f"{one.threshold:.4f}",
-        },
-        metrics=_run_metrics(one),
+    return replace(
+        _candidate_run(one, result),
         steps={
             step: {f"learning/{name}": float(row[name]) for name in ("roc_auc", "log_loss")}
             for step, row in steps.items()
         },
-        figures={"candidate.png": (page, 15.0, 7.0)},
+        figures={"candidate.png": (page, 11.0, 5.2)},
         documents={"importance.json": {"importance": importances.to_dict("records")}},
     )
 

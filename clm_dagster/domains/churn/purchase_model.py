@@ -16,13 +16,22 @@ from numpy.typing import NDArray
 from clm_dagster.statistics.btyd import BGNBD, FitError, days
 from clm_dagster.statistics.evaluation import EvaluationError, safe_logit
 from clm_dagster.statistics.evaluation.customers import histories
+from clm_dagster.statistics.memo import Memo, digest
 
 Floats = NDArray[np.float64]
 
 
+# A snapshot is fitted once for the scores of many weeks, for drift and for trainings.
+_FITS = Memo[BGNBD]()
+
+
 def fit(frame: pd.DataFrame) -> BGNBD:
-    """Fit BG/NBD to the customers of one snapshot by maximum likelihood. No label is used."""
-    return BGNBD.fit(histories(frame)).model
+    """Fit BG/NBD to the customers of one snapshot by maximum likelihood. No label is used.
+
+    The fit of the same customers is kept in memory.
+    """
+    columns = (frame[name].to_numpy(float) for name in ("order_days", "tenure_days", "recency_days"))
+    return _FITS.get(digest(*columns), lambda: BGNBD.fit(histories(frame)).model)
 
 
 def fit_all(frames: Mapping[date, pd.DataFrame]) -> dict[date, BGNBD]:

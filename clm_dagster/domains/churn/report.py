@@ -46,6 +46,8 @@ METRICS = (
     "calibration_error_before",
     "auc_over_recency",
     "auc_over_winner",
+    "race_log_loss",
+    "is_dropped",
     "customers",
     "mean_probability",
     "base_rate",
@@ -72,6 +74,7 @@ def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResul
         },
         metrics=[
             *(metric for one in result.results.values() for metric in metrics_of_candidate(one)),
+            *race_metrics(result),
             *_group_metrics(inputs, result),
         ],
         suspected_leak=bool(result.leaks),
@@ -92,6 +95,21 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
             "auc_over_winner": one.auc_over_winner,
         },
     )
+
+
+def race_metrics(result: EvaluationResult) -> list[Metric]:
+    """Return for each candidate its log loss in the race, None without one, and whether it was dropped there."""
+    lost = result.race
+    found: list[Metric] = []
+    for name in (*result.results, *lost.dropped):
+        values: dict[str, float | None] = {
+            "race_log_loss": lost.losses.get(name),
+            "is_dropped": int(name in lost.dropped),
+        }
+        if name in lost.dropped:
+            values["exact_reasons"] = int(lost.exact[name])
+        found += metrics_of(name, values)
+    return found
 
 
 def _group_metrics(inputs: TrainingInputs, result: EvaluationResult) -> list[Metric]:

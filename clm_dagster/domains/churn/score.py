@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.checks import check_turnover
 from clm_dagster.domains.churn.features import NEEDED
@@ -90,15 +91,17 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
         return TableOutput(pd.DataFrame(columns=scoring.work.columns), checks=checks)
     snapshots = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
     chosen = scoring.settings.evaluation
-    forecast = forecast_base_rate(
-        snapshots,
-        inputs.labels,
-        scoring.work.day,
-        chosen.horizon_days,
-        chosen.active_days,
-        chosen.spacing_days,
-    )
-    frame = model.scores(inputs.features, forecast.rate, REASONS).drop(columns="as_of")
+    # One thread in each library: fits of purchase models are small, and would wait for threads most of the time.
+    with threadpool_limits(limits=1):
+        forecast = forecast_base_rate(
+            snapshots,
+            inputs.labels,
+            scoring.work.day,
+            chosen.horizon_days,
+            chosen.active_days,
+            chosen.spacing_days,
+        )
+        frame = model.scores(inputs.features, forecast.rate, REASONS).drop(columns="as_of")
     margins = inputs.margins.set_index("customer_id")["expected_margin"].reindex(frame["customer_id"])
     frame["expected_loss"] = frame["churn_probability"] * margins.to_numpy(float)
     frame["risk_band"] = band_of(frame["churn_probability"].to_numpy(), inputs.bands)

@@ -46,10 +46,16 @@ def churn_model(
     )
 
 
-def evaluate(_: Work[Settings], inputs: TrainingInputs) -> EvaluationResult:
-    """Evaluate the candidates."""
+def evaluate(work: Work[Settings], inputs: TrainingInputs) -> EvaluationResult:
+    """Evaluate the candidates. A training that explains all candidates drops none of them early."""
     snapshots = inputs.snapshots
-    return evaluate_candidates(snapshots.features, snapshots.labels, snapshots.plan, inputs.settings)
+    return evaluate_candidates(
+        snapshots.features,
+        snapshots.labels,
+        snapshots.plan,
+        inputs.settings,
+        with_race=not work.explains_all,
+    )
 
 
 def champion_probabilities(

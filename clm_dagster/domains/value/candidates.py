@@ -89,14 +89,7 @@ class Predictor:
             case "btyd":
                 return snapshot.expectation.revenue
             case "mean":
-                # Average square roots: the result is between the geometric and the arithmetic mean, so that a few
-                # huge amounts of one member do not dominate.
-                roots = [
-                    np.sqrt(scale * member.predict(snapshot))
-                    for member, scale in zip(self.members, self.scales, strict=True)
-                ]
-                mean: Floats = np.mean(roots, axis=0) ** 2
-                return mean
+                return self.mean([member.predict(snapshot) for member in self.members])
             case "two_part":
                 buys, amount = self.estimators
                 share = buys.predict_proba(snapshot.x.to_numpy())[:, 1]
@@ -105,6 +98,14 @@ class Predictor:
         prediction = np.maximum(self.estimators[0].predict(snapshot.x.to_numpy()), 0) ** (1 / self.power)
         scaled: Floats = prediction * (snapshot.base if self.kind == "ratio" else 1.0)
         return scaled
+
+    def mean(self, predictions: Sequence[Floats]) -> Floats:
+        """Return the prediction of a mean from those of its members, in their order, shape (n,)."""
+        # Average square roots: the result is between the geometric and the arithmetic mean, so that a few huge
+        # amounts of one member do not dominate.
+        roots = [np.sqrt(scale * each) for each, scale in zip(predictions, self.scales, strict=True)]
+        mean: Floats = np.mean(roots, axis=0) ** 2
+        return mean
 
 
 def _boosting(**changes: Any) -> HistGradientBoostingRegressor:

@@ -43,13 +43,21 @@ from clm_dagster.domains.value.features import past_rate
 from clm_dagster.domains.value.gates import BASELINES, IntervalCoverage, value_verdict
 from clm_dagster.domains.value.intervals import fit_intervals
 from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier, scaled_to_total
-from clm_dagster.domains.value.metrics import deciles, mae, revenue_capture, value_metrics
+from clm_dagster.domains.value.metrics import (
+    counted_capture,
+    counted_mae,
+    deciles,
+    mae,
+    revenue_capture,
+    value_metrics,
+)
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
 from clm_dagster.domains.value.plan import EvaluationInputs, EvaluationSettings, prepare
 from clm_dagster.domains.value.tiers import evaluate_tier_methods, fit_tiers
 from clm_dagster.statistics.evaluation import (
     Difference,
     EvaluationPlan,
+    Resampled,
     TimeSplit,
     Verdict,
     paired_differences,
@@ -129,7 +137,7 @@ class EvaluationResult:
         if champion_amounts is not None:
             both = {"winner": self.amounts[self.winner].to_numpy(), "champion": champion_amounts}
             actual = self.amounts["net_revenue"].to_numpy()
-            champion_mae = paired_differences(actual, both, "champion", mae)["winner"]
+            champion_mae = paired_differences(actual, both, "champion", mae, counted_mae)["winner"]
         return value_verdict(
             self.winner,
             best.mae_over,
@@ -200,16 +208,18 @@ def _evaluate(
 class _Validated:
     """A candidate after validation and before the test.
 
-    predictor: fitted on all training snapshots. early: fitted without the validation snapshots. predictions: on the
-    validation snapshots, each scaled to its own level.
+    predictor: fitted on all training snapshots. unscaled: predictions on the validation snapshots, by the predictor
+    that was fitted without them. predictions: the same, each scaled to its own level. test: of `predictor` on the test
+    snapshot.
     """
 
     predictor: Predictor
-    early: Predictor
+    unscaled: list[Floats]
     parameters: Mapping[str, Any]
     score: float
     validation: dict[str, float]
     predictions: list[Floats]
+    test: Floats
     seconds: float
 
 
@@ -219,14 +229,17 @@ def _validate(
     """Search parameters on validation, then fit on all training snapshots."""
     start = time.perf_counter()
     tries: list[tuple[float, int, _Validated]] = []
+    rows = _rows(inputs, levels, split.fit)
     for parameters in candidate.search:
-        early = fit_candidate(candidate, parameters, _rows(inputs, levels, split.fit), split.horizon_days)
-        found = _validation_result(early, parameters, inputs, split)
+        early = fit_candidate(candidate, parameters, rows, split.horizon_days)
+        unscaled = [early.predict(inputs.snapshots[day]) for day in split.validation]
+        found = _validation_result(early, unscaled, parameters, inputs, split)
         tries.append((found.score, len(tries), found))
     best = min(tries, key=lambda attempt: attempt[:2])[2]
     rows = _rows(inputs, levels, split.training)
     final = fit_candidate(candidate, best.parameters, rows, split.horizon_days)
-    return replace(best, predictor=final, seconds=time.perf_counter() - start)
+    test = final.predict(inputs.snapshots[split.test])
+    return replace(best, predictor=final, test=test, seconds=time.perf_counter() - start)
 
 
 def _winner(runs: list[_Validated]) -> _Validated:
@@ -253,35 +266,45 @@ def _rows(inputs: EvaluationInputs, levels: Mapping[date, float], days: tuple[da
 
 
 def _validation_result(
-    early: Predictor, parameters: Mapping[str, Any], inputs: EvaluationInputs, split: TimeSplit
+    early: Predictor,
+    unscaled: list[Floats],
+    parameters: Mapping[str, Any],
+    inputs: EvaluationInputs,
+    split: TimeSplit,
 ) -> _Validated:
     predictions, metrics = [], []
-    for day in split.validation:
-        unscaled, actual = early.predict(inputs.snapshots[day]), inputs.y[day]
-        predictions.append(scaled_to_total(unscaled, capped_total(actual, inputs.cap), inputs.cap))
+    for day, amounts in zip(split.validation, unscaled, strict=True):
+        actual = inputs.y[day]
+        predictions.append(scaled_to_total(amounts, capped_total(actual, inputs.cap), inputs.cap))
         metrics.append(value_metrics(actual, predictions[-1]))
     mean = {name: float(np.mean([one[name] for one in metrics])) for name in metrics[0]}
-    return _Validated(early, early, parameters, validation_score(mean), mean, predictions, 0.0)
+    score = validation_score(mean)
+    return _Validated(early, unscaled, parameters, score, mean, predictions, np.empty(0), 0.0)
 
 
 def _blends(runs: Mapping[str, _Validated], inputs: EvaluationInputs, split: TimeSplit) -> list[_Validated]:
-    """Return the blends whose members were all validated, each member scaled to BG/NBD's total on validation."""
+    """Return the blends whose members were all validated, each member scaled to BG/NBD's total on validation.
+
+    They are computed from the stored predictions of their members.
+    """
     result = []
     for name, members in BLENDS.items():
         if all(member in runs for member in members):
             parts = [runs[member] for member in members]
-            scales = [_scale(part.early, inputs, split) for part in parts]
-            early = mean_predictor(name, [part.early for part in parts], scales)
-            found = _validation_result(early, {"members": members}, inputs, split)
-            final = mean_predictor(name, [part.predictor for part in parts], scales)
-            result.append(replace(found, predictor=final, seconds=sum(part.seconds for part in parts)))
+            scales = [_scale(part.unscaled, inputs, split) for part in parts]
+            blend = mean_predictor(name, [part.predictor for part in parts], scales)
+            unscaled = [blend.mean(each) for each in zip(*(part.unscaled for part in parts), strict=True)]
+            found = _validation_result(blend, unscaled, {"members": members}, inputs, split)
+            test = blend.mean([part.test for part in parts])
+            result.append(replace(found, test=test, seconds=sum(part.seconds for part in parts)))
     return result
 
 
-def _scale(early: Predictor, inputs: EvaluationInputs, split: TimeSplit) -> float:
-    snapshots = [inputs.snapshots[day] for day in split.validation]
-    total = capped_total(np.concatenate([one.expectation.revenue for one in snapshots]), inputs.cap)
-    return multiplier(np.concatenate([early.predict(one) for one in snapshots]), total, inputs.cap)
+def _scale(unscaled: list[Floats], inputs: EvaluationInputs, split: TimeSplit) -> float:
+    expected = [inputs.snapshots[day].expectation.revenue for day in split.validation]
+    return multiplier(
+        np.concatenate(unscaled), capped_total(np.concatenate(expected), inputs.cap), inputs.cap
+    )
 
 
 # ------------------------------------------------------------------------------- all candidates, test
@@ -298,25 +321,25 @@ def _test(
 ) -> EvaluationResult:
     snapshot, actual = inputs.snapshots[split.test], inputs.y[split.test]
     total = level.factor * capped_total(snapshot.expectation.revenue, inputs.cap)
-    unscaled = {run.predictor.name: run.predictor.predict(snapshot) for run in runs}
+    unscaled = {run.predictor.name: run.test for run in runs}
     predictions = {
         name: amounts if name in BASELINES else scaled_to_total(amounts, total, inputs.cap)
         for name, amounts in unscaled.items()
     }
     # Most customers spend nothing, so a baseline that underestimates everyone has a small MAE. The MAE is therefore
     # compared at one level; the bias reports the error of the level.
-    mae_over = {
-        baseline: paired_differences(
-            actual,
-            predictions | {baseline: scaled_to_total(unscaled[baseline], total, inputs.cap)},
-            baseline,
-            mae,
-        )
+    at_level = {
+        f"{baseline} at the level": scaled_to_total(unscaled[baseline], total, inputs.cap)
         for baseline in BASELINES
     }
-    capture_over = {
-        baseline: paired_differences(actual, predictions, baseline, revenue_capture) for baseline in BASELINES
+    maes = Resampled.of(actual, predictions | at_level, mae, counted_mae)
+    captures = Resampled.of(actual, predictions, revenue_capture, counted_capture)
+    mae_over = {
+        baseline: (over := maes.over(f"{baseline} at the level"))
+        | {baseline: over[f"{baseline} at the level"]}
+        for baseline in BASELINES
     }
+    capture_over = {baseline: captures.over(baseline) for baseline in BASELINES}
     results = {}
     for run in runs:
         name = run.predictor.name

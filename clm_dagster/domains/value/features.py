@@ -120,7 +120,7 @@ def labels_of(
     frames: Mapping[date, pd.DataFrame], labels: pd.DataFrame, day: date, column: str = "net_revenue"
 ) -> Floats | None:
     """Return a column of core.value_labels in the row order of a snapshot; None unless every customer has a label."""
-    part = labels[pd.to_datetime(labels["as_of"]).dt.date == day].set_index("customer_id")[column]
+    part = labels[labels["as_of"] == pd.Timestamp(day)].set_index("customer_id")[column]
     found = part.reindex(frames[day]["customer_id"]).to_numpy(float)
     return found if len(found) and not np.isnan(found).any() else None
 

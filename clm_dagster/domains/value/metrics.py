@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from clm_dagster.statistics.evaluation import counted_mean
+
 Floats = NDArray[np.float64]
 TOP = 0.1
 
@@ -37,6 +39,30 @@ def value_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
 def mae(actual: Floats, predicted: Floats) -> float:
     """Return the mean absolute error, in money."""
     return float(np.mean(np.abs(predicted - actual)))
+
+
+def counted_mae(actual: Floats, predicted: Floats, counts: Floats) -> Floats:
+    """Return `mae` of m resamples, from how often each holds each of n customers, shape (m, n)."""
+    return counted_mean(np.abs(predicted - actual), counts)
+
+
+def counted_capture(actual: Floats, predicted: Floats, counts: Floats) -> Floats:
+    """Return `revenue_capture` of m resamples, from how often each holds each of n customers, shape (m, n)."""
+    order = np.argsort(-predicted, kind="stable")
+    ranked = predicted[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    there = counts[:, order]
+    customers = np.add.reduceat(there, starts, axis=1)
+    revenue = np.add.reduceat(there * actual[order], starts, axis=1)
+    wanted = max(1, round(TOP * len(actual)))
+    above = np.cumsum(customers, axis=1)
+    rows, last = np.arange(len(counts)), np.argmax(above >= wanted, axis=1)
+    # Of the customers who tie for the last place, those that are wanted count with their mean.
+    missing = wanted - (above[rows, last] - customers[rows, last])
+    captured = np.cumsum(revenue, axis=1)[rows, last] - revenue[rows, last]
+    captured += missing * revenue[rows, last] / customers[rows, last]
+    share: Floats = captured / (counts @ actual)
+    return share
 
 
 def spearman(actual: Floats, predicted: Floats) -> float:
@@ -81,7 +107,7 @@ def deciles(actual: Floats, predicted: Floats, bins: int = 10) -> pd.DataFrame:
     if actual is 0), actual_share (of all revenue), cumulative_share. Equal predictions share a bin, so there may be
     fewer bins.
     """
-    places = ((rankdata(-predicted, method="min") - 1) * bins // max(len(predicted), 1)).astype(int)
+    places = _tenths(predicted, bins)
     table = pd.DataFrame({"decile": places + 1, "predicted": predicted, "actual": actual}).groupby("decile")
     out = table.size().rename("customers").to_frame().join(table.sum()).reset_index()
     out["predicted_mean"] = out.predicted / out.customers
@@ -94,8 +120,17 @@ def deciles(actual: Floats, predicted: Floats, bins: int = 10) -> pd.DataFrame:
 
 def decile_error(actual: Floats, predicted: Floats) -> float:
     """Return the sum of |predicted - actual| over tenths of the prediction, divided by all actual revenue."""
-    table = deciles(actual, predicted)
-    return float((table.predicted - table.actual).abs().sum() / actual.sum())
+    places = _tenths(predicted, 10)
+    sums = [np.bincount(places, values, minlength=10) for values in (predicted, actual)]
+    return float(np.abs(sums[0] - sums[1]).sum() / actual.sum())
+
+
+def _tenths(predicted: Floats, bins: int) -> NDArray[np.int64]:
+    """Return the bin of each prediction, 0 for the highest; equal predictions share one."""
+    places: NDArray[np.int64] = (
+        (rankdata(-predicted, method="min") - 1) * bins // max(len(predicted), 1)
+    ).astype(int)
+    return places
 
 
 def _among_top(values: Floats, share: float) -> Floats:

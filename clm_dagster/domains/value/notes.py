@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from clm_dagster.domains.value import checks, mlflow_plots
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
-from clm_dagster.domains.value.gates import OWN_PAST
+from clm_dagster.domains.value.gates import BASELINES, OWN_PAST
 from clm_dagster.domains.value.queries import Settings
 from clm_dagster.domains.value.report import metrics_of_candidate
 from clm_dagster.platform.charts import Drawing
@@ -91,18 +91,24 @@ def _table(result: EvaluationResult) -> str:
 
 
 def candidate_runs(
-    _: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
+    work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
 ) -> Iterator[CandidateRun]:
-    """Yield every candidate with its plots on the test snapshot."""
+    """Yield every candidate, and the winner and the baselines with plots on the test snapshot.
+
+    The other candidates have plots if the training explains all of them.
+    """
     actual = result.amounts["net_revenue"].to_numpy()
     for one in result.results.values():
         members = one.parameters.get("members")
-        page = mlflow_plots.candidate_page(one.name, actual, result.amounts[one.name].to_numpy())
+        figures: dict[str, Drawing] = {}
+        if work.explains_all or one.name == result.winner or one.name in BASELINES:
+            page = mlflow_plots.candidate_page(one.name, actual, result.amounts[one.name].to_numpy())
+            figures = {"candidate.png": (page, 10.0, 3.2)}
         yield CandidateRun(
             name=one.name,
             parameters=dict(one.parameters) | ({"members": ", ".join(members)} if members else {}),
             metrics=_run_metrics(one),
-            figures={"candidate.png": (page, 13.0, 4.0)},
+            figures=figures,
         )
 
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from clm_dagster.statistics.btyd import BGNBD, FitError, GammaGamma, Unit, days
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster.statistics.evaluation.customers import histories
+from clm_dagster.statistics.memo import Memo, digest
 
 Floats = NDArray[np.float64]
 SPEND_QUANTILE = 0.99
 FLOOR_SHARE = 0.05
+# The columns that a fit depends on.
+_FITTED = ("order_days", "tenure_days", "recency_days", "net_revenue", "orders")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,14 @@ class PurchaseModel:
     def fit(cls, frame: pd.DataFrame, horizon_days: int) -> "PurchaseModel":
         """Fit to rows of core.customer_features, each with an order. No label is used.
 
-        Raise EvaluationError if there are too few data: a single customer, no second orders, a single amount.
+        The fit of the same customers is kept in memory. Raise EvaluationError if there are too few data: a single
+        customer, no second orders, a single amount.
         """
+        columns = [frame[name].to_numpy(float) for name in _FITTED]
+        return _FITS.get(digest(*columns, np.array([horizon_days])), lambda: cls._fit(frame, horizon_days))
+
+    @classmethod
+    def _fit(cls, frame: pd.DataFrame, horizon_days: int) -> "PurchaseModel":
         count, spend = frame["order_days"].to_numpy(float), mean_spend(frame)
         paid = spend > 0
         try:
@@ -93,6 +102,10 @@ class PurchaseModel:
         purchases = BGNBD(Unit.DAY, state["r"], state["alpha"], state["a"], state["b"])
         gamma = GammaGamma(state["p"], state["q"], state["gamma"])
         return cls(purchases, gamma, state["orders_per_day"], state["floor"])
+
+
+# A snapshot is fitted once for the values of many weeks and for their weekly expectations.
+_FITS = Memo[PurchaseModel]()
 
 
 def mean_spend(frame: pd.DataFrame) -> Floats:

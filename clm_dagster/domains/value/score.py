@@ -7,6 +7,7 @@ belong here: training (`training`), the model (`model`), SQL (`queries`).
 from dataclasses import dataclass
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.value.baseline import baseline_scores, baseline_weeks
 from clm_dagster.domains.value.gates import OWN_PAST
@@ -53,8 +54,10 @@ def score(scoring: Scoring[Settings, ValueModel], inputs: ScoreInputs) -> TableO
         intervals = served.fitted.baseline_intervals if served.fitted else None
         rows = baseline_scores(inputs.buyers, scoring.settings.evaluation.horizon_days, intervals)
     else:
-        level = _level(scoring, served.champion, inputs)
-        rows = served.champion.scores(inputs.buyers, level)
+        # One thread in each library: fits of purchase models are small, and would wait for threads most of the time.
+        with threadpool_limits(limits=1):
+            level = _level(scoring, served.champion, inputs)
+            rows = served.champion.scores(inputs.buyers, level)
         facts["level"] = round(level.revenue if level else served.champion.level.revenue, 4)
     frame = scoring.stamped(rows)
     sizes = frame["value_tier"].value_counts()
@@ -105,5 +108,7 @@ def expect_weekly(work: Work[None], inputs: WeeklyInputs) -> TableOutput:
     if scored["model_name"] == BASELINE:
         weeks = baseline_weeks(int(scored["horizon_days"]), orders, revenue)
     else:
-        weeks = REGISTERED.load(work.tracking, scored["model_version"]).weekly(inputs.buyers, orders, revenue)
+        model = REGISTERED.load(work.tracking, scored["model_version"])
+        with threadpool_limits(limits=1):  # as for scores
+            weeks = model.weekly(inputs.buyers, orders, revenue)
     return TableOutput(weeks.assign(**scored)[work.columns])

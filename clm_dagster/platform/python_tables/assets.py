@@ -87,9 +87,10 @@ def _dependencies(project: Project, settings: Settings, table: AnyTable) -> list
     return deps
 
 
-def _partition(
+def partition_of(
     project: Project, settings: Settings, table: AnyTable, builds: Builds, key: str
 ) -> PartitionContext:
+    """Return the snapshot to compute. Raise dg.Failure if a table that is read does not have it."""
     for name in table.reads:
         node = project.nodes[name]
         if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
@@ -123,7 +124,7 @@ def _run(
             forget_snapshots(connection, stored.relation, "as_of", settings)
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
-            partition = _partition(project, settings, table, Builds.read(connection), key)
+            partition = partition_of(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
         context.log.info(f"{table.relation} {key}: computing")
         work = Work(

@@ -36,7 +36,8 @@ class PythonTable(Generic[Inputs, S]):
     of the same nodes that are read as well, where they exist. checks: names and descriptions of the domain's checks;
     `compute` returns their results. metrics: names of the metrics that a training writes to the long tables. code: the
     functions whose closure determines the rows, if not `read` and `compute`. grade_days: days after as_of until the
-    rows can be compared with what happened; None where they are not.
+    rows can be compared with what happened; None where they are not. definition: the trained model that this is the
+    table of, for `clm explain`; None for other tables.
     """
 
     node: Node
@@ -50,6 +51,7 @@ class PythonTable(Generic[Inputs, S]):
     metrics: tuple[str, ...] = ()
     code: tuple[Root, ...] = ()
     grade_days: int | None = None
+    definition: object = None
 
     @classmethod
     def of(
@@ -66,6 +68,7 @@ class PythonTable(Generic[Inputs, S]):
         metrics: Sequence[str] = (),
         code: Sequence[Root] = (),
         grade_days: int | None = None,
+        definition: object = None,
     ) -> "PythonTable[Inputs, S]":
         """Return the table that the SQL project documents as the source `name`.
 
@@ -92,6 +95,7 @@ class PythonTable(Generic[Inputs, S]):
             tuple(metrics),
             tuple(code),
             grade_days,
+            definition,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ Belongs here: what all trainings share: MLflow runs, gates, promotion, the row o
 checks, metadata. Does not: any model; a domain defines it with a `TrainedModel`.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from clm_dagster.platform.build_ledger.code_version import Root
-from clm_dagster.platform.charts import Drawing, make_figure
+from clm_dagster.platform.charts import Drawing, figure_png, png_metadata
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
-from clm_dagster.platform.tracking import LoggedModel, TrackedRun, training_tags
+from clm_dagster.platform.tracking import TrackedRun, training_tags
 from clm_dagster.platform.trained_models import checks
 from clm_dagster.platform.trained_models.champions import (
     accepted_column,
@@ -167,6 +168,7 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
             checks=gate | dict(self.checks),
             metrics=self.metrics,
             code=decisive,
+            definition=self,
         )
 
 
@@ -209,6 +211,9 @@ def _train(
         return _without_model(model, project, work, given, str(error))
     report = model.report(work, given.inputs, result)
     notes = model.notes(work, given.inputs, result)
+    drawn = {}
+    if work.is_shown or report.fitted is not None:
+        drawn = {name: figure_png(*drawing) for name, drawing in notes.drawings.items()}
     # `as_newest` is independent of later trainings and decides past scores; `verdict` decides the promotion now.
     verdict = as_newest = Verdict(True, ())
     if model.gate:
@@ -220,7 +225,10 @@ def _train(
     if report.fitted is not None:
         with _mlflow_run(work, report) as run:
             run_id = run.run_id
-            logged = _log(model, run, work, given.inputs, result, report, notes, str(verdict))
+            _log_notes(run, notes, drawn, str(verdict))
+            _log_candidates(model, run, work, given.inputs, result)
+            assert report.example is not None
+            logged = model.registered.log(run, report.fitted, report.example)
         if verdict.accepted and work.partition.is_newest:
             work.tracking.promote(model.name, logged.version)
     row = {
@@ -242,7 +250,7 @@ def _train(
     )
     return TableOutput(
         pd.DataFrame([{name: row[name] for name in columns}], columns=columns),
-        work.pictures(notes.drawings)
+        (png_metadata(drawn) if work.is_shown else {})
         | {name: dg.MetadataValue.md(text) for name, text in notes.tables.items()}
         | _shown({name: row[name] for name in columns})
         | dict(notes.facts),
@@ -282,38 +290,40 @@ def _previous_champion(
     return model.champion(model.registered.load(work.tracking, row["model_version"]), given.inputs, result)
 
 
-def _log(
-    model: TrainedModel[S, Inputs, Result, Fitted],
+def _log_notes(run: TrackedRun, notes: Notes, drawn: Mapping[str, bytes], message: str) -> None:
+    """Log the training itself. drawn: its drawings as PNG, which the UI shows too."""
+    run.log(notes.parameters, notes.metrics)
+    run.files(
+        {file: _json({"said": message, **content}) for file, content in notes.documents.items()}
+        | {file: text.encode() for file, text in notes.texts.items()}
+        | {f"{name}.png": png for name, png in drawn.items()}
+        | {file: figure_png(*drawing) for file, drawing in notes.figures.items()}
+    )
+
+
+def _log_candidates(
+    model: TrainedModel[S, Inputs, Result, Any],
     run: TrackedRun,
     work: Work[S],
     inputs: Inputs,
     result: Result,
-    report: Report[Fitted],
-    notes: Notes,
-    message: str,
-) -> LoggedModel:
-    assert report.fitted is not None and report.example is not None
-    run.params(notes.parameters)
-    run.metrics(notes.metrics)
-    for file, content in notes.documents.items():
-        run.document({"said": message, **content}, file)
-    for file, text in notes.texts.items():
-        run.text(text, file)
-    for name, drawing in notes.drawings.items():
-        run.figure(make_figure(*drawing), f"{name}.png")
-    for file, drawing in notes.figures.items():
-        run.figure(make_figure(*drawing), file)
+) -> None:
+    """Log every candidate as a child run."""
     for candidate in model.candidates(work, inputs, result) if model.candidates else ():
         with run.child(candidate.name) as child:
-            child.params(candidate.parameters)
-            child.metrics(candidate.metrics)
-            for step, values in candidate.steps.items():
-                child.metrics(values, step=step)
-            for file, content in candidate.documents.items():
-                child.document(content, file)
-            for file, drawing in candidate.figures.items():
-                child.figure(make_figure(*drawing, fitted=False), file)
-    return model.registered.log(run, report.fitted, report.example)
+            child.log(candidate.parameters, candidate.metrics, candidate.steps)
+            child.files(candidate_files(candidate))
+
+
+def candidate_files(candidate: CandidateRun) -> dict[str, bytes]:
+    """Return the documents and figures of a candidate by file name."""
+    return {file: _json(content) for file, content in candidate.documents.items()} | {
+        file: figure_png(*drawing, fitted=False) for file, drawing in candidate.figures.items()
+    }
+
+
+def _json(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, indent=2, default=str).encode()
 
 
 def _mlflow_run(work: Work[Any], report: Report[Any]) -> AbstractContextManager[TrackedRun]:

@@ -17,6 +17,8 @@ from clm_dagster.statistics.evaluation.drift import missing_rate_change, populat
 from clm_dagster.statistics.evaluation.gates import Verdict, champion_verdict, suspected_leak
 from clm_dagster.statistics.evaluation.intervals import (
     Difference,
+    Resampled,
+    counted_mean,
     fast_auc,
     fast_log_loss,
     mean_intervals,
@@ -51,6 +53,7 @@ __all__ = [
     "EvaluationError",
     "EvaluationPlan",
     "GridSettings",
+    "Resampled",
     "Shape",
     "ShapeFit",
     "TimeSplit",
@@ -60,6 +63,7 @@ __all__ = [
     "calibration_error",
     "champion_verdict",
     "classification_metrics",
+    "counted_mean",
     "evaluation_plan",
     "fast_auc",
     "fast_log_loss",

@@ -17,7 +17,8 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+
+from clm_dagster.statistics.evaluation.intervals import fast_log_loss
 
 Floats = NDArray[np.float64]
 Kind = Literal["none", "sigmoid", "isotonic"]
@@ -110,36 +111,54 @@ def fit_shape(log_odds: Sequence[Floats], labels: Sequence[Floats]) -> ShapeFit:
     the simpler kind is used. With a single snapshot, the two folds are every other customer in order of score.
     """
     kinds: tuple[Kind, ...] = ("none", "sigmoid", "isotonic")
-    z, y = list(log_odds), list(labels)
-    folds = [(i, np.arange(len(scores))) for i, scores in enumerate(z)]
-    if len(z) == 1:
-        order = np.argsort(z[0], kind="stable")
-        folds = [(0, np.sort(order[::2])), (0, np.sort(order[1::2]))]
-    out: dict[Kind, list[Floats]] = {kind: [np.empty(len(scores)) for scores in z] for kind in kinds}
+    parts = [(i, np.arange(len(scores))) for i, scores in enumerate(log_odds)]
+    if len(log_odds) == 1:
+        order = np.argsort(log_odds[0], kind="stable")
+        parts = [(0, np.sort(order[::2])), (0, np.sort(order[1::2]))]
+    folds = [_Scored.of(log_odds[i][rows], labels[i][rows]) for i, rows in parts]
+    out: dict[Kind, list[Floats]] = {kind: [np.empty(len(scores)) for scores in log_odds] for kind in kinds}
     losses: dict[str, float] = {}
     for kind in kinds:
         fold_losses = []
-        for i, rows in folds:
-            others = [(z[k][r], y[k][r]) for k, r in folds if r is not rows]
-            shape = _fit(kind, [score for score, _ in others], [label for _, label in others])
-            fitted = calibrate_to_rate(z[i][rows], shape, _rate(y[i][rows]))(z[i][rows])
+        for fold, (i, rows) in zip(folds, parts, strict=True):
+            shape = _fit(kind, [other for other in folds if other is not fold])
+            fitted = fold.calibration(shape)(fold.log_odds)
             out[kind][i][rows] = fitted
-            fold_losses.append(log_loss(y[i][rows], fitted, labels=[0, 1]))
+            fold_losses.append(fast_log_loss(fold.labels, fitted))
         losses[kind] = float(np.mean(fold_losses))
     best = min(kinds, key=lambda kind: round(losses[kind], 6))
-    return ShapeFit(_fit(best, z, y), losses, out[best])
+    whole = folds if len(log_odds) > 1 else [_Scored.of(log_odds[0], labels[0])]
+    return ShapeFit(_fit(best, whole), losses, out[best])
 
 
-def _fit(kind: Kind, log_odds: Sequence[Floats], labels: Sequence[Floats]) -> Shape:
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Scored customers with their labels. shift: of their log-odds to their own base rate, which costs a search."""
+
+    log_odds: Floats
+    labels: Floats
+    shift: float
+
+    @classmethod
+    def of(cls, log_odds: Floats, labels: Floats) -> "_Scored":
+        return cls(log_odds, labels, level_shift(log_odds, _rate(labels)))
+
+    def calibration(self, shape: Shape) -> Calibration:
+        """Return `calibrate_to_rate` at their own base rate."""
+        if shape.kind == "none":
+            return Calibration(shape, self.shift, 0.0)
+        after = level_shift(shape(self.log_odds + self.shift), _rate(self.labels))
+        return Calibration(shape, self.shift, after)
+
+
+def _fit(kind: Kind, scored: Sequence[_Scored]) -> Shape:
     if kind == "none":
         return Shape("none")
-    centred = np.concatenate([z + level_shift(z, _rate(y)) for z, y in zip(log_odds, labels, strict=True)])
-    offsets = np.concatenate(
-        [np.full(len(z), level_shift(z, _rate(y))) for z, y in zip(log_odds, labels, strict=True)]
-    )
-    ones = np.concatenate(list(labels))
+    centred = np.concatenate([one.log_odds + one.shift for one in scored])
+    ones = np.concatenate([one.labels for one in scored])
     if kind == "sigmoid":
         # Unpenalised logistic regression on the score (Platt 1999), with an intercept per snapshot.
+        offsets = np.repeat([one.shift for one in scored], [len(one.labels) for one in scored])
         dummies = (offsets[:, None] == np.unique(offsets)).astype(float)
         model = LogisticRegression(C=np.inf, fit_intercept=False, max_iter=1000)
         slope = float(model.fit(np.column_stack([centred - offsets, dummies]), ones).coef_[0, 0])

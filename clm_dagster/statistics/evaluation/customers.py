@@ -37,8 +37,10 @@ def by_snapshot(
             f"the features have {repeated} rows twice; one row for each as_of and customer is expected"
         )
     chosen = features[is_eligible(features)].sort_values(["as_of", "customer_id"], ignore_index=True)
-    dates = pd.to_datetime(chosen["as_of"]).dt.date
-    return {day: part.reset_index(drop=True) for day, part in chosen.groupby(dates, sort=True)}
+    return {
+        pd.Timestamp(str(as_of)).date(): part.reset_index(drop=True)
+        for as_of, part in chosen.groupby("as_of", sort=True)
+    }
 
 
 def histories(frame: pd.DataFrame) -> Histories:

@@ -7,14 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    log_loss,
-    precision_recall_curve,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
+
+from clm_dagster.statistics.evaluation.intervals import fast_auc, fast_log_loss
 
 Floats = NDArray[np.float64]
 
@@ -26,23 +20,33 @@ def classification_metrics(labels: ArrayLike, probabilities: ArrayLike, threshol
     average_precision, brier, log_loss, calibration_error, precision, recall, f1, lift_at_10, base_rate,
     mean_probability.
     """
-    y, p = np.asarray(labels, dtype=int), np.asarray(probabilities, dtype=float)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        y, p >= threshold, average="binary", zero_division=0.0
-    )
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    chosen = p >= threshold
+    hits, predicted, actual = float(y[chosen].sum()), int(chosen.sum()), float(y.sum())
+    precision = hits / predicted if predicted else 0.0
+    recall = hits / actual
     return {
-        "roc_auc": float(roc_auc_score(y, p)),
-        "average_precision": float(average_precision_score(y, p)),
-        "brier": float(brier_score_loss(y, p)),
-        "log_loss": float(log_loss(y, p, labels=[0, 1])),
+        "roc_auc": fast_auc(y, p),
+        "average_precision": average_precision(y, p),
+        "brier": float(np.mean((p - y) ** 2)),
+        "log_loss": fast_log_loss(y, p),
         "calibration_error": calibration_error(y, p),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * hits / (predicted + actual),
         "lift_at_10": lift_at(y, p, 0.1),
         "base_rate": float(y.mean()),
         "mean_probability": float(p.mean()),
     }
+
+
+def average_precision(labels: Floats, probabilities: Floats) -> float:
+    """Return the mean of the precision over the ones, as scikit-learn defines it; ties share their precision."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
+    hits = np.cumsum(labels[order])[last]
+    return float(np.diff(hits, prepend=0.0) @ (hits / (last + 1)) / hits[-1])
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> pd.DataFrame:
@@ -52,11 +56,18 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     Equal probabilities share a bin, so the table does not depend on row order but may have fewer bins.
     """
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    counts, predicted, observed = _bins(y, p, bins)
+    return pd.DataFrame({"customers": counts, "predicted": predicted, "observed": observed})
+
+
+def _bins(y: Floats, p: Floats, bins: int) -> tuple[NDArray[np.int64], Floats, Floats]:
     bin_of = ((rankdata(p, method="min") - 1) * bins // max(len(p), 1)).astype(int)
     counts = np.bincount(bin_of, minlength=bins)
     filled = counts > 0
-    sums = [np.bincount(bin_of, values, minlength=bins)[filled] / counts[filled] for values in (p, y)]
-    return pd.DataFrame({"customers": counts[filled], "predicted": sums[0], "observed": sums[1]})
+    predicted, observed = (
+        np.bincount(bin_of, values, minlength=bins)[filled] / counts[filled] for values in (p, y)
+    )
+    return counts[filled], predicted, observed
 
 
 def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
@@ -65,8 +76,9 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     Naeini, Cooper, Hauskrecht 2015, with bins of equal mass (Nixon et al. 2019): bins of equal width would put
     most customers into two bins.
     """
-    table = reliability(labels, probabilities, bins)
-    return float(np.average((table.predicted - table.observed).abs(), weights=table.customers))
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    counts, predicted, observed = _bins(y, p, bins)
+    return float(np.average(np.abs(predicted - observed), weights=counts))
 
 
 def lift_at(labels: ArrayLike, probabilities: ArrayLike, share: float) -> float:
@@ -86,7 +98,9 @@ def lift_at(labels: ArrayLike, probabilities: ArrayLike, share: float) -> float:
 
 def best_f1_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Return the probability threshold with the greatest F1; the lowest one in a tie."""
-    precision, recall, thresholds = precision_recall_curve(labels, probabilities)
-    total = precision[:-1] + recall[:-1]
-    f1 = np.divide(2 * precision[:-1] * recall[:-1], total, out=np.zeros_like(total), where=total > 0)
-    return float(thresholds[int(np.argmax(f1))])
+    y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    order = np.argsort(-p, kind="stable")
+    ranked = p[order]
+    last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
+    f1 = 2 * np.cumsum(y[order])[last] / (last + 1 + y.sum())
+    return float(ranked[last][::-1][int(np.argmax(f1[::-1]))])

@@ -18,8 +18,11 @@ from clm_dagster.domains.value.level import (
     scaled_to_total,
 )
 from clm_dagster.domains.value.metrics import (
+    counted_capture,
+    counted_mae,
     decile_error,
     deciles,
+    mae,
     normalised_gini,
     revenue_capture,
     spearman,
@@ -283,3 +286,15 @@ def test_the_shrinkage_of_the_top_tier_is_measured() -> None:
     assert row.expected_vip == pytest.approx(expected[vip].mean())
     assert row.actual_vip == pytest.approx(actual[vip].mean())
     assert row.actual_vip < 0.95 * row.expected_vip
+
+
+def test_metrics_of_counted_resamples_are_those_of_the_resamples() -> None:
+    rng = np.random.default_rng(5)
+    actual = rng.gamma(1, 30, 333) * (rng.random(333) < 0.4)
+    draws = [rng.integers(0, 333, 333) for _ in range(20)]
+    counts = np.stack([np.bincount(rows, minlength=333).astype(float) for rows in draws])
+    for predicted in (rng.gamma(1, 30, 333), rng.integers(0, 4, 333).astype(float)):
+        for metric, counted in ((mae, counted_mae), (revenue_capture, counted_capture)):
+            expected = [metric(actual[rows], predicted[rows]) for rows in draws]
+            np.testing.assert_allclose(counted(actual, predicted, counts), expected, rtol=1e-12)
+    assert decile_error(actual, actual) == 0

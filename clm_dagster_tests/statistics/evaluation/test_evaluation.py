@@ -1,17 +1,27 @@
 """The statistics of evaluations against scikit-learn, brute force, and simulated data with known parameters."""
 
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from clm_dagster.statistics.evaluation import (
     Difference,
     EvaluationError,
+    Resampled,
     Shape,
     best_f1_threshold,
     calibrate_to_rate,
@@ -102,6 +112,27 @@ def test_the_fast_metrics_match_scikit_learn() -> None:
     y, p = drawn(2000)
     assert fast_auc(y, p) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
     assert fast_log_loss(y, p) == pytest.approx(log_loss(y, p), abs=1e-12)
+
+
+def test_classification_metrics_match_scikit_learn_with_ties() -> None:
+    y, p = drawn(2000)
+    for q in (p, p.round(1)):
+        found = classification_metrics(y, q, 0.5)
+        assert found["average_precision"] == pytest.approx(average_precision_score(y, q), abs=1e-12)
+        assert found["brier"] == pytest.approx(brier_score_loss(y, q), abs=1e-12)
+        assert found["f1"] == pytest.approx(f1_score(y, q >= 0.5), abs=1e-12)
+        assert found["precision"] == pytest.approx(precision_score(y, q >= 0.5), abs=1e-12)
+        assert found["recall"] == pytest.approx(recall_score(y, q >= 0.5), abs=1e-12)
+
+
+def test_metrics_of_counted_resamples_are_those_of_the_resamples() -> None:
+    y, p = drawn(300)
+    for q in (p, p.round(1)):
+        for metric in (fast_auc, fast_log_loss):
+            counted = Resampled.of(y, {"a": q}, metric, resamples=30)
+            drawn_one_by_one = Resampled.of(y, {"a": q}, partial(metric), resamples=30)
+            np.testing.assert_allclose(counted.drawn["a"], drawn_one_by_one.drawn["a"], atol=1e-12)
+            assert counted.full == drawn_one_by_one.full
 
 
 def test_no_threshold_has_a_greater_f1() -> None:

@@ -15,6 +15,8 @@ metrics as (
         as_of,
         candidate,
         {{ metric('exact_reasons') }} = 1 as exact_reasons,
+        {{ metric('is_dropped') }} = 1 as is_dropped,
+        {{ metric('race_log_loss') }} as race_log_loss,
         {{ metric('validation_log_loss') }} as validation_log_loss,
         {{ metric('roc_auc') }} as roc_auc,
         {{ metric('average_precision') }} as average_precision,
@@ -49,6 +51,9 @@ final as (
         metrics.candidate as contestant,
         metrics.candidate = trainings.winner as is_winner,
         metrics.exact_reasons,
+        ---------- in the race on a sample; a candidate that was dropped there has no figures below
+        metrics.is_dropped,
+        metrics.race_log_loss,
         metrics.validation_log_loss,
         ---------- on the test snapshot, calibrated
         metrics.roc_auc,
