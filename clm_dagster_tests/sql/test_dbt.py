@@ -14,7 +14,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from clm_dagster.platform.dbt_project.project import load_project
+from clm_dagster.platform.dbt_project.project import SNAPSHOT, load_project
 from clm_dagster.settings import PROJECT_DIR, load_settings
 from clm_dagster_tests.shops import run_at, small_shop_events
 
@@ -235,6 +235,19 @@ def test_dbt_builds_the_same_rows(dbt: str, ours: Path, tmp_path: Path) -> None:
         expected, found = rows(ours, table), rows(theirs, table)
         assert len(expected) > 0, table
         pd.testing.assert_frame_equal(found, expected, check_dtype="staging.rfm" not in table, obj=table)
+    # One run of dbt builds a list of snapshots.
+    snapshots = [name for name, model in load_project(FOLDER).models.items() if model.window == SNAPSHOT]
+    with duckdb.connect(str(theirs)) as connection:
+        for name in snapshots:
+            connection.execute(f"drop table core.{name} cascade")
+    instants = [f"{as_of} 00:00:00" for as_of in (EARLIER, AS_OF)]
+    listed = json.dumps({"as_of": instants, "start_date": START})
+    selected = [*snapshots, "lifecycle_cutoffs"]
+    run_dbt(dbt, tmp_path, theirs, "run", "--vars", listed, "--select", *selected)
+    for name in snapshots:
+        expected, found = rows(ours, f"core.{name}"), rows(theirs, f"core.{name}")
+        assert expected["as_of"].nunique() == len(instants), name
+        pd.testing.assert_frame_equal(found, expected, obj=name)
     # A unit test takes the column types from the tables, so it runs in their database.
     output = run_dbt(dbt, tmp_path, theirs, "test", "--select", "test_type:unit")
     for name, test in load_project(FOLDER).unit_tests.items():

@@ -31,7 +31,9 @@ from clm_dagster.platform.dbt_project.building import (
     Slice,
     Snapshot,
     compile_model,
+    count_customers,
     materialize,
+    snapshot_slices,
     time_column,
 )
 from clm_dagster.platform.dbt_project.lineage import column_lineage
@@ -163,7 +165,7 @@ def _run(
             for name in model.refs:
                 if project.is_python_table(name):
                     connection.ensure_columns(project.nodes[name].relation, project.nodes[name].types)
-            for number, piece in enumerate(_pieces(model, keys, settings.end_date)):
+            for number, piece in enumerate(_pieces(connection, project, model, keys, settings.end_date)):
                 sql = compile_model(project, model, piece)
                 materialize(connection, model, model.relation, sql, piece, first=number == 0)
             if model.window == DAILY:
@@ -171,7 +173,7 @@ def _run(
             if model.window == SNAPSHOT:
                 forget_snapshots(connection, model.relation, time_column(model), settings)
             counts = _count(connection, model, keys, settings.end_date)
-            rows = connection.scalar(f"select count(*) from {model.relation}")
+            rows = _rows(connection, model)
             known_at = _record(connection, project, model, counts, rows, context.run.run_id)
         wheres = _where(model, keys, settings.end_date), _conditions(model, keys, settings.end_date)
         results = run_checks(connection, project, model, key, *wheres)
@@ -192,8 +194,7 @@ def _run(
         rest |= {"days_lacking": lacking}
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": rows,
-            "rows_of_this_run": sum(counts.values()) if counts else rows,
+            **_row_counts(rows, counts),
             **costs.metadata(),
             **({"known_at": str(known_at)} if known_at else {}),
             **rest,
@@ -228,12 +229,15 @@ def _all_days(connection: Connection) -> list[str]:
     return day_keys(batch_of(stored))
 
 
-def _pieces(model: Model, keys: Sequence[str], end_date: date | None) -> Sequence[Slice]:
-    """Return the slices to build one after the other: one range of days, each snapshot, or the whole model."""
+def _pieces(
+    connection: Connection, project: Project, model: Model, keys: Sequence[str], end_date: date | None
+) -> Sequence[Slice]:
+    """Return the slices to build one after the other: one range of days, lists of snapshots, or the whole model."""
     if model.window == DAILY:
         return [batch_of(keys)]
     if model.window == SNAPSHOT:
-        return [Snapshot(as_of_of_key(key, end_date)) for key in keys]
+        as_ofs = [as_of_of_key(key, end_date) for key in keys]
+        return snapshot_slices(as_ofs, count_customers(connection, project) if len(as_ofs) > 1 else 0)
     return [None]
 
 
@@ -281,24 +285,40 @@ def _count(
     return {key: found.get(as_of_of_key(key, end_date).date(), 0) for key in keys}
 
 
+def _rows(connection: Connection, model: Model) -> int | None:
+    """Return the number of rows of a table; None for a view, which would run completely to be counted."""
+    if model.materialized == "view":
+        return None
+    return int(connection.scalar(f"select count(*) from {model.relation}"))
+
+
+def _row_counts(rows: int | None, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the row counts as metadata."""
+    of_run = sum(counts.values()) if counts else rows
+    found = {"dagster/row_count": rows, "rows_of_this_run": of_run}
+    return {name: count for name, count in found.items() if count is not None}
+
+
 def _record(
     connection: Connection,
     project: Project,
     model: Model,
     counts: Mapping[str, int],
-    rows: int,
+    rows: int | None,
     run_id: str,
 ) -> datetime | None:
     """Write the build ledger in the transaction of the build; return the latest known_at of the inputs.
 
     A view has no rows of its own, so only its code version is stored.
     """
-    built = counts if model.window else {versions.WHOLE: rows}
+    built: Mapping[str, int | None] = counts if model.window else {versions.WHOLE: rows}
     if model.materialized == "view":
         expected = {versions.WHOLE: Version(model.code_version)}
     else:
         expected = Builds.read(connection).expected(project, model.name, list(built))
-    stored = [(key, version, built[key]) for key, version in expected.items()]
+    stored: list[tuple[str, Version, int | None]] = [
+        (key, version, built[key]) for key, version in expected.items()
+    ]
     versions.record(connection, model.relation, stored, run_id)
     if model.is_dated:
         versions.record_days(connection, model.relation, time_column(model), run_id)

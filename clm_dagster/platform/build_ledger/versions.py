@@ -191,10 +191,10 @@ def create_ledger(connection: Connection) -> None:
 def record(
     connection: Connection,
     relation: str,
-    rows: Sequence[tuple[str, Version, int]],
+    rows: Sequence[tuple[str, Version, int | None]],
     run_id: str,
 ) -> None:
-    """Replace the ledger's rows of some partitions. rows: key, version, number of rows."""
+    """Replace the ledger's rows of some partitions. rows: key, version, number of rows (None for a view)."""
     create_ledger(connection)
     if not rows:
         return

@@ -5,7 +5,7 @@ Belongs here: executing the SQL of models and of their data tests. Does not: Dag
 The project is a function of its sources and variables. Tests and replays run any part of it with `build`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -16,6 +16,11 @@ from clm_dagster.platform.dbt_project.project import Model, Node, Project
 from clm_dagster.platform.dbt_project.properties import DataTest
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.warehouse import Connection
+
+# A statement that builds several snapshots writes about this many rows, so that it fits into the default memory limit.
+# Most snapshots have a row per customer.
+_ROWS_PER_STATEMENT = 500_000
+_CUSTOMERS = "customer_daily"
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,25 @@ class Snapshot:
         return f"{column} = timestamp '{self.as_of}'"
 
 
-Slice = Batch | Snapshot | None
+@dataclass(frozen=True)
+class Snapshots:
+    """The states at several instants, in order, that one statement builds."""
+
+    as_ofs: tuple[datetime, ...]
+
+    def __post_init__(self) -> None:
+        if not self.as_ofs or list(self.as_ofs) != sorted(set(self.as_ofs)):
+            raise ValueError(f"expected as_ofs in ascending order, each once; found {self.as_ofs}")
+        for as_of in self.as_ofs:
+            Snapshot(as_of)
+
+    def where(self, column: str) -> str:
+        """Return the snapshots as a SQL predicate on a column."""
+        listed = ", ".join(f"timestamp '{as_of}'" for as_of in self.as_ofs)
+        return f"{column} in ({listed})"
+
+
+Slice = Batch | Snapshot | Snapshots | None
 
 
 def compile_model(
@@ -70,9 +93,38 @@ def compile_model(
     values = dict(variables or {})
     if isinstance(piece, Snapshot):
         values["as_of"] = str(piece.as_of)
+    elif isinstance(piece, Snapshots):
+        values["as_of"] = [str(as_of) for as_of in piece.as_ofs]
     if model.materialized == "snapshot" and not values.get("as_of"):
         raise ProjectError(f"{model.path}: a snapshot model requires an as_of, but none was given")
     return project.renderer.render(model.path, relation, values, this=model.relation)
+
+
+def snapshot_slices(as_ofs: Sequence[datetime], customers: int) -> list[Snapshot | Snapshots]:
+    """Return the statements that build snapshots, as slices in order of time.
+
+    Most of the work is the same for one as_of and for many, so each statement builds as many as memory allows.
+    customers: about the number of customers. Raise ValueError for an as_of that is not midnight.
+    """
+    ordered = sorted(set(as_ofs))
+    size = max(1, _ROWS_PER_STATEMENT // max(customers, 1))
+    parts = [tuple(ordered[start : start + size]) for start in range(0, len(ordered), size)]
+    return [Snapshots(part) if len(part) > 1 else Snapshot(*part) for part in parts]
+
+
+def count_customers(
+    connection: Connection, project: Project, relations: Mapping[str, str] | None = None
+) -> int:
+    """Return about how many customers the shop has; 0 if the project or the database does not know.
+
+    relations: replacements of relations of the project.
+    """
+    if _CUSTOMERS not in project.nodes:
+        return 0
+    relation = (relations or {}).get(_CUSTOMERS, project.nodes[_CUSTOMERS].relation)
+    if connection.relation_kind(relation) is None:
+        return 0
+    return int(connection.scalar(f"select approx_count_distinct(customer_id) from {relation}"))
 
 
 def materialize(
@@ -146,7 +198,7 @@ def build(
     models: Iterable[str],
     schema: str,
     sources: Mapping[str, str | pd.DataFrame],
-    as_of: datetime | None = None,
+    as_of: datetime | Sequence[datetime] | None = None,
     known_at: datetime | None = None,
     start: date | None = None,
     end: date | None = None,
@@ -154,11 +206,15 @@ def build(
     """Build models with all their upstream models in one scratch schema. Return the relation of each model built.
 
     sources: replacements of sources (`raw.events`), seeds or models, each as a relation or a data frame. Other sources
-    are read in place; a Python table that does not exist yet is empty. start, end: microbatches are built over [start,
-    end); the defaults are the variable `start_date` and `as_of`. known_at: restricts all raw tables to the rows known
-    at that time. Raise ProjectError for an unknown name, ValueError for an as_of that is not midnight.
+    are read in place; a Python table that does not exist yet is empty. as_of: the snapshot to build, or several. start,
+    end: microbatches are built over [start, end); the defaults are the variable `start_date` and the last `as_of`.
+    known_at: restricts all raw tables to the rows known at that time. Raise ProjectError for an unknown name,
+    ValueError for an as_of that is not midnight.
     """
-    snapshot = Snapshot(as_of) if as_of else None
+    as_ofs = [as_of] if isinstance(as_of, datetime) else sorted(set(as_of or ()))
+    for instant in as_ofs:
+        Snapshot(instant)
+    last = as_ofs[-1] if as_ofs else None
     for name in (*models, *sources):
         if name not in project.nodes:
             raise ProjectError(f"unknown model, seed or source {name!r}")
@@ -171,9 +227,9 @@ def build(
         else:
             relations[name] = given
     built: dict[str, str] = {}
-    batch = _batch(project, as_of, start, end)
+    batch = _batch(project, last, start, end)
     variables = {
-        "as_of": str(as_of) if as_of else None,
+        "as_of": str(last) if last else None,
         "known_at": str(known_at) if known_at else None,
     }
     for name in with_upstream(project, models, without=relations):
@@ -186,15 +242,16 @@ def build(
                 relations[name] = f"{schema}.{name}"
                 load_seed(connection, node, relations[name])
             continue
-        piece: Slice = None
+        pieces: Sequence[Slice] = [None]
         if node.materialized == "microbatch":
-            piece = batch
-        elif node.materialized == "snapshot":
-            piece = snapshot
+            pieces = [batch]
+        elif node.materialized == "snapshot" and as_ofs:
+            pieces = snapshot_slices(as_ofs, count_customers(connection, project, relations))
         relations[name] = built[name] = f"{schema}.{name}"
-        sql = compile_model(project, node, piece, relations.__getitem__, variables)
         with connection.transaction():
-            materialize(connection, node, built[name], sql, piece)
+            for number, piece in enumerate(pieces):
+                sql = compile_model(project, node, piece, relations.__getitem__, variables)
+                materialize(connection, node, built[name], sql, piece, first=number == 0)
     return built
 
 

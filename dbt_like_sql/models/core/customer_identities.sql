@@ -4,14 +4,15 @@
     unique_key='as_of',
 ) }}
 
--- Persons: connected components of customers and the ids that they share. Customers are numbered by the day on which
--- they were first seen, and a person is the lowest number of a component. Each round, a customer takes the lowest label
--- of all who share an id with them, tells it to the customer whose label they had, and takes over the label of their
--- label (FastSV: Zhang, Azad, Hu 2020), so that a chain of n customers needs about log2(n) rounds.
+-- Persons: connected components of customers and the ids that they share at one as_of. Customers are numbered by the
+-- day on which they were first seen, and a person is the lowest number of a component. Each round, a customer takes the
+-- lowest label of all who share an id with them, tells it to the customer whose label they had, and takes over the
+-- label of their label (FastSV: Zhang, Azad, Hu 2020), so that a chain of n customers needs about log2(n) rounds.
 
 with recursive links as (
 
     select
+        as_of,
         kind,
         other_id,
         same,
@@ -19,18 +20,19 @@ with recursive links as (
         known_since,
         first_seen_date
     from {{ ref('shared_identifiers') }}
-    where as_of = cast('{{ var("as_of") }}' as timestamp) and blocked_by is null
+    where {{ is_at_as_of('as_of') }} and blocked_by is null
 
 ),
 
 numbers as (
 
     select
+        as_of,
         customer_id,
         min(first_seen_date) as first_seen_date,
-        row_number() over (order by min(first_seen_date) asc, customer_id asc) as node
+        row_number() over (order by as_of asc, min(first_seen_date) asc, customer_id asc) as node
     from links
-    group by customer_id
+    group by as_of, customer_id
 
 ),
 
@@ -38,9 +40,9 @@ edges as (
 
     select
         numbers.node,
-        dense_rank() over (order by links.kind, links.other_id, links.same) as link
+        dense_rank() over (order by links.as_of, links.kind, links.other_id, links.same) as link
     from links
-    inner join numbers on links.customer_id = numbers.customer_id
+    inner join numbers on links.as_of = numbers.as_of and links.customer_id = numbers.customer_id
 
 ),
 
@@ -128,6 +130,7 @@ components as (
 shared as (
 
     select
+        as_of,
         customer_id,
         kind,
         other_id,
@@ -137,13 +140,14 @@ shared as (
         lead(customer_id) over holders as next_customer_id,
         first_value(customer_id) over holders as first_customer_id
     from links
-    window holders as (partition by kind, other_id, same order by known_since asc, customer_id asc)
+    window holders as (partition by as_of, kind, other_id, same order by known_since asc, customer_id asc)
 
 ),
 
 joined as (
 
     select
+        as_of,
         customer_id,
         kind,
         other_id,
@@ -158,7 +162,8 @@ evidence as (
     select
         *,
         row_number() over (
-            partition by customer_id order by known_since asc, kind asc, other_id asc, through_customer_id asc
+            partition by as_of, customer_id
+            order by known_since asc, kind asc, other_id asc, through_customer_id asc
         ) as place
     from joined
 
@@ -167,7 +172,7 @@ evidence as (
 final as (
 
     select
-        cast('{{ var("as_of") }}' as timestamp) as as_of,
+        numbers.as_of,
         numbers.customer_id,
         persons.customer_id as person_id,
         numbers.first_seen_date,
@@ -178,7 +183,7 @@ final as (
     from components
     inner join numbers on components.node = numbers.node
     inner join numbers as persons on components.label = persons.node
-    inner join evidence on numbers.customer_id = evidence.customer_id
+    inner join evidence on numbers.as_of = evidence.as_of and numbers.customer_id = evidence.customer_id
     where evidence.place = 1
 
 )

@@ -6,27 +6,18 @@
 
 -- Kaplan-Meier estimate (1958) of the gaps between two order days of a customer. The last gap of each customer is
 -- open and is censored after the last complete day, the one before as_of. At equal length, a return precedes a
--- censoring. Products are computed as sums of logarithms, since ANSI SQL has no product aggregate.
+-- censoring. Products are computed as sums of logarithms, since ANSI SQL has no product aggregate;
+-- as decimals, whose sum is independent of row order.
 
-with order_days as (
-
-    select
-        customer_id,
-        activity_date,
-        lead(activity_date) over (partition by customer_id order by activity_date) as next_date
-    from {{ person_days({'orders': 'bigint'}) }} as person_days
-    where orders > 0
-
-),
-
-gaps as (
+with gaps as (
 
     select
-        date_diff('day', activity_date, coalesce(next_date, cast('{{ var("as_of") }}' as date) - 1)) as gap_days,
+        as_of,
+        date_diff('day', activity_date, coalesce(next_date, cast(as_of as date) - 1)) as gap_days,
         count(next_date) as returns,
         count(*) - count(next_date) as censored
-    from order_days
-    group by gap_days
+    from {{ persons_order_days() }} as persons_order_days
+    group by as_of, gap_days
 
 ),
 
@@ -34,7 +25,7 @@ at_risk as (
 
     select
         *,
-        cast(sum(returns + censored) over (order by gap_days desc) as bigint) as at_risk
+        cast(sum(returns + censored) over (partition by as_of order by gap_days desc) as bigint) as at_risk
     from gaps
 
 ),
@@ -42,15 +33,21 @@ at_risk as (
 final as (
 
     select
-        cast('{{ var("as_of") }}' as timestamp) as as_of,
+        as_of,
         gap_days,
         at_risk,
         returns,
         censored,
         -- If every gap at risk ends at this length, survival is zero.
         case
-            when min(at_risk - returns) over (order by gap_days) = 0 then 0
-            else exp(sum(ln(greatest(at_risk - returns, 0.5) / at_risk)) over (order by gap_days))
+            when min(at_risk - returns) over (partition by as_of order by gap_days) = 0 then 0
+            else exp(
+                cast(
+                    sum(cast(ln(greatest(at_risk - returns, 0.5) / at_risk) as decimal(38, 18)))
+                        over (partition by as_of order by gap_days)
+                    as double
+                )
+            )
         end as survival
     from at_risk
 

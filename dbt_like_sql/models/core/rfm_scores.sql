@@ -16,7 +16,7 @@ with customers as (
         order_days as frequency,
         net_revenue as monetary
     from {{ ref('customer_features') }}
-    where as_of = cast('{{ var("as_of") }}' as timestamp) and order_days > 0
+    where {{ is_at_as_of('as_of') }} and order_days > 0
 
 ),
 
@@ -24,19 +24,29 @@ scored as (
 
     select
         *,
-        cast(1 + (5 * (rank() over (order by recency_days desc) - 1)) // count(*) over () as integer)
-            as r_score,
-        cast(1 + (5 * (rank() over (order by frequency) - 1)) // count(*) over () as integer) as f_score,
-        cast(1 + (5 * (rank() over (order by monetary) - 1)) // count(*) over () as integer) as m_score
-    from customers
+        cast(1 + (5 * (recency_rank - 1)) // customers as integer) as r_score,
+        cast(1 + (5 * (frequency_rank - 1)) // customers as integer) as f_score,
+        cast(1 + (5 * (monetary_rank - 1)) // customers as integer) as m_score
+    from (
+        select
+            *,
+            rank() over (partition by as_of order by recency_days desc) as recency_rank,
+            rank() over (partition by as_of order by frequency) as frequency_rank,
+            rank() over (partition by as_of order by monetary) as monetary_rank,
+            count(*) over (partition by as_of) as customers
+        from customers
+    ) as ranked
 
 ),
 
 -- A snapshot that cannot tell its customers apart, for example after a single day of data, has no segments.
 snapshot as (
 
-    select max(recency_days) = min(recency_days) and max(frequency) = min(frequency) as all_customers_tie
+    select
+        as_of,
+        max(recency_days) = min(recency_days) and max(frequency) = min(frequency) as all_customers_tie
     from customers
+    group by as_of
 
 ),
 
@@ -53,7 +63,7 @@ final as (
         scored.m_score,
         case when snapshot.all_customers_tie then 'undetermined' else cells.segment end as segment
     from scored
-    cross join snapshot
+    inner join snapshot on scored.as_of = snapshot.as_of
     left join {{ ref('rfm_segment_map') }} as cells
         on scored.r_score = cells.r_score and scored.f_score = cells.f_score
 

@@ -10,40 +10,39 @@
 with customers as (
 
     select * from {{ ref('customer_features') }}
-    where as_of = cast('{{ var("as_of") }}' as timestamp)
+    where {{ is_at_as_of('as_of') }}
 
 ),
 
 cutoffs as (
 
     select * from {{ ref('lifecycle_cutoffs') }}
-    where as_of = cast('{{ var("as_of") }}' as timestamp)
+    where {{ is_at_as_of('as_of') }}
 
 ),
 
 order_days as (
 
     select
+        as_of,
         customer_id,
         activity_date,
-        date_diff(
-            'day', lag(activity_date) over (partition by customer_id order by activity_date), activity_date
-        ) as gap_days
-    from {{ person_days({'orders': 'bigint'}) }} as person_days
-    where orders > 0
+        date_diff('day', previous_date, activity_date) as gap_days
+    from {{ persons_order_days() }} as persons_order_days
 
 ),
 
 starts as (
 
     select
+        order_days.as_of,
         order_days.customer_id,
         max(order_days.activity_date) as run_start_date,
         max_by(order_days.gap_days, order_days.activity_date) as away_days
     from order_days
-    cross join cutoffs
+    inner join cutoffs on order_days.as_of = cutoffs.as_of
     where order_days.gap_days is null or order_days.gap_days > cutoffs.lost_days
-    group by order_days.customer_id
+    group by order_days.as_of, order_days.customer_id
 
 ),
 
@@ -63,7 +62,7 @@ measured as (
         cutoffs.active_days,
         cutoffs.lost_days
     from customers
-    left join starts on customers.customer_id = starts.customer_id
+    left join starts on customers.as_of = starts.as_of and customers.customer_id = starts.customer_id
     left join cutoffs on customers.as_of = cutoffs.as_of
 
 ),

@@ -1,5 +1,5 @@
 -- Products of the shop's catalogue, and products that occur only in events. A product without a name gets its
--- most frequent description, up to as_of if it is set.
+-- most frequent description, up to as_of (the last one of several) if it is set.
 
 with catalogue as (
 
@@ -17,7 +17,7 @@ descriptions as (
     where
         product_id is not null
         {% if var('as_of') %}
-            and event_at < timestamp '{{ var("as_of") }}'
+            and event_at < {{ last_as_of() }}
         {% endif %}
     group by product_id, description
 
