@@ -297,7 +297,7 @@ def test_lineage_is_cached_by_content(
 
 CHECKED = {
     "dbt_project.yml": DBT_PROJECT,
-    "models/a.sql": "select unnest([1, 1, 2]) as k",
+    "models/a.sql": "{{ config(materialized='table') }} select unnest([1, 1, 2]) as k",
     "models/b.sql": "select * from {{ ref('a') }}",
     "models/_m.yml": """\
 models:
@@ -347,6 +347,8 @@ def test_an_event_has_rows_sql_checks_lineage_and_chart(
     assert event.metadata["chart"].value == "![a](data:,)"
     assert event.metadata["rests_on"].value == "numbers"
     (b,) = result.asset_materializations_for_node("core__b")
+    # A view is not counted: that would run it completely.
+    assert "dagster/row_count" not in b.metadata
     assert b.metadata["compiled_sql"].value == "```sql\nselect * from core.a\n```"
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert checks["not_null_k"].passed

@@ -154,7 +154,7 @@ new_products as (
         select
             customer_id,
             activity_date,
-            count(*) as products
+            count(product_id) as products
         from (
             select
                 customer_id,
@@ -171,7 +171,7 @@ new_products as (
     select
         entity,
         activity_date,
-        count(*) as products
+        count(product_id) as products
     from (
         select
             members.entity,
