@@ -49,17 +49,27 @@ def find_elsewhere(connection: Connection, contract: ContractTable) -> list[date
 
 
 def _number(contract: ContractTable) -> str:
-    """Return SQL for the number of a key. It is the same in every version of DuckDB, unlike `hash`."""
-    return f"md5_number_lower({contract.key})"
+    """Return SQL for the number of a key."""
+    return f"hash({contract.key})"
+
+
+# A row of no table: the version of DuckDB that computed the numbers. Another version may hash otherwise.
+_STAMP = "select '', hash(version()), cast(null as date)"
 
 
 def create_key_days(connection: Connection, contract: Iterable[ContractTable]) -> None:
-    """Create raw.key_days if it is missing, with the keys of all stored rows."""
+    """Create raw.key_days with the keys of all stored rows, unless this version of DuckDB has done so before."""
     if connection.relation_kind("raw.key_days") is not None:
-        return
+        found = connection.scalar(
+            f"select count(*) from ({_STAMP} intersect select contract_table, key_number, event_date "
+            "from raw.key_days where contract_table = '')"
+        )
+        if found:
+            return
     connection.execute(
-        "create table raw.key_days (contract_table varchar, key_number ubigint, event_date date)"
+        "create or replace table raw.key_days (contract_table varchar, key_number ubigint, event_date date)"
     )
+    connection.execute(f"insert into raw.key_days {_STAMP}")
     for table in contract:
         if table.moves and connection.relation_kind(table.relation) is not None:
             connection.execute(

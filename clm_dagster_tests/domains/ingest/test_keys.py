@@ -74,14 +74,15 @@ def test_a_warehouse_of_an_earlier_version_finds_events_that_move(shop: Shop) ->
     shop.write("events_1.csv", csv_of(line("e1", "2024-01-01 23:30:00"), line("e2", "2024-01-03")))
     shop.ingest(FIRST)
     made = shop.table("raw.key_days")
-    assert len(made) == 2
-    shop.query("drop table raw.key_days")
-    create_tables(shop.connection, shop.contract.values())
-    assert shop.table("raw.key_days") == made
+    assert [table for table, _, _ in made] == ["", "events", "events"]  # the first is the version of DuckDB
+    for change in ("drop table raw.key_days", "update raw.key_days set key_number = 1"):
+        shop.query(change)
+        create_tables(shop.connection, shop.contract.values())
+        assert shop.table("raw.key_days") == made
     shop.write("events_2.csv", csv_of(line("e1", "2024-01-02 00:30:00")))
     shop.ingest(LATER)
     assert shop.query(CURRENT) == [("e1", "2024-01-02", 2), ("e2", "2024-01-03", 2)]
-    assert len(shop.table("raw.key_days")) == 3  # the first day still has the version that was superseded
+    assert len(shop.table("raw.key_days")) == 4  # the first day still has the version that was superseded
 
 
 def test_a_history_at_once_gives_the_versions_of_its_files_one_by_one(make_shop: Callable[..., Shop]) -> None:
@@ -116,7 +117,7 @@ def test_days_in_any_order_give_the_same_chains(make_shop: Callable[..., Shop]) 
         shop.land(moment)
     found = []
     for order in (days, days[::-1], (days[1], days[2], days[0])):
-        for table in ("events", "deliveries", "spread_keys", "key_days", "currencies", "builds"):
+        for table in ("events", "deliveries", "spread_keys", "currencies", "builds"):
             shop.query(f"delete from raw.{table}")
         for day in order:
             shop.load(keys=[day])
