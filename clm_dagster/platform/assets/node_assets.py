@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from clm_dagster.platform.dbt_project.building import Batch, failing_rows
+from clm_dagster.platform.dbt_project.building import Batch, failing_condition, failing_rows
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
 from clm_dagster.platform.dbt_project.properties import Column, DataTest
 from clm_dagster.platform.naming import asset_key, name_of
@@ -115,9 +115,30 @@ def run_checks(
     """Run the data tests of a node, whose asset is `key`.
 
     where: SQL predicate for the rows to test; None for all rows. partitions: partition key -> predicate. A failed
-    test lists the partitions in which it fails.
+    test lists the partitions in which it fails. Tests of single rows share one pass over the rows: a view is computed
+    for each query.
     """
-    return [_check(connection, project, node, key, test, where, partitions or {}) for test in node.all_tests]
+    counts = _count_failing_rows(connection, node, where)
+    return [
+        _check(connection, project, node, key, test, where, partitions or {}, counts.get(test.name))
+        for test in node.all_tests
+    ]
+
+
+def _rows(node: Node, condition: str | None) -> str:
+    return f"(select * from {node.relation} where {condition})" if condition else node.relation
+
+
+def _count_failing_rows(connection: Connection, node: Node, where: str | None) -> dict[str, int]:
+    """Return the number of failing rows of each test of single rows."""
+    conditions = {
+        test.name: condition for test in node.all_tests if (condition := failing_condition(test)) is not None
+    }
+    if not conditions:
+        return {}
+    counts = ", ".join(f"count(*) filter (where {condition})" for condition in conditions.values())
+    found = connection.execute(f"select {counts} from {_rows(node, where)}")[0]
+    return dict(zip(conditions, found, strict=True))
 
 
 def _check(
@@ -128,14 +149,16 @@ def _check(
     test: DataTest,
     where: str | None,
     partitions: Mapping[str, str],
+    counted: int | None,
 ) -> dg.AssetCheckResult:
-    def failing(condition: str | None) -> tuple[int, str]:
-        relation = f"(select * from {node.relation} where {condition})" if condition else node.relation
-        sql = failing_rows(test, relation, lambda name: project.nodes[name].relation)
-        return int(connection.scalar(sql)), sql
+    """Run a data test. counted: its number of failing rows where it is known."""
 
-    rows, sql = failing(where)
-    failed = [name for name, condition in partitions.items() if failing(condition)[0]] if rows else []
+    def query(condition: str | None) -> str:
+        return failing_rows(test, _rows(node, condition), lambda name: project.nodes[name].relation)
+
+    sql = query(where)
+    rows = int(connection.scalar(sql)) if counted is None else counted
+    failed = [name for name, condition in partitions.items() if rows and connection.scalar(query(condition))]
     description = None
     if failed and len(partitions) > 1:
         shown = ", ".join(failed[:_MAX_LISTED]) + (", ..." if len(failed) > _MAX_LISTED else "")

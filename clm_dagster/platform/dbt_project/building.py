@@ -171,20 +171,27 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def failing_condition(test: DataTest) -> str | None:
+    """Return the condition of a row that fails a data test; None for a test that a single row cannot fail."""
+    if test.kind == "not_null":
+        return f"{test.column} is null"
+    if test.kind == "accepted_values":
+        write = literal if test.arguments.get("quote", True) else str
+        values = ", ".join(write(value) for value in test.arguments["values"])
+        return f"{test.column} not in ({values})"
+    return None
+
+
 def failing_rows(test: DataTest, relation: str, relations: Callable[[str], str]) -> str:
     """Return a query for the number of rows (for `unique`: values) that fail a data test."""
-    column = test.column
-    if test.kind == "not_null":
-        return f"select count(*) from {relation} where {column} is null"
+    column, condition = test.column, failing_condition(test)
+    if condition is not None:
+        return f"select count(*) from {relation} where {condition}"
     if test.kind == "unique":
         return (
             f"select count(*) from (select {column} from {relation} "
             f"where {column} is not null group by {column} having count(*) > 1)"
         )
-    if test.kind == "accepted_values":
-        write = literal if test.arguments.get("quote", True) else str
-        values = ", ".join(write(value) for value in test.arguments["values"])
-        return f"select count(*) from {relation} where {column} not in ({values})"
     other, key = relations(str(test.related)), test.arguments["field"]
     return (
         f"select count(*) from {relation} as child where child.{column} is not null "
