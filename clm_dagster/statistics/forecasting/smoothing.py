@@ -24,6 +24,8 @@ ROUNDS = 50
 STARTS = ((0.05, 0.02), (0.3, 0.02), (0.1, 0.3), (0.7, 0.1))
 """Constants from which the fit may start: of the level, and of the season as a share of what is left."""
 TOLERANCE = 1e-10
+LEAST_LEVEL = 1e-4
+"""Least constant of simple smoothing; with 0 the first value would be the forecast for ever."""
 SEASONAL_TEST = 1.645**2
 """10% critical value of the test for a season (Assimakopoulos and Nikolopoulos 2000)."""
 
@@ -207,9 +209,8 @@ def fit_level(values: Floats) -> float:
         return found, -inverse(_lagged(found, 1))[:, None]
 
     starts = [np.array([one]) for one in (0.02, 0.2, 0.6)]
-    return float(
-        minimised(residuals, min(starts, key=lambda one: float(np.square(residuals(one)[0]).sum())))[0]
-    )
+    best = minimised(residuals, min(starts, key=lambda one: float(np.square(residuals(one)[0]).sum())))
+    return max(float(best[0]), LEAST_LEVEL)
 
 
 def theta_path(values: Floats, season: int, level: float, horizon: int) -> Floats:
