@@ -62,7 +62,7 @@ def test_after_a_run_the_plan_is_empty(shop: Settings) -> None:
 
 
 def test_changed_code_and_changed_inputs_are_different_reasons(shop: Settings) -> None:
-    edit(shop, "models/core/customer_features.sql", "age <= 30", "age <= 31")
+    edit(shop, "models/core/customer_features.sql", "recent.orders_30 as", "recent.orders_90 as")
     (step,) = plan_shop(shop).plan.steps
     assert (step.job, step.first, step.last) == ("snapshots", "2024-01-01", "2024-01-08")
     assert step.reasons[0] == "core.customer_features: code changed"
@@ -84,7 +84,7 @@ def test_a_plan_includes_the_consequences_of_its_first_runs(shop: Settings) -> N
 
 def test_a_run_executes_the_plan(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(shop.dagster_home))
-    edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
+    edit(shop, "models/core/rfm_scores.sql", "5 * (recency_rank", "4 * (recency_rank")
     edit(shop, "models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,")
     steps = plan_shop(shop).plan.steps
     assert [(step.job, step.first, step.last) for step in steps] == [
@@ -116,7 +116,7 @@ def test_a_missing_published_copy_is_planned(shop: Settings) -> None:
 
 
 def test_the_command_prints_a_table_or_json(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit(shop, "models/core/rfm_scores.sql", "5 * (rank", "4 * (rank")
+    edit(shop, "models/core/rfm_scores.sql", "5 * (recency_rank", "4 * (recency_rank")
     for name in ("source", "input", "data_dir", "sql_dir", "start_date", "end_date"):
         monkeypatch.setenv(f"CLM_{name.upper()}", str(getattr(shop, name)))
     result = CliRunner().invoke(cli, ["plan", "--json"], catch_exceptions=False)

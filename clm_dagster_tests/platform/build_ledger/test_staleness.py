@@ -125,8 +125,18 @@ def test_a_late_delivery_makes_its_days_and_then_everything_downstream_stale(
             "'return' then -quantity",
             Plan(DAYS, WEEKS, False, True),
         ),
-        ("models/core/customer_features.sql", "age <= 30", "age <= 31", Plan([], WEEKS, False, False)),
-        ("models/core/rfm_scores.sql", "5 * (rank", "4 * (rank", Plan([], WEEKS, False, False)),
+        (
+            "models/core/customer_features.sql",
+            "recent.orders_30 as",
+            "recent.orders_90 as",
+            Plan([], WEEKS, False, False),
+        ),
+        (
+            "models/core/rfm_scores.sql",
+            "5 * (recency_rank",
+            "4 * (recency_rank",
+            Plan([], WEEKS, False, False),
+        ),
         ("models/marts/shop_daily.sql", "as orders,", "as orders, 1 as more,", Plan([], [], False, True)),
         (
             "macros/as_known.sql",
