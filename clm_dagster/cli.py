@@ -19,7 +19,7 @@ from rich.table import Table
 
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.explain_command import explain
-from clm_dagster.settings import Settings, load_settings, origins, read_env_file
+from clm_dagster.settings import Settings, load_settings, origins, read_env_file, record_settings
 from clm_dagster.terminal import run_progress
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
@@ -35,12 +35,8 @@ _PIPE_WIDTH = 2_000
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
 # A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
-_DEMO = {
-    "CLM_MAX_REJECTED_SHARE": "1",
-    "CLM_TRAIN_COUNT": "1",
-    "CLM_SCORE_COUNT": "2",
-    "CLM_GRADED_HORIZONS": "0",
-}
+_DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "graded_horizons": "0"}
+_DEMO_TIME = "By default, about 3 minutes on two processors."
 _WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
@@ -284,11 +280,10 @@ def demo(customers: int, days: int, products: int) -> None:
     home = load_settings().data_dir / "demo"
     parameters = Parameters(customers=customers, days=days, products=products)
     os.environ["CLM_DATA_DIR"] = str(home)
-    for name, value in _DEMO.items():
-        os.environ.setdefault(name, value)
+    record_settings(home, "generic", _DEMO)
     console.print(
         f"A shop of {customers:,} customers and {products:,} products over {days:,} days: every model is trained "
-        f"once and scores {os.environ['CLM_SCORE_COUNT']} weeks. About 3 minutes on two processors.",
+        f"once and scores {_DEMO['score_count']} weeks. {_DEMO_TIME}",
         soft_wrap=True,
     )
     simulated = _simulate(parameters, home / "shop", threads=2)

@@ -9,7 +9,14 @@ import pytest
 
 from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.lifecycle.settings import LifecycleSettings
-from clm_dagster.settings import SettingsError, known_settings, load_settings, origins, record_last_run
+from clm_dagster.settings import (
+    SettingsError,
+    known_settings,
+    load_settings,
+    origins,
+    record_last_run,
+    record_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +71,21 @@ def test_recorded_settings_are_read_back(tmp_path: Path) -> None:
         record_last_run(made)
         again = load_settings(data_dir=tmp_path)
         assert (again.start_date, again.end_date, again.is_live) == (made.start_date, end, end is None)
+
+
+def test_settings_of_a_data_folder_hold_for_its_source_unless_the_environment_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_settings(tmp_path, "generic", {"score_count": "5", "lookback_days": "9"})
+    monkeypatch.setenv("CLM_LOOKBACK_DAYS", "4")
+    found = load_settings(data_dir=tmp_path, source="generic")
+    assert (found.score_count, found.lookback_days) == (5, 4)
+    assert origins(found)["score_count"] == f"last run, {tmp_path / 'last_run.json'}"
+    record_last_run(found)
+    assert load_settings(data_dir=tmp_path).score_count == 5
+    assert load_settings(data_dir=tmp_path, source="online_retail_ii").score_count == 8
+    record_last_run(load_settings(data_dir=tmp_path, source="online_retail_ii"))
+    assert load_settings(data_dir=tmp_path).score_count == 8
 
 
 def test_an_empty_end_date_means_an_open_shop(monkeypatch: pytest.MonkeyPatch) -> None:

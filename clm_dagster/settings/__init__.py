@@ -18,6 +18,7 @@ from clm_dagster.settings.loading import (
     origins,
     read_env_file,
     record_last_run,
+    record_settings,
     unset_dates,
 )
 from clm_dagster.settings.shared import PROJECT_DIR
@@ -36,5 +37,6 @@ __all__ = [
     "origins",
     "read_env_file",
     "record_last_run",
+    "record_settings",
     "unset_dates",
 ]

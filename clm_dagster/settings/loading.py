@@ -24,6 +24,8 @@ from clm_dagster.settings.shared import ShopSettings, adapter_folder, adapter_fo
 LAST_RUN_FILE = "last_run.json"
 # The settings that `clm run` records: those that define the shop.
 LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
+# In the same record, other settings of this data folder: those of a demo.
+_RECORDED = "settings"
 BY_DEFAULT = "default"
 # What makes a shop of a deployment this one. The environment of all shops must not set it for each of them.
 OWN_FIELDS = frozenset({*ShopSettings.model_fields, "data_dir", "adapters_dir", "asset_prefix"})
@@ -106,15 +108,23 @@ def _default(name: str) -> object:
 def _last_run(values: Mapping[str, object]) -> tuple[Path, dict[str, object]]:
     """Return the record of the last `clm run` and its path. The record is empty if another source is set."""
     path = Path(str(values.get("data_dir") or _default("data_dir"))) / LAST_RUN_FILE
-    if not path.exists():
-        return path, {}
-    try:
-        record = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise SettingsError(f"{path} is not valid JSON ({error}); delete it or run `clm run`") from error
+    record = _read(path)
     if values.get("source", record.get("source")) != record.get("source"):
         return path, {}
-    return path, {key: record[key] for key in LAST_RUN_FIELDS if key in record}
+    return path, {
+        **record.get(_RECORDED, {}),
+        **{key: record[key] for key in LAST_RUN_FIELDS if key in record},
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a record, empty if there is none. Raise SettingsError."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{path} is not valid JSON ({error}); delete it or run `clm run`") from error
 
 
 def _adapter(values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
@@ -140,7 +150,7 @@ def origins(settings: Settings) -> dict[str, str]:
 def unset_dates(settings: Settings) -> list[str]:
     """Return those of start_date and end_date that neither the user nor the adapter has set."""
     path = settings.data_dir / LAST_RUN_FILE
-    measured = json.loads(path.read_text()).get("measured", []) if path.exists() else []
+    measured = _read(path).get("measured", [])
     places = origins(settings)
     return [
         name
@@ -149,18 +159,31 @@ def unset_dates(settings: Settings) -> list[str]:
     ]
 
 
+def record_settings(data_dir: Path, source: str, values: Mapping[str, str]) -> None:
+    """Record settings by flat name for all later commands on a data folder. The environment has priority over them."""
+    path = data_dir / LAST_RUN_FILE
+    _write(path, {**_read(path), "source": source, _RECORDED: dict(values)})
+
+
 def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
     """Record the shop of this run in the data folder, atomically.
 
     measured: the dates that were taken from the input files because they are not set. The next run takes them from
-    the files again.
+    the files again. Settings that `record_settings` has recorded for the same source are kept.
     """
+    path = settings.data_dir / LAST_RUN_FILE
+    before = _read(path)
     record: dict[str, Any] = {
         name: None if (value := getattr(settings, name)) is None else str(value) for name in LAST_RUN_FIELDS
     }
     record["measured"] = sorted(measured)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    path = settings.data_dir / LAST_RUN_FILE
+    if _RECORDED in before and before.get("source") == settings.source:
+        record[_RECORDED] = before[_RECORDED]
+    _write(path, record)
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(record, indent=2) + "\n")
     scratch.replace(path)
