@@ -26,11 +26,12 @@ def candidate_page(name: str, actual: np.ndarray, predicted: np.ndarray) -> Draw
 
     def draw(figure: "Figure") -> None:
         left, middle, right = figure.subplots(1, 3)
-        figure.subplots_adjust(left=0.06, right=0.98, top=0.84, bottom=0.13, wspace=0.25)
+        figure.subplots_adjust(left=0.06, right=0.98, top=0.82, bottom=0.17, wspace=0.25)
         left.bar(table["decile"] - 0.2, table["actual_mean"], 0.4, color=PALE, label="actual")
         left.bar(table["decile"] + 0.2, table["predicted_mean"], 0.4, color=ACCENT, label="predicted")
         left.legend(frameon=False, fontsize=8)
-        style(left, "Mean revenue by tenths of the prediction")
+        style(left, "Mean revenue by decile")
+        left.set_xlabel("decile of the prediction, highest first", fontsize=9, color=INK)
         shares = np.linspace(0, 1, len(actual) + 1)
         for order, color, label in (
             (np.argsort(-actual, kind="stable"), PALE, "by actual amount"),
@@ -43,14 +44,17 @@ def candidate_page(name: str, actual: np.ndarray, predicted: np.ndarray) -> Draw
                 label=label,
             )
         middle.legend(frameon=False, fontsize=8)
-        style(middle, "Cumulative share of revenue, highest amounts first")
+        style(middle, "Cumulative share of revenue")
+        middle.set_xlabel("share of customers, highest amounts first", fontsize=9, color=INK)
         sample = np.sort(np.random.default_rng(0).permutation(len(actual))[:3000])
         right.scatter(
             np.log1p(predicted[sample]), np.log1p(np.maximum(actual[sample], 0)), s=4, color=ACCENT, alpha=0.3
         )
         top = max(np.log1p(predicted).max(), 1)
         right.plot([0, top], [0, top], color="#c9d3da", linewidth=1)
-        style(right, "Actual against predicted, ln(1 + amount)")
+        style(right, "Actual and predicted, ln(1 + x)")
+        right.set_xlabel("predicted", fontsize=9, color=INK)
+        right.set_ylabel("actual", fontsize=9, color=INK)
         figure.suptitle(f"{name}, on the test snapshot", color=INK, fontsize=12)
 
     return draw

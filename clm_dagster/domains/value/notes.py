@@ -103,7 +103,7 @@ def candidate_runs(
         figures: dict[str, Drawing] = {}
         if work.explains_all or one.name == result.winner or one.name in BASELINES:
             page = mlflow_plots.candidate_page(one.name, actual, result.amounts[one.name].to_numpy())
-            figures = {"candidate.png": (page, 10.0, 3.2)}
+            figures = {"candidate.png": (page, 10.0, 3.5)}
         yield CandidateRun(
             name=one.name,
             parameters=dict(one.parameters) | ({"members": ", ".join(members)} if members else {}),
