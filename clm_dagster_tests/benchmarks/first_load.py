@@ -16,7 +16,7 @@ from clm_dagster_tests.benchmarks import children
 
 
 def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
-    """Run `clm run` on an empty folder and write every statement to a file."""
+    """Run `clm run --no-models` on an empty folder and write every statement to a file."""
     begun = time.perf_counter()
     from clm_dagster.settings import load_settings
     from clm_dagster.shop_run import run_shop
@@ -25,7 +25,7 @@ def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
     imported = time.perf_counter() - begun
     watch = install(keep_statements=True)
     settings = load_settings(source="online_retail_ii", input=real, data_dir=data_dir)
-    report = run_shop(settings, lambda title, total: lambda step, done: None)
+    report = run_shop(settings, lambda title, total: lambda step, done: None, models=False)
     split = watch.take()
     Path(statements).write_bytes(
         pickle.dumps([(s.step, s.database, s.sql, s.parameters, s.seconds) for s in watch.statements])

@@ -248,6 +248,7 @@ def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
         "daily",
         "snapshots",
         "models",
+        "publish",
         "scores",
     ]
     with warehouse_of(settings).connect("a test") as connection:
