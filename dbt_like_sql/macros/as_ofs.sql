@@ -1,8 +1,12 @@
-{# The snapshots to build, one row each: the variable as_of is one instant or a list of instants, all midnights. #}
+{# The snapshots to build, one row each: the variable as_of is one instant or a list of instants, all midnights. n is
+   the number of a snapshot in order of time, from 1. #}
 {% macro as_ofs() -%}
 {%- set instants = [var('as_of')] if var('as_of') is string or not var('as_of') else var('as_of') -%}
 (
-    select cast(instant as timestamp) as as_of
+    select
+        cast(instant as timestamp) as as_of,
+        cast(instant as date) as as_of_date,
+        row_number() over (order by cast(instant as timestamp)) as n
     from (
         values
         {% for instant in instants %}

@@ -10,11 +10,7 @@
 
 with as_ofs as (
 
-    select
-        as_of,
-        cast(as_of as date) as as_of_date,
-        row_number() over (order by as_of) as n
-    from {{ as_ofs() }} as instants
+    select * from {{ as_ofs() }} as instants
 
 ),
 
