@@ -18,7 +18,6 @@ from rich.panel import Panel
 from rich.table import Table
 
 from clm_dagster.errors import StoppedError, UserError
-from clm_dagster.explain_command import explain
 from clm_dagster.settings import Settings, load_settings, origins, read_env_file, record_settings
 from clm_dagster.terminal import run_progress
 
@@ -36,7 +35,6 @@ _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
 # A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
 _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "graded_horizons": "0"}
-_DEMO_TIME = "By default, about 3 minutes on two processors."
 _WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
 # What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
 # schedules and sensors under it.
@@ -49,7 +47,7 @@ load_from:
 """
 
 
-@click.group(commands=[explain], context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clm-dagster")
 @click.option(
     "--shop",
@@ -283,7 +281,7 @@ def demo(customers: int, days: int, products: int) -> None:
     record_settings(home, "generic", _DEMO)
     console.print(
         f"A shop of {customers:,} customers and {products:,} products over {days:,} days: every model is trained "
-        f"once and scores {_DEMO['score_count']} weeks. {_DEMO_TIME}",
+        f"once and scores {_DEMO['score_count']} weeks. By default, about 3 minutes on two processors.",
         soft_wrap=True,
     )
     simulated = _simulate(parameters, home / "shop", threads=2)
@@ -301,6 +299,16 @@ def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
     rows = ", ".join(f"{count:,} {table}" for table, count in simulated.rows.items())
     console.print(f"Wrote to {simulated.inbox}: {rows}", soft_wrap=True)
     return simulated
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--at", type=_DATE, help="The as_of of the training, as in the table; default: the newest.")
+def explain(model: str, at: datetime | None) -> None:
+    """Explain all candidates of a training of MODEL, such as churn_model, in its MLflow runs."""
+    from clm_dagster.platform.trained_models.explaining import explain_training
+
+    click.echo(str(explain_training(_settings(), model, _day(at), click.echo)))
 
 
 @cli.command()

@@ -16,7 +16,6 @@ ABOVE = {
     "component",
     "definitions",
     "defs",
-    "explain_command",
     "plan_view",
     "runner",
     "shop_pull",

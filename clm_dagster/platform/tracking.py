@@ -273,8 +273,12 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         found = client.get_experiment_by_name(name)
         if found:
             return str(found.experiment_id)
-        is_local = self.uri.startswith(("sqlite:", "file:"))
-        return client.create_experiment(name, Path(self.artifact_dir).as_uri() if is_local else None)
+        return client.create_experiment(name, Path(self.artifact_dir).as_uri() if self._is_local else None)
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether the store is a file, and no server."""
+        return self.uri.startswith(("sqlite:", "file:"))
 
     def open(self) -> tuple["MlflowClient", str]:
         """Return a client and the id of the experiment, which is created if missing. Raise TrackingError."""
@@ -286,8 +290,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         import sqlalchemy
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # the import resets the level
-        remote = not self.uri.startswith(("sqlite:", "file:"))
-        if not remote:
+        if self._is_local:
             Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
         try:
             set_by_user = os.environ.get("MLFLOW_TRACKING_URI")
@@ -298,7 +301,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             if set_by_user is None:
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
             # Processes that train side by side would create the tables of a new store at the same time.
-            with nullcontext() if remote else FileLock(f"{self.artifact_dir}.lock"):
+            with FileLock(f"{self.artifact_dir}.lock") if self._is_local else nullcontext():
                 client = mlflow.MlflowClient(self.uri, self.uri)
                 return client, self._experiment(client)
         except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:

@@ -1,11 +1,11 @@
-"""Results of slow functions of arrays, kept in memory by the content of their arguments.
+"""Results of slow functions, kept in memory by a key, such as the content of their arguments.
 
 Belongs here: keeping and finding results. Does not: any function; a result must depend on nothing but its key.
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -25,13 +25,13 @@ def digest(*columns: NDArray[np.float64]) -> str:
 
 
 class Memo(Generic[T]):
-    """The newest `most` results by key. Results are small and immutable. An exception is not kept."""
+    """The newest `most` results by key. Nobody changes a result. An exception is not kept."""
 
     def __init__(self, most: int = 256) -> None:
         self._most, self._lock = most, Lock()
-        self._results: OrderedDict[str, T] = OrderedDict()
+        self._results: OrderedDict[Hashable, T] = OrderedDict()
 
-    def get(self, key: str, compute: Callable[[], T]) -> T:
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the result of the key, computed if it is not there."""
         with self._lock:
             if key in self._results:

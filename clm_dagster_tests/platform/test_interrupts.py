@@ -57,14 +57,7 @@ def test_a_stopped_run_is_cancelled_and_the_next_one_goes_on(number: signal.Sign
     small_shop_events(days=21).to_csv(inbox / "events.csv", index=False)
     variables = environment(tmp_path / "data", inbox)
     history = tmp_path / "data" / "dagster" / "history" / "runs.db"
-    process = subprocess.Popen(
-        [script("clm"), "run"],
-        cwd=PROJECT_DIR,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    process = start_run(variables)
     while process.poll() is None and not statuses(history).get("daily"):
         time.sleep(0.05)
     process.send_signal(number)
@@ -78,6 +71,18 @@ def test_a_stopped_run_is_cancelled_and_the_next_one_goes_on(number: signal.Sign
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert statuses(history)["daily"] == "SUCCESS"
+
+
+def start_run(variables: dict[str, str]) -> subprocess.Popen[str]:
+    """Start `clm run` in a process of its own, with one stream of output."""
+    return subprocess.Popen(
+        [script("clm"), "run"],
+        cwd=PROJECT_DIR,
+        env=variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def statuses(history: Path) -> dict[str, str]:

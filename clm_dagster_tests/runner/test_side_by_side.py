@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,10 +15,10 @@ from scipy.sparse.csgraph import connected_components
 
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.runner.side_by_side import independent_groups
-from clm_dagster.settings import PROJECT_DIR, Settings
+from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
-from clm_dagster_tests.platform.test_interrupts import statuses
-from clm_dagster_tests.platform.test_processes import environment, script
+from clm_dagster_tests.platform.test_interrupts import start_run, statuses
+from clm_dagster_tests.platform.test_processes import environment
 from clm_dagster_tests.shops import quiet
 from clm_dagster_tests.test_small_shops import once
 
@@ -89,14 +88,7 @@ def test_a_worker_that_is_stopped_ends_the_run_with_a_message(number: signal.Sig
     inbox.mkdir()
     once().to_csv(inbox / "events.csv", index=False)
     variables = environment(tmp_path / "data", inbox) | {"CLM_TRAIN_COUNT": "1", "CLM_PROCESSES": "2"}
-    process = subprocess.Popen(
-        [script("clm"), "run"],
-        cwd=PROJECT_DIR,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    process = start_run(variables)
     history = tmp_path / "data" / "dagster" / "history" / "runs.db"
     while process.poll() is None and statuses(history).get("models") != "STARTED":
         time.sleep(0.05)

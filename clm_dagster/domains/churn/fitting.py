@@ -4,11 +4,10 @@ Belongs here: joined snapshots, prepared columns and prepared snapshots, each co
 candidate is fitted on which snapshots (`validation`, `race`).
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,29 +22,12 @@ from clm_dagster.domains.churn.candidates import (
     prepare,
     rebalance_rows,
 )
+from clm_dagster.statistics.memo import Memo
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-T = TypeVar("T")
 # Training rows are kept prepared in one way at a time, because they are large; snapshots in several.
 _PREPARED_ROWS, _PREPARED_SNAPSHOTS = 1, 12
-
-
-class _Newest(OrderedDict[Hashable, Any]):
-    """The newest results of computations, at most `most` of them."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def get_or(self, key: Hashable, compute: Callable[[], T]) -> T:
-        if key not in self:
-            self[key] = compute()
-            while len(self) > self.most:
-                self.popitem(last=False)
-        self.move_to_end(key)
-        found: T = self[key]
-        return found
 
 
 @dataclass(frozen=True)
@@ -68,28 +50,28 @@ class Fits:
     columns: list[str]
     x: Mapping[date, pd.DataFrame]
     y: Mapping[date, Floats]
-    _joined: _Newest = field(default_factory=lambda: _Newest(1), repr=False)
-    _trained: _Newest = field(default_factory=lambda: _Newest(_PREPARED_ROWS), repr=False)
-    _prepared: _Newest = field(default_factory=lambda: _Newest(_PREPARED_SNAPSHOTS), repr=False)
+    _joined: Memo[_Rows] = field(default_factory=lambda: Memo(1), repr=False)
+    _trained: Memo[tuple[Any, Floats]] = field(default_factory=lambda: Memo(_PREPARED_ROWS), repr=False)
+    _prepared: Memo[tuple[Any, Floats]] = field(default_factory=lambda: Memo(_PREPARED_SNAPSHOTS), repr=False)
 
     def fit(self, candidate: Candidate, parameters: Parameters, days: Sequence[date]) -> Pipeline:
         """Fit a candidate on these snapshots, with the same result as `fit_candidate`."""
         pipeline = candidate.pipeline(self.columns, parameters)
-        rows = self._joined.get_or(tuple(days), lambda: self._join(days))
+        rows = self._joined.get(tuple(days), lambda: self._join(days))
         chosen, weights = rebalance_rows(rows.y, rows.snapshots, candidate.rebalance)
         y = rows.y[chosen].astype(int)
 
         def prepared() -> tuple[Any, Floats]:
             return pipeline[0], prepare(pipeline[0], rows.x.iloc[chosen], y)
 
-        step, z = self._trained.get_or((*_preparation(candidate, self.columns), tuple(days)), prepared)
+        step, z = self._trained.get((*_preparation(candidate, self.columns), tuple(days)), prepared)
         return fit_prepared(Pipeline([("columns", step), *pipeline.steps[1:]]), z, y, weights)
 
     def log_odds(self, model: Pipeline, day: date) -> Floats:
         """Return the uncalibrated log-odds of the customers of a snapshot, as `candidates.log_odds`."""
         step = model[0]
         # The step is kept beside its result, so that no other object can get its id.
-        _, z = self._prepared.get_or((id(step), day), lambda: (step, step.transform(self.x[day])))
+        _, z = self._prepared.get((id(step), day), lambda: (step, step.transform(self.x[day])))
         return log_odds_of_prepared(model, z)
 
     def _join(self, days: Sequence[date]) -> _Rows:

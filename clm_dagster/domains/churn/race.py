@@ -33,7 +33,7 @@ STANDARD_ERRORS, REFERENCE_ERRORS = 3.0, 1.0
 class Race:
     """The result of a race; without one, all fields are empty.
 
-    losses: the calibrated validation log loss of each candidate and blend, fitted on the sample. best: the best one$
+    losses: the calibrated validation log loss of each candidate and blend, fitted on the sample. best: the best one
     with exact reasons. dropped: the candidates and blends that are not fitted on all customers. customers: training
     rows of the sample.
     """

@@ -38,7 +38,7 @@ class ExplainError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Explained:
-    """What was logged. candidates, files: their numbers. is_changed: whether inputs or code are not those of then."""
+    """What was logged. candidates, files: their numbers. is_changed: whether inputs or code have changed since."""
 
     model: str
     as_of: date

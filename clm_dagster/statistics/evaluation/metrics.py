@@ -42,11 +42,16 @@ def classification_metrics(labels: ArrayLike, probabilities: ArrayLike, threshol
 
 def average_precision(labels: Floats, probabilities: Floats) -> float:
     """Return the mean of the precision over the ones, as scikit-learn defines it; ties share their precision."""
-    order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order]
-    last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
+    order, last = _ranked(probabilities)
     hits = np.cumsum(labels[order])[last]
     return float(np.diff(hits, prepend=0.0) @ (hits / (last + 1)) / hits[-1])
+
+
+def _ranked(probabilities: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order from the greatest probability down, and the last place in it of each distinct probability."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    return order, np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> pd.DataFrame:
@@ -99,8 +104,6 @@ def lift_at(labels: ArrayLike, probabilities: ArrayLike, share: float) -> float:
 def best_f1_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Return the probability threshold with the greatest F1; the lowest one in a tie."""
     y, p = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
-    order = np.argsort(-p, kind="stable")
-    ranked = p[order]
-    last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
+    order, last = _ranked(p)
     f1 = 2 * np.cumsum(y[order])[last] / (last + 1 + y.sum())
-    return float(ranked[last][::-1][int(np.argmax(f1[::-1]))])
+    return float(p[order][last][::-1][int(np.argmax(f1[::-1]))])

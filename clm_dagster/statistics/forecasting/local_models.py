@@ -131,15 +131,13 @@ class ComponentsModel(FitsAgain):
 
     def path(self, parameters: FittedParameters, season: int, known: Floats, x: Floats) -> Floats:
         """See LocalModel."""
-        if (
-            "parameters" in parameters
-        ):  # of a model that was registered before 2026-12: variances as of statsmodels
+        if "parameters" in parameters:
+            # A model that was registered before 2026-12 has the variances of statsmodels.
             noise, *others = parameters["parameters"]
             level, seasonal = [one / max(noise, 1e-9 * sum(others), 1e-300) for one in (*others, 0.0)[:2]]
         else:
             level, seasonal = parameters["level"], parameters["seasonal"]
-        variances = level, seasonal
-        return structural_path(known, season, variances, len(x) - known.size)
+        return structural_path(known, season, (level, seasonal), len(x) - known.size)
 
 
 def search_arima(history: Floats, season: int, x: Floats) -> tuple[Arima, float]:
