@@ -1,6 +1,6 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
-Belongs here: options and order. Does not: measuring (`whole_run`, `first_load`, `pandas_side`, `expert_side`, `growth`,
+Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`, `expert_side`, `growth`,
 `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`,
 `score_turnover`, `recommend_peers`, `recommend_scale`).
 """
@@ -21,6 +21,7 @@ from clm_dagster_tests.benchmarks import (
     churn_training,
     expert_side,
     growth,
+    late_data,
     regressions,
     report,
     report_run,
@@ -36,6 +37,7 @@ PARTS = (
     "first",
     "pandas",
     "expert",
+    "late",
     "day",
     "growth",
     "simulated",
@@ -106,6 +108,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
         console.print("The SQL that an expert writes by hand ...")
         results["expert"] = expert_side.compare(real, work, results["first"]["ours"], options.repeats)
     shutil.rmtree(f"{work}/first", ignore_errors=True)
+    if "late" in wanted:
+        console.print("Rows that arrive late ...")
+        results["late"] = late_data.measure(real, f"{work}/late")
     if "day" in wanted:
         console.print("One more day after the two years ...")
         results["day"] = growth.real_day(real, work, options.repeats)

@@ -25,6 +25,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(report_run.commands(results["commands"]))
         for name, found in results["commands"].items():
             console.print(report_run.steps(name, found))
+    if "late" in results:
+        console.print(report_run.late(results["late"]))
     costs = Table(
         "seconds", "wall", "SQL", "file", "Python", "Dagster", "peak MB", title="Where the time goes"
     )

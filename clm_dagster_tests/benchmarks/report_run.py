@@ -1,6 +1,6 @@
 """The tables of whole commands and of regressions.
 
-Belongs here: output. Does not: measuring (`whole_run`), comparing (`regressions`).
+Belongs here: output. Does not: measuring (`whole_run`, `late_data`), comparing (`regressions`).
 """
 
 from statistics import median
@@ -35,6 +35,30 @@ def steps(name: str, found: dict[str, Any]) -> Table:
     slowest = sorted(found["steps"].items(), key=lambda item: -item[1]["seconds"])
     for step, costs in slowest[:_STEPS_SHOWN]:
         table.add_row(step, f"{costs['seconds']:,.1f}", f"{costs['peak_mb']:,.0f}")
+    return table
+
+
+def late(found: dict[str, Any]) -> Table:
+    """Return what late rows rebuild, beside the first load."""
+    table = Table(
+        "late",
+        "rows",
+        "processor s",
+        "/ first load",
+        "partitions",
+        "/ first load",
+        title="`clm run` after late rows",
+    )
+    for name, case in found.items():
+        first, again = case["first"], case["again"]
+        table.add_row(
+            name,
+            f"{case['rows']:,}",
+            f"{again['processor_seconds']:,.1f}",
+            f"{again['processor_seconds'] / first['processor_seconds']:.2f}",
+            f"{again['partitions']:,}",
+            f"{again['partitions'] / first['partitions']:.2f}",
+        )
     return table
 
 

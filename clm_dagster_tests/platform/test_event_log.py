@@ -97,3 +97,10 @@ def _materialized(run_id: str, day: str) -> dg.EventLogEntry:
     )
     fields = {"error_info": None, "level": 10, "user_message": "", "run_id": run_id, "timestamp": time.time()}
     return EVENT(**fields, dagster_event=event)
+
+
+def test_a_commit_does_not_wait_for_the_disk_and_survives_the_process(tmp_path: Path) -> None:
+    storage = BatchedSqliteEventLogStorage(str(tmp_path))
+    with storage.index_connection() as connection:
+        assert connection.exec_driver_sql("pragma synchronous").scalar() == 1
+        assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
