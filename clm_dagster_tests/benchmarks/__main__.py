@@ -1,8 +1,8 @@
 """`python -m clm_dagster_tests.benchmarks`: which benchmarks run, and where the figures are written.
 
-Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`, `expert_side`, `growth`,
-`simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`, `lightgbm_candidates`,
-`score_turnover`, `recommend_peers`, `recommend_scale`).
+Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
+`expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
+`lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse

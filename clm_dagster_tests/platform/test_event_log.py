@@ -99,7 +99,7 @@ def _materialized(run_id: str, day: str) -> dg.EventLogEntry:
     return EVENT(**fields, dagster_event=event)
 
 
-def test_a_commit_does_not_wait_for_the_disk_and_survives_the_process(tmp_path: Path) -> None:
+def test_a_commit_goes_to_a_write_ahead_log_and_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     storage = BatchedSqliteEventLogStorage(str(tmp_path))
     with storage.index_connection() as connection:
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 1
