@@ -91,24 +91,39 @@ def survival_chart(connection: Connection) -> str | None:
     return figure_markdown(draw, "share of order days followed by another order", width=9)
 
 
-# Few customers change their stage within a week, so the chart sums a quarter of a year.
-_SNAPSHOTS_SHOWN = 13
+# Few customers change their stage within a week, so the chart compares the ends of a quarter of a year.
+_WEEKS_SHOWN = 13
+
+
+def stages_then_and_now(connection: Connection) -> pd.DataFrame:
+    """Return the numbers of customers by stage a quarter of a year ago and now: from_state, to_state, customers.
+
+    Each customer counts once; `absent` is who was not known at one of the two. first, last: the two as_ofs. With a
+    shorter history the oldest stored snapshot is compared; with one snapshot there are no rows.
+    """
+    return connection.frame(
+        """
+        with newest as (select max(as_of) as last from core.stage_states),
+        ends as (
+            select newest.last, min(states.as_of) as first
+            from newest inner join core.stage_states as states on states.as_of >= newest.last - to_weeks(?)
+            group by newest.last
+        ),
+        before as (select states.* from core.stage_states as states inner join ends on states.as_of = ends.first),
+        newer as (select states.* from core.stage_states as states inner join ends on states.as_of = ends.last)
+        select coalesce(before.stage, 'absent') as from_state, coalesce(newer.stage, 'absent') as to_state,
+            count(*) as customers, any_value(ends.first) as first, any_value(ends.last) as last
+        from before full outer join newer on before.customer_id = newer.customer_id cross join ends
+        where ends.first < ends.last
+        group by all
+        """,
+        [_WEEKS_SHOWN],
+    )
 
 
 def transition_chart(connection: Connection) -> str | None:
-    """Draw a heat map of the transitions between stages over the last quarter of a year."""
-    frame = connection.frame(
-        """
-        select from_state, to_state, sum(customers)::bigint as customers, min(previous_as_of) as first,
-            max(as_of) as last, count(distinct as_of) as snapshots
-        from marts.stage_transitions
-        where state_kind = 'stage' and as_of in (
-            select distinct as_of from marts.stage_transitions where state_kind = 'stage' order by as_of desc limit ?
-        )
-        group by all
-        """,
-        [_SNAPSHOTS_SHOWN],
-    )
+    """Draw a heat map of the stages of customers now, by their stage a quarter of a year ago."""
+    frame = stages_then_and_now(connection)
     if frame.empty:
         return None
     names = ["absent", *STAGE_COLORS]
@@ -131,8 +146,8 @@ def transition_chart(connection: Connection) -> str | None:
                 color = "#9aa5ad" if source == target else "white" if value > dark else INK
                 if value:
                     axis.text(x, y, f"{value:,.0f}", ha="center", va="center", fontsize=9, color=color)
-        period = f"{frame['first'].min():%Y-%m-%d} to {frame['last'].max():%Y-%m-%d}"
-        style(axis, f"Customers by stage before (rows) and after, snapshot to snapshot, {period}")
+        first, last = frame["first"].iloc[0], frame["last"].iloc[0]
+        style(axis, f"Customers by stage at {first:%Y-%m-%d} (rows) and at {last:%Y-%m-%d} (columns)")
         axis.grid(visible=False)
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)

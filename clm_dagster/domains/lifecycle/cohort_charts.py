@@ -10,16 +10,21 @@ from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 _COHORTS_SHOWN = 17
 CHANNEL_COLORS = (ACCENT, PALE, WARM, "#7fb8a4", "#eeb98a", "#c9d3da")
 
 
 def cohort_chart(connection: Connection) -> str | None:
-    """Draw a heat map of the retention of the newest cohorts by months since the first order."""
+    """Draw a heat map of the retention of the newest cohorts by months since the first order.
+
+    The newest month is hatched while days of it are still to come: it would look like a collapse.
+    """
     frame = connection.frame(
         """
-        select strftime(cohort_month, '%Y-%m') as cohort, months_since, retention, customers
+        select strftime(cohort_month, '%Y-%m') as cohort, months_since, retention, customers,
+            last_day(month) > (select max(activity_date) from core.customer_daily) as is_unfinished
         from marts.cohort_retention where cohort_month in (
             select distinct cohort_month from marts.cohort_retention order by cohort_month desc limit ?
         )
@@ -31,6 +36,7 @@ def cohort_chart(connection: Connection) -> str | None:
         return None
     table = 100 * frame.pivot(index="cohort", columns="months_since", values="retention")
     sizes = frame.groupby("cohort")["customers"].first()
+    unfinished = frame.pivot(index="cohort", columns="months_since", values="is_unfinished")
     # Month 0 is 100% by definition and would dominate the colour scale.
     shown = table.drop(columns=[0])
 
@@ -42,6 +48,8 @@ def cohort_chart(connection: Connection) -> str | None:
             for x, month in enumerate(shown.columns):
                 value = shown.loc[cohort, month]
                 if value == value:  # the lower triangle is in the future
+                    if unfinished.loc[cohort, month]:
+                        axis.add_patch(_hatched(x, y))
                     color = "white" if value > 0.6 * top else INK
                     axis.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
         style(axis, "Customers with an order, % of the cohort, by months since the first order")
@@ -49,10 +57,17 @@ def cohort_chart(connection: Connection) -> str | None:
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, labelsize=8)
         axis.set_xticks(range(len(shown.columns)), list(shown.columns))
-        axis.set_xlabel("months since; the last month of each row may be incomplete", fontsize=9, color=INK)
+        axis.set_xlabel("months since; hatched: the month is not over yet", fontsize=9, color=INK)
         axis.set_yticks(range(len(table.index)), [f"{name}  ({sizes[name]:,})" for name in table.index])
 
     return figure_markdown(draw, "retention of cohorts", width=9, height=1.2 + 0.18 * len(table))
+
+
+def _hatched(x: int, y: int) -> "Rectangle":
+    """Return a hatched cell of a heat map."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", edgecolor="white", linewidth=0)
 
 
 def funnel_chart(connection: Connection) -> str | None:

@@ -7,6 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from clm_dagster.domains.lifecycle import charts
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import PROJECT_DIR
@@ -62,6 +63,33 @@ def test_transitions_add_up_to_the_customers_of_both_snapshots(
         assert mine.drop("absent", level=0, errors="ignore").customers.sum() == len(old)
         assert mine.drop("absent", level=1, errors="ignore").customers.sum() == len(new)
     assert (found.to_state == "absent").sum() == 1
+
+
+def test_the_chart_counts_each_customer_once_between_the_ends_of_its_period(
+    in_memory: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = pd.DataFrame(
+        [
+            (at, f"c{n}", stage)
+            for at, stages in zip(AS_OFS, ("aab", "abbc", "abca", "bbc"), strict=True)
+            for n, stage in enumerate(stages)
+        ],
+        columns=["as_of", "customer_id", "stage"],
+    )
+    in_memory.execute("create schema core")
+    in_memory.execute("create table core.stage_states (as_of timestamp, customer_id varchar, stage varchar)")
+    for row in states.itertuples(index=False):
+        in_memory.execute("insert into core.stage_states values (?, ?, ?)", [*row])
+    found = charts.stages_then_and_now(in_memory).set_index(["from_state", "to_state"])
+    assert found.customers.to_dict() == {("a", "b"): 2, ("b", "c"): 1}
+    assert set(found["first"]) == {pd.Timestamp(AS_OFS[0])} and set(found["last"]) == {
+        pd.Timestamp(AS_OFS[3])
+    }
+    monkeypatch.setattr(charts, "_WEEKS_SHOWN", 1)
+    found = charts.stages_then_and_now(in_memory).set_index(["from_state", "to_state"])
+    assert found.customers.to_dict() == {("a", "b"): 1, ("b", "b"): 1, ("c", "c"): 1, ("a", "absent"): 1}
+    in_memory.execute("delete from core.stage_states where as_of < ?", [AS_OFS[3]])
+    assert charts.stages_then_and_now(in_memory).empty
 
 
 # ------------------------------------------------------------------------------------- moves
