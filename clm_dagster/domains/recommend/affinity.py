@@ -1,4 +1,4 @@
-"""Pairs of products in the same basket, counted and measured by the database at one as_of.
+"""Pairs of products in the same basket at one as_of, with measures of each pair.
 
 Belongs here: the queries of marts.product_affinity, and the choice of its minimum number of baskets. Does not: longer
 itemsets (`statistics.association`), p-values (`statistics.independence`).
@@ -7,9 +7,10 @@ The query is here, not a model in dbt_like_sql, because of its cost. Over two ye
 self-join the baskets a hundred times at the first load. A view over all snapshots would not fit into memory. A Python
 table is computed only for the snapshots that are scored.
 
-Products that are too rare for any pair are dropped before the self-join, and ids are replaced by numbers. The cost of
-the join is known before it: two histograms, of the products by their baskets and of the baskets by such products, give
-the rows that it makes and the most pairs that they can be.
+Products that are too rare for any pair are dropped before pairs are counted, and ids are replaced by numbers. The cost
+is known before: two histograms, of the products by their baskets and of the baskets by such products, give the pairs in
+all baskets and the most distinct pairs that they can be. Pairs are counted as a product of sparse matrices, which takes
+a tenth of the time of a self-join in the database.
 """
 
 from collections.abc import Callable
@@ -18,13 +19,15 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
+from sklearn.utils.sparsefuncs import sparse_matmul_to_dense
 
+from clm_dagster.domains.recommend.similarity import blocks
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.association import Threshold
 from clm_dagster.statistics.independence import MIN_BASKETS, adjusted, chance_of_common, smallest_count
 
-# Bounds of the self-join: pairs that the database counts at once (about 100 bytes each), and rows that the join makes
-# (some 10 million a second on one core). Bound of the result: pairs, each in two rows of the table.
+# Bounds of counting: distinct pairs, and pairs in all baskets. Bound of the result: pairs, each two rows of the table.
 MAX_CANDIDATES, MAX_JOINED, MAX_PAIRS = 2_000_000, 200_000_000, 50_000
 
 COLUMNS = (
@@ -61,7 +64,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PairLimits:
-    """Bounds of the self-join and of its result: pairs counted at once, rows joined, pairs kept."""
+    """Bounds of counting and of its result: distinct pairs, pairs in all baskets, pairs kept."""
 
     candidates: int = MAX_CANDIDATES
     joined: int = MAX_JOINED
@@ -139,27 +142,13 @@ group by level
 order by level
 """
 
-_COUNTED = """
-create or replace temporary table affinity_pairs as
-with frequent as (
-
-    select
-        lines.basket,
-        products.number as product
-    from affinity_lines as lines
-    inner join affinity_products as products on lines.product_id = products.product_id
-    where products.baskets >= $count
-
-)
-
+_FREQUENT = """
 select
-    one.product,
-    other.product as other_product,
-    count(*) as baskets
-from frequent as one
-inner join frequent as other on one.basket = other.basket and one.product < other.product
-group by one.product, other.product
-having count(*) >= $count
+    lines.basket::integer as basket,
+    products.number::integer as product
+from affinity_lines as lines
+inner join affinity_products as products on lines.product_id = products.product_id
+where products.baskets >= ?
 """
 
 _MEASURED = """
@@ -253,7 +242,8 @@ def _pairs(connection: Connection, min_support: float | None, min_baskets: int, 
     if chosen is None:
         return Pairs(pd.DataFrame(columns=list(COLUMNS)), None, 0, False)
     affordable = _affordable(connection, chosen, tests, limits)
-    connection.execute(_COUNTED, {"count": affordable.baskets})
+    pairs = common_baskets(connection.frame(_FREQUENT, [affordable.baskets]), affordable.baskets)
+    connection.load_frame("affinity_pairs", pairs, temporary=True)
     threshold = _kept(connection, affordable, limits.pairs)
     rows = connection.frame(_MEASURED, {"count": threshold.baskets, "total": total})
     tested = tests(threshold.baskets)
@@ -261,6 +251,29 @@ def _pairs(connection: Connection, min_support: float | None, min_baskets: int, 
     rows["p_value"] = chance_of_common(*columns)
     rows["q_value"] = adjusted(rows["p_value"], 2 * tested)  # both directions of a pair have the same p-value
     return Pairs(rows, threshold, tested, threshold.baskets > chosen.baskets)
+
+
+def common_baskets(lines: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the pairs of products in at least `count` baskets: product < other_product, and baskets with both.
+
+    lines: basket and product, as numbers; each product once in a basket.
+    """
+    numbers, column = np.unique(lines["product"].to_numpy(), return_inverse=True)
+    # float32 counts exactly up to 16 million baskets.
+    ones = np.ones(len(lines), dtype=np.float32)
+    basket = lines["basket"].to_numpy()
+    shape = (int(basket.max(initial=0)) + 1, len(numbers))
+    by_basket = sparse.csr_array((ones, (basket, column)), shape=shape)
+    by_product = by_basket.T.tocsr()
+    parts = [np.zeros((3, 0), dtype=np.int64)]
+    for block in blocks(len(numbers), len(numbers)):
+        common = sparse_matmul_to_dense(by_product[block], by_basket)
+        one, other = np.divmod(np.flatnonzero(common >= count), len(numbers))
+        both = common[one, other].astype(np.int64)
+        one = block[one]
+        once = one < other
+        parts.append(np.stack([numbers[one[once]], numbers[other[once]], both[once]]))
+    return pd.DataFrame(np.concatenate(parts, axis=1).T, columns=["product", "other_product", "baskets"])
 
 
 def _first_threshold(
@@ -284,7 +297,7 @@ def _first_threshold(
 def _affordable(
     connection: Connection, chosen: Threshold, tests: Callable[[int], int], limits: PairLimits
 ) -> Threshold:
-    """Return the threshold, doubled until the self-join stays within its limits."""
+    """Return the threshold, doubled until counting stays within its limits."""
     count, found = chosen.baskets, chosen
     levels = connection.frame(_JOINED, [float(count), count]).set_index("level")["joined"]
     level = 0

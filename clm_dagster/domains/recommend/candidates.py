@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.sparsefuncs import sparse_matmul_to_dense
 
 from clm_dagster.domains.recommend.interactions import Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.similarity import (
@@ -29,6 +30,7 @@ from clm_dagster.domains.recommend.similarity import (
     nearest,
     neighbours,
     normalized,
+    product,
     top,
     unit_columns,
 )
@@ -121,7 +123,7 @@ class ItemNeighbours:
 
     def score(self, rows: Ints) -> Scores:
         """Return the scores; a product that is not similar to any purchase of the customer scores 0."""
-        return dense(self.past.of(rows).decayed(self.half_life) @ self.liked_by)
+        return product(self.past.of(rows).decayed(self.half_life), self.liked_by)
 
 
 @dataclass
@@ -141,7 +143,7 @@ class RecentItems:
 
     def score(self, rows: Ints) -> Scores:
         """Return the scores as ItemNeighbours does."""
-        return dense(self.past.of(rows).decayed(self.half_life) @ self.items.liked_by)
+        return product(self.past.of(rows).decayed(self.half_life), self.items.liked_by)
 
 
 @dataclass
@@ -169,7 +171,7 @@ class UserNeighbours:
         """Return the scores. A customer is excluded from their own neighbours."""
         mine = self.weighting.of(self.past.of(rows).decayed(self.half_life))
         near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
-        return dense(normalized(near, order=1) @ self.profile)
+        return product(normalized(near, order=1), self.profile)
 
 
 @dataclass
@@ -186,12 +188,13 @@ class ContentBased:
     def fit(self, past: Interactions) -> Self:
         """Compute the word vectors of the products in `past`."""
         self.past, self.words = past, product_words(self.products, past.products)
+        self.products_by_word = self.words.T.tocsr()
         return self
 
     def score(self, rows: Ints) -> Scores:
         """Return the cosine of the customer's words with those of each product."""
         tastes = normalized(sparse.csr_array(self.past.of(rows).decayed(self.half_life) @ self.words))
-        return dense(tastes @ self.words.T.tocsr())
+        return product(tastes, self.products_by_word)
 
 
 @dataclass
@@ -254,8 +257,10 @@ class TifuKnn:
         """Return the mixture of the own vector and the mean of the neighbours."""
         mine = self.past.of(rows).decayed(self.half_life)
         near = nearest(mine, self.among, self.count, _pool_positions(rows, self.members))
-        mean = normalized(near.sign(), order=1) @ self.profile
-        return dense(self.own * mine + (1 - self.own) * mean)
+        mixture = sparse_matmul_to_dense(normalized(near.sign(), order=1), self.profile)
+        mixture *= 1 - self.own
+        mixture[mine.tocoo().coords] += self.own * mine.data
+        return np.asarray(mixture, dtype=np.float32)
 
 
 @dataclass
@@ -328,13 +333,13 @@ def block_lists(
     for name in names:
         if name == "discover":
             scores[own.customer, own.product] = 0
-        place, product, score = top(scores, k)
+        place, item, score = top(scores, k)
         rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
         columns = {
             "list": name,
             "customer": rows[place],
             "rank": rank,
-            "product": product,
+            "product": item,
             "score": score,
         }
         found.append(pd.DataFrame(columns))

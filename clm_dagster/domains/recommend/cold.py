@@ -16,6 +16,7 @@ from clm_dagster.domains.recommend.reasons import popularity_reasons
 from clm_dagster.domains.recommend.similarity import Scores, top
 
 SHRINKAGE = 200.0
+WINDOW = 28
 GROUPS = ("country", "segment")
 
 
@@ -27,7 +28,7 @@ class ColdStart:
     Malta do not determine Malta's list. The score is the mean over the known groups: an expected share of purchases.
     """
 
-    window: int = 28
+    window: int = WINDOW
     active_days: int = 90
     shrinkage: float = SHRINKAGE
     groups: Sequence[str] = GROUPS

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clm_dagster.domains.recommend.candidates import (
     CandidateError,
@@ -30,7 +29,7 @@ from clm_dagster.domains.recommend.candidates import (
     block_lists,
     sorted_lists,
 )
-from clm_dagster.domains.recommend.features import PairFeatures, Pairs
+from clm_dagster.domains.recommend.features import PairFeatures
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.list_evaluation import ListEvaluation, evaluate_lists
 from clm_dagster.domains.recommend.metrics import NoPurchases, Truth, window_truth
@@ -202,7 +201,7 @@ class _Contest:
             pairs = self.features.block(some)
             self.lists[RANKER].append(self.ranker.ranked(some, pairs))
             self.seconds[RANKER] += time.perf_counter() - start
-            examples.append(labelled(some[is_example[block]], _of_some(pairs, is_example[block]), truth))
+            examples.append(labelled(some[is_example[block]], pairs.of_customers(is_example[block]), truth))
             for recommender in self.others:
                 start = time.perf_counter()
                 self.lists[recommender.name] += block_lists(recommender, self.past, active, some)
@@ -218,13 +217,6 @@ class _Contest:
             shared = sum(member.seconds for member in members if isinstance(member, SharedRecommender))
             found[one.name] = CandidateResult(one.name, _parameters(one), self.seconds[one.name] + shared)
         return found
-
-
-def _of_some(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
-    """Return the pairs of some customers, which are numbered anew. chosen: which customers of the block."""
-    place, product, x = pairs
-    kept = chosen[place]
-    return (np.cumsum(chosen) - 1)[place[kept]], product[kept], x[kept]
 
 
 def _window_to_evaluate(

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from clm_dagster.domains.recommend.candidates import Popularity, Recommender
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
-from clm_dagster.domains.recommend.similarity import Scores, top
+from clm_dagster.domains.recommend.pairs import FeatureTable, Pairs
+from clm_dagster.domains.recommend.similarity import Scores, best_first, top
 
-# Candidate pairs of b customers: positions among the customers, products, features.
-Pairs = tuple[Ints, Ints, pd.DataFrame]
 YEAR = 364  # whole weeks, so that weekdays match
 HALF_LIVES = (20.0, 60.0, 180.0)
 
@@ -48,43 +47,70 @@ class PairFeatures:
         return self
 
     def block(self, rows: Ints) -> Pairs:
-        """Return n candidate pairs of b customers: positions in `rows`, products (both sorted) and features."""
+        """Return the candidate pairs of the customers `rows` with their features."""
         scores = {r.name: r.score(rows) for r in self.recommenders}
         scores["popularity"] = self.popular.score(rows)
         some = self.past.of(rows)
-        pairs = _union(scores, self.active, some, self.per_recommender)
-        place, product = np.divmod(pairs, len(self.active))
-        x = {f"score_{name}": values.ravel()[pairs] for name, values in scores.items()}
-        x |= _own(some, pairs, self.horizon_days)
-        frame = pd.DataFrame(x)
-        frame = frame.join(_customer_table(some).iloc[place].reset_index(drop=True))
-        frame = frame.join(self.product.iloc[product].reset_index(drop=True))
-        return place, product, _ratios(frame, place)
+        bought = _bought_cells(some)
+        cells = _union(scores, self.active, bought, self.per_recommender)
+        place, product = np.divmod(cells, len(self.active))
+        x = {f"score_{name}": values.ravel()[cells] for name, values in scores.items()}
+        x |= {f"rank_{name}": _ranks(x[f"score_{name}"], place) for name in scores}
+        customers = _customer_table(some)
+        own, of_pair = _own(some, bought, cells, customers, self.horizon_days)
+        return Pairs(
+            place,
+            product,
+            of_pair == len(own) - 1,
+            [
+                FeatureTable(pd.DataFrame(x)),
+                FeatureTable(own, of_pair),
+                FeatureTable(customers, place),
+                FeatureTable(self.product, product),
+            ],
+        )
 
 
-def _union(scores: Mapping[str, Scores], active: Scores, some: Interactions, count: int) -> Ints:
-    """Return candidate pairs as place x products + product, sorted.
-
-    Each recommender contributes its best `count` among all products, and its best `count` among those that the
-    customer has not bought, so that the list discover is long enough.
-    """
-    is_candidate = np.zeros(some.shape[0] * some.shape[1], dtype=bool)
-    for values in scores.values():
-        sold = values * active
-        is_candidate[_best(sold, count)] = True
-        sold[some.customer, some.product] = 0
-        is_candidate[_best(sold, count)] = True
-    return np.flatnonzero(is_candidate)
-
-
-def _best(values: Scores, count: int) -> Ints:
-    place, product, _ = top(values, count)
-    cells: Ints = place * values.shape[1] + product
+def _bought_cells(some: Interactions) -> Ints:
+    """Return the pairs that customers have bought, as customer x products + product, sorted."""
+    starts = some.pair_starts
+    cells: Ints = some.customer[starts].astype(np.int64) * some.shape[1] + some.product[starts]
     return cells
 
 
-def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArray[np.float32]]:
-    """Return features of the customer's own purchases of the product. pairs: result of `_union`."""
+def _union(scores: Mapping[str, Scores], active: Scores, bought: Ints, count: int) -> Ints:
+    """Return candidate pairs as place x products + product, sorted.
+
+    Each recommender contributes its best `count` among all products, and its best `count` among those that the
+    customer has not bought, so that the list discover is long enough. bought: result of `_bought_cells`.
+    """
+    count_customers, width = next(iter(scores.values())).shape
+    is_candidate = np.zeros(count_customers * width, dtype=bool)
+    for values in scores.values():
+        sold = values * active
+        cells = sold.ravel()
+        own = bought[cells[bought] > 0]
+        of_own = cells[own]
+        cells[bought] = 0
+        place, product, score = top(sold, count)
+        is_candidate[place * width + product] = True
+        # The best of all products are the best of both: the best new ones, and those bought.
+        own_place, own_product = np.divmod(own, width)
+        both = (np.append(place, own_place), np.append(product, own_product), np.append(score, of_own))
+        place, product, _ = best_first(*both, count)
+        is_candidate[place * width + product] = True
+    return np.flatnonzero(is_candidate)
+
+
+def _own(
+    some: Interactions, bought: Ints, cells: Ints, customers: pd.DataFrame, horizon_days: int
+) -> tuple[pd.DataFrame, Ints]:
+    """Return features of the customer's own purchases of a product, and their row for each pair.
+
+    The last row is that of products which the customer has not bought.
+
+    bought: result of `_bought_cells`. cells: result of `_union`. customers: result of `_customer_table`.
+    """
     tables = {f"own_{h:g}": some.decayed(h) for h in HALF_LIVES} | {
         "own_days": some.decayed(),
         "own_units": some.decayed(180.0, log_quantity=True),
@@ -93,19 +119,28 @@ def _own(some: Interactions, pairs: Ints, horizon_days: int) -> dict[str, NDArra
         # Purchases a year ago, in the season that the label covers.
         "own_season": some.matrix(((some.age > YEAR - horizon_days) & (some.age <= YEAR + 14)).astype(float)),
     }
-    starts = some.pair_starts
-    bought = some.customer[starts].astype(np.int64) * some.shape[1] + some.product[starts]
-    where = np.searchsorted(bought, pairs)
-    known = np.append(bought, -1)[where] == pairs
-    out = {}
-    for name, table in tables.items():
-        missing = np.nan if name in ("own_last", "own_first") else 0
-        out[name] = np.where(known, np.append(table.data, 0)[where], missing).astype(np.float32)
-    return out
+    where = np.searchsorted(cells, bought)
+    kept = np.append(cells, -1)[where] == bought
+    x = pd.DataFrame(
+        {
+            name: np.append(table.data[kept], np.nan if name in ("own_last", "own_first") else 0)
+            for name, table in tables.items()
+        }
+    ).astype(np.float32)
+    # Any customer serves for the last row, whose ratios are zero or missing.
+    who = customers.iloc[np.append(bought[kept] // some.shape[1], 0)].reset_index(drop=True)
+    gap = (x["own_first"] - x["own_last"]) / (x["own_days"] - 1).where(x["own_days"] > 1)
+    x["own_gap"] = gap
+    x["own_overdue"] = x["own_last"] / gap.clip(lower=1)
+    x["own_share"] = x["own_days"] / who["customer_orders"]
+    x["own_since_last"] = x["own_last"] - who["customer_last"]
+    row = np.full(len(cells), len(x) - 1)
+    row[where[kept]] = np.arange(len(x) - 1)
+    return x, row
 
 
 def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
-    """Return features per product: sales in several windows, trend, last year's season, and the repeat rate."""
+    """Return features per product: sales in several windows, trend, last year's season, repeat rate."""
     count = past.shape[1]
 
     def sales(low: float, high: float) -> NDArray[np.float64]:
@@ -122,7 +157,7 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
     before = sales(28, 56)
     ahead, behind = sales(YEAR - horizon_days, YEAR), sales(YEAR, YEAR + 56)
     seen = first > YEAR
-    return pd.DataFrame(
+    x = pd.DataFrame(
         {
             "product_7d": sales(0, 7),
             "product_28d": month,
@@ -137,6 +172,8 @@ def _product_table(past: Interactions, horizon_days: int) -> pd.DataFrame:
             "product_units": np.bincount(past.product, np.log1p(past.quantity), count) / sold,
         }
     ).astype(np.float32)
+    x["product_share"] = np.log((x["product_28d"] + 1) / (x["product_364d"] + 13))
+    return x
 
 
 def _customer_table(past: Interactions) -> pd.DataFrame:
@@ -148,7 +185,7 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
     last, first = by.min().to_numpy(float), by.max().to_numpy(float)
     lines = np.bincount(past.customer, minlength=count)
     width = np.diff(past.decayed().indptr)
-    return pd.DataFrame(
+    x = pd.DataFrame(
         {
             "customer_orders": orders,
             "customer_orders_90d": np.bincount(
@@ -162,20 +199,8 @@ def _customer_table(past: Interactions) -> pd.DataFrame:
             "customer_repeats": 1 - width / lines,
         }
     ).astype(np.float32)
-
-
-def _ratios(x: pd.DataFrame, place: Ints) -> pd.DataFrame:
-    """Add features of the pair relative to its customer and product: overdue ratios, shares and ranks."""
-    gap = (x["own_first"] - x["own_last"]) / (x["own_days"] - 1).where(x["own_days"] > 1)
-    x["own_gap"] = gap
-    x["own_overdue"] = x["own_last"] / gap.clip(lower=1)
-    x["own_share"] = x["own_days"] / x["customer_orders"]
-    x["own_since_last"] = x["own_last"] - x["customer_last"]
     x["customer_overdue"] = x["customer_last"] / x["customer_gap"].clip(lower=1)
-    x["product_share"] = np.log((x["product_28d"] + 1) / (x["product_364d"] + 13))
-    for name in [str(c) for c in x if str(c).startswith("score_")]:
-        x[f"rank_{name[6:]}"] = _ranks(x[name].to_numpy(), place)
-    return x.astype(np.float32)
+    return x
 
 
 def _ranks(values: NDArray[np.float32], place: Ints) -> NDArray[np.float32]:

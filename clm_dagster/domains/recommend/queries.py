@@ -7,7 +7,7 @@ Only lines of the type `purchase` are read. By the contract, lines that are not 
 have the type `charge`, which each source's adapter assigns. So no rules on product codes are needed here.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -22,22 +22,24 @@ LISTS, POPULAR, SIMILAR = "marts.recommendations", "marts.popular_products", "ma
 AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
 
 
-def read_past(connection: Connection, as_of: datetime) -> Interactions | None:
+def read_past(connection: Connection, as_of: datetime, days: int | None = None) -> Interactions | None:
     """Return the purchases of known customers before as_of, or None where there are none.
 
-    Customers are the persons of core.customer_identities at as_of.
+    days: only those of the last days; None for all. Customers are the persons of core.customer_identities at as_of.
 
     The result equals that of `interactions` on the lines. The database replaces ids by numbers, so that no text is
     transferred per line.
     """
-    customers = connection.frame(_IDS.format(column="customer_id"), [as_of, as_of])
-    products = connection.frame(_IDS.format(column="product_id"), [as_of, as_of])
+    start = datetime.min if days is None else as_of - timedelta(days=days)
+    which = [as_of, start, as_of]
+    customers = connection.frame(_IDS.format(column="customer_id"), which)
+    products = connection.frame(_IDS.format(column="product_id"), which)
     if customers.empty:
         return None
     for name, frame in (("customers", customers), ("products", products)):
         numbered = frame.assign(number=np.arange(len(frame), dtype=np.int32))
         connection.load_frame(f"recommend_{name}", numbered, temporary=True)
-    rows = connection.frame(_NUMBERED, [as_of, as_of, as_of])
+    rows = connection.frame(_NUMBERED, [as_of, *which])
     for name in ("customers", "products"):
         connection.execute(f"drop table recommend_{name}")
     return Interactions(
@@ -58,7 +60,8 @@ _BOUGHT = """
         left join core.customer_identities as persons
             on persons.as_of = ? and lines.customer_id = persons.customer_id
     )
-    where line_type = 'purchase' and customer_id is not null and product_id is not null and event_at < ?
+    where line_type = 'purchase' and customer_id is not null and product_id is not null
+        and event_at >= ? and event_at < ?
 """
 _IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"
 # Join before aggregating, so that the grouping keys are numbers.

@@ -28,11 +28,12 @@ from clm_dagster.domains.recommend.candidates import (
     Recommender,
     UserNeighbours,
 )
-from clm_dagster.domains.recommend.features import YEAR, PairFeatures, Pairs
+from clm_dagster.domains.recommend.features import YEAR, PairFeatures
 from clm_dagster.domains.recommend.interactions import InteractionError, Interactions, Ints, evenly_spaced
 from clm_dagster.domains.recommend.metrics import K, NoPurchases, Truth, stored, window_truth
-from clm_dagster.domains.recommend.similarity import Scores, blocks
-from clm_dagster.domains.recommend.tree_masks import TreeMasks
+from clm_dagster.domains.recommend.pairs import Pairs
+from clm_dagster.domains.recommend.similarity import Scores, best_first, blocks
+from clm_dagster.domains.recommend.tree_masks import CodedFeatures, TreeMasks
 from clm_dagster.statistics.evaluation import EvaluationError
 
 SEED = 20111209
@@ -198,41 +199,32 @@ class Ranker:
 
     def ranked(self, rows: Ints, pairs: Pairs, k: int = K) -> pd.DataFrame:
         """Return both lists of the customers `rows`. pairs: their `PairFeatures.block`."""
-        place, product, x = pairs
-        score = self._scores(x)
-        new = ~(x["own_days"].to_numpy() > 0)
+        score = self._scores(pairs)
         parts = []
-        for name, kept in zip(LISTS, (np.ones(len(x), dtype=bool), new), strict=True):
-            customer_place, item, value = place[kept], product[kept], score[kept]
-            order = np.lexsort((item, -value, customer_place))
-            customer_place, item, value = customer_place[order], item[order], value[order]
-            rank = np.arange(len(customer_place)) - np.searchsorted(customer_place, customer_place) + 1
-            best = rank <= k
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "list": name,
-                        "customer": rows[customer_place[best]],
-                        "rank": rank[best],
-                        "product": item[best],
-                        "score": value[best],
-                    }
-                )
-            )
+        for name, kept in zip(LISTS, (np.ones(len(pairs), dtype=bool), pairs.is_new), strict=True):
+            place, item, value = best_first(pairs.place[kept], pairs.product[kept], score[kept], k)
+            rank = np.arange(len(place)) - np.searchsorted(place, place) + 1
+            columns = {"list": name, "customer": rows[place], "rank": rank, "product": item, "score": value}
+            parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
-    def _scores(self, x: pd.DataFrame) -> Scores:
-        if x.empty:
+    def _scores(self, pairs: Pairs) -> Scores:
+        if not len(pairs):
             return np.zeros(0, dtype=np.float32)
-        missing = [name for name in self.columns if name not in x]
+        missing = sorted(set(self.columns) - set(pairs.names))
         if missing:
             raise EvaluationError(
                 f"the ranker was trained on {', '.join(missing)}, which this version no longer computes; train it "
                 "again (models.recommender_model)"
             )
+        numbers = {name: number for number, name in enumerate(self.columns)}
+        parts = []
+        for table in pairs.tables:
+            edges = {str(name): self.edges[str(name)] for name in table.x if name in self.edges}
+            codes = bin_codes(table.x, edges)
+            parts.append(CodedFeatures([numbers[name] for name in edges], codes, table.row))
         # Round, because the last digits of a sum differ between machines; smaller differences are ties.
-        codes = bin_codes(x, self.edges)
-        chances = [TreeMasks.of(model).chances(codes) for model in self.models]
+        chances = [TreeMasks.of(model).chances(parts) for model in self.models]
         return np.asarray(np.round(np.mean(chances, axis=0), 9), dtype=np.float32)
 
     def _examples(self, later: Interactions, day: date) -> list[Examples]:
@@ -254,12 +246,12 @@ def labelled(rows: Ints, pairs: Pairs, truth: Truth) -> Examples | None:
 
     rows: the customers, all in `truth`. pairs: their `PairFeatures.block`.
     """
-    place, product, x = pairs
-    y = stored(truth.bought, np.searchsorted(truth.rows, rows)[place], product)
+    place = pairs.place
+    y = stored(truth.bought, np.searchsorted(truth.rows, rows)[place], pairs.product)
     hits = np.bincount(place, weights=y, minlength=len(rows))[place]
     # Metrics are means per customer, so customers with many hits are weighted down by the square root.
     weight = 1 / np.sqrt(np.maximum(hits, 1))
     kept = hits > 0
     if not kept.any():
         return None
-    return x[kept], y[kept].astype(np.int64), weight[kept].astype(np.float32)
+    return pairs.of(kept).frame(), y[kept].astype(np.int64), weight[kept].astype(np.float32)

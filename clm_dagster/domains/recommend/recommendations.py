@@ -130,7 +130,7 @@ class _Summary:
             self.examples = top_ranks(some, self.names, ["customer_id", "list"])
         self.faults += faults
         self.cold += int(lists.loc[lists["method"] == COLD, "customer_id"].nunique())
-        self.products |= set(lists["product_id"])
+        self.products |= set(lists["product_id"].unique())
 
     def facts(self) -> dict[str, object]:
         """Return the metadata."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clm_dagster.domains.recommend.candidates import product_words
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.queries import read_past, read_products
-from clm_dagster.domains.recommend.similarity import Weights, cells, neighbours, weighted
+from clm_dagster.domains.recommend.similarity import Weights, best_first, cells, neighbours, weighted
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 
@@ -91,7 +92,7 @@ def similar_products(
         }
     )
     frame["score"] = trust * frame["by_customers"] + (1 - trust) * frame["by_name"]
-    frame = frame[frame["score"] > 0].sort_values(
+    frame = frame[_may_be_listed(frame, count)].sort_values(
         ["product", "score", "similar"], ascending=[True, False, True], ignore_index=True
     )
     frame["rank"] = frame.groupby("product").cumcount() + 1
@@ -99,3 +100,13 @@ def similar_products(
     frame["product_id"] = past.products[frame["product"]]
     frame["similar_product_id"] = past.products[frame["similar"]]
     return frame[["product_id", "rank", "similar_product_id", "score", "by_customers", "by_name"]]
+
+
+def _may_be_listed(frame: pd.DataFrame, count: int) -> NDArray[np.bool_]:
+    """Return which pairs have a score above zero and not below the `count` best of their product, up to rounding."""
+    product, score = frame["product"].to_numpy(np.int64), frame["score"].to_numpy(np.float32)
+    best, _, value = best_first(product, frame["similar"].to_numpy(np.int64), score, count)
+    least = np.zeros(product.max(initial=0) + 1, dtype=np.float32)
+    least[best] = value  # the last of the best is the lowest
+    may: NDArray[np.bool_] = (frame["score"].to_numpy() > 0) & (score >= least[product])
+    return may

@@ -4,7 +4,8 @@ Belongs here: scikit-learn's fitted trees as tables of masks. Does not: fitting 
 
 A tree has one bit for each leaf, from left to right. Each code of a feature clears the bits of the leaves that the
 feature rules out; the lowest bit that is left is the leaf. So a row costs one table lookup for each feature of a tree
-instead of a walk whose branches the processor cannot predict, which takes twice as long.
+instead of a walk whose branches the processor cannot predict, which takes twice as long. Features that many rows share,
+such as those of a product, cost one lookup together: their masks are combined once.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,22 @@ class _Tree:
 
 
 @dataclass(frozen=True)
+class CodedFeatures:
+    """Codes of some features. n rows that are equal in all of them, such as those of one product, may share a column.
+
+    features: their numbers in the model. codes: features x m, as `bin_codes` returns them. row: the column of each of
+    n rows; None where each row has its own.
+    """
+
+    features: Sequence[int]
+    codes: Codes
+    row: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return self.codes.shape[1] if self.row is None else len(self.row)
+
+
+@dataclass(frozen=True)
 class TreeMasks:
     """The trees of one binary classifier. baseline: its raw prediction before the first tree."""
 
@@ -51,26 +68,55 @@ class TreeMasks:
         baseline = float(np.ravel(model._baseline_prediction)[0])
         return TreeMasks(baseline, [_tree(predictor.nodes) for (predictor,) in model._predictors])
 
-    def chances(self, codes: Codes) -> NDArray[np.float64]:
-        """Return the probability of class 1 of n rows. codes: features x n, as `bin_codes` returns them."""
-        raw = np.full(codes.shape[1], self.baseline)
-        for start in range(0, codes.shape[1], _ROWS):
-            some = codes[:, start : start + _ROWS].astype(np.intp)
-            for tree in self.trees:
-                raw[start : start + _ROWS] += _leaf_values(tree, some)
+    def chances(self, parts: Sequence[CodedFeatures]) -> NDArray[np.float64]:
+        """Return the probability of class 1 of n rows. parts: all features of the trees, at least one part."""
+        count = len(parts[0])
+        raw = np.full(count, self.baseline)
+        own = [part for part in parts if part.row is None]
+        shared = [(part.row, self._shared_masks(part)) for part in parts if part.row is not None]
+        for start in range(0, count, _ROWS):
+            some = slice(start, min(start + _ROWS, count))
+            lookups = [table for part in own for table in _lookups(part, some)]
+            rows = [(row[some], masks) for row, masks in shared]
+            left, masks = np.empty((2, some.stop - some.start), dtype=np.uint32)
+            for number, tree in enumerate(self.trees):
+                left.fill(_ALL)
+                for feature, codes in lookups:
+                    if feature in tree.masks:
+                        left &= _taken(tree.masks[feature], codes, masks)
+                for row, of_trees in rows:
+                    left &= _taken(of_trees[number], row, masks)
+                raw[some] += tree.values[_lowest_bit(left)]
         found: NDArray[np.float64] = expit(raw)
         return found
 
+    def _shared_masks(self, part: CodedFeatures) -> Masks:
+        """Return the masks of a part's rows: trees x m."""
+        count = part.codes.shape[1]
+        found = np.full((len(self.trees), count), _ALL)
+        lookups = _lookups(part, slice(0, count))
+        masks = np.empty(count, dtype=np.uint32)
+        for left, tree in zip(found, self.trees, strict=True):
+            for feature, codes in lookups:
+                if feature in tree.masks:
+                    left &= _taken(tree.masks[feature], codes, masks)
+        return found
 
-def _leaf_values(tree: _Tree, codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    left = np.full(codes.shape[1], _ALL)
-    masks = np.empty_like(left)
-    for feature, table in tree.masks.items():
-        # Clipping never happens; it spares a check of the codes.
-        left &= np.take(table, codes[feature], out=masks, mode="clip")
-    # The bits below the lowest one that is left are as many as its number.
-    leaf = np.bitwise_count((left & (~left + np.uint32(1))) - np.uint32(1))
-    return tree.values[leaf]
+
+def _lookups(part: CodedFeatures, some: slice) -> list[tuple[int, NDArray[np.intp]]]:
+    """Return the features of a part with some of its codes, as indices."""
+    return list(zip(part.features, part.codes[:, some].astype(np.intp), strict=True))
+
+
+def _taken(table: Masks, numbers: NDArray[np.intp], out: Masks) -> Masks:
+    # Clipping never happens; it spares a check of the numbers.
+    return np.take(table, numbers, out=out, mode="clip")
+
+
+def _lowest_bit(left: Masks) -> NDArray[np.uint8]:
+    """Return the number of the lowest bit that is left: the bits below it are as many."""
+    found: NDArray[np.uint8] = np.bitwise_count((left & (~left + np.uint32(1))) - np.uint32(1))
+    return found
 
 
 def _tree(nodes: NDArray[Any]) -> _Tree:

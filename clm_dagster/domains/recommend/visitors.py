@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.domains.recommend.cold import ColdStart, group_lists
+from clm_dagster.domains.recommend.cold import WINDOW, ColdStart, group_lists
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.listing import COLD, ListSettings
 from clm_dagster.domains.recommend.markdown_tables import top_ranks
@@ -24,7 +24,10 @@ ANYWHERE = "all"
 
 @dataclass(frozen=True)
 class VisitorInputs:
-    """Purchases (None where there are none), the countries of customers, and the names of products."""
+    """Inputs of the lists: purchases, the countries of customers, and the names of products.
+
+    past: purchases of products that were sold recently, and of the popularity window before; None where there are none.
+    """
 
     past: Interactions | None
     customers: pd.DataFrame
@@ -35,7 +38,7 @@ def read_visitors(reading: Reading[ListSettings]) -> VisitorInputs:
     """Read the purchases, countries and names of products."""
     connection = reading.connection
     return VisitorInputs(
-        read_past(connection, reading.as_of),
+        read_past(connection, reading.as_of, reading.settings.active_days + WINDOW),
         read_countries(connection, reading.as_of),
         read_products(connection, reading.project, reading.as_of),
     )

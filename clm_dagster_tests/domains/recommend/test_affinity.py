@@ -1,4 +1,4 @@
-"""Pairs in SQL compared with brute force in pandas, and with the published French baskets to the last digit."""
+"""Pairs compared with brute force in pandas, and with the published French baskets to the last digit."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from scipy.stats import hypergeom
 
-from clm_dagster.domains.recommend.affinity import COLUMNS, PairLimits, product_affinity
+from clm_dagster.domains.recommend import similarity
+from clm_dagster.domains.recommend.affinity import COLUMNS, PairLimits, common_baskets, product_affinity
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.association import rule_measures
 
@@ -210,3 +211,19 @@ def test_french_baskets_to_the_last_digit(database: Connection, reference_data: 
     assert round(float(pairs.confidence[(plates, cups)]), 6) == 0.96
     assert round(float(pairs.confidence[(cups, plates)]), 6) == 0.888889
     assert round(float(pairs.lift[(plates, cups)]), 6) == 6.968889
+
+
+def test_common_baskets_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    basket, product = np.nonzero(rng.random((80, 12)) < 0.4)
+    lines = pd.DataFrame({"basket": basket, "product": 3 * product})
+    baskets = [set(rows) for _, rows in lines.groupby("basket")["product"]]
+    expected = []
+    for one in range(0, 36, 3):
+        for other in range(one + 3, 36, 3):
+            both = sum({one, other} <= items for items in baskets)
+            expected += [(one, other, both)] if both >= 10 else []
+    assert 0 < len(expected) < 66
+    for cells in (1, 30, 1000):
+        monkeypatch.setattr(similarity, "CELLS", cells)
+        assert list(common_baskets(lines, 10).itertuples(index=False, name=None)) == expected

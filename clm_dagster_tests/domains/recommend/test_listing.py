@@ -104,10 +104,10 @@ def test_a_stored_ranker_gives_the_same_lists(
     again.products = names
     assert again.settings == ranker.settings and again.days == ranker.days
     pd.testing.assert_frame_equal(everything(past, people, names, EIGHT, again), lists)
-    _, _, x = again.pair_features(past).block(np.arange(3))
-    pairs = example(x[ranker.columns], 50)
-    chances = stored.predict(pairs[pairs.columns[::-1]])["chance"]
-    np.testing.assert_allclose(chances, ranker._scores(x.head(50)), atol=1e-6)
+    pairs = again.pair_features(past).block(np.arange(3))
+    some = example(pairs.frame()[ranker.columns], 50)
+    chances = stored.predict(some[some.columns[::-1]])["chance"]
+    np.testing.assert_allclose(chances, ranker._scores(pairs)[:50], atol=1e-6)
 
 
 def test_row_order_and_block_size_do_not_matter(

@@ -56,6 +56,20 @@ def test_database_and_pandas_assign_the_same_numbers(connection: Connection, sho
         np.testing.assert_array_equal(getattr(found, name), getattr(earlier, name), err_msg=name)
 
 
+def test_only_the_last_days_are_read(connection: Connection, shop: pd.DataFrame) -> None:
+    everything, recent = read_past(connection, AS_OF), read_past(connection, AS_OF, days=20)
+    assert everything is not None and recent is not None
+    kept = everything.age <= 20
+    assert 0 < kept.sum() < len(kept)
+    np.testing.assert_array_equal(recent.age, everything.age[kept])
+    np.testing.assert_array_equal(
+        recent.customers[recent.customer], everything.customers[everything.customer[kept]]
+    )
+    np.testing.assert_array_equal(
+        recent.products[recent.product], everything.products[everything.product[kept]]
+    )
+
+
 def test_ids_of_one_person_are_one_customer(connection: Connection, shop: pd.DataFrame) -> None:
     before = read_past(connection, AS_OF)
     assert before is not None

@@ -6,7 +6,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from clm_dagster.domains.recommend.binning import bin_codes, bin_edges, bin_numbers
-from clm_dagster.domains.recommend.tree_masks import TreeMasks
+from clm_dagster.domains.recommend.tree_masks import CodedFeatures, TreeMasks
 
 
 def _fitted(leaves: int) -> tuple[HistGradientBoostingClassifier, pd.DataFrame, dict[str, list[float]]]:
@@ -23,8 +23,26 @@ def _fitted(leaves: int) -> tuple[HistGradientBoostingClassifier, pd.DataFrame, 
 def test_chances_are_those_of_scikit_learn_also_of_missing_values(leaves: int) -> None:
     model, x, edges = _fitted(leaves)
     expected = model.predict_proba(bin_numbers(x, edges))[:, 1]
-    assert np.array_equal(TreeMasks.of(model).chances(bin_codes(x, edges)), expected)
+    codes = bin_codes(x, edges)
+    found = TreeMasks.of(model).chances([CodedFeatures(range(6), codes)])
+    assert np.array_equal(found, expected)
     assert len(np.unique(expected)) > leaves
+
+
+def test_rows_that_share_features_have_the_chances_of_their_values() -> None:
+    model, x, edges = _fitted(32)
+    rng = np.random.default_rng(6)
+    row = rng.integers(0, 50, len(x))
+    for name in "bd":
+        x[name] = x[name].to_numpy()[row]
+    expected = model.predict_proba(bin_numbers(x, edges))[:, 1]
+    codes = bin_codes(x, edges)
+    first = pd.Series(np.arange(len(x))).groupby(row).first().reindex(range(50), fill_value=0)
+    parts = [
+        CodedFeatures([0, 2, 4, 5], codes[[0, 2, 4, 5]]),
+        CodedFeatures([3, 1], codes[[3, 1]][:, first], row),
+    ]
+    assert np.array_equal(TreeMasks.of(model).chances(parts), expected)
 
 
 def test_a_tree_with_too_many_leaves_is_an_error() -> None:
