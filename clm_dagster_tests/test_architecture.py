@@ -16,22 +16,25 @@ ABOVE = {
     "component",
     "definitions",
     "defs",
+    "dev_server",
     "plan_view",
     "runner",
+    "settings_view",
     "shop_pull",
     "shop_run",
     "terminal",
 }
-GROUND = {"discovery", "errors", "settings"}
+GROUND = {"discovery", "errors", "settings", "storage"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}
 # The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
     "discovery": set[str](),
-    "settings": {"discovery", "errors"},
+    "storage": {"errors"},
+    "settings": {"discovery", "errors", "storage"},
     "statistics": {"errors"},
-    "platform": {"discovery", "errors", "settings", "statistics"},
-    "domains": {"errors", "settings", "platform", "statistics"},
+    "platform": {"discovery", "errors", "settings", "statistics", "storage"},
+    "domains": {"errors", "settings", "platform", "statistics", "storage"},
     "simulate": {"errors", "settings", "platform", "statistics"},
 }
 

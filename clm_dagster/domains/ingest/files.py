@@ -126,6 +126,10 @@ def list_inbox(given: str) -> Inbox:
 
 def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
     path = Path(given).expanduser()
+    if printable(given) != given:
+        raise InputError(
+            f"the name of the input {printable(given)} is not UTF-8, which DuckDB needs; rename it (setting CLM_INPUT)"
+        )
     if path.is_file():
         return [(path, path.name)], {}
     if path.is_dir():
@@ -141,6 +145,8 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
         relative = each.relative_to(root).as_posix()
         if any(part.startswith(".") for part in parts):
             hidden += each.is_file()
+        elif (name := printable(relative)) != relative:
+            skipped[name] = "its name is not UTF-8, which DuckDB needs; rename it"
         elif any(part.startswith("_") for part in parts):
             hidden += each.is_file()
             if each.is_file():
@@ -156,7 +162,7 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
         if hidden:
             problem = f"all {hidden} files are hidden or start with an underscore"
         elif skipped:
-            problem = "; ".join(f"{name} is {why}" for name, why in skipped.items())
+            problem = "; ".join(f"{name}: {why}" for name, why in skipped.items())
         elif path.is_dir():
             problem = "the folder is empty"
         raise InputError(
@@ -164,6 +170,11 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
             f"Expected a file, a folder or a glob of {_formats()} files."
         )
     return kept, skipped
+
+
+def printable(name: str) -> str:
+    """Return a file name as text that can be stored and shown: bytes that are not UTF-8 as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -33,6 +32,7 @@ from clm_dagster.domains.ingest.lookups import FoundLookup, find_lookups, store_
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
 from clm_dagster.domains.ingest.prepared import FOLDER
 from clm_dagster.domains.ingest.preparing import prepare, sources_of
+from clm_dagster.storage import private_umask, restrict, write_json
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Landing:
             # Before the manifest: rows that are landed find what they join.
             store_lookups(self.folder, adapter, matched.lookups, stored)
             manifest = {"landed_at": str(now), "deliveries": [asdict(d) for d in new]}
-            _write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
+            write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
             self._write_inbox(matched)
             return LandingResult(new, len(files) - len(new_files), skipped)
 
@@ -172,11 +172,13 @@ class Landing:
 
     def _write_inbox(self, matched: "_Matched") -> None:
         seen = {"read": matched.read, "joined": matched.joined, "skipped": matched.skipped}
-        _write_json(self.folder / "inbox.json", seen)
+        write_json(self.folder / "inbox.json", seen)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        private_umask()  # also of a process that Dagster started
         self.folder.mkdir(parents=True, exist_ok=True)
+        restrict(self.folder)
         with FileLock(self.folder / ".lock"):
             yield
 
@@ -323,10 +325,3 @@ def _delivery(file: InputFile, landed: LandedFile, known: Mapping[str, Delivery]
 
 def _shorten(names: list[str]) -> str:
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(content, indent=1) + "\n")
-    scratch.replace(path)

@@ -74,7 +74,9 @@ def _update(source: Path, standby: Path) -> Copied:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)  # of a copy that an earlier version made, too
+    return descriptor
 
 
 def _is_open_elsewhere(descriptor: int) -> bool:
