@@ -27,6 +27,7 @@ from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
+from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, open_instance
@@ -247,11 +248,12 @@ def _forget_snapshots(shop: _LandedShop) -> None:
 
 
 def is_published(settings: Settings) -> bool:
-    """Whether the published copy is as new as the warehouse. True where there is no warehouse yet."""
+    """Whether the published copy is as new as the warehouse, and whole. True where there is no warehouse yet."""
     source, target = settings.warehouse_path, settings.published_path
     if not source.exists():
         return True
-    return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    is_newer = target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    return is_newer and looks_equal(source, target)
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

@@ -7,7 +7,7 @@ writing rows (`landing`).
 import gzip
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +48,9 @@ _MAGIC = {
 }
 _HEAD_BYTES = 4096
 
-# Hashes of files that are already known: (path, size, time of modification) -> delivery_id.
-Known = Mapping[tuple[str, int, int], str]
+# Hashes of files that are already known: (path, size, times of modification and of change) -> delivery_id. A program
+# can write other content and set back the first time, but not the second.
+Known = MutableMapping[tuple[str, int, int, int], str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class InputFile:
 
     def check_unchanged(self) -> None:
         """Raise InputError if the file has changed since it was hashed."""
-        if _stamp(self.archive or self.path) != (self.size, self.mtime_ns):
+        if _stamp(self.archive or self.path)[:2] != (self.size, self.mtime_ns):
             raise InputError(
                 f"{self.path} changed while it was read: another process is still writing it. Run again when it is "
                 "complete."
@@ -190,7 +191,9 @@ def format_of(path: Path) -> str | None:
 
 
 def fingerprint(place: Place, known: Known) -> InputFile:
-    """Determine the format and the content hash of a file; reuse the hash if path, size and time are known.
+    """Determine the format and the content hash of a file; reuse the hash if path, size and times are known.
+
+    A hash that is computed is added to `known`.
 
     Raise InputError for a file that is empty, has an unknown extension, or cannot be opened.
     """
@@ -199,14 +202,17 @@ def fingerprint(place: Place, known: Known) -> InputFile:
     if kind is None:
         raise InputError(f"{path}: unsupported file extension {path.suffix!r}; expected one of {_formats()}")
     with _os_errors(on_disk):
-        size, mtime_ns = _stamp(on_disk)
+        size, mtime_ns, changed_ns = _stamp(on_disk)
         if size == 0:
             raise InputError(
                 f"{path} is empty (0 bytes); expected {FORMAT_NAMES[kind]} with at least a header"
             )
-        delivery = known.get((str(path.absolute()), size, mtime_ns))
+        stamp = (str(path.absolute()), size, mtime_ns, changed_ns)
+        delivery = known.get(stamp)
         if delivery is None:
-            delivery = archives.hash_member(place.archive, place.member) if place.archive else _hash(path)
+            delivery = known[stamp] = (
+                archives.hash_member(place.archive, place.member) if place.archive else _hash(path)
+            )
     return InputFile(path, place.relative, kind, size, mtime_ns, delivery, place.archive)
 
 
@@ -248,9 +254,9 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int, int]:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @contextmanager

@@ -102,6 +102,11 @@ def _needs_styles(measures: Mapping[str, _Measure]) -> bool:
 
 def day_folder(day: date | None) -> str:
     """Return the name of a day's folder in a part."""
+    return day_name(str(day or ""))
+
+
+def day_name(day: str) -> str:
+    """Return the name of the folder of a day that is written as in `LandedFeed.days`."""
     return f"_event_date={day or UNDATED}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from clm_dagster.domains.ingest.damage import is_whole
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, Known, Place, fingerprint
 from clm_dagster.domains.ingest.identifiers import identifier
@@ -79,7 +80,7 @@ def _prepare(
         for part, found in parts.items()
     }
     target = folder / f"{prepared.name}-{_digest(prepared, files, csv)}.parquet"
-    if not target.exists():
+    if not is_whole(target):
         _write(prepared, files, csv, target)
         for old in folder.glob(f"{prepared.name}-*.parquet"):
             if old != target:
