@@ -50,7 +50,8 @@ _REFUSED = re.compile(
 _BROKEN = re.compile(
     r"not a valid DuckDB database file|Corrupt database file|database disk image is malformed|"
     r"file is not a database|Computed checksum|could not read enough bytes|Failed to deserialize|"
-    r"reached the end of the file|Could not read from file",
+    r"reached the end of the file|Could not read from file|No magic bytes found|too small to be a Parquet file|"
+    r"Failed to load metadata pointer",
     re.IGNORECASE,
 )
 # A path in quotes, as Python, DuckDB and this project write it.

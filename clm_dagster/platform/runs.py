@@ -20,7 +20,7 @@ from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
-from clm_dagster.storage import make_private, write_atomically
+from clm_dagster.storage import make_private, remedy, write_atomically
 
 # Tag with the id of the process that executes a run, to detect runs whose process was killed.
 PID_TAG = "clm/pid"
@@ -220,7 +220,10 @@ class _SqliteKeepAlive:
 
 
 def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] | None) -> str:
-    lines = step_errors(result.all_events)
+    lines = []
+    for line in step_errors(result.all_events):
+        advice = remedy(line, Path(os.environ["DAGSTER_HOME"]).parent)
+        lines += [line, advice] if advice and advice not in lines else [line]
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             lines.append(
