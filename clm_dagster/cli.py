@@ -37,6 +37,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
+_DEMO_FOLDER = "demo"
 # A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
 _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "graded_horizons": "0"}
 _WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
@@ -295,7 +296,7 @@ def demo(customers: int, days: int, products: int) -> None:
     """Simulate a shop and run the whole pipeline on it, in a separate folder (data/demo)."""
     from clm_dagster.simulate.parameters import Parameters
 
-    home = load_settings().data_dir / "demo"
+    home = demo_folder(load_settings().data_dir)
     parameters = Parameters(customers=customers, days=days, products=products)
     os.environ["CLM_DATA_DIR"] = str(home)
     record_settings(home, "generic", _DEMO)
@@ -307,6 +308,11 @@ def demo(customers: int, days: int, products: int) -> None:
     simulated = _simulate(parameters, home / "shop", threads=2)
     _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
     _run_shop(load_settings())
+
+
+def demo_folder(data_dir: Path) -> Path:
+    """Return the folder of the demo: below the data folder, or that itself where CLM_DATA_DIR names the demo's."""
+    return data_dir if data_dir.name == _DEMO_FOLDER else data_dir / _DEMO_FOLDER
 
 
 def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from clm_dagster.cli import cli
+from clm_dagster.cli import cli, demo_folder
 from clm_dagster.settings import known_settings, load_settings, misspelt_variables
 from clm_dagster.settings_view import print_settings
 
@@ -91,6 +91,10 @@ def test_simulate_writes_a_shop_and_prints_the_command_that_loads_it(
     )
     again = CliRunner().invoke(cli, ["simulate", "--out", str(out), *size, "--seed", "1"])
     assert "other parameters" in str(again.exception)
+
+
+def test_the_demo_has_one_folder_also_where_it_is_set_for_all_commands() -> None:
+    assert demo_folder(Path("data")) == demo_folder(Path("data/demo")) == Path("data/demo")
 
 
 def test_the_demo_runs_in_a_separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
