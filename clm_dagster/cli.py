@@ -3,6 +3,7 @@
 Belongs here: options and terminal output. Does not: the work itself (`shop_run`, `simulate`).
 """
 
+import io
 import json
 import os
 import shlex
@@ -16,35 +17,30 @@ import click
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
+from clm_dagster import storage
 from clm_dagster.errors import StoppedError, UserError
-from clm_dagster.settings import Settings, load_settings, origins, read_env_file, record_settings
-from clm_dagster.terminal import run_progress
+from clm_dagster.settings import Settings, load_settings, misspelt_variables, read_env_file, record_settings
+from clm_dagster.storage import private_umask
+from clm_dagster.terminal import run_progress, unexpected
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import Simulated
 
-console = Console()
-errors = Console(stderr=True)
+# Without markup: a path or a message may have brackets.
+console = Console(markup=False)
+errors = Console(stderr=True, markup=False)
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_PIPE_WIDTH = 2_000
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
+_DEMO_FOLDER = "demo"
 # A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
 _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "graded_horizons": "0"}
 _WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
-# What `clm dev` serves. The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of
-# schedules and sensors under it.
-_WORKSPACE = """\
-# Written by `clm dev` at every start.
-load_from:
-  - python_module:
-      module_name: clm_dagster.definitions
-      location_name: clm_dagster
-"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,6 +59,20 @@ def cli(context: click.Context, shop: Path | None) -> None:
             f"--shop is for {', '.join(_WITH_SHOP)}; open the UI on all shops with `dg dev`"
         )
     read_env_file(Path(".env"))
+    _warn_of_misspelt_settings()
+
+
+def _warn_of_misspelt_settings() -> None:
+    """Print a warning for each variable that looks like a setting and is none."""
+    for name, near in misspelt_variables(os.environ).items():
+        guess = f"did you mean {near}?" if near else "`clm settings` prints all names."
+        errors.print(
+            f"Warning: the environment sets {name}, which is no setting and is ignored; {guess}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _settings() -> Settings:
@@ -81,17 +91,28 @@ def main() -> None:
     # that Ctrl-C is ignored, and Dagster would then ignore both.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    private_umask()
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that is not UTF-8, or a terminal that knows fewer characters, must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli()
     except StoppedError as error:
         _end(error, "clm was stopped", "yellow", _STOPPED)
     except UserError as error:
         _end(error, "clm cannot go on", "red", 1)
+    except Exception as error:  # noqa: BLE001 - the last place that can turn it into a message
+        folder = Path(os.environ.get("CLM_DATA_DIR") or "data").expanduser().resolve()
+        explained = storage.explained(error, folder)
+        if explained is None:
+            _end(unexpected(error, folder), "clm met an error that it does not know", "red", 1)
+        _end(explained, "clm cannot go on", "red", 1)
 
 
 def _end(error: UserError, title: str, colour: str, status: int) -> NoReturn:
     """Print a message in a panel and end the process."""
-    errors.print(Panel(str(error), title=f"[bold {colour}]{title}", border_style=colour), markup=False)
+    errors.print(Panel(Text(str(error)), title=Text(title, f"bold {colour}"), border_style=colour))
     sys.exit(status)
 
 
@@ -124,7 +145,7 @@ def _run_shop(settings: Settings, models: bool = True) -> None:
         report = run_shop(settings, progress.begin, progress.say, models)
     for note in report.notes:
         console.print(note, soft_wrap=True)
-    console.print(render(read_summary(report.settings), report.settings))
+    console.print(render(read_summary(report.settings), report.settings), crop=False)
 
 
 @cli.command()
@@ -275,7 +296,7 @@ def demo(customers: int, days: int, products: int) -> None:
     """Simulate a shop and run the whole pipeline on it, in a separate folder (data/demo)."""
     from clm_dagster.simulate.parameters import Parameters
 
-    home = load_settings().data_dir / "demo"
+    home = demo_folder(load_settings().data_dir)
     parameters = Parameters(customers=customers, days=days, products=products)
     os.environ["CLM_DATA_DIR"] = str(home)
     record_settings(home, "generic", _DEMO)
@@ -287,6 +308,11 @@ def demo(customers: int, days: int, products: int) -> None:
     simulated = _simulate(parameters, home / "shop", threads=2)
     _set_environment("generic", str(simulated.inbox), parameters.start, parameters.end)
     _run_shop(load_settings())
+
+
+def demo_folder(data_dir: Path) -> Path:
+    """Return the folder of the demo: below the data folder, or that itself where CLM_DATA_DIR names the demo's."""
+    return data_dir if data_dir.name == _DEMO_FOLDER else data_dir / _DEMO_FOLDER
 
 
 def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
@@ -317,7 +343,7 @@ def summary() -> None:
     from clm_dagster.domains.shop.summary import read_summary, render
 
     settings = _settings()
-    console.print(render(read_summary(settings), settings))
+    console.print(render(read_summary(settings), settings), crop=False)
 
 
 @cli.command()
@@ -325,32 +351,17 @@ def summary() -> None:
 @click.option("--port", default=3000, show_default=True)
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI on the shop of the last run, with the schedules and sensors."""
-    from clm_dagster.platform.runs import prepare_home
+    from clm_dagster.dev_server import serve
 
-    # A workspace of its own: an installed wheel has neither the checkout's workspace.yaml nor its dg.toml.
-    workspace = prepare_home(load_settings()) / "workspace.yaml"
-    workspace.write_text(_WORKSPACE)
-    # The module instead of the script `dg`, which is not always beside the interpreter.
-    command = [sys.executable, "-m", "dagster_dg_cli.cli", "dev", "--workspace", str(workspace)]
-    os.execv(command[0], [*command, "--host", host, "--port", str(port)])
+    serve(load_settings(), host, port)
 
 
 @cli.command()
 def settings() -> None:
     """Print every setting with its value, the source of the value, and a description."""
-    current = _settings()
-    places = origins(current)
-    table = Table("setting", "value", "from", "description", box=None, header_style="bold", pad_edge=False)
-    values = current.flat()
-    for name, setting in current.known.items():
-        value = values[name]
-        table.add_row(
-            setting.variable, "" if value is None else str(value), places[name], setting.description
-        )
-    table.columns[0].no_wrap = True
-    # In a pipe, a line is as long as it needs to be: a program that reads it finds whole paths.
-    wide = console if console.is_terminal else Console(file=console.file, width=_PIPE_WIDTH)
-    wide.print(table)
+    from clm_dagster.settings_view import print_settings
+
+    print_settings(console, _settings())
 
 
 def _set_environment(

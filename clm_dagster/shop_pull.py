@@ -13,7 +13,7 @@ from clm_dagster.domains.connect.config import CONNECTORS_HELP, read_connectors
 from clm_dagster.domains.connect.errors import ConnectorError
 from clm_dagster.domains.connect.settings import ConnectSettings
 from clm_dagster.platform.naming import name_of
-from clm_dagster.platform.runs import Begin, RunFailedError, close_dead_runs, execute, prepare_home
+from clm_dagster.platform.runs import Begin, RunFailedError, close_dead_runs, execute, open_instance
 from clm_dagster.settings import Settings
 
 
@@ -43,8 +43,7 @@ def pull_shop(settings: Settings, begin: Begin) -> PullReport:
     if not connectors:
         raise ConnectorError(CONNECTORS_HELP)
     keys = [pulled_key(settings, table) for connector in connectors for table in connector.tables]
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
         close_dead_runs(instance)
         failure = None
         before = {key: _last_event(instance, key) for key in keys}

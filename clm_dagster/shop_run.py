@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-import dagster as dg
-
 from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.connect.assets import PULL
 from clm_dagster.domains.connect.config import read_connectors
@@ -29,9 +27,10 @@ from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
+from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import warehouse_of
-from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, prepare_home
+from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, open_instance
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 
@@ -158,8 +157,7 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
 
     say: called with messages for people. models: whether models are trained and score.
     """
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
         definitions = build_definitions(settings)
         connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
@@ -250,11 +248,12 @@ def _forget_snapshots(shop: _LandedShop) -> None:
 
 
 def is_published(settings: Settings) -> bool:
-    """Whether the published copy is as new as the warehouse. True where there is no warehouse yet."""
+    """Whether the published copy is as new as the warehouse, and whole. True where there is no warehouse yet."""
     source, target = settings.warehouse_path, settings.published_path
     if not source.exists():
         return True
-    return target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    is_newer = target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    return is_newer and looks_equal(source, target)
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

@@ -4,8 +4,11 @@ Belongs here: how progress looks. Does not: commands (`cli`), what runs (`shop_r
 """
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,8 +22,38 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from clm_dagster.errors import UserError
+
 if TYPE_CHECKING:  # Dagster takes seconds to import
     from clm_dagster.platform.runs import Progress as Step
+
+# Of a message of an unknown error, which may be a whole query.
+_MOST_CHARACTERS = 500
+
+
+def unexpected(error: Exception, folder: Path) -> UserError:
+    """Keep the traceback of an error in a file that only the user can read, and return a message that names it.
+
+    folder: the data folder; a folder for temporary files takes its place where it cannot be written.
+    """
+    text = "".join(traceback.format_exception(error))
+    report = None
+    for place in (folder if folder.is_dir() else None, None):
+        try:
+            with NamedTemporaryFile("w", dir=place, prefix="clm-error-", suffix=".txt", delete=False) as file:
+                file.write(text)
+                report = file.name
+                break
+        except OSError:
+            continue
+    kept = (
+        f"The traceback is in {report}." if report else "The traceback could not be kept: no folder takes it."
+    )
+    return UserError(
+        f"{type(error).__name__}: {str(error)[:_MOST_CHARACTERS]}\n{kept} Please report it with the command that you "
+        "gave. Read it first: it may quote data of the shop. What is finished is kept, and `clm run` goes on with the "
+        "rest."
+    )
 
 
 class RunProgress:

@@ -1,6 +1,7 @@
 """Imports run one way: definitions -> domains -> {platform, statistics}. Checked on the import statements."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,22 +17,25 @@ ABOVE = {
     "component",
     "definitions",
     "defs",
+    "dev_server",
     "plan_view",
     "runner",
+    "settings_view",
     "shop_pull",
     "shop_run",
     "terminal",
 }
-GROUND = {"discovery", "errors", "settings"}
+GROUND = {"discovery", "errors", "settings", "storage"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}
 # The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
     "discovery": set[str](),
-    "settings": {"discovery", "errors"},
+    "storage": {"errors"},
+    "settings": {"discovery", "errors", "storage"},
     "statistics": {"errors"},
-    "platform": {"discovery", "errors", "settings", "statistics"},
-    "domains": {"errors", "settings", "platform", "statistics"},
+    "platform": {"discovery", "errors", "settings", "statistics", "storage"},
+    "domains": {"errors", "settings", "platform", "statistics", "storage"},
     "simulate": {"errors", "settings", "platform", "statistics"},
 }
 
@@ -136,3 +140,70 @@ def test_definitions_stay_thin() -> None:
 def test_files_have_at_most_400_lines() -> None:
     long = {name: n for name, p in MODULES.items() if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
+
+
+# A row of a Markdown table, a rule under its header, an image or a link, written by hand.
+MARKDOWN_BY_HAND = re.compile(
+    r"\|\s*:?-{3,}|^\s*\|.*\|\s*$|\s\|\s.*\s\|\s.*\||!?\[[^\]]*\]\((?:\{\}|[a-z]+:)", re.MULTILINE
+)
+# The only modules that write Markdown; they escape what comes from a shop.
+MARKDOWN = {"clm_dagster.platform.markdown", "clm_dagster.platform.charts"}
+
+
+def written_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts of a module with their lines, docstrings left out; what an f-string fills in is `{}`."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        node.body[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield (
+                node.lineno,
+                "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values),
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.lineno, node.value
+
+
+def markdown_by_hand(source: str) -> list[tuple[int, str]]:
+    return [(line, t) for line, t in written_texts(ast.parse(source)) if MARKDOWN_BY_HAND.search(t)]
+
+
+def test_markdown_tables_and_pictures_are_written_in_one_place() -> None:
+    wrong = [
+        f"{name} line {line}: {text!r}; use clm_dagster.platform.markdown"
+        for name, path in MODULES.items()
+        if name not in MARKDOWN
+        for line, text in markdown_by_hand(path.read_text())
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'lines = ["| name | customers |", "|---|---|"]',
+        'row = f"| {name} | {count} |"',
+        'row = f"{name} | {count} | {share}|"',
+        'picture = f"![{name}](data:image/png;base64,{content})"',
+        'link = f"[{name}](https://shop.example/{name})"',
+    ],
+)
+def test_markdown_by_hand_is_found(source: str) -> None:
+    assert markdown_by_hand(source)
+
+
+def test_only_the_markdown_module_marks_text_as_markdown_in_a_computed_way() -> None:
+    """`Markdown(text)` shows a text as Markdown: outside of its module only for texts that are in the code."""
+    wrong = [
+        f"{name} line {node.lineno}"
+        for name, path in MODULES.items()
+        if name not in MARKDOWN
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Markdown"
+        if not all(isinstance(argument, ast.Constant) for argument in node.args)
+    ]
+    assert wrong == []

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from clm_dagster.cli import cli
-from clm_dagster.settings import known_settings
+from clm_dagster.cli import cli, demo_folder
+from clm_dagster.settings import known_settings, load_settings, misspelt_variables
+from clm_dagster.settings_view import print_settings
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,30 @@ def test_settings_prints_the_origin_of_each_value(monkeypatch: pytest.MonkeyPatc
     assert "environment, CLM_LOOKBACK_DAYS" in lines["CLM_LOOKBACK_DAYS"]
     assert "adapter online_retail_ii" in lines["CLM_START_DATE"]
     assert "default" in lines["CLM_MEMORY_LIMIT"]
+
+
+def test_settings_are_whole_in_a_narrow_terminal() -> None:
+    screen = StringIO()
+    print_settings(Console(file=screen, force_terminal=True, width=80, color_system=None), load_settings())
+    lines = screen.getvalue().splitlines()
+    for setting in known_settings().values():
+        assert any(line.startswith(f"{setting.variable} = ") for line in lines), setting.variable
+    assert all(len(line) <= 80 or line.startswith("CLM_") for line in lines)
+
+
+def test_a_variable_that_is_no_setting_is_a_warning_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CLM_LOKBACK_DAYS", "9")
+    result = CliRunner().invoke(cli, ["settings"])
+    assert result.exit_code == 0
+    assert (
+        "CLM_LOKBACK_DAYS, which is no setting and is ignored; did you mean CLM_LOOKBACK_DAYS?"
+        in result.stderr
+    )
+    assert misspelt_variables({"CLM_SOURCE": "", "clm_input": "", "CLM_QQQ": "", "PATH": ""}) == {
+        "CLM_QQQ": None
+    }
 
 
 def test_summary_before_any_run_says_what_to_do() -> None:
@@ -65,6 +91,10 @@ def test_simulate_writes_a_shop_and_prints_the_command_that_loads_it(
     )
     again = CliRunner().invoke(cli, ["simulate", "--out", str(out), *size, "--seed", "1"])
     assert "other parameters" in str(again.exception)
+
+
+def test_the_demo_has_one_folder_also_where_it_is_set_for_all_commands() -> None:
+    assert demo_folder(Path("data")) == demo_folder(Path("data/demo")) == Path("data/demo")
 
 
 def test_the_demo_runs_in_a_separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,9 @@
 """Errors that a user can fix: one base class, one message, no traceback."""
 
+import errno
+import stat
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -47,13 +51,36 @@ def test_the_command_line_shows_only_the_message(
     assert kind.__name__ in user_error_names()
 
 
-def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_error_is_a_message_and_its_traceback_is_kept_in_a_private_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     def fail() -> None:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by [/zero]")  # no markup
 
     monkeypatch.setattr(cli, "cli", fail)
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setenv("CLM_DATA_DIR", str(tmp_path))
+    with pytest.raises(SystemExit) as stopped:
         cli.main()
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError: by [/zero]" in shown and "Traceback (most" not in shown
+    (report,) = tmp_path.glob("clm-error-*.txt")
+    assert "Traceback (most recent call last)" in report.read_text() and "def fail" not in report.read_text()
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+
+
+def test_a_full_disk_is_a_message_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(cli, "cli", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert "The disk is full" in shown and "Traceback" not in shown
 
 
 @pytest.mark.parametrize(

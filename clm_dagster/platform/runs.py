@@ -5,25 +5,31 @@ Belongs here: the Dagster instance, and a single run. Does not: which runs are n
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
+from filelock import FileLock
 
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.settings import Settings
+from clm_dagster.storage import make_private, remedy, write_atomically
 
 # Tag with the id of the process that executes a run, to detect runs whose process was killed.
 PID_TAG = "clm/pid"
 _DAGSTER_YAML = """\
 # Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
+  enabled: false
+# No dialog about a newsletter at the first look at the UI.
+nux:
   enabled: false
 # Dagster's SQLite files, with one transaction for the events of many partitions. Remove it for Dagster's own storage.
 event_log_storage:
@@ -71,14 +77,33 @@ def prepare_home(settings: Settings) -> Path:
     """
     shared = os.environ.get("DAGSTER_HOME") if settings.asset_prefix else None
     home = Path(shared).expanduser().resolve() if shared else settings.dagster_home
+    make_private(settings.data_dir.resolve())
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():
-        config.write_text(_DAGSTER_YAML)
+        write_atomically(config, _DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
     return home
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Prepare DAGSTER_HOME and open its instance, with all tables of its stores.
+
+    Processes that open a new store at the same time would all create its tables, and all but the first would fail. So
+    one process at a time opens them.
+    """
+    home = prepare_home(settings)
+    with ExitStack() as opened:
+        with FileLock(home / ".opening.lock"):
+            instance = opened.enter_context(dg.DagsterInstance.get())
+            # Each query creates the tables of its store.
+            instance.get_runs(limit=1)
+            instance.all_asset_keys()
+            instance.all_instigator_state()
+        yield instance
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -195,7 +220,10 @@ class _SqliteKeepAlive:
 
 
 def _message(result: dg.ExecuteInProcessResult, job: str, keys: tuple[str, str] | None) -> str:
-    lines = step_errors(result.all_events)
+    lines = []
+    for line in step_errors(result.all_events):
+        advice = remedy(line, Path(os.environ["DAGSTER_HOME"]).parent)
+        lines += [line, advice] if advice and advice not in lines else [line]
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             lines.append(

@@ -25,6 +25,7 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock, Timeout
 
 from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
+from clm_dagster.storage import private_umask, restrict
 
 log = logging.getLogger(__name__)
 
@@ -211,8 +212,11 @@ class Warehouse(DuckDBResource):
 
         purpose: shown to other processes that wait for the lock. Raise WarehouseBusyError.
         """
+        private_umask()  # also of a process that Dagster started
         Path(self.database).parent.mkdir(parents=True, exist_ok=True)
         with self._lock(purpose):
+            if not _has_content(Path(self.database)):
+                Path(self.database).unlink(missing_ok=True)
             config: dict[str, str | int | bool] = {
                 "memory_limit": self.memory_limit,
                 "temp_directory": f"{self.database}.tmp",
@@ -221,6 +225,7 @@ class Warehouse(DuckDBResource):
             if self.threads:
                 config["threads"] = self.threads
             with closing(open_when_free(self.database, purpose, self.lock_timeout, config=config)) as raw:
+                restrict(Path(self.database))
                 connection = Connection(raw)
                 for schema in SCHEMAS:
                     connection.execute(f"create schema if not exists {schema}")
@@ -238,7 +243,7 @@ class Warehouse(DuckDBResource):
 
         Raise WarehouseBusyError.
         """
-        if not Path(self.database).exists():
+        if not _has_content(Path(self.database)):
             yield None
             return
         with (
@@ -277,6 +282,11 @@ class Warehouse(DuckDBResource):
             yield
         finally:
             lock.release()
+
+
+def _has_content(path: Path) -> bool:
+    """Whether a file exists and is not empty: a full disk leaves an empty file, which DuckDB refuses."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _read_holder(path: Path) -> str:

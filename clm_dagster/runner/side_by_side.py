@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.platform.runs import Progress, Run, RunFailedError
 from clm_dagster.settings import Settings
+from clm_dagster.storage import explained, private_umask
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -195,6 +196,7 @@ def _work(
     # Forked from a process that started with an older environment.
     os.environ.clear()
     os.environ.update(environment, OMP_NUM_THREADS="1")
+    private_umask()
     os.setpgrp()  # a terminal sends Ctrl-C to a whole group; the waiting process passes it on
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -213,6 +215,11 @@ def _work(
         messages.put(StoppedError(_STOPPED))
     except StoppedError as error:
         messages.put(error)
+    except Exception as error:
+        known = explained(error, settings.data_dir.resolve())
+        if known is None:
+            raise
+        messages.put(known)
     messages.close()
     messages.join_thread()
 

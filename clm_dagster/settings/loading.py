@@ -12,6 +12,7 @@ cannot say what a single shop is (`OWN_FIELDS`).
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ import yaml
 from clm_dagster.settings.composition import BY_PROGRAM, Settings, build_settings, known_settings
 from clm_dagster.settings.fields import Setting, SettingsError
 from clm_dagster.settings.shared import ShopSettings, adapter_folder, adapter_folders
+from clm_dagster.storage import write_json
 
 LAST_RUN_FILE = "last_run.json"
+_PREFIX = "CLM_"
+# Read by the tests and the benchmarks only.
+OTHER_VARIABLES = frozenset({"CLM_REFERENCE_DATA", "CLM_DBT"})
 # The settings that `clm run` records: those that define the shop.
 LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
 # In the same record, other settings of this data folder: those of a demo.
@@ -99,6 +104,17 @@ def _environment(known: Mapping[str, Setting]) -> dict[str, str]:
     return {
         name: variables[setting.variable] for name, setting in known.items() if setting.variable in variables
     }
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables that start with CLM_ and are no setting, each with the setting that it resembles, if any."""
+    known = {setting.variable for setting in known_settings().values()}
+    unknown = sorted(
+        name
+        for name in environment
+        if name.upper().startswith(_PREFIX) and name.upper() not in known | OTHER_VARIABLES
+    )
+    return {name: next(iter(get_close_matches(name.upper(), known, 1)), None) for name in unknown}
 
 
 def _default(name: str) -> object:
@@ -183,7 +199,4 @@ def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(record, indent=2) + "\n")
-    scratch.replace(path)
+    write_json(path, record)

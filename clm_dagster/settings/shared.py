@@ -229,6 +229,15 @@ class SharedSettings(ServingSettings, TrainingSettings, ScheduleSettings, Machin
             )
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _is_utf8(cls, value: Path) -> Path:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("the name is not UTF-8, which DuckDB needs; choose another folder") from error
+        return value
+
     @field_validator("adapters_dir", mode="before")
     @classmethod
     def _empty_is_no_folder(cls, value: object) -> object:

@@ -104,7 +104,8 @@ def _date_column(
     total, by_day, by_month, example_day, example_month, least, greatest = connection.execute(
         f"select count(*), count(*) filter (a > 12 and b <= 12), count(*) filter (b > 12 and a <= 12), "
         "min(v) filter (a > 12 and b <= 12), min(v) filter (b > 12 and a <= 12), min(v), max(v) "
-        f"from (select {text} as v, case when {slashed} then {first} end as a, "
+        # Only the date: a message must not show what else the value holds.
+        f"from (select regexp_extract({text}, '{_SLASHED}') as v, case when {slashed} then {first} end as a, "
         f"case when {slashed} then {second} end as b from {relation} where {slashed})"
     )[0]
     if setting and total:

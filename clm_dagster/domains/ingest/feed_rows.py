@@ -12,6 +12,7 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.feeds import Feed
 from clm_dagster.domains.ingest.joins import SEED, Join, joins_of, view_of
+from clm_dagster.domains.ingest.masking import form_of
 from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
@@ -94,7 +95,7 @@ def _joined_often(
         )
         for *key, times in repeated:
             return (
-                f"It joins {join.kind}('{join.name}') by {', '.join(join.keys)}, in which {_key(join, key)} is "
+                f"It joins {join.kind}('{join.name}') by {', '.join(join.keys)}, in which {_key(join, key)} is there "
                 f"{times} times. A joined file or seed needs one row for each key."
             )
     return None
@@ -111,7 +112,7 @@ def _not_joined(connection: Connection, adapter: Adapter, landed: Landed, file: 
         relation = _relation(adapter, landed.feed, join)
         if not connection.scalar(f"select count(*) from {relation} where ({keys}) in (values ({given}))"):
             return (
-                f"It joins {join.kind}('{join.name}') by {', '.join(join.keys)}, which has no row for {given}. Use a "
+                f"It joins {join.kind}('{join.name}') by {', '.join(join.keys)}, which has no row for its key. Use a "
                 "left join, and give a row without a match a skip_reason or a reject_reason."
             )
     if not joined:
@@ -144,6 +145,9 @@ def _names(columns: Sequence[str]) -> str:
 
 
 def _key(join: Join, values: Sequence[object]) -> str:
+    """Return a key for a message: that of a seed, which the user wrote, but only the form of a delivered one."""
+    if join.kind != SEED:
+        return "the key of the form " + " and ".join(map(form_of, values))
     return " and ".join(f"{name} {value!r}" for name, value in zip(join.keys, values, strict=True))
 
 

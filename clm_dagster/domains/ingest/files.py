@@ -7,7 +7,7 @@ writing rows (`landing`).
 import gzip
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +48,9 @@ _MAGIC = {
 }
 _HEAD_BYTES = 4096
 
-# Hashes of files that are already known: (path, size, time of modification) -> delivery_id.
-Known = Mapping[tuple[str, int, int], str]
+# Hashes of files that are already known: (path, size, times of modification and of change) -> delivery_id. A program
+# can write other content and set back the first time, but not the second.
+Known = MutableMapping[tuple[str, int, int, int], str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class InputFile:
 
     def check_unchanged(self) -> None:
         """Raise InputError if the file has changed since it was hashed."""
-        if _stamp(self.archive or self.path) != (self.size, self.mtime_ns):
+        if _stamp(self.archive or self.path)[:2] != (self.size, self.mtime_ns):
             raise InputError(
                 f"{self.path} changed while it was read: another process is still writing it. Run again when it is "
                 "complete."
@@ -126,6 +127,10 @@ def list_inbox(given: str) -> Inbox:
 
 def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
     path = Path(given).expanduser()
+    if printable(given) != given:
+        raise InputError(
+            f"the name of the input {printable(given)} is not UTF-8, which DuckDB needs; rename it (setting CLM_INPUT)"
+        )
     if path.is_file():
         return [(path, path.name)], {}
     if path.is_dir():
@@ -141,6 +146,8 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
         relative = each.relative_to(root).as_posix()
         if any(part.startswith(".") for part in parts):
             hidden += each.is_file()
+        elif (name := printable(relative)) != relative:
+            skipped[name] = "its name is not UTF-8, which DuckDB needs; rename it"
         elif any(part.startswith("_") for part in parts):
             hidden += each.is_file()
             if each.is_file():
@@ -156,7 +163,7 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
         if hidden:
             problem = f"all {hidden} files are hidden or start with an underscore"
         elif skipped:
-            problem = "; ".join(f"{name} is {why}" for name, why in skipped.items())
+            problem = "; ".join(f"{name}: {why}" for name, why in skipped.items())
         elif path.is_dir():
             problem = "the folder is empty"
         raise InputError(
@@ -164,6 +171,11 @@ def _find(given: str) -> tuple[list[tuple[Path, str]], dict[str, str]]:
             f"Expected a file, a folder or a glob of {_formats()} files."
         )
     return kept, skipped
+
+
+def printable(name: str) -> str:
+    """Return a file name as text that can be stored and shown: bytes that are not UTF-8 as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -179,7 +191,9 @@ def format_of(path: Path) -> str | None:
 
 
 def fingerprint(place: Place, known: Known) -> InputFile:
-    """Determine the format and the content hash of a file; reuse the hash if path, size and time are known.
+    """Determine the format and the content hash of a file; reuse the hash if path, size and times are known.
+
+    A hash that is computed is added to `known`.
 
     Raise InputError for a file that is empty, has an unknown extension, or cannot be opened.
     """
@@ -188,14 +202,17 @@ def fingerprint(place: Place, known: Known) -> InputFile:
     if kind is None:
         raise InputError(f"{path}: unsupported file extension {path.suffix!r}; expected one of {_formats()}")
     with _os_errors(on_disk):
-        size, mtime_ns = _stamp(on_disk)
+        size, mtime_ns, changed_ns = _stamp(on_disk)
         if size == 0:
             raise InputError(
                 f"{path} is empty (0 bytes); expected {FORMAT_NAMES[kind]} with at least a header"
             )
-        delivery = known.get((str(path.absolute()), size, mtime_ns))
+        stamp = (str(path.absolute()), size, mtime_ns, changed_ns)
+        delivery = known.get(stamp)
         if delivery is None:
-            delivery = archives.hash_member(place.archive, place.member) if place.archive else _hash(path)
+            delivery = known[stamp] = (
+                archives.hash_member(place.archive, place.member) if place.archive else _hash(path)
+            )
     return InputFile(path, place.relative, kind, size, mtime_ns, delivery, place.archive)
 
 
@@ -237,9 +254,9 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int, int]:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @contextmanager

@@ -7,15 +7,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 
+import pandas as pd
+
 from clm_dagster.domains.ingest.landing import Delivery, Landing
-from clm_dagster.platform.warehouse import Connection, Warehouse
+from clm_dagster.platform.warehouse import Connection, Warehouse, casts
 
 FILES = "raw.files"
 READ, IGNORED = "read", "ignored"
-_COLUMNS = (
-    "source_file varchar, status varchar, reason varchar, delivery_id varchar, contract_tables varchar, "
-    "encoding varchar, delimiter varchar, decided json, styles json, renamed json, resembling json, remarks varchar[]"
-)
+_TYPES = [
+    *((name, "varchar") for name in ("source_file", "status", "reason", "delivery_id", "contract_tables")),
+    *((name, "varchar") for name in ("encoding", "delimiter")),
+    *((name, "json") for name in ("decided", "styles", "renamed", "resembling")),
+    ("remarks", "varchar[]"),
+]
+_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _TYPES)
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,13 @@ def write_files(connection: Connection, rows: Sequence[FileRow]) -> None:
     """Replace the rows of the table. Call this inside a transaction."""
     create_files(connection)
     connection.execute(f"delete from {FILES}")
-    for row in rows:
-        connection.execute(f"insert into {FILES} values ({', '.join('?' * 12)})", list(astuple(row)))
+    if not rows:
+        return
+    # At once: an inbox may have thousands of files.
+    frame = pd.DataFrame([astuple(row) for row in rows], columns=[name for name, _ in _TYPES], dtype=object)
+    connection.load_frame("_files", frame, temporary=True)
+    connection.execute(f"insert into {FILES} select {casts(dict(_TYPES))} from _files")
+    connection.execute("drop table _files")
 
 
 def stored_files(connection: Connection) -> list[FileRow]:

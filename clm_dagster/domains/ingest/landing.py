@@ -8,7 +8,7 @@ Belongs here: the folder `data/landing/<source>`. Does not: writing rows (`parqu
     manifests/<number>.json                         the deliveries of one landing run; written last and atomically
     prepared/<name>-<hash>.parquet                  files that are made of others, see `preparing`
     lookups.json, lookups/                          files that feeds join, see `lookups`
-    inbox.json                                      the files that the last landing run saw, read or not
+    inbox.json, stamps.json                         the files that the last landing run saw, read or not; their hashes
 
 A delivery exists once it is in a manifest, so a landing run is complete or has no effect. A part that is in no manifest
 was left by a killed run. It is never read, and the next run deletes it.
@@ -27,12 +27,14 @@ from filelock import FileLock
 
 from clm_dagster.domains.ingest import parquet_writer
 from clm_dagster.domains.ingest.adapter import Adapter
+from clm_dagster.domains.ingest.damage import check_restorable, find_damage, read_state
 from clm_dagster.domains.ingest.errors import InputError
-from clm_dagster.domains.ingest.files import InputFile, fingerprint, list_inbox
+from clm_dagster.domains.ingest.files import InputFile, Known, fingerprint, list_inbox
 from clm_dagster.domains.ingest.lookups import FoundLookup, find_lookups, store_lookups, stored_lookups
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
 from clm_dagster.domains.ingest.prepared import FOLDER
 from clm_dagster.domains.ingest.preparing import prepare, sources_of
+from clm_dagster.storage import private_umask, restrict, write_json
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,11 @@ class Landing:
         return ever - current
 
     def files(self, feed: str, part: str, day: date | None) -> list[Path]:
-        """Return the Parquet files with a day's rows of a part."""
-        return sorted((self.folder / feed / part / parquet_writer.day_folder(day)).iterdir())
+        """Return the Parquet files with a day's rows of a part. Raise InputError if they are gone."""
+        place = self.folder / feed / part / parquet_writer.day_folder(day)
+        if not place.is_dir():
+            raise InputError(f"{place} is missing: landed rows are lost. `clm run` lands their files anew")
+        return sorted(place.iterdir())
 
     def all_files(self, feed: str, landed: LandedFeed) -> list[Path]:
         """Return the Parquet files with all rows of a landed feed: one, if its SQL sees whole files."""
@@ -115,7 +120,9 @@ class Landing:
     def new_files(self, given: str, adapter: Adapter) -> list[Path]:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
-        matched = _match_files(given, adapter, known, self.folder)
+        matched = _match_files(given, adapter, known, self.folder, self._stamps())
+        for delivery in find_damage(self.folder, known.values()):
+            del known[delivery]
         stored = stored_lookups(self.folder)
         new = [file.path for file in _not_landed(matched.files, matched.feeds, adapter, known)]
         changed = (found for found in matched.lookups if stored.get(found.part.name) != found.landed)
@@ -128,8 +135,12 @@ class Landing:
         """
         with self._lock():
             known = {d.delivery_id: d for d in self.deliveries()}
-            matched = _match_files(given, adapter, known, self.folder)
+            stamps = self._stamps()
+            matched = _match_files(given, adapter, known, self.folder, stamps)
             files, feeds, skipped = matched.files, matched.feeds, matched.skipped
+            damage = find_damage(self.folder, known.values())
+            check_restorable(damage, known, files, given)
+            before, known = known, {name: d for name, d in known.items() if name not in damage}
             new_files = _not_landed(files, feeds, adapter, known)
             events = {feed.name for feed in adapter.tables["events"]}
             if not any(
@@ -144,12 +155,12 @@ class Landing:
             stored = stored_lookups(self.folder)
             if not new_files:
                 store_lookups(self.folder, adapter, matched.lookups, stored)
-                self._write_inbox(matched)
+                self._write_inbox(matched, stamps)
                 return LandingResult([], len(files), skipped)
             self._remove_unused_parts(known)
             number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
             landed = parquet_writer.write_parts(self.folder, f"{number:06d}", new_files, feeds, adapter)
-            new = [_delivery(f, landed[f.delivery_id], known, now) for f in new_files]
+            new = [_delivery(f, landed[f.delivery_id], before, now) for f in new_files]
             if not any(d.rows for d in (*known.values(), *new)):
                 raise InputError(
                     f"{_shorten([str(f.path) for f in new_files])}: found only a header; expected at least one row"
@@ -157,8 +168,8 @@ class Landing:
             # Before the manifest: rows that are landed find what they join.
             store_lookups(self.folder, adapter, matched.lookups, stored)
             manifest = {"landed_at": str(now), "deliveries": [asdict(d) for d in new]}
-            _write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
-            self._write_inbox(matched)
+            write_json(self.folder / "manifests" / f"{number:06d}.json", manifest)
+            self._write_inbox(matched, stamps)
             return LandingResult(new, len(files) - len(new_files), skipped)
 
     def inbox(self) -> dict[str, dict[str, str]]:
@@ -166,24 +177,47 @@ class Landing:
 
         `read` (path -> delivery), `joined` (path -> lookup) and `skipped` (path -> why).
         """
-        path = self.folder / "inbox.json"
-        seen: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+        seen = self._read_derived("inbox.json")
         return {"read": {}, "joined": {}, "skipped": {}} | seen
 
-    def _write_inbox(self, matched: "_Matched") -> None:
+    def _write_inbox(self, matched: "_Matched", stamps: Known) -> None:
         seen = {"read": matched.read, "joined": matched.joined, "skipped": matched.skipped}
-        _write_json(self.folder / "inbox.json", seen)
+        write_json(self.folder / "inbox.json", seen)
+        # Of several stamps of a path, the last is the current one.
+        write_json(
+            self.folder / "stamps.json", {path: [*rest, name] for (path, *rest), name in stamps.items()}
+        )
+
+    def _stamps(self) -> Known:
+        """Return the hashes of the files that the last landing run saw, by path, size and times."""
+        found = self._read_derived("stamps.json")
+        return {(path, size, mtime, changed): name for path, (size, mtime, changed, name) in found.items()}
+
+    def _read_derived(self, name: str) -> dict[str, Any]:
+        """Return a file that every landing run writes anew; empty if it is missing or damaged."""
+        path = self.folder / name
+        try:
+            content = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        private_umask()  # also of a process that Dagster started
         self.folder.mkdir(parents=True, exist_ok=True)
+        restrict(self.folder)
         with FileLock(self.folder / ".lock"):
             yield
 
     def _all_deliveries(self) -> Iterator[Delivery]:
         """Yield the deliveries of all landing runs, oldest first."""
         for path in self._manifests():
-            for content in json.loads(path.read_text())["deliveries"]:
+            remedy = (
+                "It lists landed files. Restore it from a backup. Without one, put all files of the shop into the "
+                f"input, delete {self.folder} and run again: everything is landed and loaded anew."
+            )
+            for content in read_state(path, remedy).get("deliveries", []):
                 # Manifests that were written before there were feeds have tables only.
                 tables = {
                     name: LandedFeed(**{"table": name} | feed) for name, feed in content.pop("tables").items()
@@ -217,13 +251,15 @@ class _Matched:
     lookups: list[FoundLookup]
 
 
-def _match_files(given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path) -> _Matched:
+def _match_files(
+    given: str, adapter: Adapter, known: Mapping[str, Delivery], folder: Path, seen: Known
+) -> _Matched:
     """Match the files of an input with feeds and lookups.
 
     Files with the same content are one delivery. It belongs to all feeds that any of these files matches. A file that
-    another one is prepared of is read as that one. folder: of the landing area, for prepared files.
+    another one is prepared of is read as that one. folder: of the landing area, for prepared files. seen: hashes of
+    files, to which new ones are added.
     """
-    seen = {(d.path, d.size, d.mtime_ns): d.delivery_id for d in known.values()}
     files: dict[str, InputFile] = {}
     feeds: dict[str, set[str]] = {}
     read: dict[str, str] = {}
@@ -323,10 +359,3 @@ def _delivery(file: InputFile, landed: LandedFile, known: Mapping[str, Delivery]
 
 def _shorten(names: list[str]) -> str:
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(content, indent=1) + "\n")
-    scratch.replace(path)

@@ -11,12 +11,12 @@ The hash is that of their content. It is part of the version of the rows that jo
 rows stale. The rows themselves are not landed again.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from clm_dagster.domains.ingest.adapter import Adapter
+from clm_dagster.domains.ingest.damage import is_whole, read_state
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, Known, Place, fingerprint
 from clm_dagster.domains.ingest.joins import view_of
@@ -24,6 +24,7 @@ from clm_dagster.domains.ingest.prepared import Part
 from clm_dagster.domains.ingest.preparing import digest_of, write_part
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.storage import write_json
 
 FOLDER, STATE = "lookups", "lookups.json"
 
@@ -56,7 +57,8 @@ def stored_lookups(folder: Path) -> dict[str, LandedLookup]:
     path = folder / STATE
     if not path.exists():
         return {}
-    return {name: LandedLookup(**entry) for name, entry in json.loads(path.read_text()).items()}
+    remedy = "It lists the files that feeds join. Put them into the input, delete this file and run again."
+    return {name: LandedLookup(**entry) for name, entry in read_state(path, remedy).items()}
 
 
 def find_lookups(
@@ -105,15 +107,12 @@ def store_lookups(
             path.unlink()
     for each in found:
         target = folder / each.landed.relative
-        if not target.exists():
+        if not is_whole(target):
             write_part(each.part, each.files, adapter.csv, target)
         kept[each.part.name] = each.landed
     if kept == stored:
         return
-    path = folder / STATE
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps({name: asdict(landed) for name, landed in kept.items()}, indent=1) + "\n")
-    scratch.replace(path)
+    write_json(folder / STATE, {name: asdict(landed) for name, landed in kept.items()})
 
 
 def version_of(adapter: Adapter, feed: str, stored: Mapping[str, LandedLookup]) -> str:

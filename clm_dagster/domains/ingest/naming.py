@@ -9,11 +9,13 @@ Names are matched without case, blanks, underscores and hyphens; the exact name 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from clm_dagster.domains.ingest.adapter import PROVENANCE
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.formats.dialects import fold
+from clm_dagster.domains.ingest.masking import shown_name, shown_names
 
 # Columns that landing adds; a file cannot have them.
 RESERVED = (*PROVENANCE, "_part", "_file", "file_row_number")
@@ -36,6 +38,15 @@ class Naming:
 
 def match_names(path: Path, found: Sequence[str], known: Sequence[str]) -> Naming:
     """Match the columns of a file with known names. Raise InputError if two columns are meant by one name."""
+    try:
+        return _match(tuple(found), tuple(known))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+@lru_cache
+def _match(found: tuple[str, ...], known: tuple[str, ...]) -> Naming:
+    """Match names. Thousands of files have the same ones."""
     exact = set(found) & set(known)
     wanted = {fold(name): name for name in reversed(known) if name not in exact}
     columns: dict[str, str] = {}
@@ -44,7 +55,7 @@ def match_names(path: Path, found: Sequence[str], known: Sequence[str]) -> Namin
         target = name if name in exact else wanted.get(fold(name), name)
         if target != name and target in renamed:
             raise InputError(
-                f"{path}: the columns {renamed[target]!r} and {name!r} are both read as {target!r} (case, blanks, "
+                f"the columns {renamed[target]!r} and {name!r} are both read as {target!r} (case, blanks, "
                 "underscores and hyphens are ignored); rename or remove one"
             )
         columns[target] = name
@@ -75,7 +86,7 @@ def check_required(path: Path, columns: Sequence[str], required: Sequence[str]) 
         hint = " If the file has another delimiter, set csv.delimiter in the adapter."
     raise InputError(
         f"{path}: {', '.join(lines)}. Expected the columns {', '.join(required)}; "
-        f"found {', '.join(columns)}.{hint}"
+        f"found {shown_names(columns)}.{hint}"
     )
 
 
@@ -87,6 +98,7 @@ def check_names(path: Path, columns: Sequence[str]) -> None:
     folded = [name.casefold() for name in columns]
     duplicates = [name for n, name in enumerate(columns) if name.casefold() in folded[:n]]
     if duplicates:
+        name = shown_name(duplicates[0], columns)
         raise InputError(
-            f"{path}: found two columns named {duplicates[0]!r} (case is ignored); expected unique column names"
+            f"{path}: found two columns named {name} (case is ignored); expected unique column names"
         )

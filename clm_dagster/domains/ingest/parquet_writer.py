@@ -18,8 +18,10 @@ import duckdb
 
 from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.column_formats import INSTANT, Styles, decide
+from clm_dagster.domains.ingest.combining import batches, combine, is_small
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile
+from clm_dagster.domains.ingest.masking import form_of
 from clm_dagster.domains.ingest.naming import Naming, check_required, match_names
 from clm_dagster.domains.ingest.reading import (
     Readable,
@@ -93,8 +95,18 @@ class _Measure:
     thousands: int = 0
 
 
+def _needs_styles(measures: Mapping[str, _Measure]) -> bool:
+    """Whether a file has values that are not in the default style, or may be meant otherwise."""
+    return any(m.bad or (m.given and m.thousands == m.given) for m in measures.values())
+
+
 def day_folder(day: date | None) -> str:
     """Return the name of a day's folder in a part."""
+    return day_name(str(day or ""))
+
+
+def day_name(day: str) -> str:
+    """Return the name of the folder of a day that is written as in `LandedFeed.days`."""
     return f"_event_date={day or UNDATED}"
 
 
@@ -151,6 +163,7 @@ class _Writer:
         All headers are checked before the first row is read.
         """
         groups: dict[object, list[Readable]] = {}
+        small: dict[object, list[Readable]] = {}
         for file in files:
             names = sorted(feeds[file.delivery_id])
             known = dict.fromkeys(name for feed in names for name in self.adapter.reads(feed).known)
@@ -165,27 +178,34 @@ class _Writer:
                     f"select * from read_parquet({path}, hive_partitioning = false)"
                 )
                 key = (tuple(names), tuple(shape.items()))
-            groups.setdefault(key, []).append(readable)
+            if is_small(readable) and not any(self.adapter.feeds[feed].whole_files for feed in names):
+                small.setdefault((tuple(names), readable.columns), []).append(readable)
+            else:
+                groups.setdefault(key, []).append(readable)
         yield from groups.values()
+        for number, group in enumerate(batch for found in small.values() for batch in batches(found)):
+            if len(group) == 1:
+                yield group
+            else:
+                yield combine(group, self.scratch / f"combined-{number:04d}.csv")
 
     def write(self, feed: str, part: str, group: list[Readable]) -> dict[str, LandedFeed]:
-        """Write the rows of some files as one part, or as one part each if their columns differ in style.
+        """Write the rows of some files as one part, and those whose columns are not in the default style as one each.
 
         A file that DuckDB does not read exactly is replaced in the group by a rewritten copy.
         """
         naming = self._naming(group[0], feed)
         counts, measures = self._write_exactly(feed, part, group, naming)
-        if any(
-            m.bad or (m.given and m.thousands == m.given)
-            for found in measures.values()
-            for m in found.values()
-        ):
-            if len(group) > 1:
-                shutil.rmtree(self.folder / feed / part)
-                written: dict[str, LandedFeed] = {}
-                for number, readable in enumerate(group):
-                    written |= self.write(feed, f"{part}-{number:04d}", [readable])
-                return written
+        styled = [r for r in group if _needs_styles(measures[r.file.delivery_id])]
+        if styled and len(group) > 1:
+            shutil.rmtree(self.folder / feed / part)
+            written: dict[str, LandedFeed] = {}
+            plain = [r for r in group if r not in styled]
+            apart = [[r.alone or r] for r in styled] + ([plain] if plain else [])
+            for number, some in enumerate(apart):
+                written |= self.write(feed, f"{part}-{number:04d}", some)
+            return written
+        if styled:
             return self._write_styled(feed, part, group, naming, counts, measures)
         return self._landed(feed, part, group, naming, counts, Styles())
 
@@ -223,7 +243,9 @@ class _Writer:
                 if is_rewritten(group[0]):
                     raise explain(error, group) from error
             else:
-                expected, found = group[0].rows, sum(sum(days.values()) for days in counts.values())
+                counted = [r.rows for r in group if r.rows is not None]
+                expected = sum(counted) if len(counted) == len(group) else None
+                found = sum(sum(days.values()) for days in counts.values())
                 if expected is None or expected == found:
                     return counts, measures
                 if is_rewritten(group[0]):
@@ -248,7 +270,7 @@ class _Writer:
             f"{quoting.name(given)} as {quoting.name(name)}" for name, given in naming.columns.items()
         )
         names = ", ".join(
-            f"({quoting.text(r.path)}, {quoting.text(r.file.delivery_id)}, {quoting.text(r.file.relative)})"
+            f"({quoting.text(r.key)}, {quoting.text(r.file.delivery_id)}, {quoting.text(r.file.relative)})"
             for r in group
         )
         # `time` may name columns that a file lacks.
@@ -321,8 +343,8 @@ class _Writer:
                 expected = spec.types.get(name) or spec.contract.columns.get(name) or _TYPES[kinds[name]]
                 raise InputError(
                     f"{file.path}: expected {expected.upper()} in column {name!r}, but "
-                    f"{found.bad:,} of {found.given:,} values have another type, such as {found.example!r}. "
-                    "Check that it is the right column."
+                    f"{found.bad:,} of {found.given:,} values have another type, of the form "
+                    f"{form_of(found.example)}. Check that it is the right column."
                 )
 
     def _landed(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from clm_dagster.domains.ingest.damage import is_whole
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, Known, Place, fingerprint
 from clm_dagster.domains.ingest.identifiers import identifier
@@ -29,6 +30,7 @@ from clm_dagster.domains.ingest.reading import (
     select_rows,
 )
 from clm_dagster.platform import quoting
+from clm_dagster.platform.dbt_project.sql_errors import sql_errors
 from clm_dagster.platform.warehouse import Connection
 
 _MACROS = {
@@ -79,7 +81,7 @@ def _prepare(
         for part, found in parts.items()
     }
     target = folder / f"{prepared.name}-{_digest(prepared, files, csv)}.parquet"
-    if not target.exists():
+    if not is_whole(target):
         _write(prepared, files, csv, target)
         for old in folder.glob(f"{prepared.name}-*.parquet"):
             if old != target:
@@ -102,7 +104,7 @@ def write_part(part: Part, files: Sequence[InputFile], csv: Mapping[str, str], t
     """Write the rows of files as text, with the columns of a part, to a Parquet file. Raise InputError."""
     columns = ", ".join(quoting.name(name) for name in part.columns)
     sql = f"select {columns} from part_{part.name}"
-    _write_query(lambda: sql, str(target), {part: files}, csv, target)
+    _write_query(lambda: sql, target, {part: files}, csv, target)
 
 
 def _write(
@@ -111,12 +113,12 @@ def _write(
     def query() -> str:
         return prepared.renderer.render(prepared.sql, relation=lambda name: name, extra=_MACROS)
 
-    _write_query(query, str(prepared.sql), files, csv, target)
+    _write_query(query, prepared.sql, files, csv, target)
 
 
 def _write_query(
     query: Callable[[], str],
-    where: str,
+    where: Path,
     files: Mapping[Part, Sequence[InputFile]],
     csv: Mapping[str, str],
     target: Path,
@@ -136,10 +138,8 @@ def _write_query(
             _load(connection, part, found, csv, scratch)
         sql = query()
         written = scratch / "written.parquet"
-        try:
+        with sql_errors(where, sql, kind=InputError):
             connection.execute(f"copy ({sql}) to {quoting.path(written)} (format parquet)")
-        except duckdb.Error as error:
-            raise InputError(f"{where}: {error}") from error
         for file in (file for found in files.values() for file in found):
             file.check_unchanged()
         written.replace(target)

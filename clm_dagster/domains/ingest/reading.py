@@ -25,7 +25,7 @@ from clm_dagster.platform.warehouse import Connection
 
 # Enough for the header and a hundred rows.
 _HEAD = 1 << 18
-_PLAIN = Dialect(",", '"', 0, 1)
+PLAIN = Dialect(",", '"', 0, 1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Readable:
     """A file that DuckDB can read.
 
     path: the file itself or a rewritten copy. columns: names in the file. decided: what was found, for people. rows:
-    their number where it was counted, which reading has to confirm. source: content before it was rewritten.
+    their number where it was counted, which reading has to confirm. source: content before it was rewritten. alone: the
+    file by itself, where `path` holds the rows of several files (`combining`).
     """
 
     file: InputFile
@@ -42,10 +43,16 @@ class Readable:
     columns: tuple[str, ...]
     decided: dict[str, str] = field(default_factory=dict)
     rows: int | None = None
-    dialect: Dialect = _PLAIN
+    dialect: Dialect = PLAIN
     json: JsonShape | None = None
     source: Path | None = None
     codec: str = "utf-8"
+    alone: "Readable | None" = None
+
+    @property
+    def key(self) -> str:
+        """What the rows of the file have in the column `_file`."""
+        return self.file.delivery_id if self.alone else str(self.path)
 
 
 def open_file(
@@ -89,7 +96,7 @@ def rewritten(readable: Readable, scratch: Path) -> Readable:
         source, file.path, readable.codec, readable.dialect, readable.columns, target
     )
     decided = readable.decided | ({"escape": "backslash"} if dialect.escape else {})
-    return replace(readable, path=target, dialect=_PLAIN, rows=rows, source=source, decided=decided)
+    return replace(readable, path=target, dialect=PLAIN, rows=rows, source=source, decided=decided)
 
 
 def is_rewritten(readable: Readable) -> bool:
@@ -100,14 +107,20 @@ def is_rewritten(readable: Readable) -> bool:
 def select_rows(readables: Sequence[Readable]) -> str:
     """Return a query for all rows of files with the same columns, every value as text. Empty text becomes null.
 
-    The query adds `_file` (the path) and `_source_row` (from 1, without a header). Only Parquet files can be read
-    together, because only their reader numbers the rows of each file.
+    The query adds `_file` (see `Readable.key`) and `_source_row` (from 1, without a header). Only Parquet files, and
+    files that were combined, can be read together, because only their rows have numbers.
     """
     first = readables[0]
     names = [quoting.name(name) for name in first.columns]
     if first.kind == "parquet":
         values = ", ".join(f"nullif(cast({name} as varchar), '') as {name}" for name in names)
         return f"select {values}, _file, file_row_number + 1 as _source_row from {_reader(readables)}"
+    if first.alone:
+        listed = ", ".join(quoting.text(each.key) for each in readables)
+        return (
+            f"select {', '.join(names)}, _file, cast(_source_row as bigint) as _source_row from {_reader(readables)} "
+            f"where _file in ({listed})"
+        )
     if first.json:
         paths = first.json.columns.values()
         values = ", ".join(f"{json_files.value(p)} as {n}" for p, n in zip(paths, names, strict=True))
@@ -195,7 +208,7 @@ def _workbook(file: InputFile, local: Path, known: Collection[str], scratch: Pat
     scratch.mkdir(parents=True, exist_ok=True)
     target = scratch / f"{file.delivery_id}.csv"
     sheet = workbooks.write_sheet(local, file.path, known, target)
-    header, _ = next(delimited.records(target, file.path, "utf-8", _PLAIN))
+    header, _ = next(delimited.records(target, file.path, "utf-8", PLAIN))
     columns = tuple(" ".join(name.split()) or f"column{n}" for n, name in enumerate(header, 1))
     decided = {"sheet": sheet.name, "header_line": str(sheet.header_row)}
     if sheet.others:
@@ -217,12 +230,13 @@ def _parquet(connection: Connection, file: InputFile, local: Path) -> Readable:
 
 def _reader(readables: Sequence[Readable]) -> str:
     first = readables[0]
-    paths = quoting.paths(each.path for each in readables)
+    paths = quoting.paths(dict.fromkeys(each.path for each in readables))
     if first.kind == "parquet":
         return f"read_parquet({paths}, hive_partitioning = false, filename = '_file', file_row_number = true)"
     if first.json:
         return json_files.reader(first.path, first.json.array)
-    typed = ", ".join(f"{quoting.text(name)}: 'varchar'" for name in first.columns)
+    columns = (*first.columns, "_file", "_source_row") if first.alone else first.columns
+    typed = ", ".join(f"{quoting.text(name)}: 'varchar'" for name in columns)
     quote = quoting.text(first.dialect.quote)
     return (
         f"read_csv({paths}, auto_detect = false, header = true, columns = {{{typed}}}, "

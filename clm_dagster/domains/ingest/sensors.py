@@ -49,7 +49,7 @@ def _new_files(settings: Settings) -> dg.SensorDefinition:
 
 def _stamp(path: Path) -> str:
     status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _touched_days(settings: Settings) -> dg.SensorDefinition:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from clm_dagster.domains.ingest.landing import Delivery
+from clm_dagster.domains.ingest.masking import form_of
 from clm_dagster.domains.ingest.settings import IngestSettings
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform import quoting
 from clm_dagster.platform.warehouse import Connection
 
 _EXAMPLES = 3
-_MOST_DELIVERIES, _MOST_REASONS, _MOST_COLUMNS, _MOST_CHARACTERS = 5, 10, 12, 40
+_MOST_DELIVERIES, _MOST_REASONS, _MOST_COLUMNS = 5, 10, 12
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class _Loaded:
 def reason_to_stop(
     connection: Connection, source: ShopSource, deliveries: Sequence[Delivery], table: str
 ) -> str | None:
-    """Return why no table should be built from a raw table: the reasons, and three of the rejected rows. Else None.
+    """Return why no table should be built from a raw table: the reasons, and the places of three rows. Else None.
 
-    The example rows show the columns that the adapter names. Personal data of the contract, and what looks like a mail
-    address, is hidden.
+    The message goes to logs and webhooks, so it shows the forms of values and no value: the columns that the adapter
+    names, without personal data of the contract.
     """
     limit = source.settings.of(IngestSettings).max_rejected_share
     loaded = _loaded(connection, source, deliveries, table)
@@ -136,7 +137,7 @@ def _reasons(connection: Connection, source: ShopSource, table: str, where: str)
 
 
 def _example_rows(connection: Connection, source: ShopSource, table: str, where: str) -> list[str]:
-    """Return up to three rejected rows with file and row number, of different reasons where there are several."""
+    """Return the places of up to three rejected rows, of different reasons where there are several."""
     rows = connection.execute(f"""
         select source_file, source_row, reason, source_columns from (
             select *, count(*) over (partition by reason) as frequency, row_number() over (
@@ -152,7 +153,7 @@ def _example_rows(connection: Connection, source: ShopSource, table: str, where:
         f"  {file}, row {row}, {reason}: {_values(json.loads(text), named - contract.personal)}"
         for file, row, reason, text in rows
     ]
-    return ["Examples:", *lines] if lines else []
+    return ["Examples, with x for a letter and 9 for a digit:", *lines] if lines else []
 
 
 def _values(row: dict[str, Any], named: set[str]) -> str:
@@ -160,6 +161,5 @@ def _values(row: dict[str, Any], named: set[str]) -> str:
     for name, value in row.items():
         if name not in named or value is None:
             continue
-        text = "(hidden)" if "@" in str(value) else repr(str(value)[:_MOST_CHARACTERS])
-        found.append(f"{name} {text}")
+        found.append(f"{name} {form_of(value)}")
     return ", ".join(found[:_MOST_COLUMNS]) + (", ..." if len(found) > _MOST_COLUMNS else "")

@@ -20,6 +20,7 @@ from clm_dagster.domains.ingest.identifiers import mangled
 from clm_dagster.domains.ingest.merging import LandedDays
 from clm_dagster.domains.ingest.values import loses_decimals, whole_number
 from clm_dagster.platform import quoting
+from clm_dagster.platform.dbt_project.sql_errors import sql_errors
 from clm_dagster.platform.warehouse import Connection
 
 _WHOLE_NUMBERS = ("BIGINT", "INTEGER")
@@ -53,7 +54,10 @@ def type_rows(
     from `time`.
     """
     rows = _typed_rows(connection, adapter, contract, landed, limits)
-    connection.execute(f"create or replace temp table _typed as {rows}")
+    # An error of the rows: the columns are found.
+    first, *others = (feed.path for feed in adapter.tables[contract.name])
+    with sql_errors(first, rows, others, InputError, is_whole=False):
+        connection.execute(f"create or replace temp table _typed as {rows}")
     for days in landed:
         feed_rows.check_one_for_one(connection, adapter, days)
         feed_rows.check_reasons(connection, adapter, days.feed)
@@ -86,10 +90,16 @@ def _typed_rows(
     limits: Limits,
 ) -> str:
     return " union all ".join(
-        _Typed(contract, days.feed, connection.columns(one), limits).select(sql)
+        _Typed(contract, days.feed, _columns(connection, days.feed, one), limits).select(sql)
         for days in landed
         for one, sql in days.queries(adapter)
     )
+
+
+def _columns(connection: Connection, feed: Feed, sql: str) -> dict[str, str]:
+    """Return the columns of a feed's SQL. Raise InputError, with file and line, if DuckDB refuses it."""
+    with sql_errors(feed.path, sql, sorted(feed.path.parent.glob("_*.sql")), InputError):
+        return connection.columns(sql)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ Belongs here: the key figures of a shop and their layout in the terminal. Does n
 figures (SQL).
 """
 
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,8 @@ from clm_dagster.settings import Settings, SettingsError
 # Further rejection reasons are summed up in one line.
 _MOST_REASONS = 6
 _MOST_REMARKS = 20
+# Width of the first column of what to look at next.
+_PLACE_WIDTH = 26
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,11 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         Text(f"  guests   {n:>9,}  customer_id {text!r} was read as no customer (CLM_NO_CUSTOMER)")
         for text, n in summary.guests[:_MOST_REASONS]
     ]
-    remarks = [Text(f"  {file}: {text}") for file, text in summary.remarks[:_MOST_REMARKS]]
+    remarks = [_indented(f"{file}: {text}") for file, text in summary.remarks[:_MOST_REMARKS]]
     if len(summary.remarks) > _MOST_REMARKS:
-        remarks.append(Text(f"  {len(summary.remarks) - _MOST_REMARKS:,} further remarks are in raw.files"))
+        remarks.append(
+            _indented(f"{len(summary.remarks) - _MOST_REMARKS:,} further remarks are in raw.files")
+        )
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),
@@ -177,16 +183,33 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         segments.add_row(name, f"{customers:,}", f"{revenue:,.2f}", f"{revenue / total:.1%}")
     for column in segments.columns[1:]:
         column.justify = "right"
-    look = Text.assemble(
-        ("\nWhere to look next\n", "bold"),
-        f"  {_ui(settings):<28}  the Dagster UI: assets, checks, charts, history\n",
-        f"  {_published_copy(settings):<28}  every table, read-only\n",
-        "  marts.rfm_segments            the segment of each customer, and the previous one\n",
-        "  raw.rejects                   every rejected row in full, with its reason\n",
-        "  raw.files                     every file of the input, read or not, and how it is written\n",
-    )
     learnt = [*render_models(summary.models), *render_grades(summary.grades)]
-    return Group(rows, *rejects, *remarks, facts, segments, *learnt, look)
+    return Group(rows, *rejects, *remarks, facts, segments, *learnt, *_where_to_look(settings))
+
+
+def _indented(text: str, by: int = 2) -> Padding:
+    """Return a text whose further lines begin below its first."""
+    return Padding(Text(text), (0, 0, 0, by))
+
+
+def _where_to_look(settings: Settings) -> list[Text | Padding]:
+    """Return what to open or read next. A command or path is never broken: it can be copied."""
+    found: list[Text | Padding] = [Text("\nWhere to look next", "bold")]
+    for place, text in (
+        (_ui(settings), "the Dagster UI: assets, checks, charts, history"),
+        (_published_copy(settings), "every table, read-only"),
+        ("marts.rfm_segments", "the segment of each customer, and the previous one"),
+        ("raw.rejects", "every rejected row in full, with its reason"),
+        ("raw.files", "every file of the input, and how it is written"),
+    ):
+        if len(place) <= _PLACE_WIDTH:
+            found.append(Text(f"  {place:<{_PLACE_WIDTH}}  {text}"))
+        else:
+            found += [
+                Text(f"  {place}", no_wrap=True, overflow="ignore"),
+                _indented(text, by=_PLACE_WIDTH + 4),
+            ]
+    return found
 
 
 def _ui(settings: Settings) -> str:
@@ -197,7 +220,7 @@ def _ui(settings: Settings) -> str:
     if settings.asset_prefix:
         return "dg dev"
     folder = settings.data_dir
-    return "clm dev" if folder == Path("data") else f"CLM_DATA_DIR={folder} clm dev"
+    return "clm dev" if folder == Path("data") else f"CLM_DATA_DIR={shlex.quote(str(folder))} clm dev"
 
 
 def _published_copy(settings: Settings) -> str:

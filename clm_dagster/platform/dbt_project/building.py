@@ -14,6 +14,7 @@ import pandas as pd
 
 from clm_dagster.platform.dbt_project.project import Model, Node, Project
 from clm_dagster.platform.dbt_project.properties import DataTest
+from clm_dagster.platform.dbt_project.sql_errors import sql_errors
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.warehouse import Connection
 
@@ -130,18 +131,19 @@ def count_customers(
 def materialize(
     connection: Connection, model: Model, target: str, sql: str, piece: Slice = None, first: bool = True
 ) -> None:
-    """Replace the rows of a model. Call this inside a transaction.
+    """Replace the rows of a model. Call this inside a transaction. Raise ProjectError, with file and line of its SQL.
 
     first: whether this is the first piece of a step; later pieces do not check the columns of the table again.
     """
-    if model.materialized == "view":
-        connection.drop_unless(target, "VIEW")
-        connection.execute(f"create or replace view {target} as {sql}")
-    elif piece is None:
-        connection.drop_unless(target, "BASE TABLE")
-        connection.execute(f"create or replace table {target} as {sql}")
-    else:
-        connection.replace_rows(target, sql, piece.where(time_column(model)), same_columns=not first)
+    with sql_errors(model.path, sql):
+        if model.materialized == "view":
+            connection.drop_unless(target, "VIEW")
+            connection.execute(f"create or replace view {target} as {sql}")
+        elif piece is None:
+            connection.drop_unless(target, "BASE TABLE")
+            connection.execute(f"create or replace table {target} as {sql}")
+        else:
+            connection.replace_rows(target, sql, piece.where(time_column(model)), same_columns=not first)
 
 
 def time_column(model: Model) -> str:

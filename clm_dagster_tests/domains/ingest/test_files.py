@@ -34,7 +34,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "CSV named jsonl": (
         "events.jsonl",
         GOOD.encode(),
-        ["line 1", "expected one JSON object on each", "found 'event"],
+        ["line 1", "expected one JSON object on each", "found Expecting value"],
     ),
     "JSON of lists": (
         "events.jsonl",
@@ -44,11 +44,15 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "JSON cut off": (
         "events.jsonl",
         b'{"event_id": "a"}\n{"event_i',
-        ["line 2", "one JSON object", "event_i"],
+        ["line 2", "one JSON object", "Unterminated string"],
     ),
     "header only": ("events.csv", csv_of().encode(), ["found only a header", "expected at least one row"]),
     "blank header": ("events.csv", b",,\n,,\n", ["expected a header of column names", "found none"]),
-    "no header": ("events.csv", b",,\n1,2,3\n", ["'event_id' is missing", "found 1, 2, 3"]),
+    "no header": (
+        "events.csv",
+        b",,\n1,2,3\n",
+        ["'event_id' is missing", "a row of data of the form '9', '9', '9' (is the header missing?)"],
+    ),
     "column gone": (
         "events.csv",
         b"event_id,event_at,country\ne1,2024-01-05,DE\n",
@@ -86,7 +90,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "wrong types": (
         "events.csv",
         csv_of(*(line(f"e{n}", "soon") for n in range(9))).encode(),
-        ["expected TIMESTAMP in column 'event_at'", "9 of 9 values have another type, such as 'soon'"],
+        ["expected TIMESTAMP in column 'event_at'", "9 of 9 values have another type, of the form 'xxxx'"],
     ),
     "day or month first": (
         "events.csv",
@@ -117,7 +121,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "columns shifted": (
         "events.csv",
         csv_of(*(line(f"e{n}", quantity="p1", product_id="3") for n in range(9))).encode(),
-        ["expected DECIMAL(18,4) in column 'quantity'", "such as 'p1'"],
+        ["expected DECIMAL(18,4) in column 'quantity'", "of the form 'x9'"],
     ),
     "gzip cut in half": (
         "events.csv.gz",
@@ -134,7 +138,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "last line cut off": (
         "events.csv",
         csv_of(line("e1"), "e2,2024-01-05").encode(),
-        ["line 3", "expected 8 columns, found 2", "'e2,2024-01-05'", "truncated"],
+        ["line 3", "expected 8 columns, found 2", "truncated"],
     ),
     "a line too long": (
         "events.csv",
@@ -144,7 +148,7 @@ BAD: dict[str, tuple[str, bytes, list[str]]] = {
     "quote not closed": (
         "events.csv",
         csv_of(line("e1"), 'e2,2024-01-05,"c1,view,,,,').encode(),
-        ["line 3", "quote that is not closed"],
+        ["line 3", "quote that is not closed in column 3"],
     ),
     "no workbook": ("events.xlsx", EXCEL, ["no readable workbook", "Save it again, or as CSV"]),
     "unknown suffix": (

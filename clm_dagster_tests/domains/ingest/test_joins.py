@@ -159,7 +159,7 @@ def test_a_file_without_a_column_is_refused_and_nothing_is_landed(joining: Joini
             CAMPAIGNS + "7,m,A\n7,m,B\n7,m,C\n2,p,Again\n",
             CHANNELS,
             r"the feed events returned 5 rows for 4 landed rows: it returned row 2 of .*orders\.csv 2 times. It joins "
-            r"delivery\('campaigns'\) by campaign_id, in which campaign_id '2' is 2 times",
+            r"delivery\('campaigns'\) by campaign_id, in which the key of the form '9' is there 2 times",
         ),
         (
             CAMPAIGNS,
@@ -183,7 +183,7 @@ def test_a_join_that_loses_rows_names_the_file_and_a_key(joining: Joining) -> No
     shop = joining(SQL.replace("left join {{ delivery", "inner join {{ delivery"))
     shop.land()
     with pytest.raises(
-        InputError, match=r"no row for row 4 of .*delivery\('campaigns'\).*no row for '9'. Use a left"
+        InputError, match=r"no row for row 4 of .*delivery\('campaigns'\).*no row for its key. Use a left"
     ):
         shop.load()
 
@@ -195,12 +195,14 @@ def test_a_key_is_also_found_in_a_condition(joining: Joining) -> None:
     shop = joining(sql)
     shop.write("campaigns.csv", CAMPAIGNS + "7,m,A\n7,m,B\n7,m,C\n2,p,Again\n")
     shop.land()
-    with pytest.raises(InputError, match="by campaign_id, in which campaign_id '2' is 2 times"):
+    with pytest.raises(InputError, match="by campaign_id, in which the key of the form '9' is there 2 times"):
         shop.load()
     lost = joining(sql.replace("left join {{ delivery", "join {{ delivery"))
     lost.write("campaigns.csv", CAMPAIGNS)
     lost.land(LATER)
-    with pytest.raises(InputError, match=r"delivery\('campaigns'\) by campaign_id, which has no row for '9'"):
+    with pytest.raises(
+        InputError, match=r"delivery\('campaigns'\) by campaign_id, which has no row for its key"
+    ):
         lost.load()
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.ingest import landing as landing_module
+from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster_tests.domains.ingest.shop import FIRST, LATER, LATEST, Shop, csv_of, line
 
 
@@ -74,7 +75,7 @@ def test_a_first_load_that_was_killed_goes_on_as_the_first(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_write_json", die)  # all is written but the manifest
+        patch.setattr(landing_module, "write_json", die)  # all is written but the manifest
         with pytest.raises(KeyboardInterrupt):
             shop.land(FIRST)
     left = set(shop.settings.landing_dir.glob("events/*"))
@@ -86,7 +87,7 @@ def test_a_first_load_that_was_killed_goes_on_as_the_first(
     undisturbed.ingest(LATER)
     assert shop.table("raw.events") == undisturbed.table("raw.events")
     assert shop.table("raw.deliveries") == undisturbed.table("raw.deliveries")
-    assert len(list(shop.settings.landing_dir.glob("events/*"))) == 3
+    assert len(list(shop.settings.landing_dir.glob("events/*"))) == 1
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -114,6 +115,49 @@ def test_landing_anew_in_part_counts_every_row_once(shop: Shop, ending: str, tmp
     shop.ingest(LATEST)
     shop.load(keys=shop.all_keys())
     assert shop.counts() == (7, 7, 0, 0)
+
+
+def test_many_small_files_land_together_and_each_row_keeps_its_file(shop: Shop) -> None:
+    texts = {
+        "plain": "event_id,event_at,event_type,quantity\na0,2024-01-05,view,\na1,2024-01-06,view,\n",
+        "quoted": 'event_id,event_at,event_type,quantity\n"b""0",2024-01-05,view,\n"b\n1",2024-01-06,view,\n',
+        "semicolons": "event_id;event_at;event_type;quantity\nc0;2024-01-05;view;\nc1;2024-01-06;view;\n",
+        "other_columns": "event_id,event_at,event_type\nd0,2024-01-05,view\n",
+        "day_first": "event_id,event_at,event_type,quantity\ne0,25/01/2024,view,\ne1,26/01/2024,view,\n",
+    }
+    for name, text in texts.items():
+        shop.inbox.mkdir(exist_ok=True)
+        (shop.inbox / f"events_{name}.csv").write_text(text)
+    shop.ingest()
+    rows = shop.query("select event_id, event_at::date::varchar from raw.events order by 1")
+    assert rows == [
+        ("a0", "2024-01-05"),
+        ("a1", "2024-01-06"),
+        ("b\n1", "2024-01-06"),
+        ('b"0', "2024-01-05"),
+        ("c0", "2024-01-05"),
+        ("c1", "2024-01-06"),
+        ("d0", "2024-01-05"),
+        ("e0", "2024-01-25"),
+        ("e1", "2024-01-26"),
+    ]
+    assert shop.counts() == (9, 9, 0, 0)
+    parts = {Path(d.path).stem: d.tables["events"].part for d in shop.source.landing.deliveries()}
+    assert parts["events_plain"] == parts["events_quoted"] == parts["events_semicolons"]
+    assert len(set(parts.values())) == 3
+    # Landing one of them anew leaves the others as they are.
+    before = shop.table("raw.events")
+    shop.write("events_plain.csv", csv_of(line("z")))
+    shop.ingest(LATER)
+    assert [row for row in shop.table("raw.events") if row in before] == before
+
+
+def test_a_wrong_row_among_many_files_is_named_without_its_values(shop: Shop) -> None:
+    shop.write("events_1.csv", csv_of(line("e1")))
+    path = shop.write("events_2.csv", csv_of(line("e2")) + "Jane Doe,jane@example.com\n")
+    with pytest.raises(InputError, match=r"events_2\.csv, line 3: expected .* columns, found 2") as raised:
+        shop.land()
+    assert str(path) in str(raised.value) and "jane" not in str(raised.value).lower()
 
 
 def test_many_files_of_one_shape_and_of_others(shop: Shop) -> None:

@@ -1,15 +1,19 @@
 """The summary of a run: each trained model, its gate, and what serves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 
 import duckdb
 import pytest
 from rich.console import Console
 
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
+from clm_dagster.domains.shop.summary import Summary, render
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
 
 TRAINING = "as_of timestamp, horizon_days bigint, accepted boolean, said varchar"
 
@@ -87,3 +91,39 @@ def test_a_refused_model_that_serves_is_a_warning(raw: duckdb.DuckDBPyConnection
 
 def test_a_shop_without_models_has_none(raw: duckdb.DuckDBPyConnection) -> None:
     assert read_models(Connection(raw)) == [] and shown([]) == ""
+
+
+def test_a_path_in_the_summary_can_be_copied_from_a_narrow_terminal(
+    settings_for: Callable[..., Settings],
+) -> None:
+    settings = settings_for(
+        data_dir=Path("/srv/shops/a rather long name of a shop/and a folder below it/data")
+    )
+    screen = StringIO()
+    Console(file=screen, width=80).print(
+        render(
+            Summary(
+                ledger={"events": (3, 1, 2, 0, 0)},
+                reasons=[("events", "negative_price", 2)],
+                days=("2024-01-01", "2024-01-31", 31),
+                customers=1,
+                orders=1,
+                net_revenue=Decimal("1.00"),
+                known_net_revenue=Decimal("1.00"),
+                currency="EUR",
+                as_of="2024-02-05",
+                segments=[("champions", 1, Decimal("1.00"))],
+                guests=[],
+                remarks=[("orders.csv", "unknown column 'prce' resembles unit_price " * 3)],
+                models=[],
+                grades=[],
+            ),
+            settings,
+        ),
+        crop=False,
+    )
+    lines = [line.rstrip() for line in screen.getvalue().splitlines()]
+    assert f"  {settings.data_dir / 'published' / 'clm.duckdb'}" in lines
+    assert f"  CLM_DATA_DIR='{settings.data_dir}' clm dev" in lines
+    wrapped = [line for line in lines if "resembles" in line or "unit_price" in line]
+    assert len(wrapped) > 1 and all(line.startswith("  ") for line in wrapped)

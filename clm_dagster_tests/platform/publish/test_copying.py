@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from clm_dagster.platform.publish import copying
-from clm_dagster.platform.publish.copying import publish
+from clm_dagster.platform.publish.copying import looks_equal, publish
 
 BLOCK = 1 << 18
 
@@ -251,3 +251,23 @@ def test_the_published_copy_is_a_single_file(tmp_path: Path, target: Path) -> No
     shutil.copy(target, moved)
     with duckdb.connect(str(moved), read_only=True) as connection:
         assert connection.execute("select count(*) from facts").fetchall() == [(3000,)]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half", "zeros", "end"])
+def test_garbage_in_the_published_copy_is_seen_and_made_again(
+    source: Path, tmp_path: Path, damage: str
+) -> None:
+    target = tmp_path / "published" / "clm.duckdb"
+    publish(source, target)
+    whole = source.read_bytes()
+    assert looks_equal(source, target)
+    damaged = {
+        "garbage": b"garbage",
+        "half": whole[: len(whole) // 2],
+        "zeros": bytes(len(whole)),
+        "end": whole[:-4] + b"nail",
+    }
+    target.write_bytes(damaged[damage])
+    assert not looks_equal(source, target)
+    publish(source, target)
+    assert target.read_bytes() == whole

@@ -99,7 +99,7 @@ def rewrite(
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
         for row, line in itertools.islice(records(path, shown, codec, dialect), 1, None):
-            row = _fit(row, len(columns), shown, line, dialect)
+            row = fit(row, len(columns), shown, line)
             # A row of one empty field would be a blank line.
             writer.writerow(row) if row != [""] else out.write('""\n')
             rows += 1
@@ -121,9 +121,9 @@ def records(path: Path, shown: Path, codec: str, dialect: Dialect) -> Iterator[t
                     return
                 if any(_END in cell for cell in row):
                     raise InputError(
-                        f"{shown}, line {start}: found a quote that is not closed in "
-                        f"{dialect.delimiter.join(row)[:120]!r}; expected quotes in pairs, and quotes inside a value "
-                        "doubled. Is the file truncated?"
+                        f"{shown}, line {start}: found a quote that is not closed in column "
+                        f"{next(n for n, cell in enumerate(row, 1) if _END in cell)}; expected quotes in pairs, and "
+                        "quotes inside a value doubled. Is the file truncated?"
                     )
                 if position >= dialect.header and not _is_blank(row):
                     yield row, start
@@ -150,14 +150,14 @@ def _is_blank(row: list[str]) -> bool:
     return not row or (len(row) == 1 and row[0].isspace())
 
 
-def _fit(row: list[str], width: int, shown: Path, line: int, dialect: Dialect) -> list[str]:
-    """Return a row of the header's width. Empty fields beyond it are left out."""
+def fit(row: list[str], width: int, shown: Path, line: int) -> list[str]:
+    """Return a row of the header's width. Empty fields beyond it are left out. Raise InputError for other widths."""
     if len(row) > width and not any(cell.strip() for cell in row[width:]):
         return row[:width]
     if len(row) != width:
         raise InputError(
-            f"{shown}, line {line}: expected {width} columns, found {len(row)} in "
-            f"{dialect.delimiter.join(row)[:120]!r}. Is the file truncated, or a quote missing?"
+            f"{shown}, line {line}: expected {width} columns, found {len(row)}. Is the file truncated, or a quote "
+            "missing?"
         )
     return row
 

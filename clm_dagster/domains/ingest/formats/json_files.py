@@ -106,9 +106,8 @@ def broken(path: Path, shown: Path, array: bool) -> InputError:
             try:
                 json.loads(line)
             except ValueError as error:
-                start = line[:120].decode(errors="replace").strip()
                 return InputError(
-                    f"{shown}, line {number}: expected one JSON object on each line, found {start!r} ({error})"
+                    f"{shown}, line {number}: expected one JSON object on each line, found {error}"
                 )
     return InputError(f"{shown}: expected one JSON object on each line, found something else")
 
