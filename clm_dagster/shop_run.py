@@ -29,8 +29,10 @@ from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
-from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, open_instance
+from clm_dagster.platform.trained_models.lost import lost_trainings
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 
@@ -105,12 +107,35 @@ class _LandedShop:
         return self.shop.settings
 
     def plan(self) -> Plan:
-        """Read the build ledger once and plan from it. Change nothing."""
+        """Read the build ledger once and plan from it. Change nothing.
+
+        A training whose model MLflow does not have counts as missing.
+        """
         with warehouse_of(self.settings).connect_read_only("plan") as connection:
             builds = Builds() if connection is None else Builds.read(connection)
+            lost = {} if connection is None else self._lost_models(connection)
+        for relation, keys in lost.items():
+            for key in keys:
+                builds.forget(relation, key)
         return Planner(
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
         ).plan()
+
+    def _lost_models(self, connection: Connection) -> dict[str, list[str]]:
+        trained = [table.relation for table in self.tables if table.is_trained]
+        return lost_trainings(connection, tracking_of(self.settings), trained)
+
+    def why_models_are_lost(self) -> str:
+        """Return which models MLflow does not have any more, empty if it has all."""
+        with warehouse_of(self.settings).connect_read_only("models") as connection:
+            lost = {} if connection is None else self._lost_models(connection)
+        if not lost:
+            return ""
+        each = "; ".join(f"{name} for {', '.join(keys)}" for name, keys in lost.items())
+        return (
+            f"The MLflow store {self.settings.tracking_uri} does not have the models of {each}. Those that are due are "
+            "trained again."
+        )
 
     def stop_if_rejected(self, only_if_loaded: bool = False) -> None:
         """Raise InputError if a loaded delivery has too many rejected rows, or no row is accepted.
@@ -159,6 +184,7 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
     """
     with open_instance(settings) as instance:
         report = Report(settings, dead_runs=close_dead_runs(instance))
+        tracking_of(settings).upkeep()
         definitions = build_definitions(settings)
         connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)
         if connectors:
@@ -177,6 +203,8 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
             definitions, shop = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
         _forget_snapshots(shop)
+        if models and (lost := shop.why_models_are_lost()):
+            say(lost)
         plan = shop.plan()
         shop.stop_if_rejected(only_if_loaded=True)
         runs = StageRuns(settings, definitions, instance, shop.shop.project, shop.tables, begin)

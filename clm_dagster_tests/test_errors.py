@@ -99,3 +99,42 @@ def test_a_failed_step_reports_the_cause(
 
     result = failing.execute_in_process(instance=instance, raise_on_error=False)
     assert step_errors(result.all_events) == [f"load: {message}"]
+
+
+def raised_from(outer: Exception, inner: Exception) -> Exception:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            raised_from(TrackingError("version 1 is not in the store; train it again"), ValueError("''")),
+            "version 1 is not in the store; train it again (ValueError: '')",
+        ),
+        (
+            raised_from(InputError("orders.csv cannot be read"), InputError("no column event_id")),
+            "orders.csv cannot be read (no column event_id)",
+        ),
+        (
+            raised_from(
+                InputError("orders.csv cannot be read"),
+                raised_from(OSError("cannot open"), KeyError("sheet")),
+            ),
+            "orders.csv cannot be read (KeyError: 'sheet')",
+        ),
+        (
+            raised_from(InputError("orders.csv: no column event_id"), KeyError("no column event_id")),
+            "orders.csv: no column event_id (KeyError: 'no column event_id')",
+        ),
+        (raised_from(InputError("it is full: disk"), OSError("disk")), "it is full: disk"),
+        (raised_from(InputError("stopped"), OSError("locked\n[SQL: select 1]")), "stopped (OSError: locked)"),
+        (raised_from(RuntimeError("wrapped"), InputError("no rows")), "no rows"),
+        (raised_from(RuntimeError("wrapped"), OSError("no rows")), "OSError: no rows"),
+    ],
+)
+def test_the_outermost_error_for_people_is_shown_with_its_cause(
+    error: Exception, message: str, instance: dg.DagsterInstance
+) -> None:
+    test_a_failed_step_reports_the_cause(error, message, instance)

@@ -19,11 +19,12 @@ from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
+from clm_dagster.platform.processes import ProcessIdentity, is_running
 from clm_dagster.settings import Settings
 from clm_dagster.storage import make_private, remedy, write_atomically
 
-# Tag with the id of the process that executes a run, to detect runs whose process was killed.
-PID_TAG = "clm/pid"
+# Begin of the tags that name the process that executes a run, to detect runs whose process was killed.
+OWNER = "clm/"
 _DAGSTER_YAML = """\
 # Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
@@ -107,15 +108,27 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process was killed, so that the UI does not show them as running forever."""
+    """Mark runs as failed whose process was killed, so that the UI does not show them as running forever.
+
+    Runs of other hosts, which may share this Dagster, stay as they are.
+    """
     closed = []
     unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     for run in instance.get_runs(unfinished):
-        pid = run.tags.get(PID_TAG)
-        if pid and not Path(f"/proc/{pid}").exists():
+        if _is_dead(run):
+            pid = run.tags[f"{OWNER}pid"]
             instance.report_run_failed(run, f"process {pid} was killed before the run ended")
             closed.append(run.run_id)
     return closed
+
+
+def _is_dead(run: dg.DagsterRun) -> bool:
+    """Whether the process of a run certainly is gone."""
+    owner = ProcessIdentity.of_tags(run.tags, OWNER)
+    if owner is not None:
+        return owner.is_gone()
+    pid = run.tags.get(f"{OWNER}pid", "")  # the only tag of versions before 2026-12
+    return pid.isdigit() and not is_running(int(pid))
 
 
 def execute(
@@ -160,7 +173,7 @@ def execute(
         progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
 
     instance.add_event_listener(run_id, listen)
-    tags = {PID_TAG: str(os.getpid())} | (range_tags(*keys) if keys else {})
+    tags = ProcessIdentity.own().tags(OWNER) | (range_tags(*keys) if keys else {})
     try:
         result = definitions.resolve_job_def(job).execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

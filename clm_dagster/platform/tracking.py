@@ -1,19 +1,17 @@
 """MLflow: one run per materialization of a trained model, the model registry, the champion alias.
 
-Belongs here: everything that calls MLflow. Does not: what is trained, or which model becomes champion. MLflow takes
-seconds to import, so it is imported where it is first used. Fail fast when MLflow is unreachable.
+Belongs here: opening the store, its runs and models. Does not: what is logged into a run (`tracked_runs`), upkeep of
+the store (`mlflow_store`), what is trained, or which model becomes champion. MLflow takes seconds to import, so it is
+imported where it is first used. Fail fast when MLflow is unreachable.
 """
 
 import hashlib
 import logging
 import os
+import sqlite3
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +21,24 @@ import pandas as pd
 from filelock import FileLock
 
 from clm_dagster.errors import UserError
+from clm_dagster.platform.mlflow_store.dead_runs import close_dead_runs
+from clm_dagster.platform.mlflow_store.experiments import describe_experiment, experiment_tags
+from clm_dagster.platform.mlflow_store.files import StoreFile
+from clm_dagster.platform.mlflow_store.registrations import (
+    CHAMPION,
+    OWNER,
+    StoredTraining,
+    complete,
+    settle,
+)
+from clm_dagster.platform.processes import ProcessIdentity
+from clm_dagster.platform.tracked_runs import TrackedRun, joined
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
-CHAMPION = "champion"
-# The tag of a child run that names its candidate.
-CANDIDATE = "clm.candidate"
 _ORIGIN = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+_URIS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 # MLflow itself retries seven times with two minutes each. Variables that the user has set are kept.
 _MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -45,130 +52,8 @@ class TrackingError(UserError, RuntimeError):
     """The MLflow store cannot be used. The message names it and says what to do."""
 
 
-@dataclass(frozen=True)
-class LoggedModel:
-    """A model in MLflow: its name, registry version and URI."""
-
-    name: str
-    version: str
-    uri: str
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """An open MLflow run. prefix: see `Tracking`.
-
-    experiment: id of its experiment. is_new: whether it was created now, so that it has no children yet. origin: tags
-    that name user and program, which its children get too.
-    """
-
-    run_id: str
-    client: "MlflowClient"
-    prefix: str = ""
-    experiment: str = ""
-    is_new: bool = False
-    origin: Mapping[str, str] = field(default_factory=dict)
-
-    def log(
-        self,
-        params: Mapping[str, object] | None = None,
-        metrics: Mapping[str, float | None] | None = None,
-        steps: Mapping[int, Mapping[str, float]] | None = None,
-    ) -> None:
-        """Log parameters, metrics and metrics along an axis (step -> metrics) in one transaction.
-
-        MLflow keeps the first value of each parameter. Metrics without a value (None) are skipped.
-        """
-        from mlflow.entities import Metric, Param
-
-        now = int(time.time() * 1000)  # MLflow stores when a metric was logged
-        along = [(0, metrics or {}), *(steps or {}).items()]
-        found = [
-            Metric(k, float(v), now, step)
-            for step, values in along
-            for k, v in values.items()
-            if v is not None
-        ]
-        given = [Param(name, str(value)) for name, value in (params or {}).items()]
-        self.client.log_batch(self.run_id, metrics=found, params=given)
-
-    def files(self, contents: Mapping[str, bytes]) -> None:
-        """Log files by path, such as `candidate.png` or `pages/one.png`, in one call."""
-        if not contents:
-            return
-        with tempfile.TemporaryDirectory(prefix="clm_files_") as folder:
-            for name, content in contents.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            self.client.log_artifacts(self.run_id, folder)
-
-    @cached_property
-    def children(self) -> dict[str, "Run"]:
-        """The child runs of candidates, by candidate, that were there when this was first read."""
-        if self.is_new:
-            return {}
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-        query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'"
-        found = self.client.search_runs([self.experiment], query, max_results=1_000)
-        return {run.data.tags[CANDIDATE]: run for run in found if CANDIDATE in run.data.tags}
-
-    @contextmanager
-    def child(self, name: str) -> Iterator["TrackedRun"]:
-        """Open a child run for one candidate. A retry reuses the child run of the same name.
-
-        An exception marks the child as failed.
-        """
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-        known = self.children.get(name)
-        if known is None:
-            tags = {**self.origin, MLFLOW_PARENT_RUN_ID: self.run_id, CANDIDATE: name}
-            known = self.client.create_run(self.experiment, tags=tags, run_name=name)
-        run_id, status = known.info.run_id, "FAILED"
-        try:
-            yield replace(self, run_id=run_id)
-            status = "FINISHED"
-        finally:
-            self.client.set_terminated(run_id, status)
-
-    def sklearn_model(
-        self,
-        name: str,
-        model: Any,
-        example: pd.DataFrame,
-        packages: Sequence[str],
-        trusted: Sequence[str] = (),
-    ) -> LoggedModel:
-        """Log a fitted scikit-learn estimator with its signature and register it as `name`.
-
-        The model is stored in the skops format, which executes no code when it is loaded. trusted: types in the file
-        beyond scikit-learn's own. packages: requirements of the model, pinned to the installed versions (MLflow's own
-        detection takes 20 s). A retry reuses the version that it registered before.
-        """
-        import mlflow
-
-        name = _join(self.prefix, name, ".")
-        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{self.run_id}'")
-        if known:
-            return LoggedModel(name, str(known[0].version), f"models:/{name}/{known[0].version}")
-        info = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            serialization_format="skops",
-            skops_trusted_types=list(trusted),
-            signature=mlflow.models.infer_signature(example, model.predict(example)),
-            input_example=example.head(5),
-            pip_requirements=[f"{package}=={installed_version(package)}" for package in packages],
-        )
-        if not self.client.search_registered_models(f"name = '{name}'"):
-            self.client.create_registered_model(name)
-        logged = self.client.get_logged_model(info.model_id)
-        registered = self.client.create_model_version(
-            name, logged.artifact_location, run_id=self.run_id, model_id=info.model_id
-        )
-        return LoggedModel(name, str(registered.version), f"models:/{name}/{registered.version}")
+class MissingModelError(TrackingError):
+    """The MLflow store does not have the model of a training. The message names it and says what to do."""
 
 
 class Tracking(dg.ConfigurableResource["Tracking"]):
@@ -193,9 +78,10 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         code and data continues its run. An exception marks the run as failed. Raise TrackingError.
         """
         client, experiment = self.open()
+        close_dead_runs(client, experiment)
         import mlflow
 
-        asset = _join(self.prefix, asset, "/")
+        asset = joined(self.prefix, asset, "/")
         identity = {
             "dagster.run_id": dagster_run_id,
             "dagster.asset_key": asset,
@@ -203,11 +89,16 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             **tags,
         }
         found = _find_run(client, experiment, identity)
+        owner = ProcessIdentity.own().tags(OWNER)
         with mlflow.start_run(
-            run_id=found, experiment_id=experiment, run_name=f"{asset} {partition}".strip(), tags=identity
+            run_id=found,
+            experiment_id=experiment,
+            run_name=f"{asset} {partition}".strip(),
+            tags=identity | owner,
         ) as run:
-            origin = {name: value for name, value in run.data.tags.items() if name in _ORIGIN}
-            yield TrackedRun(run.info.run_id, client, self.prefix, experiment, found is None, origin)
+            yield TrackedRun(
+                run.info.run_id, client, self.prefix, experiment, found is None, _origin(run.data.tags)
+            )
 
     def reopened(self, run_id: str) -> TrackedRun | None:
         """Return the finished run of a training to log more into it, None if the store does not have it."""
@@ -220,13 +111,64 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise TrackingError(f"the MLflow store {self.uri} cannot be read: {error.message}") from error
-        origin = {name: value for name, value in run.data.tags.items() if name in _ORIGIN}
-        return TrackedRun(run_id, client, self.prefix, run.info.experiment_id, False, origin)
+        return TrackedRun(run_id, client, self.prefix, run.info.experiment_id, False, _origin(run.data.tags))
 
-    def promote(self, name: str, version: str) -> None:
-        """Point the alias `champion` of a registered model at a version. No other code moves the alias."""
+    def complete(self, name: str, version: str, is_champion: bool) -> None:
+        """Complete a training after its row was stored: point the alias `champion` at its version if it is that."""
         client, _ = self.open()
-        client.set_registered_model_alias(_join(self.prefix, name, "."), CHAMPION, version)
+        complete(client, joined(self.prefix, name, "."), version, is_champion)
+
+    def settle(self, name: str, stored: Collection[StoredTraining]) -> list[str]:
+        """Make the registry agree with the table of trainings where a process was killed between the two.
+
+        stored: all rows of the table, oldest first. Return what was done, as sentences.
+        """
+        client, _ = self.open()
+        return settle(client, joined(self.prefix, name, "."), stored)
+
+    def try_to_write(self) -> None:
+        """Raise TrackingError if nothing can be written, before hours of training that could not be logged."""
+        client, experiment = self.open()
+        import mlflow
+        import sqlalchemy
+
+        try:
+            describe_experiment(client, experiment, self.prefix)
+            if self._is_local:
+                tempfile.TemporaryFile(dir=self.artifact_dir).close()
+        except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+            raise TrackingError(
+                f"the MLflow store {self.uri} cannot be written: {_first_line(error)}. Allow this user to write to it"
+                f"{f' and to {self.artifact_dir}' if self._is_local else ''}, or set MLFLOW_TRACKING_URI to another "
+                "store."
+            ) from error
+
+    def upkeep(self) -> None:
+        """Make the store of a data folder fit for use after a move of the folder or a kill.
+
+        Do nothing where nothing is to do, without the seconds that MLflow takes, and nothing on a server. Raise
+        TrackingError.
+        """
+        file = StoreFile.of(self.uri, self.artifact_dir)
+        if file is None or not file.path.exists():
+            return
+        with self._errors(), FileLock(f"{self.artifact_dir}.lock"):
+            file.follow_folder(self._experiment_name)
+            is_running = file.has_running_runs()
+        if is_running:
+            close_dead_runs(*self.open())
+
+    def lost(self, name: str, stored: Collection[StoredTraining]) -> list[StoredTraining]:
+        """Return the rows of a table of trainings whose models the store of this data folder does not have.
+
+        Return none for a server, which is not asked: a row whose model is missing there is reported when it is loaded.
+        """
+        file = StoreFile.of(self.uri, self.artifact_dir)
+        if file is None:
+            return []
+        with self._errors():
+            known = file.versions(joined(self.prefix, name, "."))
+        return [row for row in stored if row.version and known.get(row.version) != row.run_id]
 
     def champion(self, name: str) -> str | None:
         """Return the version with the alias `champion` of a registered model, None where there is none."""
@@ -234,46 +176,59 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
         client, _ = self.open()
         try:
-            return str(client.get_model_version_by_alias(_join(self.prefix, name, "."), CHAMPION).version)
+            return str(client.get_model_version_by_alias(joined(self.prefix, name, "."), CHAMPION).version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise TrackingError(f"the MLflow store {self.uri} cannot be read: {error.message}") from error
 
-    def sklearn_model(self, name: str, version: str, trusted: Sequence[str]) -> Any:
+    def sklearn_model(
+        self, name: str, version: str, trusted: Sequence[str], run_id: str | None = None
+    ) -> Any:
         """Load a version of a registered scikit-learn model without executing code from its file.
 
-        Raise TrackingError if the version does not exist, or if its file contains a type that is neither
-        scikit-learn's own nor in `trusted`.
+        run_id: the MLflow run of the training; None where it is not known. Raise MissingModelError if the store has no
+        such version of this run, TrackingError if its file contains a type that is neither scikit-learn's own nor in
+        `trusted`.
         """
-        self.open()
+        client, _ = self.open()
         import mlflow
         import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
-        name = _join(self.prefix, name, ".")
+        name = joined(self.prefix, name, ".")
         uri = f"models:/{name}/{version}"
         try:
+            found = client.get_model_version(name, version).run_id
+            if run_id is not None and found != run_id:
+                raise self._missing(name, version, f"there it is of the run {found}, not of {run_id}")
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         except (mlflow.MlflowException, OSError) as error:
-            raise TrackingError(
-                f"version {version} of {name} is not in the MLflow store {self.uri}: "
-                f"{str(error).splitlines()[0][:300]}. Set MLFLOW_TRACKING_URI to the store that contains it, or "
-                f"train the model again: materialize {name.replace('.', '/')}."
-            ) from error
+            raise self._missing(name, version, _first_line(error)) from error
         (file,) = folder.glob("*.skops")
         try:
             return skops.io.load(file, trusted=list(trusted))
         except UntrustedTypesFoundException as error:
             raise TrackingError(f"{uri} cannot be loaded safely: {error}") from error
 
+    def _missing(self, name: str, version: str, why: str) -> MissingModelError:
+        return MissingModelError(
+            f"version {version} of {name} is not in the MLflow store {self.uri}: {why}. Set MLFLOW_TRACKING_URI to the "
+            f"store that contains it, or train the model again: materialize {name.replace('.', '/')} for its "
+            "partition, or run `clm run` if the store is the one in the data folder."
+        )
+
+    @property
+    def _experiment_name(self) -> str:
+        return joined(self.experiment, self.prefix, ".")
+
     def _experiment(self, client: "MlflowClient") -> str:
         """Return the id of the experiment, which is created if missing."""
-        name = _join(self.experiment, self.prefix, ".")
-        found = client.get_experiment_by_name(name)
+        found = client.get_experiment_by_name(self._experiment_name)
         if found:
             return str(found.experiment_id)
-        return client.create_experiment(name, Path(self.artifact_dir).as_uri() if self._is_local else None)
+        folder = Path(self.artifact_dir).as_uri() if self._is_local else None
+        return client.create_experiment(self._experiment_name, folder, experiment_tags(self.prefix))
 
     @property
     def _is_local(self) -> bool:
@@ -290,29 +245,46 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         import sqlalchemy
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # the import resets the level
-        if self._is_local:
-            Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
-        try:
-            set_by_user = os.environ.get("MLFLOW_TRACKING_URI")
+        with self._errors(mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError):
+            if self._is_local:
+                Path(self.artifact_dir).mkdir(parents=True, exist_ok=True)
+            set_by_user = {name for name in _URIS if name in os.environ}
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
-            # MLflow also writes the URI to the environment, where the settings of another shop would mistake it for
-            # the user's choice.
-            if set_by_user is None:
-                os.environ.pop("MLFLOW_TRACKING_URI", None)
+            # MLflow also writes the URIs to the environment, where the settings of another shop and other processes
+            # would mistake them for the user's choice.
+            for name in _URIS:
+                if name not in set_by_user:
+                    os.environ.pop(name, None)
             # Processes that train side by side would create the tables of a new store at the same time.
             with FileLock(f"{self.artifact_dir}.lock") if self._is_local else nullcontext():
+                if file := StoreFile.of(self.uri, self.artifact_dir):
+                    file.follow_folder(self._experiment_name)
                 client = mlflow.MlflowClient(self.uri, self.uri)
                 return client, self._experiment(client)
-        except (mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+
+    @contextmanager
+    def _errors(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Raise TrackingError for errors of the file, and for other kinds of errors."""
+        caught: tuple[type[Exception], ...] = (sqlite3.Error, OSError, *kinds)
+        try:
+            yield
+        except caught as error:
             raise TrackingError(
-                f"the MLflow store {self.uri} cannot be used: {str(error).splitlines()[0][:300]}. Start its server or "
-                "correct MLFLOW_TRACKING_URI; without that variable the store is a file in the data folder."
+                f"the MLflow store {self.uri} cannot be used: {_first_line(error)}. Start its server or correct "
+                "MLFLOW_TRACKING_URI; without that variable the store is a file in the data folder."
             ) from error
 
 
-def _join(first: str, second: str, separator: str) -> str:
-    return separator.join(part for part in (first, second) if part)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that child runs share with their parent: user and program, and this process."""
+    return {name: value for name, value in tags.items() if name in _ORIGIN} | ProcessIdentity.own().tags(
+        OWNER
+    )
 
 
 def _find_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> str | None:

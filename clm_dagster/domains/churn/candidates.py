@@ -36,8 +36,11 @@ from sklearn.tree import DecisionTreeClassifier
 from clm_dagster.domains.churn.features import CATEGORIES
 from clm_dagster.statistics.evaluation import safe_logit
 from clm_dagster.statistics.lightgbm_trees import LightGBMClassifier, check_installed
+from clm_dagster.statistics.networks import fit_batches
 
 SEED = 20111209
+# Rows per step of a network.
+BATCH = 512
 RARE = 0.02  # categories below this share are merged
 Rebalance = Literal["weights", "over", "under", "none"]
 Parameters = Mapping[str, Any]
@@ -158,7 +161,7 @@ def candidates(lightgbm: bool = False) -> tuple[Candidate, ...]:
         alpha=1.0,
         learning_rate_init=0.01,
         max_iter=30,
-        batch_size=512,
+        batch_size=BATCH,
         tol=0.0,
         n_iter_no_change=40,
         random_state=SEED,
@@ -333,5 +336,7 @@ def fit_prepared(
     with warnings.catch_warnings():
         # Early stopping is intended; validation shows how good the candidate is.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        rest = Pipeline(pipeline.steps[1:]).fit(z, y, **extra)
+        rest = Pipeline(pipeline.steps[1:])
+        fit_batches(rest, len(z), BATCH)
+        rest.fit(z, y, **extra)
     return Pipeline([pipeline.steps[0], *rest.steps])

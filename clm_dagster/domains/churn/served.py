@@ -19,9 +19,12 @@ from sklearn.base import BaseEstimator
 from clm_dagster.domains.churn.features import CATEGORIES, NEEDED
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.queries import MODEL
+from clm_dagster.platform.trained_models.examples import typical_rows
 from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
+from clm_dagster.platform.trained_models.served_rows import predict_known
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
+from clm_dagster.statistics.evaluation.customers import with_possible_histories
 
 # Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
 # scikit-learn's trees and networks.
@@ -37,6 +40,8 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
 )
 INPUTS = NEEDED[2:]
+# The columns of a customer's order history, which the purchase model needs.
+_HISTORY = ("order_days", "tenure_days", "recency_days")
 
 
 class ChurnProbability(BaseEstimator):
@@ -55,8 +60,9 @@ class ChurnProbability(BaseEstimator):
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """Return one column, churn_probability, for n rows with the columns `INPUTS`."""
-        return pd.DataFrame({"churn_probability": unpack(self).probabilities(x)}, index=x.index)
+        """Return one column, churn_probability, for n rows with the columns `INPUTS`; missing without an order."""
+        found = predict_known(x, _HISTORY, unpack(self).probabilities, "order_days")
+        return pd.DataFrame({"churn_probability": found})
 
 
 def pack(model: ChurnModel) -> ChurnProbability:
@@ -104,7 +110,12 @@ def unpack(estimator: ChurnProbability) -> ChurnModel:
     )
 
 
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
+def typical_customers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return made-up customers with the columns and types of real ones."""
+    return with_possible_histories(typical_rows(frame))
+
+
+REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED, illustrate=typical_customers)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows,
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.queries import MODEL
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.platform.trained_models.examples import round_digits
 from clm_dagster.platform.trained_models.registered import PACKAGES, RegisteredModel
 from clm_dagster.statistics.forecasting.css import Floats
 
@@ -89,12 +90,20 @@ def unpack(estimator: DemandForecaster) -> Mapping[str, ForecastPolicy]:
     }
 
 
+def typical_weeks(series: pd.DataFrame) -> pd.DataFrame:
+    """Return made-up days of the series: the rounded median of each weekday in place of every value."""
+    weekday = pd.to_datetime(series["day"]).dt.day_of_week
+    medians = series.groupby([*KEYS, weekday])["value"].transform("median")
+    return series.assign(value=round_digits(medians))
+
+
 REGISTERED = RegisteredModel(
     MODEL,
     pack=pack,
     unpack=unpack,
     trusted=("clm_dagster.domains.demand.served.DemandForecaster", *TREE_TYPES),
     packages=(*PACKAGES, "statsmodels"),
+    illustrate=typical_weeks,
 )
 
 

@@ -13,24 +13,16 @@ from sklearn.pipeline import Pipeline
 from clm_dagster.domains.personas import checks, plots
 from clm_dagster.domains.personas.features import habits
 from clm_dagster.domains.personas.model import TrainingResult, train
-from clm_dagster.domains.personas.queries import MODEL, TrainingInputs, read_training
+from clm_dagster.domains.personas.queries import TrainingInputs, read_training
+from clm_dagster.domains.personas.served import REGISTERED
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
-from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes, Report, TrainedModel
 
 METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
-
-
-def pack(pipeline: Pipeline) -> Pipeline:
-    """Return the pipeline unchanged; it is already an estimator."""
-    return pipeline
-
-
-REGISTERED = RegisteredModel(MODEL, pack=pack, unpack=pack, trusted=("numpy.clip",))
 
 
 def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]:

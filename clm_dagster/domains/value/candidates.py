@@ -33,12 +33,15 @@ from sklearn.preprocessing import StandardScaler
 from clm_dagster.domains.value.features import Snapshot, last_period, lifetime_rate, past_rate
 from clm_dagster.domains.value.purchase_model import winsor_limit
 from clm_dagster.statistics.lightgbm_trees import LightGBMRegressor, check_installed
+from clm_dagster.statistics.networks import fit_batches
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
 Kind = Literal["past_rate", "lifetime_rate", "last_period", "btyd", "ratio", "amount", "two_part", "mean"]
 
 SEED = 20111209
+# Rows per step of a network.
+BATCH = 512
 LIGHTGBM = "lightgbm"
 TARGET_QUANTILE = 0.995
 # Kinds that need no fit: the naive baselines, and BG/NBD with Gamma-Gamma as it stands.
@@ -139,7 +142,7 @@ def candidates(lightgbm: bool = False) -> tuple[Candidate, ...]:
         alpha=1.0,
         learning_rate_init=0.005,
         max_iter=30,
-        batch_size=512,
+        batch_size=BATCH,
         tol=0.0,
         n_iter_no_change=40,
         random_state=SEED,
@@ -214,6 +217,7 @@ def fit_candidate(
     ratio = rows.ratio
     models = [clone(model) for model in candidate.estimators]
     models[0].set_params(**parameters)
+    fit_batches(models[0], len(rows.x), BATCH)
     with warnings.catch_warnings():
         # Early stopping is intended; validation shows how good the candidate is.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -17,7 +17,10 @@ from sklearn.base import BaseEstimator
 from clm_dagster.domains.value.features import NEEDED
 from clm_dagster.domains.value.model import ValueModel
 from clm_dagster.domains.value.queries import MODEL
+from clm_dagster.platform.trained_models.examples import typical_rows
 from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
+from clm_dagster.platform.trained_models.served_rows import predict_known
+from clm_dagster.statistics.evaluation.customers import with_possible_histories
 
 # Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
 # scikit-learn's trees and networks.
@@ -32,6 +35,8 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
 )
 INPUTS = NEEDED[2:]
+# The columns of a customer's order history, which the purchase model needs.
+_HISTORY = ("order_days", "tenure_days", "recency_days", "net_revenue", "orders")
 
 
 class ExpectedRevenue(BaseEstimator):
@@ -46,8 +51,9 @@ class ExpectedRevenue(BaseEstimator):
         return self
 
     def predict(self, x: pd.DataFrame) -> pd.DataFrame:
-        """Return one column, expected_revenue, for n rows with the columns `INPUTS`."""
-        return pd.DataFrame({"expected_revenue": unpack(self).amounts(x)}, index=x.index)
+        """Return one column, expected_revenue, for n rows with the columns `INPUTS`; missing without an order."""
+        found = predict_known(x, _HISTORY, unpack(self).amounts, "order_days")
+        return pd.DataFrame({"expected_revenue": found})
 
 
 def pack(model: ValueModel) -> ExpectedRevenue:
@@ -60,7 +66,12 @@ def unpack(estimator: ExpectedRevenue) -> ValueModel:
     return ValueModel.from_parts(json.loads(estimator.state), estimator.estimators)
 
 
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
+def typical_customers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return made-up customers with the columns and types of real ones."""
+    return with_possible_histories(typical_rows(frame))
+
+
+REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED, illustrate=typical_customers)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

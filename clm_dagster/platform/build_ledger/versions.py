@@ -69,6 +69,12 @@ class Builds:
         written[key] = self._clock
         self._chains.pop(relation, None)
 
+    def forget(self, relation: str, key: str) -> None:
+        """Assume that a partition was never built. The warehouse is not changed."""
+        self._stored.get(relation, {}).pop(key, None)
+        self._written.get(relation, {}).pop(key, None)
+        self._chains.pop(relation, None)
+
     def written(self, relation: str, key: str = WHOLE) -> int:
         """Return the position of a partition in the order of all builds; 0 if it was not built."""
         return self._written.get(relation, {}).get(key, 0)

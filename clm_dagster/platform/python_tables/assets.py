@@ -142,6 +142,8 @@ def _run(
         output = table.compute(work, inputs)
         with warehouse.connect(f"{table.relation} {key}") as connection:
             write_output(connection, node, partition, output, context.run.run_id)
+        if output.when_stored is not None:
+            output.when_stored()
         if work.checkpoint_dir.exists():
             shutil.rmtree(work.checkpoint_dir)
         counts[key], windows[key] = len(output.rows), partition.where

@@ -4,7 +4,7 @@ Belongs here: rows, metadata and check results of one snapshot, and their replac
 computation (the domains), the asset (`assets`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,16 @@ class SideRows:
 
 @dataclass(frozen=True)
 class TableOutput:
-    """Output of a computation for one snapshot: rows, metadata, results of the domain's checks, additional rows."""
+    """Output of a computation for one snapshot: rows, metadata, results of the domain's checks, additional rows.
+
+    when_stored: called once the rows are committed, without the lock of the warehouse.
+    """
 
     rows: Rows
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[dg.AssetCheckResult] = ()
     sides: Sequence[SideRows] = ()
+    when_stored: Callable[[], None] | None = None
 
 
 def write_output(

@@ -17,6 +17,7 @@ import dagster as dg
 import pandas as pd
 from pandas.api.typing import NaTType
 
+from clm_dagster.platform.mlflow_store.registrations import StoredTraining
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Connection
 
@@ -63,6 +64,11 @@ class Choice:
         """The version of the training, `none` without one."""
         return NO_VERSION if self.row is None else str(self.row["model_version"])
 
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run of the training, None without one."""
+        return None if self.row is None else self.row.get("mlflow_run_id")
+
 
 @dataclass(frozen=True)
 class Served(Generic[Fitted]):
@@ -100,6 +106,16 @@ def read_models(connection: Connection, name: str, as_of: date) -> pd.DataFrame:
             columns=["as_of", "model_version", "accepted", "suspected_leak", "horizon_days", "said"]
         )
     return connection.frame(f"select * from {name} where as_of <= ? order by as_of", [as_of])
+
+
+def stored_trainings(connection: Connection, name: str) -> list[StoredTraining]:
+    """Return all rows of a table of trainings to compare with MLflow, oldest first; empty if nothing was trained."""
+    if connection.relation_kind(name) is None:
+        return []
+    rows = connection.execute(
+        f"select coalesce(model_version, ''), coalesce(mlflow_run_id, ''), as_of from {name} order by as_of"
+    )
+    return [StoredTraining(*row) for row in rows]
 
 
 def has_model_at(models: pd.DataFrame, as_of: datetime) -> bool:

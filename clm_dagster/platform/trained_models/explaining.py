@@ -20,7 +20,7 @@ from clm_dagster.platform.python_tables.assets import partition_of
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
-from clm_dagster.platform.tracking import TrackedRun
+from clm_dagster.platform.tracked_runs import TrackedRun
 from clm_dagster.platform.trained_models.training import (
     CandidateRun,
     TrainedModel,

@@ -12,7 +12,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from clm_dagster.platform.build_ledger.code_version import PACKAGE, Root
-from clm_dagster.platform.tracking import LoggedModel, TrackedRun, Tracking
+from clm_dagster.platform.mlflow_store.registrations import Registration
+from clm_dagster.platform.tracked_runs import LoggedModel, TrackedRun
+from clm_dagster.platform.tracking import Tracking
+from clm_dagster.platform.trained_models.examples import typical_rows
 from clm_dagster.statistics import lightgbm_trees
 
 Fitted = TypeVar("Fitted")
@@ -35,7 +38,8 @@ class RegisteredModel(Generic[Fitted]):
 
     name: name of the table and of the registered model, `models.churn_model`. pack: converts the fitted model to one
     scikit-learn estimator. unpack: the inverse. trusted: types in its file beyond scikit-learn's own; no other types
-    are loaded. packages: its requirements, to which lightgbm is added where the model has trees of it.
+    are loaded. packages: its requirements, to which lightgbm is added where the model has trees of it. illustrate:
+    makes the example that MLflow stores from real input rows, none of which it may contain.
     """
 
     name: str
@@ -43,18 +47,30 @@ class RegisteredModel(Generic[Fitted]):
     unpack: Callable[[Any], Fitted]
     trusted: tuple[str, ...]
     packages: tuple[str, ...] = PACKAGES
+    illustrate: Callable[[pd.DataFrame], pd.DataFrame] = typical_rows
 
     @property
     def code(self) -> list[Root]:
         """The code that determines predictions of a loaded model: `unpack`, and types of this project in its file."""
         return [self.unpack, *(name for name in self.trusted if name.startswith(f"{PACKAGE}."))]
 
-    def log(self, run: TrackedRun, fitted: Fitted, example: pd.DataFrame) -> LoggedModel:
-        """Log the model with its signature and register it."""
+    def log(
+        self, run: TrackedRun, fitted: Fitted, example: pd.DataFrame, registration: Registration
+    ) -> LoggedModel:
+        """Log the model with its signature and register it.
+
+        example: real input rows, from which the signature is inferred; they are not stored. registration: what the
+        registry says of it.
+        """
         packed = self.pack(fitted)
         extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
-        return run.sklearn_model(self.name, packed, example, (*self.packages, *extra), self.trusted)
+        packages = (*self.packages, *extra)
+        shown = self.illustrate(example)
+        return run.sklearn_model(self.name, packed, example, shown, packages, self.trusted, registration)
 
-    def load(self, tracking: Tracking, version: str) -> Fitted:
-        """Load a version. Raise TrackingError if it does not exist or its file is not trusted."""
-        return self.unpack(tracking.sklearn_model(self.name, version, self.trusted))
+    def load(self, tracking: Tracking, version: str, run_id: str | None = None) -> Fitted:
+        """Load a version. run_id: the MLflow run of its training; None where it is not known.
+
+        Raise MissingModelError if MLflow does not have it, TrackingError if its file is not trusted.
+        """
+        return self.unpack(tracking.sklearn_model(self.name, version, self.trusted, run_id))

@@ -4,7 +4,7 @@ Belongs here: loading what serves, the columns that name it, the check that a ch
 (`champions`), any scores; a domain defines them with a `ScoreTable`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -13,6 +13,7 @@ import pandas as pd
 
 from clm_dagster.platform.build_ledger.code_version import Root
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.mlflow_store.registrations import StoredTraining
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
@@ -21,6 +22,7 @@ from clm_dagster.platform.trained_models.champions import (
     Served,
     Trainings,
     baseline_name,
+    stored_trainings,
 )
 from clm_dagster.platform.trained_models.checks import COVERAGE_CHECK, check_coverage, warn
 from clm_dagster.platform.trained_models.registered import RegisteredModel
@@ -141,15 +143,17 @@ class ScoreSettings(Generic[S]):
 
 @dataclass(frozen=True)
 class ScoreInputs(Generic[Inputs]):
-    """Inputs of scoring: the trainings up to as_of, and the domain's inputs."""
+    """Inputs of scoring: the trainings up to as_of, those of all dates, and the domain's inputs."""
 
     trainings: Trainings
+    stored: Sequence[StoredTraining]
     inputs: Inputs
 
 
 def _read(table: ScoreTable[S, Inputs, Any], reading: Reading[ScoreSettings[S]]) -> ScoreInputs[Inputs]:
     own = Reading(reading.connection, reading.partition, table.settings, reading.project)
-    return ScoreInputs(Trainings.read(reading.connection, table.model.name, reading.day), table.read(own))
+    trainings = Trainings.read(reading.connection, table.model.name, reading.day)
+    return ScoreInputs(trainings, stored_trainings(reading.connection, table.model.name), table.read(own))
 
 
 def _score(
@@ -159,6 +163,8 @@ def _score(
     given: ScoreInputs[Inputs],
 ) -> TableOutput:
     own: Work[S] = replace(cast(Any, work), settings=table.settings)
+    for done in work.tracking.settle(table.model.name, given.stored):
+        work.log(done)
     scoring = Scoring(own, _what_serves(table, own, given.trainings))
     try:
         output, is_scored = table.score(scoring, given.inputs), True
@@ -194,7 +200,7 @@ def _what_serves(
         if choice.row is not None:
             version = choice.version
             if version not in loaded:
-                loaded[version] = table.model.load(work.tracking, version)
+                loaded[version] = table.model.load(work.tracking, version, choice.run_id)
             fitted = loaded[version]
         served[part] = Served(choice, fitted, baseline)
     return served

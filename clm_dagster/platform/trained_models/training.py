@@ -18,10 +18,12 @@ import pandas as pd
 from clm_dagster.platform.build_ledger.code_version import Root
 from clm_dagster.platform.charts import Drawing, figure_png, png_metadata
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.mlflow_store.registrations import StoredTraining
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
-from clm_dagster.platform.tracking import TrackedRun, training_tags
+from clm_dagster.platform.tracked_runs import TrackedRun
+from clm_dagster.platform.tracking import MissingModelError, training_tags
 from clm_dagster.platform.trained_models import checks
 from clm_dagster.platform.trained_models.champions import (
     accepted_column,
@@ -29,7 +31,9 @@ from clm_dagster.platform.trained_models.champions import (
     has_model_at,
     read_models,
     row_without_model,
+    stored_trainings,
 )
+from clm_dagster.platform.trained_models.descriptions import describe_version
 from clm_dagster.platform.trained_models.metrics import Metric, side_rows
 from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
@@ -176,12 +180,13 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
 class TrainingInputs(Generic[Inputs]):
     """Inputs of a training.
 
-    before: rows of earlier trainings. has_model: whether a model is already stored for this snapshot. inputs: the
-    domain's inputs; None if no evaluation is possible. problem: the reason for that.
+    before: rows of earlier trainings. has_model: whether a model is already stored for this snapshot. stored: all rows
+    of the table. inputs: the domain's inputs; None if no evaluation is possible. problem: the reason for that.
     """
 
     before: pd.DataFrame
     has_model: bool
+    stored: Sequence[StoredTraining]
     inputs: Inputs | None
     problem: str = ""
 
@@ -189,10 +194,11 @@ class TrainingInputs(Generic[Inputs]):
 def _read(model: TrainedModel[S, Inputs, Any, Any], reading: Reading[S]) -> TrainingInputs[Inputs]:
     trained = read_models(reading.connection, model.name, reading.day)
     before, has_model = trained[trained["as_of"] < reading.as_of], has_model_at(trained, reading.as_of)
+    stored = stored_trainings(reading.connection, model.name)
     try:
-        return TrainingInputs(before, has_model, model.read(reading))
+        return TrainingInputs(before, has_model, stored, model.read(reading))
     except EvaluationError as error:
-        return TrainingInputs(before, has_model, None, str(error))
+        return TrainingInputs(before, has_model, stored, None, str(error))
 
 
 def _train(
@@ -202,7 +208,9 @@ def _train(
     given: TrainingInputs[Inputs],
 ) -> TableOutput:
     """Evaluate, register and describe the model of one snapshot."""
-    work.tracking.open()  # fail fast when MLflow is unreachable
+    work.tracking.try_to_write()  # fail before the training if MLflow is unreachable or read-only
+    for done in work.tracking.settle(model.name, given.stored):
+        work.log(done)
     if given.inputs is None:
         return _without_model(model, project, work, given, given.problem)
     try:
@@ -228,9 +236,8 @@ def _train(
             _log_notes(run, notes, drawn, str(verdict))
             _log_candidates(model, run, work, given.inputs, result)
             assert report.example is not None
-            logged = model.registered.log(run, report.fitted, report.example)
-        if verdict.accepted and work.partition.is_newest:
-            work.tracking.promote(model.name, logged.version)
+            registration = describe_version(model, work, report, verdict)
+            logged = model.registered.log(run, report.fitted, report.example, registration)
     row = {
         "model_name": model.name,
         "model_version": logged.version if logged else None,
@@ -256,6 +263,9 @@ def _train(
         | dict(notes.facts),
         [*results, *notes.checks],
         side_rows(project, model.name, report.metrics, model.metrics),
+        partial(work.tracking.complete, model.name, logged.version, registration.is_champion)
+        if logged
+        else None,
     )
 
 
@@ -287,7 +297,12 @@ def _previous_champion(
     row = champion_row(given.before, model.horizon_days)
     if row is None:
         return None
-    return model.champion(model.registered.load(work.tracking, row["model_version"]), given.inputs, result)
+    try:
+        fitted = model.registered.load(work.tracking, row["model_version"], row["mlflow_run_id"])
+    except MissingModelError as error:
+        work.log(f"{work.day}: there is no comparison with the previous champion: {error}")
+        return None
+    return model.champion(fitted, given.inputs, result)
 
 
 def _log_notes(run: TrackedRun, notes: Notes, drawn: Mapping[str, bytes], message: str) -> None:

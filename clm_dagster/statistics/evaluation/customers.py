@@ -6,6 +6,7 @@ Belongs here: functions of frames. Does not: queries, or which customers a domai
 from collections.abc import Callable, Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from clm_dagster.statistics.btyd import Histories, days
@@ -48,3 +49,11 @@ def histories(frame: pd.DataFrame) -> Histories:
     tenure = frame["tenure_days"].to_numpy(float)
     recency = frame["recency_days"].to_numpy(float)
     return Histories(frame["order_days"].to_numpy(float) - 1, days(tenure - recency), days(tenure))
+
+
+def with_possible_histories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return made-up customers with order histories that are possible: at least two order days, within the tenure."""
+    days_of_orders = frame["order_days"].round().clip(lower=2)
+    recency = frame["recency_days"].round()
+    tenure = np.maximum(frame["tenure_days"].round(), recency + days_of_orders)
+    return frame.assign(order_days=days_of_orders, recency_days=recency, tenure_days=tenure)

@@ -1,0 +1,72 @@
+"""Runs of Dagster whose processes were killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from clm_dagster.platform.processes import ProcessIdentity
+from clm_dagster.platform.runs import OWNER, close_dead_runs
+from clm_dagster.settings import PROJECT_DIR
+
+# Is killed as soon as the run is stored, before it starts.
+KILLED = """
+import os, signal
+import dagster as dg
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from clm_dagster.platform.runs import execute
+
+stored = SqlRunStorage.add_run
+
+def add_run(self, run):
+    stored(self, run)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@dg.asset
+def one() -> None: ...
+
+SqlRunStorage.add_run = add_run
+with dg.DagsterInstance.get() as instance:
+    execute(dg.Definitions([one], jobs=[dg.define_asset_job("job")]), instance, "job", None, print)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_run_that_was_killed_before_it_started_is_closed(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with dg.DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.NOT_STARTED
+        assert close_dead_runs(instance) == [run.run_id]
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        assert close_dead_runs(instance) == []
+
+
+def test_runs_of_living_and_of_unknown_processes_stay(instance: dg.DagsterInstance) -> None:
+    @dg.job
+    def job() -> None: ...
+
+    own = ProcessIdentity.own()
+    elsewhere = ProcessIdentity("elsewhere", 1, "once").tags(OWNER)
+    kept: list[dict[str, str]] = [own.tags(OWNER), elsewhere, {}, {f"{OWNER}pid": str(os.getpid())}]
+    for tags in kept:
+        instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert close_dead_runs(instance) == []
+    # An id that this process has now, and another one had before.
+    reused = ProcessIdentity(own.host, own.pid, "before").tags(OWNER)
+    dead = instance.create_run_for_job(job, tags=reused, status=dg.DagsterRunStatus.NOT_STARTED)
+    assert close_dead_runs(instance) == [dead.run_id]
