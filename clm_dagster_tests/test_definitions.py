@@ -49,6 +49,7 @@ def test_the_list_of_assets(settings: Settings) -> None:
         "core/customer_daily",
         "core/customer_features",
         "core/customer_identities",
+        "core/customer_products",
         "core/demand_daily",
         "core/demand_keys",
         "core/demand_promotions",

@@ -62,7 +62,7 @@ def test_after_a_run_the_plan_is_empty(shop: Settings) -> None:
 
 
 def test_changed_code_and_changed_inputs_are_different_reasons(shop: Settings) -> None:
-    edit(shop, "models/core/customer_features.sql", "recent.orders_30 as", "recent.orders_90 as")
+    edit(shop, "models/core/customer_features.sql", "states.orders_30 as", "states.orders_90 as")
     (step,) = plan_shop(shop).plan.steps
     assert (step.job, step.first, step.last) == ("snapshots", "2024-01-01", "2024-01-08")
     assert step.reasons[0] == "core.customer_features: code changed"

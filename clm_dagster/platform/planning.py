@@ -187,9 +187,13 @@ class Planner:
             self.builds.assume(file.relation, WHOLE, Version(file.code_version))
 
     def _assume_tables(self) -> None:
-        """Assume that tables without partitions are built. Which of their days change is not known before."""
+        """Assume that tables without partitions are built. Which days of a table change is not known before."""
         for table in stale_tables(self.project, self.builds):
             expected = self.builds.expected(self.project, table.name, [WHOLE])
+            if table.materialized == "state":
+                for day, version in self.builds.expected_days(self.project, table.name).items():
+                    if self._differs(table.relation, day, version):
+                        self.builds.assume(table.relation, day, version)
             self.builds.assume(table.relation, WHOLE, expected[WHOLE])
 
     # --------------------------------------------------------------------------- Python tables

@@ -142,6 +142,18 @@ class Connection:
         self.execute(f"delete from {relation} where {where}")
         self.execute(f"insert into {relation} by name {query}")
 
+    def replace_keys(self, relation: str, query: str, keys: Sequence[str]) -> None:
+        """Replace the rows of a table whose keys are in the result of a query, which may read the table.
+
+        Both have the same columns. Keys have no nulls. Call this inside a transaction.
+        """
+        self.execute(f"create or replace temporary table incoming as {query}")
+        if self.scalar("select count(*) from incoming"):
+            equal = " and ".join(f'stored."{key}" = incoming."{key}"' for key in keys)
+            self.execute(f"delete from {relation} as stored using incoming where {equal}")
+            self.execute(f"insert into {relation} by name select * from incoming")
+        self.execute("drop table incoming")
+
     def replace_with_frame(
         self, relation: str, frame: pd.DataFrame, types: Mapping[str, str], where: str
     ) -> None:

@@ -49,6 +49,7 @@ TABLES = (
     "core.customer_identities",
     "core.product_daily",
     "core.totals_daily",
+    "core.customer_products",
     "core.customer_features",
     "core.rfm_scores",
     "core.rfm_cutoffs",

@@ -25,9 +25,11 @@ from clm_dagster.platform.assets.node_assets import (
 )
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.calendar import forget_snapshots
+from clm_dagster.platform.build_ledger.states import changed_days, record_state
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds, Version, loaded_end
 from clm_dagster.platform.dbt_project.building import (
     Batch,
+    ChangedDays,
     Slice,
     Snapshot,
     compile_model,
@@ -185,7 +187,9 @@ def _run(
     heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(chart)} if chart else {}
     heavy |= facts
     heavy |= {
-        "compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```"),
+        "compiled_sql": dg.MetadataValue.md(
+            f"```sql\n{sql or compile_model(project, model, _any_piece(model))}\n```"
+        ),
         "dagster/column_lineage": _lineage(project, model, settings),
     }
     rest = add_partition_metadata(context, key, counts, heavy)
@@ -232,12 +236,19 @@ def _all_days(connection: Connection) -> list[str]:
 def _pieces(
     connection: Connection, project: Project, model: Model, keys: Sequence[str], end_date: date | None
 ) -> Sequence[Slice]:
-    """Return the slices to build one after the other: one range of days, lists of snapshots, or the whole model."""
+    """Return the slices to build one after the other: one range of days, lists of snapshots, or the whole model.
+
+    None for a state of which no day has changed.
+    """
     if model.window == DAILY:
         return [batch_of(keys)]
     if model.window == SNAPSHOT:
         as_ofs = [as_of_of_key(key, end_date) for key in keys]
         return snapshot_slices(as_ofs, count_customers(connection, project) if len(as_ofs) > 1 else 0)
+    if model.materialized == "state":
+        days = changed_days(connection, project, model, Builds.read(connection))
+        if days is not None:
+            return [ChangedDays(tuple(days))] if days else []
     return [None]
 
 
@@ -311,6 +322,9 @@ def _record(
 
     A view has no rows of its own, so only its code version is stored.
     """
+    if model.materialized == "state":
+        builds = Builds.read(connection)
+        return record_state(connection, project, model, builds, rows or 0, run_id).known_at
     built: Mapping[str, int | None] = counts if model.window else {versions.WHOLE: rows}
     if model.materialized == "view":
         expected = {versions.WHOLE: Version(model.code_version)}

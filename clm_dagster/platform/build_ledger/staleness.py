@@ -62,10 +62,10 @@ def stale_files(project: Project, builds: Builds) -> list[Model | Seed]:
 
 
 def stale_tables(project: Project, builds: Builds) -> list[Model]:
-    """Return the models that are built as a whole table, are no part of a snapshot, and are out of date."""
+    """Return the tables and states without partitions that are no part of a snapshot, and are out of date."""
     found = []
     for name, model in project.models.items():
-        if model.materialized == "table" and not project.depends_on_snapshots(name):
+        if model.materialized in ("table", "state") and not project.depends_on_snapshots(name):
             expected = builds.expected(project, name, [versions.WHOLE])[versions.WHOLE]
             if _differs(builds, model.relation, versions.WHOLE, expected.hash):
                 found.append(model)

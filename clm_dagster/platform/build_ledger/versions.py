@@ -97,6 +97,27 @@ class Builds:
         parts += [self.input_version(project, ref, model.window, key) for ref in model.refs]
         return combine(parts)
 
+    def expected_days(self, project: Project, name: str) -> dict[str, Version]:
+        """Return the version that each day of a state would have if it were built now. Days come from its inputs."""
+        model = project.models[name]
+        days = sorted(set().union(*(self._days_read(project, ref) for ref in model.refs)))
+        return {
+            day: combine(
+                [
+                    Version(model.code_version),
+                    *(self.input_version(project, ref, DAILY, day) for ref in model.refs),
+                ]
+            )
+            for day in days
+        }
+
+    def _days_read(self, project: Project, ref: str) -> set[str]:
+        """Return the stored days of a node; for a view, of its inputs."""
+        node = project.nodes[ref]
+        if isinstance(node, Model) and node.materialized == "view":
+            return set().union(*(self._days_read(project, inner) for inner in node.refs))
+        return set(self._partitions(node.relation)) if self._kind(node) == DAILY else set()
+
     def input_version(self, project: Project, ref: str, window: str | None, key: str) -> Version:
         """Return the version of one input as a partition of a downstream relation reads it."""
         node = project.nodes[ref]

@@ -69,7 +69,14 @@ class Snapshots:
         return f"{column} in ({listed})"
 
 
-Slice = Batch | Snapshot | Snapshots | None
+@dataclass(frozen=True)
+class ChangedDays:
+    """The days, as ISO dates in order, whose rows changed since a state was built. The state has been built before."""
+
+    days: tuple[str, ...]
+
+
+Slice = Batch | Snapshot | Snapshots | ChangedDays | None
 
 
 def compile_model(
@@ -79,7 +86,7 @@ def compile_model(
     relations: Callable[[str], str] | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the SQL of a model for a range of days, for an as_of, or (None) for the whole model.
+    """Return the SQL of a model for a range of days, for an as_of, for changed days, or (None) for the whole model.
 
     As in dbt, a microbatch reads only its batch of every upstream node that has an `event_time`.
     """
@@ -96,9 +103,12 @@ def compile_model(
         values["as_of"] = str(piece.as_of)
     elif isinstance(piece, Snapshots):
         values["as_of"] = [str(as_of) for as_of in piece.as_ofs]
+    elif isinstance(piece, ChangedDays):
+        values["changed_days"] = list(piece.days)
     if model.materialized == "snapshot" and not values.get("as_of"):
         raise ProjectError(f"{model.path}: a snapshot model requires an as_of, but none was given")
-    return project.renderer.render(model.path, relation, values, this=model.relation)
+    extra = {"is_incremental": lambda: isinstance(piece, ChangedDays)}
+    return project.renderer.render(model.path, relation, values, this=model.relation, extra=extra)
 
 
 def snapshot_slices(as_ofs: Sequence[datetime], customers: int) -> list[Snapshot | Snapshots]:
@@ -142,13 +152,22 @@ def materialize(
         elif piece is None:
             connection.drop_unless(target, "BASE TABLE")
             connection.execute(f"create or replace table {target} as {sql}")
+        elif isinstance(piece, ChangedDays):
+            connection.replace_keys(target, sql, model.unique_key)
+            if "post_hook" in model.config:
+                connection.execute(_hook(model, target))
         else:
             connection.replace_rows(target, sql, piece.where(time_column(model)), same_columns=not first)
 
 
 def time_column(model: Model) -> str:
     """Return the column that determines the partition of a row."""
-    return str(model.config.get("unique_key") or model.event_time)
+    return model.unique_key[0] if model.materialized == "snapshot" else str(model.event_time)
+
+
+def _hook(model: Model, target: str) -> str:
+    """Return the statement that ends the build of a state."""
+    return str(model.config["post_hook"]).replace("{{ this }}", target)
 
 
 def load_seed(connection: Connection, seed: Node, target: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from clm_dagster.platform.dbt_project import yaml_lines
 from clm_dagster.platform.dbt_project.expectations import UnitTest
 from clm_dagster.platform.dbt_project.exposures import Exposure
+from clm_dagster.platform.dbt_project.materializations import check_materialization, keys_of, kind_of
 from clm_dagster.platform.dbt_project.properties import (
     Column,
     Config,
@@ -27,7 +28,6 @@ from clm_dagster.platform.dbt_project.properties import (
 from clm_dagster.platform.dbt_project.rendering import Capture, Renderer
 from clm_dagster.platform.dbt_project.yaml_lines import LinedDict, ProjectError, Where
 
-MATERIALIZATIONS = ("view", "table", "incremental")
 _SHARED_CONFIG = {"schema", "event_time", "tags", "meta"}
 _MODEL_CONFIG = _SHARED_CONFIG | {
     "materialized",
@@ -35,6 +35,8 @@ _MODEL_CONFIG = _SHARED_CONFIG | {
     "unique_key",
     "batch_size",
     "begin",
+    "full_refresh",
+    "post_hook",
 }
 # Configuration that does not affect the rows of a model, and therefore not its version.
 _ROWLESS_CONFIG = {"begin", "tags", "meta"}
@@ -110,10 +112,13 @@ class Model(Node):
 
     @property
     def materialized(self) -> str:
-        """`view`, `table`, `microbatch` or `snapshot`."""
-        if self.config["materialized"] != "incremental":
-            return str(self.config["materialized"])
-        return "microbatch" if self.config["incremental_strategy"] == "microbatch" else "snapshot"
+        """`view`, `table`, `microbatch`, `snapshot` or `state`, see `materializations`."""
+        return kind_of(self.config)
+
+    @property
+    def unique_key(self) -> list[str]:
+        """The columns by which a snapshot or a state replaces its rows."""
+        return keys_of(self.config)
 
     @property
     def window(self) -> str | None:
@@ -122,8 +127,8 @@ class Model(Node):
 
     @property
     def is_dated(self) -> bool:
-        """Whether it is a `table` with an `event_time`: built as a whole, and read by day."""
-        return self.materialized == "table" and self.event_time is not None
+        """Whether it is a table or a state with an `event_time`: without partitions, and its versions are by day."""
+        return self.materialized in ("table", "state") and self.event_time is not None
 
     @property
     def partitions(self) -> str | None:
@@ -255,7 +260,7 @@ def _models(
         config.values.setdefault("materialized", "view")
         model = Model(name, str(config.values.get("schema", "main")), file, sql=file.read_text())
         model = _documented(model, entry, config, _MODEL_CONFIG)
-        _check_materialization(config, Where(file, capture.config_line))
+        check_materialization(config, Where(file, capture.config_line))
         refs = {ref: Where(file, line) for ref, line in reversed(capture.refs)}
         nodes[name] = replace(
             model,
@@ -311,30 +316,6 @@ def _documented(node: _AnyNode, entry: Entry, config: Config, known: set[str]) -
     )
 
 
-def _check_materialization(config: Config, where: Where) -> None:
-    values = config.values
-    if values["materialized"] not in MATERIALIZATIONS:
-        raise ProjectError(
-            f"{config.places['materialized']}: materialized={values['materialized']!r}; "
-            f"expected one of {', '.join(MATERIALIZATIONS)}"
-        )
-    if values["materialized"] != "incremental":
-        return
-    strategy = values.get("incremental_strategy")
-    if strategy == "microbatch":
-        needed: dict[str, Any] = {"event_time": None, "batch_size": "day", "begin": None}
-    elif strategy == "delete+insert":
-        needed = {"unique_key": "as_of"}
-    else:
-        raise ProjectError(
-            f"{where}: incremental_strategy={strategy!r}; expected microbatch or delete+insert"
-        )
-    for key, value in needed.items():
-        if key not in values or (value is not None and values[key] != value):
-            found = f"found {values[key]!r}" if key in values else "found nothing"
-            raise ProjectError(f"{where}: {strategy} requires {key}={value or '...'!r}, {found}")
-
-
 def _code_version(capture: Capture, config: Config) -> str:
     """Return a hash of everything except the inputs that determines the rows of a model."""
     decisive = sorted((k, str(v)) for k, v in config.values.items() if k not in _ROWLESS_CONFIG)
@@ -352,6 +333,8 @@ def _ordered(project: Project) -> Project:
     for model in project.models.values():
         for ref, where in model.refs.items():
             _exists(project, ref, where)
+            if model.window == DAILY:
+                _check_daily_input(project, model, ref, where)
     for exposure in project.exposures.values():
         for ref, where in exposure.reads.items():
             _exists(project, ref, where)
@@ -376,6 +359,15 @@ def _check_unit_test(project: Project, test: UnitTest) -> None:
     test.check(reads, project.seeds, model.types, project.variables)
     if model.window == SNAPSHOT and test.variables.get("as_of") is None:
         raise ProjectError(f"{test.where}: {model.name} is a snapshot model: overrides.vars.as_of is missing")
+
+
+def _check_daily_input(project: Project, model: Model, ref: str, where: Where) -> None:
+    """A row of a state depends on all days before it, so its versions by day do not tell a daily model what changed."""
+    node = project.nodes[ref]
+    if isinstance(node, Model) and node.materialized == "state":
+        raise ProjectError(
+            f"{where}: {model.name} is a daily model and reads the state {ref}. Read what {ref} is built from instead."
+        )
 
 
 def _exists(project: Project, name: str | None, where: Where) -> None:

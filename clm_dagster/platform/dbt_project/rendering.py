@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,7 +55,8 @@ class Renderer:
     def capture(self, path: Path) -> Capture:
         """Render with placeholders, to record the refs and the configuration of a template.
 
-        A variable that is null by default is set by a run, so the template is rendered without and with it.
+        A variable that is null by default is set by a run, so the template is rendered without and with it; with it,
+        the run is incremental.
         """
         found = Capture()
 
@@ -69,7 +71,8 @@ class Renderer:
 
         open_variables = {name: f"<{name}>" for name, value in self.variables.items() if value is None}
         for variables in ({}, open_variables) if open_variables else ({},):
-            found.sql += self.render(path, note, variables, extra={"config": config}) + "\n"
+            extra = {"config": config, "is_incremental": partial(bool, variables)}
+            found.sql += self.render(path, note, variables, extra=extra) + "\n"
         return found
 
     def render(

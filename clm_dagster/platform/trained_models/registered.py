@@ -62,11 +62,14 @@ class RegisteredModel(Generic[Fitted]):
         example: real input rows, from which the signature is inferred; they are not stored. registration: what the
         registry says of it.
         """
-        packed = self.pack(fitted)
-        extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
-        packages = (*self.packages, *extra)
-        shown = self.illustrate(example)
+        packed, shown = self.pack(fitted), self.illustrate(example)
+        packages = self.requirements(packed)
         return run.sklearn_model(self.name, packed, example, shown, packages, self.trusted, registration)
+
+    def requirements(self, packed: BaseEstimator) -> tuple[str, ...]:
+        """Return the packages that a packed model requires."""
+        extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
+        return (*self.packages, *extra)
 
     def load(self, tracking: Tracking, version: str, run_id: str | None = None) -> Fitted:
         """Load a version. run_id: the MLflow run of its training; None where it is not known.

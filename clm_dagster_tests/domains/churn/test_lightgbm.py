@@ -1,9 +1,7 @@
 """LightGBM as a candidate of churn: only by its setting, with exact reasons, and from a file."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,6 @@ from clm_dagster.domains.churn.attribution import attribute
 from clm_dagster.domains.churn.candidates import BLENDS, LIGHTGBM, candidates, log_odds
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.served import REGISTERED, TRUSTED, pack, unpack
-from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster.statistics.lightgbm_trees import MissingExtraError
 from clm_dagster_tests.domains.churn.shop import SETTINGS
@@ -53,21 +50,7 @@ def test_a_file_gives_back_the_model_and_names_its_requirements(result: Evaluati
     back = unpack(skops.io.loads(skops.io.dumps(pack(model)), trusted=list(TRUSTED)))
     frame = result.inputs.frames[result.split.test]
     pd.testing.assert_frame_equal(back.scores(frame, 0.4), model.scores(frame, 0.4))
-    assert "lightgbm" in requirements(REGISTERED, model)
-    assert "lightgbm" not in requirements(REGISTERED, replace(model, estimator=result.fitted["logistic"]))
-
-
-def requirements(registered: RegisteredModel[Any], model: object) -> tuple[str, ...]:
-    """Return the packages with which a model is logged."""
-    logged: list[tuple[str, ...]] = []
-
-    class Run:
-        def sklearn_model(
-            self, name: str, packed: object, example: object, packages: tuple[str, ...], trusted: object
-        ) -> Mapping[str, str]:
-            logged.append(packages)
-            return {}
-
-    run: Any = Run()
-    registered.log(run, model, pd.DataFrame())
-    return logged[0]
+    assert "lightgbm" in REGISTERED.requirements(REGISTERED.pack(model))
+    assert "lightgbm" not in REGISTERED.requirements(
+        REGISTERED.pack(replace(model, estimator=result.fitted["logistic"]))
+    )

@@ -41,6 +41,7 @@ MODELS = [
     "shared_identifiers",
     "customer_identities",
     "stg_identities",
+    "customer_products",
     "customer_features",
     "rfm_scores",
     "rfm_cutoffs",
@@ -252,7 +253,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
                 "staging.stg_order_lines.returned_revenue",
             ],
         ),
-        ("customer_features", "distinct_products", ["staging.stg_order_lines.product_id"]),
+        ("customer_features", "distinct_products", ["core.customer_products.first_purchase_date"]),
         (
             "customer_features",
             "country",

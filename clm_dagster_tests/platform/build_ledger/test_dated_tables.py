@@ -26,6 +26,7 @@ TABLES = (
     "core.totals_daily",
     "core.channel_daily",
     "core.demand_daily",
+    "core.customer_products",
     "core.customer_features",
     "marts.revenue_by_order_date",
 )

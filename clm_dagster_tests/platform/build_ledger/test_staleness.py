@@ -127,8 +127,8 @@ def test_a_late_delivery_makes_its_days_and_then_everything_downstream_stale(
         ),
         (
             "models/core/customer_features.sql",
-            "recent.orders_30 as",
-            "recent.orders_90 as",
+            "states.orders_30 as",
+            "states.orders_90 as",
             Plan([], WEEKS, False, False),
         ),
         (

@@ -31,9 +31,15 @@
     ('net_revenue', 30), ('net_revenue', 90), ('net_revenue', 180), ('net_revenue', 365), ('visits', 30),
 ] %}
 {% set is_one = var('as_of') is string %}
-{% set purchases %}
-line_type = 'purchase' and product_id is not null and event_at < {{ last_as_of() }}
-{%- endset %}
+{% set last_date = 'cast(' ~ last_as_of() ~ ' as date)' %}
+-- With one as_of, the last day before it stands for all days before it.
+{% set on_day = last_date ~ ' - 1' if is_one else 'activity_date' %}
+{% set facts = {
+    'days': ['seen_date', 'country'] + sums | list,
+    'gaps': ['previous_date', 'squared_gap_days'],
+    'new_products': ['products'],
+    'sign_ups': ['signed_up_at', 'account_country', 'account_place'],
+} %}
 with as_ofs as (
 
     select * from {{ as_ofs() }} as instants
@@ -46,281 +52,185 @@ ends as (
 
 ),
 
--- A customer who signs up at or after as_of is not known yet. If the shop has no sign-up time, the first event
--- counts.
-accounts as (
-
-    select
-        customer_id,
-        country,
-        signed_up_at
-    from {{ ref('stg_customers') }}
-    where signed_up_at is null or signed_up_at < {{ last_as_of() }}
-
-),
-
-persons as (
-
-    select * from {{ persons_at_as_of() }} as persons
-
-),
-
--- The ids of a person at an as_of. The same ids at another as_of are the same group.
-compositions as (
-
-    select
-        as_of,
-        person_id,
-        string_agg(customer_id, chr(31) order by customer_id) as member_ids
-    from persons
-    group by as_of, person_id
-
-),
-
-shared as (
-
-    select
-        person_id,
-        member_ids,
-        min(as_of) as as_of,
-        -row_number() over (order by person_id, member_ids) as entity
-    from compositions
-    group by person_id, member_ids
-
-),
-
-members as (
-
-    select
-        shared.entity,
-        persons.customer_id
-    from shared
-    inner join persons on shared.as_of = persons.as_of and shared.person_id = persons.person_id
-
-),
-
-customers as (
-
-    select
-        customer_id,
-        row_number() over () as entity
-    from (
-        select customer_id from {{ ref('customer_daily') }}
-        union
-        select customer_id from accounts
-    ) as ids
-
-),
+{{ snapshot_entities() }}
 
 days as (
 
     select
-        customers.entity,
+        {{ entity_of('daily') }} as entity,
         daily.activity_date,
+        daily.activity_date as seen_date,
         daily.country,
     {% for column in sums %}
         daily.{{ column }}{{ ',' if not loop.last else '' }}
     {% endfor %}
     from {{ ref('customer_daily') }} as daily
-    inner join customers on daily.customer_id = customers.customer_id
-    where daily.activity_date < cast({{ last_as_of() }} as date)
+    {{ join_customers('daily') }}
+    where daily.activity_date < {{ last_date }}
     union all
     select
         members.entity,
         daily.activity_date,
+        daily.activity_date as seen_date,
         max(daily.country) as country,
     {% for column, type in sums.items() %}
         cast(sum(daily.{{ column }}) as {{ type }}) as {{ column }}{{ ',' if not loop.last else '' }}
     {% endfor %}
     from members
     inner join {{ ref('customer_daily') }} as daily on members.customer_id = daily.customer_id
-    where daily.activity_date < cast({{ last_as_of() }} as date)
+    where daily.activity_date < {{ last_date }}
     group by members.entity, daily.activity_date
 
 ),
 
--- The days on which a customer bought a product for the first time.
+-- How many products an entity bought for the first time, by day; with one as_of, on all days before it.
 new_products as (
 
     select
-        customers.entity,
-        counted.activity_date,
-        counted.products
+        {{ entity_of('firsts') }} as entity,
+        firsts.activity_date,
+        firsts.products
     from (
         select
             customer_id,
-            activity_date,
-            count(product_id) as products
-        from (
-            select
-                customer_id,
-                product_id,
-                min(cast(event_at as date)) as activity_date
-            from {{ ref('stg_order_lines') }}
-            where {{ purchases }} and customer_id is not null
-            group by customer_id, product_id
-        ) as firsts
+            {{ on_day.replace('activity_date', 'first_purchase_date') }} as activity_date,
+            count(first_purchase_date) as products
+        from {{ ref('customer_products') }}
+        where first_purchase_date < {{ last_date }}
         group by customer_id, activity_date
-    ) as counted
-    inner join customers on counted.customer_id = customers.customer_id
+    ) as firsts
+    {{ join_customers('firsts') }}
     union all
     select
         entity,
-        activity_date,
-        count(product_id) as products
+        {{ on_day.replace('activity_date', 'first_purchase_date') }} as activity_date,
+        count(first_purchase_date) as products
     from (
         select
             members.entity,
-            lines.product_id,
-            min(cast(lines.event_at as date)) as activity_date
+            bought.product_id,
+            min(bought.first_purchase_date) as first_purchase_date
         from members
-        inner join {{ ref('stg_order_lines') }} as lines on members.customer_id = lines.customer_id
-        where {{ purchases }}
-        group by members.entity, lines.product_id
+        inner join {{ ref('customer_products') }} as bought on members.customer_id = bought.customer_id
+        where bought.first_purchase_date < {{ last_date }}
+        group by members.entity, bought.product_id
     ) as firsts
     group by entity, activity_date
 
 ),
 
-entity_accounts as (
+order_days as (
 
-    select
-        customers.entity,
-        accounts.customer_id,
-        accounts.country,
-        accounts.signed_up_at
-    from accounts
-    inner join customers on accounts.customer_id = customers.customer_id
-    union all
-    select
-        members.entity,
-        accounts.customer_id,
-        accounts.country,
-        accounts.signed_up_at
-    from accounts
-    inner join members on accounts.customer_id = members.customer_id
+    {% if is_one %}
+        -- Read once more: an engine would hold the wide rows of days in memory for a second use.
+        select
+            customer_id as entity,
+            activity_date
+        from {{ ref('customer_daily') }}
+        where orders > 0 and activity_date < {{ last_date }}
+        union all
+        select distinct
+            members.entity,
+            daily.activity_date
+        from members
+        inner join {{ ref('customer_daily') }} as daily on members.customer_id = daily.customer_id
+        where daily.orders > 0 and daily.activity_date < {{ last_date }}
+    {% else %}
+        select
+            entity,
+            activity_date
+        from days
+        where orders > 0
+    {% endif %}
 
 ),
 
-entities as (
+-- The gaps between the days with an order; with one as_of, all gaps of an entity together.
+gaps as (
 
     select
-        ids.entity,
-        ids.customer_id,
-        ids.member_ids,
-        undated.country
+        entity,
+        {{ on_day }} as activity_date,
+        max(previous_date) as previous_date,
+        sum(gap * gap) as squared_gap_days
     from (
         select
             entity,
-            customer_id,
-            null as member_ids
-        from customers
-        union all
-        select
-            entity,
-            person_id as customer_id,
-            member_ids
-        from shared
-    ) as ids
-    left join (
-        select
-            entity,
-            min_by(country, customer_id) as country
-        from entity_accounts
-        where signed_up_at is null
-        group by entity
-    ) as undated on ids.entity = undated.entity
+            activity_date,
+            lag(activity_date) over so_far as previous_date,
+            date_diff('day', lag(activity_date) over so_far, activity_date) as gap
+        from order_days
+        window so_far as (partition by entity order by activity_date)
+    ) as neighbours
+    where previous_date is not null
+    group by entity, {{ on_day }}
 
 ),
 
 -- What each day adds to the state of an entity.
 news as (
 
-    select
-        days.entity,
-        days.activity_date,
-        days.activity_date as seen_date,
-        days.country,
-        case when days.orders > 0 then days.activity_date end as order_date,
-        case when days.orders > 0 then lag(days.activity_date) over order_days end as previous_date,
-        case
-            when days.orders > 0
-                then
-                    date_diff('day', lag(days.activity_date) over order_days, days.activity_date)
-        end as gap,
-        {% for column in sums %}
-            days.{{ column }},
+    {% for relation, columns in facts.items() %}
+        select
+            entity,
+            activity_date,
+        {% for column in facts.values() | sum(start=[]) %}
+            {{ column if column in columns else 'null as ' ~ column }}{{ ',' if not loop.last else '' }}
         {% endfor %}
-        new_products.products,
-        null as signed_up_at,
-        null as account_country,
-        null as account_place
-    from days
-    left join new_products
-        on days.entity = new_products.entity and days.activity_date = new_products.activity_date
-    window order_days as (partition by days.entity, days.orders > 0 order by days.activity_date)
-    union all
-    select
-        entity,
-        cast(signed_up_at as date) as activity_date,
-        null as seen_date,
-        null as country,
-        null as order_date,
-        null as previous_date,
-        null as gap,
-        {% for column in sums %}
-            null as {{ column }},
-        {% endfor %}
-        null as products,
-        signed_up_at,
-        country as account_country,
-        concat(cast(signed_up_at as varchar), ' ', customer_id) as account_place
-    from entity_accounts
-    where signed_up_at is not null
+        from {{ relation }}
+        {{ 'union all' if not loop.last else '' }}
+    {% endfor %}
 
 ),
 
--- The number of the first snapshot after each date, and of the first at which the date is older than so many days.
-numbers as (
+{% if not is_one %}
+    -- The number of the first snapshot after each date, and of the first at which the date is older than so many days.
+    numbers as (
 
-    select
-        dates.activity_date,
-        {% for age in ages %}
-            count(case when as_ofs.as_of_date <= dates.activity_date + {{ age }} then 1 end) + 1 as n_{{ age }},
-        {% endfor %}
-        count(case when as_ofs.as_of_date <= dates.activity_date then 1 end) + 1 as n
-    from (select distinct activity_date from news) as dates
-    cross join as_ofs
-    group by dates.activity_date
+        select
+            dates.activity_date,
+            {% for age in ages %}
+                count(case when as_ofs.as_of_date <= dates.activity_date + {{ age }} then 1 end) + 1 as n_{{ age }},
+            {% endfor %}
+            count(case when as_ofs.as_of_date <= dates.activity_date then 1 end) + 1 as n
+        from (select distinct activity_date from news) as dates
+        cross join as_ofs
+        group by dates.activity_date
 
-),
+    ),
 
+{% endif %}
 steps as (
 
     select
         news.entity,
-        numbers.n,
+        {{ '1' if is_one else 'numbers.n' }} as n,
         min(news.seen_date) as first_seen_date,
         max(news.seen_date) as last_seen_date,
-        max_by(news.country, news.activity_date) as country,
-        min(news.order_date) as first_order_date,
-        max(news.order_date) as last_order_date,
+        max_by(news.country, news.seen_date) as country,
+        min(case when news.orders > 0 then news.seen_date end) as first_order_date,
+        max(case when news.orders > 0 then news.seen_date end) as last_order_date,
         max(news.previous_date) as previous_order_date,
-        count(news.order_date) as order_days,
-        sum(news.gap * news.gap) as squared_gap_days,
+        count(case when news.orders > 0 then 1 end) as order_days,
+        sum(news.squared_gap_days) as squared_gap_days,
         {% for column in sums %}
             sum(news.{{ column }}) as {{ column }},
         {% endfor %}
-        sum(case when {{ day_of_week('news.activity_date') }} >= 6 then news.orders else 0 end) as weekend_orders,
+        sum(case when {{ day_of_week('news.seen_date') }} >= 6 then news.orders else 0 end) as weekend_orders,
         sum(news.products) as products,
         {% for column, age in older if is_one %}
-            sum(case when numbers.n_{{ age }} = 1 then news.{{ column }} else 0 end) as {{ column }}_{{ age }},
+            sum(case when news.seen_date + {{ age }} < {{ last_date }} then news.{{ column }} end)
+                as {{ column }}_{{ age }},
         {% endfor %}
         min(news.signed_up_at) as signed_up_at,
         min_by(news.account_country, news.account_place) as account_country
     from news
-    inner join numbers on news.activity_date = numbers.activity_date
-    group by news.entity, numbers.n
+    {% if is_one %}
+        group by news.entity
+    {% else %}
+        inner join numbers on news.activity_date = numbers.activity_date
+        group by news.entity, numbers.n
+    {% endif %}
 
 ),
 
@@ -356,59 +266,20 @@ states as (
 ),
 
 {% if is_one %}
-    recent as (
+    current_states as (
 
         select
-            states.state,
-            states.entity,
+            states.*,
             as_ofs.as_of,
-            as_ofs.as_of_date,
-        {% for column, age in older %}
-            states.{{ column }}_{{ age }}{{ ',' if not loop.last else '' }}
-        {% endfor %}
+            as_ofs.as_of_date
         from states
-        inner join as_ofs on states.n = as_ofs.n
+        cross join as_ofs
 
     ),
 
 {% else %}
     {% for age in ages %}
-        -- The sums of the days that are older than {{ age }} days, at each snapshot.
-        older_{{ age }} as (
-
-            select
-                entity * 65536 + {{ number_series('n', 'end_n') }} as place,
-                orders,
-                net_revenue,
-                visits
-            from (
-                select
-                    aged.entity,
-                    aged.n,
-                    {{ next_number('aged.n', 'ends.end_n') }} as end_n,
-                    cast({{ running('sum', 'aged.orders') }} as bigint) as orders,
-                    cast({{ running('sum', 'aged.net_revenue') }} as decimal(18, 4)) as net_revenue,
-                    cast({{ running('sum', 'aged.visits') }} as bigint) as visits
-                from (
-                    select
-                        days.entity,
-                        numbers.n_{{ age }} as n,
-                        sum(days.orders) as orders,
-                        sum(days.net_revenue) as net_revenue,
-                        sum(days.visits) as visits
-                    from days
-                    inner join numbers on days.activity_date = numbers.activity_date
-                    group by days.entity, numbers.n_{{ age }}
-                ) as aged
-                cross join ends
-                where aged.n < ends.end_n
-                window so_far as (
-                    partition by aged.entity order by aged.n rows between unbounded preceding and current row
-                )
-            ) as totals
-
-        ),
-
+        {{ snapshot_older_days(age) }}
     {% endfor %}
     held as (
 
@@ -427,17 +298,17 @@ states as (
 
     ),
 
-    recent as (
+    current_states as (
 
         select
-            held.state,
-            held.entity,
+            states.*,
             as_ofs.as_of,
             as_ofs.as_of_date,
         {% for column, age in older %}
             coalesce(older_{{ age }}.{{ column }}, 0) as {{ column }}_{{ age }}{{ ',' if not loop.last else '' }}
         {% endfor %}
         from held
+        inner join states on held.state = states.state
         inner join as_ofs on held.n = as_ofs.n
         {% for age in ages %}
             left join older_{{ age }} on held.place = older_{{ age }}.place
@@ -449,7 +320,7 @@ states as (
 final as (
 
     select
-        recent.as_of,
+        states.as_of,
         entities.customer_id,
         coalesce(states.account_country, entities.country, states.country) as country,
         cast(states.signed_up_at as date) as signed_up_date,
@@ -458,16 +329,16 @@ final as (
         ---------- orders
         states.first_order_date,
         states.last_order_date,
-        date_diff('day', states.last_order_date, recent.as_of_date) as recency_days,
-        date_diff('day', states.first_order_date, recent.as_of_date) as tenure_days,
-        date_diff('day', states.previous_order_date, recent.as_of_date) as previous_order_days,
+        date_diff('day', states.last_order_date, states.as_of_date) as recency_days,
+        date_diff('day', states.first_order_date, states.as_of_date) as tenure_days,
+        date_diff('day', states.previous_order_date, states.as_of_date) as previous_order_days,
         states.order_days,
         coalesce(states.orders, 0) as orders,
-        coalesce(states.orders, 0) - recent.orders_30 as orders_30d,
-        coalesce(states.orders, 0) - recent.orders_90 as orders_90d,
-        coalesce(states.orders, 0) - recent.orders_180 as orders_180d,
-        coalesce(states.orders, 0) - recent.orders_365 as orders_365d,
-        recent.orders_275 - recent.orders_365 as orders_year_ago_90d,
+        coalesce(states.orders, 0) - states.orders_30 as orders_30d,
+        coalesce(states.orders, 0) - states.orders_90 as orders_90d,
+        coalesce(states.orders, 0) - states.orders_180 as orders_180d,
+        coalesce(states.orders, 0) - states.orders_365 as orders_365d,
+        states.orders_275 - states.orders_365 as orders_year_ago_90d,
         date_diff('day', states.first_order_date, states.last_order_date)
         / nullif(states.order_days - 1, 0) as mean_gap_days,
         -- Computed from sums of integers, which are exact and independent of row order.
@@ -481,10 +352,10 @@ final as (
         ) as sd_gap_days,
         ---------- money
         coalesce(states.net_revenue, 0) as net_revenue,
-        cast(coalesce(states.net_revenue, 0) - recent.net_revenue_30 as decimal(18, 4)) as net_revenue_30d,
-        cast(coalesce(states.net_revenue, 0) - recent.net_revenue_90 as decimal(18, 4)) as net_revenue_90d,
-        cast(coalesce(states.net_revenue, 0) - recent.net_revenue_180 as decimal(18, 4)) as net_revenue_180d,
-        cast(coalesce(states.net_revenue, 0) - recent.net_revenue_365 as decimal(18, 4)) as net_revenue_365d,
+        cast(coalesce(states.net_revenue, 0) - states.net_revenue_30 as decimal(18, 4)) as net_revenue_30d,
+        cast(coalesce(states.net_revenue, 0) - states.net_revenue_90 as decimal(18, 4)) as net_revenue_90d,
+        cast(coalesce(states.net_revenue, 0) - states.net_revenue_180 as decimal(18, 4)) as net_revenue_180d,
+        cast(coalesce(states.net_revenue, 0) - states.net_revenue_365 as decimal(18, 4)) as net_revenue_365d,
         coalesce(states.gross_revenue, 0) as gross_revenue,
         coalesce(states.discounts, 0) as discounts,
         coalesce(states.returned_revenue, 0) as returned_revenue,
@@ -502,20 +373,19 @@ final as (
         cast(states.evening_orders / nullif(states.orders, 0) as double) as evening_order_share,
         ---------- browsing
         coalesce(states.visits, 0) as visits,
-        coalesce(states.visits, 0) - recent.visits_30 as visits_30d,
+        coalesce(states.visits, 0) - states.visits_30 as visits_30d,
         coalesce(states.views, 0) as views,
         coalesce(states.carts, 0) as carts
-    from recent
-    inner join states on recent.state = states.state
-    inner join entities on recent.entity = entities.entity
+    from current_states as states
+    inner join entities on states.entity = entities.entity
     left join persons
         on
-            recent.as_of = persons.as_of
+            states.as_of = persons.as_of
             and entities.customer_id = persons.customer_id
             and entities.member_ids is null
     left join compositions
         on
-            recent.as_of = compositions.as_of
+            states.as_of = compositions.as_of
             and entities.customer_id = compositions.person_id
             and entities.member_ids = compositions.member_ids
     where
