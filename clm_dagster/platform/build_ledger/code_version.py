@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clm_dagster.platform.build_ledger.version_cache import known_version
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
@@ -43,15 +44,26 @@ def code_version(functions: Iterable[Root], *settings: object) -> str:
 
     Raise ProjectError for a function that is defined inside another function: its captured variables would not count.
     """
-    parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(closure(functions))]
-    parts += [repr(setting) for setting in settings]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    roots = sorted({_root(function) for function in functions})
+    told = [repr(setting) for setting in settings]
+
+    def compute() -> str:
+        parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(_closure(roots))]
+        return hashlib.sha256("\n".join(parts + told).encode()).hexdigest()[:16]
+
+    if all(module.split(".")[0] == PACKAGE for module, _ in roots):
+        return known_version(PACKAGE, repr((roots, told)), compute)
+    return compute()
 
 
 def closure(functions: Iterable[Root]) -> frozenset[Symbol]:
     """Return every definition of the package that the functions use, as (module, name)."""
+    return _closure(_root(function) for function in functions)
+
+
+def _closure(roots: Iterable[Symbol]) -> frozenset[Symbol]:
     found: set[Symbol] = set()
-    stack = [_root(function) for function in functions]
+    stack = list(roots)
     while stack:
         symbol = stack.pop()
         if symbol not in found:
