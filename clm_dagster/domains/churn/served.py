@@ -16,26 +16,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from clm_dagster.domains.churn.features import CATEGORIES, NEEDED
+from clm_dagster.domains.churn.feature_names import CATEGORIES, NEEDED
 from clm_dagster.domains.churn.model import ChurnModel
-from clm_dagster.domains.churn.queries import MODEL
-from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 
-# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
-# scikit-learn's trees and networks.
-TRUSTED = (
-    *BOOSTING_TYPES,
-    "clm_dagster.domains.churn.candidates.LogOddsMean",
-    "clm_dagster.domains.churn.candidates._mutual_information",
-    "clm_dagster.domains.churn.candidates.signed_log",
-    "clm_dagster.domains.churn.served.ChurnProbability",
-    "clm_dagster.statistics.lightgbm_trees.LightGBMClassifier",
-    "sklearn.impute._iterative.IterativeImputer",
-    "sklearn.impute._iterative._ImputerTriplet",
-    "sklearn.tree._tree.Tree",
-)
 INPUTS = NEEDED[2:]
 
 
@@ -102,9 +87,6 @@ def unpack(estimator: ChurnProbability) -> ChurnModel:
         horizon_days=state["horizon_days"],
         baseline=None if estimator.baseline is None else unpack(estimator.baseline),
     )
-
-
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

@@ -6,9 +6,7 @@ belong here: clustering (`model`), SQL (`queries`), assignment of customers (`sc
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
-
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING, Any
 
 from clm_dagster.domains.personas import checks, plots
 from clm_dagster.domains.personas.features import habits
@@ -22,10 +20,13 @@ from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
 from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes, Report, TrainedModel
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
 
 
-def pack(pipeline: Pipeline) -> Pipeline:
+def pack(pipeline: "Pipeline") -> "Pipeline":
     """Return the pipeline unchanged; it is already an estimator."""
     return pipeline
 
@@ -33,7 +34,7 @@ def pack(pipeline: Pipeline) -> Pipeline:
 REGISTERED = RegisteredModel(MODEL, pack=pack, unpack=pack, trusted=("numpy.clip",))
 
 
-def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]:
+def persona_model() -> "TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]":
     """Return the definition of the trained persona model. The newest model always serves.
 
     Its gate is inside: without clear groups it has a single persona.
@@ -59,7 +60,7 @@ def evaluate(_: Work[None], inputs: TrainingInputs) -> TrainingResult:
     return train(inputs.customers, inputs.categories, inputs.previous)
 
 
-def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Report[Pipeline]:
+def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> "Report[Pipeline]":
     """Return the row of a training, its model and its metrics."""
     model, choice = result.model, result.choice
     frame = None if model is None else habits(inputs.customers, inputs.categories, model.scaling.habits)

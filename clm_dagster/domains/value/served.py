@@ -16,21 +16,7 @@ from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.value.features import NEEDED
 from clm_dagster.domains.value.model import ValueModel
-from clm_dagster.domains.value.queries import MODEL
-from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 
-# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
-# scikit-learn's trees and networks.
-TRUSTED = (
-    *BOOSTING_TYPES,
-    "clm_dagster.domains.value.served.ExpectedRevenue",
-    "clm_dagster.statistics.lightgbm_trees.LightGBMRegressor",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.LogLink",
-    "sklearn._loss.loss.HalfPoissonLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-)
 INPUTS = NEEDED[2:]
 
 
@@ -58,9 +44,6 @@ def pack(model: ValueModel) -> ExpectedRevenue:
 def unpack(estimator: ExpectedRevenue) -> ValueModel:
     """Convert an estimator from `pack` back to the model."""
     return ValueModel.from_parts(json.loads(estimator.state), estimator.estimators)
-
-
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

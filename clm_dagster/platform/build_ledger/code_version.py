@@ -172,9 +172,32 @@ def _defined(node: ast.stmt) -> Iterator[str]:
         for target in targets:
             yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
     elif isinstance(node, ast.If | ast.Try | ast.With):
+        late = _imported_late(node)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
-                yield from _defined(child)
+                yield from (name for name in _defined(child) if name not in late)
+
+
+def _imported_late(node: ast.stmt) -> set[str]:
+    """Return the names that a block `if TYPE_CHECKING: import ... else: ...` imports.
+
+    The other branch assigns stand-ins for them (`platform.late_functions`), which are no definitions: what counts is
+    the function that the stand-in calls.
+    """
+    if not isinstance(node, ast.If) or not _is_type_checking(node.test):
+        return set()
+    return {
+        alias.asname or alias.name
+        for child in node.body
+        if isinstance(child, ast.ImportFrom)
+        for alias in child.names
+    }
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:

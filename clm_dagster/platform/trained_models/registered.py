@@ -6,14 +6,15 @@ is used (`champions`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from clm_dagster.platform.build_ledger.code_version import PACKAGE, Root
 from clm_dagster.platform.tracking import LoggedModel, TrackedRun, Tracking
-from clm_dagster.statistics import lightgbm_trees
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 Fitted = TypeVar("Fitted")
 # Packages that every estimator of this project requires.
@@ -39,7 +40,7 @@ class RegisteredModel(Generic[Fitted]):
     """
 
     name: str
-    pack: Callable[[Fitted], BaseEstimator]
+    pack: Callable[[Fitted], "BaseEstimator"]
     unpack: Callable[[Any], Fitted]
     trusted: tuple[str, ...]
     packages: tuple[str, ...] = PACKAGES
@@ -51,6 +52,8 @@ class RegisteredModel(Generic[Fitted]):
 
     def log(self, run: TrackedRun, fitted: Fitted, example: pd.DataFrame) -> LoggedModel:
         """Log the model with its signature and register it."""
+        from clm_dagster.statistics import lightgbm_trees
+
         packed = self.pack(fitted)
         extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
         return run.sklearn_model(self.name, packed, example, (*self.packages, *extra), self.trusted)
