@@ -19,6 +19,9 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
+# The modules of all late functions so far.
+_named: set[str] = set()
+
 
 class LateFunction:
     """A stand-in for a function at the top level of a module. It has its name, and imports it at the first call."""
@@ -43,4 +46,11 @@ class LateFunction:
 
 def late_functions(module: str, *names: str) -> tuple[LateFunction, ...]:
     """Return a stand-in for each function of a module, which must define them itself, in the order of the names."""
+    _named.add(module)
     return tuple(LateFunction(module, name) for name in names)
+
+
+def import_late_modules() -> None:
+    """Import the modules of all late functions, for a process whose forks call them."""
+    for module in sorted(_named):
+        import_module(module)
