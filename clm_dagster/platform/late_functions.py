@@ -14,7 +14,7 @@ tables. These need SciPy, scikit-learn and statsmodels, which take seconds to im
 `build_ledger.code_version` reads it too, so versions of code include what late functions use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -48,6 +48,13 @@ def late_functions(module: str, *names: str) -> tuple[LateFunction, ...]:
     """Return a stand-in for each function of a module, which must define them itself, in the order of the names."""
     _named.add(module)
     return tuple(LateFunction(module, name) for name in names)
+
+
+def import_late(functions: Iterable[object]) -> None:
+    """Import the late functions among these, before a caller takes what others wait for."""
+    for function in functions:
+        if isinstance(function, LateFunction):
+            import_module(function.__module__)
 
 
 def import_late_modules() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import clm_dagster
-from clm_dagster.platform.late_functions import LateFunction, late_functions
+from clm_dagster.platform.late_functions import LateFunction, import_late, late_functions
 
 ROOT = Path(clm_dagster.__file__).parent
 
@@ -50,3 +50,10 @@ def test_a_late_function_imports_its_module_when_it_is_called() -> None:
     (join,) = late_functions("posixpath", "join")
     assert join("a", "b") == "a/b"
     assert repr(join) == "<late function posixpath.join>"
+
+
+def test_late_functions_can_be_imported_before_they_are_called() -> None:
+    (missing,) = late_functions("clm_dagster.no_such_module", "compute")
+    import_late([print, "clm_dagster.errors.UserError"])
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        import_late([print, missing])
