@@ -10,7 +10,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from clm_dagster.discovery import domain_modules
+from clm_dagster.platform.late_functions import import_late_modules
 
 domain_modules("definitions")
+import_late_modules()
 
 import mlflow.sklearn  # noqa: E402, F401

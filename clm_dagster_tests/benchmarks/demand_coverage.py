@@ -18,17 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.demand.model import (
-    DAY,
-    WEEK,
-    DemandSettings,
-    candidates,
-    evaluate_candidates,
-    panels_of,
-)
+from clm_dagster.domains.demand.model import candidates, evaluate_candidates, panels_of
+from clm_dagster.domains.demand.names import DAY, WEEK
 from clm_dagster.domains.demand.predict import QUANTILE_COLUMNS, ForecastResult, predict_panel
-from clm_dagster.domains.demand.reorder import ReorderSettings, reorder_points
+from clm_dagster.domains.demand.reorder import reorder_points
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.domains.demand.table_settings import DemandSettings, ReorderSettings
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.intervals import QUANTILES
 from clm_dagster_tests.benchmarks.demand_shops import FIRST, SHOPS, SimulatedShop, as_series, summed

@@ -13,8 +13,9 @@ import pandas as pd
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.demand.model import DemandSettings, candidates, evaluate_period
+from clm_dagster.domains.demand.model import candidates, evaluate_period
 from clm_dagster.domains.demand.series import Panel, make_panel, weekly_panel
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.statistics.forecasting.arima import Arima, auto_arima
 from clm_dagster.statistics.forecasting.css import Floats
 

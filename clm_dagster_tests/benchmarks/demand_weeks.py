@@ -23,13 +23,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.demand.model import (
-    WEEK,
-    DemandSettings,
-    evaluate_candidates,
-    panels_of,
-    predict_panels,
-)
+from clm_dagster.domains.demand.model import evaluate_candidates, panels_of, predict_panels
+from clm_dagster.domains.demand.names import WEEK
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster_tests.benchmarks.method_inputs import purchases
 

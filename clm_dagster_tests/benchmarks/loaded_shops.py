@@ -13,13 +13,13 @@ import duckdb
 import pandas as pd
 
 from clm_dagster.domains.churn import tables as churn_tables
-from clm_dagster.domains.churn.plan import EvaluationSettings as ChurnSettings
 from clm_dagster.domains.churn.queries import eligible_customers
 from clm_dagster.domains.churn.queries import read_labels as read_churn_labels
+from clm_dagster.domains.churn.table_settings import EvaluationSettings as ChurnSettings
 from clm_dagster.domains.value import tables as value_tables
-from clm_dagster.domains.value.plan import EvaluationSettings as ValueSettings
 from clm_dagster.domains.value.queries import BUYERS
 from clm_dagster.domains.value.queries import read_labels as read_value_labels
+from clm_dagster.domains.value.table_settings import EvaluationSettings as ValueSettings
 from clm_dagster.platform.trained_models.snapshots import first_day
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, load_settings

@@ -78,11 +78,12 @@ def recommend(out: str, end: str) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     from clm_dagster.domains.recommend.candidates import LISTS
-    from clm_dagster.domains.recommend.checks import ListFaults, count_faults
+    from clm_dagster.domains.recommend.checks import ListFaults
     from clm_dagster.domains.recommend.evaluate import evaluate_candidates
-    from clm_dagster.domains.recommend.listing import ListSettings, all_customer_lists
+    from clm_dagster.domains.recommend.list_faults import count_faults
+    from clm_dagster.domains.recommend.listing import all_customer_lists
     from clm_dagster.domains.recommend.queries import read_past
-    from clm_dagster.domains.recommend.ranking import RankerSettings
+    from clm_dagster.domains.recommend.table_settings import ListSettings, RankerSettings
     from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
     from clm_dagster.platform.warehouse import Connection
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clm_dagster.domains.churn.monitoring import ALL_FEATURES
+from clm_dagster.domains.churn.names import ALL_FEATURES
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, figure_markdown, label, style
 from clm_dagster.platform.warehouse import Connection
 

@@ -33,7 +33,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from clm_dagster.domains.churn.features import CATEGORIES
+from clm_dagster.domains.churn.feature_names import CATEGORIES
+from clm_dagster.domains.churn.names import RECENCY
 from clm_dagster.statistics.evaluation import safe_logit
 from clm_dagster.statistics.lightgbm_trees import LightGBMClassifier, check_installed
 from clm_dagster.statistics.networks import fit_batches
@@ -219,7 +220,7 @@ def _lightgbm() -> tuple[Candidate, ...]:
     return (Candidate(LIGHTGBM, _plain(trees), tuple({"model__num_leaves": n} for n in (4, 7)), exact=True),)
 
 
-RECENCY, LIGHTGBM = "recency", "lightgbm"
+LIGHTGBM = "lightgbm"
 # Candidates that need no judgement: they are always in the evaluation, and always explained.
 BASELINES = (RECENCY, "frequency_recency")
 # Means of log-odds. A blend has exact reasons if all its members have.

@@ -14,22 +14,12 @@ from clm_dagster.domains.churn import checks
 from clm_dagster.domains.churn.asset_charts import drift_chart
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.monitoring import feature_drift
-from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.domains.churn.queries import eligible_customers, read_earlier_drift
+from clm_dagster.domains.churn.table_settings import DriftSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.snapshots import read_snapshots
-
-
-@dataclass(frozen=True)
-class DriftSettings:
-    """User settings of drift. The check warns from the effect on scores `warn` on, and fails from `fail` on."""
-
-    evaluation: EvaluationSettings
-    customers: int
-    warn: float
-    fail: float
 
 
 @dataclass(frozen=True)

@@ -30,18 +30,15 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.base_rate import BaseRateForecast, BaseRates
-from clm_dagster.domains.churn.candidates import (
-    BASELINES,
-    RECENCY,
-    Candidate,
-    candidates,
-)
+from clm_dagster.domains.churn.candidates import BASELINES, Candidate, candidates
 from clm_dagster.domains.churn.features import known_labels, labels_by_snapshot
 from clm_dagster.domains.churn.fitting import Fits
 from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import ChurnModel
-from clm_dagster.domains.churn.plan import EvaluationInputs, EvaluationSettings, prepare
+from clm_dagster.domains.churn.names import RECENCY
+from clm_dagster.domains.churn.plan import EvaluationInputs, prepare
 from clm_dagster.domains.churn.race import Race, race
+from clm_dagster.domains.churn.table_settings import EvaluationSettings
 from clm_dagster.domains.churn.validation import Validated, validate
 from clm_dagster.statistics.evaluation import (
     Calibration,

@@ -1,7 +1,7 @@
 """Features of the churn model: columns of core.customer_features and ratios of them.
 
-Belongs here: the feature list, the topic of each feature, validation of the input frames. Does not belong here: models
-(`candidates`), label definitions (SQL).
+Belongs here: their computation, validation of the input frames. Does not belong here: their names (`feature_names`),
+models (`candidates`), label definitions (SQL).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,46 +10,11 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from clm_dagster.domains.churn.feature_names import CATEGORIES, FEATURES, NEEDED
 from clm_dagster.domains.churn.purchase_model import no_purchase_log_odds
 from clm_dagster.statistics.btyd import BGNBD
 from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
-
-# Columns of core.customer_features and of `derive`, by the topic that a reason names.
-TOPICS: dict[str, tuple[str, ...]] = {
-    "recency": ("recency_days", "recency_by_gap", "overdue", "previous_order_days"),
-    "no_purchase": ("no_purchase_log_odds",),
-    "frequency": (
-        "order_days",
-        "orders",
-        "orders_30d",
-        "orders_90d",
-        "orders_180d",
-        "orders_365d",
-        "order_rate",
-    ),
-    "season": ("orders_year_ago_90d",),
-    "gaps": ("mean_gap_days", "sd_gap_days"),
-    "tenure": ("tenure_days",),
-    "money": (
-        "net_revenue",
-        "net_revenue_30d",
-        "net_revenue_90d",
-        "net_revenue_180d",
-        "net_revenue_365d",
-        "average_order_value",
-    ),
-    "products": ("units", "distinct_products"),
-    "returns": ("return_rate",),
-    "hours": ("weekend_order_share", "evening_order_share"),
-    "visits": ("visits", "visits_30d", "views", "carts"),
-    "country": ("country",),
-}
-TOPIC_OF = {column: topic for topic, columns in TOPICS.items() for column in columns}
-FEATURES = tuple(TOPIC_OF)
-CATEGORIES = ("country",)
-DERIVED = ("recency_by_gap", "overdue", "order_rate", "no_purchase_log_odds")
-NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DERIVED))
 
 
 def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataFrame]:

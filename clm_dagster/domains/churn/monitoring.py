@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.churn.features import TOPIC_OF
+from clm_dagster.domains.churn.feature_names import TOPIC_OF
 from clm_dagster.domains.churn.model import ChurnModel
+from clm_dagster.domains.churn.names import ALL_FEATURES, MISSING, SCORE
 from clm_dagster.domains.churn.score_drift import (
     level_gap,
     missing_effect,
@@ -28,8 +29,6 @@ from clm_dagster.statistics.evaluation import (
 )
 
 MIN_GROUP = 30  # a smaller group gets a size but no metrics
-# The topic of rows for all features together, and the features that such rows name.
-ALL_FEATURES, SCORE, MISSING = "all_features", "score", "missing_values"
 AGE_BANDS = (0, 25, 35, 45, 55, 65, 200)
 
 

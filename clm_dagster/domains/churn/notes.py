@@ -15,8 +15,9 @@ from clm_dagster.domains.churn import checks, mlflow_plots
 from clm_dagster.domains.churn.candidates import BASELINES, BLENDS, Candidate, candidates, log_odds
 from clm_dagster.domains.churn.diagnostics import importance, learning_curve
 from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
-from clm_dagster.domains.churn.queries import Settings, TrainingInputs
+from clm_dagster.domains.churn.queries import TrainingInputs
 from clm_dagster.domains.churn.report import metrics_of_candidate
+from clm_dagster.domains.churn.table_settings import Settings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work

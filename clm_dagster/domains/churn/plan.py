@@ -1,4 +1,4 @@
-"""Settings and inputs of an evaluation, validated and in the shape that models take.
+"""Inputs of an evaluation, validated and in the shape that models take.
 
 Belongs here: everything before the first fit. Does not belong here: fitting and evaluation (`evaluate`).
 """
@@ -10,26 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.domains.churn.features import FEATURES, by_snapshot, check_not_empty, checked_labels, derive
+from clm_dagster.domains.churn.feature_names import FEATURES
+from clm_dagster.domains.churn.features import by_snapshot, check_not_empty, checked_labels, derive
 from clm_dagster.domains.churn.purchase_model import fit_all
+from clm_dagster.domains.churn.table_settings import EvaluationSettings
 from clm_dagster.statistics.btyd import BGNBD
-from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, GridSettings, missing_snapshots
+from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, missing_snapshots
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings(GridSettings):
-    """User settings of an evaluation. The defaults equal those of the package's settings.
-
-    lightgbm: whether LightGBM is a candidate.
-    """
-
-    active_days: int = 365
-    leak_auc: float = 0.97
-    calibration_limit: float = 0.08
-    features: tuple[str, ...] = FEATURES
-    lightgbm: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,15 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from clm_dagster.domains.churn.plan import EvaluationSettings
+from clm_dagster.domains.churn.names import DRIFT, SCORES
+from clm_dagster.domains.churn.table_settings import EvaluationSettings, Settings
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.snapshots import (
     SnapshotInputs,
-    SnapshotSettings,
     read_evaluation,
     read_mature,
 )
 from clm_dagster.platform.warehouse import Connection
-
-Settings = SnapshotSettings[EvaluationSettings]
-MODEL, SCORES, DRIFT = "models.churn_model", "marts.churn_scores", "marts.feature_drift"
-VALUE = "marts.customer_value"
 
 
 @dataclass(frozen=True)

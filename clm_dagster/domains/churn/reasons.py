@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.churn.features import TOPIC_OF
+from clm_dagster.domains.churn.feature_names import TOPIC_OF
 
 Words = Callable[[pd.DataFrame, int], pd.Series]
 

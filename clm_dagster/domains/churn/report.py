@@ -4,12 +4,13 @@ Belongs here: the row of `models.churn_model`, metrics of candidates and groups,
 metadata and plots (`notes`).
 """
 
-from clm_dagster.domains.churn.candidates import RECENCY
 from clm_dagster.domains.churn.evaluate import CandidateResult, EvaluationResult
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.monitoring import age_band, fairness
-from clm_dagster.domains.churn.queries import Settings, TrainingInputs
+from clm_dagster.domains.churn.names import RECENCY, STORED_TEST_METRICS, TEST_METRICS
+from clm_dagster.domains.churn.queries import TrainingInputs
 from clm_dagster.domains.churn.served import example
+from clm_dagster.domains.churn.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of, ten_decimals
@@ -17,42 +18,6 @@ from clm_dagster.platform.trained_models.snapshots import split_columns
 from clm_dagster.platform.trained_models.training import Report
 
 GROUPS = ("country", "gender", "age_band", "acquisition_channel")
-# Test metrics of the winner that the table stores. marts.churn_scorecard compares later scores with them.
-STORED_TEST_METRICS = (
-    "roc_auc",
-    "brier",
-    "log_loss",
-    "calibration_error",
-    "lift_at_10",
-    "base_rate",
-    "mean_probability",
-)
-_TEST_METRICS = (
-    "roc_auc",
-    "average_precision",
-    "brier",
-    "log_loss",
-    "calibration_error",
-    "precision",
-    "recall",
-    "f1",
-    "lift_at_10",
-)
-METRICS = (
-    *_TEST_METRICS,
-    "exact_reasons",
-    "seconds",
-    "validation_log_loss",
-    "calibration_error_before",
-    "auc_over_recency",
-    "auc_over_winner",
-    "race_log_loss",
-    "is_dropped",
-    "customers",
-    "mean_probability",
-    "base_rate",
-    "calibration_gap",
-)
 
 
 def report(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult) -> Report[ChurnModel]:
@@ -90,7 +55,7 @@ def metrics_of_candidate(one: CandidateResult) -> list[Metric]:
             "seconds": round(one.seconds, 3),
             "validation_log_loss": one.validation["log_loss"],
             "calibration_error_before": one.uncalibrated["calibration_error"],
-            **{name: one.test[name] for name in _TEST_METRICS},
+            **{name: one.test[name] for name in TEST_METRICS},
             "auc_over_recency": one.auc_over_recency,
             "auc_over_winner": one.auc_over_winner,
         },

@@ -11,9 +11,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.checks import check_turnover
-from clm_dagster.domains.churn.features import NEEDED
+from clm_dagster.domains.churn.feature_names import NEEDED
 from clm_dagster.domains.churn.model import ChurnModel, forecast_base_rate
-from clm_dagster.domains.churn.plan import EvaluationSettings
 from clm_dagster.domains.churn.queries import (
     eligible_customers,
     read_bands,
@@ -21,6 +20,7 @@ from clm_dagster.domains.churn.queries import (
     read_margins,
     read_previous_top,
 )
+from clm_dagster.domains.churn.table_settings import ScoreSettings
 from clm_dagster.domains.churn.turnover import measure_turnover
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
@@ -30,20 +30,6 @@ from clm_dagster.platform.trained_models.snapshots import level_days, read_snaps
 REASONS = 3
 # Columns that the forecast of the base rate reads.
 _BASE_RATE_COLUMNS = ", ".join(("as_of", *NEEDED[1:]))
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """User settings of scoring.
-
-    customers: the largest number of customers to read at an earlier snapshot. margin: the margin rate if the shop's own
-    is unknown. turnover_warn: the turnover of the top decile from which the check warns.
-    """
-
-    evaluation: EvaluationSettings
-    customers: int
-    margin: float
-    turnover_warn: float
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.churn.candidates import log_odds
-from clm_dagster.domains.churn.features import TOPICS
+from clm_dagster.domains.churn.feature_names import TOPICS
 from clm_dagster.domains.churn.model import ChurnModel
 
 Floats = NDArray[np.float64]

@@ -16,29 +16,14 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from clm_dagster.domains.churn.features import CATEGORIES, NEEDED
+from clm_dagster.domains.churn.feature_names import CATEGORIES, NEEDED
 from clm_dagster.domains.churn.model import ChurnModel
-from clm_dagster.domains.churn.queries import MODEL
 from clm_dagster.platform.trained_models.examples import typical_rows
-from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 from clm_dagster.platform.trained_models.served_rows import predict_known
 from clm_dagster.statistics.btyd import BGNBD, Unit
 from clm_dagster.statistics.evaluation import Calibration, Shape
 from clm_dagster.statistics.evaluation.customers import with_possible_histories
 
-# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
-# scikit-learn's trees and networks.
-TRUSTED = (
-    *BOOSTING_TYPES,
-    "clm_dagster.domains.churn.candidates.LogOddsMean",
-    "clm_dagster.domains.churn.candidates._mutual_information",
-    "clm_dagster.domains.churn.candidates.signed_log",
-    "clm_dagster.domains.churn.served.ChurnProbability",
-    "clm_dagster.statistics.lightgbm_trees.LightGBMClassifier",
-    "sklearn.impute._iterative.IterativeImputer",
-    "sklearn.impute._iterative._ImputerTriplet",
-    "sklearn.tree._tree.Tree",
-)
 INPUTS = NEEDED[2:]
 # The columns of a customer's order history, which the purchase model needs.
 _HISTORY = ("order_days", "tenure_days", "recency_days")
@@ -113,9 +98,6 @@ def unpack(estimator: ChurnProbability) -> ChurnModel:
 def typical_customers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return made-up customers with the columns and types of real ones."""
     return with_possible_histories(typical_rows(frame))
-
-
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED, illustrate=typical_customers)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

@@ -1,49 +1,18 @@
-"""The trained model of churn, as the engine of trained models runs it.
+"""Functions that the engine of trained models calls to train churn.
 
-Belongs here: the functions that the engine calls. Does not belong here: the evaluation (`evaluate`), queries
-(`queries`), rows of tables (`report`), metadata and plots (`notes`).
+Belongs here: these functions. Does not belong here: the definition of the model (`tables`), the evaluation
+(`evaluate`), queries (`queries`), rows of tables (`report`), metadata and plots (`notes`).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clm_dagster.domains.churn import checks
-from clm_dagster.domains.churn.candidates import RECENCY
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.model import ChurnModel
-from clm_dagster.domains.churn.notes import candidate_runs, notes
-from clm_dagster.domains.churn.queries import Settings, TrainingInputs, read_training
-from clm_dagster.domains.churn.report import METRICS, report
-from clm_dagster.domains.churn.served import REGISTERED
+from clm_dagster.domains.churn.queries import TrainingInputs
+from clm_dagster.domains.churn.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Work
-from clm_dagster.platform.trained_models.training import Gate, TrainedModel
 from clm_dagster.statistics.evaluation import Verdict
-
-
-def churn_model(
-    settings: Settings,
-) -> TrainedModel[Settings, TrainingInputs, EvaluationResult, ChurnModel]:
-    """Return the definition of the trained churn model."""
-    return TrainedModel(
-        registered=REGISTERED,
-        reads=("customer_features", "churn_labels", "stg_customers", "lifecycle_cutoffs"),
-        weeks_back=settings.training_weeks_back,
-        settings=settings,
-        horizon_days=settings.evaluation.horizon_days,
-        read=read_training,
-        evaluate=evaluate,
-        report=report,
-        notes=notes,
-        candidates=candidate_runs,
-        champion=champion_probabilities,
-        baseline=RECENCY,
-        gate=Gate(
-            "The winner beats the recency baseline, is calibrated and is not worse than the champion.",
-            verdict,
-        ),
-        metrics=METRICS,
-        checks=checks.TRAINING,
-    )
 
 
 def evaluate(work: Work[Settings], inputs: TrainingInputs) -> EvaluationResult:

@@ -10,10 +10,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.demand.gates import BASELINE
-from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings
+from clm_dagster.domains.demand.names import BASELINE, DAY, WEEK
 from clm_dagster.domains.demand.queries import AccuracyInputs
 from clm_dagster.domains.demand.series import KEYS, daily_panel
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 

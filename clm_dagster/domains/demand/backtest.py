@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.demand.local_methods import LocalMethod
+from clm_dagster.domains.demand.names import BASELINES, MEASURES
 from clm_dagster.domains.demand.panel_methods import Method
 from clm_dagster.domains.demand.series import DAYS_PER_WEEK, Panel
 from clm_dagster.statistics.forecasting.css import Floats
@@ -34,8 +35,6 @@ GOOD_RMSSE_RATIO = 1.05
 MIN_GOOD_METHODS = 3
 MIN_SERIES = 5
 STANDARD_ERRORS = 2.0
-MEASURES = ("mase", "rmsse", "smape", "wape", "bias")
-BASELINES = ("seasonal_naive", "eight_week_mean")
 
 
 class Ran(NamedTuple):

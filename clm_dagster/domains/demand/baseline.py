@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from clm_dagster.domains.demand.gates import BASELINE
 from clm_dagster.domains.demand.model import PeriodEvaluation
+from clm_dagster.domains.demand.names import BASELINE
 from clm_dagster.domains.demand.policy import ForecastPolicy, apply_fallbacks
 from clm_dagster.domains.demand.series_class import EVALUATED
 

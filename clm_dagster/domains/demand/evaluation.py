@@ -10,13 +10,13 @@ from functools import cached_property
 
 import pandas as pd
 
-from clm_dagster.domains.demand.backtest import BASELINES, MEASURES
-from clm_dagster.domains.demand.gates import BASELINE, PeriodGain, gain_over
-from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, PeriodEvaluation, by_period
+from clm_dagster.domains.demand.gates import PeriodGain, gain_over
+from clm_dagster.domains.demand.model import PeriodEvaluation, by_period
+from clm_dagster.domains.demand.names import BANDS, BASELINE, BASELINES, DAY, MEASURES, WEEK
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.series import KEYS, Panel
+from clm_dagster.domains.demand.table_settings import DemandSettings
 
-BANDS = ("coverage_80", "coverage_95", "interval_score_80", "interval_score_95")
 # Methods whose measures per series are stored in the table. MLflow has those of all candidates as an artifact.
 KEPT = ("chosen", *BASELINES)
 

@@ -10,9 +10,11 @@ from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.demand import asset_charts, checks
 from clm_dagster.domains.demand.baseline import baseline_key
-from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.model import forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.names import DAY
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.queries import SeriesInputs
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.demand.backtest import BASELINES
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.statistics.evaluation import Difference, Verdict
 
 DRAWS, SEED = 2000, 20111209
-BASELINE = BASELINES[1]
 
 
 def gain_over(held_out: pd.DataFrame, baseline: str) -> Difference | None:

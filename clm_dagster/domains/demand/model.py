@@ -18,8 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.demand.backtest import (
-    BASELINES,
-    MEASURES,
     Backtest,
     Choice,
     RunMethod,
@@ -32,6 +30,7 @@ from clm_dagster.domains.demand.backtest import (
 from clm_dagster.domains.demand.local_methods import local_methods
 from clm_dagster.domains.demand.lstm import NAME as LSTM
 from clm_dagster.domains.demand.lstm import GlobalLSTM
+from clm_dagster.domains.demand.names import BASELINES, DAY, MEASURES, WEEK
 from clm_dagster.domains.demand.panel_methods import (
     CalendarRegression,
     EightWeekMean,
@@ -63,36 +62,12 @@ from clm_dagster.domains.demand.series import (
     with_promotions,
 )
 from clm_dagster.domains.demand.series_class import EVALUATED, classify_series
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.statistics.forecasting.css import Floats
 from clm_dagster.statistics.forecasting.intervals import conformal_quantiles
 
-DAY, WEEK = "day", "week"
 ONE_WEEKDAY = ("seasonal_trend", "exponential_smoothing")
 """The weekly methods of one series that also forecast the days of a shop that sells on one weekday."""
-
-
-@dataclass(frozen=True)
-class DemandSettings:
-    """Horizons of the forecasts, and settings of the evaluation."""
-
-    horizon_days: int = 28
-    horizon_weeks: int = 13
-    backtest_weeks: int = 8
-    """Weeks ahead that are evaluated; later weeks use the intervals of the last evaluated week."""
-    origins: int = 8
-    spacing_days: int = 14
-    """Days between origins; the last is one horizon before as_of."""
-    memory_days: int = 4 * 364
-    """Days of history that models are fitted on."""
-    lstm: bool = False
-    """Whether the LSTM is a candidate; it needs torch."""
-    jobs: int = 1
-    """Number of processes for models that are fitted one series at a time."""
-
-    @property
-    def horizons(self) -> dict[str, int]:
-        """The number of steps of a forecast, by period."""
-        return {DAY: self.horizon_days, WEEK: self.horizon_weeks}
 
 
 @dataclass(frozen=True)

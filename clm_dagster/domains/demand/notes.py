@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from clm_dagster.domains.demand import checks, mlflow_plots
-from clm_dagster.domains.demand.backtest import MEASURES
 from clm_dagster.domains.demand.diagnostics import ArimaDiagnostics, diagnose_arima
-from clm_dagster.domains.demand.evaluation import BANDS, DemandEvaluation, records
-from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings
+from clm_dagster.domains.demand.evaluation import DemandEvaluation, records
+from clm_dagster.domains.demand.names import BANDS, DAY, MEASURES, WEEK
 from clm_dagster.domains.demand.queries import SeriesInputs
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from clm_dagster.domains.demand.backtest import BASELINES, COMBINATION
+from clm_dagster.domains.demand.backtest import COMBINATION
+from clm_dagster.domains.demand.names import BASELINES
 from clm_dagster.domains.demand.series import KEYS
 from clm_dagster.domains.demand.series_class import CONSTANT, DORMANT, EVALUATED, FALLBACK, ZERO
 from clm_dagster.statistics.forecasting.css import Floats

@@ -10,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from clm_dagster.domains.demand.model import DAY, DemandSettings
+from clm_dagster.domains.demand.names import DAY, FORECASTS, MODEL
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.partitions import WEEK
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.champions import Trainings
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.evaluation import EvaluationError
 
-MODEL = "models.demand_model"
-FORECASTS = "marts.demand_forecasts"
 _ALWAYS = date(1, 1, 1)
 # The keys with a series of their own at an as_of: those that were selected there, or those that were forecast there.
 _CHOSEN = "select level, key from core.demand_keys where as_of = $as_of"

@@ -10,18 +10,16 @@ not independent, so the safety stock is multiplied by `widening`: the spread of 
 backtest, relative to that of independent days.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
 from clm_dagster.domains.demand.baseline import baseline_key
-from clm_dagster.domains.demand.gates import BASELINE
-from clm_dagster.domains.demand.model import DAY
+from clm_dagster.domains.demand.names import BASELINE, DAY
 from clm_dagster.domains.demand.policy import ForecastPolicy
+from clm_dagster.domains.demand.registered import REGISTERED
 from clm_dagster.domains.demand.series import KEYS
-from clm_dagster.domains.demand.served import REGISTERED
+from clm_dagster.domains.demand.table_settings import ReorderSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.champions import baseline_name
@@ -38,16 +36,6 @@ COLUMNS = (
     "safety_stock",
     "reorder_point",
 )
-
-
-@dataclass(frozen=True)
-class ReorderSettings:
-    """Settings of the purchasing team."""
-
-    lead_days: int = 7
-    """Days from placing an order to having the product on the shelf."""
-    service_level: float = 0.95
-    """Probability of no shortage in a lead time, above 0.5 and below 1."""
 
 
 def reorder(work: Work[ReorderSettings], forecasts: pd.DataFrame) -> TableOutput:

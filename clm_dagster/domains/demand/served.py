@@ -14,23 +14,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.model import forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.names import DAY
 from clm_dagster.domains.demand.policy import ForecastPolicy
-from clm_dagster.domains.demand.queries import MODEL
 from clm_dagster.domains.demand.series import KEYS
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.trained_models.examples import round_digits
-from clm_dagster.platform.trained_models.registered import PACKAGES, RegisteredModel
 from clm_dagster.statistics.forecasting.css import Floats
 
-# Types in the file of gradient boosting with squared loss, beyond those that skops trusts.
-TREE_TYPES = (
-    "numpy.dtype",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
 _EXAMPLE_DAYS, _EXAMPLE_SERIES = 120, 2
 
 
@@ -95,16 +86,6 @@ def typical_weeks(series: pd.DataFrame) -> pd.DataFrame:
     weekday = pd.to_datetime(series["day"]).dt.day_of_week
     medians = series.groupby([*KEYS, weekday])["value"].transform("median")
     return series.assign(value=round_digits(medians))
-
-
-REGISTERED = RegisteredModel(
-    MODEL,
-    pack=pack,
-    unpack=unpack,
-    trusted=("clm_dagster.domains.demand.served.DemandForecaster", *TREE_TYPES),
-    packages=(*PACKAGES, "statsmodels"),
-    illustrate=typical_weeks,
-)
 
 
 def example(series: pd.DataFrame, policies: Mapping[str, ForecastPolicy]) -> pd.DataFrame:

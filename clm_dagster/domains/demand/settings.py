@@ -1,6 +1,7 @@
 """User settings of demand forecasts and reorder points.
 
-Belongs here: settings with their defaults. Does not: settings that users cannot change (`model.DemandSettings`).
+Belongs here: settings with their defaults. Does not: settings that users cannot change
+(`table_settings.DemandSettings`).
 """
 
 from pydantic import Field

@@ -1,7 +1,7 @@
-"""The trained model of demand, as the engine of trained models runs it, and the rows of `models.demand_model`.
+"""Functions that the engine of trained models calls to train demand, and the rows of `models.demand_model`.
 
-Belongs here: the functions that the engine calls and that determine rows. Does not: the evaluation (`model`,
-`evaluation`), metadata and plots (`notes`), SQL (`queries`), the wording of checks (`checks`).
+Belongs here: the functions that determine rows. Does not: the definition of the model (`tables`), the evaluation
+(`model`, `evaluation`), metadata and plots (`notes`), SQL (`queries`), the wording of checks (`checks`).
 """
 
 import json
@@ -13,58 +13,28 @@ from dataclasses import replace
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.demand import checks
-from clm_dagster.domains.demand.backtest import MEASURES
 from clm_dagster.domains.demand.baseline import baseline_policies
 from clm_dagster.domains.demand.checkpoints import checkpointed_fit, checkpointed_run
-from clm_dagster.domains.demand.evaluation import BANDS, KEPT, DemandEvaluation, records
-from clm_dagster.domains.demand.gates import BASELINE, demand_verdict
-from clm_dagster.domains.demand.model import (
-    DAY,
-    DemandSettings,
-    evaluate_candidates,
-    fit_policies,
-    panels_of,
-)
-from clm_dagster.domains.demand.notes import candidate_runs, notes
+from clm_dagster.domains.demand.evaluation import KEPT, DemandEvaluation, records
+from clm_dagster.domains.demand.gates import demand_verdict
+from clm_dagster.domains.demand.model import evaluate_candidates, fit_policies, panels_of
+from clm_dagster.domains.demand.names import DAY, METRICS
 from clm_dagster.domains.demand.policy import ForecastPolicy
-from clm_dagster.domains.demand.queries import SeriesInputs, read_training
+from clm_dagster.domains.demand.queries import SeriesInputs
 from clm_dagster.domains.demand.series import KEYS
-from clm_dagster.domains.demand.served import REGISTERED, example
+from clm_dagster.domains.demand.served import example
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of, ten_decimals
-from clm_dagster.platform.trained_models.training import Gate, Report, TrainedModel
+from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.statistics.evaluation import Verdict
 
-METRICS = ("series", *MEASURES, *BANDS)
-GATE = "On held-out dates, the chosen forecasts beat the eight-week mean; days and weeks pass each for themselves."
 # Starting a process takes seconds, so processes pay off only for many series.
 MIN_SERIES_FOR_PROCESSES = 60
 
 Policies = Mapping[str, ForecastPolicy]
-DemandModel = TrainedModel[DemandSettings, SeriesInputs, DemandEvaluation, Policies]
 DemandWork = Work[DemandSettings]
-
-
-def demand_model(settings: DemandSettings) -> DemandModel:
-    """Return the trained model of demand."""
-    return TrainedModel(
-        registered=REGISTERED,
-        reads=("demand_keys", "demand_series", "demand_promotions"),
-        settings=settings,
-        horizon_days=settings.horizon_days,
-        read=read_training,
-        evaluate=evaluate,
-        report=report,
-        notes=notes,
-        candidates=candidate_runs,
-        baseline=BASELINE,
-        gate=Gate(GATE, verdict),
-        metrics=METRICS,
-        checks=checks.TRAINING,
-        carries_over=False,
-    )
 
 
 def evaluate(work: DemandWork, inputs: SeriesInputs) -> DemandEvaluation:

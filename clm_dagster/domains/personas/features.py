@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import skew
 
 # A share over few orders is noisy. Each customer's share gets a prior of this many orders with the shop's share
 # (beta-binomial; Gelman et al., Bayesian Data Analysis, ch. 5).
@@ -136,6 +135,8 @@ def fit_scaling(frame: pd.DataFrame) -> tuple[Scaling, list[str]]:
 
     Return it with the names of the habits that are left out because they are constant.
     """
+    from scipy.stats import skew
+
     values = frame.to_numpy(dtype=float)
     spread = values.std(axis=0)
     kept = spread > 1e-12 * np.maximum(np.abs(values).mean(axis=0), 1e-300)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from clm_dagster.domains.personas.queries import MODEL
-from clm_dagster.platform.trained_models.registered import RegisteredModel
 from clm_dagster.platform.trained_models.served_rows import predict_known
 
 
@@ -45,11 +43,3 @@ def pack(pipeline: Pipeline) -> PersonaPosition:
 def unpack(estimator: PersonaPosition | Pipeline) -> Pipeline:
     """Convert an estimator from `pack` back to the pipeline. Versions of before 2026-12 are pipelines themselves."""
     return estimator.pipeline if isinstance(estimator, PersonaPosition) else estimator
-
-
-REGISTERED = RegisteredModel(
-    MODEL,
-    pack=pack,
-    unpack=unpack,
-    trusted=("numpy.clip", "clm_dagster.domains.personas.served.PersonaPosition"),
-)

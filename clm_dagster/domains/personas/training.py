@@ -6,15 +6,13 @@ belong here: clustering (`model`), SQL (`queries`), assignment of customers (`sc
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
-
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING, Any
 
 from clm_dagster.domains.personas import checks, plots
 from clm_dagster.domains.personas.features import habits
 from clm_dagster.domains.personas.model import TrainingResult, train
 from clm_dagster.domains.personas.queries import TrainingInputs, read_training
-from clm_dagster.domains.personas.served import REGISTERED
+from clm_dagster.domains.personas.registered import REGISTERED
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
@@ -22,10 +20,13 @@ from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes, Report, TrainedModel
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
 
 
-def persona_model() -> TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]:
+def persona_model() -> "TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]":
     """Return the definition of the trained persona model. The newest model always serves.
 
     Its gate is inside: without clear groups it has a single persona.
@@ -51,7 +52,7 @@ def evaluate(_: Work[None], inputs: TrainingInputs) -> TrainingResult:
     return train(inputs.customers, inputs.categories, inputs.previous)
 
 
-def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Report[Pipeline]:
+def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> "Report[Pipeline]":
     """Return the row of a training, its model and its metrics."""
     model, choice = result.model, result.choice
     frame = None if model is None else habits(inputs.customers, inputs.categories, model.scaling.habits)

@@ -5,7 +5,7 @@ search for rules (`statistics.association`).
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from clm_dagster.domains.recommend.affinity import Pairs, product_affinity
 from clm_dagster.domains.recommend.checks import check_rules
 from clm_dagster.domains.recommend.queries import read_baskets, read_products
 from clm_dagster.domains.recommend.reasons import display_names, names_of
+from clm_dagster.domains.recommend.table_settings import PairSettings, RuleSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.statistics.association import MinedRules, Threshold, held_later, mine_rules
@@ -22,17 +23,6 @@ from clm_dagster.statistics.independence import SIGNIFICANT
 # Maximum number of products in a rule, both sides together, and of sets of products in memory (about two kilobytes
 # each, with their rules).
 MAX_RULE_ITEMS, MAX_ITEMSETS = 4, 20_000
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """Settings of pairs.
-
-    days: of baskets before as_of. min_support: minimum share of baskets that contain a pair; None to choose it.
-    """
-
-    days: int
-    min_support: float | None
 
 
 @dataclass(frozen=True)
@@ -105,26 +95,6 @@ def _raised(given: float, threshold: Threshold | None) -> str | None:
         f"CLM_RULES_MIN_SUPPORT={given} gives too many sets of products; it was raised to {threshold.support:.4%} "
         f"({threshold.baskets} baskets): {threshold.reason}"
     )
-
-
-@dataclass(frozen=True)
-class RuleSettings:
-    """Settings of rules.
-
-    days: of baskets before as_of. min_support: minimum share of baskets that contain all products of a rule; None to
-    choose it. min_confidence: minimum share of the baskets with the antecedent that also contain the consequent.
-    held_days: the last days, at most half of all, on which rules are tested instead of mined.
-    """
-
-    days: int
-    min_support: float | None
-    min_confidence: float
-    held_days: int
-
-    def window(self, as_of: date) -> tuple[date, date]:
-        """Return the first day of the baskets for mining, and of those for testing."""
-        held = min(self.held_days, self.days // 2)
-        return as_of - timedelta(days=self.days), as_of - timedelta(days=held)
 
 
 @dataclass(frozen=True)

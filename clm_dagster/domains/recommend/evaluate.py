@@ -36,13 +36,13 @@ from clm_dagster.domains.recommend.metrics import NoPurchases, Truth, window_tru
 from clm_dagster.domains.recommend.ranking import (
     Examples,
     Ranker,
-    RankerSettings,
     TrainingExamples,
     default_recommenders,
     labelled,
 )
 from clm_dagster.domains.recommend.shared_scores import SharedRecommender, share
 from clm_dagster.domains.recommend.similarity import blocks
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
 RANKER = "two_stages"

@@ -23,7 +23,6 @@ import pandas as pd
 
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
 from clm_dagster.domains.recommend.metrics import (
-    METRICS,
     K,
     Truth,
     coverage,
@@ -33,10 +32,10 @@ from clm_dagster.domains.recommend.metrics import (
     padded,
     window_truth,
 )
+from clm_dagster.domains.recommend.names import BASELINES, LIST_METRICS
 from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict, mean_intervals
 
-# For each list: the baseline that it must beat, and the purchases that count as relevant.
-BASELINES = {"next_best": "buy_again", "discover": "popularity"}
+# For each list, the purchases that count as relevant.
 KINDS = {"next_best": "all", "discover": "new"}
 TARGETS = {"window": False, "next_basket": True}
 
@@ -129,7 +128,7 @@ def _array(frame: pd.DataFrame, name: str, truth: Truth) -> np.ndarray:
 
 def _means(measured: Mapping[str, pd.DataFrame]) -> list[dict[str, float | str]]:
     """Return the mean metrics of each method with their intervals. measured: method -> metrics of each customer."""
-    columns = [(method, metric) for method in measured for metric in METRICS]
+    columns = [(method, metric) for method in measured for metric in LIST_METRICS]
     values = np.column_stack([measured[method][metric].to_numpy() for method, metric in columns])
     found: dict[str, dict[str, float | str]] = {m: {"method": m, "customers": len(values)} for m in measured}
     for (method, metric), interval in zip(columns, mean_intervals(values), strict=True):

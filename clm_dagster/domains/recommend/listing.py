@@ -11,7 +11,6 @@ products of their country and segment: `cold_start`.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -30,28 +29,16 @@ from clm_dagster.domains.recommend.candidates import (
 from clm_dagster.domains.recommend.cold import ColdStart, group_lists
 from clm_dagster.domains.recommend.features import PairFeatures
 from clm_dagster.domains.recommend.interactions import Interactions, Ints
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
+from clm_dagster.domains.recommend.names import BASELINES
 from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import Explainer, names_of
+from clm_dagster.domains.recommend.table_settings import ListSettings
 
 COLD = "cold_start"
 # Customers per part of the output.
 CUSTOMERS_PER_PART = 5_000
 _BASELINES: dict[str, Callable[[], BuyAgain | Popularity]] = {"buy_again": BuyAgain, "popularity": Popularity}
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "reason", "method"]
-
-
-@dataclass(frozen=True)
-class ListSettings:
-    """Settings of lists.
-
-    count: places on a list. active_days: a product without a sale for longer is not recommended. horizon_days: of the
-    model.
-    """
-
-    count: int = 10
-    active_days: int = 90
-    horizon_days: int = 60
 
 
 def all_customer_lists(

@@ -22,7 +22,6 @@ from clm_dagster.statistics.evaluation import Difference, mean_intervals
 Floats = NDArray[np.float64]
 
 K = 10
-METRICS = ("ndcg", "recall", "hit")
 
 
 class NoPurchases(ValueError):  # noqa: N818

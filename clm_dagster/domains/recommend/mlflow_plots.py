@@ -10,8 +10,8 @@ import pandas as pd
 
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
-from clm_dagster.domains.recommend.metrics import METRICS, K
+from clm_dagster.domains.recommend.metrics import K
+from clm_dagster.domains.recommend.names import BASELINES, LIST_METRICS
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
 
 if TYPE_CHECKING:
@@ -77,16 +77,16 @@ def method_figure(table: pd.DataFrame, method: str) -> Draw:
     def draw(figure: "Figure") -> None:
         figure.subplots_adjust(left=0.06, right=0.98, top=0.88, bottom=0.1, wspace=0.16)
         for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
-            places = np.arange(len(METRICS))
+            places = np.arange(len(LIST_METRICS))
             for shift, who, color in ((-0.18, BASELINES[name], PALE), (0.18, method, ACCENT)):
                 value, low, high = (
-                    np.array([measured(name, who, f"{m}{end}") for m in METRICS])
+                    np.array([measured(name, who, f"{m}{end}") for m in LIST_METRICS])
                     for end in ("", "_low", "_high")
                 )
                 axes.bar(places + shift, value, 0.34, color=color, label=who)
                 errors = [value - low, high - value]
                 axes.errorbar(places + shift, value, yerr=errors, fmt="none", ecolor=INK, elinewidth=1)
-            axes.set_xticks(places, list(METRICS))
+            axes.set_xticks(places, list(LIST_METRICS))
             axes.legend(frameon=False, fontsize=8)
             style(axes, f"{name}, at {K}")
 

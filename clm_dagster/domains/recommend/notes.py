@@ -12,10 +12,9 @@ import pandas as pd
 from clm_dagster.domains.recommend import mlflow_plots
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
 from clm_dagster.domains.recommend.markdown_tables import candidates_table
-from clm_dagster.domains.recommend.metrics import METRICS
-from clm_dagster.domains.recommend.ranking import RankerSettings
+from clm_dagster.domains.recommend.names import BASELINES, LIST_METRICS
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
@@ -66,7 +65,7 @@ def _mlflow_metrics(result: EvaluationResult, method: str) -> dict[str, float | 
     """Return the metrics of one candidate by target and list, with intervals, and its gain over the baselines."""
     table = result.evaluation.table
     names = [
-        *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+        *(f"{name}{end}" for name in LIST_METRICS for end in ("", "_low", "_high")),
         "coverage",
         "novelty",
     ]

@@ -17,10 +17,6 @@ from clm_dagster.platform.dbt_project.building import Snapshot, compile_model
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
 
-MODEL = "models.recommender_model"
-LISTS, POPULAR, SIMILAR = "marts.recommendations", "marts.popular_products", "marts.similar_products"
-AFFINITY, RULES = "marts.product_affinity", "marts.basket_rules"
-
 
 def read_past(connection: Connection, as_of: datetime, days: int | None = None) -> Interactions | None:
     """Return the purchases of known customers before as_of, or None where there are none.

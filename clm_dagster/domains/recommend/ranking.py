@@ -33,6 +33,7 @@ from clm_dagster.domains.recommend.interactions import InteractionError, Interac
 from clm_dagster.domains.recommend.metrics import K, NoPurchases, Truth, stored, window_truth
 from clm_dagster.domains.recommend.pairs import Pairs
 from clm_dagster.domains.recommend.similarity import Scores, best_first, blocks
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.domains.recommend.tree_masks import CodedFeatures, TreeMasks
 from clm_dagster.statistics.evaluation import EvaluationError
 
@@ -40,34 +41,6 @@ SEED = 20111209
 # Features, labels and weights of candidate pairs; TrainingExamples has them by training instant.
 Examples = tuple[pd.DataFrame, Ints, Scores]
 TrainingExamples = dict[date, list[Examples]]
-
-
-@dataclass(frozen=True)
-class RankerSettings:
-    """Settings of the ranker.
-
-    horizon_days: days after an instant in which a purchase counts. spacing_days, snapshots: distance and number of the
-    training instants, back from the last mature one; year_ago adds one more. history_days: minimum history of an
-    instant. active_days: a product without a sale for longer is never recommended. per_recommender: candidates of each
-    recommender. customers: maximum number of customers per instant. members: number of models; their mean is the
-    score. Each member is fitted on all bought candidates and on its own part of the others, one of `shares` parts.
-    This reduces the variance from sampling: with one model on a third of them, NDCG varied by 0.005 between draws.
-    iterations, learning_rate, leaves: of each model.
-    """
-
-    horizon_days: int = 60
-    spacing_days: int = 60
-    snapshots: int = 3
-    year_ago: bool = True
-    history_days: int = 90
-    active_days: int = 90
-    per_recommender: int = 30
-    customers: int = 1000
-    members: int = 2
-    shares: int = 6
-    iterations: int = 60
-    learning_rate: float = 0.12
-    leaves: int = 31
 
 
 def default_recommenders(products: pd.DataFrame) -> list[Recommender]:

@@ -12,13 +12,15 @@ import dagster as dg
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from clm_dagster.domains.recommend.checks import ListFaults, check_lists, count_faults
+from clm_dagster.domains.recommend.checks import ListFaults, check_lists
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.listing import COLD, ListSettings, all_customer_lists
+from clm_dagster.domains.recommend.list_faults import count_faults
+from clm_dagster.domains.recommend.listing import COLD, all_customer_lists
 from clm_dagster.domains.recommend.markdown_tables import top_ranks
 from clm_dagster.domains.recommend.queries import read_customers, read_past, read_products
 from clm_dagster.domains.recommend.ranking import Ranker
 from clm_dagster.domains.recommend.reasons import names_of
+from clm_dagster.domains.recommend.table_settings import ListSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.champions import NO_VERSION, Served

@@ -17,15 +17,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.recommend.binning import bin_numbers
-from clm_dagster.domains.recommend.queries import MODEL
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
-
-# Types that a file may hold beyond those that skops trusts: our estimator and the parts of scikit-learn's trees.
-TRUSTED = (
-    *BOOSTING_TYPES,
-    "clm_dagster.domains.recommend.served.PairChance",
-)
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 
 
 class PairChance(BaseEstimator):
@@ -64,9 +57,6 @@ def unpack(estimator: PairChance) -> Ranker:
     ranker.days = tuple(date.fromisoformat(day) for day in about["days"])
     ranker.models = list(estimator.members)
     return ranker
-
-
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED)
 
 
 def example(features: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

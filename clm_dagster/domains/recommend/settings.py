@@ -1,6 +1,7 @@
 """User settings of recommendations and basket rules.
 
-Belongs here: settings with their defaults. Does not: settings that users cannot change (`ranking.RankerSettings`).
+Belongs here: settings with their defaults. Does not: settings that users cannot change
+(`table_settings.RankerSettings`).
 """
 
 from pydantic import Field

@@ -14,21 +14,11 @@ from clm_dagster.domains.recommend.candidates import product_words
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.domains.recommend.queries import read_past, read_products
 from clm_dagster.domains.recommend.similarity import Weights, best_first, cells, neighbours, weighted
+from clm_dagster.domains.recommend.table_settings import SimilarSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 
 BUYERS = 20.0
-
-
-@dataclass(frozen=True)
-class SimilarSettings:
-    """Settings of similar products.
-
-    active_days: a product without a sale for longer is on no list. count: places on a list.
-    """
-
-    active_days: int = 90
-    count: int = 10
 
 
 @dataclass(frozen=True)

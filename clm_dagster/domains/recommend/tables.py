@@ -3,29 +3,67 @@
 Belongs here: what each table reads and which functions compute it. Does not: those functions.
 """
 
+from typing import TYPE_CHECKING
+
 from clm_dagster.domains.recommend import checks
-from clm_dagster.domains.recommend.baskets import (
-    PairSettings,
-    RuleSettings,
-    add_pair_names,
-    find_rules,
-    read_pairs,
-    read_rules,
+from clm_dagster.domains.recommend.names import (
+    AFFINITY,
+    BASELINES,
+    LISTS,
+    METRICS,
+    POPULAR,
+    RULES,
+    SIMILAR,
 )
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
-from clm_dagster.domains.recommend.listing import ListSettings
-from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, POPULAR, RULES, SIMILAR
-from clm_dagster.domains.recommend.ranking import RankerSettings
-from clm_dagster.domains.recommend.recommendations import read_lists, recommend_to_customers
-from clm_dagster.domains.recommend.served import REGISTERED
+from clm_dagster.domains.recommend.registered import REGISTERED
 from clm_dagster.domains.recommend.settings import RecommendSettings
-from clm_dagster.domains.recommend.similar import SimilarSettings, find_similar, read_catalogue
-from clm_dagster.domains.recommend.training import recommender_model
-from clm_dagster.domains.recommend.visitors import read_visitors, recommend_by_country
+from clm_dagster.domains.recommend.table_settings import (
+    ListSettings,
+    PairSettings,
+    RankerSettings,
+    RuleSettings,
+    SimilarSettings,
+)
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
 from clm_dagster.platform.trained_models.scoring import ScoreTable
+from clm_dagster.platform.trained_models.snapshots import weeks_to_mature
+from clm_dagster.platform.trained_models.training import Gate, TrainedModel
 from clm_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from clm_dagster.domains.recommend.baskets import add_pair_names, find_rules, read_pairs, read_rules
+    from clm_dagster.domains.recommend.evaluate import EvaluationResult
+    from clm_dagster.domains.recommend.notes import candidate_runs, notes
+    from clm_dagster.domains.recommend.ranking import Ranker
+    from clm_dagster.domains.recommend.recommendations import read_lists, recommend_to_customers
+    from clm_dagster.domains.recommend.similar import find_similar, read_catalogue
+    from clm_dagster.domains.recommend.training import (
+        TrainingInputs,
+        evaluate,
+        read_training,
+        report,
+        verdict,
+    )
+    from clm_dagster.domains.recommend.visitors import read_visitors, recommend_by_country
+else:
+    add_pair_names, find_rules, read_pairs, read_rules = late_functions(
+        "clm_dagster.domains.recommend.baskets", "add_pair_names", "find_rules", "read_pairs", "read_rules"
+    )
+    candidate_runs, notes = late_functions("clm_dagster.domains.recommend.notes", "candidate_runs", "notes")
+    read_lists, recommend_to_customers = late_functions(
+        "clm_dagster.domains.recommend.recommendations", "read_lists", "recommend_to_customers"
+    )
+    find_similar, read_catalogue = late_functions(
+        "clm_dagster.domains.recommend.similar", "find_similar", "read_catalogue"
+    )
+    evaluate, read_training, report, verdict = late_functions(
+        "clm_dagster.domains.recommend.training", "evaluate", "read_training", "report", "verdict"
+    )
+    read_visitors, recommend_by_country = late_functions(
+        "clm_dagster.domains.recommend.visitors", "read_visitors", "recommend_by_country"
+    )
 
 
 def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
@@ -63,3 +101,26 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
         ),
         PythonTable.of(project, RULES, lines, read_rules, find_rules, rules, checks=checks.RULE_CHECKS),
     ]
+
+
+def recommender_model(
+    settings: RankerSettings,
+) -> "TrainedModel[RankerSettings, TrainingInputs, EvaluationResult, Ranker]":
+    """Return the trained model. Its gate compares it with naive baselines, not with the previous champion."""
+    return TrainedModel(
+        registered=REGISTERED,
+        reads=("stg_order_lines", "stg_products", "customer_identities", "rfm_scores"),
+        weeks_back=(weeks_to_mature(settings.horizon_days),),
+        settings=settings,
+        horizon_days=settings.horizon_days,
+        read=read_training,
+        evaluate=evaluate,
+        report=report,
+        notes=notes,
+        candidates=candidate_runs,
+        baseline=BASELINES["next_best"],
+        gate=Gate(checks.GATE, verdict),
+        metrics=METRICS,
+        without_model=". Until there is a model, naive baselines make the lists: buy_again and popularity.",
+        carries_over=False,
+    )

@@ -1,6 +1,6 @@
-"""The trained model of recommendations: the rows of `models.recommender_model`.
+"""Functions that the engine of trained models calls to train recommendations: the rows of `models.recommender_model`.
 
-Belongs here: the callbacks for the engine of trained models that determine rows. Does not: the evaluation
+Belongs here: the functions that determine rows. Does not: the definition of the model (`tables`), the evaluation
 (`evaluate`), what Dagster and MLflow show (`notes`), SQL (`queries`), lists of customers (`recommendations`).
 """
 
@@ -10,32 +10,19 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.recommend.candidates import LISTS
-from clm_dagster.domains.recommend.checks import GATE
 from clm_dagster.domains.recommend.evaluate import EXAMPLES, RANKER, EvaluationResult, evaluate_candidates
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
-from clm_dagster.domains.recommend.metrics import METRICS as LIST_METRICS
-from clm_dagster.domains.recommend.notes import candidate_runs, notes
+from clm_dagster.domains.recommend.names import BASELINES, LIST_METRICS
 from clm_dagster.domains.recommend.queries import read_past, read_products, read_segments
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster.domains.recommend.served import REGISTERED, example
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.served import example
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Interval, Metric, metrics_of
-from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot, weeks_to_mature
-from clm_dagster.platform.trained_models.training import Gate, Report, TrainedModel
+from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot
+from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
-
-METRICS = (
-    *LIST_METRICS,
-    "coverage",
-    "novelty",
-    "customers",
-    "is_ranker",
-    "is_baseline",
-    "ndcg_over_baseline",
-    "seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -45,29 +32,6 @@ class TrainingInputs:
     past: Interactions
     products: pd.DataFrame
     segments: pd.Series
-
-
-def recommender_model(
-    settings: RankerSettings,
-) -> TrainedModel[RankerSettings, TrainingInputs, EvaluationResult, Ranker]:
-    """Return the trained model. Its gate compares it with naive baselines, not with the previous champion."""
-    return TrainedModel(
-        registered=REGISTERED,
-        reads=("stg_order_lines", "stg_products", "customer_identities", "rfm_scores"),
-        weeks_back=(weeks_to_mature(settings.horizon_days),),
-        settings=settings,
-        horizon_days=settings.horizon_days,
-        read=read_training,
-        evaluate=evaluate,
-        report=report,
-        notes=notes,
-        candidates=candidate_runs,
-        baseline=BASELINES["next_best"],
-        gate=Gate(GATE, verdict),
-        metrics=METRICS,
-        without_model=". Until there is a model, naive baselines make the lists: buy_again and popularity.",
-        carries_over=False,
-    )
 
 
 def read_training(reading: Reading[RankerSettings]) -> TrainingInputs:

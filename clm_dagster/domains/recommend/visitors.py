@@ -11,10 +11,11 @@ import pandas as pd
 
 from clm_dagster.domains.recommend.cold import WINDOW, ColdStart, group_lists
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.listing import COLD, ListSettings
+from clm_dagster.domains.recommend.listing import COLD
 from clm_dagster.domains.recommend.markdown_tables import top_ranks
 from clm_dagster.domains.recommend.queries import read_countries, read_past, read_products
 from clm_dagster.domains.recommend.reasons import names_of
+from clm_dagster.domains.recommend.table_settings import ListSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.trained_models.champions import NO_VERSION

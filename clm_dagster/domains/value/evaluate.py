@@ -40,7 +40,7 @@ from clm_dagster.domains.value.candidates import (
     mean_predictor,
 )
 from clm_dagster.domains.value.features import past_rate
-from clm_dagster.domains.value.gates import BASELINES, IntervalCoverage, value_verdict
+from clm_dagster.domains.value.gates import IntervalCoverage, value_verdict
 from clm_dagster.domains.value.intervals import fit_intervals
 from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier, scaled_to_total
 from clm_dagster.domains.value.metrics import (
@@ -52,7 +52,9 @@ from clm_dagster.domains.value.metrics import (
     value_metrics,
 )
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
-from clm_dagster.domains.value.plan import EvaluationInputs, EvaluationSettings, prepare
+from clm_dagster.domains.value.names import BASELINES
+from clm_dagster.domains.value.plan import EvaluationInputs, prepare
+from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.domains.value.tiers import evaluate_tier_methods, fit_tiers
 from clm_dagster.statistics.evaluation import (
     Difference,

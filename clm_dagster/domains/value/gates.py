@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clm_dagster.domains.value.names import OWN_PAST
 from clm_dagster.statistics.evaluation import Difference, Verdict
 
 Floats = NDArray[np.float64]
-# The naive baselines that a champion must beat: projections of past spend, not scaled to the forecast level.
-BASELINES = ("past_rate", "lifetime_rate", "last_period")
-OWN_PAST = "past_rate"
 COVERAGE_TOLERANCE = 0.05
 # Coverage measured on few customers may also differ from the nominal one by this many standard errors.
 STANDARD_ERRORS = 2.0

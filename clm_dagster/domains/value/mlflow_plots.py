@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clm_dagster.domains.value.gates import BASELINES
 from clm_dagster.domains.value.metrics import deciles
+from clm_dagster.domains.value.names import BASELINES
 from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, style
 
 if TYPE_CHECKING:

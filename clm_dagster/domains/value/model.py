@@ -16,8 +16,9 @@ from clm_dagster.domains.value.candidates import Predictor
 from clm_dagster.domains.value.features import Snapshot, by_snapshot
 from clm_dagster.domains.value.intervals import Intervals
 from clm_dagster.domains.value.level import LevelForecast, capped_total, scaled_to_total
-from clm_dagster.domains.value.plan import EvaluationSettings, levels_of
+from clm_dagster.domains.value.plan import levels_of
 from clm_dagster.domains.value.purchase_model import PurchaseModel
+from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.domains.value.tiers import Tiers
 from clm_dagster.statistics.evaluation import EvaluationError
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 
 from clm_dagster.domains.value import checks, mlflow_plots
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
-from clm_dagster.domains.value.gates import BASELINES, OWN_PAST
-from clm_dagster.domains.value.queries import Settings
+from clm_dagster.domains.value.names import BASELINES, OWN_PAST
 from clm_dagster.domains.value.report import metrics_of_candidate
+from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work

@@ -1,4 +1,4 @@
-"""Settings and inputs of an evaluation, validated and in the shape that models take.
+"""Inputs of an evaluation, validated and in the shape that models take.
 
 Belongs here: everything before the first fit. Does not belong here: fitting and evaluation (`evaluate`).
 """
@@ -14,20 +14,10 @@ from numpy.typing import NDArray
 from clm_dagster.domains.value.features import Snapshot, by_snapshot, checked_labels, labels_of
 from clm_dagster.domains.value.level import CAP_QUANTILE, Amounts, Levels
 from clm_dagster.domains.value.purchase_model import PurchaseModel, winsor_limit
-from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, GridSettings, missing_snapshots
+from clm_dagster.domains.value.table_settings import EvaluationSettings
+from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, missing_snapshots
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings(GridSettings):
-    """User settings of an evaluation. The defaults equal those of the package's settings.
-
-    lightgbm: whether LightGBM is a candidate.
-    """
-
-    coverage: float = 0.8
-    lightgbm: bool = False
 
 
 @dataclass(frozen=True)

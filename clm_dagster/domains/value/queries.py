@@ -8,18 +8,16 @@ from datetime import date
 
 import pandas as pd
 
-from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.domains.value.names import VALUE
+from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.snapshots import (
     SnapshotInputs,
-    SnapshotSettings,
     read_evaluation,
     read_mature,
 )
 from clm_dagster.platform.warehouse import Connection
 
-Settings = SnapshotSettings[EvaluationSettings]
-MODEL, VALUE, WEEKLY = "models.value_model", "marts.customer_value", "marts.value_expectations"
 # SQL predicate for eligible customers: everyone with an order before as_of.
 BUYERS = "order_days > 0"
 

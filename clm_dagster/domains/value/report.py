@@ -5,27 +5,15 @@ plots (`notes`).
 """
 
 from clm_dagster.domains.value.evaluate import CandidateResult, EvaluationResult
-from clm_dagster.domains.value.gates import BASELINES, OWN_PAST
 from clm_dagster.domains.value.model import ValueModel
-from clm_dagster.domains.value.queries import Settings
+from clm_dagster.domains.value.names import BASELINES, OWN_PAST, STORED_TEST_METRICS
 from clm_dagster.domains.value.served import example
+from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs, split_columns
 from clm_dagster.platform.trained_models.training import Report
-
-# Test metrics of the winner that the table stores.
-STORED_TEST_METRICS = ("bias", "mae", "rmse", "spearman", "gini", "catch", "best_catch")
-METRICS = (
-    *STORED_TEST_METRICS,
-    "is_baseline",
-    "seconds",
-    "validation_score",
-    "bias_before",
-    f"mae_over_{OWN_PAST}",
-    f"catch_over_{OWN_PAST}",
-)
 
 
 def report(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult) -> Report[ValueModel]:

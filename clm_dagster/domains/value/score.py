@@ -10,11 +10,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clm_dagster.domains.value.baseline import baseline_scores, baseline_weeks
-from clm_dagster.domains.value.gates import OWN_PAST
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel, snapshot_level
-from clm_dagster.domains.value.plan import EvaluationSettings
-from clm_dagster.domains.value.queries import BUYERS, Settings, read_buyers, read_labels, read_value
-from clm_dagster.domains.value.served import REGISTERED
+from clm_dagster.domains.value.names import OWN_PAST
+from clm_dagster.domains.value.queries import BUYERS, read_buyers, read_labels, read_value
+from clm_dagster.domains.value.registered import REGISTERED
+from clm_dagster.domains.value.table_settings import EvaluationSettings, Settings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.trained_models.champions import baseline_name

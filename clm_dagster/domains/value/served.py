@@ -16,24 +16,10 @@ from sklearn.base import BaseEstimator
 
 from clm_dagster.domains.value.features import NEEDED
 from clm_dagster.domains.value.model import ValueModel
-from clm_dagster.domains.value.queries import MODEL
 from clm_dagster.platform.trained_models.examples import typical_rows
-from clm_dagster.platform.trained_models.registered import BOOSTING_TYPES, RegisteredModel
 from clm_dagster.platform.trained_models.served_rows import predict_known
 from clm_dagster.statistics.evaluation.customers import with_possible_histories
 
-# Types that a file may contain in addition to scikit-learn's default ones: those of this project, and parts of
-# scikit-learn's trees and networks.
-TRUSTED = (
-    *BOOSTING_TYPES,
-    "clm_dagster.domains.value.served.ExpectedRevenue",
-    "clm_dagster.statistics.lightgbm_trees.LightGBMRegressor",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.LogLink",
-    "sklearn._loss.loss.HalfPoissonLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-)
 INPUTS = NEEDED[2:]
 # The columns of a customer's order history, which the purchase model needs.
 _HISTORY = ("order_days", "tenure_days", "recency_days", "net_revenue", "orders")
@@ -69,9 +55,6 @@ def unpack(estimator: ExpectedRevenue) -> ValueModel:
 def typical_customers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return made-up customers with the columns and types of real ones."""
     return with_possible_histories(typical_rows(frame))
-
-
-REGISTERED = RegisteredModel(MODEL, pack, unpack, TRUSTED, illustrate=typical_customers)
 
 
 def example(frame: pd.DataFrame, rows: int = 5) -> pd.DataFrame:

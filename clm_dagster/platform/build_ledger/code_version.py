@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clm_dagster.platform.build_ledger.version_cache import known_version
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
@@ -43,15 +44,26 @@ def code_version(functions: Iterable[Root], *settings: object) -> str:
 
     Raise ProjectError for a function that is defined inside another function: its captured variables would not count.
     """
-    parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(closure(functions))]
-    parts += [repr(setting) for setting in settings]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    roots = sorted({_root(function) for function in functions})
+    told = [repr(setting) for setting in settings]
+
+    def compute() -> str:
+        parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(_closure(roots))]
+        return hashlib.sha256("\n".join(parts + told).encode()).hexdigest()[:16]
+
+    if all(module.split(".")[0] == PACKAGE for module, _ in roots):
+        return known_version(PACKAGE, repr((roots, told)), compute)
+    return compute()
 
 
 def closure(functions: Iterable[Root]) -> frozenset[Symbol]:
     """Return every definition of the package that the functions use, as (module, name)."""
+    return _closure(_root(function) for function in functions)
+
+
+def _closure(roots: Iterable[Symbol]) -> frozenset[Symbol]:
     found: set[Symbol] = set()
-    stack = [_root(function) for function in functions]
+    stack = list(roots)
     while stack:
         symbol = stack.pop()
         if symbol not in found:
@@ -160,9 +172,32 @@ def _defined(node: ast.stmt) -> Iterator[str]:
         for target in targets:
             yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
     elif isinstance(node, ast.If | ast.Try | ast.With):
+        late = _imported_late(node)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
-                yield from _defined(child)
+                yield from (name for name in _defined(child) if name not in late)
+
+
+def _imported_late(node: ast.stmt) -> set[str]:
+    """Return the names that a block `if TYPE_CHECKING: import ... else: ...` imports.
+
+    The other branch assigns stand-ins for them (`platform.late_functions`), which are no definitions: what counts is
+    the function that the stand-in calls.
+    """
+    if not isinstance(node, ast.If) or not _is_type_checking(node.test):
+        return set()
+    return {
+        alias.asname or alias.name
+        for child in node.body
+        if isinstance(child, ast.ImportFrom)
+        for alias in child.names
+    }
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:

@@ -22,6 +22,7 @@ from clm_dagster.platform.assets.node_assets import (
 from clm_dagster.platform.build_ledger.calendar import forget_snapshots
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.late_functions import import_late
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key
 from clm_dagster.platform.python_tables.check_results import join_results
@@ -113,6 +114,7 @@ def _run(
     context: dg.AssetExecutionContext, project: Project, settings: Settings, table: AnyTable
 ) -> dg.MaterializeResult:
     costs = StepCosts()
+    import_late(table.code or (table.read, table.compute))  # before this step locks the warehouse
     warehouse, tracking = run_warehouse(context, settings), run_tracking(context, settings)
     node, asset = table.node, asset_key(settings, table.relation)
     counts: dict[str, int] = {}

@@ -6,17 +6,18 @@ is used (`champions`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from clm_dagster.platform.build_ledger.code_version import PACKAGE, Root
 from clm_dagster.platform.mlflow_store.registrations import Registration
 from clm_dagster.platform.tracked_runs import LoggedModel, TrackedRun
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.trained_models.examples import typical_rows
-from clm_dagster.statistics import lightgbm_trees
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 Fitted = TypeVar("Fitted")
 # Packages that every estimator of this project requires.
@@ -43,7 +44,7 @@ class RegisteredModel(Generic[Fitted]):
     """
 
     name: str
-    pack: Callable[[Fitted], BaseEstimator]
+    pack: Callable[[Fitted], "BaseEstimator"]
     unpack: Callable[[Any], Fitted]
     trusted: tuple[str, ...]
     packages: tuple[str, ...] = PACKAGES
@@ -66,8 +67,10 @@ class RegisteredModel(Generic[Fitted]):
         packages = self.requirements(packed)
         return run.sklearn_model(self.name, packed, example, shown, packages, self.trusted, registration)
 
-    def requirements(self, packed: BaseEstimator) -> tuple[str, ...]:
+    def requirements(self, packed: "BaseEstimator") -> tuple[str, ...]:
         """Return the packages that a packed model requires."""
+        from clm_dagster.statistics import lightgbm_trees
+
         extra = (lightgbm_trees.PACKAGE,) if lightgbm_trees.holds_trees(packed) else ()
         return (*self.packages, *extra)
 

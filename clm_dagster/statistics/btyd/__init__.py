@@ -11,15 +11,32 @@ Every length of time carries its unit (`days(90)`, `weeks(39)`). A bare number i
 durations to its own unit: weekly parameters read as daily ones once turned a 12-month value of 36.278 into 140.096.
 """
 
-from clm_dagster.statistics.btyd.bgnbd import BGNBD, MBGNBD
+from typing import TYPE_CHECKING
+
 from clm_dagster.statistics.btyd.durations import DiscountRate, Duration, Unit, days, weeks
 from clm_dagster.statistics.btyd.errors import FitError, HistoryError
-from clm_dagster.statistics.btyd.fitting import Fit
-from clm_dagster.statistics.btyd.gammagamma import GammaGamma
 from clm_dagster.statistics.btyd.histories import Histories, Summary, summarise
-from clm_dagster.statistics.btyd.paretonbd import ParetoNBD
-from clm_dagster.statistics.btyd.purchases import PurchaseModel
-from clm_dagster.statistics.btyd.value import discounted_purchases, discounted_value
+from clm_dagster.statistics.late_names import late_names
+
+if TYPE_CHECKING:
+    from clm_dagster.statistics.btyd.bgnbd import BGNBD, MBGNBD
+    from clm_dagster.statistics.btyd.fitting import Fit
+    from clm_dagster.statistics.btyd.gammagamma import GammaGamma
+    from clm_dagster.statistics.btyd.paretonbd import ParetoNBD
+    from clm_dagster.statistics.btyd.purchases import PurchaseModel
+    from clm_dagster.statistics.btyd.value import discounted_purchases, discounted_value
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "bgnbd": "BGNBD MBGNBD",
+            "fitting": "Fit",
+            "gammagamma": "GammaGamma",
+            "paretonbd": "ParetoNBD",
+            "purchases": "PurchaseModel",
+            "value": "discounted_purchases discounted_value",
+        },
+    )
 
 __all__ = [
     "BGNBD",

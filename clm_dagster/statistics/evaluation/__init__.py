@@ -4,15 +4,8 @@ Belongs here: statistics that every evaluation shares, as functions of arrays an
 anything specific to one target, Dagster, MLflow, DuckDB.
 """
 
-from clm_dagster.statistics.evaluation.calibration import (
-    Calibration,
-    Shape,
-    ShapeFit,
-    calibrate_to_rate,
-    fit_shape,
-    safe_logit,
-    shifted_to_mean,
-)
+from typing import TYPE_CHECKING
+
 from clm_dagster.statistics.evaluation.drift import missing_rate_change, population_stability
 from clm_dagster.statistics.evaluation.gates import Verdict, champion_verdict, suspected_leak
 from clm_dagster.statistics.evaluation.intervals import (
@@ -24,13 +17,6 @@ from clm_dagster.statistics.evaluation.intervals import (
     mean_intervals,
     metric_interval,
     paired_differences,
-)
-from clm_dagster.statistics.evaluation.metrics import (
-    best_f1_threshold,
-    calibration_error,
-    classification_metrics,
-    lift_at,
-    reliability,
 )
 from clm_dagster.statistics.evaluation.plans import (
     EvaluationPlan,
@@ -46,6 +32,33 @@ from clm_dagster.statistics.evaluation.splits import (
     time_split,
     year_on_grid,
 )
+from clm_dagster.statistics.late_names import late_names
+
+if TYPE_CHECKING:
+    from clm_dagster.statistics.evaluation.calibration import (
+        Calibration,
+        Shape,
+        ShapeFit,
+        calibrate_to_rate,
+        fit_shape,
+        safe_logit,
+        shifted_to_mean,
+    )
+    from clm_dagster.statistics.evaluation.metrics import (
+        best_f1_threshold,
+        calibration_error,
+        classification_metrics,
+        lift_at,
+        reliability,
+    )
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "calibration": "Calibration Shape ShapeFit calibrate_to_rate fit_shape safe_logit shifted_to_mean",
+            "metrics": "best_f1_threshold calibration_error classification_metrics lift_at reliability",
+        },
+    )
 
 __all__ = [
     "Calibration",

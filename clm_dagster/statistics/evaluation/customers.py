@@ -9,7 +9,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from clm_dagster.statistics.btyd import Histories, days
+from clm_dagster.statistics.btyd.durations import days
+from clm_dagster.statistics.btyd.histories import Histories
 from clm_dagster.statistics.evaluation.splits import EvaluationError
 
 # Minimum number of customers per snapshot of an evaluation.

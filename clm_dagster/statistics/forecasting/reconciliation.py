@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clm_dagster.statistics.forecasting.css import Floats
-
+Floats = NDArray[np.float64]
 TOTAL = "shop"
 # Measures that are additive over the parts of a level.
 ADDING = ("units", "revenue")

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.churn.plan import EvaluationSettings
+from clm_dagster.domains.churn.table_settings import EvaluationSettings
 from clm_dagster.domains.ingest.contract import read_contract
 from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster.platform.dbt_project.building import build

@@ -12,7 +12,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clm_dagster.domains.churn.attribution import Tree, attribute, boosted_trees, single_tree, tree_parts
 from clm_dagster.domains.churn.candidates import LogOddsMean, candidates, fit_candidate, log_odds
-from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
+from clm_dagster.domains.churn.feature_names import FEATURES
+from clm_dagster.domains.churn.features import by_snapshot, derive
 from clm_dagster.domains.churn.purchase_model import fit
 from clm_dagster.statistics.evaluation import EvaluationPlan
 

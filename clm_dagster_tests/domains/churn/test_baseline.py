@@ -12,8 +12,10 @@ from sklearn.metrics import roc_auc_score
 from clm_dagster.domains.churn.candidates import candidates
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.model import forecast_base_rate
-from clm_dagster.domains.churn.score import ScoreInputs, ScoreSettings, score
-from clm_dagster.domains.churn.served import TRUSTED, pack, unpack
+from clm_dagster.domains.churn.registered import TRUSTED
+from clm_dagster.domains.churn.score import ScoreInputs, score
+from clm_dagster.domains.churn.served import pack, unpack
+from clm_dagster.domains.churn.table_settings import ScoreSettings
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.trained_models.champions import WHOLE, Choice, Served
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring

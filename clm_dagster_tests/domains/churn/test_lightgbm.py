@@ -11,7 +11,8 @@ import skops.io
 from clm_dagster.domains.churn.attribution import attribute
 from clm_dagster.domains.churn.candidates import BLENDS, LIGHTGBM, candidates, log_odds
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
-from clm_dagster.domains.churn.served import REGISTERED, TRUSTED, pack, unpack
+from clm_dagster.domains.churn.registered import REGISTERED, TRUSTED
+from clm_dagster.domains.churn.served import pack, unpack
 from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster.statistics.lightgbm_trees import MissingExtraError
 from clm_dagster_tests.domains.churn.shop import SETTINGS

@@ -10,7 +10,8 @@ import pytest
 from clm_dagster.domains.churn.candidates import Candidate, Rebalance, candidates, rebalance_rows
 from clm_dagster.domains.churn.diagnostics import importance, learning_curve
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
-from clm_dagster.domains.churn.features import FEATURES, by_snapshot, derive
+from clm_dagster.domains.churn.feature_names import FEATURES
+from clm_dagster.domains.churn.features import by_snapshot, derive
 from clm_dagster.domains.churn.leaks import leaky_columns
 from clm_dagster.domains.churn.model import forecast_base_rate
 from clm_dagster.domains.churn.plan import prepare

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from clm_dagster.domains.churn.candidates import candidates
 from clm_dagster.domains.churn.evaluate import evaluate_candidates
-from clm_dagster.domains.churn.plan import EvaluationSettings
+from clm_dagster.domains.churn.table_settings import EvaluationSettings
 from clm_dagster.statistics.btyd import BGNBD, Unit, days
 from clm_dagster.statistics.evaluation.customers import histories
 from clm_dagster_tests.domains.churn.shop import Shop as Loaded

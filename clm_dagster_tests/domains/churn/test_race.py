@@ -10,8 +10,9 @@ from clm_dagster.domains.churn import race as races
 from clm_dagster.domains.churn.candidates import BASELINES, candidates, fit_candidate, log_odds
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.fitting import Fits
+from clm_dagster.domains.churn.names import METRICS
 from clm_dagster.domains.churn.plan import prepare
-from clm_dagster.domains.churn.report import METRICS, race_metrics
+from clm_dagster.domains.churn.report import race_metrics
 from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster_tests.domains.churn.shop import SETTINGS
 

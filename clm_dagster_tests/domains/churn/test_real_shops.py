@@ -8,7 +8,7 @@ import pytest
 
 from clm_dagster.domains.churn.candidates import Candidate, candidates
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
-from clm_dagster.domains.churn.plan import EvaluationSettings
+from clm_dagster.domains.churn.table_settings import EvaluationSettings
 from clm_dagster_tests.domains.churn.shop import Shop
 
 pytestmark = pytest.mark.slow

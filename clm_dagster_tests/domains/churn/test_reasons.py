@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.churn.features import FEATURES, TOPICS
+from clm_dagster.domains.churn.feature_names import FEATURES, TOPICS
 from clm_dagster.domains.churn.reasons import WORDS, strongest_reasons
 
 

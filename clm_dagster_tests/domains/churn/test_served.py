@@ -11,7 +11,8 @@ import skops.io
 from clm_dagster.domains.churn.candidates import Candidate, LogOddsMean, candidates, fit_candidate
 from clm_dagster.domains.churn.evaluate import evaluate_candidates
 from clm_dagster.domains.churn.plan import prepare
-from clm_dagster.domains.churn.served import TRUSTED, example, pack, unpack
+from clm_dagster.domains.churn.registered import TRUSTED
+from clm_dagster.domains.churn.served import example, pack, unpack
 from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster_tests.domains.churn.shop import SETTINGS
 

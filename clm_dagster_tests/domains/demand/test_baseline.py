@@ -7,17 +7,11 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.demand.baseline import baseline_key, baseline_policies
-from clm_dagster.domains.demand.model import (
-    DAY,
-    WEEK,
-    DemandSettings,
-    evaluate_candidates,
-    forecast_rows,
-    panels_of,
-    predict_panels,
-)
+from clm_dagster.domains.demand.model import evaluate_candidates, forecast_rows, panels_of, predict_panels
+from clm_dagster.domains.demand.names import DAY, WEEK
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.served import pack, unpack
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster_tests.domains.demand.shop import AS_OF, only_methods, shop
 
 SETTINGS = DemandSettings()

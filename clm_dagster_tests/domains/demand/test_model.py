@@ -10,15 +10,10 @@ import pytest
 
 from clm_dagster.domains.demand.backtest import Ran
 from clm_dagster.domains.demand.checkpoints import checkpointed_run
-from clm_dagster.domains.demand.model import (
-    DemandForecast,
-    DemandSettings,
-    candidates,
-    evaluate_period,
-    forecast,
-)
+from clm_dagster.domains.demand.model import DemandForecast, candidates, evaluate_period, forecast
 from clm_dagster.domains.demand.panel_methods import CalendarRegression, EightWeekMean, Method, SeasonalNaive
 from clm_dagster.domains.demand.series import daily_panel, with_promotions
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster_tests.domains.demand.shop import AS_OF, WEEK, days_of, expected, only_methods, panel_of, shop
 
 FAST = ("seasonal_naive", "eight_week_mean", "tsb", "regression", "theta", "exponential_smoothing")

@@ -13,8 +13,6 @@ import skops.io
 from clm_dagster.domains.demand import checkpoints, model
 from clm_dagster.domains.demand.local_methods import LocalMethod
 from clm_dagster.domains.demand.model import (
-    DAY,
-    DemandSettings,
     candidates,
     evaluate_candidates,
     fit_policies,
@@ -23,10 +21,13 @@ from clm_dagster.domains.demand.model import (
     panels_of,
     predict_panels,
 )
+from clm_dagster.domains.demand.names import DAY
 from clm_dagster.domains.demand.panel_methods import GlobalBoosting
 from clm_dagster.domains.demand.policy import ForecastPolicy
 from clm_dagster.domains.demand.predict import predict_panel
-from clm_dagster.domains.demand.served import REGISTERED, example, pack, unpack
+from clm_dagster.domains.demand.registered import REGISTERED
+from clm_dagster.domains.demand.served import example, pack, unpack
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.statistics.forecasting.local_models import ArimaModel
 from clm_dagster_tests.domains.demand.shop import AS_OF, days_of, only_methods, shop
 

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.model import DAY, WEEK, DemandSettings, candidates, evaluate_period
+from clm_dagster.domains.demand.model import candidates, evaluate_period
+from clm_dagster.domains.demand.names import DAY, WEEK
 from clm_dagster.domains.demand.predict import predict_panel
 from clm_dagster.domains.demand.series import Panel, make_panel, weekly_panel
+from clm_dagster.domains.demand.table_settings import DemandSettings
 
 pytestmark = pytest.mark.slow
 FIRST, LAST = "2009-12-01", "2011-12-08"

@@ -6,7 +6,8 @@ import pytest
 
 from clm_dagster.domains.demand.backtest import Backtest
 from clm_dagster.domains.demand.predict import QUANTILE_COLUMNS
-from clm_dagster.domains.demand.reorder import ReorderSettings, reorder_points, widening
+from clm_dagster.domains.demand.reorder import reorder_points, widening
+from clm_dagster.domains.demand.table_settings import ReorderSettings
 from clm_dagster.statistics.forecasting.intervals import QUANTILES
 from clm_dagster_tests.domains.demand.shop import panel_of
 

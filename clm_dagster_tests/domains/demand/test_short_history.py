@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from scipy.stats import poisson
 
-from clm_dagster.domains.demand.model import DemandSettings, forecast
+from clm_dagster.domains.demand.model import forecast
 from clm_dagster.domains.demand.reorder import reorder_points
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster_tests.domains.demand.shop import only_methods
 
 FIRST = date(2025, 1, 6)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand.model import DAY, DemandSettings, forecast
+from clm_dagster.domains.demand.model import forecast
+from clm_dagster.domains.demand.names import DAY
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster_tests.simulate.shop import Shop, make
 
 pytestmark = pytest.mark.slow

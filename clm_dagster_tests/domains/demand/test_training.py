@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.demand import notes, training
+from clm_dagster.domains.demand import notes, tables, training
 from clm_dagster.domains.demand.evaluation import DemandEvaluation
-from clm_dagster.domains.demand.model import DemandSettings
-from clm_dagster.domains.demand.queries import MODEL, SeriesInputs
+from clm_dagster.domains.demand.names import METRICS, MODEL
+from clm_dagster.domains.demand.queries import SeriesInputs
+from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.domains.demand.tables import demand_tables
 from clm_dagster.platform.build_ledger.code_version import closure
 from clm_dagster.platform.build_ledger.versions import Version
@@ -76,7 +77,7 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
         "said",
     }
     assert engine | set(found.row) == set(work.columns)
-    assert {metric.metric.rpartition("/")[2] for metric in found.metrics} == set(training.METRICS)
+    assert {metric.metric.rpartition("/")[2] for metric in found.metrics} == set(METRICS)
     assert {metric.candidate for metric in found.metrics} == {*FEW, "chosen"}
     by_name = {(metric.candidate, metric.metric): metric.value for metric in found.metrics}
     table = result.table
@@ -134,7 +135,7 @@ def test_many_series_use_processes_that_do_not_change_the_version(project: Proje
     assert training.processes(60, 0) >= 1
     one, other = (demand_tables(project, load_settings(threads=threads)) for threads in (1, 4))
     assert [table.code_version for table in one] == [table.code_version for table in other]
-    network = training.demand_model(replace(DemandSettings(), lstm=True)).table(project)
+    network = tables.demand_model(replace(DemandSettings(), lstm=True)).table(project)
     assert network.code_version != one[0].code_version
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.recommend.evaluate import RANKER, all_candidates
-from clm_dagster.domains.recommend.metrics import METRICS
+from clm_dagster.domains.recommend.names import LIST_METRICS
 from clm_dagster.domains.recommend.ranking import default_recommenders
 from clm_dagster.domains.recommend.shared_scores import share
 from clm_dagster.platform.job_names import MODELS, SCORES
@@ -43,7 +43,7 @@ def test_every_training_is_a_run_with_a_child_for_each_method(ran: Ran) -> None:
     for run in children:
         mine = stored[stored.contestant == run.info.run_name].set_index(["target", "list"])
         for (target, name), row in mine.iterrows():
-            for metric in METRICS:
+            for metric in LIST_METRICS:
                 assert run.data.metrics[f"{target}/{name}/{metric}"] == pytest.approx(row[metric])
                 assert row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"]
     best = stored[stored.is_ranker & (stored.target == "window")].set_index("list").ndcg
@@ -144,7 +144,7 @@ def test_the_recounted_metrics_match_the_evaluation(ran: Ran) -> None:
         place = pd.Index(truth.rows).get_indexer(pd.Index(past.rows_of(mine.customer_id.to_numpy(object))))
         products = past.columns_of(mine.product_id.to_numpy(object))
         measured = list_metrics(truth, padded(place[place >= 0], products[place >= 0], len(truth.rows)))
-        assert {m: found[name][m] for m in METRICS} == pytest.approx(measured.mean().to_dict())
+        assert {m: found[name][m] for m in LIST_METRICS} == pytest.approx(measured.mean().to_dict())
         assert found[name]["customers"] == len(truth.rows)
 
 

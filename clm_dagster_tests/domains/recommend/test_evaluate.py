@@ -14,7 +14,8 @@ from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
 from clm_dagster.domains.recommend.markdown_tables import candidates_table, top_ranks
 from clm_dagster.domains.recommend.metrics import window_truth
 from clm_dagster.domains.recommend.mlflow_plots import evaluation_figure, method_figure, segment_figure
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster_tests.domains.recommend.shop import AS_OF

@@ -11,9 +11,12 @@ from clm_dagster.domains.recommend import checks, listing
 from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.checks import ListFaults
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.listing import COLD, ListSettings, all_customer_lists
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
-from clm_dagster.domains.recommend.served import REGISTERED, example, pack, unpack
+from clm_dagster.domains.recommend.list_faults import count_faults
+from clm_dagster.domains.recommend.listing import COLD, all_customer_lists
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.registered import REGISTERED
+from clm_dagster.domains.recommend.served import example, pack, unpack
+from clm_dagster.domains.recommend.table_settings import ListSettings, RankerSettings
 from clm_dagster.domains.recommend.visitors import ANYWHERE, country_lists
 from clm_dagster_tests.domains.recommend.shop import AS_OF
 
@@ -62,7 +65,7 @@ def passed(
     odd = lists.customer_id.str[-1].isin(list("13579")).to_numpy(bool)
     active, known = past.sold_within(active_days), pd.Index(past.customers).isin(people["customer_id"])
     faults = sum(
-        (checks.count_faults(part, past, active, known) for part in (lists[odd], lists[~odd])), ListFaults()
+        (count_faults(part, past, active, known) for part in (lists[odd], lists[~odd])), ListFaults()
     )
     found = checks.check_lists("a day", faults, len(people), active_days)
     return {str(result.check_name): result.passed for result in found}

@@ -12,7 +12,8 @@ from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, TifuK
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
 from clm_dagster.domains.recommend.list_evaluation import evaluate_lists
 from clm_dagster.domains.recommend.metrics import window_truth
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings, training_days
+from clm_dagster.domains.recommend.ranking import Ranker, training_days
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster_tests.domains.recommend.retail import retail_names
 from clm_dagster_tests.domains.recommend.shop import AS_OF

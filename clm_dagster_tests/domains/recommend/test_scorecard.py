@@ -9,8 +9,9 @@ import pytest
 
 from clm_dagster.domains.recommend.candidates import BuyAgain, Popularity, candidate_lists
 from clm_dagster.domains.recommend.interactions import Interactions, interactions
-from clm_dagster.domains.recommend.list_evaluation import BASELINES, KINDS
+from clm_dagster.domains.recommend.list_evaluation import KINDS
 from clm_dagster.domains.recommend.metrics import list_metrics, padded, window_truth
+from clm_dagster.domains.recommend.names import BASELINES
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster_tests.scorecards import AS_OF, LATER, TRAINED, graded, identities

@@ -9,7 +9,8 @@ import pytest
 
 from clm_dagster.domains.recommend.candidates import Popularity, candidate_lists
 from clm_dagster.domains.recommend.interactions import interactions
-from clm_dagster.domains.recommend.ranking import Ranker, RankerSettings
+from clm_dagster.domains.recommend.ranking import Ranker
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster_tests.simulate.shop import Shop, make
 
 pytestmark = pytest.mark.slow

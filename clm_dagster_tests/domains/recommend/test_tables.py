@@ -18,16 +18,24 @@ from clm_dagster.domains.recommend.affinity import Pairs
 from clm_dagster.domains.recommend.baskets import PairInputs, RuleInputs, add_pair_names, find_rules
 from clm_dagster.domains.recommend.evaluate import RANKER, EvaluationResult
 from clm_dagster.domains.recommend.interactions import Interactions
-from clm_dagster.domains.recommend.list_evaluation import BASELINES
-from clm_dagster.domains.recommend.metrics import METRICS as LIST_METRICS
+from clm_dagster.domains.recommend.names import (
+    AFFINITY,
+    BASELINES,
+    LIST_METRICS,
+    LISTS,
+    METRICS,
+    MODEL,
+    POPULAR,
+    RULES,
+    SIMILAR,
+)
 from clm_dagster.domains.recommend.notes import candidate_runs, notes
-from clm_dagster.domains.recommend.queries import AFFINITY, LISTS, MODEL, POPULAR, RULES, SIMILAR
-from clm_dagster.domains.recommend.ranking import RankerSettings
 from clm_dagster.domains.recommend.recommendations import ListInputs, recommend_to_customers
-from clm_dagster.domains.recommend.served import REGISTERED
+from clm_dagster.domains.recommend.registered import REGISTERED
 from clm_dagster.domains.recommend.similar import CatalogueInputs, find_similar
+from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.domains.recommend.tables import recommend_tables
-from clm_dagster.domains.recommend.training import METRICS, TrainingInputs, evaluate, report, verdict
+from clm_dagster.domains.recommend.training import TrainingInputs, evaluate, report, verdict
 from clm_dagster.domains.recommend.visitors import VisitorInputs, recommend_by_country
 from clm_dagster.platform.build_ledger.code_version import closure
 from clm_dagster.platform.build_ledger.versions import Version

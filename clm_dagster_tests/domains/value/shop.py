@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.statistics.evaluation import EvaluationPlan, evaluation_plan
 from clm_dagster_tests.domains.churn.shop import Shop, simulated_purchases
 

@@ -10,7 +10,7 @@ import skops.io
 from clm_dagster.domains.value.candidates import LIGHTGBM, candidates
 from clm_dagster.domains.value.evaluate import evaluate_candidates
 from clm_dagster.domains.value.model import ValueModel
-from clm_dagster.domains.value.served import TRUSTED
+from clm_dagster.domains.value.registered import TRUSTED
 from clm_dagster.statistics.lightgbm_trees import MissingExtraError, holds_trees
 from clm_dagster_tests.domains.value.shop import SETTINGS, Simulated
 from clm_dagster_tests.domains.value.test_model import snapshot

@@ -13,7 +13,7 @@ import pytest
 
 from clm_dagster.domains.value.candidates import Candidate, candidates
 from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
-from clm_dagster.domains.value.plan import EvaluationSettings
+from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.statistics.evaluation import EvaluationPlan
 from clm_dagster_tests.domains.churn.shop import Shop
 from clm_dagster_tests.domains.value.shop import evaluation_of

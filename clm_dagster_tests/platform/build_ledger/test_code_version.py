@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from clm_dagster.domains.value import purchase_model, registered, score
 from clm_dagster.platform.build_ledger.code_version import closure, code_version
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
+from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.settings import PROJECT_DIR
 from clm_dagster.statistics.evaluation.calibration import fit_shape
 from clm_dagster.statistics.evaluation.metrics import calibration_error
@@ -17,7 +19,7 @@ from clm_dagster.statistics.evaluation.metrics import calibration_error
 CALIBRATION = "clm_dagster/statistics/evaluation/calibration.py"
 PRINT = """
 from clm_dagster.platform.build_ledger.code_version import code_version
-from clm_dagster.domains.churn.training import evaluate, report
+from clm_dagster.domains.churn.tables import evaluate, report
 print(code_version([evaluate, report]))
 """
 
@@ -74,6 +76,24 @@ def test_a_closure_contains_only_reachable_definitions() -> None:
     modules = {module for module, _ in closure([fit_shape])}
     assert "clm_dagster.statistics.evaluation.calibration" in modules
     assert not any("churn" in module for module in modules)
+
+
+def test_the_closure_of_a_late_function_is_that_of_the_function() -> None:
+    (late,) = late_functions(score.__name__, "expect_weekly")
+    assert code_version([late]) == code_version([score.expect_weekly])
+    assert closure([late]) == closure([score.expect_weekly])
+
+
+def test_a_closure_goes_through_late_functions() -> None:
+    found = closure([score.expect_weekly])
+    assert (registered.__name__, "REGISTERED") in found
+    assert {("clm_dagster.domains.value.served", name) for name in ("pack", "unpack")} <= found
+    assert not {(registered.__name__, name) for name in ("pack", "unpack", "late_functions")} & found
+
+
+def test_a_closure_goes_through_late_names_of_packages() -> None:
+    found = {module for module, _ in closure([purchase_model.PurchaseModel])}
+    assert {"clm_dagster.statistics.btyd.bgnbd", "clm_dagster.statistics.btyd.fitting"} <= found
 
 
 def test_settings_are_part_of_the_version() -> None:
