@@ -39,6 +39,13 @@ def png_markdown(png: bytes, alt: str) -> str:
     return f"![{escape(alt)}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
+def is_picture(value: object) -> bool:
+    """Whether a metadata value is an image."""
+    import dagster as dg
+
+    return isinstance(value, dg.MarkdownMetadataValue) and (value.md_str or "").startswith("![")
+
+
 def figure_metadata(draws: Mapping[str, Drawing]) -> dict[str, Any]:
     """Return asset metadata with one inline image per drawing."""
     return png_metadata({name: figure_png(*drawing) for name, drawing in draws.items()})

@@ -30,12 +30,12 @@ from clm_dagster.domains.ingest.source import (
 )
 from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
-    add_partition_metadata,
     batch_of,
     check_specs,
     count_by_day,
     freshness_of,
     keys_of_run,
+    ordered_metadata,
     run_checks,
     table_schema,
 )
@@ -212,7 +212,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
                 f"and {days.where('event_date')} group by 1 order by 2 desc, 1"
             )
             rows = connection.scalar("select count(*) from raw.events")
-        add_partition_metadata(context, key, counts, {})
+        ordered_metadata(context, key, counts, {}, {}, {})
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,

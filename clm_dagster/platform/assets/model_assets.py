@@ -12,13 +12,15 @@ from typing import Any
 import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
-    add_partition_metadata,
+    as_ofs_of,
     batch_of,
     check_specs,
     day_keys,
+    described,
     exposure_metadata,
     freshness_of,
     keys_of_run,
+    ordered_metadata,
     partitions_of,
     run_checks,
     table_schema,
@@ -105,7 +107,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
     @dg.asset(
         key=key,
         deps=[_dependency(project, model, name, settings) for name in model.needs],
-        description=model.description,
+        description=described(model.description, added.chart is not None, key),
         group_name=name_of(settings, model.dagster.get("group", model.schema)),
         owners=model.dagster.get("owners"),
         kinds={"duckdb", "sql", *model.dagster.get("kinds", ())},
@@ -183,7 +185,6 @@ def _run(
         lacking = _lacking(connection, model, keys, settings)
         facts = dict(added.facts(connection)) if added.facts else {}
         chart = added.chart(connection) if added.chart else None
-    # The chart comes first, before the long SQL.
     heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(chart)} if chart else {}
     heavy |= facts
     heavy |= {
@@ -192,19 +193,17 @@ def _run(
         ),
         "dagster/column_lineage": _lineage(project, model, settings),
     }
-    rest = add_partition_metadata(context, key, counts, heavy)
+    every = {
+        **_row_counts(rows, counts),
+        **costs.metadata(),
+        **({"known_at": str(known_at)} if known_at else {}),
+    }
     if lacking:
         context.log.warning(lacking)
-        rest |= {"days_lacking": lacking}
-    return dg.MaterializeResult(
-        metadata={
-            **_row_counts(rows, counts),
-            **costs.metadata(),
-            **({"known_at": str(known_at)} if known_at else {}),
-            **rest,
-        },
-        check_results=results,
-    )
+        every |= {"days_lacking": lacking}
+    as_ofs = as_ofs_of(_calendar(model), counts, settings)
+    metadata = ordered_metadata(context, key, counts, as_ofs, every, heavy)
+    return dg.MaterializeResult(metadata=metadata, check_results=results)
 
 
 def _forget_outside(connection: Connection, model: Model, settings: Settings) -> None:

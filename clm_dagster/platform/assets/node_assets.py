@@ -3,17 +3,25 @@
 Belongs here: translating a node of the SQL project to Dagster. Does not: running anything except checks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
+from clm_dagster.platform.charts import is_picture
 from clm_dagster.platform.dbt_project.building import Batch, failing_condition, failing_rows
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
 from clm_dagster.platform.dbt_project.properties import Column, DataTest
 from clm_dagster.platform.naming import asset_key, name_of
-from clm_dagster.platform.partitions import daily_partitions, days_between, parse_day, snapshot_partitions
+from clm_dagster.platform.partitions import (
+    as_of_of_key,
+    daily_partitions,
+    days_between,
+    parse_day,
+    snapshot_partitions,
+)
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
@@ -210,20 +218,51 @@ def count_by_day(connection: Connection, relation: str, column: str, batch: Batc
     return {key: found.get(key, 0) for key in day_keys(batch)}
 
 
-def add_partition_metadata(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, counts: dict[str, int], last: dict[str, Any]
-) -> dict[str, Any]:
-    """Add row counts to the event of each partition, and the `last` metadata only to the last partition.
+def described(description: str, has_pictures: bool, key: dg.AssetKey) -> str:
+    """Return the description of an asset; with pictures, it says where the newest one is, with a link.
 
-    Dagster stores one event per partition: a chart in each of a thousand events would inflate its storage. Return
-    `last` for an unpartitioned asset, else nothing.
+    The UI shows a picture only at a click, and its page has the metadata below all columns.
     """
+    if not has_pictures:
+        return description
+    events = "/".join(("/assets", *map(quote, key.path)))
+    return f"{description}\n\n**[Newest chart]({events}?view=events)**: the first entry of the metadata."
+
+
+def ordered_metadata(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    counts: Mapping[str, int],
+    as_ofs: Mapping[str, str],
+    every: Mapping[str, Any],
+    last: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Add metadata to the event of each partition; return those of an asset without partitions.
+
+    counts, as_ofs: row count, and as_of of a snapshot, by partition. every: for all events of this step. last: only for
+    the last partition. Dagster stores one event per partition: a chart in each of a thousand events would inflate its
+    storage. Pictures come first, since the UI shows entries in this order.
+    """
+    pictures = {name: value for name, value in last.items() if is_picture(value)}
+    rest = {name: value for name, value in last.items() if name not in pictures}
     if context.assets_def.partitions_def is None:
-        return last
+        return {**pictures, **every, **rest}
     newest = next(reversed(counts), None)
     for partition, count in counts.items():
-        extra = last if partition == newest else {}
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": count, **extra}, asset_key=key, partition_key=partition
-        )
+        shown = partition == newest
+        metadata = {
+            **(pictures if shown else {}),
+            **({"as_of": as_ofs[partition]} if partition in as_ofs else {}),
+            "dagster/partition_row_count": count,
+            **every,
+            **(rest if shown else {}),
+        }
+        context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
     return {}
+
+
+def as_ofs_of(calendar: str | None, keys: Iterable[str], settings: Settings) -> dict[str, str]:
+    """Return the as_of of each snapshot key as text; empty for another calendar."""
+    if calendar != SNAPSHOT:
+        return {}
+    return {key: str(as_of_of_key(key, settings.end_date).date()) for key in keys}

@@ -24,7 +24,8 @@ TEST_ARGUMENTS: dict[str, set[str]] = {
     "relationships": {"to", "field"},
 }
 _OPTIONAL_ARGUMENTS = {"column_name", "quote"}
-DAGSTER_KEYS = {"group", "owners", "kinds", "partitions"}
+# `chart`: whether Python shows a chart of the table.
+DAGSTER_KEYS = {"group", "owners", "kinds", "partitions", "chart"}
 _SECTIONS = {"version", "models", "seeds", "sources", "unit_tests", "exposures"}
 # Valid values of `meta.dagster.partitions`.
 CALENDARS = ("daily", "snapshot", "none")

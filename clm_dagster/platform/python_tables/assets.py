@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
-    add_partition_metadata,
+    as_ofs_of,
     check_specs,
+    described,
     exposure_metadata,
     freshness_of,
+    ordered_metadata,
     partitions_of,
     run_checks,
     table_schema,
@@ -45,7 +47,7 @@ def python_asset(project: Project, settings: Settings, table: AnyTable) -> dg.As
     @dg.asset(
         key=key,
         deps=_dependencies(project, settings, table),
-        description=node.description,
+        description=described(node.description, table.is_trained or node.dagster.get("chart", False), key),
         group_name=name_of(settings, node.dagster.get("group", node.schema)),
         owners=node.dagster.get("owners"),
         kinds={"duckdb", "python", *({"mlflow"} if table.is_trained else ())},
@@ -154,15 +156,10 @@ def _run(
     with warehouse.connect(table.relation) as connection:
         results = run_checks(connection, project, node, asset, " or ".join(windows.values()), windows)
         rows = connection.scalar(f"select count(*) from {table.relation}")
-    add_partition_metadata(context, asset, counts, dict(metadata))
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": rows,
-            "rows_of_this_run": sum(counts.values()),
-            **costs.metadata(),
-        },
-        check_results=[*results, *join_results(own)],
-    )
+    every = {"dagster/row_count": rows, "rows_of_this_run": sum(counts.values()), **costs.metadata()}
+    as_ofs = as_ofs_of(SNAPSHOT, counts, settings)
+    every_event = ordered_metadata(context, asset, counts, as_ofs, every, metadata)
+    return dg.MaterializeResult(metadata=every_event, check_results=[*results, *join_results(own)])
 
 
 def _report_sides(
@@ -174,6 +171,10 @@ def _report_sides(
             dg.AssetMaterialization(
                 asset_key=asset_key(settings, side.node.relation),
                 partition=key,
-                metadata={"model": side.owner, "rows_of_this_model": len(side.rows)},
+                metadata={
+                    "as_of": as_ofs_of(SNAPSHOT, [key], settings)[key],
+                    "model": side.owner,
+                    "rows_of_this_model": len(side.rows),
+                },
             )
         )

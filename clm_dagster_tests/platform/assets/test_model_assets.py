@@ -395,6 +395,35 @@ def test_each_event_has_its_rows_and_the_last_has_the_figures(
     }
     assert ["chart" in events[key].metadata for key in ("2024-01-03", "2024-01-04")] == [False, True]
     assert all(e.metadata["known_at"].value for e in events.values())
+    # The UI shows entries in this order: the chart does not hide behind the numbers.
+    assert next(iter(events["2024-01-04"].metadata)) == "chart"
+
+
+@pytest.mark.parametrize("name", ["rfm_scores", "rfm_segments"])  # a table, and a view over snapshots
+def test_the_event_of_a_snapshot_has_its_as_of(
+    name: str, built_shop: tuple[Settings, Warehouse, pd.DataFrame], project: Project
+) -> None:
+    settings, warehouse, _ = built_shop
+    asset = model_asset(project, project.model(name), settings, Additions())
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset], instance=instance, resources={"warehouse": warehouse}, partition_key="2024-01-01"
+        )
+    (event,) = result.asset_materializations_for_node(f"{asset.key.path[0]}__{name}")
+    assert (event.partition, event.metadata["as_of"].value) == ("2024-01-01", "2024-01-08")
+
+
+@pytest.mark.parametrize(
+    "name", ["marts/lifecycle_stages", "marts/demand_forecasts", "models/churn_model", "marts/shop_daily"]
+)
+def test_the_description_links_to_the_newest_chart(name: str, definitions: dg.Definitions) -> None:
+    description = definitions.resolve_asset_graph().get(dg.AssetKey(name.split("/"))).description or ""
+    assert f"[Newest chart](/assets/{name}?view=events)" in description
+
+
+def test_a_description_without_chart_has_no_link(definitions: dg.Definitions) -> None:
+    node = definitions.resolve_asset_graph().get(dg.AssetKey(["core", "orders"]))
+    assert "chart" not in (node.description or "")
 
 
 def test_an_asset_without_partitions_follows_the_range_of_its_run() -> None:
