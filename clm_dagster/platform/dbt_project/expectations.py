@@ -111,9 +111,18 @@ def _variables(content: LinedDict) -> LinedDict:
     empty = LinedDict()
     if content.get("overrides") is None:
         return empty
-    overrides = yaml_lines.mapping(content["overrides"], content.where("overrides"), {"vars"}, {"vars"})
-    place = overrides.where("vars")
-    return yaml_lines.mapping(overrides["vars"], place, overrides["vars"] or empty)
+    overrides = yaml_lines.mapping(content["overrides"], content.where("overrides"), {"vars", "macros"})
+    if "macros" in overrides:
+        known = {"is_incremental"}
+        macros = yaml_lines.mapping(overrides["macros"], overrides.where("macros"), known, known)
+        if macros["is_incremental"] is not False:
+            raise ProjectError(
+                f"{macros.where('is_incremental')}: is_incremental is {macros['is_incremental']!r}; expected false: a "
+                "unit test builds its model from scratch"
+            )
+    if overrides.get("vars") is None:
+        return empty
+    return yaml_lines.mapping(overrides["vars"], overrides.where("vars"), overrides["vars"])
 
 
 def _fixture(content: LinedDict, where: Where) -> Fixture:

@@ -178,8 +178,8 @@ def test_a_test_can_expect_no_rows(run: Callable[[str], UnitTestResult]) -> None
         ),
         (
             "    given:",
-            "    overrides: {macros: {}}\n    given:",
-            r"sums\.yml:17: unknown key 'macros'; known keys:",
+            "    overrides: {macros: {is_incremental: true}}\n    given:",
+            r"sums\.yml:17: is_incremental is True; expected false: a unit test builds its model from",
         ),
         (
             "        - {customer: anna, total",
