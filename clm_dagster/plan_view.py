@@ -3,11 +3,14 @@
 Belongs here: texts and columns. Does not: planning (`platform.planning`).
 """
 
+from datetime import date
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from clm_dagster.domains.ingest.sensors import LAND
+from clm_dagster.platform.partitions import as_of_of_key, snapshot_label
 from clm_dagster.platform.planning import Step
 from clm_dagster.shop_run import RunPreview
 
@@ -24,7 +27,12 @@ def render(preview: RunPreview) -> RenderableType:
         names = [path.name for path in preview.new_files]
         table.add_row(LAND, "", "landing.files", f"not landed yet: {_some(names, _MAX_FILES)}")
     for step in preview.plan.steps:
-        table.add_row(step.job, _partitions(step), _some(step.assets, _MAX_ASSETS), "\n".join(step.reasons))
+        table.add_row(
+            step.job,
+            _partitions(step, preview.settings.end_date),
+            _some(step.assets, _MAX_ASSETS),
+            "\n".join(step.reasons),
+        )
     note = "Days affected by new files, and everything downstream, are planned after the files are landed."
     return Group(table, *([Text(f"\n{note}")] if preview.new_files else []), *waiting)
 
@@ -38,6 +46,8 @@ def as_dict(preview: RunPreview) -> dict[str, object]:
                 "job": step.job,
                 "first_partition": step.first or None,
                 "last_partition": step.last or None,
+                "first_as_of": _as_of(step, step.first, preview.settings.end_date),
+                "last_as_of": _as_of(step, step.last, preview.settings.end_date),
                 "assets": list(step.assets),
                 "only_these_assets": step.only_assets,
                 "why": list(step.reasons),
@@ -48,8 +58,15 @@ def as_dict(preview: RunPreview) -> dict[str, object]:
     }
 
 
-def _partitions(step: Step) -> str:
+def _partitions(step: Step, end_date: date | None) -> str:
+    """Return the partitions of a run, those of snapshots with their as_of."""
+    if step.is_of_snapshots:
+        return snapshot_label(step.first, end_date, step.last)
     return step.first if step.first == step.last else f"{step.first} to {step.last}"
+
+
+def _as_of(step: Step, key: str, end_date: date | None) -> str | None:
+    return str(as_of_of_key(key, end_date).date()) if step.is_of_snapshots else None
 
 
 def _some(names: list[str] | tuple[str, ...], limit: int) -> str:

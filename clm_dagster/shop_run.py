@@ -25,7 +25,7 @@ from clm_dagster.platform.dbt_project.building import time_column
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.naming import name_of
-from clm_dagster.platform.partitions import parse_day
+from clm_dagster.platform.partitions import parse_day, snapshot_label
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
@@ -227,7 +227,7 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
                     raise
                 plan = shop.plan()
         if not models:
-            report.left_out = _left_out(plan)
+            report.left_out = _left_out(plan, settings.end_date)
             if not is_published(settings):
                 report.runs += runs.publish()
     report.waiting = plan.waiting
@@ -238,26 +238,26 @@ def _what_comes(settings: Settings, plan: Plan) -> str:
     """Return what can be read while models are trained, and what is still to come."""
     return (
         f"Customers, segments and lifecycle stages are published in {settings.published_path}; `clm summary` shows "
-        f"them. Still to come: {_model_work(plan)}."
+        f"them. Still to come: {_model_work(plan, settings.end_date)}."
     )
 
 
-def _left_out(plan: Plan) -> str:
+def _left_out(plan: Plan, end_date: date | None) -> str:
     """Return what was left out without models; empty where nothing is due."""
     if not any(plan.of(stage) for stage in MODEL_STAGES):
         return ""
-    return f"Left out: {_model_work(plan)}. `clm run` without --no-models does it."
+    return f"Left out: {_model_work(plan, end_date)}. `clm run` without --no-models does it."
 
 
-def _model_work(plan: Plan) -> str:
+def _model_work(plan: Plan, end_date: date | None) -> str:
     trainings = sum(len(step.assets) for step in plan.of("models"))
     dates = sorted({step.first for step in plan.of("models")})
     scores = plan.of("scores")
     parts = []
     if trainings:
-        parts.append(f"{trainings} trainings at {', '.join(dates)}")
+        parts.append(f"{trainings} trainings of {', '.join(snapshot_label(key, end_date) for key in dates)}")
     if scores:
-        parts.append(f"scores at {span_of(scores)}")
+        parts.append(f"scores of {span_of(scores, end_date)}")
     return ", ".join(parts) or "views over scores"
 
 

@@ -367,7 +367,9 @@ def test_clm_runs_one_of_the_shops(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (tmp_path / ".env").write_text(f"DAGSTER_HOME={home}\nCLM_SOURCE=shopify\n")
     shop = ("clm_dagster.cli", "--shop", str(folder))
-    assert "RFM segment at 2024-01-15" in call(tmp_path, *shop, "run")
+    summary = call(tmp_path, *shop, "run")
+    assert "RFM segment at 2024-01-15" in summary
+    assert "2024-01-08, the Monday of its week; as_of 2024-01-15, behaviour before it counts" in summary
     assert "Nothing to do" in call(tmp_path, *shop, "plan")
     assert "known customers" in call(tmp_path, *shop, "summary")
     assert "a/defs.yaml" in call(tmp_path, *shop, "settings")

@@ -78,6 +78,19 @@ def as_of_of_key(key: str, end_date: date | None) -> datetime:
     return datetime.combine(min(end, end_date) if end_date else end, time.min)
 
 
+def snapshot_label(first: str, end_date: date | None, last: str = "") -> str:
+    """Return a snapshot key, or a range of them, together with its as_of, for messages.
+
+    >>> snapshot_label("2011-11-28", None)
+    '2011-11-28 (as_of 2011-12-05)'
+    >>> snapshot_label("2011-11-21", None, "2011-11-28")
+    '2011-11-21 to 2011-11-28 (as_of 2011-11-28 to 2011-12-05)'
+    """
+    keys = [first] if last in ("", first) else [first, last]
+    as_ofs = [str(as_of_of_key(key, end_date).date()) for key in keys]
+    return f"{' to '.join(keys)} (as_of {' to '.join(as_ofs)})"
+
+
 def end_of_week(key: str) -> date:
     """Return the exclusive end of the week of a snapshot key."""
     return parse_day(key) + WEEK
@@ -106,9 +119,9 @@ def missing_days(key: str, data_end: date, settings: Settings) -> str:
     days = days_lacking(key, data_end, settings)
     if not days:
         return ""
-    as_of, newest = as_of_of_key(key, settings.end_date).date(), data_end - timedelta(days=1)
+    label, newest = snapshot_label(key, settings.end_date), data_end - timedelta(days=1)
     counted = "day has" if days == 1 else f"{days} days have"
-    return f"Of the snapshot {key} (as_of {as_of}), the last {counted} no events yet: the newest event is of {newest}."
+    return f"Of the snapshot {label}, the last {counted} no events yet: the newest event is of {newest}."
 
 
 def key_of_as_of(as_of: datetime) -> str:

@@ -30,7 +30,7 @@ from clm_dagster.platform.build_ledger.versions import EVENTS, WHOLE, Builds, Ve
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS
-from clm_dagster.platform.partitions import days_lacking, snapshot_partitions, why_waiting
+from clm_dagster.platform.partitions import days_lacking, snapshot_label, snapshot_partitions, why_waiting
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
 
@@ -55,6 +55,11 @@ class Step:
     assets: tuple[str, ...] = ()
     only_assets: bool = False
     reasons: tuple[str, ...] = ()
+
+    @property
+    def is_of_snapshots(self) -> bool:
+        """Whether its partitions are snapshots, which have an as_of besides their key."""
+        return bool(self.first) and self.job != DAILY_JOB
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,8 @@ class Planner:
         if table.model is None or trained is None or not why.startswith("inputs"):
             return why
         newer = self.builds.written(table.model.relation, trained) > written
-        return f"inputs changed: {table.model.relation} at {trained}" if newer else why
+        label = snapshot_label(trained, self.settings.end_date)
+        return f"inputs changed: {table.model.relation} of {label}" if newer else why
 
     def _why(
         self, relation: str, key: str, expected: Version, refs: Iterable[str], window: str | None

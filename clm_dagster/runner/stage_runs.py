@@ -9,6 +9,7 @@ depend on each other as one chain. SQL tables over scores, and the publication, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.domain import upstream_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.partitions import snapshot_label
 from clm_dagster.platform.planning import Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.runs import Begin, Run, execute
@@ -58,7 +60,7 @@ class StageRuns:
         if len(chains) < 2:
             runs = [self._run(step) for step in steps]
         else:
-            title = f"{_TITLES[steps[0].job]} {span_of(steps)}, {min(processes, len(chains))} processes"
+            title = f"{_TITLES[steps[0].job]} {self._span(steps)}, {min(processes, len(chains))} processes"
             total = sum(self._count(task) for chain in chains for task in chain)
             runs = side_by_side.run_chains(self.settings, chains, self.begin(title, total), processes)
             runs += [self._run(step, without_tables=True) for step in steps if not step.only_assets]
@@ -104,17 +106,22 @@ class StageRuns:
         graph = self.definitions.resolve_asset_graph()
         only = [asset_key(self.settings, relation) for relation in step.assets] if step.only_assets else []
         selected = only or list(self.definitions.resolve_job_def(name).asset_layer.executable_asset_keys)
-        title = f"{_TITLES[step.job]} {span_of([step])}"
+        title = f"{_TITLES[step.job]} {self._span([step])}"
         if without_tables:
             done = {asset_key(self.settings, table.relation) for table in self.tables}
             selected = only = sorted(set(selected) - done)
-            title = f"Tables over scores {span_of([step])}"
+            title = f"Tables over scores {self._span([step])}"
         total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
         progress = self.begin(title, total)
         return execute(self.definitions, self.instance, name, (step.first, step.last), progress, only)
 
+    def _span(self, steps: Sequence[Step]) -> str:
+        return span_of(steps, self.settings.end_date)
 
-def span_of(steps: Sequence[Step]) -> str:
-    """Return the partitions of steps as text: the first, and the last if it is another one."""
+
+def span_of(steps: Sequence[Step], end_date: date | None) -> str:
+    """Return the partitions of steps as text: the first, the last if it is another one, and the as_of of snapshots."""
     first, last = min(step.first for step in steps), max(step.last for step in steps)
+    if steps[0].is_of_snapshots:
+        return snapshot_label(first, end_date, last)
     return first if first == last else f"{first} to {last}"

@@ -18,11 +18,25 @@ from clm_dagster.platform.partitions import (
     monday_on_or_before,
     parse_day,
     snapshot_keys,
+    snapshot_label,
     snapshot_partitions,
     span,
     why_waiting,
 )
 from clm_dagster.settings import Settings, load_settings
+
+
+@pytest.mark.parametrize(
+    ("last", "end", "label"),
+    [
+        ("", None, "2011-11-28 (as_of 2011-12-05)"),
+        ("2011-11-28", None, "2011-11-28 (as_of 2011-12-05)"),
+        ("2011-12-05", None, "2011-11-28 to 2011-12-05 (as_of 2011-12-05 to 2011-12-12)"),
+        ("", date(2011, 12, 1), "2011-11-28 (as_of 2011-12-01)"),
+    ],
+)
+def test_a_label_has_keys_and_as_ofs(last: str, end: date | None, label: str) -> None:
+    assert snapshot_label("2011-11-28", end, last) == label
 
 
 def test_online_retail_ii_spans_two_years_from_monday_to_monday() -> None:

@@ -89,7 +89,10 @@ def test_a_finished_plan_leaves_nothing_stale_and_late_rows_reach_every_stage(
     ]
     assert found.of("days")[0].reasons[0] == "raw.events: landed but not loaded yet"
     assert "inputs changed" in found.of("models")[0].reasons[0]
-    assert any("models.persona_model at 2024-01-08" in reason for reason in found.of("scores")[0].reasons)
+    assert any(
+        "models.persona_model of 2024-01-08 (as_of 2024-01-15)" in reason
+        for reason in found.of("scores")[0].reasons
+    )
 
 
 def test_trainings_follow_the_one_that_they_build_on(settings_for: Callable[..., Settings]) -> None:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = {
-    "roc_auc": "AUC",
+    "roc_auc": "Ranking (AUC)",
     "calibration_error": "Calibration error",
     "base_rate": "Churn rate",
-    "lift_at_10": "Lift at 10%",
+    "lift_at_10": "Churn of the riskiest 10%,\ntimes the mean",
 }
 _SNAPSHOTS_SHOWN, _GROUPS_SHOWN = 26, 8
 
@@ -46,7 +46,12 @@ def scorecard_chart(connection: Connection) -> str | None:
                 label="in the model's test",
             )
             axes.plot(
-                rows["as_of"], rows["baseline"], color=WARM, marker="o", markersize=3, label="recency alone"
+                rows["as_of"],
+                rows["baseline"],
+                color=WARM,
+                marker="o",
+                markersize=3,
+                label="days since last order alone",
             )
             axes.plot(rows["as_of"], rows["value"], color=ACCENT, marker="o", markersize=4, label="actual")
             style(axes, title)
@@ -125,7 +130,7 @@ def fairness_chart(connection: Connection) -> str | None:
         ]
         axes.set_yticks(rows.index, names)
         axes.margins(y=0.15)
-        style(axes, "Mean churn probability minus actual churn rate, by group")
+        style(axes, "Mean churn probability less actual churn rate (red: clearly not 0)")
         axes.tick_params(axis="y", labelsize=8)
 
     return figure_markdown(draw, "fairness of churn scores", width=8, height=1.4 + 0.25 * len(rows))

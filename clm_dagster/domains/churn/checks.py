@@ -35,7 +35,7 @@ SCORED = {
 
 
 def check_training(
-    as_of: str, result: "EvaluationResult", suggestion: tuple[int, str]
+    snapshot: str, result: "EvaluationResult", suggestion: tuple[int, str]
 ) -> list[dg.AssetCheckResult]:
     """Return the results of the checks of a training."""
     horizon, (days, reason) = result.split.horizon_days, suggestion
@@ -45,21 +45,21 @@ def check_training(
             check_name=LEAK,
             passed=not result.leaks,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{as_of}: {' '.join(result.leaks) or 'no AUC is suspiciously high'}",
+            description=f"{snapshot}: {' '.join(result.leaks) or 'no AUC is suspiciously high'}",
         ),
-        warn(HORIZON, fits, f"{as_of}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {reason}"),
+        warn(HORIZON, fits, f"{snapshot}: the horizon is {horizon} days (CLM_CHURN_HORIZON_DAYS). {reason}"),
     ]
 
 
 def check_drift(
-    as_of: str, table: pd.DataFrame | None, warn_from: float, fail_from: float
+    snapshot: str, table: pd.DataFrame | None, warn_from: float, fail_from: float
 ) -> list[dg.AssetCheckResult]:
     """Return the result of the drift check. It lists the topics that move scores, the largest effect first.
 
     table: of `monitoring.feature_drift`, None without a model. warn_from, fail_from: effects on scores (probabilities).
     """
     if table is None:
-        return [warn(DRIFT, True, f"{as_of}: there is no model to compare with")]
+        return [warn(DRIFT, True, f"{snapshot}: there is no model to compare with")]
     moved = table[table["status"] != "ok"]
     failed = (table["status"] == "fail").any()
     text = "; ".join(_moved(part) for _, part in moved.groupby(["topic", "score_effect"], sort=False))
@@ -68,17 +68,17 @@ def check_drift(
             check_name=DRIFT,
             passed=moved.empty,
             severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-            description=f"{as_of}: {text or 'no drift moves scores further than at the test'} "
+            description=f"{snapshot}: {text or 'no drift moves scores further than at the test'} "
             f"(warning from {100 * warn_from:g} points beyond the test, failing from {100 * fail_from:g})",
         )
     ]
 
 
-def check_turnover(as_of: str, turnover: "Turnover | None", warn_from: float) -> list[dg.AssetCheckResult]:
+def check_turnover(snapshot: str, turnover: "Turnover | None", warn_from: float) -> list[dg.AssetCheckResult]:
     """Return the result of the check of the top decile. turnover: None if there is nothing to compare with."""
     if turnover is None:
-        return [warn(STEADY, True, f"{as_of}: no earlier scores to compare with")]
-    return [warn(STEADY, turnover.share < warn_from, f"{as_of}: {turnover} (warning from {warn_from:g})")]
+        return [warn(STEADY, True, f"{snapshot}: no earlier scores to compare with")]
+    return [warn(STEADY, turnover.share < warn_from, f"{snapshot}: {turnover} (warning from {warn_from:g})")]
 
 
 def _moved(part: pd.DataFrame) -> str:

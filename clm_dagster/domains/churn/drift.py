@@ -43,7 +43,7 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
     """Measure the drift of each feature since training, and its effect on scores. There are no rows without a model."""
     work, model, settings = scoring.work, scoring.whole.fitted, scoring.settings
     if model is None or inputs.features.empty:
-        results = checks.check_drift(str(work.day), None, settings.warn, settings.fail)
+        results = checks.check_drift(work.label, None, settings.warn, settings.fail)
         return TableOutput(pd.DataFrame(columns=work.columns), {}, results)
     with threadpool_limits(limits=1):  # as for scores
         table = feature_drift(
@@ -59,5 +59,5 @@ def measure(scoring: Scoring[DriftSettings, ChurnModel], inputs: DriftInputs) ->
     return TableOutput(
         scoring.stamped(table),
         {"chart": dg.MetadataValue.md(chart)} if chart else {},
-        checks.check_drift(str(work.day), table, settings.warn, settings.fail),
+        checks.check_drift(work.label, table, settings.warn, settings.fail),
     )

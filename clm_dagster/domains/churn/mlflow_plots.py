@@ -71,7 +71,7 @@ def _reliability(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
         table = reliability(diagnostics.labels, probabilities)
         axes.plot(table.predicted, table.observed, marker="o", markersize=4, color=color, label=label)
     axes.legend(frameon=False, fontsize=8)
-    style(axes, "Reliability", "actual churn rate")
+    style(axes, "Calibration", "actual churn rate")
     axes.set_xlabel("predicted churn rate", fontsize=9, color=INK)
 
 
@@ -83,7 +83,7 @@ def _curves(roc: "Axes", recall: "Axes", diagnostics: CandidateDiagnostics) -> N
     precision, recalled, _ = precision_recall_curve(diagnostics.labels, diagnostics.calibrated)
     recall.axhline(diagnostics.labels.mean(), color="#c9d3da", linewidth=1)
     recall.plot(recalled, precision, color=ACCENT)
-    style(recall, "Precision and recall", "precision")
+    style(recall, "Precision by recall", "precision")
 
 
 def _lift(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
@@ -104,7 +104,7 @@ def _confusion(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1.4 * table.max())
     for (row, column), count in np.ndenumerate(table):
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=INK, fontsize=11)
-    style(axes, f"Confusion at {diagnostics.threshold:.2f}")
+    style(axes, f"Forecast by outcome, from {diagnostics.threshold:.2f}")
     axes.grid(visible=False)
     axes.set_xticks([0, 1], ["will stay", "will churn"])
     axes.set_yticks([0, 1], ["stayed", "churned"], rotation=90, va="center")
@@ -127,15 +127,46 @@ def _learning(auc: "Axes", loss: "Axes", table: pd.DataFrame | None) -> None:
         if table is None:
             axes.set_axis_off()
         else:
-            style(axes, f"{title} by snapshots")
+            style(axes, f"{title} by training snapshots")
             axes.plot(table["snapshots"], table[column], marker="o", markersize=4, color=ACCENT)
 
 
+def level_gap(result: "EvaluationResult") -> float:
+    """Return the mean calibrated probability less the actual churn rate on the test snapshot."""
+    best = result.results[result.winner]
+    return best.test["mean_probability"] - best.test["base_rate"]
+
+
+def calibration_note(result: "EvaluationResult") -> str:
+    """Return why calibrated probabilities are off, and for how many candidates those as fitted are nearer."""
+    best, gap = result.results[result.winner], level_gap(result)
+    worse = [
+        one.name
+        for one in result.results.values()
+        if one.test["calibration_error"] > one.uncalibrated["calibration_error"]
+    ]
+    text = (
+        "Calibration sets the mean probability of every candidate to the churn rate that was forecast before the test: "
+        f"{best.test['mean_probability']:.1%}; the actual rate was {best.test['base_rate']:.1%}. This difference of "
+        f"{100 * abs(gap):.1f} points is in the calibration error (ECE) of every candidate."
+    )
+    if not worse:
+        return text
+    return (
+        f"{text} For {len(worse)} of {len(result.results)} candidates the ECE is larger than before calibration, "
+        "because the rate of their training snapshots happened to be nearer than the forecast."
+    )
+
+
 def evaluation_page(result: "EvaluationResult") -> Draw:
-    """Draw AUC and calibration error of all candidates on the test snapshot, uncalibrated and calibrated."""
+    """Draw AUC and calibration error of all candidates on the test snapshot, uncalibrated and calibrated.
+
+    A line marks the error of the forecast churn rate: no calibrated candidate can be below it.
+    """
     results = sorted(result.results.values(), key=lambda one: one.validation["log_loss"], reverse=True)
     names = [one.name.replace("_", " ") for one in results]
     places = np.arange(len(names))
+    level_error = abs(level_gap(result))
 
     def draw(figure: "Figure") -> None:
         left, right = figure.subplots(1, 2, sharey=True)
@@ -144,7 +175,8 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
         left.axvline(base, color="#c9d3da", linewidth=1)
         left.scatter([one.test["roc_auc"] for one in results], places, c=colors, s=28, zorder=3)
         left.set_yticks(places, names)
-        style(left, "AUC (line: recency baseline)")
+        style(left, "Ranking: AUC, higher is better")
+        left.set_xlabel("line: days since the last order alone", fontsize=8, color=INK)
         right.scatter(
             [one.uncalibrated["calibration_error"] for one in results],
             places,
@@ -161,9 +193,11 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
             label="calibrated",
             zorder=4,
         )
+        right.axvline(level_error, color="#c9d3da", linewidth=1)
+        right.set_xlabel("line: error of the forecast churn rate, part of each", fontsize=8, color=INK)
         right.set_xlim(left=0)
         right.legend(frameon=False, fontsize=8)
-        style(right, "Calibration error")
+        style(right, "Calibration error, lower is better")
         for axes in (left, right):
             axes.tick_params(axis="y", labelsize=8)
 
@@ -181,7 +215,8 @@ def base_rate_page(result: "EvaluationResult") -> Draw:
         colors = [WARM if method == base_rate.method else PALE for method in methods]
         axes.barh(methods, [base_rate.rates[method] for method in methods], color=colors, height=0.6)
         axes.axvline(actual, color=INK, linewidth=1)
-        style(axes, f"Churn rate by forecast method; chosen: {base_rate.method}; actual: {actual:.3f}")
+        style(axes, f"Forecast churn rate by method, error in brackets; chosen: {base_rate.method}")
+        axes.set_xlabel(f"line: actual rate {actual:.3f}; errors in log-odds", fontsize=8, color=INK)
         for place, method in enumerate(methods):
             error = abs(logit(base_rate.rates[method]) - logit(actual))
             axes.text(

@@ -59,7 +59,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
         drawings=_drawings(result),
         tables={"evaluation": _table(result)},
         facts={"suggested_horizon": reason} | ({"suggested_horizon_days": days} if days else {}),
-        checks=checks.check_training(str(work.day), result, inputs.suggestion),
+        checks=checks.check_training(work.label, result, inputs.suggestion),
     )
 
 
@@ -72,7 +72,7 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
 
 
 def _table(result: EvaluationResult) -> str:
-    """Return the evaluation as a markdown table, best validation first, and a sentence about the race."""
+    """Return the evaluation as a markdown table, best validation first, with a note on calibration and on the race."""
     columns = ("candidate", "validation log loss", "AUC", "over recency", "Brier", "ECE before", "ECE", "F1")
     table = markdown_table(
         (*columns, "lift at 10%", "s"),
@@ -93,7 +93,7 @@ def _table(result: EvaluationResult) -> str:
         ),
     )
     said = str(result.race)
-    return f"{table}\n\n{said[0].upper()}{said[1:]}."
+    return f"{table}\n\n{mlflow_plots.calibration_note(result)}\n\n{said[0].upper()}{said[1:]}."
 
 
 def candidate_runs(

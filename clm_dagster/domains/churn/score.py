@@ -73,7 +73,7 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
     """
     model = _serving_model(scoring)
     if inputs.features.empty:
-        checks = check_turnover(str(scoring.work.day), None, scoring.settings.turnover_warn)
+        checks = check_turnover(scoring.work.label, None, scoring.settings.turnover_warn)
         return TableOutput(pd.DataFrame(columns=scoring.work.columns), checks=checks)
     snapshots = pd.concat([inputs.history, inputs.features[inputs.history.columns]], ignore_index=True)
     chosen = scoring.settings.evaluation
@@ -102,7 +102,7 @@ def score(scoring: Scoring[ScoreSettings, ChurnModel], inputs: ScoreInputs) -> T
             "customers": {str(name): int(count) for name, count in sizes.items()},
             **({} if turnover is None else {"top_decile_turnover": round(turnover.share, 4)}),
         },
-        check_turnover(str(scoring.work.day), turnover, scoring.settings.turnover_warn),
+        check_turnover(scoring.work.label, turnover, scoring.settings.turnover_warn),
     )
 
 

@@ -105,11 +105,11 @@ def calendar_plot(calendar: pd.DataFrame) -> Draw:
             anomalies["date"], anomalies["value"], "o", color=WARM, markersize=5, label="anomaly"
         )
         decomposition.plot(holidays["date"], holidays["value"], "|", color=INK, markersize=9, label="holiday")
-        style(decomposition, f"Decomposition of the shop's {measure}")
+        style(decomposition, f"The shop's {measure} by day: trend, holidays, anomalies")
         decomposition.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
         season = rows[rows["day_kind"] == "open"].groupby(rows["date"].dt.day_of_week)["seasonal"].mean()
         names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
         weekly.bar([names[day] for day in season.index], season.to_numpy(), color=PALE)
-        style(weekly, "Mean effect of each open weekday, relative to the trend")
+        style(weekly, "Sales of each weekday above or below the trend")
 
     return draw

@@ -23,7 +23,7 @@ def evaluated(origins: int) -> str:
     return f"daily forecasts were evaluated at {origins} earlier dates"
 
 
-def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.AssetCheckResult]:
+def check_training(snapshot: str, coverage: pd.DataFrame, origins: int) -> list[dg.AssetCheckResult]:
     """Return the check results of a training. coverage: period, coverage_80, coverage_95, means over the series.
 
     A young shop gets a model before its forecasts can be evaluated. The first result therefore replaces the
@@ -35,12 +35,12 @@ def check_training(as_of: str, coverage: pd.DataFrame, origins: int) -> list[dg.
             passed &= abs(row[name] - nominal) <= TOLERANCE
             parts.append(f"{row['period']}s {row[name]:.1%} of {nominal:.0%}")
     return [
-        warn(EVALUATED, origins > 0, f"{as_of}: {evaluated(origins)}"),
-        warn(BANDS, passed, f"{as_of}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
+        warn(EVALUATED, origins > 0, f"{snapshot}: {evaluated(origins)}"),
+        warn(BANDS, passed, f"{snapshot}: {', '.join(parts) or 'no interval could be evaluated yet'}"),
     ]
 
 
-def check_sums(as_of: str, forecasts: pd.DataFrame) -> list[dg.AssetCheckResult]:
+def check_sums(snapshot: str, forecasts: pd.DataFrame) -> list[dg.AssetCheckResult]:
     """Return the check result for the forecasts of one as_of: the sum of each level against the shop's total."""
     rows = forecasts[forecasts["measure"].isin(ADDING)]
     sums = rows.groupby(["period", "measure", "date", "level"])["mean"].sum().unstack("level")
@@ -48,5 +48,7 @@ def check_sums(as_of: str, forecasts: pd.DataFrame) -> list[dg.AssetCheckResult]
     if TOTAL in sums:
         off = float(sums.sub(sums[TOTAL], axis=0).abs().max().max())
     return [
-        warn(SUMS, off < 0.005, f"{as_of}: the largest difference between a level and the shop is {off:.4f}")
+        warn(
+            SUMS, off < 0.005, f"{snapshot}: the largest difference between a level and the shop is {off:.4f}"
+        )
     ]

@@ -46,7 +46,7 @@ def forecast_series(scoring: DemandScoring, inputs: SeriesInputs) -> TableOutput
         | _expected(rows, settings.horizon_days)
         | {"series": len(panels[DAY])}
         | scoring.facts(),
-        checks.check_sums(str(scoring.work.day), rows),
+        checks.check_sums(scoring.work.label, rows),
     )
 
 

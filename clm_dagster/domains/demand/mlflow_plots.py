@@ -47,7 +47,7 @@ def candidates_plot(means: pd.DataFrame) -> Draw:
             axes.barh([name.replace("_", " ") for name in bars.index], bars.to_numpy(), color=colours)
             for at, value in enumerate(bars):
                 axes.text(value, at, f" {value:.3f}", va="center", fontsize=8, color=INK)
-            style(axes, f"Mean MASE of the backtest, {period}s")
+            style(axes, f"Forecast error of past {period}s (MASE, lower is better)")
             axes.grid(visible=False)
             axes.margins(x=0.15)
 

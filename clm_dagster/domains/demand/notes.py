@@ -51,7 +51,7 @@ def notes(work: DemandWork, inputs: SeriesInputs, result: DemandEvaluation) -> N
             for name, diagnostics in arima_diagnostics.items()
         },
         tables={"evaluation": _candidates_table(means)},
-        checks=checks.check_training(str(work.day), result.coverage, result.origins),
+        checks=checks.check_training(work.label, result.coverage, result.origins),
     )
 
 

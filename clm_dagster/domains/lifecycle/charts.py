@@ -75,7 +75,7 @@ def survival_chart(connection: Connection) -> str | None:
         axis.step(frame["gap_days"], 100 * frame["returned"], where="post", color=ACCENT, linewidth=2)
         style(
             axis,
-            f"Share of order days followed by another order, %, by days since (Kaplan-Meier, {as_of:%Y-%m-%d})",
+            f"Orders that are followed by another order, % (estimate, as_of {as_of:%Y-%m-%d})",
         )
         axis.set_xlabel("days since the order", fontsize=9, color=INK)
         axis.set_xlim(0, max(400, 1.02 * frame["gap_days"].max()))
@@ -147,7 +147,7 @@ def transition_chart(connection: Connection) -> str | None:
                 if value:
                     axis.text(x, y, f"{value:,.0f}", ha="center", va="center", fontsize=9, color=color)
         first, last = frame["first"].iloc[0], frame["last"].iloc[0]
-        style(axis, f"Customers by stage at {first:%Y-%m-%d} (rows) and at {last:%Y-%m-%d} (columns)")
+        style(axis, f"Customers by stage, as_of {first:%Y-%m-%d} (rows) and {last:%Y-%m-%d} (columns)")
         axis.grid(visible=False)
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)

@@ -20,31 +20,31 @@ TRAINING = {
 ASSIGNMENT = {COVERAGE: "A model was trained at or before as_of; otherwise the table has no rows."}
 
 
-def check_training(result: TrainingResult, has_categories: bool, as_of: str) -> list[dg.AssetCheckResult]:
+def check_training(result: TrainingResult, has_categories: bool, snapshot: str) -> list[dg.AssetCheckResult]:
     """Return the results of the checks of a training."""
     stability = result.choice.at(result.choice.stability) if result.choice else None
     stable = stability is not None and stability >= STABLE
     return [
-        warn(STABILITY, stable, f"{as_of}: {result.summary}"),
+        warn(STABILITY, stable, f"{snapshot}: {result.summary}"),
         warn(
             TASTES,
             has_categories,
-            f"{as_of}: category shares are among the habits"
+            f"{snapshot}: category shares are among the habits"
             if has_categories
-            else f"{as_of}: no product has a category (raw.products), so personas use the other habits only",
+            else f"{snapshot}: no product has a category (raw.products), so personas use the other habits only",
         ),
     ]
 
 
-def check_coverage(covered: bool, as_of: str) -> list[dg.AssetCheckResult]:
+def check_coverage(covered: bool, snapshot: str) -> list[dg.AssetCheckResult]:
     """Return the result of the check of an assignment."""
     return [
         warn(
             COVERAGE,
             covered,
-            f"{as_of}: assigned"
+            f"{snapshot}: assigned"
             if covered
-            else f"{as_of}: no persona model was trained at or before this snapshot, so it has no personas; "
+            else f"{snapshot}: no persona model was trained at or before this snapshot, so it has no personas; "
             "materialize models/persona_model for this snapshot or an earlier one",
         )
     ]

@@ -25,8 +25,8 @@ def choice_chart(choice: Choice) -> Draw:
     def draw(figure: "Figure") -> None:
         left, right = figure.subplots(1, 2, sharex=True)
         for axis, curve, title, color in (
-            (left, choice.silhouette, "Silhouette: separation of personas", ACCENT),
-            (right, choice.stability, "Stability on resampled customers", WARM),
+            (left, choice.silhouette, "How clearly personas differ (silhouette)", ACCENT),
+            (right, choice.stability, "Same personas in samples of customers", WARM),
         ):
             axis.plot(choice.ks, curve, color=color, marker="o", markersize=4, linewidth=2)
             axis.axvline(choice.k, color=INK, linewidth=1, linestyle=":")
@@ -47,7 +47,7 @@ def loadings_chart(loadings: np.ndarray, habits: Sequence[str]) -> Draw:
         axis = figure.subplots()
         columns = [f"factor {number + 1}" for number in range(loadings.shape[1])]
         _heat(axis, loadings, [_readable(h) for h in habits], columns, 1.0)
-        style(axis, "Correlated habits: factor loadings, varimax")
+        style(axis, "Habits that go together (factor loadings)")
         axis.grid(visible=False)
 
     return draw

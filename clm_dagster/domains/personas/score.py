@@ -17,9 +17,9 @@ from clm_dagster.platform.python_tables.partition import Work
 
 def assign(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
     """Assign every customer with an order to a persona. Return no rows if there is no model."""
-    as_of = str(work.partition.as_of)
+    snapshot = work.label
     if inputs.model is None or inputs.row is None:
-        return TableOutput(pd.DataFrame(columns=work.columns), {}, checks.check_coverage(False, as_of))
+        return TableOutput(pd.DataFrame(columns=work.columns), {}, checks.check_coverage(False, snapshot))
     frame = inputs.model.assign(inputs.habits(inputs.model)).reset_index()
     model = {
         "model_name": inputs.row["model_name"],
@@ -31,7 +31,7 @@ def assign(work: Work[Any], inputs: AssignmentInputs) -> TableOutput:
         frame.assign(horizon_days=0, **model)[work.columns],
         {name: str(value) for name, value in model.items()}
         | {"customers": {str(name): int(count) for name, count in sizes.items()}},
-        checks.check_coverage(True, as_of),
+        checks.check_coverage(True, snapshot),
     )
 
 

@@ -96,7 +96,7 @@ def _metrics(result: TrainingResult) -> list[Metric]:
 
 def notes(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Notes:
     """Return the metadata and MLflow content of a training."""
-    results = checks.check_training(result, not inputs.categories.empty, str(work.partition.as_of))
+    results = checks.check_training(result, not inputs.categories.empty, work.label)
     if result.model is None or result.choice is None:
         return Notes(checks=results)
     choice = result.choice

@@ -62,7 +62,7 @@ def add_pair_names(work: Work[PairSettings], inputs: PairInputs) -> TableOutput:
     elif found.raised and work.settings.min_support is not None:
         problem = _raised(work.settings.min_support, found.threshold)
     return TableOutput(
-        rows[work.columns], counts | _described(found.threshold), check_rules(str(work.day), problem)
+        rows[work.columns], counts | _described(found.threshold), check_rules(work.label, problem)
     )
 
 
@@ -138,7 +138,7 @@ def find_rules(work: Work[RuleSettings], inputs: RuleInputs) -> TableOutput:
     return TableOutput(
         rows[work.columns],
         {"rules": len(rows), "rules_confirmed_later": int(rows["later_held"].sum())} | described,
-        check_rules(str(work.day), problem),
+        check_rules(work.label, problem),
     )
 
 
@@ -153,7 +153,7 @@ def _no_rules(
     return TableOutput(
         pd.DataFrame(columns=work.columns),
         {"rules": 0} | (described or {}),
-        check_rules(str(work.day), problem),
+        check_rules(work.label, problem),
     )
 
 

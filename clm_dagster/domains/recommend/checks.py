@@ -56,33 +56,33 @@ class ListFaults:
 
 
 def check_lists(
-    as_of: str, faults: ListFaults, customers: int, active_days: int
+    snapshot: str, faults: ListFaults, customers: int, active_days: int
 ) -> list[dg.AssetCheckResult]:
     """Return the check results of the lists. customers: number of customers known to the snapshot."""
     lacking = customers - faults.with_both_lists
     return [
-        warn(BOTH_LISTS, lacking == 0, f"{as_of}: {lacking} of {customers} customers lack a list"),
+        warn(BOTH_LISTS, lacking == 0, f"{snapshot}: {lacking} of {customers} customers lack a list"),
         _error(
             NOT_DISCONTINUED,
             faults.discontinued,
-            f"{as_of}: {faults.discontinued} places hold a product without a sale in {active_days} days",
+            f"{snapshot}: {faults.discontinued} places hold a product without a sale in {active_days} days",
         ),
         _error(
             NO_DUPLICATES,
             faults.duplicates,
-            f"{as_of}: {faults.duplicates} places hold a product that is already on the list",
+            f"{snapshot}: {faults.duplicates} places hold a product that is already on the list",
         ),
         _error(
             ONLY_NEW,
             faults.already_bought,
-            f"{as_of}: {faults.already_bought} places on discover hold a product that the customer bought before",
+            f"{snapshot}: {faults.already_bought} places on discover hold a product that the customer bought before",
         ),
     ]
 
 
-def check_rules(as_of: str, problem: str | None) -> list[dg.AssetCheckResult]:
+def check_rules(snapshot: str, problem: str | None) -> list[dg.AssetCheckResult]:
     """Return the check result of a table of products that are bought together."""
-    return [warn(RULES, problem is None, f"{as_of}: {problem or 'enough baskets'}")]
+    return [warn(RULES, problem is None, f"{snapshot}: {problem or 'enough baskets'}")]
 
 
 def _error(name: str, found: int, text: str) -> dg.AssetCheckResult:

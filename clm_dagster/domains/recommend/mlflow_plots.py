@@ -34,7 +34,7 @@ def evaluation_figure(table: pd.DataFrame) -> Draw:
             axes.barh(places, rows["ndcg"], color=colors, height=0.65)
             axes.errorbar(rows["ndcg"], places, xerr=errors, fmt="none", ecolor="#7f8c96", elinewidth=1)
             axes.set_yticks(places, [m.replace("_", " ") for m in rows["method"]])
-            style(axes, f"{name}: {_TITLES[name]}, NDCG@{K}")
+            style(axes, f"{name} ({_TITLES[name]}): hits in the first {K}, NDCG")
             axes.tick_params(axis="y", labelsize=8)
 
     return draw
@@ -57,7 +57,7 @@ def segment_figure(by_segment: pd.DataFrame) -> Draw:
                 places, [f"{s} ({n:,.0f})" for s, n in zip(model.index, model["customers"], strict=True)]
             )
             axes.legend(frameon=False, fontsize=8)
-            style(axes, f"{name}: NDCG@{K} by segment")
+            style(axes, f"{name}: hits in the first {K} by segment, NDCG")
             axes.tick_params(axis="y", labelsize=8)
 
     return draw
@@ -88,6 +88,6 @@ def method_figure(table: pd.DataFrame, method: str) -> Draw:
                 axes.errorbar(places + shift, value, yerr=errors, fmt="none", ecolor=INK, elinewidth=1)
             axes.set_xticks(places, list(LIST_METRICS))
             axes.legend(frameon=False, fontsize=8)
-            style(axes, f"{name}, at {K}")
+            style(axes, f"{name}, first {K} places")
 
     return draw

@@ -61,11 +61,11 @@ def recommend_to_customers(scoring: Scoring[ListSettings, Ranker], inputs: ListI
         for lists, faults in _parts(inputs, settings, rankers, threads):
             rows.add(_with_model(lists, scoring.served, settings.horizon_days))
             summary.add(lists, faults)
-            work.log(f"{work.day}: {summary.faults.customers:,} of {len(inputs.customers):,} customers")
+            work.log(f"{work.label}: {summary.faults.customers:,} of {len(inputs.customers):,} customers")
     return TableOutput(
         rows,
         {**scoring.facts(), **summary.facts()},
-        check_lists(str(work.day), summary.faults, len(inputs.customers), settings.active_days),
+        check_lists(work.label, summary.faults, len(inputs.customers), settings.active_days),
     )
 
 

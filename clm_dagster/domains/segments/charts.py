@@ -47,7 +47,7 @@ def _segment_chart(connection: Connection, relation: str) -> str | None:
         ):
             values = frame[column].fillna(0) / (1e6 if column == "revenue" else 1)
             axis.barh(places, values, color=color)
-            style(axis, f"{unit} at {as_of:%Y-%m-%d}")
+            style(axis, f"{unit}, as_of {as_of:%Y-%m-%d}")
             axis.grid(axis="x", color="#e6e9ec", linewidth=0.8)
             axis.grid(axis="y", visible=False)
             for place, value in zip(places, values, strict=True):

@@ -29,6 +29,15 @@ DECISIVE = {
     "ndcg_discover": False,
     "share_kept": False,
 }
+_TITLES = {
+    "roc_auc": "ranking (AUC)",
+    "mae": "mean absolute error",
+    "day_mase": "error of days (MASE)",
+    "week_mase": "error of weeks (MASE)",
+    "ndcg_next_best": "next best (NDCG)",
+    "ndcg_discover": "discover (NDCG)",
+    "share_kept": "persona kept",
+}
 # Grades of the last year; the newest of a model is never older than two of its horizons.
 _DAYS = 366
 
@@ -121,7 +130,8 @@ def grades_chart(connection: Connection) -> str | None:
                     markersize=4,
                     label=name,
                 )
-            style(axes, f"{rows['model'].iloc[0]}: {metric}")
+            better = "lower" if DECISIVE[metric] else "higher"
+            style(axes, f"{rows['model'].iloc[0]}\n{_TITLES[metric]}", f"{better} is better")
             axes.margins(y=0.4)
             axes.tick_params(axis="x", rotation=60, labelsize=7)
         for axes in panels[len(shown) :]:

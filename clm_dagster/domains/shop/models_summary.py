@@ -95,7 +95,7 @@ def render_models(states: list[ModelState]) -> list[Table | Text]:
     if not states:
         return []
     table = Table(
-        "Models", "trained at", "gate", "what serves", box=None, header_style="bold", pad_edge=False
+        "Models", "trained as_of", "gate", "what serves", box=None, header_style="bold", pad_edge=False
     )
     for one in states:
         table.add_row(one.name, one.trained, one.gate, one.serves)

@@ -18,6 +18,7 @@ from rich.text import Text
 from clm_dagster.domains.shop.grades import Grade, newest_grades, read_history, render_grades
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.duckdb_files import open_when_free
+from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
 
@@ -32,10 +33,11 @@ _PLACE_WIDTH = 26
 class Summary:
     """Key figures of the loaded shop.
 
-    ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table, reason
-    and number of rejected rows. days: first and last day and number of days. segments: name, customers and net revenue
-    at as_of, in display order. guests: text that was read as no customer, and number of rows. remarks: file, and what
-    was found about it, see raw.files. models: the state of each trained model. grades: the newest grade of each model.
+    ledger: delivered, accepted, rejected, duplicate and skipped rows by contract table. reasons: contract table,
+    reason and number of rejected rows. days: first and last day and number of days. segments: name, customers and
+    net revenue at as_of, in display order. guests: text that was read as no customer, and number of rows. remarks:
+    file, and what was found about it, see raw.files. as_of, snapshot: of the newest scores, and its partition key.
+    models: the state of each trained model. grades: the newest grade of each model.
     """
 
     ledger: dict[str, tuple[int, int, int, int, int]]
@@ -47,6 +49,7 @@ class Summary:
     known_net_revenue: Decimal
     currency: str
     as_of: str
+    snapshot: str
     segments: list[tuple[str, int, Decimal]]
     guests: list[tuple[str, int]]
     remarks: list[tuple[str, str]]
@@ -113,6 +116,7 @@ def _read(connection: Connection) -> Summary:
         known_net_revenue=known,
         currency=currency or "",
         as_of=f"{as_of:%Y-%m-%d}" if as_of else "none yet",
+        snapshot=key_of_as_of(as_of) if as_of else "",
         segments=segments,
         guests=guests,
         remarks=_remarks(connection),
@@ -168,6 +172,8 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
         ("Net revenue", "bold"),
         f" {summary.net_revenue:,.2f} {summary.currency}, of which {summary.known_net_revenue:,.2f} "
         "from known customers\n",
+        ("Snapshot   ", "bold"),
+        f"{_snapshot(summary)}\n",
     )
     total = sum((revenue for _, _, revenue in summary.segments), Decimal(0)) or Decimal(1)
     segments = Table(
@@ -210,6 +216,13 @@ def _where_to_look(settings: Settings) -> list[Text | Padding]:
                 _indented(text, by=_PLACE_WIDTH + 4),
             ]
     return found
+
+
+def _snapshot(summary: Summary) -> str:
+    """Return the newest snapshot by its partition key, a Monday, and its as_of, which are easily confused."""
+    if not summary.snapshot:
+        return "none yet"
+    return f"{summary.snapshot}, the Monday of its week; as_of {summary.as_of}, behaviour before it counts"
 
 
 def _ui(settings: Settings) -> str:

@@ -40,7 +40,7 @@ def tracking_chart(connection: Connection) -> str | None:
             axes.plot(
                 rows["week"], rows["actual_revenue"], color=ACCENT, marker="o", markersize=3, label="actual"
             )
-            style(axes, f"{day:%Y-%m-%d}")
+            style(axes, f"as_of {day:%Y-%m-%d}")
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_xlabel("weeks after as_of", fontsize=8, color=INK)
@@ -67,7 +67,10 @@ def decile_chart(connection: Connection) -> str | None:
         axes.bar(frame["decile"] + 0.2, frame["expected_revenue"], 0.4, color=ACCENT, label="expected")
         axes.legend(frameon=False, fontsize=8)
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        style(axes, f"Revenue by tenths of expected revenue, {frame['as_of'].iloc[0]:%Y-%m-%d}")
+        style(
+            axes,
+            f"Revenue by tenth of customers, highest expected first, as_of {frame['as_of'].iloc[0]:%Y-%m-%d}",
+        )
 
     return figure_markdown(draw, "revenue by tenths", width=7, height=3.2)
 
@@ -92,6 +95,6 @@ def segment_value_chart(connection: Connection) -> str | None:
             axes.text(revenue, place, text, va="center", fontsize=8, color=INK)
         axes.margins(x=0.25)
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        style(axes, f"Expected revenue by segment, {frame['as_of'].iloc[0]:%Y-%m-%d}")
+        style(axes, f"Expected revenue by segment, as_of {frame['as_of'].iloc[0]:%Y-%m-%d}")
 
     return figure_markdown(draw, "expected revenue by segment", width=8, height=1.2 + 0.28 * len(frame))

@@ -17,14 +17,14 @@ MOST_BIAS = 0.15
 TRAINING = {LEVEL: f"The sum of the test's predictions is within {MOST_BIAS:.0%} of the actual sum."}
 
 
-def check_training(as_of: str, result: "EvaluationResult") -> list[dg.AssetCheckResult]:
+def check_training(snapshot: str, result: "EvaluationResult") -> list[dg.AssetCheckResult]:
     """Return the results of the checks of a training."""
     bias = result.results[result.winner].test["bias"]
     return [
         warn(
             LEVEL,
             abs(bias) <= MOST_BIAS,
-            f"{as_of}: the predicted spend of all customers differs from the actual sum by {bias:+.1%}; the level was "
-            f"forecast by the method {result.level.method}",
+            f"{snapshot}: the predicted spend of all customers differs from the actual sum by {bias:+.1%}; "
+            f"the level was forecast by the method {result.level.method}",
         )
     ]

@@ -52,7 +52,7 @@ def candidate_page(name: str, actual: np.ndarray, predicted: np.ndarray) -> Draw
         )
         top = max(np.log1p(predicted).max(), 1)
         right.plot([0, top], [0, top], color="#c9d3da", linewidth=1)
-        style(right, "Actual and predicted, ln(1 + x)")
+        style(right, "Actual by predicted spend, ln(1 + x)")
         right.set_xlabel("predicted", fontsize=9, color=INK)
         right.set_ylabel("actual", fontsize=9, color=INK)
         figure.suptitle(f"{name}, on the test snapshot", color=INK, fontsize=12)
@@ -72,7 +72,7 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
         left, middle, right = figure.subplots(1, 3, sharey=True)
         left.scatter([one.test["mae"] for one in results], places, c=colors, s=28)
         left.set_yticks(places, [one.name.replace("_", " ") for one in results])
-        style(left, "Mean absolute error")
+        style(left, "Mean absolute error per customer")
         middle.axvline(0, color="#c9d3da", linewidth=1)
         middle.scatter(
             [one.unscaled["bias"] for one in results], places, c=PALE, s=28, label="constant purchase rate"
@@ -85,10 +85,10 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
             label="scaled to the forecast level",
         )
         middle.legend(frameon=False, fontsize=8)
-        style(middle, "Bias")
+        style(middle, "Error of the sum (0: none)")
         right.axvline(results[0].test["best_catch"], color="#c9d3da", linewidth=1)
         right.scatter([one.test["catch"] for one in results], places, c=colors, s=28)
-        style(right, "Revenue capture (line: best possible)")
+        style(right, "Share of revenue found (line: best)")
         for axes in (left, middle, right):
             axes.tick_params(axis="y", labelsize=8)
 
@@ -108,7 +108,7 @@ def level_page(result: "EvaluationResult") -> Draw:
         colors = [WARM if method == level.method else PALE for method in methods]
         axes.barh(methods, [level.factors[method] for method in methods], color=colors, height=0.6)
         axes.axvline(actual, color=INK, linewidth=1)
-        style(axes, f"Level by forecast method; chosen: {level.method}; actual: about {actual:.2f}")
+        style(axes, f"Factor on all spend by method; chosen: {level.method}; actual: about {actual:.2f}")
         for place, method in enumerate(methods):
             axes.text(level.factors[method], place, f" {level.factors[method]:.2f}", va="center", fontsize=8)
 

@@ -54,7 +54,7 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
         },
         drawings=_drawings(result),
         tables={"evaluation": _table(result)},
-        checks=checks.check_training(str(work.day), result),
+        checks=checks.check_training(work.label, result),
     )
 
 

@@ -247,7 +247,7 @@ def ordered_metadata(
     rest = {name: value for name, value in last.items() if name not in pictures}
     if context.assets_def.partitions_def is None:
         return {**pictures, **every, **rest}
-    newest = next(reversed(list(counts)), None)
+    newest = list(counts)[-1] if counts else None
     for partition, count in counts.items():
         shown = partition == newest
         metadata = {

@@ -26,7 +26,7 @@ from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
 from clm_dagster.platform.late_functions import import_late
 from clm_dagster.platform.naming import asset_key, name_of
-from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key
+from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key, snapshot_label
 from clm_dagster.platform.python_tables.check_results import join_results
 from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
@@ -94,11 +94,12 @@ def partition_of(
     project: Project, settings: Settings, table: AnyTable, builds: Builds, key: str
 ) -> PartitionContext:
     """Return the snapshot to compute. Raise dg.Failure if a table that is read does not have it."""
+    label = snapshot_label(key, settings.end_date)
     for name in table.reads:
         node = project.nodes[name]
         if calendar_of(node) == SNAPSHOT and builds.stored(node.relation, key) is None:
             raise dg.Failure(
-                f"{table.relation} {key}: {node.relation} does not have this snapshot yet; materialize "
+                f"{table.relation} {label}: {node.relation} does not have this snapshot yet; materialize "
                 f"{asset_key(settings, node.relation).to_user_string()} for {key} first, or run `clm run`"
             )
     model_key = table.model_key(builds, key)
@@ -130,7 +131,7 @@ def _run(
         with warehouse.connect(f"{table.relation} {key}") as connection:
             partition = partition_of(project, settings, table, Builds.read(connection), key)
             inputs = table.read(Reading(connection, partition, table.settings, project))
-        context.log.info(f"{table.relation} {key}: computing")
+        context.log.info(f"{table.relation} {partition.label}: computing")
         work = Work(
             partition=partition,
             settings=table.settings,

@@ -40,6 +40,11 @@ class PartitionContext:
         return self.as_of.date()
 
     @property
+    def label(self) -> str:
+        """Partition key and as_of, for messages."""
+        return f"{self.key} (as_of {self.day})"
+
+    @property
     def where(self) -> str:
         """SQL predicate for the rows of the snapshot."""
         return Snapshot(self.as_of).where("as_of")
@@ -92,6 +97,11 @@ class Work(Generic[S]):
     def day(self) -> date:
         """The date of as_of."""
         return self.partition.day
+
+    @property
+    def label(self) -> str:
+        """Partition key and as_of, for messages."""
+        return self.partition.label
 
     @property
     def columns(self) -> list[str]:

@@ -28,15 +28,15 @@ def evaluation_checks(gate: str) -> dict[str, str]:
 
 
 def check_evaluation(
-    as_of: str, evaluated: str, as_newest: Verdict, verdict: Verdict
+    snapshot: str, evaluated: str, as_newest: Verdict, verdict: Verdict
 ) -> list[dg.AssetCheckResult]:
     """Return the results after an evaluation: what was evaluated, and whether there is a new champion.
 
-    as_newest: the verdict as if this was the newest training; it decides whether the check passes.
+    snapshot: its label. as_newest: the verdict as if this was the newest training; it decides whether the check passes.
     """
     return [
-        warn(EVALUATED, True, f"{as_of}: {evaluated}"),
-        warn(GATE, as_newest.accepted, f"{as_of}: {verdict}"),
+        warn(EVALUATED, True, f"{snapshot}: {evaluated}"),
+        warn(GATE, as_newest.accepted, f"{snapshot}: {verdict}"),
     ]
 
 
@@ -49,6 +49,9 @@ def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]
     ]
 
 
-def check_coverage(as_of: str, message: str | None) -> dg.AssetCheckResult:
-    """Return the result of the coverage check of a score table. message: why no champion scored it, if so."""
-    return warn(COVERAGE, message is None, f"{as_of}: {message or 'scored by the champion of that date'}")
+def check_coverage(snapshot: str, message: str | None) -> dg.AssetCheckResult:
+    """Return the result of the coverage check of a score table.
+
+    snapshot: its label. message: why no champion scored it, if so.
+    """
+    return warn(COVERAGE, message is None, f"{snapshot}: {message or 'scored by the champion of that date'}")

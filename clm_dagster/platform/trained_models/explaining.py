@@ -41,7 +41,7 @@ class Explained:
     """What was logged. candidates, files: their numbers. is_changed: whether inputs or code have changed since."""
 
     model: str
-    as_of: date
+    snapshot: str
     run_id: str
     candidates: int
     files: int
@@ -54,7 +54,7 @@ class Explained:
             else ""
         )
         return (
-            f"Logged {self.files} files of {self.candidates} candidates of {self.model} at {self.as_of} to the "
+            f"Logged {self.files} files of {self.candidates} candidates of {self.model} {self.snapshot} to the "
             f"children of MLflow run {self.run_id}.{changed}"
         )
 
@@ -78,11 +78,11 @@ def explain_training(settings: Settings, name: str, at: date | None, log: Callab
         given: TrainingInputs[Any] = table.read(Reading(connection, partition, table.settings, shop.project))
         stored = builds.stored(table.relation, key)
     if given.inputs is None:
-        raise ExplainError(f"{table.relation} at {as_of.date()} cannot be evaluated again: {given.problem}")
+        raise ExplainError(f"{table.relation} {partition.label} cannot be evaluated again: {given.problem}")
     run = tracking.reopened(run_id)
     if run is None:
         raise ExplainError(
-            f"the MLflow store {tracking.uri} does not have the run {run_id} of {table.relation} at {as_of.date()}: "
+            f"the MLflow store {tracking.uri} does not have the run {run_id} of {table.relation} {partition.label}: "
             f"set MLFLOW_TRACKING_URI to the store that has it, or train again: materialize {table.relation} for {key}"
         )
     work = Work(
@@ -98,15 +98,15 @@ def explain_training(settings: Settings, name: str, at: date | None, log: Callab
         is_shown=False,
         explains_all=True,
     )
-    log(f"{table.relation} at {as_of.date()}: evaluating again")
+    log(f"{table.relation} {partition.label}: evaluating again")
     try:
         candidates, files = _explain(model, work, given.inputs, run)
     except EvaluationError as error:
         raise ExplainError(
-            f"{table.relation} at {as_of.date()} cannot be evaluated again: {error}"
+            f"{table.relation} {partition.label} cannot be evaluated again: {error}"
         ) from error
     changed = stored is None or stored.hash != partition.version.hash
-    return Explained(table.relation, as_of.date(), run_id, candidates, files, changed)
+    return Explained(table.relation, partition.label, run_id, candidates, files, changed)
 
 
 def _table(tables: list[AnyTable], name: str) -> AnyTable:

@@ -173,12 +173,12 @@ def _score(
         output, is_scored = _no_rows(table, scoring), False
         messages = [*scoring.messages(is_scored=False), str(error)]
     for message in messages:
-        work.log(f"{work.day}: {message}")
+        work.log(f"{work.label}: {message}")
     if not table.covered:
         return output
     return replace(
         output,
-        checks=[check_coverage(str(work.day), " ".join(messages) or None), *output.checks],
+        checks=[check_coverage(work.label, " ".join(messages) or None), *output.checks],
         sides=[
             *output.sides,
             serving_rows(project, table.model.name, table.name, scoring.served, is_scored),

@@ -80,7 +80,7 @@ def read_snapshots(
     lacking = [key_of_as_of(day) for day in known if day not in stored]
     if lacking:
         raise dg.Failure(
-            f"{reading.partition.key}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots "
+            f"{reading.partition.label}: core.customer_features lacks {len(lacking)} of the {len(instants)} snapshots "
             f"that are needed, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or "
             "run `clm run`"
         )

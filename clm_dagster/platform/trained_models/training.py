@@ -253,7 +253,7 @@ def _train(
     }
     columns = work.columns
     results = (
-        [*checks.check_evaluation(str(work.day), notes.evaluated, as_newest, verdict)] if model.gate else []
+        [*checks.check_evaluation(work.label, notes.evaluated, as_newest, verdict)] if model.gate else []
     )
     return TableOutput(
         pd.DataFrame([{name: row[name] for name in columns}], columns=columns),
@@ -281,7 +281,7 @@ def _without_model(
     row = row_without_model(
         model.name, work.columns, work.partition.key, model.horizon_days, message, given.has_model
     )
-    results = checks.check_no_evaluation(f"{work.day}: {message}", *model.checks) if model.gate else []
+    results = checks.check_no_evaluation(f"{work.label}: {message}", *model.checks) if model.gate else []
     return TableOutput(row, {"said": message}, results, side_rows(project, model.name, [], model.metrics))
 
 
