@@ -112,6 +112,7 @@ def test_a_path_in_the_summary_can_be_copied_from_a_narrow_terminal(
                 known_net_revenue=Decimal("1.00"),
                 currency="EUR",
                 as_of="2024-02-05",
+                snapshot="2024-01-29",
                 segments=[("champions", 1, Decimal("1.00"))],
                 guests=[],
                 remarks=[("orders.csv", "unknown column 'prce' resembles unit_price " * 3)],
