@@ -51,6 +51,11 @@ def bold(text: object) -> Markdown:
     return Markdown(f"**{escape(text)}**")
 
 
+def link(label: object, target: str) -> Markdown:
+    """Return a link in bold. target: an address of this project, not of a shop's data."""
+    return Markdown(f"**[{escape(label)}]({target})**")
+
+
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table. rows: one value per column, shown as `str` shows it, or `Markdown`."""
     lines = [_row(columns), "|---" * len(columns) + "|"]

@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pytest
 
@@ -14,6 +13,7 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.states import changed_days, record_state
 from clm_dagster.platform.build_ledger.versions import WHOLE, Builds
 from clm_dagster.platform.dbt_project.building import ChangedDays, build, compile_model, materialize
+from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster_tests.sql.fixtures import Raw
 
 STATE = "core.customer_products"
@@ -226,7 +226,7 @@ def test_a_build_that_fails_changes_neither_the_state_nor_its_entries(
     shop.line(3, kind="purchase", customer="late", product_id="p1")
     hooks = raw.project.models["customer_products"].config
     monkeypatch.setitem(hooks, "post_hook", "select error('half-way')")
-    with pytest.raises(duckdb.Error, match="half-way"):
+    with pytest.raises(ProjectError, match="half-way"):
         shop.run()
     assert (pairs(raw), raw.connection.execute("from raw.builds order by all")) == before
 

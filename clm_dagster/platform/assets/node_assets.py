@@ -14,6 +14,7 @@ from clm_dagster.platform.charts import is_picture
 from clm_dagster.platform.dbt_project.building import Batch, failing_condition, failing_rows
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
 from clm_dagster.platform.dbt_project.properties import Column, DataTest
+from clm_dagster.platform.markdown import link
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import (
     as_of_of_key,
@@ -226,7 +227,8 @@ def described(description: str, has_pictures: bool, key: dg.AssetKey) -> str:
     if not has_pictures:
         return description
     events = "/".join(("/assets", *map(quote, key.path)))
-    return f"{description}\n\n**[Newest chart]({events}?view=events)**: the first entry of the metadata."
+    newest = link("Newest chart", f"{events}?view=events")
+    return f"{description}\n\n{newest}: the first entry of the metadata."
 
 
 def ordered_metadata(

@@ -49,8 +49,6 @@ class Renderer:
             lstrip_blocks=True,
             loader=jinja2.FunctionLoader(_load_file),
             extensions=["jinja2.ext.do"],
-            # Files are read once: definitions that are loaded again have a new renderer.
-            auto_reload=False,
             # In a private folder below the system's temporary one. Jinja compares it with the text of the file.
             bytecode_cache=jinja2.FileSystemBytecodeCache(),
         )
@@ -130,7 +128,9 @@ class Renderer:
 
 
 def _load_file(name: str) -> tuple[str, str, Callable[[], bool]]:
-    return Path(name).read_text(), name, lambda: True
+    path = Path(name)
+    stamp = path.stat().st_mtime_ns
+    return path.read_text(), name, lambda: path.stat().st_mtime_ns == stamp
 
 
 def _line(path: Path) -> int:

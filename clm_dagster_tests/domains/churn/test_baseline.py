@@ -41,7 +41,9 @@ def result(simulated: Simulated) -> EvaluationResult:
 
 def scoring(project: Project, choice: Choice, fitted: Any) -> Scoring[Any, Any]:
     columns = [name for name in project.nodes["marts.churn_scores"].types if name != "as_of"]
-    work: Any = SimpleNamespace(columns=columns, day=TEST, settings=ScoreSettings(SETTINGS, 10_000, 0.3, 0.2))
+    work: Any = SimpleNamespace(
+        columns=columns, day=TEST, label=str(TEST), settings=ScoreSettings(SETTINGS, 10_000, 0.3, 0.2)
+    )
     return Scoring(work, {WHOLE: Served(choice, fitted, "recency")})
 
 

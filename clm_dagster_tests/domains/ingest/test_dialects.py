@@ -116,7 +116,7 @@ def test_a_truncated_zstandard_file_is_refused(shop: Shop) -> None:
 
 def test_the_line_of_a_broken_row_counts_titles(shop: Shop) -> None:
     shop.write("events.csv", "Title\n\n" + csv_of(line("e1"), "e2,2025-01-05"))
-    with pytest.raises(InputError, match="line 5: expected 8 columns, found 2 in 'e2,2025-01-05'"):
+    with pytest.raises(InputError, match="line 5: expected 8 columns, found 2"):
         shop.land()
 
 
