@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from clm_dagster.errors import user_error_names
 from clm_dagster.platform.job_names import RANGE_START
