@@ -69,7 +69,6 @@ def _warn_of_misspelt_settings() -> None:
         errors.print(
             f"Warning: the environment sets {name}, which is no setting and is ignored; {guess}",
             style="yellow",
-            markup=False,
             highlight=False,
             soft_wrap=True,
         )

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from clm_dagster.domains.ingest.sensors import LAND
-from clm_dagster.platform.partitions import as_of_of_key, snapshot_label
+from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.planning import Step
+from clm_dagster.runner.stage_runs import span_of
 from clm_dagster.shop_run import RunPreview
 
 _MAX_FILES, _MAX_ASSETS = 3, 4
@@ -29,7 +30,7 @@ def render(preview: RunPreview) -> RenderableType:
     for step in preview.plan.steps:
         table.add_row(
             step.job,
-            _partitions(step, preview.settings.end_date),
+            span_of([step], preview.settings.end_date),
             _some(step.assets, _MAX_ASSETS),
             "\n".join(step.reasons),
         )
@@ -56,13 +57,6 @@ def as_dict(preview: RunPreview) -> dict[str, object]:
         ],
         "waiting": preview.plan.waiting or None,
     }
-
-
-def _partitions(step: Step, end_date: date | None) -> str:
-    """Return the partitions of a run, those of snapshots with their as_of."""
-    if step.is_of_snapshots:
-        return snapshot_label(step.first, end_date, step.last)
-    return step.first if step.first == step.last else f"{step.first} to {step.last}"
 
 
 def _as_of(step: Step, key: str, end_date: date | None) -> str | None:

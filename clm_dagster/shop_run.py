@@ -5,7 +5,7 @@ the runs of a stage (`stage_runs`), terminal output (`cli`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -32,7 +32,6 @@ from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, open_instance
 from clm_dagster.platform.trained_models.lost import lost_trainings
-from clm_dagster.platform.warehouse import Connection
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 
@@ -113,29 +112,17 @@ class _LandedShop:
         """
         with warehouse_of(self.settings).connect_read_only("plan") as connection:
             builds = Builds() if connection is None else Builds.read(connection)
-            lost = {} if connection is None else self._lost_models(connection)
+            trained = [table.relation for table in self.tables if table.is_trained]
+            lost = (
+                {} if connection is None else lost_trainings(connection, tracking_of(self.settings), trained)
+            )
         for relation, keys in lost.items():
             for key in keys:
                 builds.forget(relation, key)
-        return Planner(
+        planner = Planner(
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
-        ).plan()
-
-    def _lost_models(self, connection: Connection) -> dict[str, list[str]]:
-        trained = [table.relation for table in self.tables if table.is_trained]
-        return lost_trainings(connection, tracking_of(self.settings), trained)
-
-    def why_models_are_lost(self) -> str:
-        """Return which models MLflow does not have any more, empty if it has all."""
-        with warehouse_of(self.settings).connect_read_only("models") as connection:
-            lost = {} if connection is None else self._lost_models(connection)
-        if not lost:
-            return ""
-        each = "; ".join(f"{name} for {', '.join(keys)}" for name, keys in lost.items())
-        return (
-            f"The MLflow store {self.settings.tracking_uri} does not have the models of {each}. Those that are due are "
-            "trained again."
         )
+        return replace(planner.plan(), lost=lost)
 
     def stop_if_rejected(self, only_if_loaded: bool = False) -> None:
         """Raise InputError if a loaded delivery has too many rejected rows, or no row is accepted.
@@ -203,9 +190,9 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
             definitions, shop = build_definitions(settings), _LandedShop.open(settings)
         record_last_run(settings, measured)
         _forget_snapshots(shop)
-        if models and (lost := shop.why_models_are_lost()):
-            say(lost)
         plan = shop.plan()
+        if models and plan.lost:
+            say(_what_is_lost(settings, plan))
         shop.stop_if_rejected(only_if_loaded=True)
         runs = StageRuns(settings, definitions, instance, shop.shop.project, shop.tables, begin)
         if models and any(plan.of(stage) for stage in MODEL_STAGES):
@@ -239,6 +226,15 @@ def _what_comes(settings: Settings, plan: Plan) -> str:
     return (
         f"Customers, segments and lifecycle stages are published in {settings.published_path}; `clm summary` shows "
         f"them. Still to come: {_model_work(plan, settings.end_date)}."
+    )
+
+
+def _what_is_lost(settings: Settings, plan: Plan) -> str:
+    """Return which models MLflow does not have any more."""
+    each = "; ".join(f"{name} for {', '.join(keys)}" for name, keys in plan.lost.items())
+    return (
+        f"The MLflow store {settings.tracking_uri} does not have the models of {each}. Those that are due are trained "
+        "again."
     )
 
 

@@ -4,7 +4,8 @@ Belongs here: permissions, atomic writes, the meaning of errors of the disk. Doe
 files are (`settings`).
 
 The data folder holds customer data, so only its owner may read it. A process of this project creates all files so from
-its start (`private_umask`). What an earlier version created is mended when a command opens the folder (`make_private`).
+its start (`private_umask`). Permissions that an earlier version gave are withdrawn when a command opens the folder
+(`make_private`).
 """
 
 import errno
@@ -157,13 +158,13 @@ def explained(error: BaseException, folder: Path) -> StorageError | None:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        kind = _ERRNO.get(current.errno or 0) if isinstance(current, OSError) else None
         text = str(current)
-        if kind is not None or remedy(text, folder):
+        kind = (_ERRNO.get(current.errno or 0) if isinstance(current, OSError) else None) or _kind(text)
+        if kind is not None:
             named = str(current.filename) if isinstance(current, OSError) and current.filename else None
             path = _path_in(text, Path(named) if named else folder)
             line = text.strip().splitlines()[0] if text.strip() else type(current).__name__
-            return StorageError(f"{line}\n{_advice(kind or _kind(text), path)}")
+            return StorageError(f"{line}\n{_advice(kind, path)}")
         current = current.__cause__ or current.__context__
     return None
 
@@ -186,7 +187,7 @@ def _path_in(text: str, otherwise: Path) -> Path:
     return Path(found[1]) if found else otherwise
 
 
-def _advice(kind: re.Pattern[str] | None, path: Path) -> str:
+def _advice(kind: re.Pattern[str], path: Path) -> str:
     if kind is _FULL:
         return (
             f"The disk is full, or a quota or limit on the size of files is reached: {_free(path)}. Make room and run "

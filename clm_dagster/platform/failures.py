@@ -44,8 +44,8 @@ def _cause(event: dg.DagsterEvent) -> str:
     root = (_text(errors[-1]).splitlines() or [""])[0][:_MAX_ROOT_CAUSE]
     text = _text(for_people)
     # Some messages quote their cause themselves, without the name of its class.
-    is_told = root.split(": ", 1)[-1] in text
-    return text if is_told else f"{text} ({root})"
+    is_quoted = root.split(": ", 1)[-1] in text
+    return text if is_quoted else f"{text} ({root})"
 
 
 def _is_for_people(error: SerializableErrorInfo) -> bool:

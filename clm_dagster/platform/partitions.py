@@ -3,6 +3,7 @@
 Belongs here: the calendar. Does not: which partitions have data, or have to run (`planning`).
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 import dagster as dg
@@ -87,8 +88,12 @@ def snapshot_label(first: str, end_date: date | None, last: str = "") -> str:
     '2011-11-21 to 2011-11-28 (as_of 2011-11-28 to 2011-12-05)'
     """
     keys = [first] if last in ("", first) else [first, last]
-    as_ofs = [str(as_of_of_key(key, end_date).date()) for key in keys]
-    return f"{' to '.join(keys)} (as_of {' to '.join(as_ofs)})"
+    return with_as_of(keys, [as_of_of_key(key, end_date).date() for key in keys])
+
+
+def with_as_of(keys: Sequence[str], as_ofs: Sequence[date]) -> str:
+    """Return a snapshot key, or the first and the last of a range, together with their as_ofs, for messages."""
+    return f"{' to '.join(keys)} (as_of {' to '.join(map(str, as_ofs))})"
 
 
 def end_of_week(key: str) -> date:

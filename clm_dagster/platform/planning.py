@@ -8,7 +8,7 @@ on that. The rows of days that are not loaded yet are unknown, so a later stage 
 therefore plans again after each stage that ran something.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -66,11 +66,13 @@ class Step:
 class Plan:
     """All planned runs, in the order in which they run.
 
-    waiting: why the newest snapshot that has ended is not built yet; empty where nothing waits.
+    waiting: why the newest snapshot that has ended is not built yet; empty where nothing waits. lost: trainings whose
+    models MLflow does not have any more, by table.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: str = ""
+    lost: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of(self, stage: str) -> list[Step]:
         """Return the runs of one stage."""

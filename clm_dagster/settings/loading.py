@@ -178,7 +178,7 @@ def unset_dates(settings: Settings) -> list[str]:
 def record_settings(data_dir: Path, source: str, values: Mapping[str, str]) -> None:
     """Record settings by flat name for all later commands on a data folder. The environment has priority over them."""
     path = data_dir / LAST_RUN_FILE
-    _write(path, {**_read(path), "source": source, _RECORDED: dict(values)})
+    write_json(path, {**_read(path), "source": source, _RECORDED: dict(values)})
 
 
 def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
@@ -195,8 +195,4 @@ def record_last_run(settings: Settings, measured: Collection[str] = ()) -> None:
     record["measured"] = sorted(measured)
     if _RECORDED in before and before.get("source") == settings.source:
         record[_RECORDED] = before[_RECORDED]
-    _write(path, record)
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
     write_json(path, record)

@@ -14,6 +14,7 @@ from clm_dagster.domains.connect.config import Connector, PulledTable
 from clm_dagster.domains.connect.delivering import Place, move
 from clm_dagster.domains.connect.errors import ConnectorError
 from clm_dagster.domains.connect.secrets import filled
+from clm_dagster.storage import write_json
 
 # The package that reads an address, by its scheme.
 _PACKAGES = {
@@ -67,7 +68,7 @@ def copy_files(connector: Connector, table: PulledTable, place: Place, inbox: Pa
             )
         move(written, target)
         known[path] = stamp
-        _write(place.copied, known)
+        write_json(place.copied, known)
         copied.files.append(target.relative_to(inbox).as_posix())
         copied.size += size
     shutil.rmtree(place.scratch, ignore_errors=True)
@@ -118,9 +119,3 @@ def _target(folder: Path, path: str, inbox: Path, table: PulledTable) -> Path:
     if not target.is_relative_to(inbox):
         raise ConnectorError(f"{table.title}: {path} would be written outside of the inbox {inbox}")
     return target
-
-
-def _write(path: Path, content: Any) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(content, indent=1) + "\n")
-    scratch.replace(path)

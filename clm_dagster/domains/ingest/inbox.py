@@ -10,17 +10,17 @@ from dataclasses import astuple, dataclass, field
 import pandas as pd
 
 from clm_dagster.domains.ingest.landing import Delivery, Landing
-from clm_dagster.platform.warehouse import Connection, Warehouse, casts
+from clm_dagster.platform.warehouse import Connection, Warehouse
 
 FILES = "raw.files"
 READ, IGNORED = "read", "ignored"
-_TYPES = [
-    *((name, "varchar") for name in ("source_file", "status", "reason", "delivery_id", "contract_tables")),
-    *((name, "varchar") for name in ("encoding", "delimiter")),
-    *((name, "json") for name in ("decided", "styles", "renamed", "resembling")),
-    ("remarks", "varchar[]"),
-]
-_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _TYPES)
+_TYPES = {
+    **dict.fromkeys(("source_file", "status", "reason", "delivery_id", "contract_tables"), "varchar"),
+    **dict.fromkeys(("encoding", "delimiter"), "varchar"),
+    **dict.fromkeys(("decided", "styles", "renamed", "resembling"), "json"),
+    "remarks": "varchar[]",
+}
+_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,9 @@ def create_files(connection: Connection) -> None:
 
 def write_files(connection: Connection, rows: Sequence[FileRow]) -> None:
     """Replace the rows of the table. Call this inside a transaction."""
-    create_files(connection)
-    connection.execute(f"delete from {FILES}")
-    if not rows:
-        return
     # At once: an inbox may have thousands of files.
-    frame = pd.DataFrame([astuple(row) for row in rows], columns=[name for name, _ in _TYPES], dtype=object)
-    connection.load_frame("_files", frame, temporary=True)
-    connection.execute(f"insert into {FILES} select {casts(dict(_TYPES))} from _files")
-    connection.execute("drop table _files")
+    frame = pd.DataFrame([astuple(row) for row in rows], columns=list(_TYPES), dtype=object)
+    connection.replace_with_frame(FILES, frame, _TYPES, "true")
 
 
 def stored_files(connection: Connection) -> list[FileRow]:

@@ -22,6 +22,7 @@ from clm_dagster.domains.recommend.binning import MISSING
 
 Codes = NDArray[np.uint8]
 Masks = NDArray[np.uint32]
+_Lookup = tuple[int, NDArray[np.intp]]  # number of a feature, its code for each row
 _ROWS = 32_768  # number of rows whose masks stay in the processor's cache
 _MAX_LEAVES = 32
 _ALL = np.uint32(2**32 - 1)
@@ -81,9 +82,7 @@ class TreeMasks:
             left, masks = np.empty((2, some.stop - some.start), dtype=np.uint32)
             for number, tree in enumerate(self.trees):
                 left.fill(_ALL)
-                for feature, codes in lookups:
-                    if feature in tree.masks:
-                        left &= _taken(tree.masks[feature], codes, masks)
+                _rule_out(left, tree, lookups, masks)
                 for row, of_trees in rows:
                     left &= _taken(of_trees[number], row, masks)
                 raw[some] += tree.values[_lowest_bit(left)]
@@ -97,15 +96,20 @@ class TreeMasks:
         lookups = _lookups(part, slice(0, count))
         masks = np.empty(count, dtype=np.uint32)
         for left, tree in zip(found, self.trees, strict=True):
-            for feature, codes in lookups:
-                if feature in tree.masks:
-                    left &= _taken(tree.masks[feature], codes, masks)
+            _rule_out(left, tree, lookups, masks)
         return found
 
 
-def _lookups(part: CodedFeatures, some: slice) -> list[tuple[int, NDArray[np.intp]]]:
+def _lookups(part: CodedFeatures, some: slice) -> list[_Lookup]:
     """Return the features of a part with some of its codes, as indices."""
     return list(zip(part.features, part.codes[:, some].astype(np.intp), strict=True))
+
+
+def _rule_out(left: Masks, tree: _Tree, lookups: Sequence[_Lookup], scratch: Masks) -> None:
+    """Clear the bits of the leaves that some features of rows rule out, in place."""
+    for feature, codes in lookups:
+        if feature in tree.masks:
+            left &= _taken(tree.masks[feature], codes, scratch)
 
 
 def _taken(table: Masks, numbers: NDArray[np.intp], out: Masks) -> Masks:

@@ -45,14 +45,14 @@ def code_version(functions: Iterable[Root], *settings: object) -> str:
     Raise ProjectError for a function that is defined inside another function: its captured variables would not count.
     """
     roots = sorted({_root(function) for function in functions})
-    told = [repr(setting) for setting in settings]
+    values = [repr(setting) for setting in settings]
 
     def compute() -> str:
         parts = [f"{module}.{name} {_dump(module, name)}" for module, name in sorted(_closure(roots))]
-        return hashlib.sha256("\n".join(parts + told).encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join(parts + values).encode()).hexdigest()[:16]
 
     if all(module.split(".")[0] == PACKAGE for module, _ in roots):
-        return known_version(PACKAGE, repr((roots, told)), compute)
+        return known_version(PACKAGE, repr((roots, values)), compute)
     return compute()
 
 

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from clm_dagster.platform.user_cache import user_cache
+from clm_dagster.storage import write_atomically
 
 # More versions than the tables of a few shops have: the file begins anew.
 _MAX_VERSIONS = 1_000
@@ -39,7 +40,7 @@ def known_version(package: str, request: str, compute: Callable[[], str]) -> str
         if len(versions) >= _MAX_VERSIONS:
             versions.clear()
         versions[key] = compute()
-        _write(file, source, versions)
+        write_atomically(file, json.dumps({"source": source, "versions": versions}))
     return versions[key]
 
 
@@ -75,9 +76,3 @@ def _read(file: Path, source: str) -> dict[str, str]:
     if not isinstance(content, dict) or content.get("source") != source:
         return {}
     return dict(content["versions"])
-
-
-def _write(file: Path, source: str, versions: dict[str, str]) -> None:
-    scratch = file.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps({"source": source, "versions": versions}))
-    scratch.replace(file)

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from clm_dagster.storage import write_atomically
+
 Lineage = dict[str, list[tuple[str, str]]]  # column -> (relation, column)
 _computed: dict[str, Lineage] = {}
 
@@ -31,10 +33,7 @@ def _read_or_follow(known: str, sql: str, schema: Mapping[str, Mapping[str, str]
     if path.exists():
         return {k: [(a, b) for a, b in v] for k, v in json.loads(path.read_text()).items()}
     result = _follow(sql, schema)
-    cache.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(result))
-    scratch.replace(path)
+    write_atomically(path, json.dumps(result))
     return result
 
 

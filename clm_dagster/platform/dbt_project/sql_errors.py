@@ -46,7 +46,7 @@ def sql_errors(
 
 
 def _message(text: str, path: Path, sql: str, shared: Sequence[Path], is_whole: bool) -> str:
-    said = _VALUE.sub(r"\1(hidden)", _LINE.split(text)[0].strip())
+    message = _VALUE.sub(r"\1(hidden)", _LINE.split(text)[0].strip())
     found = _LINE.search(text)
     templates = [path, *shared]
     place = None
@@ -57,11 +57,11 @@ def _message(text: str, path: Path, sql: str, shared: Sequence[Path], is_whole: 
             else find_unchanged(int(found[1]), sql, templates)
         )
     if place is None:
-        return f"{path}: {said}"
+        return f"{path}: {message}"
     path, line = place
     source = path.read_text().splitlines()
     shown = source[line - 1].strip() if line <= len(source) else ""
-    return f"{path}:{line}: {said}\nThe line is: {shown}"
+    return f"{path}:{line}: {message}\nThe line is: {shown}"
 
 
 def locate(line: int, sql: str, templates: Sequence[Path]) -> tuple[Path, int]:

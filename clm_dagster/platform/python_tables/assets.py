@@ -173,7 +173,7 @@ def _report_sides(
                 asset_key=asset_key(settings, side.node.relation),
                 partition=key,
                 metadata={
-                    "as_of": as_ofs_of(SNAPSHOT, [key], settings)[key],
+                    "as_of": str(as_of_of_key(key, settings.end_date).date()),
                     "model": side.owner,
                     "rows_of_this_model": len(side.rows),
                 },

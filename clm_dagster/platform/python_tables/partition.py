@@ -13,6 +13,7 @@ from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.charts import Drawing, figure_metadata
 from clm_dagster.platform.dbt_project.building import Snapshot
 from clm_dagster.platform.dbt_project.project import Node, Project
+from clm_dagster.platform.partitions import with_as_of
 from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Connection
@@ -42,7 +43,7 @@ class PartitionContext:
     @property
     def label(self) -> str:
         """Partition key and as_of, for messages."""
-        return f"{self.key} (as_of {self.day})"
+        return with_as_of([self.key], [self.day])
 
     @property
     def where(self) -> str:

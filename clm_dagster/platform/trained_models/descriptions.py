@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clm_dagster.platform.mlflow_store.registrations import Registration
 from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.tracked_runs import joined
 from clm_dagster.statistics.evaluation import Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def describe_version(
 
 def asset_of(work: Work[Any]) -> str:
     """Return the asset key of a step as text, with the prefix of its shop."""
-    return "/".join(part for part in (work.tracking.prefix, work.node.schema, work.node.name) if part)
+    return joined(work.tracking.prefix, f"{work.node.schema}/{work.node.name}", "/")
 
 
 def _model_description(model: "TrainedModel[Any, Any, Any, Any]", work: Work[Any], asset: str) -> str:
