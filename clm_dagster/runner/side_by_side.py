@@ -3,20 +3,21 @@
 Belongs here: splitting the runs of a stage into independent chains, and the processes that run them. Does not: which
 runs are needed (`planning`), the order of stages (`shop_run`), a single run (`runs`).
 
-Each process takes chains of runs from a queue. It computes with one thread: libraries with threads of their own wait
-for each other on a busy machine. The lock of the warehouse orders what the processes read and write.
+Each process asks for a chain of runs, and for the next one when it is done. It computes with one thread: libraries
+with threads of their own wait for each other on a busy machine. The lock of the warehouse orders what the processes read
+and write.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
-from queue import Empty
 from typing import TYPE_CHECKING
 
 from clm_dagster.errors import StoppedError, UserError
@@ -26,13 +27,11 @@ from clm_dagster.storage import explained, private_umask
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
-    from multiprocessing.queues import Queue, SimpleQueue
 
     import dagster as dg
 
 # Imported once, in the process that all others are forked from.
 _PRELOADED = "clm_dagster.runner.preloaded"
-_SECONDS_BETWEEN_CHECKS = 0.5
 _STOPPED = "stopped between two runs. What is finished is kept; `clm run` goes on with the rest"
 
 
@@ -47,8 +46,9 @@ class Task:
 
 # Runs one after the other.
 Chain = Sequence[Task]
-# Of a worker: a step and how many more of its partitions are done, a run that ended, or what stopped a chain.
-Message = tuple[str, int] | Run | UserError
+# Of a worker: a step and how many more of its partitions are done, a run that ended, what stopped a chain, or None: it
+# asks for a chain.
+Message = tuple[str, int] | Run | UserError | None
 
 
 def count_processes(settings: Settings) -> int:
@@ -83,14 +83,10 @@ def run_chains(settings: Settings, chains: Sequence[Chain], progress: Progress, 
 
     Raise RunFailedError with the messages of all failed chains, StoppedError after Ctrl-C or SIGTERM.
     """
-    context = _context()
-    crew = _Crew(context, progress)
-    for chain in chains:
-        crew.chains.put(chain)
+    crew = _Crew(deque(chains), progress)
     count = min(processes, len(chains))
     threads = settings.threads or max(1, len(os.sched_getaffinity(0)) // count)
     for _ in range(count):
-        crew.chains.put(None)
         crew.start(settings.replace(threads=threads))
     with crew.stopped_by_signals():
         crew.wait()
@@ -103,40 +99,44 @@ def _context() -> ForkServerContext:
 
 @dataclass
 class _Crew:
-    """The worker processes of one stage, seen from the process that waits for them."""
+    """The worker processes of one stage, seen from the process that waits for them.
 
-    context: ForkServerContext
+    Each worker has a pipe of its own. With a queue in common, a worker that is killed while it holds the queue's lock
+    would stop the others for ever.
+    """
+
+    chains: deque[Chain]
     progress: Progress
-    workers: list["ForkServerProcess"] = field(default_factory=list)
+    workers: "dict[Connection, ForkServerProcess]" = field(default_factory=dict)
+    exit_codes: set[int] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     failures: list[UserError] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     is_stopping: bool = False
 
-    def __post_init__(self) -> None:
-        self.chains: SimpleQueue[Chain | None] = self.context.SimpleQueue()
-        self.messages: Queue[Message] = self.context.Queue()
-
     def start(self, settings: Settings) -> None:
         """Start a worker with the environment of this process."""
-        worker = self.context.Process(
-            target=_work, args=(settings, dict(os.environ), self.chains, self.messages), daemon=True
-        )
+        context = _context()
+        ours, theirs = context.Pipe()
+        worker = context.Process(target=_work, args=(settings, dict(os.environ), theirs), daemon=True)
         worker.start()
-        self.workers.append(worker)
+        theirs.close()  # so that the end of the worker ends the pipe
+        self.workers[ours] = worker
 
     def wait(self) -> None:
         """Take the messages of the workers until all have ended."""
-        while True:
-            alive = any(worker.is_alive() for worker in self.workers)
-            try:
-                self._take(self.messages.get(timeout=_SECONDS_BETWEEN_CHECKS if alive else 0.1))
-            except Empty:
-                if not alive:
-                    return
+        while self.workers:
+            for connection in wait(self.workers):
+                assert isinstance(connection, Connection)
+                try:
+                    self._take(connection.recv(), connection)
+                except (EOFError, OSError):  # the worker has ended, perhaps in the middle of a message
+                    self._bury(connection)
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Run):
+    def _take(self, message: Message, sender: Connection) -> None:
+        if message is None:
+            sender.send(self.chains.popleft() if self.chains else None)
+        elif isinstance(message, Run):
             self.runs.append(message)
         elif isinstance(message, UserError):
             self.failures.append(message)
@@ -145,13 +145,24 @@ class _Crew:
             self.done[step] += count
             self.progress(step, self.done[step])
 
+    def _bury(self, connection: Connection) -> None:
+        """Take a worker that has ended off the list, and end the processes that it started, if it was killed."""
+        worker = self.workers.pop(connection)
+        connection.close()
+        worker.join()
+        assert worker.exitcode is not None and worker.pid is not None
+        self.exit_codes.add(worker.exitcode)
+        if worker.exitcode < 0:
+            with suppress(ProcessLookupError):  # it has started none
+                os.killpg(worker.pid, signal.SIGKILL)
+
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
         """Pass Ctrl-C and SIGTERM on to the workers, which close their runs, and wait for them."""
 
         def stop(number: int, frame: object) -> None:
             self.is_stopping = True
-            for worker in self.workers:
+            for worker in list(self.workers.values()):
                 if worker.is_alive():
                     worker.terminate()
 
@@ -168,7 +179,7 @@ class _Crew:
         if self.is_stopping or stopped:
             raise stopped[0] if stopped else StoppedError(_STOPPED)
         texts = [str(error) for error in self.failures]
-        texts += [_broken_off(status) for status in {worker.exitcode for worker in self.workers} if status]
+        texts += [_broken_off(code) for code in sorted(self.exit_codes) if code]
         if texts:
             raise RunFailedError("\n".join(texts))
         return self.runs
@@ -186,13 +197,8 @@ def _broken_off(status: int) -> str:
 # --------------------------------------------------------------------------- inside a worker
 
 
-def _work(
-    settings: Settings,
-    environment: Mapping[str, str],
-    chains: "SimpleQueue[Chain | None]",
-    messages: "Queue[Message]",
-) -> None:
-    """Run chains from the queue until it is empty."""
+def _work(settings: Settings, environment: Mapping[str, str], pipe: Connection) -> None:
+    """Ask for chains and run them until there are no more."""
     # Forked from a process that started with an older environment.
     os.environ.clear()
     os.environ.update(environment, OMP_NUM_THREADS="1")
@@ -209,23 +215,27 @@ def _work(
     try:
         with dg.DagsterInstance.get() as instance, threadpool_limits(limits=1):
             definitions = build_definitions(settings)
-            while (chain := chains.get()) is not None:
-                _run_chain(definitions, instance, chain, messages)
+            while (chain := _next_chain(pipe)) is not None:
+                _run_chain(definitions, instance, chain, pipe)
     except KeyboardInterrupt:  # between two runs
-        messages.put(StoppedError(_STOPPED))
+        pipe.send(StoppedError(_STOPPED))
     except StoppedError as error:
-        messages.put(error)
+        pipe.send(error)
     except Exception as error:
         known = explained(error, settings.data_dir.resolve())
         if known is None:
             raise
-        messages.put(known)
-    messages.close()
-    messages.join_thread()
+        pipe.send(known)
+
+
+def _next_chain(pipe: Connection) -> Chain | None:
+    pipe.send(None)
+    chain: Chain | None = pipe.recv()
+    return chain
 
 
 def _run_chain(
-    definitions: "dg.Definitions", instance: "dg.DagsterInstance", chain: Chain, messages: "Queue[Message]"
+    definitions: "dg.Definitions", instance: "dg.DagsterInstance", chain: Chain, pipe: Connection
 ) -> None:
     """Execute the runs of a chain until one fails."""
     import dagster as dg
@@ -236,16 +246,16 @@ def _run_chain(
         reached: dict[str, int] = {}
 
         def progress(step: str, done: int, reached: dict[str, int] = reached) -> None:
-            messages.put((step, done - reached.get(step, 0)))
+            pipe.send((step, done - reached.get(step, 0)))
             reached[step] = done
 
         only = [dg.AssetKey.from_user_string(key) for key in task.only]
         try:
-            messages.put(execute(definitions, instance, task.job, task.keys, progress, only))
+            pipe.send(execute(definitions, instance, task.job, task.keys, progress, only))
         except StoppedError:
             raise
         except UserError as error:
-            messages.put(error)
+            pipe.send(error)
             return
 
 

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -87,15 +89,15 @@ def test_a_worker_that_is_stopped_ends_the_run_with_a_message(number: signal.Sig
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     once().to_csv(inbox / "events.csv", index=False)
-    variables = environment(tmp_path / "data", inbox) | {"CLM_TRAIN_COUNT": "1", "CLM_PROCESSES": "2"}
-    process = start_run(variables)
+    variables = environment(tmp_path / "data", inbox)
+    process = start_run(variables | {"CLM_TRAIN_COUNT": "1", "CLM_PROCESSES": "2", "PYTHONFAULTHANDLER": "1"})
     history = tmp_path / "data" / "dagster" / "history" / "runs.db"
     while process.poll() is None and statuses(history).get("models") != "STARTED":
         time.sleep(0.05)
     workers = children(process.pid)
     assert len(workers) == 2
     os.kill(process.pid if number == signal.SIGTERM else workers[0], number)
-    output, _ = process.communicate(timeout=120)
+    output = output_of(process, timeout=240)
     assert "Traceback" not in output
     if number == signal.SIGTERM:
         assert process.returncode == 130, output
@@ -108,6 +110,26 @@ def test_a_worker_that_is_stopped_ends_the_run_with_a_message(number: signal.Sig
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def output_of(process: subprocess.Popen[str], timeout: float) -> str:
+    """Return the output of a command that has to end. If it does not, fail with the stacks of its processes."""
+    try:
+        return process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        listed = subprocess.run(
+            ["ps", "-eo", "pid,ppid,stat,etimes,args"], capture_output=True, text=True, check=True
+        )
+        family = [process.pid]
+        lines = {int(line.split()[0]): line for line in listed.stdout.splitlines()[1:]}
+        for pid, line in lines.items():
+            if int(line.split()[1]) in family:
+                family.append(pid)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)  # faulthandler prints the stacks
+        output, _ = process.communicate(timeout=timeout)
+        pytest.fail("\n".join([output, *(line for line in lines.values() if "multiprocessing" in line)]))
 
 
 def children(pid: int) -> list[int]:
