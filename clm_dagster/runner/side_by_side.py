@@ -4,8 +4,8 @@ Belongs here: splitting the runs of a stage into independent chains, and the pro
 runs are needed (`planning`), the order of stages (`shop_run`), a single run (`runs`).
 
 Each process asks for a chain of runs, and for the next one when it is done. It computes with one thread: libraries
-with threads of their own wait for each other on a busy machine. The lock of the warehouse orders what the processes read
-and write.
+with threads of their own wait for each other on a busy machine. The lock of the warehouse orders what they read and
+write.
 """
 
 import multiprocessing
