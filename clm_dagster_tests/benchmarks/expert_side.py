@@ -55,4 +55,9 @@ def compare(real: str, work: str, ours: dict[str, Any], repeats: int) -> dict[st
     for path in Path(work).glob("expert.duckdb*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     wall = [run["wall"] for run in runs]
-    return {"wall": wall, "ratio": ours["own"] / median(wall), "rows": equal["rows"]}
+    return {
+        "wall": wall,
+        "ratio": ours["own"] / median(wall),
+        "ours_same_tables": ours["same_tables"]["expert"],
+        "rows": equal["rows"],
+    }

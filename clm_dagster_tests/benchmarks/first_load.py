@@ -6,13 +6,37 @@ Belongs here: both measurements. Does not: goals (`report`).
 import pickle
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pandas as pd
 
 from clm_dagster_tests.benchmarks import children
+
+if TYPE_CHECKING:
+    from clm_dagster.settings import Settings
+
+# The tables that another program also makes. Events, rejects and duplicates come before them.
+SAME_TABLES = {
+    "pandas": (
+        "core.customer_daily",
+        "core.product_daily",
+        "core.totals_daily",
+        "marts.shop_daily",
+        "core.customer_features",
+        "marts.rfm_segments",
+    ),
+    "expert": (
+        "core.customer_daily",
+        "core.product_daily",
+        "core.totals_daily",
+        "core.customer_features",
+        "core.rfm_scores",
+    ),
+}
 
 
 def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
@@ -36,7 +60,27 @@ def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
         "statements": len(watch.statements),
         "materialized": sum(run.materialized for run in report.runs),
         "steps": split.by_step(),
+        "same_tables": {
+            name: split.as_dict(_steps_for(settings, tables).__contains__)["own"]
+            for name, tables in SAME_TABLES.items()
+        },
     }
+
+
+def _steps_for(settings: "Settings", relations: Sequence[str]) -> set[str]:
+    """Return the steps that land the files, load the events, and build relations and all that they read."""
+    from clm_dagster.platform.dbt_project.project import Model
+    from clm_dagster.platform.domain import Shop
+
+    project = Shop.open(settings).project
+    nodes = {node.relation: node for node in project.nodes.values()}
+    found, waiting = {"landing.files", "raw.events"}, [nodes[relation] for relation in relations]
+    while waiting:
+        node = waiting.pop()
+        if node.relation not in found:
+            found.add(node.relation)
+            waiting += [project.nodes[name] for name in node.refs] if isinstance(node, Model) else []
+    return {relation.replace(".", "__") for relation in found}
 
 
 def replay(statements: str, data_dir: str, bare_dir: str) -> dict[str, Any]:
@@ -62,6 +106,9 @@ def replay(statements: str, data_dir: str, bare_dir: str) -> dict[str, Any]:
             file_seconds += time.perf_counter() - start
         _make_folder(moved(sql))
         start = time.perf_counter()
+        if isinstance(parameters, pd.DataFrame):
+            open_files[database].register("frame", parameters)
+            parameters = None
         open_files[database].execute(moved(sql), parameters).fetchall()
         taken = time.perf_counter() - start
         total += taken

@@ -34,6 +34,7 @@ def compare(real: str, work: str, ours: dict[str, Any], repeats: int) -> dict[st
         "peak_mb": max(run["peak_mb"] for run in runs),
         "ours_own": ours["own"],
         "ratio": wall / ours["own"],
+        "ours_same_tables": ours["same_tables"]["pandas"],
         "rows": equal["rows"],
         "equal": equal["equal"],
     }

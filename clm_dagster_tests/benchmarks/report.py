@@ -46,8 +46,12 @@ def show(results: dict[str, Any], console: Console) -> None:
         costs.add_row(
             "  the pandas script", *_numbers(theirs["wall"]), "", "", "", "", f"{theirs['peak_mb']:,.0f}"
         )
+        costs.add_row("  our steps for its tables", *_numbers(theirs["ours_same_tables"]), "", "", "", "", "")
     if "expert" in results:
         costs.add_row("  an expert's SQL", *_numbers(median(results["expert"]["wall"])), "", "", "", "", "")
+        costs.add_row(
+            "  our steps for its tables", *_numbers(results["expert"]["ours_same_tables"]), "", "", "", "", ""
+        )
     if "day" in results:
         _add_day(costs, "one more day, real history", results["day"])
     if costs.row_count:

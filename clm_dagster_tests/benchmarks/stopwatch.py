@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 from dagster._core.execution.plan import compute_generator
 
 from clm_dagster.platform import warehouse
@@ -35,7 +36,10 @@ OUTSIDE = ""  # the step of what runs in no step
 
 @dataclass
 class Statement:
-    """One statement as it was run: by which step, in which database, how long."""
+    """One statement as it was run: by which step, in which database, how long.
+
+    parameters: of a statement that loads a data frame, the frame.
+    """
 
     step: str
     database: str
@@ -126,8 +130,7 @@ def install(keep_statements: bool = False) -> Stopwatch:
     watch = Stopwatch()
     warehouse.statement_listeners.append(watch.on_statement)
     if keep_statements:
-        _keep(watch, "execute")
-        _keep(watch, "frame")
+        _keep(watch)
     Warehouse.connect = _timed_connect(watch, Warehouse.connect)  # type: ignore[method-assign]
     _surround(watch, dg.JobDefinition, "execute_in_process")
     _surround(watch, dg.Definitions, "resolve_job_def")
@@ -187,18 +190,32 @@ def _timed_connect(watch: Stopwatch, original: Callable[..., Any]) -> Callable[.
     return connect
 
 
-def _keep(watch: Stopwatch, name: str) -> None:
-    original = getattr(Connection, name)
+def _keep(watch: Stopwatch) -> None:
+    execute, frame, load_frame = Connection.execute, Connection.frame, Connection.load_frame
 
-    @functools.wraps(original)
-    def kept(self: Connection, sql: str, parameters: Any = None) -> Any:
-        database = self.__dict__.get("_database")
+    def database_of(connection: Connection) -> str:
+        database = connection.__dict__.get("_database")
         if database is None:
-            found = self._connection.execute(
+            found = connection._connection.execute(
                 "select coalesce(max(path), '') from duckdb_databases() where not internal"
             )
-            database = self.__dict__["_database"] = str(found.fetchall()[0][0])
-        watch.on_call(database, sql, parameters)
-        return original(self, sql, parameters)
+            database = connection.__dict__["_database"] = str(found.fetchall()[0][0])
+        return str(database)
 
-    setattr(Connection, name, kept)
+    def kept(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(self: Connection, sql: str, parameters: Any = None) -> Any:
+            watch.on_call(database_of(self), sql, parameters)
+            return original(self, sql, parameters)
+
+        return call
+
+    @functools.wraps(load_frame)
+    def loaded(self: Connection, relation: str, given: pd.DataFrame, temporary: bool = False) -> None:
+        kind = "temporary table" if temporary else "table"
+        watch.on_call(database_of(self), f"create or replace {kind} {relation} as select * from frame", given)
+        load_frame(self, relation, given, temporary)
+
+    Connection.execute = kept(execute)  # type: ignore[method-assign]
+    Connection.frame = kept(frame)  # type: ignore[method-assign]
+    Connection.load_frame = loaded  # type: ignore[assignment, method-assign]

@@ -97,6 +97,23 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
     assert selected(definitions, PUBLISH) == {"published/warehouse"}
 
 
+@pytest.mark.parametrize("job", [DAILY, SNAPSHOTS, SCORES])
+def test_publication_comes_after_all_tables_of_a_job(definitions: dg.Definitions, job: str) -> None:
+    """The asset depends on the last tables only, so that few edges lead to it."""
+    graph = definitions.resolve_asset_graph()
+    keys = set(definitions.resolve_job_def(job).asset_layer.executable_asset_keys)
+    published = dg.AssetKey(["published", "warehouse"])
+    before: set[dg.AssetKey] = set()
+    waiting = [published]
+    while waiting:
+        found = graph.get(waiting.pop()).parent_keys & keys - before
+        before |= found
+        waiting += found
+    read = {key for key in keys if key.path[0] in ("core", "marts")}
+    assert read and read <= before
+    assert len(graph.get(published).parent_keys) < 40
+
+
 def test_every_asset_is_in_the_job_of_its_tag(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.materializable_asset_keys:

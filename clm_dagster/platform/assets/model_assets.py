@@ -114,7 +114,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         tags={
             "layer": model.schema,
             "materialized": model.materialized,
-            "job": _job(project, model),
+            "job": job_of(project, model),
         },
         code_version=model.code_version,
         check_specs=check_specs(model, key) + added.specs(key),
@@ -135,7 +135,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
     return run
 
 
-def _job(project: Project, model: Model) -> str:
+def job_of(project: Project, model: Model) -> str:
     """Return the job that keeps a model up to date. Views over snapshots belong to the weekly jobs."""
     if model.name in project.python_dependents:
         return SCORES

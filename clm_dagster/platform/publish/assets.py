@@ -8,8 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from clm_dagster.platform.assets.model_assets import job_of
 from clm_dagster.platform.dbt_project.project import Project
-from clm_dagster.platform.job_names import PUBLISH
+from clm_dagster.platform.job_names import PUBLISH, SCORES
 from clm_dagster.platform.naming import asset_key, name_of, with_prefix
 from clm_dagster.platform.publish.copying import publish
 from clm_dagster.platform.python_tables.tables import AnyTable
@@ -22,12 +23,7 @@ KEY = dg.AssetKey(["published", "warehouse"])
 
 def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTable]) -> dg.AssetsDefinition:
     """Return the asset of the published copy. It runs after all tables that users read: SQL models and scores."""
-    upstream = [
-        asset_key(settings, model.relation)
-        for model in project.models.values()
-        if model.schema in ("core", "marts")
-    ]
-    upstream += [asset_key(settings, table.relation) for table in tables if not table.is_trained]
+    upstream = [asset_key(settings, relation) for relation in sorted(_last(project, tables))]
 
     @dg.asset(
         key=with_prefix(settings, KEY),
@@ -56,3 +52,24 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         )
 
     return warehouse_copy
+
+
+def _last(project: Project, tables: Sequence[AnyTable]) -> set[str]:
+    """Return the tables that users read and that no other one of the same job reads.
+
+    In every run of a job the others are built before these; without them, people can read the lineage.
+    """
+    nodes = project.nodes
+    jobs: dict[str, str] = {}
+    reads: dict[str, set[str]] = {}
+    for model in project.models.values():
+        if model.schema in ("core", "marts"):
+            jobs[model.relation] = job_of(project, model)
+            reads[model.relation] = {nodes[name].relation for name in model.refs}
+    for table in tables:
+        if not table.is_trained:
+            jobs[table.relation] = SCORES
+            reads[table.relation] = {nodes[name].relation for name in table.reads}
+    return jobs.keys() - {
+        read for reader, found in reads.items() for read in found if jobs.get(read) == jobs[reader]
+    }
