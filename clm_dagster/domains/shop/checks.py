@@ -15,7 +15,7 @@ def shared_order_ids(connection: Connection) -> Finding:
         f"""
         with shared as (
             select order_id from core.order_days where lines > 0 group by order_id
-            having count(distinct customer_id) + max(case when customer_id is null then 1 else 0 end) > 1
+            having min(hash(customer_id)) < max(hash(customer_id))  -- null has a hash, too
         )
         select (select count(*) from shared), order_id from shared order by order_id limit {_EXAMPLES}
         """

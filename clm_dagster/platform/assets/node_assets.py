@@ -12,7 +12,7 @@ import dagster as dg
 
 from clm_dagster.platform.charts import is_picture
 from clm_dagster.platform.dbt_project.building import Batch, failing_condition, failing_rows
-from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Node, Project
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Node, Project
 from clm_dagster.platform.dbt_project.properties import Column, DataTest
 from clm_dagster.platform.markdown import link
 from clm_dagster.platform.naming import asset_key, name_of
@@ -124,7 +124,7 @@ def run_checks(
     """Run the data tests of a node, whose asset is `key`.
 
     where: SQL predicate for the rows to test; None for all rows. partitions: partition key -> predicate. A failed
-    test lists the partitions in which it fails. Tests of single rows share one pass over the rows: a view is computed
+    test lists the partitions in which it fails. Tests share one pass over the rows where they can: a view is computed
     for each query.
     """
     counts = _count_failing_rows(connection, node, where)
@@ -139,15 +139,25 @@ def _rows(node: Node, condition: str | None) -> str:
 
 
 def _count_failing_rows(connection: Connection, node: Node, where: str | None) -> dict[str, int]:
-    """Return the number of failing rows of each test of single rows."""
-    conditions = {
-        test.name: condition for test in node.all_tests if (condition := failing_condition(test)) is not None
+    """Return the number of failing rows of each test that one pass over the rows decides.
+
+    These are the tests of single rows and, of a view, the unique columns without a repeated value.
+    """
+    counts = {
+        test.name: f"count(*) filter (where {condition})"
+        for test in node.all_tests
+        if (condition := failing_condition(test)) is not None
     }
-    if not conditions:
+    if isinstance(node, Model) and node.materialized == "view":
+        unique = {test.name: str(test.column) for test in node.all_tests if test.kind == "unique"}
+    else:
+        unique = {}
+    counts |= {name: f"count({column}) - count(distinct {column})" for name, column in unique.items()}
+    if not counts:
         return {}
-    counts = ", ".join(f"count(*) filter (where {condition})" for condition in conditions.values())
-    found = connection.execute(f"select {counts} from {_rows(node, where)}")[0]
-    return dict(zip(conditions, found, strict=True))
+    values = connection.execute(f"select {', '.join(counts.values())} from {_rows(node, where)}")[0]
+    found = dict(zip(counts, values, strict=True))
+    return {name: count for name, count in found.items() if not (count and name in unique)}
 
 
 def _check(

@@ -300,6 +300,7 @@ CHECKED = {
     "dbt_project.yml": DBT_PROJECT,
     "models/a.sql": "{{ config(materialized='table') }} select unnest([1, 1, 2]) as k",
     "models/b.sql": "select * from {{ ref('a') }}",
+    "models/c.sql": "select distinct k from {{ ref('a') }} union all select unnest([null, null]) as k",
     "models/_m.yml": """\
 models:
   - name: a
@@ -310,6 +311,18 @@ models:
         data_tests:
           - not_null
           - unique: {config: {severity: SEVERITY}}
+  - name: b
+    description: The same numbers.
+    columns:
+      - name: k
+        data_type: INTEGER
+        data_tests:
+          - not_null
+          - unique: {config: {severity: warn}}
+  - name: c
+    description: Each number once, and nulls.
+    columns:
+      - {name: k, data_type: INTEGER, data_tests: [unique]}
 """,
 }
 
@@ -351,7 +364,13 @@ def test_an_event_has_rows_sql_checks_lineage_and_chart(
     # A view is not counted: that would run it completely.
     assert "dagster/row_count" not in b.metadata
     assert b.metadata["compiled_sql"].value == "```sql\nselect * from core.a\n```"
-    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    of_asset = {
+        (check.asset_key.path[-1], check.check_name): check for check in result.get_asset_check_evaluations()
+    }
+    assert of_asset["b", "not_null_k"].passed
+    assert of_asset["b", "unique_k"].metadata["failing_rows"].value == 1
+    assert of_asset["c", "unique_k"].passed
+    checks = {name: check for (asset, name), check in of_asset.items() if asset == "a"}
     assert checks["not_null_k"].passed
     assert (checks["unique_k"].passed, checks["unique_k"].severity) == (False, dg.AssetCheckSeverity.WARN)
     assert checks["unique_k"].metadata["failing_rows"].value == 1

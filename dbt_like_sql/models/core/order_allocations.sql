@@ -7,20 +7,24 @@
 -- An event without a customer belongs to the first order with its id. An event that names a product is one row of it;
 -- one without a product line of its order is one row of the product '(no product)'.
 
+-- One condition of equality for each type: a scan then reads other columns of matching rows only.
 with events as (
 
-    select
-        event_id,
-        event_date,
-        order_id,
-        customer_id,
-        product_id,
-        channel,
-        country,
-        line_type,
-        discounts + refunds as amount
-    from {{ ref('stg_order_lines') }}
-    where line_type in ('discount', 'refund')
+    {% for line_type in ['discount', 'refund'] %}
+        {% if not loop.first %}union all{% endif %}
+        select
+            event_id,
+            event_date,
+            order_id,
+            customer_id,
+            product_id,
+            channel,
+            country,
+            line_type,
+            {{ line_type }}s as amount
+        from {{ ref('stg_order_lines') }}
+        where line_type = '{{ line_type }}'
+    {% endfor %}
 
 ),
 
