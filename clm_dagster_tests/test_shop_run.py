@@ -55,9 +55,9 @@ def test_narrower_dates_delete_the_days_outside(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
     write_inbox(small_shop_events(orders=40, days=14))
-    run_shop(settings_for(end_date="2024-01-15"), quiet)
+    run_shop(settings_for(end_date="2024-01-15"), quiet, models=False)
     narrow = settings_for(start_date="2024-01-08", end_date="2024-01-15")
-    run_shop(narrow, quiet)
+    run_shop(narrow, quiet, models=False)
     with warehouse_of(narrow).connect("a test") as connection:
         for relation, column in [
             ("raw.events", "event_at"),
@@ -85,7 +85,7 @@ def test_snapshots_end_with_the_data_and_follow_it(
     def run(events: pd.DataFrame, end: str) -> list[tuple[str, int]]:
         write_inbox(events)
         settings = settings_for(end_date=end)
-        run_shop(settings, quiet)
+        run_shop(settings, quiet, models=False)
         with warehouse_of(settings).connect("a test") as connection:
             stored = connection.execute(
                 "select distinct as_of::date::varchar from core.rfm_scores "
@@ -118,20 +118,20 @@ def test_unset_dates_are_measured_from_the_files_at_every_run(
     events = small_shop_events(orders=30, days=8).sort_values("event_at")
     early = events[events.event_at < "2024-01-05"]
     write_inbox(early, "events1.csv")
-    report = run_shop(load_settings(), quiet)
+    report = run_shop(load_settings(), quiet, models=False)
     assert (report.settings.start_date, report.settings.end_date) == (date(2024, 1, 1), date(2024, 1, 5))
     write_inbox(events[events.event_at >= "2024-01-05"], "events2.csv")
-    report = run_shop(load_settings(), quiet)
+    report = run_shop(load_settings(), quiet, models=False)
     assert report.settings.end_date == date.fromisoformat(events.event_at.max()[:10]) + timedelta(days=1)
     with warehouse_of(report.settings).connect("a test") as connection:
         assert connection.scalar("select count(*) from raw.events") == len(events)
     # Dates that a person gives are kept, also by the next run without any.
     monkeypatch.setenv("CLM_START_DATE", "2024-01-01")
     monkeypatch.setenv("CLM_END_DATE", "2024-01-05")
-    run_shop(load_settings(), quiet)
+    run_shop(load_settings(), quiet, models=False)
     monkeypatch.delenv("CLM_START_DATE")
     monkeypatch.delenv("CLM_END_DATE")
-    assert run_shop(load_settings(), quiet).settings.end_date == date(2024, 1, 5)
+    assert run_shop(load_settings(), quiet, models=False).settings.end_date == date(2024, 1, 5)
     with warehouse_of(report.settings).connect("a test") as connection:
         assert connection.scalar("select count(*) from raw.events") == len(early)
 
