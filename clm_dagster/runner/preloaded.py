@@ -16,3 +16,4 @@ domain_modules("definitions")
 import_late_modules()
 
 import mlflow.sklearn  # noqa: E402, F401
+import skops.io  # noqa: E402, F401 - a second, when a worker first stores or loads a model
