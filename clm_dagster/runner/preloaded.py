@@ -3,6 +3,7 @@
 Belongs here: imports. Does not: anything else.
 """
 
+# ruff: noqa: E402, F401
 import os
 
 # Before NumPy and its like read it.
@@ -15,5 +16,13 @@ from clm_dagster.platform.late_functions import import_late_modules
 domain_modules("definitions")
 import_late_modules()
 
-import mlflow.sklearn  # noqa: E402, F401
-import skops.io  # noqa: E402, F401 - a second, when a worker first stores or loads a model
+# What a worker needs for its first run: Dagster's and MLflow's stores, charts, the format of models.
+import matplotlib.backends.backend_agg
+import matplotlib.figure
+import mlflow.sklearn
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store
+import skops.io
+
+import clm_dagster.definitions
+import clm_dagster.platform.event_log
