@@ -5,6 +5,7 @@ Belongs here: the common style of all charts. Does not: any chart; each domain d
 
 import base64
 import io
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from clm_dagster.platform.markdown import escape
 if TYPE_CHECKING:  # matplotlib takes a second to import, so it is imported where a chart is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 # Draws on a figure.
 Draw = Callable[["Figure"], None]
@@ -22,6 +24,8 @@ INK = "#22313f"
 ACCENT = "#2a6f97"
 PALE = "#a9c9dd"
 WARM = "#d1603d"
+# The background of a text that a line may cross.
+BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
 def figure_markdown(
@@ -65,8 +69,7 @@ def figure_png(
 ) -> bytes:
     """Draw on a new figure and return it as a PNG. Sizes are in inches. fitted: see `make_figure`."""
     buffer = io.BytesIO()
-    figure = make_figure(draw, width, height, fitted)
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    make_figure(draw, width, height, fitted).savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -87,7 +90,64 @@ def make_figure(
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     draw(figure)
+    fit_titles(figure)
     return figure
+
+
+_TITLE = "title"  # matplotlib's id of the titles that `style` sets
+_SMALL_TITLE = 9.5  # points
+
+
+def fit_titles(figure: "Figure") -> None:
+    """Make titles smaller, and break them into lines, where they reach the next panel or the edge of the figure.
+
+    matplotlib would clip them, or make the panels narrower.
+    """
+    titles = {axes: title for axes in figure.axes for title in _titles(axes)}
+    # The layout takes time and decides how wide a panel is; before it, the panel's share of the figure is known.
+    if not any(_width(title) > _share(axes) for axes, title in titles.items()):
+        return
+    for title in titles.values():
+        title.set_visible(False)  # the layout would take its middle for a part of the panel
+    figure.draw_without_rendering()
+    for axes, title in titles.items():
+        title.set_visible(True)
+        if _width(title) > (room := _room(axes)):
+            title.set_fontsize(min(_SMALL_TITLE, title.get_fontsize()))
+            _break_lines(title, room)
+
+
+def _titles(axes: "Axes") -> "list[Text]":
+    from matplotlib.text import Text
+
+    # With an id, because matplotlib has three titles, of which `Axes.title` is another one.
+    return [text for text in axes.findobj(Text) if isinstance(text, Text) and text.get_gid() == _TITLE]
+
+
+def _width(title: "Text") -> float:
+    return float(title.get_window_extent().width)
+
+
+def _share(axes: "Axes") -> float:
+    """Return the pixels that a panel has at least, without margins, before the layout is known."""
+    return 0.9 * float(axes.get_window_extent().width)
+
+
+def _room(axes: "Axes") -> float:
+    """Return the pixels for a title: the panel's width beside other panels, else up to the edge of the figure."""
+    box = axes.get_window_extent()
+    others = [other.get_window_extent() for other in axes.figure.axes if other is not axes]
+    if any(other.y0 < box.y1 and box.y0 < other.y1 for other in others):
+        return float(box.width)
+    return float(axes.figure.bbox.x1 - box.x0) - 4
+
+
+def _break_lines(title: "Text", room: float) -> None:
+    text = title.get_text()
+    for columns in range(len(text), 7, -1):
+        if _width(title) <= room:
+            return
+        title.set_text(textwrap.fill(text, columns, break_long_words=False))
 
 
 def label(text: object) -> str:
@@ -99,9 +159,9 @@ def label(text: object) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
-def style(axes: "Axes", title: str, ylabel: str = "") -> None:
-    """Apply the common style: title at the left, no frame, light grid in the background."""
-    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
+def style(axes: "Axes", title: str, ylabel: str = "", size: float = 11) -> None:
+    """Apply the common style: title at the left, no frame, light grid in the background. size: of the title."""
+    axes.set_title(title, loc="left", fontsize=size, color=INK, fontweight="bold", gid=_TITLE)
     axes.set_ylabel(ylabel, fontsize=9, color=INK)
     axes.tick_params(labelsize=9, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)

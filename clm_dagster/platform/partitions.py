@@ -96,6 +96,15 @@ def with_as_of(keys: Sequence[str], as_ofs: Sequence[date]) -> str:
     return f"{' to '.join(keys)} (as_of {' to '.join(map(str, as_ofs))})"
 
 
+def label_of_as_of(as_of: datetime) -> str:
+    """Return the snapshot of an as_of by its key and as_of, for messages.
+
+    >>> label_of_as_of(datetime(2011, 12, 5))
+    '2011-11-28 (as_of 2011-12-05)'
+    """
+    return with_as_of([key_of_as_of(as_of)], [as_of.date()])
+
+
 def end_of_week(key: str) -> date:
     """Return the exclusive end of the week of a snapshot key."""
     return parse_day(key) + WEEK

@@ -23,8 +23,11 @@ from clm_dagster.platform.processes import ProcessIdentity, is_running
 from clm_dagster.settings import Settings
 from clm_dagster.storage import make_private, remedy, write_atomically
 
-# Begin of the tags that name the process that executes a run, to detect runs whose process was killed.
-OWNER = "clm/"
+# Begin of the tags that name the process that executes a run, to detect runs whose process was killed. Dagster's UI
+# does not show tags that begin with `.dagster/`.
+OWNER = ".dagster/clm_"
+# The same tags in versions before 2026-12.
+OLD_OWNER = "clm/"
 _DAGSTER_YAML = """\
 # Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
@@ -116,7 +119,7 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     unfinished = dg.RunsFilter(statuses=_UNFINISHED)
     for run in instance.get_runs(unfinished):
         if _is_dead(run):
-            pid = run.tags[f"{OWNER}pid"]
+            pid = run.tags.get(f"{OWNER}pid") or run.tags[f"{OLD_OWNER}pid"]
             instance.report_run_failed(run, f"process {pid} was killed before the run ended")
             closed.append(run.run_id)
     return closed
@@ -124,10 +127,10 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 def _is_dead(run: dg.DagsterRun) -> bool:
     """Whether the process of a run certainly is gone."""
-    owner = ProcessIdentity.of_tags(run.tags, OWNER)
+    owner = ProcessIdentity.of_tags(run.tags, OWNER) or ProcessIdentity.of_tags(run.tags, OLD_OWNER)
     if owner is not None:
         return owner.is_gone()
-    pid = run.tags.get(f"{OWNER}pid", "")  # the only tag of versions before 2026-12
+    pid = run.tags.get(f"{OLD_OWNER}pid", "")
     return pid.isdigit() and not is_running(int(pid))
 
 

@@ -13,7 +13,7 @@ from clm_dagster.platform.build_ledger.staleness import training_keys
 from clm_dagster.platform.build_ledger.versions import loaded_end
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
 from clm_dagster.platform.naming import name_of
-from clm_dagster.platform.partitions import daily_partitions, snapshot_partitions, why_waiting
+from clm_dagster.platform.partitions import daily_partitions, snapshot_label, snapshot_partitions, why_waiting
 from clm_dagster.platform.ticks import read_in_tick
 from clm_dagster.settings import Settings
 
@@ -59,7 +59,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             return dg.RunRequest(run_key=f"train {key}", partition_key=key)
         return dg.SkipReason(
             reason
-            or f"no model is due after {keys[-1]}; models are trained every {settings.train_every_weeks} weeks"
+            or f"no model is due at {snapshot_label(keys[-1], settings.end_date)}; "
+            f"models are trained every {settings.train_every_weeks} weeks"
         )
 
     snapshot = _weekly_schedule(
@@ -125,8 +126,9 @@ def _nothing_newer(keys: Sequence[str], tick: datetime, length: timedelta, setti
         return f"the shop's history starts on {settings.start_date}: no partition has ended yet"
     ended = datetime.fromisoformat(keys[-1]).replace(tzinfo=settings.zone) + length
     if tick - ended >= length:
+        newest = keys[-1] if length == timedelta(days=1) else snapshot_label(keys[-1], settings.end_date)
         return (
-            f"there is no partition after {keys[-1]}: the shop's history ends on {settings.end_date} "
+            f"there is no partition after {newest}: the shop's history ends on {settings.end_date} "
             "(setting CLM_END_DATE)"
         )
     return None

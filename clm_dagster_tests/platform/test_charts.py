@@ -3,6 +3,9 @@
 import base64
 from typing import TYPE_CHECKING
 
+import pytest
+from matplotlib.text import Text
+
 from clm_dagster.domains.shop.charts import revenue_chart
 from clm_dagster.platform.charts import figure_markdown, label, make_figure, style
 from clm_dagster.platform.warehouse import Connection
@@ -59,3 +62,34 @@ def test_names_of_a_shop_are_labels_as_they_are() -> None:
     assert legend is not None and [text.get_text() for text in legend.get_texts()] == expected
     assert not any(text.get_parse_math() for text in [*axes.get_yticklabels(), *legend.get_texts()])
     assert not axes.title.get_parse_math()
+
+
+LONG = "Candidates of the forecast and the error that each of them makes in the test, lower is better"
+
+
+def two_panels(figure: "Figure") -> None:
+    for number, axes in enumerate(figure.subplots(1, 2)):
+        axes.barh(["a rather long name", "another"], [1, 2])
+        style(axes, f"{number + 1}. {LONG}")
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_long_title_reaches_neither_the_next_panel_nor_the_edge(fitted: bool) -> None:
+    figure = make_figure(two_panels, 7, 3, fitted)
+    figure.canvas.draw()
+    left, right = figure.axes
+    titles = [axes.findobj(lambda artist: artist.get_gid() == "title")[0] for axes in figure.axes]
+    boxes = [title.get_window_extent() for title in titles]
+    assert min(axes.get_window_extent().width for axes in figure.axes) > 150
+    assert boxes[0].x1 < right.get_window_extent().x0 and boxes[1].x1 < figure.bbox.x1
+    assert boxes[0].x0 == pytest.approx(left.get_window_extent().x0)
+    shown = [" ".join(axes.get_title(loc="left").split()) for axes in figure.axes]
+    assert shown == [f"1. {LONG}", f"2. {LONG}"]
+
+
+def test_a_title_with_enough_room_stays_as_it_is() -> None:
+    figure = make_figure(draw)
+    titles = [text for text in figure.axes[0].findobj(Text) if text.get_gid() == "title"]
+    assert [(text.get_text(), text.get_fontsize()) for text in titles if isinstance(text, Text)] == [
+        ("A title", 11)
+    ]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from clm_dagster.platform.processes import ProcessIdentity
-from clm_dagster.platform.runs import OWNER, close_dead_runs
+from clm_dagster.platform.runs import OLD_OWNER, OWNER, close_dead_runs
 from clm_dagster.settings import PROJECT_DIR
 
 # Is killed as soon as the run is stored, before it starts.
@@ -62,11 +63,17 @@ def test_runs_of_living_and_of_unknown_processes_stay(instance: dg.DagsterInstan
 
     own = ProcessIdentity.own()
     elsewhere = ProcessIdentity("elsewhere", 1, "once").tags(OWNER)
-    kept: list[dict[str, str]] = [own.tags(OWNER), elsewhere, {}, {f"{OWNER}pid": str(os.getpid())}]
+    kept: list[dict[str, str]] = [own.tags(OWNER), elsewhere, {}, {f"{OLD_OWNER}pid": str(os.getpid())}]
     for tags in kept:
         instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
     assert close_dead_runs(instance) == []
     # An id that this process has now, and another one had before.
-    reused = ProcessIdentity(own.host, own.pid, "before").tags(OWNER)
-    dead = instance.create_run_for_job(job, tags=reused, status=dg.DagsterRunStatus.NOT_STARTED)
-    assert close_dead_runs(instance) == [dead.run_id]
+    for prefix in (OWNER, OLD_OWNER):
+        reused = ProcessIdentity(own.host, own.pid, "before").tags(prefix)
+        dead = instance.create_run_for_job(job, tags=reused, status=dg.DagsterRunStatus.NOT_STARTED)
+        assert close_dead_runs(instance) == [dead.run_id]
+
+
+def test_the_ui_does_not_show_which_process_executes_a_run() -> None:
+    tags = ProcessIdentity.own().tags(OWNER)
+    assert tags and all(tag.startswith(HIDDEN_TAG_PREFIX) for tag in tags)

@@ -91,6 +91,9 @@ def test_a_historical_shop_is_skipped_with_a_reason_after_its_end(name: str, set
     result = tick(settings, name, london(2024, 6, 10, 3, 30))
     assert not result.run_requests
     assert "the shop's history ends on 2024-03-01 (setting CLM_END_DATE)" in result.skip_message
+    # A snapshot is named by its key and its as_of.
+    newest = {"daily_schedule": "2024-03-03", "snapshot_schedule": "2024-02-19 (as_of 2024-02-26)"}
+    assert f"there is no partition after {newest[name]}:" in result.skip_message
     within = tick(settings, name, london(2024, 2, 12, 3, 30))
     assert len(within.run_requests) == 1
 

@@ -81,18 +81,22 @@ def drift_chart(frame: pd.DataFrame, warn: float, fail: float) -> str | None:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         image = axes.imshow(table.to_numpy(float), cmap="OrRd", aspect="auto", vmin=0, vmax=100 * fail)
-        axes.set_yticks(range(len(table)), list(table.index))
+        axes.set_yticks(range(len(table)), [name.replace("_", " ") for name in table.index])
         every = max(1, len(table.columns) // 8)
         shown = list(range(len(table.columns)))[::-every][::-1]
         axes.set_xticks(shown, [f"{table.columns[place]:%Y-%m-%d}" for place in shown])
         style(
             axes,
-            "Change of churn probabilities by drift since the model's test, in points; "
-            f"warning from {100 * warn:g}, failing from {100 * fail:g}",
+            "Change of churn probabilities by drift since the model's test, in points",
+        )
+        axes.set_xlabel(
+            f"as_of; a check warns from {100 * warn:g} points and fails from {100 * fail:g}",
+            fontsize=8,
+            color=INK,
         )
         axes.grid(visible=False)
         axes.tick_params(labelsize=7)
-        figure.colorbar(image, ax=axes, shrink=0.6)
+        figure.colorbar(image, ax=axes, shrink=0.6).ax.tick_params(labelsize=8, colors=INK)
 
     return figure_markdown(draw, "feature drift", width=9, height=1.4 + 0.2 * len(table))
 
@@ -129,7 +133,7 @@ def fairness_chart(connection: Connection) -> str | None:
             for row in rows.rename(columns={"name": "name_"}).itertuples()
         ]
         axes.set_yticks(rows.index, names)
-        axes.margins(y=0.15)
+        axes.set_ylim(-0.7, len(rows) - 0.3)
         style(axes, "Mean churn probability less actual churn rate (red: clearly not 0)")
         axes.tick_params(axis="y", labelsize=8)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, style
+from clm_dagster.platform.charts import ACCENT, BEHIND, INK, PALE, WARM, style
 from clm_dagster.statistics.evaluation import lift_at, reliability
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _confusion(axes: "Axes", diagnostics: CandidateDiagnostics) -> None:
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1.4 * table.max())
     for (row, column), count in np.ndenumerate(table):
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=INK, fontsize=11)
-    style(axes, f"Forecast by outcome, from {diagnostics.threshold:.2f}")
+    style(axes, f"Forecast by outcome, from {diagnostics.threshold:.2f}", size=10)
     axes.grid(visible=False)
     axes.set_xticks([0, 1], ["will stay", "will churn"])
     axes.set_yticks([0, 1], ["stayed", "churned"], rotation=90, va="center")
@@ -127,7 +127,8 @@ def _learning(auc: "Axes", loss: "Axes", table: pd.DataFrame | None) -> None:
         if table is None:
             axes.set_axis_off()
         else:
-            style(axes, f"{title} by training snapshots")
+            style(axes, f"{title} by snapshots", size=10)
+            axes.locator_params(axis="x", integer=True, nbins=5)
             axes.plot(table["snapshots"], table[column], marker="o", markersize=4, color=ACCENT)
 
 
@@ -225,6 +226,7 @@ def base_rate_page(result: "EvaluationResult") -> Draw:
                 f" {base_rate.rates[method]:.3f} ({error:.2f})",
                 va="center",
                 fontsize=8,
+                bbox=BEHIND,
             )
         axes.set_xlim(0, 1)
 

@@ -63,12 +63,14 @@ def forecast_plot(series: pd.DataFrame, forecasts: pd.DataFrame, period: str) ->
                 f"{title} ({series_forecasts['method'].iloc[0]})"
                 if "method" in series_forecasts and len(series_forecasts)
                 else title,
+                size=9,
             )
-            axes.title.set_fontsize(9)
             # Leave room for the legend at the top of every panel.
             axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+            axes.xaxis.set_major_formatter(
+                ConciseDateFormatter(axes.xaxis.get_major_locator(), show_offset=False)
+            )
             axes.tick_params(labelsize=8)
         grid[0].legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
 
@@ -106,9 +108,11 @@ def calendar_plot(calendar: pd.DataFrame) -> Draw:
         )
         decomposition.plot(holidays["date"], holidays["value"], "|", color=INK, markersize=9, label="holiday")
         style(decomposition, f"The shop's {measure} by day: trend, holidays, anomalies")
+        decomposition.yaxis.set_major_formatter("{x:,.0f}")
         decomposition.legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
         season = rows[rows["day_kind"] == "open"].groupby(rows["date"].dt.day_of_week)["seasonal"].mean()
         names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+        weekly.yaxis.set_major_formatter("{x:,.0f}")
         weekly.bar([names[day] for day in season.index], season.to_numpy(), color=PALE)
         style(weekly, "Sales of each weekday above or below the trend")
 

@@ -33,7 +33,7 @@ def check_training(snapshot: str, coverage: pd.DataFrame, origins: int) -> list[
     for row in coverage.dropna().to_dict("records"):
         for name, nominal in NOMINAL.items():
             passed &= abs(row[name] - nominal) <= TOLERANCE
-            parts.append(f"{row['period']}s {row[name]:.1%} of {nominal:.0%}")
+            parts.append(f"{row[name]:.1%} of {row['period']}s are within the {nominal:.0%} interval")
     return [
         warn(EVALUATED, origins > 0, f"{snapshot}: {evaluated(origins)}"),
         warn(BANDS, passed, f"{snapshot}: {', '.join(parts) or 'no interval could be evaluated yet'}"),

@@ -54,7 +54,7 @@ def demand_verdict(gains: Mapping[str, PeriodGain], weeks: int, is_newest: bool 
     for the message where it is too short.
     """
     findings = {period: _finding(period, found, weeks) for period, found in gains.items()}
-    return Verdict.by_parts("The chosen forecasts", findings, is_newest)
+    return Verdict.by_parts("The model", findings, is_newest)
 
 
 def _finding(period: str, found: PeriodGain, weeks: int) -> tuple[bool, str]:

@@ -47,7 +47,7 @@ def candidates_plot(means: pd.DataFrame) -> Draw:
             axes.barh([name.replace("_", " ") for name in bars.index], bars.to_numpy(), color=colours)
             for at, value in enumerate(bars):
                 axes.text(value, at, f" {value:.3f}", va="center", fontsize=8, color=INK)
-            style(axes, f"Forecast error of past {period}s (MASE, lower is better)")
+            style(axes, f"Error of past {period}s (MASE, lower is better)")
             axes.grid(visible=False)
             axes.margins(x=0.15)
 
@@ -59,11 +59,14 @@ def residual_plot(title: str, diagnostics: ArimaDiagnostics) -> Draw:
     residuals = diagnostics.residuals
 
     def draw(figure: "Figure") -> None:
+        from matplotlib.dates import ConciseDateFormatter
         from scipy.stats import norm
 
         over_time, correlation, quantiles = figure.subplots(1, 3, width_ratios=[2, 1.3, 1])
         over_time.plot(diagnostics.dates[-residuals.size :], residuals, color=ACCENT, linewidth=0.7)
-        style(over_time, f"{label(title)}: {diagnostics.arima.orders}, standardised residuals")
+        style(over_time, f"{label(title)}: {diagnostics.arima.orders}, standardised residuals", size=9)
+        over_time.xaxis.set_major_formatter(ConciseDateFormatter(over_time.xaxis.get_major_locator()))
+        over_time.margins(x=0.02)
         lags = np.arange(1, min(36, residuals.size // 2))
         centred = residuals - residuals.mean()
         total = float(centred @ centred) or 1.0
@@ -72,13 +75,11 @@ def residual_plot(title: str, diagnostics: ArimaDiagnostics) -> Draw:
         for edge in (-1.96, 1.96):
             correlation.axhline(edge / np.sqrt(residuals.size), color=WARM, linewidth=0.8, linestyle="--")
         p_values = ", ".join(f"{p:.2f}" for p in diagnostics.ljung_box["p_value"])
-        style(correlation, f"Autocorrelation (Ljung-Box p {p_values or '-'})")
+        style(correlation, f"Autocorrelation (Ljung-Box p {p_values or '-'})", size=9)
         ordered = np.sort(residuals)
         at = norm.ppf((np.arange(ordered.size) + 0.5) / ordered.size)
         quantiles.plot(at, ordered, ".", color=ACCENT, markersize=3)
         quantiles.plot(at, at, color=WARM, linewidth=0.8)
-        style(quantiles, "Normal quantiles")
-        for axes in (over_time, correlation, quantiles):
-            axes.title.set_fontsize(9)
+        style(quantiles, "Normal quantiles", size=9)
 
     return draw

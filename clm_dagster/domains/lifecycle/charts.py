@@ -34,6 +34,7 @@ def stage_chart(connection: Connection) -> str | None:
         return None
     table = frame.pivot(index="as_of", columns="stage", values="customers").fillna(0)
     table = table.reindex(columns=list(STAGE_COLORS), fill_value=0)
+    newest = table.index[-1]
     if len(table) == 1:  # an area needs at least two points
         table = pd.concat([table, table.rename(lambda at: at + pd.Timedelta(days=7))])
 
@@ -42,7 +43,8 @@ def stage_chart(connection: Connection) -> str | None:
         axis.stackplot(
             table.index, table.T.to_numpy(), colors=list(STAGE_COLORS.values()), labels=list(table.columns)
         )
-        style(axis, "Known customers by stage")
+        style(axis, f"Known customers by stage; numbers at as_of {newest:%Y-%m-%d}")
+        axis.yaxis.set_major_formatter("{x:,.0f}")
         axis.margins(x=0)
         handles, labels = axis.get_legend_handles_labels()
         last = [f"{name.replace('_', ' ')}  {int(table[name].iloc[-1]):,}" for name in labels]
@@ -181,6 +183,8 @@ def move_chart(connection: Connection) -> str | None:
             axis.bar(frame["as_of"], frame[column], bottom=below, width=6, color=color, label=label)
             below += frame[column]
         style(axis, "Moves between RFM segments from snapshot to snapshot, by cause")
+        axis.yaxis.set_major_formatter("{x:,.0f}")
+        axis.set_ylim(0, max(1.0, 1.05 * below.max()))
         axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 
     return figure_markdown(draw, "moves between segments by cause", width=9)

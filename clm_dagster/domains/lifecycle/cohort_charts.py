@@ -92,6 +92,7 @@ def funnel_chart(connection: Connection) -> str | None:
         for place, value in enumerate(left):
             axis.text(value, place, f" {value:,.0f}", va="center", fontsize=9, color=INK)
         style(axis, "From session to order, last 28 days")
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.grid(axis="y", visible=False)
         axis.set_yticks(range(4), list(frame.columns))
         axis.invert_yaxis()

@@ -32,10 +32,11 @@ def choice_chart(choice: Choice) -> Draw:
             axis.axvline(choice.k, color=INK, linewidth=1, linestyle=":")
             style(axis, title)
             axis.set_xlabel("number of personas (dotted: chosen)", fontsize=9, color=INK)
-            axis.set_xticks(choice.ks)
-            axis.set_ylim(0, max(1.0 if axis is right else 0.0, max(curve) * 1.15, 0.05))
+            # One persona means that no split is clear enough; it has no silhouette.
+            axis.set_xticks(sorted({choice.k, *choice.ks}))
+            axis.set_ylim(0, max(1.1 if axis is right else 0.0, max(curve) * 1.15, 0.05))
         right.axhline(STABLE, color=INK, linewidth=0.8, alpha=0.5)
-        right.text(choice.ks[-1], 1.0, f"line: stable from {STABLE:g}", fontsize=8, color=INK, ha="right")
+        right.text(choice.ks[-1], 1.02, f"line: stable from {STABLE:g}", fontsize=8, color=INK, ha="right")
 
     return draw
 
@@ -70,10 +71,12 @@ def profile_chart(profiles: pd.DataFrame) -> Draw:
         left.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         left.set_yticks(places, [label(name).replace(", ", ",\n") for name in sizes["persona"]])
         left.set_ylim(len(order) - 0.5, -0.5)
-        left.legend(frameon=False, fontsize=8)
+        figure.legend(
+            *left.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc="outside lower left"
+        )
         _heat(right, z.to_numpy(), None, [_readable(h) for h in z.columns], 1.5)
         right.set_ylim(len(order) - 0.5, -0.5)
-        style(right, "Above (red) or below (blue) the shop's mean, in standard deviations")
+        style(right, "Above (red) or below (blue) the mean, in standard deviations")
         right.grid(visible=False)
 
     return draw

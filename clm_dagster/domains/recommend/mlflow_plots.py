@@ -12,9 +12,10 @@ from clm_dagster.domains.recommend.candidates import LISTS
 from clm_dagster.domains.recommend.evaluate import RANKER
 from clm_dagster.domains.recommend.metrics import K
 from clm_dagster.domains.recommend.names import BASELINES, LIST_METRICS
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, style
+from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, Draw, label, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TITLES = {"next_best": "all products", "discover": "products not bought before"}
@@ -33,8 +34,9 @@ def evaluation_figure(table: pd.DataFrame) -> Draw:
             errors = [rows["ndcg"] - rows["ndcg_low"], rows["ndcg_high"] - rows["ndcg"]]
             axes.barh(places, rows["ndcg"], color=colors, height=0.65)
             axes.errorbar(rows["ndcg"], places, xerr=errors, fmt="none", ecolor="#7f8c96", elinewidth=1)
-            axes.set_yticks(places, [m.replace("_", " ") for m in rows["method"]])
-            style(axes, f"{name} ({_TITLES[name]}): hits in the first {K}, NDCG")
+            axes.set_yticks(places, [_readable(m) for m in rows["method"]])
+            style(axes, f"{name} ({_TITLES[name]}), NDCG@{K}", size=10)
+            axes.grid(axis="y", visible=False)
             axes.tick_params(axis="y", labelsize=8)
 
     return draw
@@ -50,14 +52,19 @@ def segment_figure(by_segment: pd.DataFrame) -> Draw:
             model = model.sort_values("customers", ascending=False).head(_SEGMENTS_SHOWN).iloc[::-1]
             places = np.arange(len(model))
             axes.scatter(
-                baseline["ndcg"].reindex(model.index), places, color=INK, s=24, label=BASELINES[name]
+                baseline["ndcg"].reindex(model.index),
+                places,
+                color=INK,
+                s=24,
+                label=f"{_readable(BASELINES[name])} (baseline)",
             )
-            axes.scatter(model["ndcg"], places, color=ACCENT, s=30, label=RANKER)
+            axes.scatter(model["ndcg"], places, color=ACCENT, s=30, label=_readable(RANKER))
             axes.set_yticks(
-                places, [f"{s} ({n:,.0f})" for s, n in zip(model.index, model["customers"], strict=True)]
+                places,
+                [f"{_readable(s)} ({n:,.0f})" for s, n in zip(model.index, model["customers"], strict=True)],
             )
-            axes.legend(frameon=False, fontsize=8)
-            style(axes, f"{name}: hits in the first {K} by segment, NDCG")
+            _legend_below(axes)
+            style(axes, f"{name}: NDCG@{K} by segment", size=10)
             axes.tick_params(axis="y", labelsize=8)
 
     return draw
@@ -78,16 +85,29 @@ def method_figure(table: pd.DataFrame, method: str) -> Draw:
         figure.subplots_adjust(left=0.06, right=0.98, top=0.88, bottom=0.1, wspace=0.16)
         for axes, name in zip(figure.subplots(1, len(LISTS)), LISTS, strict=True):
             places = np.arange(len(LIST_METRICS))
-            for shift, who, color in ((-0.18, BASELINES[name], PALE), (0.18, method, ACCENT)):
+            bars = [(0.18, method, ACCENT, _readable(method))]
+            if method != BASELINES[name]:
+                bars.insert(0, (-0.18, BASELINES[name], PALE, f"{_readable(BASELINES[name])} (baseline)"))
+            for shift, who, color, shown in bars:
                 value, low, high = (
                     np.array([measured(name, who, f"{m}{end}") for m in LIST_METRICS])
                     for end in ("", "_low", "_high")
                 )
-                axes.bar(places + shift, value, 0.34, color=color, label=who)
+                axes.bar(places + shift, value, 0.34, color=color, label=shown)
                 errors = [value - low, high - value]
                 axes.errorbar(places + shift, value, yerr=errors, fmt="none", ecolor=INK, elinewidth=1)
-            axes.set_xticks(places, list(LIST_METRICS))
+            axes.set_xticks(places, [_readable(metric) for metric in LIST_METRICS])
             axes.legend(frameon=False, fontsize=8)
+            axes.margins(y=0.25)
             style(axes, f"{name}, first {K} places")
 
     return draw
+
+
+def _readable(name: str) -> str:
+    return label(name.replace("_", " "))
+
+
+def _legend_below(axes: "Axes") -> None:
+    """Put the legend below the panel, where it hides no point."""
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.07))

@@ -36,22 +36,25 @@ def _segment_chart(connection: Connection, relation: str) -> str | None:
     """)
     if not frame["customers"].sum():
         return None
+    # Only a snapshot in which all customers tie has this one.
+    frame = frame[(frame["segment"] != "undetermined") | (frame["customers"] > 0)].reset_index(drop=True)
+    unit, of_unit = (1e6, "millions") if frame["revenue"].max() >= 1e6 else (1e3, "thousands")
     as_of = pd.Timestamp(frame["as_of"].max())
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots(1, 2, sharey=True)
         places = range(len(frame))
-        for axis, column, unit, color in (
+        for axis, column, named, color in (
             (axes[0], "customers", "Customers", ACCENT),
-            (axes[1], "revenue", "Net revenue in millions", WARM),
+            (axes[1], "revenue", f"Net revenue in {of_unit}", WARM),
         ):
-            values = frame[column].fillna(0) / (1e6 if column == "revenue" else 1)
+            values = frame[column].fillna(0) / (unit if column == "revenue" else 1)
             axis.barh(places, values, color=color)
-            style(axis, f"{unit}, as_of {as_of:%Y-%m-%d}")
+            style(axis, f"{named}, as_of {as_of:%Y-%m-%d}")
             axis.grid(axis="x", color="#e6e9ec", linewidth=0.8)
             axis.grid(axis="y", visible=False)
             for place, value in zip(places, values, strict=True):
-                text = f" {value:,.2f}" if column == "revenue" else f" {value:,.0f}"
+                text = f" {value:,.{2 if unit == 1e6 else 1}f}" if column == "revenue" else f" {value:,.0f}"
                 axis.text(value, place, text, va="center", fontsize=8, color=INK)
             axis.margins(x=0.18)
             axis.locator_params(axis="x", nbins=5)

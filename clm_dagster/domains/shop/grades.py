@@ -13,6 +13,7 @@ from rich.text import Text
 
 from clm_dagster.platform.assets.model_assets import Finding
 from clm_dagster.platform.charts import ACCENT, PALE, WARM, figure_markdown, style
+from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Grade:
 
     model: str
     metric: str
+    snapshot: str
     as_of: str
     model_name: str
     promised: float | None
@@ -83,6 +85,7 @@ def newest_grades(history: pd.DataFrame) -> list[Grade]:
         Grade(
             model=row["model"],
             metric=row["metric"],
+            snapshot=key_of_as_of(row["as_of"]),
             as_of=f"{row['as_of']:%Y-%m-%d}",
             model_name=row["model_name"],
             promised=row["promised"],
@@ -97,8 +100,8 @@ def worse_than_baseline(connection: Connection) -> Finding:
     """No model was worse than its naive baseline at its newest graded snapshot."""
     return Finding(
         [
-            f"{grade.model} of {grade.as_of}: {grade.metric} is {grade.actual:.3f}, of the naive baseline "
-            f"{grade.baseline:.3f}"
+            f"{grade.model} of {grade.snapshot} (as_of {grade.as_of}): {grade.metric} is {grade.actual:.3f}, "
+            f"of the naive baseline {grade.baseline:.3f}"
             for grade in newest_grades(read_history(connection))
             if grade.is_worse_than_baseline
         ]
@@ -148,6 +151,7 @@ def render_grades(grades: list[Grade]) -> list[Table | Text]:
     table = Table(
         "Grades",
         "snapshot",
+        "as_of",
         "metric",
         "promised",
         "actual",
@@ -159,7 +163,7 @@ def render_grades(grades: list[Grade]) -> list[Table | Text]:
     for one in grades:
         figures = [_figure(value) for value in (one.promised, one.actual, one.baseline)]
         style_of = "bold red" if one.is_worse_than_baseline else ""
-        table.add_row(one.model, one.as_of, one.metric, *figures, style=style_of)
+        table.add_row(one.model, one.snapshot, one.as_of, one.metric, *figures, style=style_of)
     return [Text(), table]
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+from clm_dagster.platform.partitions import key_of_as_of, label_of_as_of
 from clm_dagster.platform.trained_models.serving import ALL, SERVING
 from clm_dagster.platform.warehouse import Connection
 
 _TRAINING_COLUMNS = ("as_of", "accepted", "said")
 _PART = "accepted_"
+_NAME_WIDTH = 20  # leaves room for the longest name of a baseline in 80 columns
 PASSED, REFUSED = "passed", "refused"
 
 
@@ -23,13 +25,14 @@ PASSED, REFUSED = "passed", "refused"
 class ModelState:
     """The state of one part of a trained model.
 
-    name: `churn_model`, with the part where it is judged by parts. trained: the as_of of the newest training. gate:
+    name: `churn_model`, with the part where it is judged by parts. partition, as_of: of the newest training. gate:
     passed or refused, of that training. said: its message. serves: what serves the newest scored snapshot. reason: why
     no champion serves, None if one does or nothing says so. is_loud: whether a model serves that did not pass its gate.
     """
 
     name: str
-    trained: str
+    partition: str
+    as_of: str
     gate: str
     said: str
     serves: str
@@ -52,7 +55,7 @@ def _states(connection: Connection, table: str) -> list[ModelState]:
     parts = [name.removeprefix(_PART) for name in columns if name.startswith(_PART)]
     accepted = ", ".join(f"{_PART}{part}" for part in parts) or "accepted"
     newest = connection.execute(
-        f"select as_of::date::varchar, said, {accepted} from models.{table} order by as_of desc limit 1"
+        f"select as_of, said, {accepted} from models.{table} order by as_of desc limit 1"
     )
     if not newest:
         return []
@@ -62,7 +65,8 @@ def _states(connection: Connection, table: str) -> list[ModelState]:
     return [
         ModelState(
             f"{table} ({part})" if parts else table,
-            trained,
+            key_of_as_of(trained),
+            str(trained.date()),
             PASSED if has_passed else REFUSED,
             said or "",
             *(_serving(connection, table, part) if forecasts else ("the newest training", None, False)),
@@ -76,7 +80,7 @@ def _serving(connection: Connection, table: str, part: str) -> tuple[str, str | 
     if connection.relation_kind(SERVING) is None:
         return "", None, False
     rows = connection.execute(
-        f"select model_name, model_version, model_as_of::date::varchar, reason from {SERVING} "
+        f"select model_name, model_version, model_as_of, reason from {SERVING} "
         "where model = ? and part = ? order by as_of desc limit 1",
         [f"models.{table}", part],
     )
@@ -86,7 +90,7 @@ def _serving(connection: Connection, table: str, part: str) -> tuple[str, str | 
     if name is None:
         return "nothing", reason, reason is not None
     if name.startswith("models."):
-        return f"version {version}, trained {as_of}", reason, reason is not None
+        return f"version {version} of {label_of_as_of(as_of)}", reason, reason is not None
     return str(name), reason, False
 
 
@@ -95,10 +99,14 @@ def render_models(states: list[ModelState]) -> list[Table | Text]:
     if not states:
         return []
     table = Table(
-        "Models", "trained as_of", "gate", "what serves", box=None, header_style="bold", pad_edge=False
+        "Models", "trained at", "as_of", "gate", "what serves", box=None, header_style="bold", pad_edge=False
     )
+    for column in table.columns[1:4]:
+        column.no_wrap = True
+    # A name is broken into two lines rather than cut off.
+    table.columns[0].max_width, table.columns[-1].overflow = _NAME_WIDTH, "fold"
     for one in states:
-        table.add_row(one.name, one.trained, one.gate, one.serves)
+        table.add_row(one.name, one.partition, one.as_of, one.gate, one.serves)
     lines: list[Table | Text] = [Text(), table]
     said: dict[str, str] = {}
     for one in states:

@@ -42,12 +42,15 @@ def tracking_chart(connection: Connection) -> str | None:
             )
             style(axes, f"as_of {day:%Y-%m-%d}")
             axes.set_ylim(bottom=0)
+            axes.locator_params(axis="x", integer=True, nbins=5)
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_xlabel("weeks after as_of", fontsize=8, color=INK)
         figure.axes[0].legend(frameon=False, fontsize=8)
         figure.axes[0].set_ylabel("cumulative revenue", fontsize=9, color=INK)
 
-    return figure_markdown(draw, "expected against actual revenue", width=2.2 * len(chosen) + 1, height=3.2)
+    return figure_markdown(
+        draw, "expected against actual revenue", width=max(4.5, 2.2 * len(chosen) + 1), height=3.2
+    )
 
 
 def decile_chart(connection: Connection) -> str | None:
@@ -69,8 +72,10 @@ def decile_chart(connection: Connection) -> str | None:
         axes.yaxis.set_major_formatter("{x:,.0f}")
         style(
             axes,
-            f"Revenue by tenth of customers, highest expected first, as_of {frame['as_of'].iloc[0]:%Y-%m-%d}",
+            f"Revenue by tenth of customers, as_of {frame['as_of'].iloc[0]:%Y-%m-%d}",
         )
+        axes.set_xticks(frame["decile"])
+        axes.set_xlabel("tenth of customers, highest expected revenue first", fontsize=9, color=INK)
 
     return figure_markdown(draw, "revenue by tenths", width=7, height=3.2)
 
@@ -88,7 +93,12 @@ def segment_value_chart(connection: Connection) -> str | None:
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        axes.barh(frame["segment"], frame["expected_revenue"], color=WARM, height=0.65)
+        axes.barh(
+            [name.replace("_", " ") for name in frame["segment"]],
+            frame["expected_revenue"],
+            color=WARM,
+            height=0.65,
+        )
         rows = zip(frame["expected_revenue"], frame["expected_share"], frame["customers"], strict=True)
         for place, (revenue, share, customers) in enumerate(rows):
             text = f" {share:.0%}, {customers:,} customers"

@@ -110,7 +110,7 @@ def value_verdict(
         )
     (reasons_for if coverage.holds else reasons_against).append(f"{coverage}.")
     if champion_mae is None:
-        reasons_for.append("There is no champion yet.")
+        reasons_for.append("There was no champion before.")
     else:
         (reasons_against if champion_mae.above_zero else reasons_for).append(
             f"MAE minus that of the current champion, on the same test snapshot: {champion_mae}."

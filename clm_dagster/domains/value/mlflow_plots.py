@@ -10,7 +10,7 @@ import numpy as np
 
 from clm_dagster.domains.value.metrics import deciles
 from clm_dagster.domains.value.names import BASELINES
-from clm_dagster.platform.charts import ACCENT, INK, PALE, WARM, style
+from clm_dagster.platform.charts import ACCENT, BEHIND, INK, PALE, WARM, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,8 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
         left, middle, right = figure.subplots(1, 3, sharey=True)
         left.scatter([one.test["mae"] for one in results], places, c=colors, s=28)
         left.set_yticks(places, [one.name.replace("_", " ") for one in results])
-        style(left, "Mean absolute error per customer")
+        style(left, "Mean absolute error", size=10)
+        left.set_xlabel("per customer; lower is better", fontsize=8, color=INK)
         middle.axvline(0, color="#c9d3da", linewidth=1)
         middle.scatter(
             [one.unscaled["bias"] for one in results], places, c=PALE, s=28, label="constant purchase rate"
@@ -84,11 +85,12 @@ def evaluation_page(result: "EvaluationResult") -> Draw:
             s=28,
             label="scaled to the forecast level",
         )
-        middle.legend(frameon=False, fontsize=8)
-        style(middle, "Error of the sum (0: none)")
+        middle.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
+        style(middle, "Error of the sum, 0 is best", size=10)
         right.axvline(results[0].test["best_catch"], color="#c9d3da", linewidth=1)
         right.scatter([one.test["catch"] for one in results], places, c=colors, s=28)
-        style(right, "Share of revenue found (line: best)")
+        style(right, "Share of revenue found", size=10)
+        right.set_xlabel("line: the largest share possible", fontsize=8, color=INK)
         for axes in (left, middle, right):
             axes.tick_params(axis="y", labelsize=8)
 
@@ -108,8 +110,17 @@ def level_page(result: "EvaluationResult") -> Draw:
         colors = [WARM if method == level.method else PALE for method in methods]
         axes.barh(methods, [level.factors[method] for method in methods], color=colors, height=0.6)
         axes.axvline(actual, color=INK, linewidth=1)
-        style(axes, f"Factor on all spend by method; chosen: {level.method}; actual: about {actual:.2f}")
+        style(
+            axes, f"Factor on all spend by method; chosen: {level.method}; line: actual, about {actual:.2f}"
+        )
         for place, method in enumerate(methods):
-            axes.text(level.factors[method], place, f" {level.factors[method]:.2f}", va="center", fontsize=8)
+            axes.text(
+                level.factors[method],
+                place,
+                f" {level.factors[method]:.2f}",
+                va="center",
+                fontsize=8,
+                bbox=BEHIND,
+            )
 
     return draw

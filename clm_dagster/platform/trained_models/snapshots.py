@@ -40,9 +40,10 @@ def first_day(connection: Connection, before: date) -> date:
             "select count(distinct customer_id) from core.customer_daily where orders > 0 and activity_date < ?",
             [before],
         )
+        customers = "1 customer" if count == 1 else f"{count} customers"
         raise EvaluationError(
-            f"{count} customers have ordered before {before}; an evaluation needs {MIN_CUSTOMERS}: wait, or load "
-            "the shop's earlier orders"
+            f"{customers} ordered before {before}; an evaluation needs {MIN_CUSTOMERS}: wait, or "
+            "load the shop's earlier orders"
         )
     first: date = found[0][0]
     return first

@@ -101,7 +101,7 @@ def champion_verdict(
     else:
         reasons_against.append(f"Its probabilities are not calibrated: {calibration}.")
     if champion_loss is None:
-        reasons_for.append("There is no champion yet.")
+        reasons_for.append("There was no champion before.")
     elif champion_loss.above_zero:
         reasons_against.append(
             f"It is worse than the current champion on the same test snapshot: log loss {champion_loss}."

@@ -53,8 +53,8 @@ def test_a_model_that_its_baseline_beats_is_reported_in_both_directions(scorecar
     finding = worse_than_baseline(scorecard)
     assert not finding.fails
     assert list(finding.problems) == [
-        "personas of 2024-03-04: share_kept is 0.400, of the naive baseline 0.500",
-        "value of 2024-03-04: mae is 14.000, of the naive baseline 12.000",
+        "personas of 2024-02-26 (as_of 2024-03-04): share_kept is 0.400, of the naive baseline 0.500",
+        "value of 2024-02-26 (as_of 2024-03-04): mae is 14.000, of the naive baseline 12.000",
     ]
 
 
@@ -63,9 +63,9 @@ def test_the_table_and_the_chart_show_all_three_figures(scorecard: Connection) -
     with console.capture() as captured:
         console.print(Group(*render_grades(newest_grades(read_history(scorecard)))))
     lines = [" ".join(line.split()) for line in captured.get().splitlines()]
-    assert "Grades snapshot metric promised actual naive baseline" in lines
-    assert "churn 2024-06-03 roc_auc 0.800 0.790 0.750" in lines
-    assert "personas 2024-03-04 share_kept 0.400 0.500" in lines
+    assert "Grades snapshot as_of metric promised actual naive baseline" in lines
+    assert "churn 2024-05-27 2024-06-03 roc_auc 0.800 0.790 0.750" in lines
+    assert "personas 2024-02-26 2024-03-04 share_kept 0.400 0.500" in lines
     assert "data:image/png" in str(grades_chart(scorecard))
 
 

@@ -25,8 +25,8 @@ def raw() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def shown(states: list[ModelState]) -> str:
-    console = Console(file=StringIO(), width=200)
+def shown(states: list[ModelState], width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width)
     for part in render_models(states):
         console.print(part)
     file = console.file
@@ -66,12 +66,12 @@ def test_each_model_has_its_gate_and_what_serves(raw: duckdb.DuckDBPyConnection)
     states = read_models(Connection(raw))
     assert [(one.name, one.gate, one.serves) for one in states] == [
         ("churn_model", "refused", "recency_baseline"),
-        ("lists_model (next_best)", "passed", "version 3, trained 2024-05-06"),
+        ("lists_model (next_best)", "passed", "version 3 of 2024-04-29 (as_of 2024-05-06)"),
         ("lists_model (discover)", "refused", "popularity_baseline"),
         ("persona_model", "refused", "the newest training"),
-        ("value_model", "refused", "version 1, trained 2024-02-05"),
+        ("value_model", "refused", "version 1 of 2024-01-29 (as_of 2024-02-05)"),
     ]
-    assert {one.trained for one in states} == {"2024-05-06"}
+    assert {(one.partition, one.as_of) for one in states} == {("2024-04-29", "2024-05-06")}
     text = shown(states)
     assert "churn_model: no better than recency" in text and "ten customers" not in text
     assert text.count("one of two") == 1 and "WARNING" not in text
@@ -87,6 +87,21 @@ def test_a_refused_model_that_serves_is_a_warning(raw: duckdb.DuckDBPyConnection
     )
     text = shown(read_models(Connection(raw)))
     assert "WARNING churn_model: CLM_SERVE_REFUSED_MODELS is on: version 2 serves" in text
+
+
+def test_no_name_is_cut_off_in_a_narrow_terminal() -> None:
+    def state(name: str, serves: str) -> ModelState:
+        return ModelState(name, "2024-04-29", "2024-05-06", "refused", "", serves, None, False)
+
+    text = shown(
+        [
+            state("demand_model (week)", "eight_week_mean_baseline"),
+            state("recommender_model (discover)", "version 3 of 2024-04-29 (as_of 2024-05-06)"),
+        ],
+        width=80,
+    )
+    assert "demand_model (week)" in text and "eight_week_mean_baseline" in text and "…" not in text
+    assert text.count("2024-05-06") == 3 and max(map(len, text.splitlines())) <= 80
 
 
 def test_a_shop_without_models_has_none(raw: duckdb.DuckDBPyConnection) -> None:

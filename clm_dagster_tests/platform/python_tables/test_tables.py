@@ -260,7 +260,7 @@ def test_a_whole_run_trains_scores_and_then_has_nothing_to_do(
         trained = connection.frame("select said, model_version from models.churn_model")
         graded = connection.scalar("select count(value) from marts.model_scorecard")
     assert (
-        "customers have ordered before" in trained["said"][0]
+        "customers ordered before" in trained["said"][0]
         and "an evaluation needs 100" in trained["said"][0]
         and trained["model_version"].isna().all()
     )
