@@ -24,6 +24,8 @@ def render(preview: RunPreview) -> RenderableType:
     if not preview.new_files and not preview.plan.steps:
         return Group(Text("Nothing to do: all files are landed and everything is up to date."), *waiting)
     table = Table("job", "partitions", "assets", "why", box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"  # a long name is broken into two lines, and not cut off
     if preview.new_files:
         names = [path.name for path in preview.new_files]
         table.add_row(LAND, "", "landing.files", f"not landed yet: {_some(names, _MAX_FILES)}")

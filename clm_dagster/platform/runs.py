@@ -20,6 +20,7 @@ from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
 from clm_dagster.platform.processes import ProcessIdentity, is_running
+from clm_dagster.platform.quiet_dagster import without_event_log_lines
 from clm_dagster.settings import Settings
 from clm_dagster.storage import make_private, remedy, write_atomically
 
@@ -178,14 +179,15 @@ def execute(
     instance.add_event_listener(run_id, listen)
     tags = ProcessIdentity.own().tags(OWNER) | (range_tags(*keys) if keys else {})
     try:
-        result = definitions.resolve_job_def(job).execute_in_process(
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            instance=instance,
-            tags=tags,
-            run_id=run_id,
-            raise_on_error=False,
-            asset_selection=list(only) or None,
-        )
+        with without_event_log_lines():
+            result = definitions.resolve_job_def(job).execute_in_process(
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                instance=instance,
+                tags=tags,
+                run_id=run_id,
+                raise_on_error=False,
+                asset_selection=list(only) or None,
+            )
     except KeyboardInterrupt:  # while Dagster prepares or closes the run
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:

@@ -164,13 +164,13 @@ def render(summary: Summary, settings: Settings) -> RenderableType:
     first, last, days = summary.days
     facts = Text.assemble(
         ("\nShop       ", "bold"),
-        f"{settings.source}, {first} to {last}, {days:,} days with events\n",
+        f"{settings.source}, {first} to {last}, {days:,} {'day' if days == 1 else 'days'} with events\n",
         ("Orders     ", "bold"),
         f"{summary.orders:,}\n",
         ("Customers  ", "bold"),
         f"{summary.customers:,} known customers with an order\n",
         ("Net revenue", "bold"),
-        f" {summary.net_revenue:,.2f} {summary.currency}, of which {summary.known_net_revenue:,.2f} "
+        f" {f'{summary.net_revenue:,.2f} {summary.currency}'.strip()}, of which {summary.known_net_revenue:,.2f} "
         "from known customers\n",
         ("Snapshot   ", "bold"),
         f"{_snapshot(summary)}\n",

@@ -145,7 +145,7 @@ def test_a_late_delivery_makes_its_days_and_then_everything_downstream_stale(
             Plan(DAYS, WEEKS, False, True),
         ),
         ("seeds/rfm_segment_map.csv", "5,1,new", "5,1,loyal", Plan([], WEEKS, False, True)),
-        ("seeds/rfm_segment_names.csv", "Middling", "Average", Plan([], [], False, True)),
+        ("seeds/rfm_segment_names.csv", "Average", "Middle", Plan([], [], False, True)),
         ("models/core/customer_daily.yml", 'owners: ["team:data"]', 'owners: ["team:other"]', NOTHING),
         ("models/core/customer_daily.yml", "Purchases before discounts.", "What was bought.", NOTHING),
     ],
