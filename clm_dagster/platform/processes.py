@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# Begin of the tags that name the process that executes a run of Dagster, to detect runs whose process was killed.
+OWNER = "clm/"
 _PROC = Path("/proc")
 
 

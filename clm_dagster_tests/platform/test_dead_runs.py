@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from clm_dagster.platform.processes import ProcessIdentity
-from clm_dagster.platform.runs import OWNER, close_dead_runs
+from clm_dagster.platform.processes import OWNER, ProcessIdentity
+from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.settings import PROJECT_DIR
 
 # Is killed as soon as the run is stored, before it starts.
