@@ -10,6 +10,8 @@ import dagster as dg
 from clm_dagster.platform.assets.extras import sql_assets
 from clm_dagster.platform.change_sensors import change_sensors
 from clm_dagster.platform.domain import Shop, assets_of, build_domains, extras_of, tables_of
+from clm_dagster.platform.due_runs import DueRuns
+from clm_dagster.platform.executors import owned_executor
 from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
@@ -23,7 +25,7 @@ from clm_dagster.settings import Settings, load_settings
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a shop that has its code location to itself. Its steps share a process."""
-    return dg.Definitions.merge(shop_definitions(settings), dg.Definitions(executor=dg.in_process_executor))
+    return dg.Definitions.merge(shop_definitions(settings), dg.Definitions(executor=owned_executor))
 
 
 def shop_definitions(settings: Settings) -> dg.Definitions:
@@ -31,6 +33,7 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
     shop = Shop.open(settings)
     domains = build_domains(shop)
     tables = tables_of(domains, shop.project)
+    due = DueRuns.of(shop, tables, domains)
     assets = [
         *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
         *assets_of(domains),
@@ -40,13 +43,9 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
     specs = [*metric_specs(shop.project, settings, tables), serving_spec(shop.project, settings, tables)]
     return dg.Definitions(
         assets=[*assets, *specs],
-        jobs=[*build_jobs(settings, assets), *(job for domain in domains for job in domain.jobs)],
-        schedules=[*build_schedules(settings), *(s for domain in domains for s in domain.schedules)],
-        sensors=[
-            failure_sensor(settings),
-            *change_sensors(settings, shop.project),
-            *(s for domain in domains for s in domain.sensors),
-        ],
+        jobs=[*build_jobs(settings, assets), *(job for d in domains for job in d.jobs)],
+        schedules=[*build_schedules(due), *(s for d in domains for s in d.schedules)],
+        sensors=[failure_sensor(settings), *change_sensors(due), *(s for d in domains for s in d.sensors)],
         resources=resources_of(settings),
     )
 

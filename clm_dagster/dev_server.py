@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from clm_dagster.errors import UserError
+from clm_dagster.platform.code_location import LOCATION, MODULE
 from clm_dagster.platform.runs import open_instance
 from clm_dagster.settings import Settings
 from clm_dagster.storage import write_atomically
 
-# The same name as in the checkout's workspace.yaml and dg.toml: Dagster keeps the state of schedules and sensors
-# under it.
-_WORKSPACE = """\
+_WORKSPACE = f"""\
 # Written by `clm dev` at every start.
 load_from:
   - python_module:
-      module_name: clm_dagster.definitions
-      location_name: clm_dagster
+      module_name: {MODULE}
+      location_name: {LOCATION}
 """
 _LISTENS = "0A"
 _OTHER_PORTS = 20

@@ -317,9 +317,9 @@ def test_two_shops_load_side_by_side(
 
         request = sensors["b_new_files"].evaluate_tick(context())
         assert sensors["b_new_files"].job_name == "b_land" and len(request.run_requests or ()) == 1
-        touched = sensors["b_touched_days"].evaluate_tick(context())
-        assert sensors["b_touched_days"].job_name == "b_daily" and touched.run_requests
-        latest = json.loads(sensors["a_changed_days"].evaluate_tick(context()).cursor or "")["run"]
+        changed = sensors["b_changed_days"].evaluate_tick(context())
+        assert sensors["b_changed_days"].job_name == "b_daily" and changed.run_requests
+        latest = sensors["a_changed_days"].evaluate_tick(context()).cursor or ""
     run = instance.get_run_by_id(latest)
     assert run is not None and run.job_name == "a_daily"
     for shop, folder in two_shops.items():

@@ -292,7 +292,6 @@ def test_the_ui_loads_the_same_code_location(
     }
     assert {sensor["name"] for sensor in repository["sensors"]} >= {
         "new_files",
-        "touched_days",
         "changed_days",
         "changed_snapshots",
         "failed_runs",

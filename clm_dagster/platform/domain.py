@@ -5,7 +5,7 @@ Belongs here: the interface, and combining what all domains provide. Does not: a
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +16,7 @@ from clm_dagster.discovery import domain_modules
 from clm_dagster.platform.assets.extras import Extras
 from clm_dagster.platform.assets.model_assets import Chart, Facts, ModelCheck
 from clm_dagster.platform.assets.seed_assets import SeedCheck
+from clm_dagster.platform.build_ledger.staleness import Landed
 from clm_dagster.platform.dbt_project.project import Model, Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.python_tables.tables import AnyTable
@@ -50,6 +51,7 @@ class Domain:
     tables: the tables that its Python writes. assets: other assets that are neither SQL models nor seeds. charts,
     facts, checks: additions to SQL models, by relation (`marts.shop_daily`). seed_checks: checks by name of the seed.
     upstream: assets of this domain that an asset of another one reads outside of Dagster, such as files in a folder.
+    landed: reads what has landed; of the domain that lands the shop's files.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Domain:
     schedules: Sequence[dg.ScheduleDefinition] = ()
     sensors: Sequence[dg.SensorDefinition] = ()
     upstream: Mapping[dg.AssetKey, Sequence[dg.AssetKey]] = field(default_factory=dict)
+    landed: Callable[[], Landed] | None = None
 
 
 def build_domains(shop: Shop) -> list[Domain]:
@@ -83,6 +86,17 @@ def assets_of(domains: Sequence[Domain]) -> list[dg.AssetsDefinition]:
         lambda spec: spec.merge_attributes(deps=added[spec.key]) if spec.key in added else spec, assets
     )
     return list(mapped)
+
+
+def landed_of(domains: Sequence[Domain]) -> Callable[[], Landed]:
+    """Return what reads the landed files. Raise ProjectError unless exactly one domain lands files."""
+    found = {domain.name: domain.landed for domain in domains if domain.landed is not None}
+    if len(found) != 1:
+        raise ProjectError(
+            f"expected one domain that lands the shop's files, found {', '.join(found) or 'none'}"
+        )
+    (landed,) = found.values()
+    return landed
 
 
 def tables_of(domains: Sequence[Domain], project: Project) -> list[AnyTable]:

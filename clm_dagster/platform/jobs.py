@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from clm_dagster.platform.executors import owned_executor
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import name_of, run_tags
 from clm_dagster.settings import Settings
@@ -68,5 +69,5 @@ def asset_job(settings: Settings, name: str, selection: dg.AssetSelection, descr
         selection,
         description=description,
         tags=run_tags(settings),
-        executor_def=dg.in_process_executor,
+        executor_def=owned_executor,
     )

@@ -8,9 +8,9 @@ on that. The rows of days that are not loaded yet are unknown, so a later stage 
 therefore plans again after each stage that ran something.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 from clm_dagster.platform.build_ledger.graded import GradedWindows, graded_snapshots
@@ -92,7 +92,11 @@ class Reason:
 
 @dataclass
 class Planner:
-    """Planner of one shop. published: whether the published copy is as new as the warehouse."""
+    """Planner of one shop.
+
+    published: whether the published copy is as new as the warehouse. now: the instant by which a week must have ended;
+    None for the present.
+    """
 
     settings: Settings
     project: Project
@@ -100,19 +104,25 @@ class Planner:
     landed: Landed
     builds: Builds
     published: bool
+    now: datetime | None = None
     _steps: list[Step] = field(default_factory=list)
 
-    def plan(self) -> Plan:
-        """Return all runs that are needed."""
+    def plan(self, stages: Sequence[str] = STAGES) -> Plan:
+        """Return all runs that are needed, of some stages. Stages that are left out are assumed to change nothing."""
         keys = self.snapshot_keys()
-        self._plan_days()
-        self._plan_snapshots(keys)
-        self._plan_trainings(keys)
-        self._plan_scores(keys)
-        self._plan_views(keys)
+        planned: dict[str, Callable[[Sequence[str]], None]] = {
+            "days": lambda keys: self._plan_days(),
+            "snapshots": self._plan_snapshots,
+            "models": self._plan_trainings,
+            "scores": self._plan_scores,
+            "views": self._plan_views,
+        }
+        for stage in STAGES:
+            if stage in stages and stage in planned:
+                planned[stage](keys)
         # Every complete job publishes. `models` never runs completely.
         publishes = any(not step.only_assets for step in self._steps)
-        if (self._steps or not self.published) and not publishes:
+        if "publish" in stages and (self._steps or not self.published) and not publishes:
             why = "the published copy is missing or outdated"
             self._steps.append(Step("publish", PUBLISH, reasons=(why,)))
         return Plan(tuple(self._steps), self._why_waiting(keys))
@@ -134,7 +144,7 @@ class Planner:
     @cached_property
     def _ended_keys(self) -> list[str]:
         days = (key for key in self.landed.day_keys() if date.fromisoformat(key).weekday() == 0)
-        ended = set(snapshot_partitions(self.settings).get_partition_keys())
+        ended = set(snapshot_partitions(self.settings).get_partition_keys(current_time=self.now))
         return [key for key in days if key in ended]
 
     def _why_waiting(self, keys: Sequence[str]) -> str:

@@ -16,6 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# Begin of the tags that name the process that executes a run of Dagster, to detect runs whose process was killed.
+# Dagster's UI does not show tags that begin with `.dagster/`.
+OWNER = ".dagster/clm_"
+# The same tags in versions before 2026-12.
+OLD_OWNER = "clm/"
 _PROC = Path("/proc")
 
 

@@ -16,19 +16,15 @@ from dagster._core.execution.plan.objects import ErrorSource
 from filelock import FileLock
 
 from clm_dagster.errors import StoppedError, UserError
+from clm_dagster.platform.code_location import job_origin, origin_tags
 from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.interrupts import ReceivedSignals
 from clm_dagster.platform.job_names import range_tags
-from clm_dagster.platform.processes import ProcessIdentity, is_running
+from clm_dagster.platform.processes import OLD_OWNER, OWNER, ProcessIdentity, is_running
 from clm_dagster.platform.quiet_dagster import without_event_log_lines
 from clm_dagster.settings import Settings
 from clm_dagster.storage import make_private, remedy, write_atomically
 
-# Begin of the tags that name the process that executes a run, to detect runs whose process was killed. Dagster's UI
-# does not show tags that begin with `.dagster/`.
-OWNER = ".dagster/clm_"
-# The same tags in versions before 2026-12.
-OLD_OWNER = "clm/"
 _DAGSTER_YAML = """\
 # Created by clm_dagster and never overwritten; edit it as needed.
 telemetry:
@@ -50,7 +46,8 @@ retention:
       failure: 30
       success: 30
 """
-_UNFINISHED = [
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -117,7 +114,7 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Runs of other hosts, which may share this Dagster, stay as they are.
     """
     closed = []
-    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
+    unfinished = dg.RunsFilter(statuses=UNFINISHED)
     for run in instance.get_runs(unfinished):
         if _is_dead(run):
             pid = run.tags.get(f"{OWNER}pid") or run.tags[f"{OLD_OWNER}pid"]
@@ -156,6 +153,8 @@ def execute(
     signals = ReceivedSignals()
 
     def listen(entry: dg.EventLogEntry) -> None:
+        if entry.dagster_event_type == dg.DagsterEventType.PIPELINE_START:
+            _note_origin(instance, run_id)
         stores.open("runs.db", "runs/index.db", f"runs/{run_id}.db")
         event = entry.dagster_event
         if event is None or event.step_key is None:
@@ -177,7 +176,7 @@ def execute(
         progress(event.step_key.replace("__", "/"), done.get(event.step_key, 0))
 
     instance.add_event_listener(run_id, listen)
-    tags = ProcessIdentity.own().tags(OWNER) | (range_tags(*keys) if keys else {})
+    tags = ProcessIdentity.own().tags(OWNER) | origin_tags() | (range_tags(*keys) if keys else {})
     try:
         with without_event_log_lines():
             result = definitions.resolve_job_def(job).execute_in_process(
@@ -202,6 +201,13 @@ def execute(
     if not result.success:
         raise RunFailedError(_message(result, job, keys))
     return Run(job, run_id, sum(done.values()))
+
+
+def _note_origin(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Note on a run which code location its job is of: `execute_in_process` cannot."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.run_storage.replace_job_origin(run, job_origin(run.job_name))
 
 
 def _is_interrupted(event: dg.DagsterEvent) -> bool:

@@ -1,134 +1,73 @@
 """Schedules of the platform's jobs.
 
-Belongs here: when a job runs, and when a tick is skipped. Does not: which assets a job selects (`jobs`), the sensors of
-a domain.
+Belongs here: when a job runs. Does not: what a tick requests, and when it is skipped (`due_runs`), which assets a job
+selects (`jobs`), the sensors of a domain.
 """
-
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 import dagster as dg
 
-from clm_dagster.platform.build_ledger.staleness import training_keys
-from clm_dagster.platform.build_ledger.versions import loaded_end
-from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
+from clm_dagster.platform.due_runs import DueRuns
+from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import name_of
-from clm_dagster.platform.partitions import daily_partitions, snapshot_label, snapshot_partitions, why_waiting
-from clm_dagster.platform.ticks import read_in_tick
-from clm_dagster.settings import Settings
 
-# A key is requested once, whatever the number of ticks.
-_EVERY_DAY = "Looks every day, because the week's last day may be loaded late."
+# A job that waits for another one, or that failed, is tried again on the same day.
+_EVERY_HOUR = "Looks every hour; what is missing or out of date is due, however old."
 
 
-def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Return the daily and weekly schedules. They are stopped until a user starts them."""
-    days, weeks = daily_partitions(settings), snapshot_partitions(settings)
-
-    @dg.schedule(
-        name=name_of(settings, "daily_schedule"),
-        job_name=name_of(settings, DAILY),
-        cron_schedule=f"0 {settings.daily_hour} * * *",
-        execution_timezone=settings.timezone,
-        description=(
-            f"Loads yesterday, and reloads the {settings.lookback_days} days before it to include late rows, "
-            "in one run."
+def build_schedules(due: DueRuns) -> list[dg.ScheduleDefinition]:
+    """Return the schedules of the jobs. They are stopped until a user starts them."""
+    settings = due.settings
+    hour = settings.daily_hour
+    hours = f"{hour}-23" if hour < 23 else "23"
+    return [
+        _schedule(
+            due,
+            "daily_schedule",
+            DAILY,
+            f"0 {hour} * * *",
+            f"Loads yesterday, reloads the {settings.lookback_days} days before it to include late rows, and loads "
+            f"what is missing or out of date, oldest first, up to {settings.catch_up_days} days in one run.",
+            lookback=True,
         ),
-    )
-    def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = days.get_partition_keys(current_time=context.scheduled_execution_time)
-        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=1), settings)
-        if reason:
-            return dg.SkipReason(reason)
-        first = keys[-1 - settings.lookback_days :][0]
-        return dg.RunRequest(run_key=f"daily {keys[-1]}", tags=range_tags(first, keys[-1]))
-
-    @dg.schedule(
-        name=name_of(settings, "train_schedule"),
-        job_name=name_of(settings, MODELS),
-        cron_schedule=f"40 {settings.daily_hour} * * *",
-        execution_timezone=settings.timezone,
-        description=f"Trains the models that are due. Skips weeks in which no model is due. {_EVERY_DAY}",
-    )
-    def train(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
-        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
-        key = None if reason else _newly_due(keys, settings)
-        reason = _waits_for_days(keys[-1], settings) if key else reason
-        if key and not reason:
-            return dg.RunRequest(run_key=f"train {key}", partition_key=key)
-        return dg.SkipReason(
-            reason
-            or f"no model is due at {snapshot_label(keys[-1], settings.end_date)}; "
-            f"models are trained every {settings.train_every_weeks} weeks"
-        )
-
-    snapshot = _weekly_schedule(
-        settings,
-        "snapshot_schedule",
-        SNAPSHOTS,
-        30,
-        "Builds the snapshot of the previous week.",
-        "snapshot",
-    )
-    score = _weekly_schedule(
-        settings,
-        "score_schedule",
-        SCORES,
-        50,
-        "Scores the snapshot of the previous week.",
-        "scores",
-    )
-    return [daily, snapshot, train, score]
+        _schedule(
+            due,
+            "snapshot_schedule",
+            SNAPSHOTS,
+            f"30 {hours} * * *",
+            f"Builds the snapshots that are due as soon as all their days are loaded. {_EVERY_HOUR}",
+        ),
+        _schedule(
+            due,
+            "train_schedule",
+            MODELS,
+            f"40 {hours} * * *",
+            f"Trains the models that are due, one snapshot at a time. {_EVERY_HOUR}",
+        ),
+        _schedule(
+            due,
+            "score_schedule",
+            SCORES,
+            f"50 {hours} * * *",
+            f"Scores the newest snapshots, and past ones that grade the models. {_EVERY_HOUR}",
+        ),
+    ]
 
 
-def _weekly_schedule(
-    settings: Settings, name: str, job: str, minute: int, description: str, run_key: str
+def _schedule(
+    due: DueRuns, name: str, job: str, cron: str, description: str, lookback: bool = False
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs a job once for the previous week, as soon as all of its days are loaded."""
-    weeks = snapshot_partitions(settings)
+    settings = due.settings
 
     @dg.schedule(
         name=name_of(settings, name),
         job_name=name_of(settings, job),
-        cron_schedule=f"{minute} {settings.daily_hour} * * *",
+        cron_schedule=cron,
         execution_timezone=settings.timezone,
-        description=f"{description} {_EVERY_DAY}",
+        description=description,
     )
-    def weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        keys = weeks.get_partition_keys(current_time=context.scheduled_execution_time)
-        reason = _nothing_newer(keys, context.scheduled_execution_time, timedelta(days=7), settings)
-        reason = reason or _waits_for_days(keys[-1], settings)
-        if reason:
-            return dg.SkipReason(reason)
-        return dg.RunRequest(run_key=f"{run_key} {keys[-1]}", partition_key=keys[-1])
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        at = context.scheduled_execution_time
+        found = due.request(context.instance, name_of(settings, name), job, at, lookback)
+        return found if isinstance(found, dg.RunRequest) else dg.SkipReason(found.reason)
 
-    return weekly
-
-
-def _newly_due(keys: Sequence[str], settings: Settings) -> str | None:
-    """Return the training snapshot that became due with the newest week, or None."""
-    now, before = training_keys(keys, settings), training_keys(keys[:-1], settings)
-    return now[-1] if now and now[-1:] != before[-1:] else None
-
-
-def _waits_for_days(key: str, settings: Settings) -> str | None:
-    """Return why a snapshot has to wait for its days; None if they are loaded, or if nothing is loaded at all."""
-    data_end = read_in_tick(settings, "schedules", loaded_end, None)
-    if isinstance(data_end, dg.SkipReason):
-        return data_end.skip_message
-    return (why_waiting(key, data_end, settings) or None) if data_end else None
-
-
-def _nothing_newer(keys: Sequence[str], tick: datetime, length: timedelta, settings: Settings) -> str | None:
-    """Return the reason to skip a tick if no partition has ended since the previous tick, else None."""
-    if not keys:
-        return f"the shop's history starts on {settings.start_date}: no partition has ended yet"
-    ended = datetime.fromisoformat(keys[-1]).replace(tzinfo=settings.zone) + length
-    if tick - ended >= length:
-        newest = keys[-1] if length == timedelta(days=1) else snapshot_label(keys[-1], settings.end_date)
-        return (
-            f"there is no partition after {newest}: the shop's history ends on {settings.end_date} "
-            "(setting CLM_END_DATE)"
-        )
-    return None
+    return tick

@@ -154,7 +154,15 @@ class ScheduleSettings(SettingsGroup):
         3, ge=0, description="Days before the newest day that the daily schedule loads again."
     )
     daily_hour: int = Field(
-        3, ge=0, le=23, description="Hour of the day, in the shop's time zone, at which the schedules run."
+        3, ge=0, le=23, description="Hour of the day, in the shop's time zone, from which the schedules run."
+    )
+    catch_up_days: int = Field(
+        91, ge=1, description="Maximum number of days that one run of a schedule or a sensor loads."
+    )
+    catch_up_snapshots: int = Field(
+        13,
+        ge=1,
+        description="Maximum number of snapshots that one run of a schedule or a sensor builds or scores.",
     )
     sensor_seconds: int = Field(
         60, ge=30, description="Minimum number of seconds between two evaluations of a sensor."
@@ -166,13 +174,13 @@ class TrainingSettings(SettingsGroup):
     """Snapshots at which models are trained and score, and the amount of data per training."""
 
     train_count: int = Field(
-        3, ge=0, description="Number of newest mature training snapshots at which `clm run` trains models."
+        3, ge=0, description="Number of newest mature training snapshots at which models are trained."
     )
     train_every_weeks: Variable[int] = Field(
         13, ge=1, description="Weeks between two training snapshots; 13 is quarterly."
     )
     score_count: int = Field(
-        8, ge=0, description="Number of newest snapshots that `clm run` scores with the models."
+        8, ge=0, description="Number of newest snapshots that are scored with the models."
     )
     graded_horizons: int = Field(
         3,

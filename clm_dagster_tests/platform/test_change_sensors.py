@@ -8,11 +8,8 @@ import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.platform import ticks
-from clm_dagster.platform.build_ledger import versions
-from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, SNAPSHOTS
-from clm_dagster.platform.resources import load_sql, warehouse_of
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import run_shop
 from clm_dagster_tests.shops import quiet, write_shop
@@ -25,7 +22,7 @@ LINE = {
     "quantity": "1",
     "unit_price": "10",
 }
-SENSORS = ("new_files", "touched_days", "changed_days", "changed_snapshots")
+SENSORS = ("new_files", "changed_days", "changed_snapshots")
 
 
 def events(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -117,95 +114,44 @@ def test_the_day_that_a_moved_event_left_is_rebuilt_with_the_snapshots_after_it(
     assert [run.job for run in run_shop(loaded, quiet).runs] == ["land"]
 
 
-def record_changed(settings: Settings, model: str, *keys: str) -> None:
-    """Record partitions of a model in the build ledger as built from inputs that are different now."""
-    code = load_sql(settings).models[model]
-    stored = [(key, Version(f"{code.code_version[:16]}-earlier"), 0) for key in keys]
-    with warehouse_of(settings).connect("a test") as connection:
-        versions.record(connection, code.relation, stored, "run")
-
-
 def finished(
-    daemon: Daemon, sensor: str = "", status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS
+    daemon: Daemon, job: str = "land", status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS
 ) -> str:
-    """Add a run to the instance, and return its id. sensor: the sensor that requested it."""
-    job = daemon.definitions.resolve_job_def("land")
-    tags = {"dagster/sensor_name": sensor} if sensor else {}
-    return daemon.instance.create_run_for_job(job, status=status, tags=tags).run_id
+    """Add a run to the instance, and return its id."""
+    return daemon.instance.create_run_for_job(daemon.definitions.resolve_job_def(job), status=status).run_id
 
 
-def test_changed_days_are_requested_once_after_each_run(
+def test_a_sensor_looks_once_after_each_run_and_waits_for_unfinished_ones(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     daemon = Daemon(settings, instance)
     assert daemon.tick("changed_days").skip_message == "there is no run yet"
+    # A shop that has ended has all days of its calendar, also those without rows.
     run = finished(daemon)
-    assert "up to date" in daemon.tick("changed_days").skip_message
+    (request,) = daemon.tick("changed_days").run_requests
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2024-01-01", "2024-03-03")
     assert daemon.tick("changed_days").skip_message == f"there is no run after {run}"
-    # Days of another code, outside the calendar, or never built are left to backfills.
-    record_changed(settings, "order_days", "2024-01-03", "2024-01-05", "2024-02-20", "1999-01-01")
-    with warehouse_of(settings).connect("a test") as connection:
-        versions.record(connection, "core.totals_daily", [("2024-01-30", Version("other-code"), 0)], "run")
-    last = finished(daemon)
-    found = daemon.tick("changed_days")
-    assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in found.run_requests] == [
-        ("2024-01-03", "2024-01-05"),
-        ("2024-02-20", "2024-02-20"),
-    ]
-    assert all(last in request.run_key for request in found.run_requests)
-
-
-def test_a_rebuild_that_leaves_its_days_out_of_date_is_not_requested_again(
-    settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    daemon = Daemon(settings, instance)
-    record_changed(settings, "order_days", "2024-01-03", "2024-01-09")
-    finished(daemon)
-    assert daemon.tick("changed_days").run_requests
-    own = finished(daemon, "changed_days")
-    again = daemon.tick("changed_days")
-    assert not again.run_requests
-    assert (
-        f"2 partitions, 2024-01-03 to 2024-01-09, are still out of date after the run {own}"
-        in again.skip_message
-    )
-    # A rebuild may change another day; and a later run of any other kind is a reason to try again.
-    record_changed(settings, "order_days", "2024-01-20")
-    finished(daemon, "changed_days")
-    assert daemon.tick("changed_days").run_requests
-    finished(daemon)
-    assert daemon.tick("changed_days").run_requests
-
-
-def test_the_sensors_wait_for_unfinished_runs_and_snapshots_for_days(
-    settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    daemon = Daemon(settings, instance)
-    record_changed(settings, "order_days", "2024-01-03")
-    record_changed(settings, "customer_features", "2024-01-08")
-    finished(daemon)
-    waiting = daemon.tick("changed_snapshots")
-    assert not waiting.run_requests and "days before the snapshots" in waiting.skip_message
+    assert "comes first" in daemon.tick("changed_snapshots").skip_message
+    assert daemon.tick("changed_snapshots").skip_message == f"there is no run after {run}"
     busy = finished(daemon, status=dg.DagsterRunStatus.STARTED)
-    for name in ("changed_days", "changed_snapshots"):
-        result = daemon.tick(name)
-        assert not result.run_requests and busy in result.skip_message
+    for _ in range(2):  # the cursor stays where it is
+        assert busy in daemon.tick("changed_days").skip_message
     instance.delete_run(busy)
-    assert daemon.tick("changed_days").run_requests
-    with warehouse_of(settings).connect("a test") as connection:
-        connection.execute("delete from raw.builds where relation = 'core.order_days'")
-    (request,) = daemon.tick("changed_snapshots").run_requests
-    assert request.tags[RANGE_START] == "2024-01-08"
+    later = finished(daemon)
+    (request,) = daemon.tick("changed_days").run_requests
+    assert request.run_key and later
 
 
-def test_a_sensor_does_not_wait_long_for_the_warehouse(
-    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ticks, "_WAIT", 0.1)
-    daemon = Daemon(settings, instance)
-    record_changed(settings, "order_days", "2024-01-03")
-    finished(daemon)
-    with warehouse_of(settings).connect("a long step"):
-        waiting = daemon.tick("changed_days")
-        assert not waiting.run_requests and "a long step" in waiting.skip_message
-    assert daemon.tick("changed_days").run_requests
+@pytest.mark.slow
+def test_days_in_new_files_are_loaded_however_old(loaded: Settings) -> None:
+    events(("e4", "o4", "2024-01-02 10:00"), ("e5", "o5", "2024-01-26 10:00")).to_csv(
+        Path(loaded.input) / "events_2.csv", index=False
+    )
+    with dg.DagsterInstance.get() as instance:
+        done = Daemon(loaded, instance).work()
+    assert done[:3] == [
+        ("land",),
+        (DAILY, "2024-01-02", "2024-01-02"),
+        (DAILY, "2024-01-26", "2024-01-26"),
+    ]
+    assert [run.job for run in run_shop(loaded, quiet).runs] == ["land"]

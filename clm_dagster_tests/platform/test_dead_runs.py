@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
-from clm_dagster.platform.processes import ProcessIdentity
-from clm_dagster.platform.runs import OLD_OWNER, OWNER, close_dead_runs
+from clm_dagster.platform.processes import OLD_OWNER, OWNER, ProcessIdentity
+from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.settings import PROJECT_DIR
 
 # Is killed as soon as the run is stored, before it starts.

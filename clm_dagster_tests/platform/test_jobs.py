@@ -9,6 +9,7 @@ import pytest
 
 from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.ingest.sensors import LAND
+from clm_dagster.platform.executors import owned_executor
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.settings import Settings
 
@@ -132,7 +133,7 @@ def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
 
 
 def test_steps_share_a_process(definitions: dg.Definitions) -> None:
-    assert definitions.resolve_job_def(DAILY).executor_def is dg.in_process_executor
+    assert definitions.resolve_job_def(DAILY).executor_def is owned_executor
 
 
 @pytest.mark.parametrize("job", [LAND, DAILY, SNAPSHOTS, PUBLISH])

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from clm_dagster.definitions import shop_definitions
+from clm_dagster.platform.executors import owned_executor
 from clm_dagster.platform.naming import SHOP_TAG, asset_key, is_own_run, name_of
 from clm_dagster.settings import Settings, SettingsError
 
@@ -71,7 +72,7 @@ def test_everything_of_a_shop_with_a_prefix_has_it(settings_for: Callable[..., S
         plainly = {tuple(k.path) for k in both.resolve_job_def(name).asset_layer.executable_asset_keys}
         job = both.resolve_job_def(f"b_{name}")
         assert {tuple(k.path) for k in job.asset_layer.executable_asset_keys} == {("b", *k) for k in plainly}
-        assert job.executor_def is dg.in_process_executor
+        assert job.executor_def is owned_executor
         assert job.run_tags[SHOP_TAG] == "b"
     first_day = [both.resolve_job_def(f"{shop}_daily").partitions_def for shop in "ab"]
     assert [days.get_first_partition_key() for days in first_day if days] == ["2024-01-01", "2023-01-02"]

@@ -1,22 +1,22 @@
-"""Schedules: the run requests of a tick, and the reasons to skip."""
+"""Schedules: when they tick, in which time zone, and that what they request can be launched."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
-from clm_dagster.platform.build_ledger.versions import Version, record
-from clm_dagster.platform.job_names import DAILY, RANGE_END, RANGE_START, SNAPSHOTS, range_tags
-from clm_dagster.platform.resources import warehouse_of
-from clm_dagster.platform.schedules import build_schedules
+from clm_dagster.platform.job_names import RANGE_END, RANGE_START, range_tags
 from clm_dagster.settings import Settings
 
 LONDON = ZoneInfo("Europe/London")
 START, END = RANGE_START, RANGE_END
+SCHEDULES = ("daily_schedule", "snapshot_schedule", "train_schedule", "score_schedule")
 
 
 @pytest.fixture
@@ -25,14 +25,19 @@ def live(settings_for: Callable[..., Settings]) -> Settings:
 
 
 def tick(settings: Settings, name: str, at: datetime) -> Any:
-    (schedule,) = [schedule for schedule in build_schedules(settings) if schedule.name == name]
+    definitions = build_definitions(settings)
+    schedule = definitions.resolve_schedule_def(name)
     assert schedule.execution_timezone == settings.timezone
-    # Dagster resolves a partition key in the job; the daily schedule requests a range by tags.
-    known = build_definitions(settings).get_repository_def() if name == "snapshot_schedule" else None
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=at, repository_def=known
-        )
+    home = settings.dagster_home  # a schedule opens its instance by the folder
+    home.mkdir(parents=True, exist_ok=True)
+    with (
+        dg.DagsterInstance.local_temp(str(home)) as instance,
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=at,
+            repository_def=definitions.get_repository_def(),
+        ) as context,
+    ):
         return schedule.evaluate_tick(context)
 
 
@@ -42,7 +47,7 @@ def london(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> d
 
 def test_the_daily_schedule_loads_yesterday_and_the_lookback_days_in_one_run(live: Settings) -> None:
     (request,) = tick(live, "daily_schedule", london(2024, 6, 12, 3)).run_requests
-    assert request.run_key == "daily 2024-06-11"
+    assert request.run_key.startswith("daily_schedule 2024-06-08 2024-06-11 ")
     assert {k: v for k, v in request.tags.items() if "range" in k} == range_tags("2024-06-08", "2024-06-11")
 
 
@@ -64,53 +69,42 @@ def test_the_daily_schedule_ticks_on_days_with_a_clock_change(
     assert request.tags[END] == (london(*day).date() - timedelta(days=1)).isoformat()
 
 
-def test_the_weekly_schedule_uses_the_previous_week(live: Settings) -> None:
-    (request,) = tick(live, "snapshot_schedule", london(2024, 6, 10, 3, 30)).run_requests
-    assert (request.tags["dagster/partition"], request.run_key) == ("2024-06-03", "snapshot 2024-06-03")
-
-
-def test_the_weekly_schedule_waits_for_the_weeks_last_day_and_looks_every_day(live: Settings) -> None:
-    with warehouse_of(live).connect("a test") as connection:
-        connection.execute("create schema if not exists raw")
-        days = {"2024-06-08": 12, "2024-06-09": 0}  # Sunday's file is late: the day is loaded, and empty
-        rows = [(day, Version(day), count) for day, count in days.items()]
-        record(connection, "raw.events", rows, "a run")
-    late = tick(live, "snapshot_schedule", london(2024, 6, 10, 3, 30))
-    assert not late.run_requests
-    assert (
-        "Of the snapshot 2024-06-03 (as_of 2024-06-10), the last day has no events yet" in late.skip_message
-    )
-    with warehouse_of(live).connect("a test") as connection:
-        record(connection, "raw.events", [("2024-06-09", Version("late"), 9)], "another run")
-    (request,) = tick(live, "snapshot_schedule", london(2024, 6, 11, 3, 30)).run_requests
-    assert (request.tags["dagster/partition"], request.run_key) == ("2024-06-03", "snapshot 2024-06-03")
-
-
-@pytest.mark.parametrize("name", ["daily_schedule", "snapshot_schedule"])
-def test_a_historical_shop_is_skipped_with_a_reason_after_its_end(name: str, settings: Settings) -> None:
-    result = tick(settings, name, london(2024, 6, 10, 3, 30))
-    assert not result.run_requests
-    assert "the shop's history ends on 2024-03-01 (setting CLM_END_DATE)" in result.skip_message
-    # A snapshot is named by its key and its as_of.
-    newest = {"daily_schedule": "2024-03-03", "snapshot_schedule": "2024-02-19 (as_of 2024-02-26)"}
-    assert f"there is no partition after {newest[name]}:" in result.skip_message
-    within = tick(settings, name, london(2024, 2, 12, 3, 30))
-    assert len(within.run_requests) == 1
-
-
-@pytest.mark.parametrize("name", ["daily_schedule", "snapshot_schedule"])
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_before_the_first_day_has_ended_there_is_nothing_to_do(name: str, live: Settings) -> None:
     result = tick(live, name, london(2024, 1, 1, 0))
     assert "the shop's history starts on 2024-01-01: no partition has ended yet" in result.skip_message
 
 
-def test_requested_runs_can_be_launched(definitions: dg.Definitions, settings: Settings) -> None:
-    for name, job in (("daily_schedule", DAILY), ("snapshot_schedule", SNAPSHOTS)):
-        (request,) = tick(settings, name, london(2024, 2, 12, 3, 30)).run_requests
-        partitions = definitions.resolve_job_def(job).partitions_def
-        assert partitions is not None
-        wanted = {request.tags.get(tag) for tag in ("dagster/partition", START, END)} - {None}
-        assert wanted and wanted <= set(partitions.get_partition_keys())
+@pytest.mark.parametrize("hour", [0, 3, 23])
+def test_later_jobs_are_looked_after_every_hour_of_the_day(
+    hour: int, settings_for: Callable[..., Settings]
+) -> None:
+    definitions = build_definitions(settings_for(daily_hour=hour))
+    hours = []
+    for name in SCHEDULES:
+        schedule = definitions.resolve_schedule_def(name)
+        hours.append(str(schedule.cron_schedule).split()[1])
+    later = f"{hour}-23" if hour < 23 else "23"
+    assert hours == [str(hour), later, later, later]
+
+
+def test_requested_runs_can_be_launched(
+    settings: Settings, definitions: dg.Definitions, write_inbox: Callable[..., Path]
+) -> None:
+    rows = {"event_type": "visit", "customer_id": "anna", "event_id": "v1", "event_at": "2024-01-03 10:00"}
+    write_inbox(pd.DataFrame([rows]))
+    with dg.DagsterInstance.ephemeral() as instance:
+        land = definitions.resolve_job_def("land").execute_in_process(instance=instance)
+        assert land.success
+    (request,) = tick(settings, "daily_schedule", london(2024, 2, 12, 3)).run_requests
+    assert (request.tags[START], request.tags[END]) == ("2024-01-01", "2024-02-11")
+    partitions = definitions.resolve_job_def("daily").partitions_def
+    assert partitions is not None
+    assert {request.tags[START], request.tags[END]} <= set(partitions.get_partition_keys())
+    waiting = tick(settings, "snapshot_schedule", london(2024, 2, 12, 3, 30))
+    assert not waiting.run_requests and waiting.skip_message.startswith(
+        "days 2024-01-01 to 2024-02-11 comes first"
+    )
 
 
 def test_schedules_use_the_shops_time_zone(settings_for: Callable[..., Settings]) -> None:

@@ -55,7 +55,7 @@ EVENTS = dg.AssetKey(["raw", "events"])
 REJECTS = dg.AssetKey(["raw", "rejects"])
 DELIVERIES = dg.AssetKey(["raw", "deliveries"])
 GROUP, OWNERS = "ingest", ["team:data"]
-# Metadata key under which the landing asset reports the days in its new files to the sensor.
+# Metadata key under which the landing asset reports the days in its new files.
 TOUCHED = "touched_days"
 
 

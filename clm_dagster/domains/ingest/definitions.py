@@ -7,7 +7,7 @@ import dagster as dg
 
 from clm_dagster.domains.ingest.assets import ingest_assets
 from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
-from clm_dagster.domains.ingest.source import ShopSource
+from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.platform.domain import Domain, Shop
 from clm_dagster.platform.jobs import asset_job
 from clm_dagster.platform.naming import LANDING, with_prefix
@@ -28,4 +28,5 @@ def build(shop: Shop) -> Domain:
             )
         ],
         sensors=ingest_sensors(shop.settings),
+        landed=lambda: LandedFiles.read(source),
     )

@@ -134,6 +134,11 @@ class LandedFiles:
             for key in self.source.pending(builds, self.deliveries, table)
         )
 
+    def day_version(self, key: str) -> str:
+        """Return the version of the landed events of a day; empty for a day that cannot have rows yet."""
+        version = self.source.input_versions(self.deliveries, "events").get(key)
+        return version.hash if version else ""
+
 
 def landed_relation(table: str) -> str:
     """Return the name of the inputs of a raw table in the build ledger."""

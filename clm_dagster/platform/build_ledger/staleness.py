@@ -38,6 +38,10 @@ class Landed(Protocol):
         """Whether landed rows outside the daily partitions are not loaded yet."""
         ...
 
+    def day_version(self, key: str) -> str:
+        """Return the version of the landed events of a day; empty for a day that cannot have rows yet."""
+        ...
+
 
 def stale_days(project: Project, landed: Landed, builds: Builds) -> list[str]:
     """Return the days whose landed events are not loaded yet, or whose daily tables are out of date."""
@@ -98,23 +102,6 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
             expected = builds.expected(project, name, [k for k in keys if k not in stale])
             stale |= {k for k, v in expected.items() if _differs(builds, model.relation, k, v.hash)}
     return sorted(stale)
-
-
-def changed_keys(project: Project, builds: Builds, window: str) -> list[str]:
-    """Return the days or snapshots (`window`) that were built from other rows than those of their inputs now.
-
-    Partitions that are not built yet, or that were built by other code of a model, are not included: loading and
-    backfills build those. Models are checked in topological order; a partition is returned once for all models.
-    """
-    changed: set[str] = set()
-    for name, model in project.models.items():
-        if model.window == window:
-            keys = [key for key in builds.keys(model.relation) if key not in changed]
-            for key, expected in builds.expected(project, name, keys).items():
-                stored = builds.stored(model.relation, key)
-                if stored is not None and stored.hash != expected.hash and stored.code == expected.code:
-                    changed.add(key)
-    return sorted(changed)
 
 
 def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:

@@ -61,6 +61,14 @@ class Builds:
             )
         )
 
+    def copy(self) -> "Builds":
+        """Return these versions as they are now; what one assumes, the other does not."""
+        other = Builds()
+        other._stored = {relation: dict(stored) for relation, stored in self._stored.items()}
+        other._written = {relation: dict(written) for relation, written in self._written.items()}
+        other._clock = self._clock
+        return other
+
     def assume(self, relation: str, key: str, version: Version) -> None:
         """Assume that a partition has just been built at this version. The warehouse is not changed."""
         written = self._written.setdefault(relation, {})
