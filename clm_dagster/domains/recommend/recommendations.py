@@ -129,7 +129,9 @@ class _Summary:
         """Add the lists of some customers."""
         if not self.examples:
             some = lists[lists["customer_id"].isin(lists["customer_id"].unique()[:EXAMPLES])]
-            self.examples = top_ranks(some, self.names, ["customer_id", "list"])
+            # Numbered, because ids of customers are not for metadata.
+            numbered = some.assign(customer=pd.factorize(some["customer_id"])[0] + 1)
+            self.examples = top_ranks(numbered, self.names, ["customer", "list"])
         self.faults += faults
         self.cold += int(lists.loc[lists["method"] == COLD, "customer_id"].nunique())
         self.products |= set(lists["product_id"].unique())
