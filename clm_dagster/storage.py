@@ -199,10 +199,12 @@ def _advice(kind: re.Pattern[str], path: Path) -> str:
             f"This user ({_user()}) may not write there: {_owner(path)}. Give the user the right to write, or choose "
             "another folder with CLM_DATA_DIR."
         )
+    damaged = f"{path} is damaged, perhaps cut short by a full disk or an incomplete copy."
+    if path.parent.name == "published":
+        return f"{damaged} It is a copy of the warehouse: run `clm run`, which makes it again."
     return (
-        f"{path} is damaged, perhaps cut short by a full disk or an incomplete copy. Restore it from a backup, or "
-        "move it away and run again: `clm run` builds what it held anew from the landed files. The published copy is "
-        "made again on every run."
+        f"{damaged} Restore it from a backup, or move it away and run again: `clm run` builds what it held anew from "
+        "the landed files."
     )
 
 

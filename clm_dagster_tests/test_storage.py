@@ -119,12 +119,16 @@ def test_any_other_error_is_not_explained(tmp_path: Path) -> None:
     assert storage.remedy("column not found", tmp_path) is None
 
 
-def test_a_truncated_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "clm.duckdb"
+@pytest.mark.parametrize(
+    ("folder", "advice"), [(".", "from a backup"), ("published", "which makes it again")]
+)
+def test_a_truncated_database_is_named(folder: str, advice: str, tmp_path: Path) -> None:
+    path = tmp_path / folder / "clm.duckdb"
+    path.parent.mkdir(exist_ok=True)
     with duckdb.connect(str(path)) as made:
         made.execute("create table t as select range as n from range(100000)")
     path.write_bytes(path.read_bytes()[:5_000])
     with pytest.raises(duckdb.Error) as raised:
         duckdb.connect(str(path)).execute("select sum(n) from t")
     found = explained(raised.value, tmp_path)
-    assert found is not None and f"{path} is damaged" in str(found)
+    assert found is not None and f"{path} is damaged" in str(found) and advice in str(found)
