@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from clm_dagster.platform.build_ledger.staleness import Landed, ranges
+from clm_dagster.platform.build_ledger.staleness import Landed
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds
 from clm_dagster.platform.dbt_project.project import DAILY as DAY
 from clm_dagster.platform.dbt_project.project import SNAPSHOT, Project
@@ -205,18 +205,24 @@ class DueRuns:
         return datetime.fromisoformat(key).replace(tzinfo=self.settings.zone)
 
     def _portions(self, job: str, plan: Plan, extra: Iterable[str]) -> Iterator[_Portion]:
-        """Return what is due in portions, oldest first. extra: more days."""
-        steps, planned = [step for step in plan.steps if step.stage in _STAGES[job]], None
+        """Return what is due in portions, oldest first. extra: more days.
+
+        Days that are far from each other share a run if it stays small: late rows are scattered over weeks.
+        """
+        steps = [step for step in plan.steps if step.stage in _STAGES[job]]
         if job == DAILY:
             planned = {key for step in steps for key in _days(step.first, step.last)}
-            steps = [Step("days", DAILY, *span) for span in ranges(sorted(planned | set(extra)))]
-        size = self.settings.catch_up_days if job == DAILY else self.settings.catch_up_snapshots
+            for part in _windows(planned | set(extra), timedelta(days=self.settings.catch_up_days)):
+                yield _Portion(part[0], part[-1], is_planned=part[0] in planned)
+            return
+        size = timedelta(weeks=self.settings.catch_up_snapshots)
+        whole = {key for step in steps if not step.only_assets for key in _weeks(step.first, step.last)}
         for step in steps:
-            keys = _days(step.first, step.last) if job == DAILY else _weeks(step.first, step.last)
-            for start in range(0, len(keys), size):
-                part = keys[start : start + size]
-                assets = step.assets if step.only_assets else ()
-                yield _Portion(part[0], part[-1], assets, planned is None or part[0] in planned)
+            if step.only_assets:
+                for part in _windows(_weeks(step.first, step.last), size):
+                    yield _Portion(part[0], part[-1], step.assets)
+        for part in _windows(whole, size):
+            yield _Portion(part[0], part[-1])
 
     def _state(self, job: str, builds: Builds, landed: _EndedDays, key: str) -> str:
         """Return a hash of the inputs and the code of what a job builds of a partition.
@@ -271,6 +277,18 @@ def _days(first: str, last: str) -> list[str]:
 
 def _weeks(first: str, last: str) -> list[str]:
     return snapshot_keys(parse_day(first), parse_day(last) + _DAY)
+
+
+def _windows(keys: Iterable[str], size: timedelta) -> Iterator[list[str]]:
+    """Return the keys in order, in groups that span less than a size."""
+    group: list[str] = []
+    for key in sorted(keys):
+        if group and parse_day(key) - parse_day(group[0]) >= size:
+            yield group
+            group = []
+        group.append(key)
+    if group:
+        yield group
 
 
 def _requested(instance: dg.DagsterInstance, state: str) -> list[dg.DagsterRun]:
