@@ -3,14 +3,15 @@
 Belongs here: that class, which `dagster.yaml` names. Does not: what the events say, the runs themselves (`runs`).
 
 Dagster's own SQLite storage opens two connections and commits twice for each partition of each asset, when it is
-planned and when it is materialized. With `DAGSTER_EVENT_BATCH_SIZE` set, Dagster passes such events in batches to
-`store_event_batch`, which its storage does not implement.
+planned and when it is materialized, and three times for each check. With `DAGSTER_EVENT_BATCH_SIZE` set, Dagster passes
+such events in batches to `store_event_batch`, which its storage does not implement.
 """
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}
+        # The open connections of a thread, one for each file, while it stores events.
+        self._shared = threading.local()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -49,6 +52,15 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events in the file of each run, and those of assets in the index, all or none of a file's."""
+        with self._one_transaction():
+            self._store_batch(events)
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Store an event. That of a check is written to three tables in two files."""
+        with self._one_transaction():
+            super().store_event(event)
+
+    def _store_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         batch = [event for event in events if _is_of_asset(event)]
         rows = [self.prepare_insert_event(event) for event in batch]
         for run_id in dict.fromkeys(event.run_id for event in batch):
@@ -69,25 +81,45 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                     self._store_asset_event(connection, batch[number], ids[number])
         for event in events:
             if not _is_of_asset(event):
-                self.store_event(event)
+                super().store_event(event)
+
+    @contextmanager
+    def _one_transaction(self) -> Iterator[None]:
+        """Let all statements of the block share one connection and one transaction for each file."""
+        with self._db_lock, ExitStack() as opened:
+            self._shared.connections, self._shared.opened = {}, opened
+            try:
+                yield
+            finally:
+                del self._shared.connections, self._shared.opened
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        # As the storage of Dagster, which makes a new engine every time, so that each statement is compiled again.
-        with self._db_lock:
-            if shard not in self._engines:
-                self._engines[shard] = create_engine(
-                    self.conn_string_for_shard(shard),
-                    poolclass=NullPool,
-                    connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-                )
-                listen(self._engines[shard], "connect", _write_later)
-            engine = self._engines[shard]
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
+        connections: dict[str, Connection] | None = getattr(self._shared, "connections", None)
+        if connections is None:
+            with self._db_lock, self._open(shard) as connection:
                 yield connection
+        else:
+            if shard not in connections:
+                connections[shard] = self._shared.opened.enter_context(self._open(shard))
+            yield connections[shard]
+
+    @contextmanager
+    def _open(self, shard: str) -> Iterator[Connection]:
+        # As the storage of Dagster, which makes a new engine every time, so that each statement is compiled again.
+        if shard not in self._engines:
+            self._engines[shard] = create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=NullPool,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+            )
+            listen(self._engines[shard], "connect", _write_later)
+        engine = self._engines[shard]
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        with engine.connect() as connection, connection.begin():
+            yield connection
 
 
 def _write_later(connection: sqlite3.Connection, _: object) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import StepMaterializationData
 
 from clm_dagster.platform.event_log import BatchedSqliteEventLogStorage
@@ -35,8 +36,8 @@ def looks_well() -> dg.AssetCheckResult:
 
 def materialize(
     home: Path, yaml: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[list[str], set[str], int, str]:
-    """Return kinds of events, materialized partitions, storage id and data version of the newest, read afresh."""
+) -> tuple[list[str], set[str], int, str, list[tuple[str, bool]]]:
+    """Return kinds of events, materialized partitions, storage id and data version of the newest, and checks."""
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -55,7 +56,13 @@ def materialize(
         assert newest is not None and newest.asset_materialization is not None
         records = instance.fetch_materializations(thing.key, limit=1000).records
         version = (newest.asset_materialization.tags or {})["dagster/data_version"]
-        return kinds, instance.get_materialized_partitions(thing.key), len(records), version
+        checks = [
+            (record.status.value, record.event is not None)
+            for record in instance.event_log_storage.get_asset_check_execution_history(
+                looks_well.check_key, limit=100
+            )
+        ]
+        return kinds, instance.get_materialized_partitions(thing.key), len(records), version, checks
 
 
 def test_the_same_events_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +70,7 @@ def test_the_same_events_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     batched = materialize(tmp_path / "batched", YAML, monkeypatch)
     assert batched == usual
     assert batched[1] == set(DAYS.get_partition_keys()) and batched[2] == 60
+    assert ("SUCCEEDED", True) in batched[4]
 
 
 def test_a_batch_is_in_the_index_as_a_whole_or_not_at_all(
@@ -87,6 +95,44 @@ def test_a_batch_is_in_the_index_as_a_whole_or_not_at_all(
         assert instance.get_materialized_partitions(thing.key) == set()
         storage.store_event_batch(entries)
         assert instance.get_materialized_partitions(thing.key) == {"2024-01-01", "2024-01-02"}
+
+
+def test_an_event_of_a_check_is_stored_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(YAML)
+    run_id = "11111111-1111-4111-8111-111111111111"
+    planned = EVENT(
+        error_info=None,
+        level=10,
+        user_message="",
+        run_id=run_id,
+        timestamp=time.time(),
+        dagster_event=dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+            job_name="one",
+            event_specific_data=AssetCheckEvaluationPlanned(asset_key=thing.key, check_name="looks_well"),
+        ),
+    )
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+
+        def fail(*_: object) -> None:
+            raise OSError("the disk is full")
+
+        def stored() -> tuple[int, int]:
+            history = storage.get_asset_check_execution_history(looks_well.check_key, limit=9)
+            return len(instance.all_logs(run_id)), len(history)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "_store_asset_check_evaluation_planned", fail)
+            for store in (storage.store_event_batch, lambda events: storage.store_event(events[0])):
+                with pytest.raises(OSError, match="disk"):
+                    store([planned])
+        assert stored() == (0, 0)
+        storage.store_event_batch([planned, _materialized(run_id, "2024-01-01")])
+        assert stored() == (2, 1)
 
 
 def _materialized(run_id: str, day: str) -> dg.EventLogEntry:
