@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from clm_dagster.platform.assets.model_assets import job_of
 from clm_dagster.platform.build_ledger.staleness import Landed
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds
 from clm_dagster.platform.dbt_project.project import DAILY as DAY
@@ -173,12 +174,8 @@ class DueRuns:
 
     def _is_of_days(self, step: Step) -> bool:
         """Whether the daily job builds something that a step of the days names."""
-        later = self.project.python_dependents
-        found = {
-            model.relation
-            for name, model in self.project.models.items()
-            if name not in later and not self.project.depends_on_snapshots(name)
-        }
+        models = self.project.models.values()
+        found = {model.relation for model in models if job_of(self.project, model) == DAILY}
         found |= {seed.relation for seed in self.project.seeds.values()} | {EVENTS, "raw"}
         return bool(found & set(step.assets))
 
@@ -242,9 +239,9 @@ class DueRuns:
         parts += [landed.day_version(key)] if job == DAILY else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def _span(self, step: Step | _Portion) -> str:
+    def _span(self, step: Step) -> str:
         """Return a step as text: `snapshots 2024-01-01 to 2024-02-05 (as_of ...)`."""
-        if isinstance(step, Step) and step.stage != "days":
+        if step.stage != "days":
             return f"{step.stage} {snapshot_label(step.first, self.settings.end_date, step.last)}"
         return f"days {step.first}" + (f" to {step.last}" if step.last != step.first else "")
 

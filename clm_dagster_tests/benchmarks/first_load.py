@@ -69,17 +69,12 @@ def load(real: str, data_dir: str, statements: str) -> dict[str, Any]:
 
 def _steps_for(settings: "Settings", relations: Sequence[str]) -> set[str]:
     """Return the steps that land the files, load the events, and build relations and all that they read."""
-    from clm_dagster.platform.dbt_project.project import Model
+    from clm_dagster.platform.dbt_project.building import with_upstream
     from clm_dagster.platform.domain import Shop
 
     project = Shop.open(settings).project
-    nodes = {node.relation: node for node in project.nodes.values()}
-    found, waiting = {"landing.files", "raw.events"}, [nodes[relation] for relation in relations]
-    while waiting:
-        node = waiting.pop()
-        if node.relation not in found:
-            found.add(node.relation)
-            waiting += [project.nodes[name] for name in node.refs] if isinstance(node, Model) else []
+    names = with_upstream(project, [relation.split(".")[1] for relation in relations])
+    found = {"landing.files", "raw.events", *(project.nodes[name].relation for name in names)}
     return {relation.replace(".", "__") for relation in found}
 
 
