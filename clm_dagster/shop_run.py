@@ -26,7 +26,7 @@ from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import parse_day, snapshot_label
-from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
+from clm_dagster.platform.planning import STAGES, Plan, Planner
 from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
@@ -141,12 +141,6 @@ class _LandedShop:
                 if reason:
                     raise InputError(reason)
 
-    def has_daily_rows(self, steps: Sequence[Step]) -> bool:
-        """Whether a run builds rows of days, and not only views and seeds."""
-        models = self.shop.project.models.values()
-        daily = {model.relation for model in models if model.window == "daily" or model.is_dated}
-        return any(daily & set(step.assets) for step in steps)
-
 
 def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
@@ -200,10 +194,9 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
         for stage in STAGES:
             if stage in MODEL_STAGES and not models:
                 continue
-            for number in range(_MOST_ROUNDS.get(stage, 1)):
+            for _ in range(_MOST_ROUNDS.get(stage, 1)):
                 steps = plan.of(stage)
-                # A view that is missing is left to its own stage.
-                if not steps or (number and not shop.has_daily_rows(steps)):
+                if not steps:
                     break
                 if stage == "models":
                     say(_what_comes(settings, plan))

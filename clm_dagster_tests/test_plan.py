@@ -96,6 +96,22 @@ def test_a_run_executes_the_plan(shop: Settings, monkeypatch: pytest.MonkeyPatch
     assert plan_shop(shop).plan.steps == ()
 
 
+def test_a_run_killed_before_its_views_exist_is_completed(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.dagster_home))
+    views = ("marts.lifecycle_stages", "marts.rfm_segments")
+    with warehouse_of(shop).connect("a test") as connection:
+        for view in views:
+            connection.execute(f"drop view {view}")
+            connection.execute("delete from raw.builds where relation = ?", [view])
+    (step,) = plan_shop(shop).plan.steps
+    assert (step.job, step.first, step.assets) == ("snapshots", "2024-01-08", views)
+    assert [run.job for run in run_shop(shop, quiet).runs] == ["land", "snapshots"]
+    with warehouse_of(shop).connect("a test") as connection:
+        assert all(connection.relation_kind(view) == "VIEW" for view in views)
+
+
 def test_a_late_file_is_landed_before_its_days_are_planned(shop: Settings) -> None:
     late = small_shop_events(customers=12, orders=40, days=14).query("event_type == 'purchase'").head(1)
     path = Path(shop.input) / "events_late.csv"

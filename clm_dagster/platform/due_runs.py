@@ -15,7 +15,6 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from clm_dagster.platform.assets.model_assets import job_of
 from clm_dagster.platform.build_ledger.staleness import Landed
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds
 from clm_dagster.platform.dbt_project.project import DAILY as DAY
@@ -160,24 +159,13 @@ class DueRuns:
         """Return the plan of a job's stages and all stages before them."""
         stages = STAGES[: STAGES.index(_STAGES[job][-1]) + 1]
         plan = self._planner(builds, landed, at).plan(stages)
-        without = set()
-        if not any(self._is_of_days(step) for step in plan.of("days")):
-            without.add("days")  # views over snapshots are not built yet, which is left to their own job
         trainings = plan.of("models") if job != MODELS else []
-        if trainings:
-            state = self._state(MODELS, builds, landed, trainings[0].first)
-            if len(_requested(instance, state)) >= _PATIENCE:
-                without.add("models")
-        if not without & {step.stage for step in plan.steps}:
+        if not trainings:
             return plan
-        return self._planner(builds, landed, at).plan([stage for stage in stages if stage not in without])
-
-    def _is_of_days(self, step: Step) -> bool:
-        """Whether the daily job builds something that a step of the days names."""
-        models = self.project.models.values()
-        found = {model.relation for model in models if job_of(self.project, model) == DAILY}
-        found |= {seed.relation for seed in self.project.seeds.values()} | {EVENTS, "raw"}
-        return bool(found & set(step.assets))
+        state = self._state(MODELS, builds, landed, trainings[0].first)
+        if len(_requested(instance, state)) < _PATIENCE:
+            return plan
+        return self._planner(builds, landed, at).plan([stage for stage in stages if stage != "models"])
 
     def _planner(self, builds: Builds, landed: _EndedDays, at: datetime) -> Planner:
         return Planner(

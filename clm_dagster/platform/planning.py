@@ -27,9 +27,9 @@ from clm_dagster.platform.build_ledger.staleness import (
     training_keys,
 )
 from clm_dagster.platform.build_ledger.versions import EVENTS, WHOLE, Builds, Version
-from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project, Seed
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
-from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS
+from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS, job_of
 from clm_dagster.platform.partitions import days_lacking, snapshot_label, snapshot_partitions, why_waiting
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
@@ -159,7 +159,7 @@ class Planner:
     def _plan_days(self) -> None:
         builds, pending = self.builds, self.landed.pending_days(self.builds)
         days = stale_days(self.project, self.landed, builds)
-        files = [Reason(f.relation, self._why_file(f.relation)) for f in stale_files(self.project, builds)]
+        files = [Reason(f.relation, self._why_file(f.relation)) for f in self._stale_files(DAILY_JOB)]
         files += [Reason(t.relation, self._why_whole(t)) for t in stale_tables(self.project, builds)]
         if not days and (files or self.landed.has_pending_tables(builds)):
             # Unpartitioned assets run together with any day; the last day is the least work.
@@ -171,18 +171,18 @@ class Planner:
             builds.assume(EVENTS, key, Version(f"planned {builds.written(EVENTS, key)}"))
         reasons += self._build_models(DAILY, days)
         if days:
-            self._assume_files()
+            self._assume_all(self._stale_files(DAILY_JOB))
             self._assume_tables()
         self._add("days", DAILY_JOB, days, [*reasons, *files])
 
     def _plan_snapshots(self, keys: Sequence[str]) -> None:
         stale = stale_snapshots(self.project, self.builds, keys)
-        files = stale_files(self.project, self.builds)
+        files = self._stale_files(SNAPSHOTS)
         reasons = [Reason(f.relation, self._why_file(f.relation)) for f in files]
         if not stale and reasons:
             stale = list(keys[-1:])
         self._add("snapshots", SNAPSHOTS, stale, [*self._build_models(SNAPSHOT, stale), *reasons])
-        self._assume_files()
+        self._assume_all(files)
 
     def _build_models(self, window: str, keys: Sequence[str]) -> list[Reason]:
         """Assume that the stale partitions are built; return one reason per model that was stale."""
@@ -199,9 +199,9 @@ class Planner:
                 self.builds.assume(model.relation, key, version)
         return reasons
 
-    def _assume_files(self) -> None:
-        for file in stale_files(self.project, self.builds):
-            self.builds.assume(file.relation, WHOLE, Version(file.code_version))
+    def _stale_files(self, job: str) -> list[Model | Seed]:
+        """Return the stale views and seeds that a job builds."""
+        return [f for f in stale_files(self.project, self.builds) if job_of(self.project, f) == job]
 
     def _assume_tables(self) -> None:
         """Assume that tables without partitions are built. Which days of a table change is not known before."""
@@ -266,9 +266,9 @@ class Planner:
     def _stale_python_views(self) -> list[Model]:
         return stale_python_views(self.project, self.tables, self.builds)
 
-    def _assume_all(self, views: Iterable[Model]) -> None:
-        for view in views:
-            self.builds.assume(view.relation, WHOLE, Version(view.code_version))
+    def _assume_all(self, files: Iterable[Model | Seed]) -> None:
+        for file in files:
+            self.builds.assume(file.relation, WHOLE, Version(file.code_version))
 
     def _build_table(self, table: AnyTable, key: str) -> None:
         self.builds.assume(table.relation, key, table.expected(self.project, self.builds, key))

@@ -38,7 +38,7 @@ def carry_out(due: DueRuns, landed: LandedDays, job: str, request: dg.RunRequest
         if job == SNAPSHOTS:
             planner._build_models(SNAPSHOT, weeks)
         if job in (DAILY, SNAPSHOTS):
-            planner._assume_files()
+            planner._assume_all(planner._stale_files(job))
         chosen = {".".join(key.path) for key in request.asset_selection or ()}
         for table in due.tables if job in (MODELS, SCORES) else ():
             if table.is_trained == (job == MODELS) and (not chosen or table.relation in chosen):

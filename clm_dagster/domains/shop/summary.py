@@ -57,13 +57,34 @@ class Summary:
     grades: list[Grade]
 
 
+# What a first run builds up to its snapshots.
+_RELATIONS = (
+    "raw.deliveries",
+    "raw.rejects",
+    "raw.no_customers",
+    "raw.events",
+    "core.totals_daily",
+    "core.customer_daily",
+    "core.rfm_scores",
+    "staging.rfm_segment_names",
+    "marts.rfm_segments",
+)
+
+
 def read_summary(settings: Settings) -> Summary:
-    """Read the figures. Raise SettingsError if nothing has been published, WarehouseBusyError if it is locked."""
+    """Read the figures. Raise SettingsError if no whole run was published, WarehouseBusyError if it is locked."""
     path = settings.published_path
     if not path.exists():
         raise SettingsError(f"{path} does not exist: nothing has been published yet; run `clm run` first")
     with closing(open_when_free(str(path), "summary", settings.lock_timeout, read_only=True)) as raw:
-        return _read(Connection(raw))
+        connection = Connection(raw)
+        missing = [relation for relation in _RELATIONS if connection.relation_kind(relation) is None]
+        if missing:
+            raise SettingsError(
+                f"{path} does not have {', '.join(missing)} yet: it was published before a first run was complete; run "
+                "`clm run`, which goes on with the rest"
+            )
+        return _read(connection)
 
 
 def _read(connection: Connection) -> Summary:

@@ -42,8 +42,7 @@ from clm_dagster.platform.dbt_project.building import (
 )
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
-from clm_dagster.platform.job_names import DAILY as DAILY_JOB
-from clm_dagster.platform.job_names import SCORES, SNAPSHOTS
+from clm_dagster.platform.job_names import job_of
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
@@ -133,13 +132,6 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         return _run(context, project, model, settings, added)
 
     return run
-
-
-def job_of(project: Project, model: Model) -> str:
-    """Return the job that keeps a model up to date. Views over snapshots belong to the weekly jobs."""
-    if model.name in project.python_dependents:
-        return SCORES
-    return SNAPSHOTS if project.depends_on_snapshots(model.name) else DAILY_JOB
 
 
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from clm_dagster.platform.assets.model_assets import job_of
 from clm_dagster.platform.dbt_project.project import Project
-from clm_dagster.platform.job_names import PUBLISH, SCORES
+from clm_dagster.platform.job_names import PUBLISH, SCORES, job_of
 from clm_dagster.platform.naming import asset_key, name_of, with_prefix
 from clm_dagster.platform.publish.copying import publish
 from clm_dagster.platform.python_tables.tables import AnyTable

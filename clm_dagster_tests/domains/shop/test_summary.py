@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
-from clm_dagster.domains.shop.summary import Summary, render
+from clm_dagster.domains.shop.summary import Summary, read_summary, render
 from clm_dagster.platform.warehouse import Connection
-from clm_dagster.settings import Settings
+from clm_dagster.settings import Settings, SettingsError
 
 TRAINING = "as_of timestamp, horizon_days bigint, accepted boolean, said varchar"
 
@@ -106,6 +106,15 @@ def test_no_name_is_cut_off_in_a_narrow_terminal() -> None:
 
 def test_a_shop_without_models_has_none(raw: duckdb.DuckDBPyConnection) -> None:
     assert read_models(Connection(raw)) == [] and shown([]) == ""
+
+
+def test_a_copy_of_an_unfinished_first_run_is_a_message(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for()
+    settings.published_path.parent.mkdir(parents=True)
+    with closing(duckdb.connect(str(settings.published_path))) as copy:
+        copy.execute("create schema raw; create table raw.events (event_id varchar)")
+    with pytest.raises(SettingsError, match=r"does not have raw\.deliveries, .* marts\.rfm_segments yet"):
+        read_summary(settings)
 
 
 def test_a_path_in_the_summary_can_be_copied_from_a_narrow_terminal(
