@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +23,7 @@ from clm_dagster import storage
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.settings import Settings, load_settings, misspelt_variables, read_env_file, record_settings
 from clm_dagster.storage import private_umask
-from clm_dagster.terminal import run_progress, unexpected
+from clm_dagster.terminal import run_progress, unexpected, warn_of_misspelt
 
 if TYPE_CHECKING:  # commands import late, so that --help is fast
     from clm_dagster.simulate.parameters import Parameters
@@ -37,10 +37,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _POSITIVE = click.IntRange(min=1)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs.")
 _DEMO_FOLDER = "demo"
 # A demo shows everything once. The simulated files contain every kind of fault, a large share of a small table.
 _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "graded_horizons": "0"}
-_WITH_SHOP = ("run", "pull", "plan", "summary", "settings", "inspect", "explain")
+_WITH_SHOP = ("run", "pull", "plan", "status", "summary", "settings", "inspect", "explain")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,19 +60,7 @@ def cli(context: click.Context, shop: Path | None) -> None:
             f"--shop is for {', '.join(_WITH_SHOP)}; open the UI on all shops with `dg dev`"
         )
     read_env_file(Path(".env"))
-    _warn_of_misspelt_settings()
-
-
-def _warn_of_misspelt_settings() -> None:
-    """Print a warning for each variable that looks like a setting and is none."""
-    for name, near in misspelt_variables(os.environ).items():
-        guess = f"did you mean {near}?" if near else "`clm settings` prints all names."
-        errors.print(
-            f"Warning: the environment sets {name}, which is no setting and is ignored; {guess}",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
-        )
+    warn_of_misspelt(errors, misspelt_variables(os.environ))
 
 
 def _settings() -> Settings:
@@ -164,17 +153,35 @@ def pull() -> None:
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@_JSON
 def plan(as_json: bool) -> None:
     """Show what `clm run` would run now, and why. Change nothing."""
     from clm_dagster.plan_view import as_dict, render
     from clm_dagster.shop_run import plan_shop
 
     preview = plan_shop(_settings())
-    if as_json:
-        click.echo(json.dumps(as_dict(preview), indent=2))
+    _show(as_dict(preview) if as_json else render(preview))
+
+
+@cli.command()
+@_JSON
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Show what is fresh, due and failing. Exit with 0: up to date, 1: work is due, 2: something fails."""
+    from clm_dagster.shop_status import read_status
+    from clm_dagster.status_view import as_dict, render
+
+    found = read_status(_settings())
+    _show(as_dict(found) if as_json else render(found))
+    context.exit(found.exit_code)
+
+
+def _show(content: RenderableType | dict[str, Any]) -> None:
+    """Print a dict as JSON, anything else as it is."""
+    if isinstance(content, dict):
+        click.echo(json.dumps(content, indent=2, default=str))
     else:
-        console.print(render(preview))
+        console.print(content, crop=False)
 
 
 @cli.command()
@@ -337,12 +344,14 @@ def explain(model: str, at: datetime | None) -> None:
 
 
 @cli.command()
-def summary() -> None:
+@_JSON
+def summary(as_json: bool) -> None:
     """Show a summary of the published copy: deliveries, customers, revenue, segments."""
-    from clm_dagster.domains.shop.summary import read_summary, render
+    from clm_dagster.domains.shop.summary import as_dict, read_summary, render
 
     settings = _settings()
-    console.print(render(read_summary(settings), settings), crop=False)
+    found = read_summary(settings)
+    _show(as_dict(found) if as_json else render(found, settings))
 
 
 @cli.command()
@@ -356,11 +365,15 @@ def dev(host: str, port: int) -> None:
 
 
 @cli.command()
-def settings() -> None:
+@_JSON
+def settings(as_json: bool) -> None:
     """Print every setting with its value, the source of the value, and a description."""
-    from clm_dagster.settings_view import print_settings
+    from clm_dagster.settings_view import as_dict, print_settings
 
-    print_settings(console, _settings())
+    if as_json:
+        _show(as_dict(_settings()))
+    else:
+        print_settings(console, _settings())
 
 
 def _set_environment(

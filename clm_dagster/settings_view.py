@@ -1,6 +1,6 @@
 """Output of `clm settings`.
 
-Belongs here: the layout in the terminal and in a pipe. Does not: reading settings (`settings`).
+Belongs here: the layout in the terminal and in a pipe, a dict for programs. Does not: reading settings (`settings`).
 """
 
 from rich.console import Console
@@ -15,6 +15,19 @@ _PIPE_WIDTH = 2_000
 # Narrower terminals get a few lines for each setting: four columns would cut names and paths.
 _TABLE_WIDTH = 170
 _INDENT = 4
+
+
+def as_dict(settings: Settings) -> dict[str, object]:
+    """Return every setting for programs, by its variable: value, origin of the value, description."""
+    places, values = origins(settings), settings.flat()
+    return {
+        setting.variable: {
+            "value": values[name],
+            "from": places[name],
+            "description": setting.description,
+        }
+        for name, setting in settings.known.items()
+    }
 
 
 def print_settings(console: Console, settings: Settings) -> None:

@@ -5,7 +5,7 @@ Belongs here: how progress looks. Does not: commands (`cli`), what runs (`shop_r
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -119,3 +119,15 @@ def run_progress(console: Console) -> Iterator[RunProgress]:
         shown = RunProgress(console, bars)
         yield shown
         shown.finish()
+
+
+def warn_of_misspelt(console: Console, names: Mapping[str, str | None]) -> None:
+    """Print a warning for each variable that looks like a setting and is none, with the nearest setting."""
+    for name, near in names.items():
+        guess = f"did you mean {near}?" if near else "`clm settings` prints all names."
+        console.print(
+            f"Warning: the environment sets {name}, which is no setting and is ignored; {guess}",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -23,6 +23,8 @@ ABOVE = {
     "settings_view",
     "shop_pull",
     "shop_run",
+    "shop_status",
+    "status_view",
     "terminal",
 }
 GROUND = {"discovery", "errors", "settings", "storage"}

@@ -116,14 +116,14 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     closed = []
     unfinished = dg.RunsFilter(statuses=UNFINISHED)
     for run in instance.get_runs(unfinished):
-        if _is_dead(run):
+        if is_dead(run):
             pid = run.tags.get(f"{OWNER}pid") or run.tags[f"{OLD_OWNER}pid"]
             instance.report_run_failed(run, f"process {pid} was killed before the run ended")
             closed.append(run.run_id)
     return closed
 
 
-def _is_dead(run: dg.DagsterRun) -> bool:
+def is_dead(run: dg.DagsterRun) -> bool:
     """Whether the process of a run certainly is gone."""
     owner = ProcessIdentity.of_tags(run.tags, OWNER) or ProcessIdentity.of_tags(run.tags, OLD_OWNER)
     if owner is not None:

@@ -6,7 +6,7 @@ figures (SQL).
 
 import shlex
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,6 +85,35 @@ def read_summary(settings: Settings) -> Summary:
                 "`clm run`, which goes on with the rest"
             )
         return _read(connection)
+
+
+def as_dict(summary: Summary) -> dict[str, object]:
+    """Return the figures for programs. Money is text, so that no digit is lost. Customers are counted, not named."""
+    counts = ("delivered", "accepted", "rejected", "duplicate", "skipped")
+    first, last, days = summary.days
+    return {
+        "ledger": {table: dict(zip(counts, row, strict=True)) for table, row in summary.ledger.items()},
+        "rejects": [
+            {"table": table, "reason": reason, "rows": rows} for table, reason, rows in summary.reasons
+        ],
+        "first_day": first or None,
+        "last_day": last or None,
+        "days": days,
+        "customers": summary.customers,
+        "orders": summary.orders,
+        "net_revenue": str(summary.net_revenue),
+        "known_net_revenue": str(summary.known_net_revenue),
+        "currency": summary.currency,
+        "as_of": summary.as_of if summary.snapshot else None,
+        "snapshot": summary.snapshot or None,
+        "segments": [
+            {"segment": name, "customers": count, "net_revenue": str(money)}
+            for name, count, money in summary.segments
+        ],
+        "remarks": [{"file": file, "remark": remark} for file, remark in summary.remarks],
+        "models": [asdict(state) for state in summary.models],
+        "grades": [asdict(grade) for grade in summary.grades],
+    }
 
 
 def _read(connection: Connection) -> Summary:
