@@ -1,4 +1,4 @@
-"""Output of `clm status`: a few lines for the terminal, a dict for programs.
+"""Output of `clm status`: a few rows for the terminal, a dict for programs.
 
 Belongs here: texts. Does not: reading the state of a shop (`shop_status`).
 """
@@ -25,7 +25,7 @@ _MOST = 4
 
 
 def render(status: Status) -> RenderableType:
-    """Return at most ten lines."""
+    """Return a table of at most ten rows. Long rows are folded: no name is cut off."""
     name, text, style = _STATES[status.state]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="bold", min_width=_TITLE_WIDTH)
