@@ -3,6 +3,7 @@
 Belongs here: texts and columns. Does not: planning (`platform.planning`).
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 from rich.console import Group, RenderableType
@@ -28,12 +29,12 @@ def render(preview: RunPreview) -> RenderableType:
         column.overflow = "fold"  # a long name is broken into two lines, and not cut off
     if preview.new_files:
         names = [path.name for path in preview.new_files]
-        table.add_row(LAND, "", "landing.files", f"not landed yet: {_some(names, _MAX_FILES)}")
+        table.add_row(LAND, "", "landing.files", f"not landed yet: {some(names, _MAX_FILES)}")
     for step in preview.plan.steps:
         table.add_row(
             step.job,
             span_of([step], preview.settings.end_date),
-            _some(step.assets, _MAX_ASSETS),
+            some(step.assets, _MAX_ASSETS),
             "\n".join(step.reasons),
         )
     note = "Days affected by new files, and everything downstream, are planned after the files are landed."
@@ -65,5 +66,6 @@ def _as_of(step: Step, key: str, end_date: date | None) -> str | None:
     return str(as_of_of_key(key, end_date).date()) if step.is_of_snapshots else None
 
 
-def _some(names: list[str] | tuple[str, ...], limit: int) -> str:
+def some(names: Sequence[str], limit: int) -> str:
+    """Return the first names, and how many more there are."""
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -7,7 +7,7 @@ Belongs here: reading the state of a shop. Does not: what is out of date and why
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -152,7 +152,7 @@ def _newest_runs(settings: Settings, instance: dg.DagsterInstance) -> tuple[RunS
                         run.run_id,
                         run.status,
                         datetime.fromtimestamp(start, UTC) if start else None,
-                        timedelta(seconds=end - start).total_seconds() if start and end else None,
+                        end - start if start and end else None,
                         run.status in UNFINISHED and is_dead(run),
                     )
                 )

@@ -3,13 +3,14 @@
 Belongs here: texts. Does not: reading the state of a shop (`shop_status`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from clm_dagster.plan_view import as_dict as plan_as_dict
+from clm_dagster.plan_view import some
 from clm_dagster.platform.partitions import as_of_of_key, snapshot_label
 from clm_dagster.runner.stage_runs import span_of
 from clm_dagster.shop_status import DUE, FAILING, OK, FailedCheck, RunState, Status
@@ -35,12 +36,12 @@ def render(status: Status) -> RenderableType:
     fresh = status.tables - len(status.stale)
     table.add_row(Text("fresh"), Text(f"{fresh} of {status.tables} tables, views and seeds"))
     rows = {
-        "stale": _some(status.stale),
+        "stale": some(status.stale, _MOST),
         "due": _due(status),
         "waiting": status.preview.plan.waiting,
-        "failed runs": _some([f"{run.job} ({_how(run)}, {run.run_id})" for run in status.failed_runs]),
-        "failed checks": _some(_checks(status.failed_checks)),
-        "warnings": _some(_checks(check for check in status.checks if check.is_warning)),
+        "failed runs": some([f"{run.job} ({_how(run)}, {run.run_id})" for run in status.failed_runs], _MOST),
+        "failed checks": some(_checks(status.failed_checks), _MOST),
+        "warnings": some(_checks(check for check in status.checks if check.is_warning), _MOST),
         "last runs": ", ".join(f"{run.job} {_duration(run)}" for run in status.runs) or "none yet",
     }
     for title, value in rows.items():
@@ -98,7 +99,7 @@ def _due(status: Status) -> str:
     parts += [
         f"{step.job} {span_of([step], preview.settings.end_date)}".strip() for step in preview.plan.steps
     ]
-    return _some(parts)
+    return some(parts, _MOST)
 
 
 def _checks(checks: Iterable[FailedCheck]) -> list[str]:
@@ -116,8 +117,3 @@ def _duration(run: RunState) -> str:
         return "did not start" if run.started_at is None else "did not end"
     seconds = round(run.seconds)
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
