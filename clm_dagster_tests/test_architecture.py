@@ -14,6 +14,7 @@ ROOT = Path(clm_dagster.__file__).parent
 # Modules at the top level of the package: those that assemble domains, and those that every layer may import.
 ABOVE = {
     "cli",
+    "commands",
     "component",
     "definitions",
     "defs",
@@ -27,17 +28,18 @@ ABOVE = {
     "status_view",
     "terminal",
 }
-GROUND = {"discovery", "errors", "settings", "storage"}
+GROUND = {"command_line", "discovery", "errors", "settings", "storage"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}
 # The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
+    "command_line": {"settings"},
     "discovery": set[str](),
     "storage": {"errors"},
     "settings": {"discovery", "errors", "storage"},
     "statistics": {"errors"},
     "platform": {"discovery", "errors", "settings", "statistics", "storage"},
-    "domains": {"errors", "settings", "platform", "statistics", "storage"},
+    "domains": {"command_line", "errors", "settings", "platform", "statistics", "storage"},
     "simulate": {"errors", "settings", "platform", "statistics"},
 }
 

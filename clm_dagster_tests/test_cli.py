@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from clm_dagster.cli import cli, demo_folder
+from clm_dagster.cli import cli
+from clm_dagster.commands.simulated import demo_folder
 from clm_dagster.settings import known_settings, load_settings, misspelt_variables
 from clm_dagster.settings_view import print_settings
 
@@ -78,7 +79,7 @@ def test_an_invalid_date_is_an_error() -> None:
 def test_simulate_writes_a_shop_and_prints_the_command_that_loads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
+    monkeypatch.setattr("clm_dagster.command_line.console.width", 220)
     out, picture = tmp_path / "shop", tmp_path / "shop.png"
     size = ["--customers", "200", "--days", "30", "--products", "12", "--start-date", "2023-05-01"]
     result = CliRunner().invoke(cli, ["simulate", "--out", str(out), *size, "--figure", str(picture)])
@@ -98,7 +99,7 @@ def test_the_demo_has_one_folder_also_where_it_is_set_for_all_commands() -> None
 
 
 def test_the_demo_runs_in_a_separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clm_dagster.cli.console", Console(width=220))
+    monkeypatch.setattr("clm_dagster.command_line.console.width", 220)
     result = CliRunner().invoke(cli, ["demo", "--customers", "150", "--days", "24", "--products", "12"])
     assert result.exit_code == 0, result.output
     home = tmp_path / "data" / "demo"

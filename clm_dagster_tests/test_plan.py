@@ -140,7 +140,7 @@ def test_the_command_prints_a_table_or_json(shop: Settings, monkeypatch: pytest.
     assert (run["job"], run["first_partition"]) == ("snapshots", "2024-01-01")
     assert (run["first_as_of"], run["last_as_of"]) == ("2024-01-08", "2024-01-15")
     assert run["why"][0] == "core.rfm_scores: code changed"
-    monkeypatch.setattr("clm_dagster.cli.console", Console(width=240))
+    monkeypatch.setattr("clm_dagster.command_line.console.width", 240)
     result = CliRunner().invoke(cli, ["plan"], catch_exceptions=False)
     assert "2024-01-01 to 2024-01-08 (as_of 2024-01-08 to 2024-01-15)" in result.output
     assert "code changed" in result.output

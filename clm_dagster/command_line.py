@@ -1,0 +1,54 @@
+"""What commands share: the terminal, common options, and the settings of the shop that a command is for.
+
+Belongs here: what a command of a domain needs as well. Does not: commands (`commands`, a domain's `commands.py`), the
+program itself (`cli`).
+"""
+
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from rich.console import Console, RenderableType
+
+from clm_dagster.settings import Settings
+
+# Without markup: a path or a message may have brackets.
+console = Console(markup=False)
+errors = Console(stderr=True, markup=False)
+DATE = click.DateTime(formats=["%Y-%m-%d"])
+FOLDER = click.Path(path_type=Path, file_okay=False)
+POSITIVE = click.IntRange(min=1)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs.")
+
+
+def current_settings() -> Settings:
+    """Return the settings of the shop in the option --shop of the program, else those of the environment."""
+    return cast(Settings, click.get_current_context().find_root().obj())
+
+
+def show(content: RenderableType | dict[str, Any]) -> None:
+    """Print a dict as JSON, anything else as it is."""
+    if isinstance(content, dict):
+        click.echo(json.dumps(content, indent=2, default=str))
+    else:
+        console.print(content, crop=False)
+
+
+def set_environment(source: str | None, input_path: str | None, start: date | None, end: date | None) -> None:
+    """Write the options to the environment, where this process and its children read settings."""
+    options: dict[str, str | None] = {
+        "CLM_SOURCE": source,
+        # Absolute, because later runs may start in another folder.
+        "CLM_INPUT": str(Path(input_path).expanduser().resolve()) if input_path else None,
+        "CLM_START_DATE": start.isoformat() if start else None,
+        "CLM_END_DATE": end.isoformat() if end else None,
+    }
+    os.environ.update({name: value for name, value in options.items() if value is not None})
+
+
+def day_of(value: datetime | None) -> date | None:
+    """Return the day of an option."""
+    return value.date() if value else None
