@@ -2,8 +2,8 @@
 
 Belongs here: which alerts a shop has, by its settings. Does not: finding and sending them (`platform.alerts`).
 
-Many shops run `clm run` by cron and have no daemon. Where there is one as well, both share their memory: nothing is told
-twice.
+Many shops run `clm run` by cron and have no daemon. Where there is one as well, both share their memory: nothing is
+told twice.
 """
 
 from collections.abc import Callable, Iterator

@@ -18,13 +18,18 @@ OVERLAP = timedelta(minutes=15)
 
 
 def collect(
-    watched: Watched, stale: StaleReader, instance: dg.DagsterInstance, now: datetime, after: datetime | None
+    watched: Watched,
+    stale: StaleReader,
+    instance: dg.DagsterInstance,
+    now: datetime,
+    first: datetime,
+    after: datetime,
 ) -> Findings:
-    """Return all problems of a shop that are severe enough to be told. after: the last look; None for the first one."""
-    since = after - OVERLAP if after else None
+    """Return all problems of a shop that are severe enough to be told. first, after: the first and the last look."""
+    since = after - OVERLAP
     lowest = watched.settings.alert_level
     parts = [
-        failed_runs(watched, instance, now, since),
+        failed_runs(watched, instance, first, since),
         failed_checks(watched, instance, since),
         stale.find(now),
     ]

@@ -24,7 +24,7 @@ from clm_dagster.platform.alerts.watched import Watched
 _MOST_RESULTS = 50
 
 
-def failed_checks(watched: Watched, instance: dg.DagsterInstance, after: datetime | None) -> Findings:
+def failed_checks(watched: Watched, instance: dg.DagsterInstance, after: datetime) -> Findings:
     """Return the checks whose last result is a failure.
 
     after: those that pass again by now count if they failed after that.
@@ -38,7 +38,7 @@ def failed_checks(watched: Watched, instance: dg.DagsterInstance, after: datetim
             continue
         if not result.passed:
             still.append(_problem(watched, finished, result))
-        elif after is not None and _at(finished) > after:
+        elif _at(finished) > after:
             over += _covered(watched, instance, finished, after)
     return Findings(still, over)
 

@@ -10,7 +10,6 @@ assets by hand.
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 
 import dagster as dg
 
@@ -20,9 +19,8 @@ from clm_dagster.platform.failures import step_errors
 from clm_dagster.platform.job_names import RANGE_END, RANGE_START
 from clm_dagster.platform.runs import UNFINISHED, is_dead
 
-# A failure that nobody repaired for so long is known, or was given up.
 _LOOK_BACK = timedelta(days=7)
-_MOST_RUNS = 200
+_MOST_RUNS = 1_000
 _SOLVED = "correct what the error names. The next tick of the schedule tries again; so does `clm run`."
 _KILLED = (
     "nothing is lost: the next tick of the schedule, or `clm run`, goes on. If it happens again, look for a lack of "
@@ -30,28 +28,33 @@ _KILLED = (
 )
 
 
-def failed_runs(
-    watched: Watched, instance: dg.DagsterInstance, now: datetime, after: datetime | None
-) -> Findings:
-    """Return the jobs whose runs failed. after: those that are right again count if they failed after that."""
+def failed_runs(watched: Watched, instance: dg.DagsterInstance, first: datetime, after: datetime) -> Findings:
+    """Return the jobs whose runs failed.
+
+    first: the first look at the shop; a failure that nobody had repaired for a week by then was given up. after: those
+    that are right again count if they failed after that.
+    """
     groups: dict[str, list[dg.RunRecord]] = {}
-    for record in _failed(watched, instance, now):
+    for record in _failed(watched, instance, first):
         groups.setdefault(_key(record.dagster_run), []).append(record)
     still, over = [], []
     for key, records in groups.items():
-        solved = _solved_at(instance, records[0])
-        if solved is None:
-            streak = takewhile(lambda record: _solved_at(instance, record) is None, records)
-            still.append(_problem(instance, key, list(streak)))
-        elif after is not None and _end(records[0]) > after:
-            over.append((_problem(instance, key, records[:1]), solved))
+        success = _newest_success(instance, records)
+        done = _materialized_since(instance, records[0])
+        if success is not None and success.create_timestamp > records[0].create_timestamp:
+            done = _end(success)
+        if done is None:
+            streak = [r for r in records if not success or r.create_timestamp > success.create_timestamp]
+            still.append(_problem(instance, key, streak))
+        elif _end(records[0]) > after:
+            over.append((_problem(instance, key, records[:1]), done))
     return Findings(still, over)
 
 
-def _failed(watched: Watched, instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRecord]:
+def _failed(watched: Watched, instance: dg.DagsterInstance, first: datetime) -> list[dg.RunRecord]:
     """Return the failed and the killed runs of the shop, the newest first."""
     failed = instance.get_run_records(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _LOOK_BACK),
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=first - _LOOK_BACK),
         limit=_MOST_RUNS,
     )
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
@@ -67,29 +70,32 @@ def _key(run: dg.DagsterRun) -> str:
     return f"run:{run.job_name}{part}"
 
 
-def _solved_at(instance: dg.DagsterInstance, failed: dg.RunRecord) -> datetime | None:
-    """Return when a later run did what the failed one was to do; None if none did."""
-    run = failed.dagster_run
-    later = instance.get_run_records(
+def _newest_success(instance: dg.DagsterInstance, failed: Sequence[dg.RunRecord]) -> dg.RunRecord | None:
+    """Return the newest run that did all that runs of this kind do; None if there is none after the first of them."""
+    run = failed[0].dagster_run
+    wanted = run.asset_selection or frozenset()
+    found = instance.get_run_records(
         dg.RunsFilter(
             job_name=run.job_name,
             statuses=[dg.DagsterRunStatus.SUCCESS],
-            created_after=failed.create_timestamp,
+            created_after=failed[-1].create_timestamp,
         ),
         limit=_MOST_RUNS,
     )
-    wanted = run.asset_selection or frozenset()
-    for record in later:
+    for record in found:
         did = record.dagster_run.asset_selection
         if not did or (wanted and wanted <= did):
-            return _end(record)
-    if not wanted:
-        return None
-    records = instance.get_asset_records(list(wanted))
-    times = [
-        entry.timestamp for record in records if (entry := record.asset_entry.last_materialization_record)
-    ]
-    is_done = len(times) == len(wanted) and min(times) > _end(failed).timestamp()
+            return record
+    return None
+
+
+def _materialized_since(instance: dg.DagsterInstance, failed: dg.RunRecord) -> datetime | None:
+    """Return when the last of the selected assets of a run was materialized, if all of them were after it failed."""
+    wanted = failed.dagster_run.asset_selection or frozenset()
+    records = instance.get_asset_records(list(wanted)) if wanted else ()
+    newest = [record.asset_entry.last_materialization_record for record in records]
+    times = [each.timestamp for each in newest if each]
+    is_done = times and len(times) == len(wanted) and min(times) > _end(failed).timestamp()
     return datetime.fromtimestamp(max(times), UTC) if is_done else None
 
 

@@ -77,14 +77,15 @@ class Notice:
 class Memory:
     """All episodes that matter, and what each channel was told.
 
-    looked_at: the last look; None before the first. outages: of the channels that are down. seen: occurrences that have
-    had their episode, and when they were last seen.
+    first_look, looked_at: the first and the last look; None before. outages: of the channels that are down. seen:
+    occurrences that have had their episode, and when they were last seen.
     """
 
     episodes: list[Episode] = field(default_factory=list)
     channels: dict[str, dict[str, Told]] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
     seen: dict[str, datetime] = field(default_factory=dict)
+    first_look: datetime | None = None
     looked_at: datetime | None = None
 
     def register(self, channels: Collection[str]) -> None:
@@ -98,7 +99,7 @@ class Memory:
         self.outages = {name: outage for name, outage in self.outages.items() if name in channels}
 
     def learn(self, found: Findings, now: datetime) -> None:
-        """Take in what was found: episodes begin, go on and end."""
+        """Take in what was found: episodes begin, go on and end. What was over before the first look is the past."""
         current = {problem.key: problem for problem in found.open}
         known = {each.problem.key for each in self.episodes if each.ended is None}
         for index, episode in enumerate(self.episodes):
@@ -111,12 +112,13 @@ class Memory:
                 )
         self.episodes += [Episode.of(problem, now) for key, problem in current.items() if key not in known]
         for problem, ended in found.over:
-            if problem.occurrence not in self.seen and problem.key not in known:
+            is_past = self.looked_at is None or problem.occurrence in self.seen
+            if not is_past and problem.key not in known:
                 self.episodes.append(Episode.of(problem, now, ended))
         for problem in (*current.values(), *(problem for problem, _ in found.over)):
             self.seen[problem.occurrence] = now
         self.seen = {name: at for name, at in self.seen.items() if now - at < 4 * OVERLAP}
-        self.looked_at = now
+        self.first_look, self.looked_at = self.first_look or now, now
 
     def due(self, channel: str, now: datetime, remind: timedelta) -> list[Notice]:
         """Return what a channel is to be told now. remind: after how long it is reminded; 0 for never.
@@ -171,6 +173,7 @@ class Memory:
             path,
             {
                 "version": _VERSION,
+                "first_look": _text(self.first_look),
                 "looked_at": _text(self.looked_at),
                 "episodes": [
                     {
@@ -225,6 +228,7 @@ class Memory:
                 for name, each in stored["outages"].items()
             },
             {name: datetime.fromisoformat(at) for name, at in stored["seen"].items()},
+            _instant(stored["first_look"]),
             _instant(stored["looked_at"]),
         )
 

@@ -73,8 +73,8 @@ class Alerts:
 
     def preview(self, instance: dg.DagsterInstance | None, now: datetime) -> Message | None:
         """Return the message about everything that is wrong now; None if nothing is. Change and send nothing."""
-        found = self._collect(instance, now, None) if instance else self.stale.find(now)
-        memory = Memory.read(self._path) if self._path.exists() else Memory()
+        memory = Memory.read(self._path)
+        found = self._collect(instance, now, memory) if instance else self.stale.find(now)
         memory.learn(Findings(found.open), now)
         notices = [Notice(each, "new") for each in memory.episodes if each.ended is None]
         return message_of(self.watched.settings, self.watched.name, notices) if notices else None
@@ -83,7 +83,7 @@ class Alerts:
         settings = self.watched.settings
         memory = Memory.read(self._path)
         memory.register([channel.key for channel in channels])
-        memory.learn(self._collect(instance, now, memory.looked_at), now)
+        memory.learn(self._collect(instance, now, memory), now)
         memory.write(self._path)
         outcome, end = Outcome(), time.monotonic() + _BUDGET_SECONDS
         remind = timedelta(hours=settings.alert_remind_hours)
@@ -114,8 +114,9 @@ class Alerts:
         memory.write(self._path)
         return outcome
 
-    def _collect(self, instance: dg.DagsterInstance, now: datetime, after: datetime | None) -> Findings:
-        return collect(self.watched, self.stale, instance, now, after)
+    def _collect(self, instance: dg.DagsterInstance, now: datetime, memory: Memory) -> Findings:
+        first, after = memory.first_look or now, memory.looked_at or now
+        return collect(self.watched, self.stale, instance, now, first, after)
 
 
 def send_test_alert(settings: Settings) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Belongs here: the tick, and what it says. Does not: looking and telling (`sending`).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,7 +11,9 @@ import dagster as dg
 from clm_dagster.errors import UserError
 from clm_dagster.platform.alerts.sending import Alerts
 from clm_dagster.platform.alerts.watched import Watched
+from clm_dagster.platform.domain import Domain, Shop
 from clm_dagster.platform.naming import name_of
+from clm_dagster.platform.python_tables.tables import AnyTable
 
 NAME = "alerts"
 NO_CHANNEL = "no channel: the settings CLM_WEBHOOK_URL, CLM_ALERT_URLS and CLM_SMTP_URL are empty"
@@ -20,10 +23,12 @@ class AlertsError(UserError, RuntimeError):
     """Some channels took no message. They get it later; the tick shows which and why."""
 
 
-def alert_sensor(watched: Watched) -> dg.SensorDefinition:
-    """Return the sensor. It runs by default where a channel is set."""
-    settings = watched.settings
-    alerts = Alerts.of(watched)
+def alert_sensor(
+    shop: Shop, tables: Sequence[AnyTable], domains: Sequence[Domain], assets: Sequence[dg.AssetsDefinition]
+) -> dg.SensorDefinition:
+    """Return the sensor of a shop with these assets. It runs by default where a channel is set."""
+    settings = shop.settings
+    alerts = Alerts.of(Watched.of(shop, tables, domains, assets))
 
     @dg.sensor(
         name=name_of(settings, NAME),
