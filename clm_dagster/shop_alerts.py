@@ -6,6 +6,7 @@ Many shops run `clm run` by cron and have no daemon. Where there is one as well,
 told twice.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ def _send(instance: dg.DagsterInstance, settings: Settings, say: Callable[[str],
 def wrong_now(settings: Settings) -> Message | None:
     """Return the message about everything that is wrong now; None if nothing is. Change and send nothing."""
     alerts = alerts_of(settings)
-    if not settings.dagster_home.exists():
+    is_shared = bool(settings.asset_prefix) and "DAGSTER_HOME" in os.environ
+    if not settings.dagster_home.exists() and not is_shared:
         return alerts.preview(None, datetime.now(UTC))
     with open_instance(settings) as instance:
         return alerts.preview(instance, datetime.now(UTC))

@@ -116,7 +116,8 @@ def _entry(settings: Settings, base: str, notice: Notice) -> str:
     lines = [
         f"{problem.level.upper()}{_STATES[notice.news]}: {problem.title}",
         _shortened(problem.detail),
-        span if ended else f"{span} What to do: {problem.action}",
+        span,
+        "" if ended else f"What to do: {problem.action}",
         f"{base}{problem.path}",
     ]
     return "\n".join(line for line in lines if line)

@@ -85,7 +85,7 @@ class StaleReader:
             DAILY,
             end + timedelta(days=1),
             f"No new data: the newest published day is {last:%A} {last}",
-            "its file did not come, or was not loaded",
+            "the days after it did not come, or were not loaded",
             "see that the shop delivers its files, and that daily_schedule is on (or `clm run` is started).",
             EVENTS,
         )

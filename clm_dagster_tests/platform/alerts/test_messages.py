@@ -38,7 +38,7 @@ def test_one_problem(settings: Settings) -> None:
         "clm_dagster demo: title 1\n\n"
         "ERROR: title 1\n"
         "a\nb c\n"
-        "Since Mon 2024-07-01 06:01 BST. What to do: do this.\n"
+        "Since Mon 2024-07-01 06:01 BST.\nWhat to do: do this.\n"
         "http://127.0.0.1:3000/assets/a"
     )
 
