@@ -3,12 +3,14 @@
 Belongs here: making things go wrong and right again. Does not: what a test expects.
 """
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from clm_dagster.platform.alerts.sending import Alerts, Outcome
+from clm_dagster.platform.alerts.watched import Watched
 from clm_dagster.platform.build_ledger.versions import EVENTS, create_ledger
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.partitions import snapshot_keys
@@ -38,11 +40,21 @@ def job(name: str, fails: bool = True) -> dg.JobDefinition:
     return made
 
 
+_found: dict[str, Watched] = {}
+
+
+def _watched(settings: Settings) -> Watched:
+    """Return what belongs to a shop of this prefix; it is the same for all other settings of these tests."""
+    if settings.asset_prefix not in _found:
+        _found[settings.asset_prefix] = alerts_of(settings).watched
+    return _found[settings.asset_prefix]
+
+
 class WatchedShop:
     """A shop that is looked at. clock: the time of the next look."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
-        self.alerts: Alerts = alerts_of(settings)
+        self.alerts = Alerts.of(replace(_watched(settings), settings=settings))
         self.settings, self.instance = settings, instance
         self.clock = datetime.now(ZoneInfo(settings.timezone))
 

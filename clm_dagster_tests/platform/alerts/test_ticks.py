@@ -1,6 +1,8 @@
 """What people get to know, over a sequence of ticks: each problem once, again if it is worse, and when it is solved."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -8,10 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from filelock import FileLock
 
 from clm_dagster.definitions import build_definitions
 from clm_dagster.platform.alerts.sensor import AlertsError
 from clm_dagster.platform.job_names import DAILY, range_tags
+from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.settings import Settings
 from clm_dagster_tests.platform.alerts.servers import Mailbox, Receiver, mail_server, web_server
 from clm_dagster_tests.platform.alerts.shop import (
@@ -20,6 +24,7 @@ from clm_dagster_tests.platform.alerts.shop import (
     GATE,
     REJECTED_SHARE,
     WatchedShop,
+    job,
 )
 
 
@@ -129,6 +134,58 @@ def test_a_failure_that_another_result_covers_before_the_tick_is_told_once(
     assert sorted(told(web)) == [("brief", "error", "daily failed"), ("brief", "warning", "Rejected share")]
     for _ in range(3):
         assert not shop.look().told
+
+
+def test_a_killed_process_is_told_once(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
+    shop = shop_for(alert_urls=web.url())
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    shop.instance.create_run_for_job(
+        job(DAILY), tags={"clm/pid": str(ended.pid)}, status=dg.DagsterRunStatus.STARTED
+    )
+    shop.look()
+    assert len(close_dead_runs(shop.instance)) == 1
+    assert not shop.look().told
+    assert told(web) == [("new", "error", "daily was killed")]
+
+
+def test_a_run_of_selected_assets_is_solved_by_materializing_them(
+    shop_for: Callable[..., WatchedShop], web: Receiver
+) -> None:
+    shop = shop_for(alert_urls=web.url())
+    key, other = DRIFT.asset_key, dg.AssetKey("other")
+    for selected in (key, other):
+        run = dg.DagsterRun(
+            job_name="__ASSET_JOB", asset_selection=frozenset([selected]), status=dg.DagsterRunStatus.STARTED
+        )
+        shop.instance.add_run(run)
+        shop.instance.report_run_failed(run, "the UI stopped it")
+    shop.look()
+    assert told(web) == [("new", "error", "A run of marts.feature_drift failed")]
+    shop.run("__ASSET_JOB", fails=False, tags={"clm/shop": "another"})
+    shop.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    shop.look()
+    assert [news for news, _, _ in told(web)] == ["solved"]
+
+
+def test_two_processes_do_not_tell_the_same(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
+    shop = shop_for(alert_urls=web.url())
+    shop.run()
+    shop.settings.data_dir.mkdir()
+    with FileLock(shop.settings.data_dir / "alerts.json.lock"):
+        assert str(shop.look()) == "another process is sending alerts"
+    assert shop.look().told
+
+
+def test_a_damaged_memory_is_put_aside(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
+    shop = shop_for(alert_urls=web.url())
+    shop.run()
+    shop.look()
+    path = shop.settings.data_dir / "alerts.json"
+    path.write_text(path.read_text()[:40])
+    shop.look()
+    assert [news for news, _, _ in told(web)] == ["new", "new"]
+    assert path.with_suffix(".damaged").exists() and not shop.look().told
 
 
 def test_a_planned_check_does_not_solve_anything(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
