@@ -7,12 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from clm_dagster.platform.alerts.sensor import alert_sensor
 from clm_dagster.platform.assets.extras import sql_assets
 from clm_dagster.platform.change_sensors import change_sensors
 from clm_dagster.platform.domain import Shop, assets_of, build_domains, extras_of, tables_of
 from clm_dagster.platform.due_runs import DueRuns
 from clm_dagster.platform.executors import owned_executor
-from clm_dagster.platform.failures import failure_sensor
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
 from clm_dagster.platform.python_tables.assets import python_asset
@@ -41,11 +41,12 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
         publish_asset(settings, shop.project, tables),
     ]
     specs = [*metric_specs(shop.project, settings, tables), serving_spec(shop.project, settings, tables)]
+    alerts = alert_sensor(shop, tables, domains, assets)
     return dg.Definitions(
         assets=[*assets, *specs],
         jobs=[*build_jobs(settings, assets), *(job for d in domains for job in d.jobs)],
         schedules=[*build_schedules(due), *(s for d in domains for s in d.schedules)],
-        sensors=[failure_sensor(settings), *change_sensors(due), *(s for d in domains for s in d.sensors)],
+        sensors=[alerts, *change_sensors(due), *(s for d in domains for s in d.sensors)],
         resources=resources_of(settings),
     )
 

@@ -34,6 +34,7 @@ from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_run
 from clm_dagster.platform.trained_models.lost import lost_trainings
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
+from clm_dagster.shop_alerts import alerts_at_end
 
 # Called with a message for people.
 Say = Callable[[str], None]
@@ -163,8 +164,9 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
 
     say: called with messages for people. models: whether models are trained and score.
     """
-    with open_instance(settings) as instance:
-        report = Report(settings, dead_runs=close_dead_runs(instance))
+    report = Report(settings)
+    with open_instance(settings) as instance, alerts_at_end(instance, lambda: report.settings, say):
+        report.dead_runs = close_dead_runs(instance)
         tracking_of(settings).upkeep()
         definitions = build_definitions(settings)
         connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)

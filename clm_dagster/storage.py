@@ -36,6 +36,7 @@ _OWN = (
     "published",
     "cache",
     "connect",
+    "alerts.",
 )
 _OWN_FILES_OF_USERS = ("inbox", "demo")
 _FULL = re.compile(

@@ -22,6 +22,7 @@ ABOVE = {
     "plan_view",
     "runner",
     "settings_view",
+    "shop_alerts",
     "shop_pull",
     "shop_run",
     "shop_status",

@@ -294,6 +294,6 @@ def test_the_ui_loads_the_same_code_location(
         "new_files",
         "changed_days",
         "changed_snapshots",
-        "failed_runs",
+        "alerts",
     }
     assert not re.search("Traceback", (tmp_path / "server.log").read_text())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import dagster as dg
 
 from clm_dagster.discovery import domain_modules
+from clm_dagster.platform.alerts.headlines import Headline
 from clm_dagster.platform.assets.extras import Extras
 from clm_dagster.platform.assets.model_assets import Chart, Facts, ModelCheck
 from clm_dagster.platform.assets.seed_assets import SeedCheck
@@ -51,7 +52,8 @@ class Domain:
     tables: the tables that its Python writes. assets: other assets that are neither SQL models nor seeds. charts,
     facts, checks: additions to SQL models, by relation (`marts.shop_daily`). seed_checks: checks by name of the seed.
     upstream: assets of this domain that an asset of another one reads outside of Dagster, such as files in a folder.
-    landed: reads what has landed; of the domain that lands the shop's files.
+    landed: reads what has landed; of the domain that lands the shop's files. headlines: what a failed check means, in
+    plain words for alerts, by the name of the check.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Domain:
     sensors: Sequence[dg.SensorDefinition] = ()
     upstream: Mapping[dg.AssetKey, Sequence[dg.AssetKey]] = field(default_factory=dict)
     landed: Callable[[], Landed] | None = None
+    headlines: Mapping[str, Headline] = field(default_factory=dict)
 
 
 def build_domains(shop: Shop) -> list[Domain]:

@@ -9,6 +9,7 @@ In code, settings are nested: `settings.data_dir`, `settings.of(ChurnSettings).h
 one flat name: `CLM_DATA_DIR`, `CLM_CHURN_HORIZON_DAYS`.
 """
 
+from clm_dagster.settings.alerting import reveal
 from clm_dagster.settings.composition import Settings, known_settings
 from clm_dagster.settings.fields import DomainSettings, OwnName, SettingsError, Variable
 from clm_dagster.settings.loading import (
@@ -40,5 +41,6 @@ __all__ = [
     "read_env_file",
     "record_last_run",
     "record_settings",
+    "reveal",
     "unset_dates",
 ]

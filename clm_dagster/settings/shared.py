@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from clm_dagster.settings.alerting import AlertSettings
 from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
@@ -148,7 +149,7 @@ class MachineSettings(SettingsGroup):
 
 
 class ScheduleSettings(SettingsGroup):
-    """Schedules, sensors and the webhook for failed runs."""
+    """Schedules and sensors."""
 
     lookback_days: int = Field(
         3, ge=0, description="Days before the newest day that the daily schedule loads again."
@@ -167,7 +168,6 @@ class ScheduleSettings(SettingsGroup):
     sensor_seconds: int = Field(
         60, ge=30, description="Minimum number of seconds between two evaluations of a sensor."
     )
-    webhook_url: str = Field("", description="URL to which failed runs are posted as JSON; empty for none.")
 
 
 class TrainingSettings(SettingsGroup):
@@ -211,7 +211,9 @@ class ServingSettings(SettingsGroup):
     )
 
 
-class SharedSettings(ServingSettings, TrainingSettings, ScheduleSettings, MachineSettings, ShopSettings):
+class SharedSettings(
+    ServingSettings, TrainingSettings, AlertSettings, ScheduleSettings, MachineSettings, ShopSettings
+):
     """All settings of the shop and the platform, and the paths of all stored data."""
 
     data_dir: Path = Field(

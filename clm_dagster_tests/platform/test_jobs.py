@@ -141,10 +141,10 @@ def test_every_job_has_a_description(job: str, definitions: dg.Definitions) -> N
     assert definitions.resolve_job_def(job).description
 
 
-def test_only_the_failure_sensor_runs_by_default(definitions: dg.Definitions) -> None:
+def test_nothing_runs_by_default_without_a_channel_for_alerts(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     running = {s.name for s in repository.sensor_defs if s.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert running == {"failed_runs"}
+    assert running == set()
     assert {s.name for s in repository.schedule_defs} == {
         "daily_schedule",
         "snapshot_schedule",

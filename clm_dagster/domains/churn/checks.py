@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
+from clm_dagster.platform.alerts.headlines import Headline
 from clm_dagster.platform.trained_models.checks import warn
 
 if TYPE_CHECKING:
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 LEAK, HORIZON = "no_suspected_leak", "horizon_fits_the_shop"
 DRIFT = "features_have_not_drifted"
 STEADY = "top_decile_is_steady"
+HEADLINES = {
+    DRIFT: Headline(
+        "Drift: customers differ from those that the churn model was tested on, and its scores move with that",
+        "look at the features named here: a changed export moves them at once, a changed shop slowly. Train anew if "
+        "the shop has changed.",
+    ),
+    STEADY: Headline(
+        "Unsteady scores: many customers left the top decile without an event",
+        "compare the newest scores with the week before; look for drift in the features.",
+    ),
+    "scores_keep_their_promise": Headline(
+        "Churn scores were worse than at their test, measured on what happened since",
+        "look at marts.churn_scorecard; train anew, or lower what depends on the scores.",
+    ),
+}
 # Warn if the horizon differs from the suggested one by more than this factor.
 _FACTOR = 2.0
 

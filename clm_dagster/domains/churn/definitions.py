@@ -4,6 +4,7 @@ Belongs here: the list of tables, charts and checks. Does not belong here: their
 """
 
 from clm_dagster.domains.churn.asset_charts import fairness_chart, scorecard_chart
+from clm_dagster.domains.churn.checks import HEADLINES
 from clm_dagster.domains.churn.grading import band_check, grade_check
 from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.churn.tables import churn_tables
@@ -19,4 +20,5 @@ def build(shop: Shop) -> Domain:
         charts={"marts.churn_fairness": fairness_chart, "marts.churn_scorecard": scorecard_chart},
         checks={"marts.churn_scorecard": {"scores_keep_their_promise": grades}},
         seed_checks={"risk_bands": {"bands_cover_every_probability": band_check}},
+        headlines=HEADLINES,
     )

@@ -11,8 +11,23 @@ import dagster as dg
 from clm_dagster.domains.ingest.contract import ContractTable
 from clm_dagster.domains.ingest.landing import Delivery
 from clm_dagster.domains.ingest.loading import Days
+from clm_dagster.platform.alerts.headlines import Headline
 from clm_dagster.platform.warehouse import Connection
 
+HEADLINES = {
+    "few_rejects": Headline(
+        "Rejected share: many delivered rows were rejected",
+        "look at the reasons in raw.rejects; correct the shop's export or the adapter.",
+    ),
+    "rejected_share": Headline(
+        "Rejected share: a delivery was mostly rejected, and nothing was built on it",
+        "correct the files, the adapter or the shop's dates, and run again.",
+    ),
+    "ledger_balances": Headline(
+        "Rows are missing: what was delivered is not what was loaded",
+        "run again; if it stays, restore the landed files from a backup or land them anew.",
+    ),
+}
 # A higher share of rejected rows indicates a problem in the adapter.
 WARN_REJECTED_SHARE = 0.05
 
@@ -162,5 +177,7 @@ def share_result(connection: Connection, asset: dg.AssetKey, days: Days) -> dg.A
         asset_key=asset,
         passed=share <= WARN_REJECTED_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
+        description=f"{rejected:,} of {delivered:,} rows are rejected ({share:.1%}); "
+        f"expected at most {WARN_REJECTED_SHARE:.0%}",
         metadata={"rejected_share": float(share)},
     )

@@ -6,6 +6,7 @@ Belongs here: the list of what the domain provides. Does not: implementations.
 import dagster as dg
 
 from clm_dagster.domains.ingest.assets import ingest_assets
+from clm_dagster.domains.ingest.checks import HEADLINES
 from clm_dagster.domains.ingest.sensors import LAND, ingest_sensors
 from clm_dagster.domains.ingest.source import LandedFiles, ShopSource
 from clm_dagster.platform.domain import Domain, Shop
@@ -29,4 +30,5 @@ def build(shop: Shop) -> Domain:
         ],
         sensors=ingest_sensors(shop.settings),
         landed=lambda: LandedFiles.read(source),
+        headlines=HEADLINES,
     )
