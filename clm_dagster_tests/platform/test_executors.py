@@ -24,6 +24,7 @@ SOME = (
     "raw/events",
     "core/order_allocations",
     "core/order_continuations",
+    "core/order_days",
     "staging/stg_events",
     "staging/stg_order_lines",
     "core/customer_daily",
