@@ -71,8 +71,8 @@ class Processes:
 
     def start(self, service: str) -> None:
         """Start a service as soon as those that it depends on are healthy."""
-        for needed in self.services[service].get("depends_on", ()):
-            if needed in self.running:
+        for needed, until in self.services[service].get("depends_on", {}).items():
+            if needed in self.running and until["condition"] == "service_healthy":
                 self.wait_until_healthy(needed)
         with (self.folder / f"{service}.log").open("ab") as log:
             self.running[service] = subprocess.Popen(
@@ -107,7 +107,7 @@ class Processes:
         deadline = time.monotonic() + _WAIT
         while not self.is_healthy(service):
             assert self.running[service].poll() is None and time.monotonic() < deadline, self.output(service)
-            time.sleep(0.5)
+            time.sleep(2)  # a check costs seconds of processor time
 
     def output(self, service: str) -> str:
         """Return the last lines that a service has written."""
@@ -125,5 +125,7 @@ class Processes:
 
     def stop_all(self) -> None:
         """Stop what runs, the newest first."""
+        for process in self.running.values():
+            process.send_signal(signal.SIGTERM)
         for service in reversed(list(self.running)):
             self.stop(service)

@@ -29,7 +29,8 @@ def test_each_service_is_protected_watched_and_restarted(service: str) -> None:
     for port in found.get("ports", ()):
         assert port.startswith("127.0.0.1:")
     for name, condition in found.get("depends_on", {}).items():
-        assert name in SERVICES and condition == {"condition": "service_healthy"}
+        waits = "service_started" if name == "mlflow" else "service_healthy"
+        assert name in SERVICES and condition == {"condition": waits}
 
 
 def test_no_secret_is_written_into_a_file() -> None:
