@@ -12,7 +12,7 @@ from clm_dagster.platform.assets.extras import sql_assets
 from clm_dagster.platform.change_sensors import change_sensors
 from clm_dagster.platform.domain import Shop, assets_of, build_domains, extras_of, tables_of
 from clm_dagster.platform.due_runs import DueRuns
-from clm_dagster.platform.executors import owned_executor
+from clm_dagster.platform.executors import executor_of
 from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
 from clm_dagster.platform.python_tables.assets import python_asset
@@ -24,8 +24,8 @@ from clm_dagster.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Return the definitions of a shop that has its code location to itself. Its steps share a process."""
-    return dg.Definitions.merge(shop_definitions(settings), dg.Definitions(executor=owned_executor))
+    """Return the definitions of a shop that has its code location to itself."""
+    return dg.Definitions.merge(shop_definitions(settings), dg.Definitions(executor=executor_of(settings)))
 
 
 def shop_definitions(settings: Settings) -> dg.Definitions:

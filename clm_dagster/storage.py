@@ -126,6 +126,11 @@ def _chmod(path: Path, mode: int) -> None:
         return  # another process has replaced it
     except PermissionError:
         log.warning("%s can be read by other users, and belongs to one of them: chmod %o failed", path, mode)
+    except OSError as error:
+        if (
+            error.errno != errno.EROFS
+        ):  # a file that a deployment mounts read-only, such as dagster.yaml, is its own
+            raise
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from clm_dagster.platform.executors import owned_executor
+from clm_dagster.platform.executors import executor_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import name_of, run_tags
 from clm_dagster.settings import Settings
@@ -63,11 +63,11 @@ def build_jobs(settings: Settings, assets: Iterable[dg.AssetsDefinition]) -> lis
 
 
 def asset_job(settings: Settings, name: str, selection: dg.AssetSelection, description: str) -> "AssetJob":
-    """Return a job of this shop. Its steps share a process, also in a deployment whose other jobs do not."""
+    """Return a job of this shop, with the executor of its settings, also where other jobs have another one."""
     return dg.define_asset_job(
         name_of(settings, name),
         selection,
         description=description,
         tags=run_tags(settings),
-        executor_def=owned_executor,
+        executor_def=executor_of(settings),
     )

@@ -3,7 +3,9 @@
 Belongs here: identities of processes as tags of runs, of Dagster and of MLflow. Does not: closing these runs (`runs`,
 `mlflow_store`).
 
-An id of a process is used again, sooner or later, and says nothing on another host. A container is a host of its own.
+An id of a process is used again, sooner or later, and says nothing on another host. A container is a host of its own,
+and another one after each restart, unless the deployment names it: the setting `host_id`, which only the environment
+gives, because a process has one host for all shops.
 """
 
 import functools
@@ -64,7 +66,12 @@ def is_running(pid: int) -> bool:
 
 @functools.cache
 def _host() -> str:
-    """Return the host's name and a hash of the machine and of its namespace of process ids, which a container has."""
+    """Return the name that the deployment gives this host, else one that no other host has.
+
+    That is the host's name with a hash of the machine and of its namespace of process ids, which a container has.
+    """
+    if named := os.environ.get("CLM_HOST_ID"):
+        return named
     parts = [_read("/etc/machine-id") or _read("/proc/sys/kernel/random/boot_id") or str(uuid.getnode())]
     namespace = _PROC / "self" / "ns" / "pid"
     parts += [str(namespace.stat().st_ino)] if namespace.exists() else []

@@ -37,6 +37,10 @@ event_log_storage:
   module: clm_dagster.platform.event_log
   class: BatchedSqliteEventLogStorage
   config: {}
+# Where CLM_EXECUTOR gives each step a process of its own: one step writes the warehouse, the next one's process starts.
+concurrency:
+  pools:
+    default_limit: 2
 retention:
   schedule:
     purge_after_days: 30
@@ -119,6 +123,9 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if is_dead(run):
             pid = run.tags.get(f"{OWNER}pid") or run.tags[f"{OLD_OWNER}pid"]
             instance.report_run_failed(run, f"process {pid} was killed before the run ended")
+            if instance.event_log_storage.supports_global_concurrency_limits:
+                # Dagster itself leaves them taken, so that every later step of the pool would wait forever.
+                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
 

@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from clm_dagster.settings.alerting import AlertSettings
 from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
+
+# Where the steps of a run are executed, by the setting `executor`.
+Executor = Literal["in_process", "multiprocess"]
+IN_PROCESS: Executor = "in_process"
+MULTIPROCESS: Executor = "multiprocess"
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # The checkout. An installed wheel has none: only tests read it.
@@ -142,6 +148,20 @@ class MachineSettings(SettingsGroup):
         0,
         ge=0,
         description="Processes that train and score models side by side; 0 means one per processor, 1 none.",
+    )
+    executor: Executor = Field(
+        IN_PROCESS,
+        description=(
+            "How runs of the UI, schedules and `dg launch` execute steps: `in_process`, all in one process, or "
+            "`multiprocess`, each in its own, which a small shop's steps are too short for. `clm run` ignores it."
+        ),
+    )
+    host_id: str = Field(
+        "",
+        description=(
+            "In the environment only: the name of a container that is restarted, so that it knows the runs that were "
+            "killed with it. No two containers may share it. Empty: the machine and container itself."
+        ),
     )
     lock_timeout: float = Field(
         600.0, gt=0, description="Seconds that a step waits for the lock of the warehouse before it fails."

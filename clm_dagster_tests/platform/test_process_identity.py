@@ -44,3 +44,30 @@ def test_tags_give_back_the_identity() -> None:
     assert ProcessIdentity.of_tags(tags, "other.") is None
     assert ProcessIdentity.of_tags(tags | {"clm/pid": "x"}, "clm/") is None
     assert str(os.getpid()) in tags.values()
+
+
+def test_a_container_with_a_name_knows_its_runs_after_a_restart() -> None:
+    code = (
+        "from clm_dagster.platform.processes import ProcessIdentity\n"
+        "own = ProcessIdentity.own()\n"
+        "print(own.host, own.pid, own.started)"
+    )
+
+    def identity(**environment: str) -> ProcessIdentity:
+        own = os.environ | environment
+        host, pid, started = subprocess.check_output([sys.executable, "-c", code], text=True, env=own).split()
+        return ProcessIdentity(host, int(pid), started)
+
+    before = identity(CLM_HOST_ID="code-location")
+    assert before.host == "code-location"
+    assert identity().host != "code-location"
+    gone = (
+        "from clm_dagster.platform.processes import ProcessIdentity\n"
+        f"print(ProcessIdentity({before.host!r}, {before.pid}, {before.started!r}).is_gone())"
+    )
+    for named, expected in (("code-location", "True"), ("another", "False")):
+        environment = os.environ | {"CLM_HOST_ID": named}
+        assert (
+            subprocess.check_output([sys.executable, "-c", gone], text=True, env=environment).strip()
+            == expected
+        )

@@ -5,7 +5,6 @@ Belongs here: the Dagster assets of ingestion. Does not: reading files (`reading
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
@@ -42,6 +41,7 @@ from clm_dagster.platform.assets.node_assets import (
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
+from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.naming import LANDING, asset_key, name_of, with_prefix
@@ -178,6 +178,7 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         check_specs=check_specs(node, key) + raw_checks(key),
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
         required_resource_keys={warehouse_key(source.settings)},
+        pool=warehouse_pool(source.settings),
     )
     def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         costs = StepCosts()
@@ -251,6 +252,7 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         ],
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
         required_resource_keys={warehouse_key(source.settings)},
+        pool=warehouse_pool(source.settings),
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         costs = StepCosts()
@@ -304,6 +306,7 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
         ),
         metadata={"dagster/table_name": "raw.rejects"},
         required_resource_keys={warehouse_key(source.settings)},
+        pool=warehouse_pool(source.settings),
     )
     def rejects(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deliveries = source.landing.deliveries()
@@ -359,6 +362,7 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
         required_resource_keys={warehouse_key(source.settings)},
+        pool=warehouse_pool(source.settings),
     )
     def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with run_warehouse(context, source.settings).connect("raw.deliveries") as connection:
@@ -377,13 +381,12 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
             )
         columns = ("table", "feed", "deliveries", "delivered", "accepted", "rejected", "duplicate", "skipped")
         lines = [[f"{v:,}" if isinstance(v, int) else v for v in row] for row in totals]
-        metadata: dict[str, Any] = {
-            "dagster/row_count": rows,
-            "totals": dg.MetadataValue.md(markdown_table(columns, lines)),
-            "skipped": dg.MetadataValue.md(skips_text(source, skips)),
-        }
         return dg.MaterializeResult(
-            metadata=metadata,
+            metadata={
+                "dagster/row_count": rows,
+                "totals": dg.MetadataValue.md(markdown_table(columns, lines)),
+                "skipped": dg.MetadataValue.md(skips_text(source, skips)),
+            },
             check_results=[
                 dg.AssetCheckResult(
                     check_name="ledger_balances",

@@ -42,6 +42,7 @@ from clm_dagster.platform.dbt_project.building import (
 )
 from clm_dagster.platform.dbt_project.lineage import column_lineage
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Project
+from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import job_of
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
@@ -127,6 +128,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             **exposure_metadata(project, model.name),
         },
         required_resource_keys={warehouse_key(settings)},
+        pool=warehouse_pool(settings),
     )
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return _run(context, project, model, settings, added)

@@ -19,6 +19,7 @@ from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.dbt_project.building import load_seed
 from clm_dagster.platform.dbt_project.project import Project, Seed
+from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import DAILY
 from clm_dagster.platform.markdown import markdown_list, markdown_table
 from clm_dagster.platform.naming import asset_key, name_of
@@ -61,6 +62,7 @@ def seed_asset(
             **exposure_metadata(project, seed.name),
         },
         required_resource_keys={warehouse_key(settings)},
+        pool=warehouse_pool(settings),
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
         costs = StepCosts()

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import PUBLISH, SCORES, job_of
 from clm_dagster.platform.naming import asset_key, name_of, with_prefix
 from clm_dagster.platform.publish.copying import publish
@@ -37,6 +38,7 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         ),
         metadata={"dagster/uri": str(settings.published_path)},
         required_resource_keys={warehouse_key(settings)},
+        pool=warehouse_pool(settings),
     )
     def warehouse_copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         costs = StepCosts()

@@ -1,0 +1,1 @@
+"""The deployment: compose.yaml, its files, and the values for Helm."""
