@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -31,9 +32,13 @@ from clm_dagster.platform.partitions import (
 )
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
+from clm_dagster.platform.resources import tracking_of
 from clm_dagster.platform.run_queue import claimed_by_other, why_running
 from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.platform.ticks import read_in_tick
+from clm_dagster.platform.trained_models.lost import read_builds
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.platform.whole_run import no_whole_run
 from clm_dagster.settings import Settings
 
 # Tags of requested runs: what was requested, in which state of its inputs and code, and the instant of the tick.
@@ -117,10 +122,12 @@ class DueRuns:
         by: name of the schedule or sensor. lookback: whether the newest days are due in any case, for late rows.
         """
         close_dead_runs(instance)
-        reason = why_running(self.settings, instance, job)
+        with no_whole_run(self.settings) as reason:
+            pass  # a look, before the work of planning
+        reason = reason or why_running(self.settings, instance, job)
         if reason:
             return Waiting(reason, is_settled=False)
-        builds = read_in_tick(self.settings, by, Builds.read, Builds())
+        builds = read_in_tick(self.settings, by, partial(self._read_builds, job), Builds())
         if isinstance(builds, dg.SkipReason):
             return Waiting(str(builds.skip_message), is_settled=False)
         ended = daily_partitions(self.settings).get_partition_keys(current_time=at)
@@ -142,9 +149,9 @@ class DueRuns:
             if until is not None and at < until:
                 put_off = put_off or self._put_off(job, portion, tried, until)
                 continue
-            other = claimed_by_other(self.settings, instance, job, by)
-            if other:
-                return Waiting(f"{other} has just requested a run of the same job", is_settled=False)
+            taken = self._why_taken(instance, job, by)
+            if taken:
+                return Waiting(taken, is_settled=False)
             return dg.RunRequest(
                 run_key=f"{by} {portion.first} {portion.last} {state[:8]} {len(tried)}",
                 tags=range_tags(portion.first, portion.last) | {REQUEST_TAG: state, TICK_TAG: at.isoformat()},
@@ -152,6 +159,20 @@ class DueRuns:
             )
         late = plan.waiting if job != DAILY else ""
         return Waiting(put_off or late or self._nothing(job, ended, at))
+
+    def _read_builds(self, job: str, connection: Connection) -> Builds:
+        """Return the build ledger; for jobs that train or score, without the trainings whose models are lost."""
+        if job in (DAILY, SNAPSHOTS):
+            return Builds.read(connection)
+        builds, _ = read_builds(connection, tracking_of(self.settings), self.tables)
+        return builds
+
+    def _why_taken(self, instance: dg.DagsterInstance, job: str, by: str) -> str:
+        """Claim the next run of a job; return why it cannot be requested any more, empty where it can."""
+        with no_whole_run(self.settings) as reason:
+            # `clm run` starts before this claim, and is seen here, or after it, and sees the claim.
+            other = "" if reason else claimed_by_other(self.settings, instance, job, by)
+        return reason or (f"{other} has just requested a run of the same job" if other else "")
 
     def _plan(
         self, instance: dg.DagsterInstance, job: str, at: datetime, builds: Builds, landed: _EndedDays
