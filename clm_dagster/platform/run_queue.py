@@ -23,7 +23,7 @@ _NEWEST = 200
 # A run that has not started by then never will: the process that should start it was killed.
 _START = timedelta(hours=1)
 _WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
-# Tag of runs of a job's assets that are not runs of the job itself.
+# Tag of requested runs that names their job: declarative automation requests a job's assets, not the job.
 JOB_TAG = "clm/job"
 # A request becomes a run within seconds; after this time it is lost.
 _CLAIM = timedelta(minutes=5)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -150,6 +151,10 @@ class MachineSettings(SettingsGroup):
 class ScheduleSettings(SettingsGroup):
     """Schedules, sensors and the webhook for failed runs."""
 
+    automation: Literal["schedules", "declarative"] = Field(
+        "schedules",
+        description="What requests due runs: schedules, or declarative (Dagster's automation conditions).",
+    )
     lookback_days: int = Field(
         3, ge=0, description="Days before the newest day that the daily schedule loads again."
     )
