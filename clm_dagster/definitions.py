@@ -9,7 +9,7 @@ import dagster as dg
 
 from clm_dagster.platform.alerts.sensor import alert_sensor
 from clm_dagster.platform.assets.extras import sql_assets
-from clm_dagster.platform.change_sensors import change_sensors
+from clm_dagster.platform.automation import automate
 from clm_dagster.platform.domain import Shop, assets_of, build_domains, extras_of, tables_of
 from clm_dagster.platform.due_runs import DueRuns
 from clm_dagster.platform.executors import executor_of
@@ -17,7 +17,6 @@ from clm_dagster.platform.jobs import build_jobs
 from clm_dagster.platform.publish.assets import publish_asset
 from clm_dagster.platform.python_tables.assets import python_asset
 from clm_dagster.platform.resources import resources_of
-from clm_dagster.platform.schedules import build_schedules
 from clm_dagster.platform.trained_models.metrics import metric_specs
 from clm_dagster.platform.trained_models.serving import serving_spec
 from clm_dagster.settings import Settings, load_settings
@@ -33,7 +32,6 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
     shop = Shop.open(settings)
     domains = build_domains(shop)
     tables = tables_of(domains, shop.project)
-    due = DueRuns.of(shop, tables, domains)
     assets = [
         *sql_assets(shop.project, settings, extras_of(domains, shop.project)),
         *assets_of(domains),
@@ -42,11 +40,13 @@ def shop_definitions(settings: Settings) -> dg.Definitions:
     ]
     specs = [*metric_specs(shop.project, settings, tables), serving_spec(shop.project, settings, tables)]
     alerts = alert_sensor(shop, tables, domains, assets)
+    jobs = build_jobs(settings, assets)
+    automation = automate(DueRuns.of(shop, tables, domains), assets, jobs)
     return dg.Definitions(
-        assets=[*assets, *specs],
-        jobs=[*build_jobs(settings, assets), *(job for d in domains for job in d.jobs)],
-        schedules=[*build_schedules(due), *(s for d in domains for s in d.schedules)],
-        sensors=[alerts, *change_sensors(due), *(s for d in domains for s in d.sensors)],
+        assets=[*automation.assets, *specs],
+        jobs=[*jobs, *(job for d in domains for job in d.jobs)],
+        schedules=[*automation.schedules, *(s for d in domains for s in d.schedules)],
+        sensors=[alerts, *automation.sensors, *(s for d in domains for s in d.sensors)],
         resources=resources_of(settings),
     )
 

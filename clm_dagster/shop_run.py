@@ -30,8 +30,9 @@ from clm_dagster.platform.planning import STAGES, Plan, Planner
 from clm_dagster.platform.publish.copying import looks_equal
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
-from clm_dagster.platform.runs import Begin, Run, RunFailedError, close_dead_runs, execute, open_instance
-from clm_dagster.platform.trained_models.lost import lost_trainings
+from clm_dagster.platform.runs import Begin, Run, RunFailedError, execute, open_instance
+from clm_dagster.platform.trained_models.lost import read_builds
+from clm_dagster.platform.whole_run import wait_for_runs, whole_run
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
 from clm_dagster.shop_alerts import alerts_at_end
@@ -112,14 +113,11 @@ class _LandedShop:
         A training whose model MLflow does not have counts as missing.
         """
         with warehouse_of(self.settings).connect_read_only("plan") as connection:
-            builds = Builds() if connection is None else Builds.read(connection)
-            trained = [table.relation for table in self.tables if table.is_trained]
-            lost = (
-                {} if connection is None else lost_trainings(connection, tracking_of(self.settings), trained)
+            builds, lost = (
+                (Builds(), {})
+                if connection is None
+                else read_builds(connection, tracking_of(self.settings), self.tables)
             )
-        for relation, keys in lost.items():
-            for key in keys:
-                builds.forget(relation, key)
         planner = Planner(
             self.settings, self.shop.project, self.tables, self.landed, builds, is_published(self.settings)
         )
@@ -160,13 +158,18 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
 
     After each stage that ran something, the rest is planned again; days are repeated until none is stale, because
     loading a day may change others. Segments are published before models are trained, and models before they score.
-    Raise InputError, also if too many rows are rejected, RunFailedError, SettingsError.
+    Another `clm run` of the shop, and runs that Dagster has started, are waited for. Raise InputError, also if too many
+    rows are rejected, RunFailedError, SettingsError, ShopBusyError.
 
     say: called with messages for people. models: whether models are trained and score.
     """
     report = Report(settings)
-    with open_instance(settings) as instance, alerts_at_end(instance, lambda: report.settings, say):
-        report.dead_runs = close_dead_runs(instance)
+    with (
+        open_instance(settings) as instance,
+        whole_run(settings, say),
+        alerts_at_end(instance, lambda: report.settings, say),
+    ):
+        report.dead_runs = wait_for_runs(settings, instance, say)
         tracking_of(settings).upkeep()
         definitions = build_definitions(settings)
         connectors = read_connectors(settings.of(ConnectSettings).connectors, settings)

@@ -19,6 +19,7 @@ from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import is_own_run, name_of
 from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.platform.run_queue import JOB_TAG
 from clm_dagster.platform.runs import UNFINISHED, is_dead, open_instance
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import RunPreview, plan_shop
@@ -143,7 +144,10 @@ def _newest_runs(settings: Settings, instance: dg.DagsterInstance) -> tuple[RunS
     found = []
     for job in _JOBS:
         name = name_of(settings, job)
-        for record in instance.get_run_records(dg.RunsFilter(job_name=name), limit=1):
+        # Declarative automation requests the assets of a job, with a tag that names it.
+        filters = (dg.RunsFilter(job_name=name), dg.RunsFilter(tags={JOB_TAG: name}))
+        records = [record for each in filters for record in instance.get_run_records(each, limit=1)]
+        for record in sorted(records, key=lambda record: record.create_timestamp)[-1:]:
             run, start, end = record.dagster_run, record.start_time, record.end_time
             if is_own_run(settings, run):
                 found.append(

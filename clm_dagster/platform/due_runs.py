@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -21,7 +22,7 @@ from clm_dagster.platform.dbt_project.project import DAILY as DAY
 from clm_dagster.platform.dbt_project.project import SNAPSHOT, Project
 from clm_dagster.platform.domain import Domain, Shop, landed_of
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS, range_tags
-from clm_dagster.platform.naming import asset_key
+from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import (
     daily_partitions,
     days_between,
@@ -31,15 +32,22 @@ from clm_dagster.platform.partitions import (
 )
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
-from clm_dagster.platform.run_queue import claimed_by_other, why_running
+from clm_dagster.platform.resources import tracking_of
+from clm_dagster.platform.run_queue import JOB_TAG, claimed_by_other, why_running
 from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.platform.ticks import read_in_tick
+from clm_dagster.platform.trained_models.lost import read_builds
+from clm_dagster.platform.warehouse import Connection
+from clm_dagster.platform.whole_run import no_whole_run
 from clm_dagster.settings import Settings
 
-# Tags of requested runs: what was requested, in which state of its inputs and code, and the instant of the tick.
-REQUEST_TAG, TICK_TAG = "clm/request", "clm/tick"
+# Tags of requested runs: what was requested, in which state of its inputs and code, and the instant of the tick; on
+# runs that look for late rows of the newest days, the date of the tick.
+REQUEST_TAG, TICK_TAG, LOOKBACK_TAG = "clm/request", "clm/tick", "clm/lookback"
 # The stages of the plan that each job runs.
 _STAGES = {DAILY: ("days",), SNAPSHOTS: ("snapshots",), MODELS: ("models",), SCORES: ("scores", "views")}
+# The jobs whose partitions become due, in the order in which they build on each other.
+JOBS = tuple(_STAGES)
 # A training that has failed so often no longer keeps the scores waiting: those of other models are due.
 _PATIENCE = 2
 _DAY = timedelta(days=1)
@@ -117,10 +125,12 @@ class DueRuns:
         by: name of the schedule or sensor. lookback: whether the newest days are due in any case, for late rows.
         """
         close_dead_runs(instance)
-        reason = why_running(self.settings, instance, job)
+        with no_whole_run(self.settings) as reason:
+            pass  # a look, before the work of planning
+        reason = reason or why_running(self.settings, instance, job)
         if reason:
             return Waiting(reason, is_settled=False)
-        builds = read_in_tick(self.settings, by, Builds.read, Builds())
+        builds = read_in_tick(self.settings, by, partial(self._read_builds, job), Builds())
         if isinstance(builds, dg.SkipReason):
             return Waiting(str(builds.skip_message), is_settled=False)
         ended = daily_partitions(self.settings).get_partition_keys(current_time=at)
@@ -142,16 +152,60 @@ class DueRuns:
             if until is not None and at < until:
                 put_off = put_off or self._put_off(job, portion, tried, until)
                 continue
-            other = claimed_by_other(self.settings, instance, job, by)
-            if other:
-                return Waiting(f"{other} has just requested a run of the same job", is_settled=False)
+            taken = self._why_taken(instance, job, by)
+            if taken:
+                return Waiting(taken, is_settled=False)
             return dg.RunRequest(
                 run_key=f"{by} {portion.first} {portion.last} {state[:8]} {len(tried)}",
-                tags=range_tags(portion.first, portion.last) | {REQUEST_TAG: state, TICK_TAG: at.isoformat()},
+                tags=range_tags(portion.first, portion.last)
+                | {JOB_TAG: name_of(self.settings, job), REQUEST_TAG: state, TICK_TAG: at.isoformat()}
+                | ({LOOKBACK_TAG: self._date(at)} if lookback and portion.last >= ended[-1] else {}),
                 asset_selection=[asset_key(self.settings, name) for name in portion.assets] or None,
             )
         late = plan.waiting if job != DAILY else ""
         return Waiting(put_off or late or self._nothing(job, ended, at))
+
+    def request_next(self, instance: dg.DagsterInstance, by: str, at: datetime) -> dg.RunRequest | Waiting:
+        """Return the request of the first job that is due, or why none is. Its tags name the job.
+
+        The newest days are due once a day from CLM_DAILY_HOUR on, for late rows.
+        """
+        reasons = list[str]()
+        for job in JOBS:
+            lookback = job == DAILY and self._is_to_look_back(instance, at)
+            found = self.request(instance, by, job, at, lookback)
+            if isinstance(found, dg.RunRequest):
+                return found
+            if found.reason not in reasons:
+                reasons.append(found.reason)
+        return Waiting("; ".join(reasons))
+
+    def _is_to_look_back(self, instance: dg.DagsterInstance, at: datetime) -> bool:
+        """Whether the newest days were not looked at for late rows yet on the day of an instant."""
+        if at.astimezone(self.settings.zone).hour < self.settings.daily_hour:
+            return False
+        tried = list(instance.get_runs(dg.RunsFilter(tags={LOOKBACK_TAG: self._date(at)})))
+        failed = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+        until = _next_attempt(tried)
+        return all(run.status in failed for run in tried) and (until is None or at >= until)
+
+    def _date(self, at: datetime) -> str:
+        """Return the date of an instant in the shop, with its prefix: shops may share a Dagster."""
+        return name_of(self.settings, f"{at.astimezone(self.settings.zone):%Y-%m-%d}")
+
+    def _read_builds(self, job: str, connection: Connection) -> Builds:
+        """Return the build ledger; for jobs that train or score, without the trainings whose models are lost."""
+        if job in (DAILY, SNAPSHOTS):
+            return Builds.read(connection)
+        builds, _ = read_builds(connection, tracking_of(self.settings), self.tables)
+        return builds
+
+    def _why_taken(self, instance: dg.DagsterInstance, job: str, by: str) -> str:
+        """Claim the next run of a job; return why it cannot be requested any more, empty where it can."""
+        with no_whole_run(self.settings) as reason:
+            # `clm run` starts before this claim, and is seen here, or after it, and sees the claim.
+            other = "" if reason else claimed_by_other(self.settings, instance, job, by)
+        return reason or (f"{other} has just requested a run of the same job" if other else "")
 
     def _plan(
         self, instance: dg.DagsterInstance, job: str, at: datetime, builds: Builds, landed: _EndedDays

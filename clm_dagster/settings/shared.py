@@ -171,6 +171,10 @@ class MachineSettings(SettingsGroup):
 class ScheduleSettings(SettingsGroup):
     """Schedules and sensors."""
 
+    automation: Literal["schedules", "declarative"] = Field(
+        "schedules",
+        description="What requests due runs: schedules, or declarative (Dagster's automation conditions).",
+    )
     lookback_days: int = Field(
         3, ge=0, description="Days before the newest day that the daily schedule loads again."
     )

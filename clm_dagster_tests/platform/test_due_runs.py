@@ -193,6 +193,28 @@ def test_scores_do_not_wait_for_ever_for_a_training_that_fails(
     assert span(due.request(instance, "s", SCORES, now))[0] >= first
 
 
+def test_a_model_that_mlflow_has_lost_is_due_and_days_do_not_look_for_it(
+    live: Settings, instance: dg.DagsterInstance
+) -> None:
+    due = due_runs(live, LandedDays(120))
+    build_all(due, (*BUILT, "models", "scores", "views"), 120)
+    now = at(live, "2024-04-25")
+    assert reason(due.request(instance, "t", MODELS, now)).startswith("no model is due")
+    with warehouse_of(live).connect("a test") as connection:
+        trained = connection.scalar(
+            "select max(partition_key) from raw.builds where relation = 'models.persona_model'"
+        )
+        # Its as_of is the Monday after the key; there is no MLflow store in the data folder.
+        connection.execute(
+            "create table models.persona_model as select '1' as model_version, 'a run' as mlflow_run_id, "
+            f"timestamp '{trained}' + interval 7 days as as_of"
+        )
+    assert reason(due.request(instance, "s", SCORES, now)).startswith(f"models {trained} (as_of ")
+    assert span(due.request(instance, "t", MODELS, now)) == (trained, trained)
+    assert "up to date" in reason(due.request(instance, "d", DAILY, now))
+    assert "up to date" in reason(due.request(instance, "s", SNAPSHOTS, now))
+
+
 def test_late_rows_of_the_newest_days_are_looked_for_once_a_day(
     live: Settings, instance: dg.DagsterInstance
 ) -> None:

@@ -2,76 +2,25 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
 from clm_dagster.definitions import build_definitions
 from clm_dagster.platform.build_ledger.versions import Builds
-from clm_dagster.platform.processes import OWNER, ProcessIdentity
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.runs import open_instance
 from clm_dagster.platform.warehouse import Connection
-from clm_dagster.settings import Settings
 from clm_dagster.shop_run import plan_shop, run_shop
+from clm_dagster_tests.platform.daemons import Daemon, DeclarativeDaemon
 from clm_dagster_tests.shops import quiet, write_shop
 
 START, END = "2024-01-01", "2024-07-01"
-DAILY, HOURLY = ("daily_schedule",), ("snapshot_schedule", "train_schedule", "score_schedule")
 # What differs between two runs over the same rows: when, and by which run, a row was stored.
 OWN = ("run_id", "mlflow_run_id", "model_version", "trained_at", "loaded_at", "known_at", "delivery_id")
-
-
-@dataclass
-class Daemon:
-    """Dagster's daemon: evaluates schedules at an instant and executes what they request."""
-
-    settings: Settings
-    definitions: dg.Definitions
-    instance: dg.DagsterInstance
-    jobs: list[str] = field(default_factory=list)
-    failed: int = 0
-
-    def tick(self, names: tuple[str, ...], at: datetime, kill: bool = False) -> int:
-        """Return the number of runs. kill: whether the first one is killed before it has done anything."""
-        count, definitions = 0, self.definitions
-        for name in names:
-            schedule = definitions.resolve_schedule_def(name)
-            with dg.build_schedule_context(
-                instance=self.instance,
-                scheduled_execution_time=at,
-                repository_def=definitions.get_repository_def(),
-            ) as context:
-                requests = schedule.evaluate_tick(context).run_requests or []
-            assert len(requests) <= 1
-            for request in requests:
-                self._run(schedule.job_name, request, kill and not count)
-                count += 1
-        return count
-
-    def _run(self, job: str, request: dg.RunRequest, kill: bool) -> None:
-        self.jobs.append(job)
-        resolved = self.definitions.resolve_job_def(job)
-        if kill:
-            self.failed += 1
-            # No process has this id: the highest is 2^22.
-            gone = ProcessIdentity(ProcessIdentity.own().host, 4_194_305, "before").tags(OWNER)
-            self.instance.create_run_for_job(
-                resolved, tags=dict(request.tags) | gone, status=dg.DagsterRunStatus.STARTED
-            )
-            return
-        result = resolved.execute_in_process(
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            instance=self.instance,
-            tags=dict(request.tags),
-            asset_selection=list(request.asset_selection) if request.asset_selection else None,
-        )
-        assert result.success
 
 
 def purchases(seed: int, count: int) -> pd.DataFrame:
@@ -110,18 +59,20 @@ def rows(connection: Connection, relation: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("automation", ["schedules", "declarative"])
 def test_months_of_ticks_end_in_the_tables_of_one_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    automation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "unset")
     rng = np.random.default_rng(3)
     events = purchases(3, 200)
-    settings = write_shop(tmp_path, events.iloc[:0], END)
+    settings = write_shop(tmp_path, events.iloc[:0], END).replace(automation=automation)
     inbox = Path(settings.input)
     (inbox / "events.csv").unlink()
     late = rng.random(len(events)) < 0.1
     with open_instance(settings) as instance:
-        daemon = Daemon(settings, build_definitions(settings), instance)
+        kind = Daemon if automation == "schedules" else DeclarativeDaemon
+        daemon = kind(settings, build_definitions(settings), instance)
         delivered = pd.Series(False, index=events.index)
         for number, day in enumerate(days_with_dagster(rng)):
             is_last = day > datetime.fromisoformat(END)
@@ -133,13 +84,8 @@ def test_months_of_ticks_end_in_the_tables_of_one_run(
             first = day.replace(hour=3, tzinfo=settings.zone)
             kill = number % 2 == 1
             for offset in range(8 if is_last else 2):
-                at = first + timedelta(days=offset)
-                count = daemon.tick(DAILY, at, kill and not offset)
-                for hour in range(1, 5):
-                    done = daemon.tick(HOURLY, at + timedelta(hours=hour), kill and offset == hour == 1)
-                    count += done
-                    if not done:
-                        break
+                killed = (kill and not offset, kill and bool(offset))
+                count = daemon.work_a_day(first + timedelta(days=offset), killed)
                 if is_last and not count:
                     break
         assert delivered.all() and daemon.failed
