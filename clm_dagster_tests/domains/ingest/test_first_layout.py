@@ -20,10 +20,8 @@ def folder(tmp_path: Path) -> Path:
     for name, day in (("2024-01-02", "date '2024-01-02'"), ("__HIVE_DEFAULT_PARTITION__", "null::date")):
         place = tmp_path / "events" / f"event_date={name}"
         place.mkdir(parents=True)
-        duckdb.sql(
-            f"select {day}::varchar as event_at, '{DELIVERY}' as _delivery_id, "
-            "'a.csv' as _source_file, 1 as _source_row"
-        ).write_parquet(str(place / f"{DELIVERY}_0.parquet"))
+        row = f"{day}::varchar as event_at, '{DELIVERY}' as _delivery_id, 'a.csv' as _source_file, 1 as _source_row"
+        duckdb.execute(f"copy (select {row}) to '{place / f'{DELIVERY}_0.parquet'}'")
     (tmp_path / "manifests").mkdir()
     feed = {
         "part": DELIVERY,
@@ -54,7 +52,9 @@ def _check_moved(folder: Path) -> None:
     feed = delivery.tables["events"]
     for day in (date(2024, 1, 2), None):
         (file,) = Landing(folder).files("events", feed.part, day)
-        rows = duckdb.sql(f"select _delivery_id, _source_row, _part, _event_date from '{file}'").fetchall()
+        rows = duckdb.execute(
+            f"select _delivery_id, _source_row, _part, _event_date from '{file}'"
+        ).fetchall()
         assert rows == [(DELIVERY, 1, feed.part, day)]
     assert [path.name for path in (folder / "manifests").iterdir()] == ["000001.json"]
     assert not list(folder.glob("events/event_date=*")) and not (folder / "first_load.json").exists()

@@ -1,0 +1,51 @@
+"""Commands that look after a deployment.
+
+Belongs here: vacuum, backup, restore. Does not: what they do (`upkeep`).
+"""
+
+from pathlib import Path
+
+import click
+
+from clm_dagster.command_line import console, current_settings
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("target", type=_PATH)
+def backup(target: Path) -> None:
+    """Copy all that the shop has stored to TARGET, a new file (*.tar.zst) or folder. No secrets are copied.
+
+    If TARGET is an existing folder, a file with the date in its name is made in it.
+    """
+    from clm_dagster.upkeep.backup import back_up
+
+    done = back_up(current_settings(), target)
+    manifest = done.manifest
+    console.print(
+        f"Backed up {len(manifest.files):,} files, {manifest.size / 1e6:,.1f} MB, to {done.path}",
+        soft_wrap=True,
+    )
+    console.print("Not contained:", *(f"- {each}" for each in manifest.left_out), sep="\n", soft_wrap=True)
+
+
+@click.command()
+@click.argument("source", metavar="BACKUP", type=_PATH)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def restore(source: Path, folder: Path) -> None:
+    """Make the data folder FOLDER, new or empty, from a BACKUP. Every file is checked first."""
+    from clm_dagster.upkeep.restore import restore as restore_folder
+
+    done = restore_folder(source, folder)
+    manifest = done.manifest
+    console.print(
+        f"Restored {len(manifest.files):,} files of the shop {manifest.source}, backed up at {manifest.created_at} by "
+        f"version {manifest.version}, to {done.folder}",
+        soft_wrap=True,
+    )
+    variables = "".join(f"\n  export {name}={value}" for name, value in done.variables.items())
+    console.print(
+        f"Set, and check that CLM_INPUT ({manifest.input}) is where new files of the shop are:{variables}",
+        soft_wrap=True,
+    )
