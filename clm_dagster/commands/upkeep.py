@@ -7,9 +7,21 @@ from pathlib import Path
 
 import click
 
-from clm_dagster.command_line import console, current_settings
+from clm_dagster.command_line import JSON, console, current_settings, show
 
 _PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be freed; free nothing.")
+@JSON
+def vacuum(dry_run: bool, as_json: bool) -> None:
+    """Free disk space: what the settings CLM_KEEP_... do not keep, superseded and temporary files."""
+    from clm_dagster.upkeep.vacuum import vacuum as vacuum_shop
+    from clm_dagster.upkeep.vacuum_view import as_dict, render
+
+    freed = vacuum_shop(current_settings(), dry_run)
+    show(as_dict(freed, dry_run) if as_json else render(freed, dry_run))
 
 
 @click.command()

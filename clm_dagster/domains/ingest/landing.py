@@ -16,7 +16,7 @@ was left by a killed run. It is never read, and the next run deletes it.
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -135,7 +135,7 @@ class Landing:
 
         now: start time of the run in the shop's time zone. Raise InputError.
         """
-        with self._lock():
+        with self.locked():
             move_first_layout(self.folder)
             known = {d.delivery_id: d for d in self.deliveries()}
             stamps = self._stamps()
@@ -160,7 +160,8 @@ class Landing:
                 store_lookups(self.folder, adapter, matched.lookups, stored)
                 self._write_inbox(matched, stamps)
                 return LandingResult([], len(files), skipped)
-            self._remove_unused_parts(known)
+            for part in self._unused_parts(known.values()):
+                shutil.rmtree(part)
             number = 1 + max((int(path.stem) for path in numbered_manifests(self.folder)), default=0)
             landed = parquet_writer.write_parts(self.folder, f"{number:06d}", new_files, feeds, adapter)
             new = [_delivery(f, landed[f.delivery_id], before, now) for f in new_files]
@@ -206,7 +207,8 @@ class Landing:
         return content if isinstance(content, dict) else {}
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the landing area in the block: nothing lands meanwhile."""
         private_umask()  # also of a process that Dagster started
         self.folder.mkdir(parents=True, exist_ok=True)
         restrict(self.folder)
@@ -225,12 +227,14 @@ class Landing:
         for content in first_deliveries(self.folder):
             yield _read_delivery(content)
 
-    def _remove_unused_parts(self, known: Mapping[str, Delivery]) -> None:
-        """Delete parts without a delivery: left by a killed run, or landed again since."""
-        kept = {(name, feed.part) for d in known.values() for name, feed in d.tables.items()}
-        for part in self.folder.glob("*/[0-9]*-[0-9]*"):
-            if (part.parent.name, part.name) not in kept:
-                shutil.rmtree(part)
+    def unused_parts(self) -> list[Path]:
+        """Return the parts that no delivery names: left by a killed run, or landed again since. Call it locked."""
+        return [] if first_deliveries(self.folder) else self._unused_parts(self.deliveries())
+
+    def _unused_parts(self, known: Iterable[Delivery]) -> list[Path]:
+        kept = {(name, feed.part) for d in known for name, feed in d.tables.items()}
+        parts = self.folder.glob("*/[0-9]*-[0-9]*")
+        return [part for part in parts if (part.parent.name, part.name) not in kept]
 
 
 @dataclass(frozen=True)
