@@ -25,15 +25,15 @@ def vacuum(dry_run: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("target", type=_PATH)
-def backup(target: Path) -> None:
-    """Copy all that the shop has stored to TARGET, a new file (*.tar.zst) or folder. No secrets are copied.
+@click.argument("backup", type=_PATH)
+def backup(backup: Path) -> None:
+    """Copy all that the shop has stored to BACKUP, a new file (*.tar.zst) or folder. No secrets are copied.
 
-    If TARGET is an existing folder, a file with the date in its name is made in it.
+    If BACKUP is an existing folder, a file with the date in its name is made in it.
     """
     from clm_dagster.upkeep.backup import back_up
 
-    done = back_up(current_settings(), target)
+    done = back_up(current_settings(), backup)
     manifest = done.manifest
     console.print(
         f"Backed up {len(manifest.files):,} files, {manifest.size / 1e6:,.1f} MB, to {done.path}",
@@ -43,13 +43,13 @@ def backup(target: Path) -> None:
 
 
 @click.command()
-@click.argument("source", metavar="BACKUP", type=_PATH)
+@click.argument("backup", type=_PATH)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def restore(source: Path, folder: Path) -> None:
+def restore(backup: Path, folder: Path) -> None:
     """Make the data folder FOLDER, new or empty, from a BACKUP. Every file is checked first."""
     from clm_dagster.upkeep.restore import restore as restore_folder
 
-    done = restore_folder(source, folder)
+    done = restore_folder(backup, folder)
     manifest = done.manifest
     console.print(
         f"Restored {len(manifest.files):,} files of the shop {manifest.source}, backed up at {manifest.created_at} by "

@@ -8,6 +8,9 @@ from the newest snapshot, not from today. Snapshots that trainings, scores or gr
 - as many weeks back from the newest one as any table reads, so that future trainings find what they read
 - those that the trainings that are due read
 - the windows in which past scores are graded
+
+Models of churn and value read a history of weekly snapshots, so a shop with models keeps these for longer than a year.
+Without trainings (CLM_TRAIN_COUNT is 0) only the setting counts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -57,7 +60,7 @@ def unbroken(keys: Iterable[str]) -> list[list[str]]:
 def _days_read(tables: Sequence[AnyTable], settings: Settings) -> int:
     """Return how many days back from the newest snapshot another one may be read, now or by a future training."""
     found = [0]
-    for table in tables:
+    for table in tables if settings.train_count else ():
         weeks = max(table.weeks_back, default=0)
         newest = 0 if table.is_trained else settings.score_count
         found.append((weeks + newest) * _DAYS_OF_A_WEEK)

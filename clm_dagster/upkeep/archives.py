@@ -51,8 +51,12 @@ class Manifest:
         return sum(size for _, size in self.files.values())
 
 
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
 class _Put(Protocol):
-    def __call__(self, name: str, file: IO[bytes], size: int) -> None: ...
+    def __call__(self, name: str, file: _Readable, size: int) -> None: ...
 
 
 class Writer:
@@ -123,7 +127,7 @@ def written(target: Path) -> Iterator[Writer]:
 
 
 def _put_into_archive(archive: tarfile.TarFile) -> _Put:
-    def put(name: str, file: IO[bytes], size: int) -> None:
+    def put(name: str, file: _Readable, size: int) -> None:
         info = tarfile.TarInfo(name)
         info.size, info.mode = size, 0o600
         archive.addfile(info, file)
@@ -132,7 +136,7 @@ def _put_into_archive(archive: tarfile.TarFile) -> _Put:
 
 
 def _put_into_folder(folder: Path) -> _Put:
-    def put(name: str, file: IO[bytes], size: int) -> None:
+    def put(name: str, file: _Readable, size: int) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as copy:
@@ -204,9 +208,9 @@ def _members(backup: Path) -> Iterator[tuple[str, IO[bytes]]]:
         tarfile.open(fileobj=plain, mode="r|") as archive,
     ):
         for member in archive:
-            file = archive.extractfile(member)
-            if file is not None:
-                yield member.name, file
+            content = archive.extractfile(member)
+            if content is not None:
+                yield member.name, content
 
 
 def _safe(backup: Path, name: str) -> PurePosixPath:
