@@ -8,6 +8,7 @@ from the newest snapshot, not from today. Snapshots that trainings, scores or gr
 - as many weeks back from the newest one as any table reads, so that future trainings find what they read
 - those that the trainings that are due read
 - the windows in which past scores are graded
+- those of the training calendar, whose cut-offs of RFM scores hold until the next one
 
 Models of churn and value read a history of weekly snapshots, so a shop with models keeps these for longer than a year.
 Without trainings (CLM_TRAIN_COUNT is 0) only the setting counts.
@@ -16,7 +17,7 @@ Without trainings (CLM_TRAIN_COUNT is 0) only the setting counts.
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from clm_dagster.platform.build_ledger.staleness import training_keys
+from clm_dagster.platform.build_ledger.staleness import training_calendar, training_keys
 from clm_dagster.platform.partitions import WEEK, as_of_of_key, parse_day
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.settings import Settings
@@ -39,6 +40,7 @@ def kept_snapshots(keys: Sequence[str], tables: Sequence[AnyTable], settings: Se
         for training in trainings
         for key in (training, *table.earlier_keys(training))
     }
+    needed |= set(training_calendar(keys, settings))
     return [
         key
         for key in keys

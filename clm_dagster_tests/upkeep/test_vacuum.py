@@ -198,7 +198,7 @@ def test_thinned_snapshots_are_deleted_and_not_built_again(
     gone = {as_of_of_key(key, settings.end_date) for key in thinned}
     with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
         connection.execute(f"attach '{long_shop.warehouse_path}' as weekly (read_only)")
-        for relation in ("core.customer_features", "core.rfm_states", "core.stage_states"):
+        for relation in ("core.customer_features", "core.rfm_scores", "core.stage_states"):
             stored = {
                 as_of for (as_of,) in connection.execute(f"select distinct as_of from {relation}").fetchall()
             }
@@ -219,9 +219,10 @@ def test_thinned_snapshots_are_deleted_and_not_built_again(
         ).fetchall() == [(0,)]
     # Other code: only what is kept is built again.
     path = settings.sql_dir / "models" / "core" / "rfm_cutoffs.sql"
-    path.write_text(path.read_text() + "\n-- \n".replace("-- ", "") + "\n")
-    run_shop(settings.replace(recommend_horizon_days=15), quiet)
-    assert plan_shop(settings).plan.thinned == ()
+    path.write_text(path.read_text() + "\n-- changed\n")
+    assert plan_shop(settings).plan.of("snapshots")
+    run_shop(settings, quiet)
+    assert plan_shop(settings).plan.thinned == () and plan_shop(settings).plan.steps == ()
 
 
 @pytest.mark.slow
