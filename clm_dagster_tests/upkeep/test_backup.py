@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.base
 from click.testing import CliRunner
@@ -187,6 +188,15 @@ def test_restored_champions_load_and_predict_the_same(ran: Ran, tmp_path: Path) 
             tracking_of(each).sklearn_model(CHURN.name, number, TRUSTED, run_id) for each in (settings, new)
         ]
         assert all(isinstance(model, sklearn.base.BaseEstimator) for model in models)
-        names = list(models[0].feature_names_in_)
-        frame = ran.query("select * from core.customer_features order by all limit 500")[names]
-        assert np.array_equal(*(model.predict_proba(frame) for model in models))
+        frame = _example(settings, number)
+        assert np.array_equal(*(model.predict(frame) for model in models))
+
+
+def _example(settings: Settings, version: str) -> pd.DataFrame:
+    """The input example that is stored beside a version of the churn model."""
+    import mlflow
+
+    tracking_of(settings).open()
+    example = mlflow.pyfunc.load_model(f"models:/{CHURN.name}/{version}").input_example
+    assert isinstance(example, pd.DataFrame) and len(example)
+    return example

@@ -246,7 +246,14 @@ def test_champions_and_named_trainings_stay_and_orphans_go(ran: Ran, tmp_path: P
             )
             connection.execute("update models.churn_model set mlflow_run_id = 'other', model_version = '99' "
                                "where mlflow_run_id = ?", [old[0]])  # fmt: skip
-            connection.execute("delete from marts.churn_scores where model_version = ?", [old[1]])
+            # No stored score of its model is left.
+            scores = connection.execute(
+                "select distinct c.table_name from information_schema.columns as c join information_schema.tables as t "
+                "using (table_schema, table_name) where table_schema = 'marts' and table_type = 'BASE TABLE' "
+                "and c.column_name = 'model_version'"
+            )
+            for (table,) in scores:
+                connection.execute(f"delete from marts.{table} where model_version = ?", [old[1]])
         is_champion = old[1] == champion
         artifacts = Path(client.get_run(old[0]).info.artifact_uri.removeprefix("file://"))
         assert free_mlflow_runs(settings, dry_run=False).number == 0  # too young
