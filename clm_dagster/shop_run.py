@@ -145,11 +145,21 @@ def plan_shop(settings: Settings) -> RunPreview:
     """Return what `run_shop` would do now. Change nothing. Raise InputError, SettingsError."""
     shop = _LandedShop.open(settings)
     new = shop.source.landing.new_files(settings.input, shop.source.adapter)
+    return _planned(shop, new)
+
+
+def plan_landed(settings: Settings) -> tuple[Settings, Plan]:
+    """Return the settings with measured dates, and the plan for the files that are landed. Change nothing."""
+    preview = _planned(_LandedShop.open(settings), [])
+    return preview.settings, preview.plan
+
+
+def _planned(shop: _LandedShop, new: Sequence[Path]) -> RunPreview:
     if not shop.landed.deliveries:
-        return RunPreview(settings, tuple(new), Plan())
-    measured = _measured_dates(settings, shop.landed.deliveries)
+        return RunPreview(shop.settings, tuple(new), Plan())
+    measured = _measured_dates(shop.settings, shop.landed.deliveries)
     if measured:
-        shop = _LandedShop.open(settings.replace(**measured))
+        shop = _LandedShop.open(shop.settings.replace(**measured))
     return RunPreview(shop.settings, tuple(new), shop.plan())
 
 

@@ -28,6 +28,7 @@ ABOVE = {
     "shop_status",
     "status_view",
     "terminal",
+    "upkeep",
 }
 GROUND = {"command_line", "discovery", "errors", "settings", "storage"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}

@@ -37,6 +37,7 @@ LEDGER = {
     "raw.key_days",
     "raw.spread_keys",
     "raw.currencies",
+    "raw.warehouse_format",
     "raw.builds",
 }
 

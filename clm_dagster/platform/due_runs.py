@@ -33,6 +33,7 @@ from clm_dagster.platform.partitions import (
 from clm_dagster.platform.planning import STAGES, Plan, Planner, Step
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of
+from clm_dagster.platform.retention import unbroken
 from clm_dagster.platform.run_queue import JOB_TAG, claimed_by_other, why_running
 from clm_dagster.platform.runs import close_dead_runs
 from clm_dagster.platform.ticks import read_in_tick
@@ -260,8 +261,11 @@ class DueRuns:
             if step.only_assets:
                 for part in _windows(_weeks(step.first, step.last), size):
                     yield _Portion(part[0], part[-1], step.assets)
-        for part in _windows(whole, size):
-            yield _Portion(part[0], part[-1])
+        # A range over thinned snapshots would build them again.
+        is_thinned = self.settings.keep_snapshot_days is not None
+        for group in unbroken(whole) if is_thinned else [list(whole)]:
+            for part in _windows(group, size):
+                yield _Portion(part[0], part[-1])
 
     def _state(self, job: str, builds: Builds, landed: _EndedDays, key: str) -> str:
         """Return a hash of the inputs and the code of what a job builds of a partition.

@@ -32,6 +32,7 @@ from clm_dagster.platform.job_names import DAILY as DAILY_JOB
 from clm_dagster.platform.job_names import MODELS, PUBLISH, SCORES, SNAPSHOTS, job_of
 from clm_dagster.platform.partitions import days_lacking, snapshot_label, snapshot_partitions, why_waiting
 from clm_dagster.platform.python_tables.tables import AnyTable
+from clm_dagster.platform.retention import kept_snapshots, unbroken
 from clm_dagster.settings import Settings
 
 # The stages in the order in which they run. Each builds on the results of the stages before it.
@@ -67,12 +68,14 @@ class Plan:
     """All planned runs, in the order in which they run.
 
     waiting: why the newest snapshot that has ended is not built yet; empty where nothing waits. lost: trainings whose
-    models MLflow does not have any more, by table.
+    models MLflow does not have any more, by table. thinned: stored snapshots that CLM_KEEP_SNAPSHOTS does not keep;
+    they are not built any more, and `clm vacuum` deletes them.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: str = ""
     lost: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    thinned: tuple[str, ...] = ()
 
     def of(self, stage: str) -> list[Step]:
         """Return the runs of one stage."""
@@ -125,9 +128,20 @@ class Planner:
         if "publish" in stages and (self._steps or not self.published) and not publishes:
             why = "the published copy is missing or outdated"
             self._steps.append(Step("publish", PUBLISH, reasons=(why,)))
-        return Plan(tuple(self._steps), self._why_waiting(keys))
+        return Plan(tuple(self._steps), self._why_waiting(keys), thinned=tuple(self._thinned_keys(keys)))
 
     def snapshot_keys(self) -> list[str]:
+        """Return the snapshots of the shop that are kept, in order."""
+        return kept_snapshots(self._complete_keys(), self.tables, self.settings)
+
+    def _thinned_keys(self, kept: Sequence[str]) -> list[str]:
+        """Return the stored snapshots that are not kept any more."""
+        relations = [model.relation for model in self.project.models.values() if model.window == SNAPSHOT]
+        relations += [table.relation for table in self.tables if not table.is_trained]
+        stored = {key for relation in relations for key in self.builds.keys(relation)}
+        return sorted(stored & set(self._complete_keys()) - set(kept))
+
+    def _complete_keys(self) -> list[str]:
         """Return the snapshots whose weeks have ended and whose days have all landed.
 
         Days that have not landed are unknown, not days without sales: a snapshot past them would be wrong.
@@ -319,7 +333,9 @@ class Planner:
         self, stage: str, job: str, keys: Sequence[str], reasons: Sequence[Reason], only_assets: bool = False
     ) -> None:
         assets = tuple(dict.fromkeys(reason.relation for reason in reasons))
-        for first, last in ranges(keys):
+        # A range over thinned snapshots would build them again.
+        is_thinned = self.settings.keep_snapshot_days is not None and job != DAILY_JOB
+        for first, last in [(g[0], g[-1]) for g in unbroken(keys)] if is_thinned else ranges(keys):
             self._steps.append(Step(stage, job, first, last, assets, only_assets, _reason_lines(reasons)))
 
 

@@ -25,6 +25,7 @@ from dagster_duckdb import DuckDBResource
 from filelock import FileLock, Timeout
 
 from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
+from clm_dagster.platform.warehouse_format import check_format, record_format
 from clm_dagster.storage import private_umask, restrict
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class Warehouse(DuckDBResource):
     def connect(self, purpose: str) -> Iterator[Connection]:
         """Open the warehouse exclusively for the duration of the block.
 
-        purpose: shown to other processes that wait for the lock. Raise WarehouseBusyError.
+        purpose: shown to other processes that wait for the lock. Raise NewerWarehouseError, WarehouseBusyError.
         """
         private_umask()  # also of a process that Dagster started
         Path(self.database).parent.mkdir(parents=True, exist_ok=True)
@@ -238,9 +239,12 @@ class Warehouse(DuckDBResource):
                 config["threads"] = self.threads
             with closing(open_when_free(self.database, purpose, self.lock_timeout, config=config)) as raw:
                 restrict(Path(self.database))
+                is_current = check_format(raw, Path(self.database))
                 connection = Connection(raw)
                 for schema in SCHEMAS:
                     connection.execute(f"create schema if not exists {schema}")
+                if not is_current:
+                    record_format(raw)
                 yield connection
 
     @contextmanager
@@ -253,7 +257,7 @@ class Warehouse(DuckDBResource):
     def connect_read_only(self, purpose: str) -> Iterator[Connection | None]:
         """Open the warehouse read-only; yield None if it does not exist yet.
 
-        Raise WarehouseBusyError.
+        Raise NewerWarehouseError, WarehouseBusyError.
         """
         if not _has_content(Path(self.database)):
             yield None
@@ -262,6 +266,7 @@ class Warehouse(DuckDBResource):
             self._lock(purpose),
             closing(open_when_free(self.database, purpose, self.lock_timeout, read_only=True)) as raw,
         ):
+            check_format(raw, Path(self.database))
             yield Connection(raw)
 
     @contextmanager

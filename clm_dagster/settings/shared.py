@@ -26,6 +26,8 @@ MULTIPROCESS: Executor = "multiprocess"
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # The checkout. An installed wheel has none: only tests read it.
 PROJECT_DIR = _PACKAGE_DIR.parent
+# Values of CLM_KEEP_SNAPSHOTS besides a number of days, and the days of the second one.
+_ALL, _MONTHLY, _YEAR = "all", "monthly", 365
 
 
 def shipped_sql_dir() -> Path:
@@ -226,6 +228,40 @@ class TrainingSettings(SettingsGroup):
     )
 
 
+class RetentionSettings(SettingsGroup):
+    """How long `clm vacuum` keeps what is no longer needed."""
+
+    keep_snapshots: str = Field(
+        "all",
+        description="Snapshots that are kept: all, monthly (the older ones than a year only monthly), or days instead "
+        "of that year.",
+    )
+    keep_runs: int = Field(
+        0,
+        ge=0,
+        description="Days that `clm vacuum` keeps finished runs of Dagster and their events; 0 for all.",
+    )
+    keep_mlflow_runs: int = Field(
+        0,
+        ge=0,
+        description="Days that `clm vacuum` keeps MLflow runs that no table of trainings names; 0 for all.",
+    )
+
+    @field_validator("keep_snapshots")
+    @classmethod
+    def _known_retention(cls, value: str) -> str:
+        text = value.strip().lower()
+        if text in (_ALL, _MONTHLY) or (text.isdigit() and int(text) > 0):
+            return text
+        raise ValueError(f"{value!r} is not a retention; expected all, monthly or a number of days like 730")
+
+    @property
+    def keep_snapshot_days(self) -> int | None:
+        """After how many days snapshots are thinned to one a month; None for never."""
+        named = {_ALL: None, _MONTHLY: _YEAR}
+        return named[self.keep_snapshots] if self.keep_snapshots in named else int(self.keep_snapshots)
+
+
 class ServingSettings(SettingsGroup):
     """What serves where no trained model passed its gate."""
 
@@ -236,7 +272,13 @@ class ServingSettings(SettingsGroup):
 
 
 class SharedSettings(
-    ServingSettings, TrainingSettings, AlertSettings, ScheduleSettings, MachineSettings, ShopSettings
+    ServingSettings,
+    RetentionSettings,
+    TrainingSettings,
+    AlertSettings,
+    ScheduleSettings,
+    MachineSettings,
+    ShopSettings,
 ):
     """All settings of the shop and the platform, and the paths of all stored data."""
 

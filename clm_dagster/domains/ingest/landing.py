@@ -16,7 +16,7 @@ was left by a killed run. It is never read, and the next run deletes it.
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -30,6 +30,7 @@ from clm_dagster.domains.ingest.adapter import Adapter
 from clm_dagster.domains.ingest.damage import check_restorable, find_damage, read_state
 from clm_dagster.domains.ingest.errors import InputError
 from clm_dagster.domains.ingest.files import InputFile, Known, fingerprint, list_inbox
+from clm_dagster.domains.ingest.first_layout import first_deliveries, move_first_layout, numbered_manifests
 from clm_dagster.domains.ingest.lookups import FoundLookup, find_lookups, store_lookups, stored_lookups
 from clm_dagster.domains.ingest.parquet_writer import LandedFeed, LandedFile
 from clm_dagster.domains.ingest.prepared import FOLDER
@@ -121,8 +122,9 @@ class Landing:
         """Return the files of an input that `land` would land. Change nothing. Raise InputError."""
         known = {d.delivery_id: d for d in self.deliveries()}
         matched = _match_files(given, adapter, known, self.folder, self._stamps())
-        for delivery in find_damage(self.folder, known.values()):
-            del known[delivery]
+        if not first_deliveries(self.folder):  # those lie elsewhere until they are moved
+            for delivery in find_damage(self.folder, known.values()):
+                del known[delivery]
         stored = stored_lookups(self.folder)
         new = [file.path for file in _not_landed(matched.files, matched.feeds, adapter, known)]
         changed = (found for found in matched.lookups if stored.get(found.part.name) != found.landed)
@@ -133,7 +135,8 @@ class Landing:
 
         now: start time of the run in the shop's time zone. Raise InputError.
         """
-        with self._lock():
+        with self.locked():
+            move_first_layout(self.folder)
             known = {d.delivery_id: d for d in self.deliveries()}
             stamps = self._stamps()
             matched = _match_files(given, adapter, known, self.folder, stamps)
@@ -157,8 +160,9 @@ class Landing:
                 store_lookups(self.folder, adapter, matched.lookups, stored)
                 self._write_inbox(matched, stamps)
                 return LandingResult([], len(files), skipped)
-            self._remove_unused_parts(known)
-            number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
+            for part in self._unused_parts(known.values()):
+                shutil.rmtree(part)
+            number = 1 + max((int(path.stem) for path in numbered_manifests(self.folder)), default=0)
             landed = parquet_writer.write_parts(self.folder, f"{number:06d}", new_files, feeds, adapter)
             new = [_delivery(f, landed[f.delivery_id], before, now) for f in new_files]
             if not any(d.rows for d in (*known.values(), *new)):
@@ -203,7 +207,8 @@ class Landing:
         return content if isinstance(content, dict) else {}
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the landing area in the block: nothing lands meanwhile."""
         private_umask()  # also of a process that Dagster started
         self.folder.mkdir(parents=True, exist_ok=True)
         restrict(self.folder)
@@ -212,27 +217,24 @@ class Landing:
 
     def _all_deliveries(self) -> Iterator[Delivery]:
         """Yield the deliveries of all landing runs, oldest first."""
-        for path in self._manifests():
+        for path in numbered_manifests(self.folder):
             remedy = (
                 "It lists landed files. Restore it from a backup. Without one, put all files of the shop into the "
                 f"input, delete {self.folder} and run again: everything is landed and loaded anew."
             )
             for content in read_state(path, remedy).get("deliveries", []):
-                # Manifests that were written before there were feeds have tables only.
-                tables = {
-                    name: LandedFeed(**{"table": name} | feed) for name, feed in content.pop("tables").items()
-                }
-                yield Delivery(**content, tables=tables)
+                yield _read_delivery(content)
+        for content in first_deliveries(self.folder):
+            yield _read_delivery(content)
 
-    def _manifests(self) -> list[Path]:
-        return sorted((self.folder / "manifests").glob("*.json"))
+    def unused_parts(self) -> list[Path]:
+        """Return the parts that no delivery names: left by a killed run, or landed again since. Call it locked."""
+        return [] if first_deliveries(self.folder) else self._unused_parts(self.deliveries())
 
-    def _remove_unused_parts(self, known: Mapping[str, Delivery]) -> None:
-        """Delete parts without a delivery: left by a killed run, or landed again since."""
-        kept = {(name, feed.part) for d in known.values() for name, feed in d.tables.items()}
-        for part in self.folder.glob("*/[0-9]*-[0-9]*"):
-            if (part.parent.name, part.name) not in kept:
-                shutil.rmtree(part)
+    def _unused_parts(self, known: Iterable[Delivery]) -> list[Path]:
+        kept = {(name, feed.part) for d in known for name, feed in d.tables.items()}
+        parts = self.folder.glob("*/[0-9]*-[0-9]*")
+        return [part for part in parts if (part.parent.name, part.name) not in kept]
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,12 @@ def _is_landed(found: Delivery | None, feeds: Collection[str], adapter: Adapter)
         name in found.tables and found.tables[name].landing_version == adapter.landing_version(name)
         for name in feeds
     )
+
+
+def _read_delivery(content: dict[str, Any]) -> Delivery:
+    """Return a delivery of a manifest. Those that were written before there were feeds have tables only."""
+    tables = {name: LandedFeed(**{"table": name} | feed) for name, feed in content["tables"].items()}
+    return Delivery(**{**content, "tables": tables})
 
 
 def _delivery(file: InputFile, landed: LandedFile, known: Mapping[str, Delivery], now: datetime) -> Delivery:

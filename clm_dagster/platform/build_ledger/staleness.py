@@ -104,6 +104,11 @@ def stale_snapshots(project: Project, builds: Builds, keys: Iterable[str]) -> li
     return sorted(stale)
 
 
+def training_calendar(keys: Sequence[str], settings: Settings) -> list[str]:
+    """Return the snapshots of the fixed calendar: every `train_every_weeks`-th Monday since year 1."""
+    return [k for k in keys if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
+
+
 def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
     """Return the snapshots at which models are trained: the newest `train_count` of a fixed calendar.
 
@@ -111,8 +116,8 @@ def training_keys(keys: Sequence[str], settings: Settings) -> list[str]:
     that is too young for this calendar trains at its newest snapshot. A model whose labels have a horizon trains on
     earlier snapshots, whose labels are mature by then.
     """
-    chosen = [k for k in keys if parse_day(k).toordinal() // 7 % settings.train_every_weeks == 0]
-    return (list(chosen) or list(keys[-1:]))[-settings.train_count :] if settings.train_count else []
+    chosen = training_calendar(keys, settings)
+    return (chosen or list(keys[-1:]))[-settings.train_count :] if settings.train_count else []
 
 
 def stale_trainings(project: Project, table: AnyTable, builds: Builds, keys: Sequence[str]) -> list[str]:

@@ -66,6 +66,13 @@ class StoreFile:
             ).fetchall()
         return {str(version): run_id or "" for version, run_id in found}
 
+    def experiments(self) -> list[str]:
+        """Return the names of all experiments; empty if there is no store."""
+        with self._opened("ro") as connection:
+            if connection is None or not _has_table(connection, "experiments"):
+                return []
+            return [name for (name,) in connection.execute("select name from experiments").fetchall()]
+
     def follow_folder(self, experiment: str) -> int:
         """Rewrite all locations inside the data folder for which the store was written. Return their number.
 
@@ -103,6 +110,12 @@ class StoreFile:
             sqlite3.connect(f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=_BUSY_SECONDS)
         ) as connection:
             yield connection
+
+
+def follow_moved_store(data_dir: Path) -> int:
+    """Rewrite the locations in the store of a data folder that has just been restored. Return their number."""
+    store = StoreFile(data_dir / "mlflow.db", data_dir / "mlartifacts")
+    return sum(store.follow_folder(name) for name in store.experiments())
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:

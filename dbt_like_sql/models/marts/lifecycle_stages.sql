@@ -6,7 +6,8 @@ with snapshots as (
 
     select
         as_of,
-        row_number() over (order by as_of) as position
+        row_number() over (order by as_of) as position,
+        lag(as_of) over (order by as_of) as previous_as_of
     from (select distinct states.as_of from {{ ref('stage_states') }} as states) as stored
 
 ),
@@ -15,7 +16,8 @@ states as (
 
     select
         states.*,
-        snapshots.position
+        snapshots.position,
+        snapshots.previous_as_of
     from {{ ref('stage_states') }} as states
     inner join snapshots on states.as_of = snapshots.as_of
 
@@ -77,7 +79,8 @@ final as (
         ---------- basis of the stage
         stays.order_days,
         stays.recency_days,
-        stays.net_revenue
+        stays.net_revenue,
+        stays.previous_as_of
     from stays
     left join (
         select

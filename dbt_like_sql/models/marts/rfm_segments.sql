@@ -32,7 +32,8 @@ final as (
         previous.segment as previous_segment,
         ---------- by both kinds of cut-offs
         states.weekly_segment,
-        states.held_segment
+        states.held_segment,
+        snapshots.previous_as_of
     from states
     inner join snapshots on states.as_of = snapshots.as_of
     left join states as previous

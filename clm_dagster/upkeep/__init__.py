@@ -1,0 +1,1 @@
+"""Looking after a deployment: freeing disk space, backup and restore."""
