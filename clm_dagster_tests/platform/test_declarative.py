@@ -65,9 +65,9 @@ def test_a_shop_offers_schedules_or_conditions_never_both(settings_for: Callable
         "new_files",
         "changed_days",
         "changed_snapshots",
-        "failed_runs",
+        "alerts",
     }
-    assert {s.name for s in declarative.sensor_defs} == {"new_files", SENSOR, "failed_runs"}
+    assert {s.name for s in declarative.sensor_defs} == {"new_files", SENSOR, "alerts"}
     assert len(schedules.schedule_defs) == 4 and not declarative.schedule_defs
     sensor = declarative.get_sensor_def(SENSOR)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
