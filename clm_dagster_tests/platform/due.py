@@ -14,7 +14,6 @@ from clm_dagster.platform.build_ledger.versions import WHOLE, Builds, Version, r
 from clm_dagster.platform.due_runs import DueRuns
 from clm_dagster.platform.planning import Planner
 from clm_dagster.platform.resources import load_sql, warehouse_of
-from clm_dagster.platform.run_queue import JOB_TAG
 from clm_dagster.settings import Settings
 
 FIRST = date(2024, 1, 1)
@@ -86,9 +85,9 @@ def finish(
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
     job: str = "daily",
 ) -> dg.DagsterRun:
-    """Add the run of a request to the instance, in a status, as if it were of another job."""
+    """Add the run of a request to the instance, in a status."""
 
     @dg.job(name=job)
     def made() -> None: ...
 
-    return instance.create_run_for_job(made, tags=dict(request.tags) | {JOB_TAG: job}, status=status)
+    return instance.create_run_for_job(made, tags=dict(request.tags), status=status)
