@@ -19,6 +19,7 @@ from scipy.stats import norm, t
 from clm_dagster.statistics.experiments.moments import Floats
 
 CONFIDENCE = 0.95
+_LEAST_PROGRESS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def progress(sizes: tuple[int, int], planned: tuple[int, int]) -> float:
 
     Customers count once their window for conversions is over: their outcomes no longer change. Where all customers
     are contacted at once, and their outcomes grow from day to day, the progress is the share of the window that is
-    over (`clm_dagster_tests.benchmarks.experiments` measures both).
+    over (`clm_dagster_tests.benchmarks.experiments` measures both). Before the first customer it is just above zero, so
+    that an `AnytimeLook` is possible: its interval is very wide.
 
     Raises:
         ValueError: a plan without customers in one of the arms.
@@ -174,4 +176,4 @@ def progress(sizes: tuple[int, int], planned: tuple[int, int]) -> float:
     """
     if min(planned) < 1:
         raise ValueError(f"a plan has customers in both arms, got {planned[0]} and {planned[1]}")
-    return float(information(*sizes) / information(*planned))
+    return max(float(information(*sizes) / information(*planned)), _LEAST_PROGRESS)
