@@ -2,7 +2,7 @@
 
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
-`lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`).
+`lightgbm_candidates`, `score_turnover`, `experiments`, `recommend_peers`, `recommend_scale`).
 """
 
 import argparse
@@ -49,6 +49,7 @@ PARTS = (
     "methods",
     "lightgbm",
     "score-turnover",
+    "experiments",
     "peers",
     "recommend",
 )
@@ -144,6 +145,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "score-turnover" in wanted:
         console.print("Turnover of churn scores from week to week ...")
         results["score-turnover"] = _on_shops(work, "score_turnover:measure")
+    if "experiments" in wanted:
+        console.print("Intervals of experiments that are looked at every day ...")
+        results["experiments"] = children.run("experiments:measure")
     if "peers" in wanted:
         console.print("Similar products and recommendations, compared with other methods ...")
         results["peers"] = _peers(work, options.repeats, dict(options.peer).get("implicit"))

@@ -19,6 +19,8 @@ MAX_SIMULATION_MB = 4_000.0
 MIN_FIT_RATIO = 10.0
 MAX_TRAINING_SECONDS = 120.0
 MAX_MILLION_SECONDS = 10.0
+MAX_ANYTIME_WRONG = 0.05
+MAX_ANYTIME_WIDTH = 1.6
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         found.append(Goal(goal, wall, f"< {MAX_TRAINING_SECONDS:.0f}", wall < MAX_TRAINING_SECONDS))
     if "demand" in results:
         found += _demand_goals(results["demand"])
+    if "experiments" in results:
+        found += _interval_goals(results["experiments"]["rows"])
     if "peers" in results:
         found += _peer_goals(results["peers"])
     if "recommend" in results:
@@ -87,6 +91,20 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         limit = f"< {MAX_SIMULATION_MB:,.0f}"
         found.append(Goal("peak memory of simulating, MB", memory, limit, memory < MAX_SIMULATION_MB))
     return found
+
+
+def _interval_goals(rows: list[dict[str, Any]]) -> list[Goal]:
+    wrong = max(row["anytime_wrong"] for row in rows)
+    width = max(row["width"] for row in rows)
+    return [
+        Goal(
+            "anytime intervals ever wrong, the worst",
+            wrong,
+            f"<= {MAX_ANYTIME_WRONG}",
+            wrong <= MAX_ANYTIME_WRONG,
+        ),
+        Goal("width, anytime / fixed, the worst", width, f"< {MAX_ANYTIME_WIDTH}", width < MAX_ANYTIME_WIDTH),
+    ]
 
 
 def _fit_goals(btyd: dict[str, Any]) -> list[Goal]:

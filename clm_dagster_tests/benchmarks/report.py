@@ -10,7 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clm_dagster_tests.benchmarks import report_demand, report_methods, report_models, report_run
+from clm_dagster_tests.benchmarks import (
+    report_demand,
+    report_experiments,
+    report_methods,
+    report_models,
+    report_run,
+)
 from clm_dagster_tests.benchmarks.goals import cost, ends, goals
 
 
@@ -86,6 +92,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(report_models.candidates(results["lightgbm"]))
     if "score-turnover" in results:
         console.print(report_models.turnover(results["score-turnover"]))
+    if "experiments" in results:
+        console.print(report_experiments.intervals(results["experiments"]))
     if "peers" in results:
         _show_peers(results["peers"], console)
     if "recommend" in results:
