@@ -1,6 +1,6 @@
 """Uplift: the effect of a treatment on each customer, learnt and judged on randomised trials.
 
-Belongs here: meta-learners, their evaluation, values of policies, the gate. Does not: campaigns, tables, assets, MLflow.
+Belongs here: meta-learners, their evaluation, values of policies, the gate. Does not: campaigns, tables, assets.
 
     learner = DRLearner().fit(features, treatment, outcome)
     rankings = {"dr_learner": learner.predict(later), "response": response}

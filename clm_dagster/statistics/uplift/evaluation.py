@@ -73,8 +73,8 @@ def qini_area(
 
     Among the k customers of the n with the largest effects, N1 are treated and N0 are in the control, and Y1 and Y0 are
     the sums of their outcomes (Radcliffe 2007). G is linear between customers, and across customers with the same
-    effect, so that the order of rows cannot matter. It is 0 while N0 = 0 and where a random ranking is as good. n counts
-    both arms: where half of the customers are treated, half of the area is lost to the control.
+    effect, so that the order of rows cannot matter. G is 0 while N0 = 0. n counts both arms: where half of the
+    customers are treated, the area is half of that per 10,000 treated customers.
     effect: shape (n,), any score that ranks customers. treatment: shape (n,), 1 or 0, randomised with one probability.
     outcome: shape (n,). Raise UpliftError for input that cannot be used.
 
@@ -90,9 +90,9 @@ def qini_coefficient(effect: ArrayLike, treatment: ArrayLike, outcome: ArrayLike
 
     Q = area / (u / 2 * (1 - u / p)),  u = G(1) for per = 1,  p = N1 / n
 
-    The best ranking begins with u / p of the customers, each of whom responds only if treated: its curve rises with slope
-    p to u and stays there (Radcliffe 2007, q0). It is 1 at best, 0 for a random ranking, and not a number where u is not
-    above 0 or not below p. The outcome must be binary: else Raise UpliftError.
+    The best ranking begins with u / p of the customers, each of whom responds only if treated: its curve rises with
+    slope p to u and stays there (Radcliffe 2007, q0). Q is 1 at best, 0 for a random ranking, and not a number where u
+    is not above 0 or not below p. Raise UpliftError for an outcome that is not 0 or 1.
     """
     s, t, y = _checked(effect, treatment, outcome)
     if not is_binary(y):

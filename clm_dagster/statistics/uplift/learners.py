@@ -6,10 +6,10 @@ Belongs here: S-, T-, X-, R- and DR-learner, and the transformed outcome. Does n
     effect = learner.predict(later_features)  # shape (n,), in the unit of the outcome
 
 All take the same arguments. outcome_model: estimator of the outcome, a classifier for outcomes of 0 and 1; None means
-small boosted trees. effect_model: regressor of the effect; None means ridge regression. propensity: the known probability
-of treatment in a randomised trial; None means the share of treated customers in it; a classifier means that treatment
-was not randomised, and its probability is estimated, cross-fitted. `fit` also takes a known probability for each
-customer. Without randomisation an effect is only causal if the features hold everything that decided on the treatment.
+small boosted trees. effect_model: regressor of the effect; None means ridge regression. propensity: the known
+probability of treatment in a randomised trial; None means the share of treated customers in it; a classifier means that
+treatment was not randomised, and its probability is estimated, cross-fitted. `fit` also takes a known probability for
+each customer. Without randomisation an effect is causal only if the features hold everything that decided on treatment.
 """
 
 from typing import Any, Self
