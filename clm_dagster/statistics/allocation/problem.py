@@ -135,12 +135,12 @@ class Problem:
     @property
     def customers(self) -> int:
         """The number of customers."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def actions(self) -> int:
         """The number of actions."""
-        return self.values.shape[0]
+        return int(self.values.shape[0])
 
     def used(self, choice: Ints) -> Floats:
         """Return what a choice uses of each limit, shape (m,)."""

@@ -246,7 +246,7 @@ def _resampled_areas(
             gain = _gains(there, treatment[order], outcome[order], ends, per)
             customers = np.concatenate([np.zeros((here, 1)), _sums(there, ends)], axis=1)
             share = customers / count
-            parts[name].append(np.trapezoid(gain - share * gain[:, -1:], share, axis=1))
+            parts[name].append(np.asarray(np.trapezoid(gain - share * gain[:, -1:], share, axis=1)))
     return {name: (float(found[0][0]), np.concatenate(found)[1:]) for name, found in parts.items()}
 
 

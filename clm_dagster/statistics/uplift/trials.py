@@ -45,7 +45,7 @@ class Trial:
     @property
     def treated(self) -> NDArray[np.bool_]:
         """Whether each customer is treated, shape (n,)."""
-        return self.treatment == 1
+        return np.asarray(self.treatment == 1)
 
 
 def as_features(features: ArrayLike) -> Floats:
