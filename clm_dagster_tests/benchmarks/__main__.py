@@ -2,7 +2,8 @@
 
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
-`lightgbm_candidates`, `score_turnover`, `experiments`, `recommend_peers`, `recommend_scale`).
+`lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`, `uplift_hillstrom`,
+`allocation_scale`).
 """
 
 import argparse
@@ -52,6 +53,8 @@ PARTS = (
     "experiments",
     "peers",
     "recommend",
+    "uplift",
+    "allocation",
 )
 
 
@@ -156,6 +159,17 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
             f"Recommendations for shops of {', '.join(f'{n:,}' for n in options.customers)} customers ..."
         )
         results["recommend"] = _recommend(work, options.customers)
+    if "uplift" in wanted:
+        console.print("Uplift learners on Hillstrom's e-mail experiment ...")
+        file = str(_reference("hillstrom/hillstrom.parquet"))
+        found = children.run("uplift_hillstrom:measure", file=file)
+        results["uplift"] = {mail: found[mail] for mail in ("womens", "mens")}
+    if "allocation" in wanted:
+        console.print("Allocations of a million customers ...")
+        results["allocation"] = [
+            children.run("allocation_scale:measure", customers=1_000_000, kind=kind)
+            for kind in ("different", "rounded", "equal")
+        ]
     return results
 
 

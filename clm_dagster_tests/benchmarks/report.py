@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clm_dagster_tests.benchmarks import (
+    report_actions,
     report_demand,
     report_experiments,
     report_methods,
@@ -98,6 +99,10 @@ def show(results: dict[str, Any], console: Console) -> None:
         _show_peers(results["peers"], console)
     if "recommend" in results:
         console.print(_lists(results["recommend"]))
+    if "uplift" in results:
+        console.print(report_actions.uplift(results["uplift"]))
+    if "allocation" in results:
+        console.print(report_actions.allocations(results["allocation"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")
