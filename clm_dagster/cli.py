@@ -9,20 +9,23 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.panel import Panel
 from rich.text import Text
 
 from clm_dagster import storage
-from clm_dagster.command_line import FOLDER, errors
+from clm_dagster.command_line import FOLDER, Program, errors
 from clm_dagster.commands import alerts, files, shop, simulated, upkeep
 from clm_dagster.discovery import domain_modules
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.settings import Settings, load_settings, misspelt_variables, read_env_file
 from clm_dagster.storage import private_umask
 from clm_dagster.terminal import unexpected, warn_of_misspelt
+
+if TYPE_CHECKING:  # late, so that --help is fast
+    import dagster as dg
 
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
@@ -40,7 +43,7 @@ _OWN = (alerts, files, shop, simulated, upkeep)
 @click.pass_context
 def cli(context: click.Context, shop: Path | None) -> None:
     """Customer lifecycle management for e-commerce, as a Dagster project on DuckDB."""
-    context.obj = lambda: _settings_of(shop)
+    context.obj = Program(lambda: _settings_of(shop), _definitions_of)
     if shop and context.invoked_subcommand in _WITHOUT_SHOP:
         raise click.UsageError(
             f"--shop is not for {', '.join(_WITHOUT_SHOP)}; open the UI on all shops with `dg dev`"
@@ -56,6 +59,12 @@ def _settings_of(shop: Path | None) -> Settings:
     from clm_dagster.component import settings_of_folder
 
     return settings_of_folder(shop)
+
+
+def _definitions_of(settings: Settings) -> "dg.Definitions":
+    from clm_dagster.definitions import build_definitions
+
+    return build_definitions(settings)
 
 
 for _module in (*_OWN, *domain_modules("commands").values()):

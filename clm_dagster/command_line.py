@@ -6,14 +6,19 @@ program itself (`cli`).
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console, RenderableType
 
 from clm_dagster.settings import Settings
+
+if TYPE_CHECKING:  # late, so that --help is fast
+    import dagster as dg
 
 # Without markup: a path or a message may have brackets.
 console = Console(markup=False)
@@ -24,9 +29,26 @@ POSITIVE = click.IntRange(min=1)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for programs.")
 
 
+@dataclass(frozen=True)
+class Program:
+    """What the program gives its commands: the settings of the shop, and the code location of settings."""
+
+    settings: Callable[[], Settings]
+    definitions: Callable[[Settings], "dg.Definitions"]
+
+
 def current_settings() -> Settings:
     """Return the settings of the shop in the option --shop of the program, else those of the environment."""
-    return cast(Settings, click.get_current_context().find_root().obj())
+    return _program().settings()
+
+
+def definitions_of(settings: Settings) -> "dg.Definitions":
+    """Return the code location of a shop, for commands that start a run."""
+    return _program().definitions(settings)
+
+
+def _program() -> Program:
+    return cast(Program, click.get_current_context().find_root().obj)
 
 
 def show(content: RenderableType | dict[str, Any]) -> None:

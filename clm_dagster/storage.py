@@ -37,6 +37,7 @@ _OWN = (
     "cache",
     "connect",
     "alerts.",
+    "exports",
 )
 _OWN_FILES_OF_USERS = ("inbox", "demo")
 _FULL = re.compile(
@@ -84,7 +85,8 @@ def make_private(folder: Path) -> None:
     private already is not walked again.
     """
     if not folder.exists():
-        folder.mkdir(parents=True, mode=_FOLDER)
+        # Another process may create it at the same time.
+        folder.mkdir(parents=True, mode=_FOLDER, exist_ok=True)
     with os.scandir(folder) as entries:
         found = [Path(entry.path) for entry in entries]
     own = [path for path in found if path.name.startswith(_OWN)]

@@ -5,11 +5,10 @@ Belongs here: how progress looks. Does not: commands (`cli`), what runs (`shop_r
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -24,9 +23,8 @@ from rich.progress import (
 
 from clm_dagster.errors import UserError
 
-if TYPE_CHECKING:  # Dagster takes seconds to import
-    from clm_dagster.platform.runs import Progress as Step
-
+# Called with the key of a step and the number of its finished partitions.
+Step = Callable[[str, int], None]
 # Of a message of an unknown error, which may be a whole query.
 _MOST_CHARACTERS = 500
 
@@ -66,7 +64,7 @@ class RunProgress:
         self._console, self._bars = console, bars
         self._current: tuple[TaskID, str, int, float] | None = None
 
-    def begin(self, title: str, total: int) -> "Step":
+    def begin(self, title: str, total: int) -> Step:
         """Start a run with an expected number of parts, and end the one before. Return its progress function."""
         self.finish()
         task = self._bars.add_task(title, total=total, step="")

@@ -27,21 +27,21 @@ ABOVE = {
     "shop_run",
     "shop_status",
     "status_view",
-    "terminal",
     "upkeep",
 }
-GROUND = {"command_line", "discovery", "errors", "settings", "storage"}
+GROUND = {"command_line", "discovery", "errors", "settings", "storage", "terminal"}
 LAYERS = {"domains", "platform", "simulate", "statistics"}
 # The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
     "command_line": {"settings"},
     "discovery": set[str](),
+    "terminal": {"errors", "settings", "storage"},
     "storage": {"errors"},
     "settings": {"discovery", "errors", "storage"},
     "statistics": {"errors"},
     "platform": {"discovery", "errors", "settings", "statistics", "storage"},
-    "domains": {"command_line", "errors", "settings", "platform", "statistics", "storage"},
+    "domains": {"command_line", "errors", "settings", "platform", "statistics", "storage", "terminal"},
     "simulate": {"errors", "settings", "platform", "statistics"},
 }
 

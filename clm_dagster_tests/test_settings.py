@@ -189,7 +189,10 @@ def test_sql_variables_are_the_marked_settings() -> None:
     variables = load_settings(source="generic", start_date="2020-01-01", demand_keys=3).sql_variables()
     assert variables == {
         "start_date": "2020-01-01",
+        "actions_consent": "stated",
+        "actions_window_days": 30,
         "active_quantile": 0.8,
+        "margin": 0.3,
         "lost_quantile": 0.95,
         "churn_horizon_days": 90,
         "churn_active_days": 365,

@@ -88,6 +88,7 @@ def run_trained_shop(folder: Path) -> Ran:
         score_count=13,
         graded_horizons=0,  # the thirteen are old enough to have grades
         demand_products=5,
+        actions_consent="assumed",  # it has no customers table
     )
     with at_home(settings):
         run_shop(settings, quiet)

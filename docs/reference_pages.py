@@ -8,7 +8,7 @@ mkdocs calls `on_files` as a hook, see `.mkdocs.yml`. The pages are made in memo
 
 import inspect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,12 +201,18 @@ def _key(node: Node, project: Project) -> str:
 def commands_page() -> str:
     """Return the page of every command with its own help."""
     lines = ["# Commands", "", "What `clm COMMAND --help` says."]
-    for name, command in sorted(cli.commands.items()):
-        with click.Context(
-            command, info_name=f"clm {name}", terminal_width=100, max_content_width=100
-        ) as context:
-            lines += ["", f"## clm {name}", "", "```text", command.get_help(context), "```"]
+    for name, command in _commands("clm", cli):
+        with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+            lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
     return "\n".join([*lines, ""])
+
+
+def _commands(name: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Return the commands of a group, and those of the groups in it."""
+    for own, command in sorted(group.commands.items()):
+        yield f"{name} {own}", command
+        if isinstance(command, click.Group):
+            yield from _commands(f"{name} {own}", command)
 
 
 # --------------------------------------------------------------------------------------- words

@@ -5,7 +5,7 @@ Belongs here: the Dagster instance, and a single run. Does not: which runs are n
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,12 +146,14 @@ def execute(
     keys: tuple[str, str] | None,
     progress: Progress,
     only: Sequence[dg.AssetKey] = (),
+    partition: str | None = None,
+    config: Mapping[str, object] | None = None,
 ) -> Run:
-    """Run a job, over a range of partitions or unpartitioned. Raise RunFailedError, StoppedError.
+    """Run a job, over a range of partitions, one partition, or unpartitioned. Raise RunFailedError, StoppedError.
 
     Ctrl-C and SIGTERM interrupt the step and close the run as cancelled.
 
-    only: the assets to run; all assets of the job where it is empty.
+    only: the assets to run; all assets of the job where it is empty. config: of steps, by name; Dagster stores it.
     """
     run_id = str(uuid4())
     done: dict[str, int] = {}
@@ -187,7 +189,11 @@ def execute(
     try:
         with without_event_log_lines():
             result = definitions.resolve_job_def(job).execute_in_process(
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    "ops": {step: {"config": values} for step, values in (config or {}).items()},
+                },
+                partition_key=partition,
                 instance=instance,
                 tags=tags,
                 run_id=run_id,

@@ -83,7 +83,7 @@ class ShopSettings(SettingsGroup):
         "0",
         description="Customer ids that mean a guest, separated by commas; nan, NULL, None, #N/A, \\N always do.",
     )
-    margin: float = Field(
+    margin: Variable[float] = Field(
         0.3,
         gt=0,
         le=1,

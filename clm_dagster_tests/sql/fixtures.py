@@ -136,7 +136,8 @@ def built(built_shop: tuple[Settings, Warehouse, pd.DataFrame]) -> Iterator[Conn
     given = {name: model.relation for name, model in project.models.items() if name not in readers}
     with duckdb.connect(str(copy)) as opened:
         connection = Connection(opened)
-        build(
-            connection, project, readers, "marts", given
-        )  # no model was trained, so no run has created them
+        for schema in ("core", "marts"):  # no model was trained, so no run has created them
+            names = [name for name in readers if project.models[name].schema == schema]
+            build(connection, project, names, schema, given)
+            given |= {name: project.models[name].relation for name in names}
         yield connection

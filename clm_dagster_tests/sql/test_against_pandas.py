@@ -126,7 +126,8 @@ def test_rfm(as_of: str, built_shop: Shop, built: Connection) -> None:
     cells = pd.read_csv(built_shop[0].sql_dir / "seeds" / "rfm_segment_map.csv")
     expected = expected.merge(cells, how="left").sort_values("customer_id").reset_index(drop=True)
     stored = built.frame(
-        "select * exclude (as_of, previous_segment) from marts.rfm_segments where as_of = ? order by customer_id",
+        "select * exclude (as_of, previous_as_of, previous_segment) from marts.rfm_segments "
+        "where as_of = ? order by customer_id",
         [as_of],
     )
     stored["monetary"] = stored["monetary"].astype(float).round(4)

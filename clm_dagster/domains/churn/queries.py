@@ -83,32 +83,19 @@ def read_earlier_drift(connection: Connection, as_of: date) -> pd.DataFrame:
     )
 
 
-def read_margins(connection: Connection, as_of: date, default: float) -> pd.DataFrame:
+def read_margins(connection: Connection, as_of: datetime) -> pd.DataFrame:
     """Return each customer's expected margin within the value model's horizon: customer_id, expected_margin (money).
 
-    The margin rate is that of the shop's last 365 days if the unit_cost is known for products with at least half of the
-    revenue, else `default`. There are no rows before the first model of customer value.
+    There are no rows before the first model of customer value.
     """
     return connection.frame(
         """
-        with sold as (
-            select sum(daily.net_revenue) as revenue,
-                sum(daily.net_revenue) filter (where products.unit_cost is not null) as known_revenue,
-                sum((daily.units - daily.returned_units) * products.unit_cost) as cost
-            from core.product_daily as daily
-            left join staging.stg_products as products on daily.product_id = products.product_id
-            where daily.sales_date >= ?::date - 365 and daily.sales_date < ?
-        ),
-        shop as (
-            select case when known_revenue > 0 and known_revenue >= revenue / 2
-                then greatest(1 - cost::double / known_revenue, 0) else ?::double end as margin
-            from sold
-        )
-        select value.customer_id, value.expected_revenue * shop.margin as expected_margin
-        from marts.customer_value as value cross join shop
+        select value.customer_id, value.expected_revenue * rates.margin_rate as expected_margin
+        from marts.customer_value as value
+        inner join core.margin_rates as rates on value.as_of = rates.as_of
         where value.as_of = ?
         """,
-        [as_of, as_of, default, as_of],
+        [as_of],
     )
 
 

@@ -61,7 +61,7 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
         history=read_snapshots(reading, days[:-1], eligible, settings.customers, _BASE_RATE_COLUMNS),
         labels=read_labels(connection, reading.day, days),
         bands=read_bands(connection),
-        margins=read_margins(connection, reading.day, settings.margin),
+        margins=read_margins(connection, reading.as_of),
         previous_top=read_previous_top(connection, reading.as_of),
     )
 

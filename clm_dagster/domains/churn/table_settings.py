@@ -32,13 +32,12 @@ Settings = SnapshotSettings[EvaluationSettings]
 class ScoreSettings:
     """User settings of scoring.
 
-    customers: the largest number of customers to read at an earlier snapshot. margin: the margin rate if the shop's own
-    is unknown. turnover_warn: the turnover of the top decile from which the check warns.
+    customers: the largest number of customers to read at an earlier snapshot. turnover_warn: the turnover of the top
+    decile from which the check warns.
     """
 
     evaluation: EvaluationSettings
     customers: int
-    margin: float
     turnover_warn: float
 
 

@@ -1,7 +1,7 @@
 """connectors.yml: which tables and files are pulled from where.
 
 Belongs here: reading and checking that file, without its secrets and without dlt. Does not: reading from the sources
-(`sources`, `copying`), environment variables (`secrets`).
+(`sources`, `copying`), environment variables (`platform.secrets`).
 """
 
 import importlib.util

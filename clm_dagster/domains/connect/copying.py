@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from clm_dagster.domains.connect.config import Connector, PulledTable
 from clm_dagster.domains.connect.delivering import Place, move
 from clm_dagster.domains.connect.errors import ConnectorError
-from clm_dagster.domains.connect.secrets import filled
+from clm_dagster.platform.secrets import filled
 from clm_dagster.storage import write_json
 
 # The package that reads an address, by its scheme.

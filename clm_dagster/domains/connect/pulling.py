@@ -17,8 +17,9 @@ from clm_dagster.domains.connect.config import FILES, Connector, PulledTable
 from clm_dagster.domains.connect.copying import copy_files
 from clm_dagster.domains.connect.delivering import DATASET, Delivered, Place, deliver
 from clm_dagster.domains.connect.errors import ConnectorError
-from clm_dagster.domains.connect.secrets import Guarded, secrets_in
+from clm_dagster.domains.connect.secrets import Guarded
 from clm_dagster.domains.connect.sources import open_source
+from clm_dagster.platform.secrets import secrets_in
 from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:

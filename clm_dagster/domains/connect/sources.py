@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clm_dagster.domains.connect.config import REST, Connector, PulledTable
 from clm_dagster.domains.connect.errors import ConnectorError
-from clm_dagster.domains.connect.secrets import filled
+from clm_dagster.platform.secrets import filled
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -127,7 +127,10 @@ def read_properties(folder: Path) -> Properties:
     """Read the YAML files beside models and seeds. Raise ProjectError, with file and line."""
     found = Properties()
     for file in sorted([*folder.glob("models/**/*.yml"), *folder.glob("seeds/**/*.yml")]):
-        content = yaml_lines.mapping(yaml_lines.load(file), Where(file, 1), _SECTIONS)
+        loaded = yaml_lines.load(file)
+        if file.stem in loaded:
+            continue  # rules that people edit as YAML, under the name of the file; a domain reads them
+        content = yaml_lines.mapping(loaded, Where(file, 1), _SECTIONS)
         for section, entries in (("models", found.models), ("seeds", found.seeds)):
             for item, where in yaml_lines.sequence(content, section):
                 _add(entries, item, where, "", Config())

@@ -39,6 +39,7 @@ def test_lineage_of_every_column_refers_to_existing_columns(project: Project, tm
         # as_of, a setting or a name is a constant, and `count(*)` comes from no column.
         constant = {
             "as_of",
+            "basis",
             "active_quantile",
             "lost_quantile",
             "state_kind",

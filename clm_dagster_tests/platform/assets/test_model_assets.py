@@ -69,6 +69,11 @@ MODELS = [
     "demand_contest",
     "recommender_contest",
     "recommender_by_segment",
+    "actions_to_send",
+    "campaign_contacts",
+    "campaign_outcomes",
+    "customer_profiles",
+    "margin_rates",
 ]
 
 
@@ -85,6 +90,8 @@ def test_the_list_of_models(project: Project) -> None:
         "rfm_segment_names",
         "stage_map",
         "online_retail_ii_product_codes",
+        "playbook",
+        "campaign_arms",
     ],
 )
 def test_documented_columns_match_the_tables(name: str, project: Project, built: Connection) -> None:

@@ -1,0 +1,151 @@
+"""Queries of the actions domain, at one as_of.
+
+Belongs here: SQL that reads profiles, past contacts and lists of products. Does not: computations on them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import pandas as pd
+
+from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS, NOTHING, PROFILES
+from clm_dagster.domains.actions.playbook import CUSTOM, Play
+from clm_dagster.platform.dbt_project.building import compile_model, literal
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.warehouse import Connection
+
+S = TypeVar("S")
+# A temporary table, so that several queries read the profiles of one snapshot once.
+CURRENT = "profiles_of_snapshot"
+MAX_PRODUCTS = 3
+
+
+@contextmanager
+def profiles(reading: Reading[S]) -> Iterator[str]:
+    """Hold the profiles of a snapshot in a temporary table; yield its name.
+
+    The view marts.customer_profiles itself is created after the scores, so its query is run here.
+    """
+    query = compile_model(reading.project, reading.project.model(PROFILES))
+    where = reading.partition.where
+    reading.connection.execute(
+        f"create or replace temporary table {CURRENT} as select * from ({query}) where {where}"
+    )
+    try:
+        yield CURRENT
+    finally:
+        reading.connection.execute(f"drop table {CURRENT}")
+
+
+def read_contactable(connection: Connection, current: str, assume_consent: bool) -> pd.DataFrame:
+    """Return the customers who may be contacted, by id, with what a decision about them reads.
+
+    Columns: customer_id, stage, segment, risk_band, recency_days, order_probability, order_value (mean of the shop
+    where the customer has no order; null in a shop without orders).
+    """
+    return connection.frame(
+        f"""
+        select customer_id, stage, segment, risk_band, recency_days,
+            1 - coalesce(churn_probability, probability_of_no_order) as order_probability,
+            coalesce(
+                average_order_value::double,
+                (select sum(average_order_value::double * orders) / sum(orders) from {current})
+            ) as order_value
+        from {current}
+        where coalesce(consents, ?)
+        order by customer_id
+        """,
+        [assume_consent],
+    )
+
+
+def read_pairs(
+    connection: Connection, current: str, plays: Sequence[Play], assume_consent: bool, as_of: datetime
+) -> pd.DataFrame:
+    """Return which customers meet which line: customer_id, place of the line in `plays`; ordered by both."""
+    parts = [
+        f"select customer_id, {place} as place from {current} "
+        f"where coalesce(consents, {str(assume_consent).lower()}) and {_condition(play, as_of)}"
+        for place, play in enumerate(plays)
+    ]
+    query = " union all ".join(parts) or "select null::varchar as customer_id, null::int as place where false"
+    return connection.frame(f"select * from ({query}) order by customer_id, place")
+
+
+def _condition(play: Play, as_of: datetime) -> str:
+    """Return who meets a line as SQL. An empty cell means any."""
+    parts = ["true"]
+    for name, values in play.conditions.items():
+        listed = ", ".join(literal(value) for value in values)
+        if name == CUSTOM:
+            parts.append(
+                f"customer_id in (select customer_id from {CUSTOM_SEGMENTS} "
+                f"where as_of = timestamp '{as_of}' and segment in ({listed}))"
+            )
+        else:
+            parts.append(f"{name}::varchar in ({listed})")
+    return " and ".join(parts)
+
+
+def read_contacts(connection: Connection, as_of: datetime, control_arms: Sequence[str]) -> pd.DataFrame:
+    """Return the last contacts before as_of: customer_id, play (null for a contact that no plan of ours made), days.
+
+    days: from the last contact to as_of. Contacts are those that the shop delivered (raw.touches, without control
+    arms), and those of earlier plans. Who was held out of an earlier plan counts as contacted by it, so that both arms
+    of an experiment are planned for alike. Customers are the persons of the snapshot.
+    """
+    arms = ", ".join(literal(arm) for arm in control_arms) or "null"
+    connection.ensure_columns(NEXT_BEST_ACTIONS, {"as_of": "TIMESTAMP", "customer_id": "VARCHAR"})
+    planned = ""
+    if "play" in connection.columns(f"select * from {NEXT_BEST_ACTIONS}"):
+        planned = (
+            f"union all select customer_id, play, as_of as contacted_at from {NEXT_BEST_ACTIONS} "
+            f"where as_of < timestamp '{as_of}' and action <> '{NOTHING}'"
+        )
+    return connection.frame(
+        f"""
+        with contacts as (
+            select coalesce(persons.person_id, touches.customer_id) as customer_id, null::varchar as play,
+                touches.sent_at as contacted_at
+            from staging.stg_touches as touches
+            left join core.customer_identities as persons
+                on persons.as_of = timestamp '{as_of}' and touches.customer_id = persons.customer_id
+            where touches.sent_at < timestamp '{as_of}' and coalesce(touches.arm, '') not in ({arms})
+            {planned}
+        )
+        select customer_id, play, date_diff('day', max(contacted_at)::date, date '{as_of.date()}') as days
+        from contacts group by customer_id, play order by customer_id, play
+        """
+    )
+
+
+def read_products_to_show(connection: Connection, as_of: datetime) -> pd.DataFrame:
+    """Return the first products of each list: customer_id, list, products."""
+    return connection.frame(
+        """
+        select customer_id, list, list(product_id order by rank) as products
+        from marts.recommendations where as_of = ? and rank <= ?
+        group by customer_id, list order by customer_id, list
+        """,
+        [as_of, MAX_PRODUCTS],
+    )
+
+
+def read_margin_rate(connection: Connection, as_of: datetime) -> float:
+    """Return the shop's margin as a share of net revenue."""
+    return float(connection.scalar("select margin_rate from core.margin_rates where as_of = ?", [as_of]))
+
+
+def read_served(connection: Connection, as_of: datetime) -> dict[str, str]:
+    """Return what scored the snapshot: table -> name and version of the model, for receipts."""
+    found = {}
+    for table in ("churn_scores", "customer_value", "personas"):
+        rows = connection.execute(
+            f"select distinct model_name || ' ' || model_version from marts.{table} where as_of = ? order by 1",
+            [as_of],
+        )
+        if rows:
+            found[table] = ", ".join(name for (name,) in rows)
+    return found

@@ -1,0 +1,98 @@
+"""What an offer is worth, and which contact limits forbid it."""
+
+import pandas as pd
+import pytest
+
+from clm_dagster.domains.actions.offers import (
+    COOLING,
+    LEFT_ALONE,
+    OPEN,
+    RESTING,
+    limit_contacts,
+    price_offers,
+)
+from clm_dagster.domains.actions.playbook import Play
+
+
+def play(name: str, action: str = "reminder", **values: object) -> Play:
+    usual = {
+        "line": 2,
+        "channel": "email",
+        "conditions": {},
+        "cost": 0.0,
+        "discount": 0.0,
+        "effect": 0.0,
+        "cool_down_days": 0,
+        "arm": "",
+        "valid_from": None,
+        "valid_to": None,
+    }
+    return Play(play=name, action=action, **(usual | values))  # type: ignore[arg-type]
+
+
+CUSTOMERS = pd.DataFrame(
+    {
+        "customer_id": ["a", "b", "c"],
+        "order_probability": [0.5, None, 0.99],
+        "order_value": [100.0, 40.0, None],
+    }
+)
+
+
+def test_a_discount_is_also_given_to_those_who_would_order_anyway() -> None:
+    plays = [play("coupon", cost=0.1, discount=0.2, effect=0.04), play("silence", "nothing")]
+    pairs = pd.DataFrame({"customer_id": ["a", "a", "b", "c"], "place": [0, 1, 0, 0]})
+    found = price_offers(pairs, CUSTOMERS, plays, margin_rate=0.5).set_index("customer")
+    assert list(found.index) == [0, 1, 2]
+    assert found[["margin", "cost"]].to_numpy()[0] == pytest.approx(
+        [0.04 * 100 * 0.5, 0.1 + 0.2 * 100 * 0.54]
+    )
+    # Nothing predicts whether b orders: then only the orders that the coupon brings cost a discount.
+    assert found[["margin", "cost"]].to_numpy()[1] == pytest.approx([0.04 * 40 * 0.5, 0.1 + 0.2 * 40 * 0.04])
+    assert found[["margin", "cost", "gain"]].to_numpy()[2] == pytest.approx([0, 0.1, -0.1])
+
+
+def test_a_probability_with_its_effect_is_at_most_one() -> None:
+    customers = CUSTOMERS.assign(order_value=10.0)
+    pairs = pd.DataFrame({"customer_id": ["c"], "place": [0]})
+    found = price_offers(pairs, customers, [play("coupon", discount=0.5, effect=0.05)], margin_rate=0.5)
+    assert found["cost"].tolist() == pytest.approx([5.0])
+
+
+def test_contact_limits() -> None:
+    plays = [play("weekly", cool_down_days=30), play("other"), play("silence", "nothing")]
+    pairs = pd.DataFrame({"customer_id": ["a", "a", "b", "b", "c", "c"], "place": [0, 1, 0, 1, 0, 2]})
+    contacts = pd.DataFrame(
+        {
+            "customer_id": ["a", "b", "b", "x"],
+            "play": ["weekly", None, "weekly", None],
+            "days": [14, 6, 30, 1],
+        }
+    )
+    offers = price_offers(pairs, CUSTOMERS, plays, 0.3)
+    found = limit_contacts(offers, pairs, CUSTOMERS, contacts, plays, rest_days=7)
+    limits = {(row.customer, row.place): (row.limit, row.days) for row in found.itertuples()}
+    assert limits[0, 0] == (COOLING, 14)
+    assert limits[0, 1][0] == OPEN
+    assert limits[1, 0] == (RESTING, 6) and limits[1, 1] == (RESTING, 6)
+    assert limits[2, 0][0] == LEFT_ALONE
+
+
+@pytest.mark.parametrize("days", [6, 7, 8])
+def test_the_rest_ends_after_its_days(days: int) -> None:
+    pairs = pd.DataFrame({"customer_id": ["a"], "place": [0]})
+    contacts = pd.DataFrame({"customer_id": ["a"], "play": [None], "days": [days]})
+    offers = price_offers(pairs, CUSTOMERS, [play("p")], 0.3)
+    (limit,) = limit_contacts(offers, pairs, CUSTOMERS, contacts, [play("p")], rest_days=7)["limit"]
+    assert limit == (RESTING if days < 7 else OPEN)
+
+
+def test_a_shop_without_customers_or_lines_has_no_offers() -> None:
+    empty = pd.DataFrame({"customer_id": pd.Series(dtype=str), "place": pd.Series(dtype=int)})
+    contacts = pd.DataFrame(
+        {"customer_id": pd.Series(dtype=str), "play": pd.Series(dtype=str), "days": pd.Series(dtype=int)}
+    )
+    for plays in ([], [play("p")]):
+        for customers in (CUSTOMERS, CUSTOMERS[:0]):
+            offers = price_offers(empty, customers, plays, 0.3)
+            assert limit_contacts(offers, empty, customers, contacts, plays, 7).empty
