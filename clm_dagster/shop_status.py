@@ -14,13 +14,14 @@ import dagster as dg
 from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.ingest.sensors import LAND
 from clm_dagster.platform.build_ledger.versions import EVENTS, Builds
+from clm_dagster.platform.check_history import evaluation_of, last_results
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import is_own_run, name_of
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.run_queue import JOB_TAG
-from clm_dagster.platform.runs import UNFINISHED, is_dead, open_instance
+from clm_dagster.platform.runs import UNFINISHED, home_of, is_dead, open_instance
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import RunPreview, plan_shop
 
@@ -132,7 +133,7 @@ def read_status(settings: Settings) -> Status:
 @contextmanager
 def _instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
     """Open Dagster's instance; None before the first run, so that nothing is created."""
-    if not settings.dagster_home.exists():
+    if not home_of(settings).exists():
         yield None
         return
     with open_instance(settings) as instance:
@@ -166,12 +167,10 @@ def _newest_runs(settings: Settings, instance: dg.DagsterInstance) -> tuple[RunS
 def _failed_checks(settings: Settings, instance: dg.DagsterInstance) -> tuple[FailedCheck, ...]:
     """Return the checks whose last finished result is a failure."""
     keys = build_definitions(settings).resolve_asset_graph().asset_check_keys
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     found = []
-    for key, record in records.items():
-        event = record.event.dagster_event if record.event else None
-        evaluation = event.event_specific_data if event else None
-        if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
+    for key, record in last_results(instance, list(keys)).items():
+        evaluation = evaluation_of(record)
+        if evaluation is not None and not evaluation.passed:
             is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN
             found.append(FailedCheck(".".join(key.asset_key.path), key.name, is_warning))
     return tuple(sorted(found, key=lambda check: (check.is_warning, check.asset, check.check)))

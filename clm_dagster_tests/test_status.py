@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from rich.console import Console
 
 from clm_dagster.cli import cli
@@ -120,6 +121,12 @@ def test_a_failed_check_is_failing_and_a_warning_is_not(shop: Settings) -> None:
             assert json.loads(json.dumps(as_dict(status)))["failed_checks"] == [
                 {"asset": "core.customer_daily", "check": name, "severity": severity.value}
             ]
+        run = instance.create_run_for_job(job(), status=dg.DagsterRunStatus.CANCELED)
+        planned = AssetCheckEvaluationPlanned(asset_key=key, check_name=name)
+        event = dg.DagsterEvent("ASSET_CHECK_EVALUATION_PLANNED", "daily", event_specific_data=planned)
+        instance.report_dagster_event(event, run.run_id)
+        # A run that planned the check again, and broke off, has no result.
+        assert [check.check for check in read_status(shop).failed_checks] == [name]
 
 
 def test_summary_and_settings_print_json(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

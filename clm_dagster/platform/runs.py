@@ -76,13 +76,18 @@ class Run:
     materialized: int
 
 
+def home_of(settings: Settings) -> Path:
+    """Return the DAGSTER_HOME of a shop: its own, or with a prefix the one that is set, that of its deployment."""
+    shared = os.environ.get("DAGSTER_HOME") if settings.asset_prefix else None
+    return Path(shared).expanduser().resolve() if shared else settings.dagster_home
+
+
 def prepare_home(settings: Settings) -> Path:
     """Create DAGSTER_HOME in the data folder and set it for this process, without telemetry.
 
     A shop with a prefix takes the DAGSTER_HOME that is set, that of its deployment, whose UI then shows its runs.
     """
-    shared = os.environ.get("DAGSTER_HOME") if settings.asset_prefix else None
-    home = Path(shared).expanduser().resolve() if shared else settings.dagster_home
+    home = home_of(settings)
     make_private(settings.data_dir.resolve())
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"

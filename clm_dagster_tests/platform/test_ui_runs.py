@@ -222,9 +222,9 @@ def test_a_backfill_of_days_and_the_snapshots_after_them(ui: UI) -> None:
     before = ui.rows("select * from core.customer_features order by all")
     days = [f"2024-01-{day:02d}" for day in range(3, 9)]
     # One run for all days: the assets have Dagster's backfill policy of a single run.
-    (run,) = backfill(ui, ["core/customer_daily", "core/product_daily"], days)
+    (run,) = backfill(ui, ["raw/events", "core/customer_daily", "core/product_daily"], days)
     assert run["status"] == "SUCCESS"
-    for relation in ("core.customer_daily", "core.product_daily"):
+    for relation in ("raw.events", "core.customer_daily", "core.product_daily"):
         assert {key for key, by in ui.built_by(relation).items() if by == run["runId"]} == set(days)
     weeks = ["2024-01-01", "2024-01-08", "2024-01-15"]
     runs = backfill(ui, ["core/customer_features", "core/rfm_scores"], weeks)

@@ -19,6 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from clm_dagster.platform.alerts.headlines import headline_of
 from clm_dagster.platform.alerts.problems import ERROR, FAILED_CHECK, WARNING, Findings, Problem
 from clm_dagster.platform.alerts.watched import Watched
+from clm_dagster.platform.check_history import evaluation_of, last_results
 
 # So many results of one check are looked at between two looks.
 _MOST_RESULTS = 50
@@ -30,23 +31,15 @@ def failed_checks(watched: Watched, instance: dg.DagsterInstance, after: datetim
     after: those that pass again by now count if they failed after that.
     """
     still, over = [], []
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(watched.checks))
-    for key, newest in latest.items():
-        finished = newest if newest.status in COMPLETED else _newest_finished(instance, key)
-        result = _evaluation(finished)
-        if finished is None or result is None:
+    for finished in last_results(instance, list(watched.checks)).values():
+        result = evaluation_of(finished)
+        if result is None:
             continue
         if not result.passed:
             still.append(_problem(watched, finished, result))
         elif _at(finished) > after:
             over += _covered(watched, instance, finished, after)
     return Findings(still, over)
-
-
-def _newest_finished(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
-    """Return the last result of a check that a run, perhaps a killed one, has planned again."""
-    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=COMPLETED)
-    return found[0] if found else None
 
 
 def _covered(
@@ -58,16 +51,10 @@ def _covered(
     )
     found = []
     for record in history:
-        result = _evaluation(record)
+        result = evaluation_of(record)
         if result is not None and not result.passed and _at(record) > after:
             found.append((_problem(watched, record, result), _at(passed)))
     return found
-
-
-def _evaluation(record: AssetCheckExecutionRecord | None) -> dg.AssetCheckEvaluation | None:
-    event = record.event.dagster_event if record and record.event else None
-    found = event.event_specific_data if event else None
-    return found if isinstance(found, dg.AssetCheckEvaluation) else None
 
 
 def _at(record: AssetCheckExecutionRecord) -> datetime:

@@ -67,7 +67,6 @@ class Finding:
 
 # Checks all rows of a model.
 ModelCheck = Callable[[Connection], Finding]
-# The only partitioned source; its partitions are daily.
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,10 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
 
     @dg.asset(
         key=key,
-        deps=[_dependency(project, model, name, settings) for name in model.needs],
+        deps=[
+            _dependency(project, model, name, settings)
+            for name in (*model.needs, *_behind_views(project, model))
+        ],
         description=described(model.description, added.chart is not None, key),
         group_name=name_of(settings, model.dagster.get("group", model.schema)),
         owners=model.dagster.get("owners"),
@@ -139,10 +141,34 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
 def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
     upstream = project.nodes[name]
     key = asset_key(settings, upstream.relation)
-    daily = name == EVENTS or (isinstance(upstream, Model) and upstream.partitions == DAILY)
-    if daily and model.partitions == SNAPSHOT:
+    if _is_daily(project, name) and model.partitions == SNAPSHOT:
         return dg.AssetDep(key, partition_mapping=all_days_before(settings))
     return dg.AssetDep(key)
+
+
+def _behind_views(project: Project, model: Model) -> list[str]:
+    """Return the daily nodes that a daily model reads through nodes without partitions.
+
+    A backfill of Dagster goes from one selected asset to the next along direct dependencies. Without these, it would
+    leave out, without a message, the model if the node is selected with it.
+    """
+    if model.partitions != DAILY:
+        return []
+    found: list[str] = []
+    waiting = [name for name in model.refs if not _is_daily(project, name)]
+    while waiting:
+        node = project.nodes[waiting.pop()]
+        for name in node.refs if isinstance(node, Model) and node.partitions is None else ():
+            if not _is_daily(project, name):
+                waiting.append(name)
+            elif name not in found and name not in model.needs:
+                found.append(name)
+    return found
+
+
+def _is_daily(project: Project, name: str) -> bool:
+    node = project.nodes[name]
+    return name == EVENTS or (isinstance(node, Model) and node.partitions == DAILY)
 
 
 def _run(
