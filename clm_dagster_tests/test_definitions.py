@@ -82,6 +82,8 @@ def test_the_list_of_assets(settings: Settings) -> None:
         "landing/files",
         "marts/actions_to_send",
         "marts/basket_rules",
+        "marts/campaign_attribution",
+        "marts/campaign_engagement",
         "marts/campaign_plans",
         "marts/campaign_results",
         "marts/churn_calibration_by_age",

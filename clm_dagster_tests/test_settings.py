@@ -190,6 +190,7 @@ def test_sql_variables_are_the_marked_settings() -> None:
     assert variables == {
         "start_date": "2020-01-01",
         "actions_consent": "stated",
+        "actions_control_arms": "control,holdout,global_holdout",
         "actions_window_days": 30,
         "active_quantile": 0.8,
         "margin": 0.3,

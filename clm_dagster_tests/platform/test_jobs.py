@@ -94,6 +94,8 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "core/campaign_contacts",
         "core/campaign_outcomes",
         "marts/actions_to_send",
+        "marts/campaign_attribution",
+        "marts/campaign_engagement",
         "marts/campaign_results",
         "marts/custom_segments",
         "marts/customer_profiles",

@@ -43,7 +43,7 @@ class ActionSettings(DomainSettings):
         ge=1,
         description="Days from a contact on in which an order counts as a conversion of its campaign.",
     )
-    control_arms: str = Field(
+    control_arms: Variable[str] = Field(
         "control,holdout,global_holdout",
         description="Arms of marketing contacts that were not contacted, separated by commas.",
     )
