@@ -8,7 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from clm_dagster.command_line import Program
 from clm_dagster.commands.alerts import TestAlertError, alerts
+from clm_dagster.definitions import build_definitions
 from clm_dagster.errors import UserError
 from clm_dagster.platform.runs import open_instance
 from clm_dagster.settings import Settings
@@ -22,7 +24,7 @@ def command(settings: Settings, *arguments: str) -> Result:
     @click.group()
     @click.pass_context
     def program(context: click.Context) -> None:
-        context.obj = lambda: settings
+        context.obj = Program(lambda: settings, build_definitions)
 
     program.add_command(alerts)
     return CliRunner().invoke(program, ["alerts", *arguments])

@@ -38,7 +38,7 @@ def pools(settings: Settings) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for key in graph.materializable_asset_keys:
         node = graph.get(key)
-        kind = "python" if node.tags.get("materialized") == "python" else node.tags["layer"]
+        kind = "python" if node.tags.get("materialized") in ("python", "campaign") else node.tags["layer"]
         found.setdefault(kind, set()).update(node.pools or {"none"})
     return found
 
@@ -48,7 +48,11 @@ def test_steps_share_a_process_unless_the_setting_says_otherwise(
 ) -> None:
     alone = build_definitions(settings_for())
     assert alone.resolve_job_def(DAILY).executor_def is owned_executor
-    assert set().union(*pools(settings_for()).values()) == {"none"}
+    found = pools(settings_for())
+    assert all(
+        pool.startswith("export_actions_") for pool in found.pop("export")
+    )  # one at a time, whatever executes
+    assert set().union(*found.values()) == {"none"}
     several = build_definitions(settings_for(executor="multiprocess"))
     for job in (DAILY, SNAPSHOTS, MODELS, SCORES):
         assert several.resolve_job_def(job).executor_def.name == "multiprocess"
@@ -61,6 +65,7 @@ def test_steps_that_write_the_warehouse_throughout_share_a_pool(
     found = pools(settings_for(executor="multiprocess", asset_prefix="north"))
     # Trainings and scores lock the warehouse only while they read and write; landing does not open it.
     assert found.pop("python") == found.pop("landing") == {"none"}
+    assert all("export_actions_" in pool for pool in found.pop("export"))
     assert set(found) == {"raw", "seed", "staging", "core", "marts", "published"}
     assert set().union(*found.values()) == {"north_warehouse"}
 

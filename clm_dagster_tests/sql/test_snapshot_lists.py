@@ -11,6 +11,7 @@ from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster_tests.sql.fixtures import Raw, read_rows
 
 MODELS = (
+    "margin_rates",
     "stage_states",
     "customer_identities",
     "shared_identifiers",

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clm_dagster.domains.actions.campaign_asset import CAMPAIGNS_JOB, campaign_key, campaign_partitions
-from clm_dagster.domains.actions.campaigns import CampaignError, Measurable, measurable, plays_of
+from clm_dagster.domains.actions.campaigns import CampaignError, plays_of
+from clm_dagster.domains.actions.experiment_size import Measurable, measurable
 from clm_dagster.domains.actions.measurement import ALL_ACTIONS, CONVERSION, MEASURED
 from clm_dagster.domains.actions.names import CAMPAIGN_PLANS, NEXT_BEST_ACTIONS, PLAYBOOK, RESULTS, TREATED
 from clm_dagster.domains.actions.playbook import read_playbook

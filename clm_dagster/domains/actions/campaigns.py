@@ -1,43 +1,19 @@
-"""Campaigns: what some lines of the playbook would bring, and what they have brought.
+"""Campaigns: some lines of the playbook under one name.
 
-Belongs here: which lines belong to a campaign, and the figures of a plan. Does not: the asset (`campaign_asset`), the
-command (`campaign_commands`).
+Belongs here: which lines belong to a campaign. Does not: what its experiment could see (`experiment_size`), the asset
+(`campaign_asset`), the command (`campaign_commands`).
 """
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import pandas as pd
-
-from clm_dagster.domains.actions.names import NOTHING, TREATED
+from clm_dagster.domains.actions.names import NOTHING
 from clm_dagster.domains.actions.playbook import Play
-from clm_dagster.domains.actions.table_settings import PlanSettings
 from clm_dagster.errors import UserError
-from clm_dagster.statistics.experiments.power import POWER, Design, rate_power, smallest_rate_effect
-from clm_dagster.statistics.experiments.sequential import AnytimeLook
 
 
 class CampaignError(UserError, ValueError):
     """A campaign cannot be planned or read. The message says what was expected."""
-
-
-@dataclass(frozen=True)
-class Measurable:
-    """What an experiment of this size could see.
-
-    customers: in both arms. held_out: in control. base_rate: conversions expected without the action in the window.
-    smallest: the smallest increase of that rate that is seen with `power`; None where nothing could be. planned: the
-    increase that the playbook expects. chance: the probability to see that one.
-    """
-
-    customers: int
-    held_out: int
-    base_rate: float
-    smallest: float | None
-    planned: float
-    chance: float
-    power: float = POWER
 
 
 def plays_of(campaign: str, plays: Sequence[Play]) -> list[Play]:
@@ -58,29 +34,3 @@ def plays_of(campaign: str, plays: Sequence[Play]) -> list[Play]:
             f"are {', '.join(near)}"
         )
     return found
-
-
-def measurable(rows: pd.DataFrame, settings: PlanSettings, window_days: int) -> Measurable:
-    """Return what the experiment of a plan could see. rows: arm, order_probability, effect of each planned customer.
-
-    The base rate is the mean predicted probability of an order, brought from its horizon to the window as if orders
-    came at a constant rate. The interval is the one that may be looked at every day.
-    """
-    both = rows[rows["arm"] != "global_holdout"]
-    treated = both[both["arm"] == TREATED]
-    customers, held = len(both), len(both) - len(treated)
-    probability = both["order_probability"].astype(float).fillna(0.0).clip(0, 1)
-    share = window_days / settings.horizon_days
-    base = float((1 - (1 - probability) ** share).mean()) if customers else 0.0
-    planned = float(both["effect"].astype(float).mean() * min(share, 1.0)) if customers else 0.0
-    if not 0 < held < customers:
-        return Measurable(customers, held, base, None, planned, 0.0)
-    design, look = Design(customers, held / customers), AnytimeLook()
-    return Measurable(
-        customers=customers,
-        held_out=held,
-        base_rate=base,
-        smallest=smallest_rate_effect(design, base, look=look),
-        planned=planned,
-        chance=rate_power(design, base, planned, look),
-    )

@@ -128,7 +128,7 @@ def read_properties(folder: Path) -> Properties:
     found = Properties()
     for file in sorted([*folder.glob("models/**/*.yml"), *folder.glob("seeds/**/*.yml")]):
         loaded = yaml_lines.load(file)
-        if file.stem in loaded:
+        if file.stem in loaded and file.stem not in _SECTIONS:
             continue  # rules that people edit as YAML, under the name of the file; a domain reads them
         content = yaml_lines.mapping(loaded, Where(file, 1), _SECTIONS)
         for section, entries in (("models", found.models), ("seeds", found.seeds)):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.actions.campaign_asset import campaign_key, parse_campaign_key
-from clm_dagster.domains.actions.campaigns import CampaignError, measurable, plays_of
+from clm_dagster.domains.actions.campaigns import CampaignError, plays_of
+from clm_dagster.domains.actions.experiment_size import measurable
 from clm_dagster_tests.domains.actions.test_choosing import limits
 from clm_dagster_tests.domains.actions.test_offers import play
 

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
         place = tmp_path / "events" / f"event_date={name}"
         place.mkdir(parents=True)
         row = f"{day}::varchar as event_at, '{DELIVERY}' as _delivery_id, 'a.csv' as _source_file, 1 as _source_row"
-        duckdb.execute(f"copy (select {row}) to '{place / f'{DELIVERY}_0.parquet'}'")
+        duckdb.execute(f"copy (select {row}) to '{place / f'{DELIVERY}_0.parquet'}'").fetchall()
     (tmp_path / "manifests").mkdir()
     feed = {
         "part": DELIVERY,

@@ -51,7 +51,7 @@ def test_sql_gives_the_same_numbers_for_any_text(ids: list[str], experiment: str
 
 
 def test_a_missing_customer_has_no_number_in_sql_and_is_refused_in_python() -> None:
-    row = duckdb.execute(f"select {number_sql('null::varchar', text_sql('a'), text_sql('k'))}").fetchone()
+    row = duckdb.execute(f"select {number_sql('null::varchar', text_sql('a'), text_sql('k'))}").fetchall()[0]
     assert row == (None,)
     with pytest.raises(ValueError, match="got a NoneType in row 1"):
         hash_numbers(["a", None], "a", "k")  # type: ignore[list-item]
