@@ -55,6 +55,14 @@ everything as (
 
 ),
 
+planned as (
+
+    select * from plays
+    union all
+    select * from everything
+
+),
+
 final as (
 
     select
@@ -79,19 +87,7 @@ final as (
         cost,
         cast(null as boolean),
         cast(null as boolean)
-    from plays
-    union all
-    select
-        'plan',
-        campaign_id,
-        customer_id,
-        contacted_at,
-        arm,
-        channel,
-        cost,
-        cast(null as boolean),
-        cast(null as boolean)
-    from everything
+    from planned
 
 )
 
