@@ -24,6 +24,10 @@ def arms(customer_ids: pd.Series, plays: Sequence[str], settings: PlanSettings) 
     found = np.full((len(ids), len(plays)), TREATED, dtype=object)
     for place, play in enumerate(plays):
         found[is_held_out(ids, play, settings.holdout_key, settings.holdout_share), place] = HOLDOUT
-    everywhere = is_held_out(ids, EVERY_PLAY, settings.holdout_key, settings.global_holdout_share)
-    found[everywhere, :] = GLOBAL_HOLDOUT
+    found[everywhere(customer_ids, settings), :] = GLOBAL_HOLDOUT
     return found
+
+
+def everywhere(customer_ids: pd.Series, settings: PlanSettings) -> NDArray[np.bool_]:
+    """Return which customers are kept out of every play, shape (customers,)."""
+    return is_held_out(customer_ids.tolist(), EVERY_PLAY, settings.holdout_key, settings.global_holdout_share)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from clm_dagster.domains.actions.checks import check_plan
 from clm_dagster.domains.actions.choosing import Choice, choose
-from clm_dagster.domains.actions.holdouts import arms
+from clm_dagster.domains.actions.holdouts import arms, everywhere
 from clm_dagster.domains.actions.names import NOTHING, PLAYBOOK, TREATED
 from clm_dagster.domains.actions.offers import limit_contacts, price_offers
 from clm_dagster.domains.actions.playbook import Play, read_playbook
@@ -32,6 +32,7 @@ from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
+from clm_dagster.statistics.experiments.assignment import balance
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ def plan_actions(work: Work[PlanSettings], inputs: PlanInputs) -> TableOutput:
     rows, choice = plan(inputs, inputs.plays, work.settings, work.partition.version)
     return TableOutput(
         rows[work.columns],
-        figures(inputs, rows, choice),
+        {
+            **figures(inputs, rows, choice),
+            "holdout_by_group": dg.MetadataValue.md(_balance(work.settings, inputs)),
+        },
         check_plan(work.label, inputs, rows, choice, work.settings),
     )
 
@@ -115,6 +119,18 @@ def figures(inputs: PlanInputs, rows: pd.DataFrame, choice: Choice) -> dict[str,
         "gain_of_one_more_unit_of_budget": round(choice.budget_price, 4),
         "plays": dg.MetadataValue.md(_table(rows)),
     }
+
+
+def _balance(settings: PlanSettings, inputs: PlanInputs) -> str:
+    """Return a Markdown table of the global holdout by stage, segment and risk band, the most uneven groups first."""
+    customers = inputs.customers
+    if customers.empty:
+        return "nobody may be contacted"
+    held = everywhere(customers["customer_id"], settings)
+    found = balance(held, customers[["stage", "segment", "risk_band"]])
+    order = found["deviations"].abs().sort_values(ascending=False, kind="stable").index
+    shown = found.loc[order].round({"share": 3, "deviations": 2})
+    return markdown_table(list(shown.columns), shown.to_numpy(dtype=object).tolist())
 
 
 def _table(rows: pd.DataFrame) -> str:

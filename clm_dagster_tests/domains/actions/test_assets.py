@@ -9,6 +9,7 @@ from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.actions.campaign_reading import plan_and_read, read_results
 from clm_dagster.domains.actions.campaigns import CampaignError
 from clm_dagster.domains.actions.playbook import read_playbook
+from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.statistics.experiments.assignment import is_held_out
 from clm_dagster_tests.trained_shop import Ran, at_home
 
@@ -44,6 +45,21 @@ def test_a_plan_is_worth_what_it_says_and_holds_out_who_the_hash_says(ran: Ran) 
         assert (value[known] - part.loc[known, "average_order_value"].astype(float)).abs().max() < 1e-9
     scored = rows[rows["churn_probability"].notna()]
     assert (scored["order_probability"] - (1 - scored["churn_probability"])).abs().max() < 1e-12
+
+
+def test_the_holdout_is_balanced_over_groups(ran: Ran) -> None:
+    rows = ran.query(
+        f"select plans.arm, stages.stage from marts.next_best_actions as plans "
+        f"inner join core.stage_states as stages using (as_of, customer_id) where as_of = ({_NEWEST})"
+    )
+    result = ran.materialize(
+        "scores", key_of_as_of(ran.query(_NEWEST).iloc[0, 0].to_pydatetime()), "marts.next_best_actions"
+    )
+    (event,) = result.asset_materializations_for_node("marts__next_best_actions")
+    shown = str(event.metadata["holdout_by_group"].value)
+    for stage, part in rows.groupby("stage"):
+        held = int((part["arm"] == "global_holdout").sum())
+        assert f"| stage | {stage} | {len(part)} | {held} |" in shown, shown
 
 
 def test_nobody_is_planned_for_twice_within_a_cool_down(ran: Ran) -> None:
