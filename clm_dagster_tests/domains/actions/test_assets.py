@@ -1,6 +1,7 @@
 """Plans, own segments, campaigns and results on a complete run of a shop."""
 
 import json
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -52,9 +53,8 @@ def test_the_holdout_is_balanced_over_groups(ran: Ran) -> None:
         f"select plans.arm, stages.stage from marts.next_best_actions as plans "
         f"inner join core.stage_states as stages using (as_of, customer_id) where as_of = ({_NEWEST})"
     )
-    result = ran.materialize(
-        "scores", key_of_as_of(ran.query(_NEWEST).iloc[0, 0].to_pydatetime()), "marts.next_best_actions"
-    )
+    as_of: Any = ran.query(_NEWEST).iloc[0, 0]
+    result = ran.materialize("scores", key_of_as_of(as_of), "marts.next_best_actions")
     (event,) = result.asset_materializations_for_node("marts__next_best_actions")
     shown = str(event.metadata["holdout_by_group"].value)
     for stage, part in rows.groupby("stage"):
