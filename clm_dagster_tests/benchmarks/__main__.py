@@ -54,6 +54,7 @@ PARTS = (
     "peers",
     "recommend",
     "uplift",
+    "action-plan",
     "allocation",
 )
 
@@ -164,6 +165,8 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
         file = str(_reference("hillstrom/hillstrom.parquet"))
         found = children.run("uplift_hillstrom:measure", file=file)
         results["uplift"] = {mail: found[mail] for mail in ("womens", "mens")}
+    if "action-plan" in wanted:
+        results["action-plan"] = [children.run("plan_scale:measure", customers=1_000_000)]
     if "allocation" in wanted:
         console.print("Allocations of a million customers ...")
         results["allocation"] = [

@@ -101,6 +101,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_lists(results["recommend"]))
     if "uplift" in results:
         console.print(report_actions.uplift(results["uplift"]))
+    if "action-plan" in results:
+        console.print(report_actions.plans(results["action-plan"]))
     if "allocation" in results:
         console.print(report_actions.allocations(results["allocation"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")

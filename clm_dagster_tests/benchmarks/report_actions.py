@@ -1,7 +1,7 @@
 """The figures of uplift models and of allocations as tables.
 
-Belongs here: words and rounding of `uplift_hillstrom` and `allocation_scale`. Does not: measuring, other parts
-(`report`).
+Belongs here: words and rounding of `uplift_hillstrom`, `allocation_scale`, `plan_scale`. Does not: measuring, other
+parts (`report`).
 """
 
 from typing import Any
@@ -40,5 +40,20 @@ def allocations(rows: list[dict[str, Any]]) -> Table:
             f"{row['gap']:.3f}",
             f"{row['largest_value']:.1f}",
             ", ".join(row["binding"]),
+        )
+    return table
+
+
+def plans(rows: list[dict[str, Any]]) -> Table:
+    """Return a row for each plan of actions."""
+    table = Table("customers", "offers", "planned", "s", "peak MB", "gap", title="Plans of actions")
+    for row in rows:
+        table.add_row(
+            f"{row['customers']:,}",
+            f"{row['offers']:,}",
+            f"{row['planned']:,}",
+            f"{row['seconds']:.1f}",
+            f"{row['peak_mb']:,.0f}",
+            f"{row['gap']:.2e}",
         )
     return table
