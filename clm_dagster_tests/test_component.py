@@ -243,7 +243,18 @@ def test_the_command_works_in_a_checkout(tmp_path: Path) -> None:
         text=True,
         check=True,
     ).stdout
-    found = ["core", "landing", "marts", "models", "published", "raw", "shop_a", "shop_b", "staging"]
+    found = [
+        "core",
+        "exports",
+        "landing",
+        "marts",
+        "models",
+        "published",
+        "raw",
+        "shop_a",
+        "shop_b",
+        "staging",
+    ]
     assert printed.strip() == str(found)
 
 
@@ -374,7 +385,7 @@ def test_clm_runs_one_of_the_shops(tmp_path: Path) -> None:
     assert "known customers" in call(tmp_path, *shop, "summary")
     assert "a/defs.yaml" in call(tmp_path, *shop, "settings")
     assert "those in its defs.yaml" in call(tmp_path, *shop, "run", "--source", "generic", fails=True)
-    assert "--shop is for" in call(tmp_path, *shop, "dev", fails=True)
+    assert "--shop is not for" in call(tmp_path, *shop, "dev", fails=True)
     # The runs are in the deployment's home, and nothing is in the other shop's folder.
     assert (home / "history" / "runs.db").exists() and not (folder / "data" / "dagster").exists()
     assert [path.name for path in (defs / "b").iterdir()] == [FILE]

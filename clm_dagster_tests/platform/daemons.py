@@ -64,8 +64,9 @@ class Daemon:
             self.failed += 1
             # No process has this id: the highest is 2^22.
             gone = ProcessIdentity(ProcessIdentity.own().host, 4_194_305, "before").tags(OWNER)
+            asked = job.get_subset(asset_selection=set(selected)) if selected else job
             self.instance.create_run_for_job(
-                job, tags=dict(request.tags) | gone, status=dg.DagsterRunStatus.STARTED
+                asked, tags=dict(request.tags) | gone, status=dg.DagsterRunStatus.STARTED
             )
             return
         result = job.execute_in_process(
