@@ -35,7 +35,7 @@ def thin_snapshots(settings: Settings, keys: Sequence[str], dry_run: bool) -> Fr
     if not keys:
         return Freed("rows of thinned snapshots", 0, 0, kept)
     as_ofs = [as_of_of_key(key, settings.end_date) for key in keys]
-    columns = _columns(Shop.open(settings))
+    columns = thinned_columns(Shop.open(settings))
     warehouse = warehouse_of(settings)
     if dry_run:
         with warehouse.connect_read_only("clm vacuum") as connection:
@@ -52,12 +52,15 @@ def thin_snapshots(settings: Settings, keys: Sequence[str], dry_run: bool) -> Fr
     return freed
 
 
-def _columns(shop: Shop) -> dict[str, str]:
-    """Return the column of the as_of of each table of snapshots. Trainings are few and say what served when."""
+def thinned_columns(shop: Shop) -> dict[str, str]:
+    """Return the column of the as_of of each table of snapshots that is thinned.
+
+    Trainings are few and say what served when. Records of decisions are the start of experiments.
+    """
     project = shop.project
     found = {m.relation: time_column(m) for m in project.models.values() if m.window == SNAPSHOT}
     tables = tables_of(build_domains(shop), project)
-    return found | {table.relation: "as_of" for table in tables if not table.is_trained}
+    return found | {table.relation: "as_of" for table in tables if not (table.is_trained or table.is_record)}
 
 
 def _measured(connection: Connection, columns: dict[str, str], as_ofs: Sequence[object], kept: str) -> Freed:

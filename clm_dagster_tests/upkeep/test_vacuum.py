@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from clm_dagster.cli import cli
+from clm_dagster.platform.domain import Shop
 from clm_dagster.platform.partitions import as_of_of_key
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.runs import open_instance
@@ -22,7 +23,7 @@ from clm_dagster.shop_run import plan_shop, run_shop
 from clm_dagster.shop_status import read_status
 from clm_dagster.upkeep.freed import Freed
 from clm_dagster.upkeep.guarding import UpkeepError
-from clm_dagster.upkeep.snapshots import scratch_of
+from clm_dagster.upkeep.snapshots import scratch_of, thinned_columns
 from clm_dagster.upkeep.vacuum import vacuum
 from clm_dagster_tests.shops import quiet, run_at, small_shop_events, write_shop
 from clm_dagster_tests.trained_shop import Ran, at_home
@@ -266,3 +267,10 @@ def test_champions_and_named_trainings_stay_and_orphans_go(ran: Ran, tmp_path: P
             assert old[0] in named - left and len(named - left) == freed.number
         assert tracking_of(copied).champion("models.churn_model") == champion
         assert free_mlflow_runs(settings, dry_run=True, now=LATER).number == 0
+
+
+def test_trainings_and_plans_of_actions_are_never_thinned(settings: Settings) -> None:
+    """A training says what served when, and an experiment starts with the first plan of a customer."""
+    thinned = thinned_columns(Shop.open(settings))
+    assert {"core.rfm_scores", "marts.churn_scores", "marts.custom_segments"} <= set(thinned)
+    assert not {"models.churn_model", "marts.next_best_actions"} & set(thinned)

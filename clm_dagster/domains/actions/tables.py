@@ -44,6 +44,7 @@ def action_tables(project: Project, settings: Settings, rules: tuple[SegmentRule
             plan_actions,
             plan_settings(project, settings),
             checks=checks.PLAN,
+            is_record=True,
         ),
         PythonTable.of(
             project,

@@ -37,7 +37,8 @@ class PythonTable(Generic[Inputs, S]):
     `compute` returns their results. metrics: names of the metrics that a training writes to the long tables. code: the
     functions whose closure determines the rows, if not `read` and `compute`. grade_days: days after as_of until the
     rows can be compared with what happened; None where they are not. definition: the trained model that this is the
-    table of, for `clm explain`; None for other tables.
+    table of, for `clm explain`; None for other tables. is_record: whether its rows record decisions that later
+    snapshots and results read, so that they are never thinned.
     """
 
     node: Node
@@ -52,6 +53,7 @@ class PythonTable(Generic[Inputs, S]):
     code: tuple[Root, ...] = ()
     grade_days: int | None = None
     definition: object = None
+    is_record: bool = False
 
     @classmethod
     def of(
@@ -69,6 +71,7 @@ class PythonTable(Generic[Inputs, S]):
         code: Sequence[Root] = (),
         grade_days: int | None = None,
         definition: object = None,
+        is_record: bool = False,
     ) -> "PythonTable[Inputs, S]":
         """Return the table that the SQL project documents as the source `name`.
 
@@ -96,6 +99,7 @@ class PythonTable(Generic[Inputs, S]):
             tuple(code),
             grade_days,
             definition,
+            is_record,
         )
 
     @cached_property
