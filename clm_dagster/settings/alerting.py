@@ -1,4 +1,4 @@
-"""Settings of alerts: what is told, when, and where to.
+"""Settings of alerts: what is reported, when, and where to.
 
 Belongs here: the settings, and the values that secret ones refer to. Does not: the channels (`platform.alerts`).
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"\$\{(\w+)\}")
 
 
 class AlertSettings(SettingsGroup):
-    """Alerts: failed runs, failed checks and late data, told in chat, by mail or to a program."""
+    """Alerts: failed runs, failed checks and late data, reported in chat, by mail or to a program."""
 
     webhook_url: SecretStr = Field(
         SecretStr(""),
@@ -39,7 +39,7 @@ class AlertSettings(SettingsGroup):
     )
     alert_to: str = Field("", description="Receivers of alerts by mail, separated by commas.")
     alert_level: Literal["warning", "error"] = Field(
-        "warning", description="The lowest severity that is told: warning or error."
+        "warning", description="The lowest severity that is reported: warning or error."
     )
     alert_stale_hours: float = Field(
         36.0,
@@ -47,7 +47,7 @@ class AlertSettings(SettingsGroup):
         description="Hours after the end of a day or week until its published tables count as late; 0 for never.",
     )
     alert_remind_hours: float = Field(
-        24.0, ge=0, description="Hours until a problem that is still there is told again; 0 for never."
+        24.0, ge=0, description="Hours until a problem that is still there is reported again; 0 for never."
     )
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="Address of the Dagster UI, for the links in alerts."
@@ -66,7 +66,7 @@ class AlertSettings(SettingsGroup):
 
     @property
     def has_alerts(self) -> bool:
-        """Whether alerts are told anywhere."""
+        """Whether alerts are sent anywhere."""
         return any(secret.get_secret_value() for secret in (self.webhook_url, self.alert_urls, self.smtp_url))
 
 

@@ -5,7 +5,6 @@ Belongs here: the two answers of `clm campaign`, as objects, JSON and text. Does
 """
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -20,16 +19,15 @@ from clm_dagster.domains.actions.campaign_asset import CAMPAIGNS_JOB, campaign_k
 from clm_dagster.domains.actions.campaigns import CampaignError, plays_of
 from clm_dagster.domains.actions.experiment_size import Measurable, measurable
 from clm_dagster.domains.actions.measurement import ALL_ACTIONS, CONVERSION, MEASURED
-from clm_dagster.domains.actions.names import CAMPAIGN_PLANS, NEXT_BEST_ACTIONS, PLAYBOOK, RESULTS, TREATED
-from clm_dagster.domains.actions.playbook import read_playbook
+from clm_dagster.domains.actions.names import CAMPAIGN_PLANS, NEXT_BEST_ACTIONS, RESULTS, TREATED
+from clm_dagster.domains.actions.queries import read_playbook_of
 from clm_dagster.domains.actions.settings import ActionSettings
 from clm_dagster.domains.actions.tables import plan_settings
 from clm_dagster.platform.dbt_project.building import literal
-from clm_dagster.platform.duckdb_files import open_when_free
 from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.runs import execute, open_instance
-from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 
@@ -83,7 +81,7 @@ def plan_and_read(
 ) -> CampaignPlan:
     """Plan a campaign as a Dagster run and return the plan. Raise CampaignError, RunFailedError."""
     project = load_sql(settings)
-    plays = read_playbook(project.seeds[PLAYBOOK].path.read_text())
+    plays = read_playbook_of(project)
     day = as_of or _newest_as_of(settings)
     plays_of(campaign, [play for play in plays if play.holds_on(day)])
     key = campaign_key(campaign, day)
@@ -190,18 +188,16 @@ def measurement_words(found: Measurable) -> str:
 
 
 def read_results(settings: Settings, campaign: str) -> pd.DataFrame:
-    """Return the newest results of a campaign from the published copy. Raise CampaignError where it has none."""
-    path = settings.published_path
-    if not path.exists():
-        raise CampaignError(f"{path} does not exist: nothing has been published yet; run `clm run` first")
-    opened = open_when_free(str(path), "clm campaign read", settings.lock_timeout, read_only=True)
-    with closing(opened):
-        connection = Connection(opened)
+    """Return the newest results of a campaign from the published copy.
+
+    Raise CampaignError where the campaign has none, SettingsError where nothing has been published.
+    """
+    with connect_published(settings, "clm campaign read") as connection:
         if connection.relation_kind(RESULTS) is None:
-            raise CampaignError(f"{path} has no {RESULTS} yet; run `clm run` first")
+            raise CampaignError(f"{settings.published_path} has no {RESULTS} yet; run `clm run` first")
         newest = f"select * from {RESULTS} where as_of = (select max(as_of) from {RESULTS})"
         rows = connection.frame(f"{newest} order by basis, campaign_id, arm, metric")
-    plays = read_playbook(load_sql(settings).seeds[PLAYBOOK].path.read_text())
+    plays = read_playbook_of(load_sql(settings))
     own = {
         play.play for play in plays if campaign in (play.play, play.action) or play.play.startswith(campaign)
     }

@@ -14,15 +14,16 @@ import pandas as pd
 from clm_dagster.domains.actions.checks import check_plan
 from clm_dagster.domains.actions.choosing import Choice, choose
 from clm_dagster.domains.actions.holdouts import arms, everywhere
-from clm_dagster.domains.actions.names import NOTHING, PLAYBOOK, TREATED
+from clm_dagster.domains.actions.late_views import rows_of_view
+from clm_dagster.domains.actions.names import NOTHING, PROFILES, TREATED
 from clm_dagster.domains.actions.offers import limit_contacts, price_offers
-from clm_dagster.domains.actions.playbook import Play, read_playbook
+from clm_dagster.domains.actions.playbook import Play
 from clm_dagster.domains.actions.queries import (
-    profiles,
     read_contactable,
     read_contacts,
     read_margin_rate,
     read_pairs,
+    read_playbook_of,
     read_products_to_show,
     read_served,
 )
@@ -52,9 +53,8 @@ class PlanInputs:
 def read_plan(reading: Reading[PlanSettings]) -> PlanInputs:
     """Read who may be contacted at a snapshot, and the lines of the playbook that they meet."""
     connection, settings, as_of = reading.connection, reading.settings, reading.as_of
-    lines = read_playbook((reading.project.seeds[PLAYBOOK].path).read_text())
-    plays = [play for play in lines if play.holds_on(reading.day)]
-    with profiles(reading) as current:
+    plays = [play for play in read_playbook_of(reading.project) if play.holds_on(reading.day)]
+    with rows_of_view(reading, PROFILES, reading.partition.where) as current:
         return PlanInputs(
             plays=plays,
             known=int(connection.scalar(f"select count(*) from {current}")),

@@ -3,40 +3,23 @@
 Belongs here: SQL that reads profiles, past contacts and lists of products. Does not: computations on them.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 
 import pandas as pd
 
-from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS, NOTHING, PROFILES
-from clm_dagster.domains.actions.playbook import CUSTOM, Play
-from clm_dagster.platform.dbt_project.building import compile_model, literal
-from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS, NOTHING, PLAYBOOK
+from clm_dagster.domains.actions.playbook import CUSTOM, Play, read_playbook
+from clm_dagster.platform.dbt_project.building import literal
+from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
 
-S = TypeVar("S")
-# A temporary table, so that several queries read the profiles of one snapshot once.
-CURRENT = "profiles_of_snapshot"
 MAX_PRODUCTS = 3
 
 
-@contextmanager
-def profiles(reading: Reading[S]) -> Iterator[str]:
-    """Hold the profiles of a snapshot in a temporary table; yield its name.
-
-    The view marts.customer_profiles itself is created after the scores, so its query is run here.
-    """
-    query = compile_model(reading.project, reading.project.model(PROFILES))
-    where = reading.partition.where
-    reading.connection.execute(
-        f"create or replace temporary table {CURRENT} as select * from ({query}) where {where}"
-    )
-    try:
-        yield CURRENT
-    finally:
-        reading.connection.execute(f"drop table {CURRENT}")
+def read_playbook_of(project: Project) -> list[Play]:
+    """Return the lines of the shop's playbook. Raise PlaybookError."""
+    return read_playbook(project.seeds[PLAYBOOK].path.read_text())
 
 
 def read_contactable(connection: Connection, current: str, assume_consent: bool) -> pd.DataFrame:

@@ -7,25 +7,21 @@ from typing import TypeVar
 
 import pandas as pd
 
-from clm_dagster.platform.dbt_project.building import compile_model
-from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.python_tables.partition import Reading
 
 S = TypeVar("S")
-OUTCOMES = "core.campaign_outcomes"
 
 
-def read_arms(reading: Reading[S]) -> pd.DataFrame:
+def read_arms(reading: Reading[S], outcomes: str) -> pd.DataFrame:
     """Return sums over the customers of each arm: basis, campaign_id, arm, first_contact_on, customers (whose window is
     over at as_of), waiting (whose is not), and of the former conversions, cost, open_rate, click_rate, sums of revenue
     and prior revenue, of their squares and of their product.
+
+    outcomes: a table with the rows of core.campaign_outcomes of contacts before as_of.
     """
     return reading.connection.frame(
         f"""
-        with contacted as (
-            select *, matures_on <= ?::date as is_over from ({_outcomes(reading.project)})
-            where contacted_on < ?::date and arm is not null
-        )
+        with contacted as (select *, matures_on <= ?::date as is_over from {outcomes})
         select basis, campaign_id, arm, min(contacted_on) as first_contact_on,
             count(*) filter (where is_over) as customers,
             count(*) filter (where not is_over) as waiting,
@@ -40,33 +36,20 @@ def read_arms(reading: Reading[S]) -> pd.DataFrame:
             coalesce(sum(prior_revenue * prior_revenue) filter (where is_over), 0) as prior_squares
         from contacted group by basis, campaign_id, arm order by all
         """,
-        [reading.as_of, reading.as_of],
+        [reading.as_of],
     )
 
 
-def read_arm_days(reading: Reading[S]) -> pd.DataFrame:
+def read_arm_days(reading: Reading[S], outcomes: str) -> pd.DataFrame:
     """Return how many customers joined each arm on each day: basis, campaign_id, contacted_on, arm, customers."""
     return reading.connection.frame(
         f"""
-        select basis, campaign_id, contacted_on, arm, count(*) as customers
-        from ({_outcomes(reading.project)})
-        where contacted_on < ?::date and arm is not null
+        select basis, campaign_id, contacted_on, arm, count(*) as customers from {outcomes}
         group by basis, campaign_id, contacted_on, arm order by all
-        """,
-        [reading.as_of],
+        """
     )
 
 
 def read_planned_shares(reading: Reading[S]) -> pd.DataFrame:
     """Return the planned shares of arms: campaign_id, arm, share."""
     return reading.connection.frame("select campaign_id, arm, share from staging.campaign_arms order by all")
-
-
-def _outcomes(project: Project) -> str:
-    """Return the query of the outcomes. The views are created after the scores, so their queries are run here."""
-    contacts = compile_model(project, project.model("campaign_contacts"))
-
-    def relation(name: str) -> str:
-        return f"({contacts})" if name == "campaign_contacts" else project.nodes[name].relation
-
-    return compile_model(project, project.model("campaign_outcomes"), relations=relation)

@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 
 from clm_dagster.domains.actions.checks import check_results
+from clm_dagster.domains.actions.late_views import rows_of_view
 from clm_dagster.domains.actions.measurement import MEASURED, campaigns_of, result_rows
 from clm_dagster.domains.actions.result_queries import read_arm_days, read_arms, read_planned_shares
 from clm_dagster.domains.actions.table_settings import ResultSettings
@@ -30,7 +31,11 @@ class ResultInputs:
 
 def read_results(reading: Reading[ResultSettings]) -> ResultInputs:
     """Read the outcomes of all campaigns before as_of."""
-    return ResultInputs(read_arms(reading), read_arm_days(reading), read_planned_shares(reading))
+    before = f"contacted_on < date '{reading.day}' and arm is not null"
+    with rows_of_view(reading, "campaign_outcomes", before) as outcomes:
+        return ResultInputs(
+            read_arms(reading, outcomes), read_arm_days(reading, outcomes), read_planned_shares(reading)
+        )
 
 
 def campaign_results(work: Work[ResultSettings], inputs: ResultInputs) -> TableOutput:

@@ -7,7 +7,8 @@ import dagster as dg
 import duckdb
 import pandas as pd
 
-from clm_dagster.domains.actions.queries import profiles
+from clm_dagster.domains.actions.late_views import rows_of_view
+from clm_dagster.domains.actions.names import PROFILES
 from clm_dagster.domains.actions.rule_history import rules_at
 from clm_dagster.domains.actions.segment_rules import FILE, SegmentRule
 from clm_dagster.domains.actions.table_settings import SegmentTableSettings
@@ -23,7 +24,7 @@ def read_segments(reading: Reading[SegmentTableSettings]) -> dict[SegmentRule, p
     connection = reading.connection
     with connection.transaction():
         rules = rules_at(connection, reading.settings.rules, reading.as_of, reading.partition.is_newest)
-    with profiles(reading) as current:
+    with rows_of_view(reading, PROFILES, reading.partition.where) as current:
         return {rule: _customers(connection, current, rule) for rule in rules}
 
 

@@ -5,7 +5,6 @@ figures (SQL).
 """
 
 import shlex
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +16,8 @@ from rich.text import Text
 
 from clm_dagster.domains.shop.grades import Grade, newest_grades, read_history, render_grades
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
-from clm_dagster.platform.duckdb_files import open_when_free
 from clm_dagster.platform.partitions import key_of_as_of
+from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
 
@@ -73,16 +72,12 @@ _RELATIONS = (
 
 def read_summary(settings: Settings) -> Summary:
     """Read the figures. Raise SettingsError if no whole run was published, WarehouseBusyError if it is locked."""
-    path = settings.published_path
-    if not path.exists():
-        raise SettingsError(f"{path} does not exist: nothing has been published yet; run `clm run` first")
-    with closing(open_when_free(str(path), "summary", settings.lock_timeout, read_only=True)) as raw:
-        connection = Connection(raw)
+    with connect_published(settings, "summary") as connection:
         missing = [relation for relation in _RELATIONS if connection.relation_kind(relation) is None]
         if missing:
             raise SettingsError(
-                f"{path} does not have {', '.join(missing)} yet: it was published before a first run was complete; run "
-                "`clm run`, which goes on with the rest"
+                f"{settings.published_path} does not have {', '.join(missing)} yet: it was published before a first "
+                "run was complete; run `clm run`, which goes on with the rest"
             )
         return _read(connection)
 

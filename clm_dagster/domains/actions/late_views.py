@@ -1,0 +1,43 @@
+"""Views over scores, for steps that read them before they exist.
+
+Belongs here: running the query of such a view at one snapshot. Does not: the queries (`dbt_like_sql`).
+
+A view over Python tables is created after the scores, in the same run that plans actions. So a plan runs its query.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from clm_dagster.platform.dbt_project.building import compile_model
+from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.partition import Reading
+
+S = TypeVar("S")
+
+
+@contextmanager
+def rows_of_view(reading: Reading[S], view: str, where: str) -> Iterator[str]:
+    """Hold rows of a view in a temporary table, so that several queries share its work; yield the table's name."""
+    table = f"{view}_of_snapshot"
+    query = view_query(reading.project, view)
+    reading.connection.execute(
+        f"create or replace temporary table {table} as select * from ({query}) where {where}"
+    )
+    try:
+        yield table
+    finally:
+        reading.connection.execute(f"drop table {table}")
+
+
+def view_query(project: Project, view: str) -> str:
+    """Return the query of a view, with the queries of other views over Python tables in place of their names."""
+
+    def relation(name: str) -> str:
+        return (
+            f"({view_query(project, name)})"
+            if name in project.python_dependents
+            else project.nodes[name].relation
+        )
+
+    return compile_model(project, project.model(view), relations=relation)
