@@ -37,6 +37,16 @@ os.environ["CLM_TRAIN_COUNT"] = "0"
 os.environ["CLM_PROCESSES"] = "1"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def restored_home() -> Iterator[None]:
+    """Restore DAGSTER_HOME after each file: whoever opens an instance sets it for the whole process."""
+    before = os.environ.get("DAGSTER_HOME")
+    yield
+    os.environ.pop("DAGSTER_HOME", None)
+    if before is not None:
+        os.environ["DAGSTER_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """Folder of the real data; the test is skipped where it is absent."""

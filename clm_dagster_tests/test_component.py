@@ -83,10 +83,12 @@ def loaded(root: Path) -> Iterator[dg.Definitions]:
 
 def call(root: Path, module: str, *arguments: str, fails: bool = False) -> str:
     """Run a command of a package in a project; return what it printed."""
+    # Without the DAGSTER_HOME that a test before in this process may have set: it comes before that of the .env file.
+    kept = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     done = subprocess.run(
         [sys.executable, "-c", f"from {module} import main; main()", *arguments],
         cwd=root,
-        env=os.environ
+        env=kept
         | {"PYTHONPATH": os.pathsep.join([str(PROJECT_DIR), str(root / "src")]), "COLUMNS": "300"},
         capture_output=True,
         text=True,
