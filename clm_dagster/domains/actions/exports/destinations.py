@@ -14,12 +14,9 @@ _MESSAGE = ("action", "play", "channel", "products")
 
 
 class Address(Enum):
-    """How a destination recognises a customer: by the shop's id, by the address if it is given, by the address, by its
-    hash.
-    """
+    """How a destination recognises a customer: by the shop's id, by the address, by its hash."""
 
     ID = "id"
-    IF_GIVEN = "if given"
     PLAIN = "plain"
     HASHED = "hashed"
 
@@ -46,7 +43,7 @@ DESTINATIONS: Mapping[str, Destination] = {
         Destination(
             "klaviyo",
             _MESSAGE,
-            Address.IF_GIVEN,
+            Address.PLAIN,
             ("klaviyo", "csv"),
             "a CSV file of profiles to add or change, and one of profiles to take off the list",
         ),

@@ -147,7 +147,7 @@ class Export:
         for batch_id in stale:
             remove_files(self._folder, batch_id)
         if batch:
-            found.files = write_files(self._target, batch, names, self._folder, addresses is not None)
+            found.files = write_files(self._target, batch, names, self._folder)
             with self._warehouse.connect(self._purpose) as connection, connection.transaction():
                 ledger.mark_sent(connection, self._identity, batch.id, _now())
             found.add(batch.counts())
@@ -195,7 +195,7 @@ class Export:
         """Return the rows that the destination can match with a customer, with their addresses or hashes."""
         rows = planned.rows
         names = identifiers(self._target, rows, addresses)
-        kept = can_be_sent(self._target, rows, names, addresses)
+        kept = can_be_sent(self._target, rows, names)
         folder = self._hook.host if self._hook else str(self._folder)
         found = Exported(self._target.name, planned.as_of, planned.allowed, folder)
         found.without_address = len(kept) - sum(kept)

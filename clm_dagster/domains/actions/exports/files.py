@@ -3,9 +3,9 @@
 Belongs here: columns and files of each destination, and writing them. Does not: which rows are in a batch (`ledger`),
 requests (`webhook`).
 
-Klaviyo: a list import has `Email` first; `ExternalID` is the shop's id; other columns are properties. Mailchimp: `Email
-Address`, and `Tags` separated by commas. Meta: `email` (hashed) and `extern_id`. Google: `Email` (hashed). Both have an
-audience for each play, so they get a file for each play.
+Klaviyo: a list import has `Email` first; `External ID` is the shop's id; other columns are properties. Mailchimp:
+`Email Address`, and `Tags` separated by commas. Meta: `email` (hashed) and `extern_id`. Google: `Email` (hashed).
+Both have an audience for each play, so they get a file for each play.
 """
 
 import hashlib
@@ -83,14 +83,9 @@ def identifiers(
     return [known.get(customer) for customer in rows["customer_id"]]
 
 
-def can_be_sent(
-    destination: Destination,
-    rows: "pd.DataFrame",
-    found: Sequence[str | None],
-    addresses: Mapping[str, str] | None,
-) -> list[bool]:
+def can_be_sent(destination: Destination, rows: "pd.DataFrame", found: Sequence[str | None]) -> list[bool]:
     """Return which rows the destination can match with a customer."""
-    if destination.address is Address.ID or (destination.address is Address.IF_GIVEN and addresses is None):
+    if destination.address is Address.ID:
         return [True] * len(rows)
     # Klaviyo and Meta take customers off by the shop's id.
     by_id = destination.name in ("klaviyo", "meta")
@@ -101,11 +96,7 @@ def can_be_sent(
 
 
 def write_files(
-    destination: Destination,
-    batch: Batch,
-    found: Sequence[str | None],
-    folder: Path,
-    has_addresses: bool,
+    destination: Destination, batch: Batch, found: Sequence[str | None], folder: Path
 ) -> list[str]:
     """Write the files of a batch, each whole or not at all. Return their names."""
     values = batch.rows[["operation", "customer_id", "play", "old_play", "content"]].itertuples(index=False)
@@ -123,7 +114,7 @@ def write_files(
     if destination.name == "parquet":
         return [_write_parquet(rows, batch, folder)]
     names = []
-    for part, header, cells in _PARTS[destination.name](rows, batch, has_addresses):
+    for part, header, cells in _PARTS[destination.name](rows, batch):
         name = f"{_PREFIX}-{batch.id}{f'-{part}' if part else ''}.csv"
         write_atomically(folder / name, csv_text(header, cells))
         names.append(name)
@@ -140,7 +131,7 @@ def remove_files(folder: Path, batch_id: str) -> None:
 _Part = tuple[str, Sequence[str], Iterable[Sequence[object]]]
 
 
-def _everything(rows: Sequence[Row], batch: Batch, _: bool) -> Iterable[_Part]:
+def _everything(rows: Sequence[Row], batch: Batch) -> Iterable[_Part]:
     fields = [name for name in _PARQUET if name not in ("operation", "as_of", "customer_id")]
     yield (
         "",
@@ -157,12 +148,12 @@ def _everything(rows: Sequence[Row], batch: Batch, _: bool) -> Iterable[_Part]:
     )
 
 
-def _klaviyo(rows: Sequence[Row], _: Batch, has_addresses: bool) -> Iterable[_Part]:
+def _klaviyo(rows: Sequence[Row], _: Batch) -> Iterable[_Part]:
     properties = ("clm_play", "clm_action", "clm_channel", "clm_products")
-    header = [*(["Email"] if has_addresses else []), "ExternalID"]
+    header = ["Email", "External ID"]
 
     def ids(row: Row) -> list[object]:
-        return [*([row.identifier] if has_addresses else []), row.customer_id]
+        return [row.identifier, row.customer_id]
 
     kept, removed = _split(rows)
     if kept:
@@ -179,7 +170,7 @@ def _message(content: Mapping[str, Any]) -> list[object]:
     return [content.get("action"), content.get("channel"), _cell(content.get("products"))]
 
 
-def _mailchimp(rows: Sequence[Row], _: Batch, __: bool) -> Iterable[_Part]:
+def _mailchimp(rows: Sequence[Row], _: Batch) -> Iterable[_Part]:
     kept, _removed = _split(rows)
     if kept:
         yield (
@@ -196,7 +187,7 @@ def _mailchimp(rows: Sequence[Row], _: Batch, __: bool) -> Iterable[_Part]:
 
 
 def _audiences(
-    header: Sequence[str], cells: Callable[[Row], Sequence[object]], rows: Sequence[Row], _: Batch, __: bool
+    header: Sequence[str], cells: Callable[[Row], Sequence[object]], rows: Sequence[Row], _: Batch
 ) -> Iterable[_Part]:
     """Return a file for each play that customers enter, and for each that they leave."""
     for operation, play_of in ((ADD, lambda row: None if row.is_removed else row.play), (REMOVE, _ended)):
@@ -209,7 +200,7 @@ def _audiences(
             yield f"{operation}-{_file_name(play)}", header, (cells(row) for row in members)
 
 
-_PARTS: Mapping[str, Callable[[Sequence[Row], Batch, bool], Iterable[_Part]]] = {
+_PARTS: Mapping[str, Callable[[Sequence[Row], Batch], Iterable[_Part]]] = {
     "csv": _everything,
     "klaviyo": _klaviyo,
     "mailchimp": _mailchimp,
