@@ -3,7 +3,7 @@
 Belongs here: which alerts a shop has, by its settings. Does not: finding and sending them (`platform.alerts`).
 
 Many shops run `clm run` by cron and have no daemon. Where there is one as well, both share their memory: nothing is
-told twice.
+sent twice.
 """
 
 import os
@@ -41,8 +41,8 @@ def alerts_at_end(
 ) -> Iterator[None]:
     """Send alerts after a block, also if it fails, but not if a person stops it.
 
-    settings: returns those of the shop as they are then. say: called with why a channel was not told: alerts never make
-    a run fail.
+    settings: returns those of the shop as they are then. say: called with why nothing was sent to a channel:
+    alerts never make a run fail.
     """
     try:
         yield

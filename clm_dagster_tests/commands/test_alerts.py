@@ -84,5 +84,5 @@ def test_clm_run_tells_at_its_end_and_shares_the_memory_of_the_daemon(
         assert said[-1].startswith("Alerts were not sent: URL at 127.0.0.1: answered 500")
         web.status = 204
         with open_instance(settings) as instance:
-            assert daemon.look(instance, datetime.now(UTC)).told
+            assert daemon.look(instance, datetime.now(UTC)).sent
     assert {a["news"] for body in web.taken for a in body["alerts"]} == {"solved"}

@@ -1,6 +1,6 @@
 """What is wrong in a shop at one time.
 
-Belongs here: putting together what the single sources find. Does not: what was told before (`memory`).
+Belongs here: putting together what the single sources find. Does not: what was sent before (`memory`).
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ def collect(
     first: datetime,
     after: datetime,
 ) -> Findings:
-    """Return all problems of a shop that are severe enough to be told. first, after: the first and the last look."""
+    """Return all problems of a shop that are severe enough to be sent. first, after: the first and the last look."""
     since = after - OVERLAP
     lowest = watched.settings.alert_level
     parts = [

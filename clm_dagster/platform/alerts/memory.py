@@ -1,8 +1,8 @@
-"""What was wrong, and what each channel was told of it.
+"""What was wrong, and what was sent of it to each channel.
 
 Belongs here: which problems are new, worse, still there or solved, for each channel. Does not: texts (`messages`).
 
-An episode is one time that a problem lasts. Each channel is told of each episode once when it starts (or gets worse),
+An episode is one time that a problem lasts. Each episode is sent once to each channel when it starts (or gets worse),
 and once when it is over. A channel that is down hears of everything later; the others hear nothing twice. The memory is
 a file in the data folder: the daemon's sensor and `clm run` share it.
 """
@@ -43,8 +43,8 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a channel was told last of an episode."""
+class Sent:
+    """What was sent last to a channel about an episode."""
 
     level: str
     at: datetime
@@ -67,7 +67,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Notice:
-    """What a channel is to be told. news: new, worse, still (a reminder), solved, or brief: it began and ended."""
+    """What to send to a channel. news: new, worse, still (a reminder), solved, or brief: it began and ended."""
 
     episode: Episode
     news: str
@@ -75,14 +75,14 @@ class Notice:
 
 @dataclass
 class Memory:
-    """All episodes that matter, and what each channel was told.
+    """All episodes that matter, and what was sent to each channel.
 
     first_look, looked_at: the first and the last look; None before. outages: of the channels that are down. seen:
     occurrences that have had their episode, and when they were last seen.
     """
 
     episodes: list[Episode] = field(default_factory=list)
-    channels: dict[str, dict[str, Told]] = field(default_factory=dict)
+    channels: dict[str, dict[str, Sent]] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
     seen: dict[str, datetime] = field(default_factory=dict)
     first_look: datetime | None = None
@@ -91,7 +91,7 @@ class Memory:
     def register(self, channels: Collection[str]) -> None:
         """Know these channels and no others. A new one hears what is wrong now, and nothing of the past."""
         past = {
-            each.name: Told(each.problem.level, each.ended, is_over=True)
+            each.name: Sent(each.problem.level, each.ended, is_over=True)
             for each in self.episodes
             if each.ended
         }
@@ -121,28 +121,28 @@ class Memory:
         self.first_look, self.looked_at = self.first_look or now, now
 
     def due(self, channel: str, now: datetime, remind: timedelta) -> list[Notice]:
-        """Return what a channel is to be told now. remind: after how long it is reminded; 0 for never.
+        """Return what to send to a channel now. remind: after how long it is reminded; 0 for never.
 
         Where one problem is due for a reminder, all are: one message a day, not one for each problem.
         """
-        told = self.channels[channel]
+        sent = self.channels[channel]
         found = []
         for episode in self.episodes:
-            news = _news(episode, told.get(episode.name))
+            news = _news(episode, sent.get(episode.name))
             if news:
                 found.append(Notice(episode, news))
         changed = {notice.episode.name for notice in found}
         still = [each for each in self.episodes if each.ended is None and each.name not in changed]
-        if remind and any(now - told[each.name].at >= remind for each in still):
+        if remind and any(now - sent[each.name].at >= remind for each in still):
             found += [Notice(each, STILL) for each in still]
         return found
 
     def mark(self, channel: str, notices: Sequence[Notice], now: datetime) -> None:
-        """Note that a channel was told."""
+        """Note what was sent to a channel."""
         self.outages.pop(channel, None)
         for notice in notices:
             over = notice.episode.ended is not None
-            self.channels[channel][notice.episode.name] = Told(notice.episode.problem.level, now, over)
+            self.channels[channel][notice.episode.name] = Sent(notice.episode.problem.level, now, over)
 
     def fail(self, channel: str, reason: str, now: datetime) -> None:
         """Note that a channel took no message."""
@@ -150,21 +150,21 @@ class Memory:
         self.outages[channel] = Outage(before.failures + 1 if before else 1, now, reason)
 
     def forget(self, now: datetime) -> None:
-        """Forget the episodes that are over and that every channel was told of, and very old ones."""
+        """Forget the episodes that are over and that were sent to every channel, and very old ones."""
 
         def matters(episode: Episode) -> bool:
             if episode.ended is None:
                 return True
             is_told = all(
-                episode.name in told and told[episode.name].is_over for told in self.channels.values()
+                episode.name in sent and sent[episode.name].is_over for sent in self.channels.values()
             )
             return not is_told and now - episode.ended < _KEEP
 
         self.episodes = [episode for episode in self.episodes if matters(episode)]
         names = {episode.name for episode in self.episodes}
         self.channels = {
-            channel: {name: each for name, each in told.items() if name in names}
-            for channel, told in self.channels.items()
+            channel: {name: each for name, each in sent.items() if name in names}
+            for channel, sent in self.channels.items()
         }
 
     def write(self, path: Path) -> None:
@@ -184,8 +184,8 @@ class Memory:
                     for each in self.episodes
                 ],
                 "channels": {
-                    channel: {name: asdict(each) | {"at": _text(each.at)} for name, each in told.items()}
-                    for channel, told in self.channels.items()
+                    channel: {name: asdict(each) | {"at": _text(each.at)} for name, each in sent.items()}
+                    for channel, sent in self.channels.items()
                 },
                 "outages": {
                     name: asdict(each) | {"at": _text(each.at)} for name, each in self.outages.items()
@@ -198,7 +198,7 @@ class Memory:
     def read(cls, path: Path) -> "Memory":
         """Return the stored memory; an empty one where there is none.
 
-        A damaged file is put aside: alerts that are told once more do less harm than none.
+        A damaged file is put aside: alerts that are sent once more do less harm than none.
         """
         if not path.exists():
             return cls()
@@ -207,7 +207,7 @@ class Memory:
         except (ValueError, KeyError, TypeError, AttributeError):
             aside = path.with_suffix(".damaged")
             path.replace(aside)
-            log.warning("%s was damaged; it is now %s. All problems are told once more", path, aside)
+            log.warning("%s was damaged; it is now %s. All problems are sent once more", path, aside)
             return cls()
 
     @classmethod
@@ -218,10 +218,10 @@ class Memory:
             [_episode(each) for each in stored["episodes"]],
             {
                 channel: {
-                    name: Told(each["level"], datetime.fromisoformat(each["at"]), each["is_over"])
-                    for name, each in told.items()
+                    name: Sent(each["level"], datetime.fromisoformat(each["at"]), each["is_over"])
+                    for name, each in sent.items()
                 }
-                for channel, told in stored["channels"].items()
+                for channel, sent in stored["channels"].items()
             },
             {
                 name: Outage(each["failures"], datetime.fromisoformat(each["at"]), each["reason"])
@@ -233,13 +233,13 @@ class Memory:
         )
 
 
-def _news(episode: Episode, told: Told | None) -> str:
+def _news(episode: Episode, sent: Sent | None) -> str:
     """Return what is new for a channel; empty for nothing."""
-    if told is None:
+    if sent is None:
         return NEW if episode.ended is None else BRIEF
     if episode.ended is not None:
-        return "" if told.is_over else SOLVED
-    return WORSE if LEVELS.index(episode.problem.level) > LEVELS.index(told.level) else ""
+        return "" if sent.is_over else SOLVED
+    return WORSE if LEVELS.index(episode.problem.level) > LEVELS.index(sent.level) else ""
 
 
 def _episode(stored: Mapping[str, Any]) -> Episode:

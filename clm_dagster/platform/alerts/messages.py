@@ -42,7 +42,7 @@ class Message:
 
 
 def message_of(settings: Settings, shop: str, notices: Sequence[Notice]) -> Message:
-    """Return the message about everything that a channel is to be told, the most severe first."""
+    """Return the message about everything that is to be sent to a channel, the most severe first."""
     ordered = sorted(notices, key=_rank)
     base = settings.dagster_url.rstrip("/")
     subject = f"clm_dagster {shop}: {_subject(ordered)}"

@@ -30,14 +30,14 @@ _BUDGET_SECONDS = 35.0
 
 @dataclass
 class Outcome:
-    """What one look did. told: by channel, the number of entries. failed, later: channels with the reason."""
+    """What one look did. sent: by channel, the number of entries. failed, later: channels with the reason."""
 
-    told: dict[str, int] = field(default_factory=dict)
+    sent: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        parts = [f"told {count} to {title}" for title, count in self.told.items()]
+        parts = [f"sent {count} to {title}" for title, count in self.sent.items()]
         parts += [*self.failed.values(), *self.later.values()]
         return "; ".join(parts) or "nothing new"
 
@@ -99,7 +99,7 @@ class Alerts:
                     f"{outage.until.astimezone(settings.zone):%H:%M}"
                 )
             elif time.monotonic() > end:
-                outcome.later[channel.title] = f"{channel.title}: told at the next tick"
+                outcome.later[channel.title] = f"{channel.title}: sent at the next tick"
             else:
                 try:
                     channel.send(message_of(settings, self.watched.name, notices))
@@ -107,7 +107,7 @@ class Alerts:
                     outcome.failed[channel.title] = str(error)
                     memory.fail(channel.key, str(error), now)
                 else:
-                    outcome.told[channel.title] = len(notices)
+                    outcome.sent[channel.title] = len(notices)
                     memory.mark(channel.key, notices, now)
                 memory.write(self._path)
         memory.forget(now)

@@ -4,7 +4,7 @@ Belongs here: days, snapshots, models and scores that are late. Does not: tables
 (`platform.planning`): these are work for `clm run`, and nobody waits for it.
 
 One definition: what had ended CLM_ALERT_STALE_HOURS ago has to be in the published copy by now. Only the first thing
-that is late is told, as it explains the rest: without days there are no snapshots, without snapshots no scores.
+that is late is sent, as it explains the rest: without days there are no snapshots, without snapshots no scores.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The memory of alerts, with any sequence of problems and outages: nothing is lost, nothing is told twice."""
+"""The memory of alerts, with any sequence of problems and outages: nothing is lost, nothing is sent twice."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,9 +42,9 @@ def test_every_episode_is_told_exactly_once_to_each_channel(
                 memory.mark(name, notices, now)
         memory.forget(now)
     assert memory.episodes == [] and memory.channels == {"a": {}, "b": {}}
-    for told in heard.values():
+    for sent in heard.values():
         by_episode: dict[str, list[str]] = {}
-        for name, news in told:
+        for name, news in sent:
             by_episode.setdefault(name, []).append(news)
         assert len(by_episode) == expected
         for found in by_episode.values():

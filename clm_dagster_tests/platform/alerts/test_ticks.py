@@ -47,8 +47,8 @@ def shop_for(
     return lambda **overrides: WatchedShop(settings_for(**overrides), instance)
 
 
-def told(receiver: Receiver) -> list[tuple[str, str, str]]:
-    """Return and forget what was told, as (news, level, start of the title)."""
+def sent(receiver: Receiver) -> list[tuple[str, str, str]]:
+    """Return and forget what was sent, as (news, level, start of the title)."""
     found = [
         (a["news"], a["level"], a["title"].split(":")[0]) for body in receiver.taken for a in body["alerts"]
     ]
@@ -62,7 +62,7 @@ def test_a_week_of_problems(shop_for: Callable[..., WatchedShop], web: Receiver)
     shop.run(tags=range_tags("2024-01-02", "2024-01-05"))
     shop.report(FEW_REJECTS, False, "60 of 900 rows are rejected (6.7%); expected at most 5%")
     shop.look()
-    assert told(web) == [
+    assert sent(web) == [
         ("new", "error", "daily 2024-01-02 to 2024-01-05 failed"),
         ("new", "warning", "Rejected share"),
     ]
@@ -70,22 +70,22 @@ def test_a_week_of_problems(shop_for: Callable[..., WatchedShop], web: Receiver)
     shop.report(GATE, False, "2024-01-01: worse than recency alone")
     shop.report(DRIFT, False, "recency moves scores by 3 points")
     shop.look()
-    assert told(web) == [("new", "warning", "Lost gate"), ("new", "warning", "Drift")]
+    assert sent(web) == [("new", "warning", "Lost gate"), ("new", "warning", "Drift")]
     shop.report(DRIFT, False, "recency moves scores by 9 points", dg.AssetCheckSeverity.ERROR)
     shop.look()
-    assert told(web) == [("worse", "error", "Drift")]
+    assert sent(web) == [("worse", "error", "Drift")]
     shop.report(REJECTED_SHARE, False, "none of 50 rows is accepted", dg.AssetCheckSeverity.ERROR)
     shop.run(fails=False)
     shop.look()
-    assert told(web) == [
+    assert sent(web) == [
         ("new", "error", "Rejected share"),
         ("solved", "error", "daily 2024-01-02 to 2024-01-05 failed"),
     ]
     for key in (DRIFT, GATE, FEW_REJECTS, REJECTED_SHARE):
         shop.report(key, True)
     shop.look()
-    assert {news for news, _, _ in told(web)} == {"solved"}
-    assert shop.look(hours=100).told == {}
+    assert {news for news, _, _ in sent(web)} == {"solved"}
+    assert shop.look(hours=100).sent == {}
 
 
 def test_reminders_come_together_and_at_their_interval(
@@ -96,14 +96,14 @@ def test_reminders_come_together_and_at_their_interval(
     shop.look()
     shop.report(DRIFT, False)
     shop.look(hours=6)
-    assert [news for news, _, _ in told(web)] == ["new", "new"]
+    assert [news for news, _, _ in sent(web)] == ["new", "new"]
     shop.look(hours=5)
     assert not web.taken
     shop.look(hours=2)
-    assert [news for news, _, _ in told(web)] == ["still", "still"]
-    assert not shop.look(hours=11).told
+    assert [news for news, _, _ in sent(web)] == ["still", "still"]
+    assert not shop.look(hours=11).sent
     shop = shop_for(alert_urls=web.url(), alert_remind_hours=0)
-    assert not shop.look(hours=1_000).told
+    assert not shop.look(hours=1_000).sent
 
 
 def test_only_errors_where_only_errors_are_wanted(
@@ -111,10 +111,10 @@ def test_only_errors_where_only_errors_are_wanted(
 ) -> None:
     shop = shop_for(alert_urls=web.url(), alert_level="error")
     shop.report(FEW_REJECTS, False)
-    assert not shop.look().told
+    assert not shop.look().sent
     shop.report(DRIFT, False, severity=dg.AssetCheckSeverity.ERROR)
     shop.look()
-    assert told(web) == [("new", "error", "Drift")]
+    assert sent(web) == [("new", "error", "Drift")]
 
 
 def test_a_failure_that_another_result_covers_before_the_tick_is_told_once(
@@ -131,9 +131,9 @@ def test_a_failure_that_another_result_covers_before_the_tick_is_told_once(
     shop.run(fails=False)
     shop.clock += timedelta(minutes=1)
     shop.look()
-    assert sorted(told(web)) == [("brief", "error", "daily failed"), ("brief", "warning", "Rejected share")]
+    assert sorted(sent(web)) == [("brief", "error", "daily failed"), ("brief", "warning", "Rejected share")]
     for _ in range(3):
-        assert not shop.look().told
+        assert not shop.look().sent
 
 
 def test_a_killed_process_is_told_once(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
@@ -145,8 +145,8 @@ def test_a_killed_process_is_told_once(shop_for: Callable[..., WatchedShop], web
     )
     shop.look()
     assert len(close_dead_runs(shop.instance)) == 1
-    assert not shop.look().told
-    assert told(web) == [("new", "error", "daily was killed")]
+    assert not shop.look().sent
+    assert sent(web) == [("new", "error", "daily was killed")]
 
 
 def test_a_run_of_selected_assets_is_solved_by_materializing_them(
@@ -161,11 +161,11 @@ def test_a_run_of_selected_assets_is_solved_by_materializing_them(
         shop.instance.add_run(run)
         shop.instance.report_run_failed(run, "the UI stopped it")
     shop.look()
-    assert told(web) == [("new", "error", "A run of marts.feature_drift failed")]
+    assert sent(web) == [("new", "error", "A run of marts.feature_drift failed")]
     shop.run("__ASSET_JOB", fails=False, tags={"clm/shop": "another"})
     shop.instance.report_runless_asset_event(dg.AssetMaterialization(key))
     shop.look()
-    assert [news for news, _, _ in told(web)] == ["solved"]
+    assert [news for news, _, _ in sent(web)] == ["solved"]
 
 
 def test_two_processes_do_not_tell_the_same(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
@@ -174,7 +174,7 @@ def test_two_processes_do_not_tell_the_same(shop_for: Callable[..., WatchedShop]
     shop.settings.data_dir.mkdir()
     with FileLock(shop.settings.data_dir / "alerts.json.lock"):
         assert str(shop.look()) == "another process is sending alerts"
-    assert shop.look().told
+    assert shop.look().sent
 
 
 def test_a_damaged_memory_is_put_aside(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
@@ -184,15 +184,15 @@ def test_a_damaged_memory_is_put_aside(shop_for: Callable[..., WatchedShop], web
     path = shop.settings.data_dir / "alerts.json"
     path.write_text(path.read_text()[:40])
     shop.look()
-    assert [news for news, _, _ in told(web)] == ["new", "new"]
-    assert path.with_suffix(".damaged").exists() and not shop.look().told
+    assert [news for news, _, _ in sent(web)] == ["new", "new"]
+    assert path.with_suffix(".damaged").exists() and not shop.look().sent
 
 
 def test_a_planned_check_does_not_solve_anything(shop_for: Callable[..., WatchedShop], web: Receiver) -> None:
     shop = shop_for(alert_urls=web.url())
     shop.report(DRIFT, False)
     shop.look()
-    assert len(told(web)) == 1
+    assert len(sent(web)) == 1
     run = shop.instance.create_run_for_job(
         build_definitions(shop.settings).resolve_job_def("scores"), status=dg.DagsterRunStatus.STARTED
     )
@@ -202,7 +202,7 @@ def test_a_planned_check_does_not_solve_anything(shop_for: Callable[..., Watched
         event_specific_data=AssetCheckEvaluationPlanned(asset_key=DRIFT.asset_key, check_name=DRIFT.name),
     )
     shop.instance.report_dagster_event(event, run.run_id)
-    assert not shop.look().told
+    assert not shop.look().sent
 
 
 def test_a_channel_that_is_down_hears_everything_later_and_the_others_nothing_twice(
@@ -219,7 +219,7 @@ def test_a_channel_that_is_down_hears_everything_later_and_the_others_nothing_tw
     assert len(outcome.failed) == 2 and "answered 451 try later" in str(outcome)
     shop.run(fails=False)
     shop.look()
-    assert [news for news, _, _ in told(web)] == ["new", "solved"]
+    assert [news for news, _, _ in sent(web)] == ["new", "solved"]
     assert not mail.taken
     mail.refuse = {}
     shop = shop_for(
@@ -230,7 +230,7 @@ def test_a_channel_that_is_down_hears_everything_later_and_the_others_nothing_tw
     shop.look(hours=1)
     assert [receiver for receiver, _ in mail.taken] == ["ann@shop.example", "bob@shop.example"]
     assert "daily failed, over by now" in mail.taken[0][1]
-    assert not shop.look(hours=1).told and not web.taken
+    assert not shop.look(hours=1).sent and not web.taken
 
 
 def test_a_channel_that_fails_again_and_again_is_tried_rarely(
@@ -244,7 +244,7 @@ def test_a_channel_that_fails_again_and_again_is_tried_rarely(
         assert "answered 403 (Forbidden); check the address" in str(outcome) and "T0KEN" not in str(outcome)
     assert "failed 3 times, tried again from" in str(shop.look()) and web.attempts == 3
     web.status = 200
-    assert shop.look(minutes=10).told
+    assert shop.look(minutes=10).sent
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -287,7 +287,7 @@ def test_random_outages_lose_and_repeat_nothing(
         assert all(heard in (["new", "solved"], ["brief"]) for heard in news.values())
         text = "\n".join(body["text"] for body in chat.taken)
         assert text.count("SOLVED: ") + text.count(", over by now: ") + text.count("solved") >= began > 10
-        assert not shop.look(hours=1).told
+        assert not shop.look(hours=1).sent
 
 
 # --------------------------------------------------------------------------------- the sensor
@@ -304,7 +304,7 @@ def test_a_failed_run_is_posted_as_it_was_before_there_were_alerts(
 ) -> None:
     shop = shop_for(webhook_url=web.url())
     run = shop.run(tags=range_tags("2024-01-02", "2024-01-05"))
-    assert "told 1 to webhook at 127.0.0.1" in tick(shop.settings, instance).skip_message
+    assert "sent 1 to webhook at 127.0.0.1" in tick(shop.settings, instance).skip_message
     (body,) = web.taken
     assert set(body) == {"text", "job", "run_id", "partition", "error"}
     assert (body["job"], body["run_id"], body["partition"]) == (DAILY, run.run_id, "2024-01-02")
