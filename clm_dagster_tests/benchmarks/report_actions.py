@@ -10,19 +10,28 @@ from rich.table import Table
 
 
 def uplift(found: dict[str, Any]) -> Table:
-    """Return a row for each candidate, and the verdicts."""
-    verdicts = "\n".join(f"{mail}: {one['verdict']}" for mail, one in found.items())
+    """Return a row for each candidate, its difference to the plain learner by split, and the verdicts."""
     table = Table(
         "ranking",
-        *(f"{mail} mail" for mail in found),
+        *(title for mail in found for title in (f"{mail} mail", "over plain")),
         title="Qini area per 10,000 customers, mean ± standard deviation of five 50/50 splits",
-        caption=verdicts,
+        caption="\n".join(_judged(mail, one) for mail, one in found.items()),
     )
-    names = next(iter(found.values()))["areas"]
-    for name in names:
-        cells = [one["areas"][name] for one in found.values()]
-        table.add_row(name, *(f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in cells))
+    for name in next(iter(found.values()))["areas"]:
+        cells = []
+        for one in found.values():
+            (mean, deviation), (gain, spread) = one["areas"][name], one["over_plain_by_split"][name]
+            cells += [f"{mean:.1f} ± {deviation:.1f}", f"{gain:+.1f} ± {spread:.1f}"]
+        table.add_row(name, *cells)
     return table
+
+
+def _judged(mail: str, one: dict[str, Any]) -> str:
+    value, low, high = one["over_plain"]
+    return (
+        f"{mail}: selected {', '.join(one['winners'])}; {value:+.1f} [{low:+.1f}, {high:+.1f}] over the plain learner. "
+        f"{one['verdict']}"
+    )
 
 
 def allocations(rows: list[dict[str, Any]]) -> Table:

@@ -1,6 +1,7 @@
 """Uplift: the effect of a treatment on each customer, learnt and judged on randomised trials.
 
-Belongs here: meta-learners, their evaluation, values of policies, the gate. Does not: campaigns, tables, assets.
+Belongs here: meta-learners, choices between them, their evaluation, values of policies, the gate. Does not: campaigns,
+tables, assets.
 
     learner = DRLearner().fit(features, treatment, outcome)
     rankings = {"dr_learner": learner.predict(later), "response": response}
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
         top_share,
         weighted_scores,
     )
+    from clm_dagster.statistics.uplift.selection import (
+        AveragedLearner,
+        Candidate,
+        Selection,
+        select_learner,
+    )
     from clm_dagster.statistics.uplift.trials import Trial, UpliftError, folds_of
 else:
     __getattr__ = late_names(
@@ -52,17 +59,21 @@ else:
             "learners": "DRLearner Learner RLearner SLearner TLearner TransformedOutcome XLearner "
             "doubly_robust_effects",
             "policies": "PolicyValue doubly_robust_scores policy_difference policy_value top_share weighted_scores",
+            "selection": "AveragedLearner Candidate Selection select_learner",
             "trials": "Trial UpliftError folds_of",
         },
     )
 
 __all__ = [
+    "AveragedLearner",
+    "Candidate",
     "DRLearner",
     "Learner",
     "PolicyValue",
     "QiniInterval",
     "RLearner",
     "SLearner",
+    "Selection",
     "TLearner",
     "TransformedOutcome",
     "Trial",
@@ -77,6 +88,7 @@ __all__ = [
     "qini_area",
     "qini_coefficient",
     "qini_intervals",
+    "select_learner",
     "top_share",
     "uplift_by_decile",
     "uplift_curve",
