@@ -56,40 +56,48 @@ def score(scoring: Scoring[UpliftSettings, UpliftModel], inputs: ScoreInputs) ->
         )
     if inputs.customers.empty:
         return TableOutput(pd.DataFrame(columns=scoring.work.columns), scoring.facts())
-    # A refused model that serves by the user's choice is not proven.
     accepted = served.choice.row is not None and bool(served.choice.row["accepted"])
-    champion = served.champion
-    predicted = {} if champion is None else champion.effects(inputs.customers)
-    rows, proven = [], []
-    for name, arm in model.arms.items():
-        serves = name in predicted and (arm.proven or not accepted)
-        is_proven = serves and accepted
-        effect = predicted[name] if serves else np.full(len(inputs.customers), arm.average)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "customer_id": inputs.customers["customer_id"].to_numpy(),
-                    "arm": name,
-                    "horizon_days": model.horizon_days,
-                    "effect": effect,
-                    "is_proven": is_proven,
-                }
-                | ({} if serves else {"model_name": baseline_name(AVERAGE)})
-            )
-        )
-        proven += [name] if is_proven else []
-    frame = pd.concat(rows, ignore_index=True)
-    if "model_name" in frame:
-        frame["model_name"] = frame["model_name"].fillna(str(served.columns()["model_name"]))
+    frame = effect_rows(model, inputs.customers, not served.choice.is_baseline, accepted)
+    frame["model_name"] = frame["model_name"].fillna(str(served.columns()["model_name"]))
+    proven = frame.loc[frame["is_proven"], "arm"].unique()
     harmed = frame.loc[frame["is_proven"] & (frame["effect"] < 0), "arm"].value_counts()
     return TableOutput(
         scoring.stamped(frame),
         {
             **scoring.facts(),
-            "proven_arms": ", ".join(proven) or "none",
+            "proven_arms": ", ".join(map(str, proven)) or "none",
             "mean_effect": {
                 str(name): round(float(part.mean()), 5) for name, part in frame.groupby("arm")["effect"]
             },
             "customers_with_an_effect_below_zero": {str(name): int(count) for name, count in harmed.items()},
         },
     )
+
+
+def effect_rows(model: UpliftModel, customers: pd.DataFrame, serves: bool, accepted: bool) -> pd.DataFrame:
+    """Return the effect of each arm on each customer: customer_id, arm, horizon_days, effect, is_proven, model_name.
+
+    customers: customer_id and the columns `INPUTS`. serves: whether the model serves, not its baseline. accepted:
+    whether it passed its gate; a refused model that serves by the user's choice is not proven. model_name: null where
+    the model serves.
+    """
+    predicted = model.effects(customers) if serves else {}
+    parts = []
+    for name, arm in model.arms.items():
+        learnt = serves and (arm.proven or not accepted)
+        effect = predicted[name] if learnt else np.full(len(customers), arm.average)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": customers["customer_id"].to_numpy(),
+                    "arm": name,
+                    "horizon_days": model.horizon_days,
+                    "effect": effect,
+                    "is_proven": learnt and accepted,
+                    "model_name": pd.Series(
+                        None if learnt else baseline_name(AVERAGE), index=range(len(customers)), dtype=object
+                    ),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
