@@ -52,7 +52,7 @@ def uplift_tables(project: Project, settings: Settings, campaigns: ResultSetting
         score=score,
         serve_refused=settings.serve_refused_models,
         # Most shops have no random arms, and their plans do without: no warning every week.
-        covered=False,
+        is_optional=True,
     )
     return [uplift_model(chosen).table(project), scores.table(project)]
 
