@@ -86,7 +86,7 @@ def test_the_plan_uses_the_proven_effects_and_contacts_nobody_whom_they_harm(pla
     assert len(harmed) > 300 and not harmed["play"].eq("offer_discount").any()
     others = plans[plans["play"].isin(["tell_news", "remind_all"])]
     assert len(others) > 0 and set(others["effect_source"]) == {"playbook"}
-    version = planted.query("select model_version from models.uplift_model").iloc[0, 0]
+    version = str(planted.query("select model_version from models.uplift_model")["model_version"][0])
     receipt = json.loads(harmed["receipt"].iloc[0])
     assert receipt["models"]["uplift_scores"] == f"models.uplift_model {version}"
     (line,) = [one for one in receipt["considered"] if one["play"] == "offer_discount"]
