@@ -24,7 +24,7 @@ FORMULA = (
     "area = mean of G(s) - s G(1)"
 )
 _LINE = "#c9d3da"
-_WIDTH, _HEIGHT = 9.0, 3.4
+_WIDTH, _HEIGHT = 10.5, 3.4
 
 
 def drawings(arms: Mapping[str, ArmResult]) -> dict[str, Drawing]:
@@ -67,7 +67,7 @@ def _curves(axes: "Axes", name: str, arm: ArmResult) -> None:
     axes.plot([0, 1], [0, curve.gain[-1]], color=_LINE, linewidth=1, label="random order")
     style(axes, f"Qini curve of {label(name)}, {arm.split.how}", "additional orders per 10,000")
     axes.set_xlabel(f"share contacted, largest effects first\n{FORMULA}", fontsize=8, color=INK)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _deciles(axes: "Axes", name: str, arm: ArmResult) -> None:
@@ -80,7 +80,7 @@ def _deciles(axes: "Axes", name: str, arm: ArmResult) -> None:
     axes.scatter(table["decile"], table["predicted"], color=WARM, s=22, zorder=3, label="predicted")
     style(axes, f"Effect of {label(name)} by decile of the predicted one", "additional orders per contact")
     axes.set_xlabel("decile, largest effects first", fontsize=8, color=INK)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _policies(axes: "Axes", name: str, found: list[PolicyResult]) -> None:
@@ -102,4 +102,9 @@ def _policies(axes: "Axes", name: str, found: list[PolicyResult]) -> None:
         "over contacting nobody, 95% interval; in brackets: share contacted", fontsize=8, color=INK
     )
     axes.tick_params(axis="y", labelsize=8)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
+
+
+def _legend(axes: "Axes") -> None:
+    """Add the legend beside the panel, where it hides no interval."""
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -6,11 +6,14 @@ import pytest
 
 from clm_dagster.domains.actions.uplift.contest import UpliftResult, hold_contest
 from clm_dagster.domains.actions.uplift.names import BASELINES
+from clm_dagster.domains.actions.uplift.notes import plain
+from clm_dagster.domains.actions.uplift.plots import drawings
 from clm_dagster.domains.actions.uplift.sample import Comparison, Sample
 from clm_dagster.domains.actions.uplift.served import example, pack, unpack
 from clm_dagster.domains.actions.uplift.splits import CUSTOMERS as OTHER
 from clm_dagster.domains.actions.uplift.splits import LATER, Split, split_of
 from clm_dagster.domains.actions.uplift.values import policy_results
+from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster.statistics.uplift import qini_area
 from clm_dagster_tests.domains.actions.uplift.trials import sample
@@ -119,3 +122,18 @@ def test_a_packed_model_predicts_the_same_and_takes_missing_values(driven: Uplif
     pd.testing.assert_series_equal(
         found["effect_discount"][1:], pd.Series(expected, name="effect_discount")[1:]
     )
+
+
+def test_the_figures_and_tables_name_every_arm(driven: UpliftResult) -> None:
+    figures = drawings(driven.arms)
+    assert set(figures) == {"qini", "uplift_by_decile", "policy_values"}
+    for draw, *size in figures.values():
+        figure = make_figure(draw, *size)
+        assert len(figure.axes) == 1 and "discount" in figure.axes[0].get_title(loc="left")
+        assert figure.axes[0].get_legend() is not None
+    formula = make_figure(*figures["qini"]).axes[0].get_xlabel()
+    assert "G(k) = (Y1 - Y0 N1 / N0) / n" in formula
+
+
+def test_the_names_of_arms_in_mlflow_have_no_other_characters() -> None:
+    assert plain("20% off/März_2.0-a") == "20_ off_März_2.0-a"
