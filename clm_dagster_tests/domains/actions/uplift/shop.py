@@ -22,8 +22,8 @@ CAMPAIGNS = (35, 70, 105, 140, 175, 205)
 ARMS = ("control", "discount", "news")
 # A line whose effect is that of the arm, one whose arm has no effect, and one that names none.
 LINES = """offer_discount,win_back_coupon,,,,,,,,,,email,0.01,0,0.001,20,discount,,
-tell_news,cross_sell,,,,,,,,,,email,0.01,0,0.0005,20,news,,
-remind_all,reminder,,,,,,,,,,email,0.01,0,0.0004,20,,,
+tell_news,cross_sell,,,,,,,,,,email,0.01,0,0.005,20,news,,
+remind_all,reminder,,,,,,,,,,email,0.01,0,0.004,20,,,
 """
 
 
