@@ -48,13 +48,14 @@ def logistic() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1_000))
 
 
+# The simplest first: of candidates that are equally good, the first one wins.
 LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "s_learner": lambda: SLearner(logistic()),
-    "t_learner": lambda: TLearner(outcome_model()),
+    "transformed_outcome": lambda: TransformedOutcome(effect_model=effect_model()),
     "x_learner": lambda: XLearner(outcome_model(), effect_model()),
     "r_learner": lambda: RLearner(outcome_model(), effect_model(), folds=_FOLDS),
     "dr_learner": lambda: DRLearner(outcome_model(), effect_model(), folds=_FOLDS),
-    "transformed_outcome": lambda: TransformedOutcome(effect_model=effect_model()),
+    "t_learner": lambda: TLearner(outcome_model()),
 }
 
 

@@ -42,6 +42,9 @@ class Candidate:
 class ArmResult:
     """The contest of one arm.
 
+    The winner is the first learner, the simplest one first, whose area on the training part is at most one standard
+    error below the largest (Breiman et al. 1984, section 3.4.3): the best of many is mostly the luckiest.
+
     candidates: by name, baselines too. model: of the winner. effects: the score of each test contact by candidate.
     if_treated, if_not: probability of a conversion of each test contact in either arm.
     """
@@ -55,7 +58,7 @@ class ArmResult:
 
     @property
     def winner(self) -> Candidate:
-        """The learner with the largest area on the training part."""
+        """The learner that was chosen on the training part."""
         return self.candidates[self.model.winner]
 
     def verdict(self, is_newest: bool = True) -> Verdict:
@@ -108,19 +111,23 @@ def hold_contest(
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A learner after the training part: its area and predictions there for customers of other folds."""
+    """A learner after the training part. areas: of the customers of each fold, fitted on the others, shape (folds,)."""
 
-    area: float
-    out_of_fold: Floats
+    areas: Floats
     model: ArmModel
     seconds: float
+
+    @property
+    def area(self) -> float:
+        """The mean area of the folds."""
+        return float(self.areas.mean())
 
 
 def _contest(split: Split, encoder: Encoder) -> ArmResult:
     training, test = split.training, split.test
     x, later = encoder.matrix(training.frame), encoder.matrix(test.frame)
     fitted = {name: _fit(name, training, x) for name in LEARNERS}
-    winner = max(fitted, key=lambda name: fitted[name].area)
+    winner = _simplest(fitted)
     treated = training.treatment == 1
     started = time.perf_counter()
     response = expected_outcome(x, training.outcome, treated, later)
@@ -173,7 +180,17 @@ def _fit(name: str, training: Comparison, x: Floats) -> _Fitted:
         centre=centre,
         slope=float(np.clip(slope, 0.0, 1.0)),
     )
-    return _Fitted(_area(training, found, place), found, model, time.perf_counter() - started)
+    return _Fitted(_areas(training, found, place), model, time.perf_counter() - started)
+
+
+def _simplest(fitted: Mapping[str, _Fitted]) -> str:
+    """Return the first learner that is at most one standard error, paired by fold, behind the best one."""
+    best = max(fitted.values(), key=lambda one: one.area)
+    for name, one in fitted.items():
+        behind = best.areas - one.areas
+        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
+            return name
+    raise AssertionError("the best one is not behind itself")
 
 
 def _response_area(training: Comparison, x: Floats) -> float:
@@ -181,18 +198,20 @@ def _response_area(training: Comparison, x: Floats) -> float:
     for fold in range(FOLDS):
         fit = place != fold
         found[~fit] = expected_outcome(x[fit], training.outcome[fit], training.treatment[fit] == 1, x[~fit])
-    return _area(training, found, place)
+    return float(_areas(training, found, place).mean())
 
 
-def _area(training: Comparison, score: Floats, place: NDArray[np.int64]) -> float:
-    """Return the mean Qini area over folds and propensities: scores of different fits do not rank together."""
-    groups = np.unique(
-        np.column_stack([place, np.round(training.propensity, 6)]), axis=0, return_inverse=True
-    )[1]
-    groups = np.ravel(groups)
-    total = 0.0
-    for group in np.unique(groups):
-        rows = groups == group
-        if 0 < training.treatment[rows].sum() < rows.sum():
-            total += rows.mean() * qini_area(score[rows], training.treatment[rows], training.outcome[rows])
-    return float(total)
+def _areas(training: Comparison, score: Floats, place: NDArray[np.int64]) -> Floats:
+    """Return the Qini area of each fold, shape (folds,): scores of different fits do not rank together.
+
+    The area of a fold is the mean over the propensities of its contacts, weighted by their number.
+    """
+    propensity = np.unique(np.round(training.propensity, 6), return_inverse=True)[1]
+    found = np.zeros(FOLDS)
+    for fold in range(FOLDS):
+        for group in range(int(propensity.max()) + 1):
+            rows = (place == fold) & (propensity == group)
+            if 0 < training.treatment[rows].sum() < rows.sum():
+                area = qini_area(score[rows], training.treatment[rows], training.outcome[rows])
+                found[fold] += rows.sum() / (place == fold).sum() * area
+    return found

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clm_dagster.domains.actions.uplift.contest import UpliftResult, hold_contest
+from clm_dagster.domains.actions.uplift.contest import UpliftResult, _Fitted, _simplest, hold_contest
+from clm_dagster.domains.actions.uplift.model import ArmModel
 from clm_dagster.domains.actions.uplift.names import BASELINES
 from clm_dagster.domains.actions.uplift.notes import plain
 from clm_dagster.domains.actions.uplift.plots import drawings
@@ -15,7 +16,7 @@ from clm_dagster.domains.actions.uplift.splits import LATER, Split, split_of
 from clm_dagster.domains.actions.uplift.values import policy_results
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster.statistics.uplift import qini_area
+from clm_dagster.statistics.uplift import SLearner, qini_area
 from clm_dagster_tests.domains.actions.uplift.trials import sample
 
 
@@ -54,11 +55,29 @@ def test_the_winner_is_chosen_without_the_test(driven: UpliftResult) -> None:
     arm = driven.arms["discount"]
     learners = [one for name, one in arm.candidates.items() if name not in BASELINES]
     assert len(learners) == 6 and set(BASELINES) < set(arm.candidates)
-    assert arm.winner.validation == max(one.validation or 0 for one in learners)
     test = arm.split.test
     for name, one in arm.candidates.items():
         area = qini_area(arm.effects[name], test.treatment, test.outcome)
         assert one.test.area.value == pytest.approx(area), name
+
+
+@pytest.mark.parametrize(
+    ("areas", "winner"),
+    [
+        (
+            {"plain": [10.0, 20.0, 30.0], "rich": [12.0, 15.0, 35.0]},
+            "plain",
+        ),  # 0.7 behind, a standard error of 3
+        (
+            {"plain": [10.0, 20.0, 30.0], "rich": [15.0, 26.0, 34.0]},
+            "rich",
+        ),  # 5 behind, a standard error of 0.6
+        ({"plain": [10.0, 20.0, 30.0], "rich": [9.0, 19.0, 29.0]}, "plain"),
+    ],
+)
+def test_the_simplest_of_the_equally_good_wins(areas: dict[str, list[float]], winner: str) -> None:
+    model = ArmModel("discount", "plain", SLearner(), 0.0, 0.0, 1.0)
+    assert _simplest({name: _Fitted(np.array(folds), model, 0.0) for name, folds in areas.items()}) == winner
 
 
 def test_no_order_counts_in_training_and_test() -> None:
@@ -127,8 +146,8 @@ def test_a_packed_model_predicts_the_same_and_takes_missing_values(driven: Uplif
 def test_the_figures_and_tables_name_every_arm(driven: UpliftResult) -> None:
     figures = drawings(driven.arms)
     assert set(figures) == {"qini", "uplift_by_decile", "policy_values"}
-    for draw, *size in figures.values():
-        figure = make_figure(draw, *size)
+    for draw, width, height in figures.values():
+        figure = make_figure(draw, width, height)
         assert len(figure.axes) == 1 and "discount" in figure.axes[0].get_title(loc="left")
         assert figure.axes[0].get_legend() is not None
     formula = make_figure(*figures["qini"]).axes[0].get_xlabel()
