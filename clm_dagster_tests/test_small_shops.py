@@ -15,7 +15,14 @@ from clm_dagster_tests.shops import quiet
 
 pytestmark = pytest.mark.slow
 FIRST = pd.Timestamp("2024-01-01 10:00:00")
-MODELS = ("churn_model", "value_model", "demand_model", "recommender_model", "persona_model")
+MODELS = (
+    "churn_model",
+    "value_model",
+    "demand_model",
+    "recommender_model",
+    "persona_model",
+    "uplift_model",
+)
 
 
 def orders(customers: list[str], days: list[int], products: int) -> pd.DataFrame:

@@ -53,6 +53,7 @@ def measure(customers: int) -> dict[str, Any]:
         ),
         margin_rate=0.3,
         served={},
+        uplift=pd.DataFrame(),
     )
     limits = PlanSettings(
         budget=0.01 * customers,

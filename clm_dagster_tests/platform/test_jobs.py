@@ -57,6 +57,7 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "models/value_model",
         "models/demand_model",
         "models/recommender_model",
+        "models/uplift_model",
     }
     scores = {
         "marts/personas",
@@ -100,6 +101,7 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "marts/custom_segments",
         "marts/customer_profiles",
         "marts/next_best_actions",
+        "marts/uplift_scores",
     }
     assert selected(definitions, MODELS) == models
     assert selected(definitions, SCORES) == scores | {"published/warehouse"}
@@ -140,7 +142,7 @@ def test_every_asset_is_in_the_job_of_its_tag(definitions: dg.Definitions) -> No
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.materializable_asset_keys if graph.get(k).is_partitioned]
-    assert len(partitioned) == 43
+    assert len(partitioned) == 45
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

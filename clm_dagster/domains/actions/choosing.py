@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.actions.names import TREATED
-from clm_dagster.domains.actions.offers import COOLING, LEFT_ALONE, OPEN, RESTING
+from clm_dagster.domains.actions.offers import COOLING, HARMFUL, LEFT_ALONE, OPEN, RESTING
 from clm_dagster.domains.actions.playbook import Play
 from clm_dagster.domains.actions.table_settings import PlanSettings
 from clm_dagster.statistics.allocation import BUDGET, Allocation, allocate
@@ -124,6 +124,7 @@ def _outcomes(
         (limit == LEFT_ALONE, "a line leaves this customer alone"),
         (limit == COOLING, "planned " + days + " days ago, within its cool-down"),
         (limit == RESTING, "last contact " + days + " days ago"),
+        (limit == HARMFUL, "a contact makes an order less likely"),
         (gain <= 0, "earns no more than it costs"),
         ((chosen >= 0) & (gain <= best[customer]), "another line earns more"),
         (is_full, "the capacity of its channel earns more with others"),

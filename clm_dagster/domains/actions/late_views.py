@@ -5,7 +5,7 @@ Belongs here: running the query of such a view at one snapshot. Does not: the qu
 A view over Python tables is created after the scores, in the same run that plans actions. So a plan runs its query.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -17,10 +17,13 @@ S = TypeVar("S")
 
 
 @contextmanager
-def rows_of_view(reading: Reading[S], view: str, where: str) -> Iterator[str]:
-    """Hold rows of a view in a temporary table, so that several queries share its work; yield the table's name."""
+def rows_of_view(reading: Reading[S], view: str, where: str, without: Collection[str] = ()) -> Iterator[str]:
+    """Hold rows of a view in a temporary table, so that several queries share its work; yield the table's name.
+
+    without: tables to take as empty.
+    """
     table = f"{view}_of_snapshot"
-    query = view_query(reading.project, view)
+    query = view_query(reading.project, view, without)
     reading.connection.execute(
         f"create or replace temporary table {table} as select * from ({query}) where {where}"
     )
@@ -30,12 +33,20 @@ def rows_of_view(reading: Reading[S], view: str, where: str) -> Iterator[str]:
         reading.connection.execute(f"drop table {table}")
 
 
-def view_query(project: Project, view: str) -> str:
-    """Return the query of a view, with the queries of other views over Python tables in place of their names."""
+def view_query(project: Project, view: str, without: Collection[str] = ()) -> str:
+    """Return the query of a view, with the queries of other views over Python tables in place of their names.
+
+    without: tables to take as empty, such as one that the caller must not depend on.
+    """
 
     def relation(name: str) -> str:
+        if name in without:
+            columns = ", ".join(
+                f"null::{kind} as {column}" for column, kind in project.nodes[name].types.items()
+            )
+            return f"(select {columns} where false)"
         return (
-            f"({view_query(project, name)})"
+            f"({view_query(project, name, without)})"
             if name in project.python_dependents
             else project.nodes[name].relation
         )

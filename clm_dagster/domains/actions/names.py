@@ -22,3 +22,5 @@ ACTIONS = {
 CHANNELS = ("email", "sms", "push", "phone", "post", "onsite")
 # Arms of a plan: contacted, kept out of this action, kept out of every action.
 TREATED, HOLDOUT, GLOBAL_HOLDOUT = "treated", "holdout", "global_holdout"
+# Where the effect of an offer comes from.
+FROM_PLAYBOOK, FROM_UPLIFT = "playbook", "uplift_model"

@@ -7,24 +7,29 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from clm_dagster.domains.actions.names import NOTHING
+from clm_dagster.domains.actions.names import FROM_PLAYBOOK, FROM_UPLIFT, NOTHING
 from clm_dagster.domains.actions.playbook import Play
 
 # Why an offer is not made, besides being worth less than another one.
-OPEN, LEFT_ALONE, RESTING, COOLING = "open", "left alone", "rests", "cools down"
+OPEN, LEFT_ALONE, RESTING, COOLING, HARMFUL = "open", "left alone", "rests", "cools down", "harms"
 
 
 def price_offers(
-    pairs: pd.DataFrame, customers: pd.DataFrame, plays: Sequence[Play], margin_rate: float
+    pairs: pd.DataFrame,
+    customers: pd.DataFrame,
+    plays: Sequence[Play],
+    margin_rate: float,
+    uplift: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the offers with their worth: customer (row of `customers`), place (line), and in currency units margin,
-    cost and gain, besides effect (increase of the probability of an order).
+    cost and gain, besides effect (increase of the probability of an order) and source (of the effect).
 
     A discount is also given to those who would order anyway: cost = contact + discount x order value x (probability of
     an order without the action + effect). A customer whose probability nothing predicts counts as one who would not
     order. The action `nothing` has no offers. pairs: customer_id, place. customers: customer_id, order_probability,
-    order_value.
+    order_value. uplift: proven effects, customer_id, arm, effect; a line with an arm takes its effect from there.
     """
     lines = pd.DataFrame(
         {
@@ -39,7 +44,7 @@ def price_offers(
     place = pairs["place"].to_numpy(np.int64)
     kept = lines["is_offer"].to_numpy()[place] & (row >= 0)
     row, place = row[kept], place[kept]
-    effect = lines["effect"].to_numpy()[place]
+    effect, source = _effects(lines["effect"].to_numpy()[place], row, place, customers, plays, uplift)
     value = np.nan_to_num(customers["order_value"].to_numpy(float))[row]
     probability = np.nan_to_num(customers["order_probability"].to_numpy(float))[row]
     margin = effect * value * margin_rate
@@ -50,11 +55,33 @@ def price_offers(
             "customer": row,
             "place": place,
             "effect": effect,
+            "source": source,
             "margin": margin,
             "cost": cost,
             "gain": margin - cost,
         }
     )
+
+
+def _effects(
+    of_lines: NDArray[np.float64],
+    row: NDArray[np.int64],
+    place: NDArray[np.int64],
+    customers: pd.DataFrame,
+    plays: Sequence[Play],
+    uplift: pd.DataFrame | None,
+) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """Return the effect of each offer, that of its line unless the effect of its arm is proven, and its source."""
+    effect, source = of_lines.copy(), np.full(len(of_lines), FROM_PLAYBOOK, dtype=object)
+    if uplift is None or uplift.empty:
+        return effect, source
+    ids = pd.Index(customers["customer_id"])
+    for arm, scores in uplift.groupby("arm"):
+        lines = [number for number, play in enumerate(plays) if play.arm == arm]
+        known = scores.set_index("customer_id")["effect"].reindex(ids).to_numpy(float)[row]
+        taken = np.isin(place, lines) & ~np.isnan(known)
+        effect[taken], source[taken] = known[taken], FROM_UPLIFT
+    return effect, source
 
 
 def limit_contacts(
@@ -67,8 +94,9 @@ def limit_contacts(
 ) -> pd.DataFrame:
     """Return the offers with `limit`, why the contact limits forbid one, or `open`; and `days` since that contact.
 
-    A customer who meets a line of the action `nothing` is left alone. Nobody is contacted within `rest_days` of any
-    contact, or gets a line within its cool-down. contacts: customer_id, play (null for others'), days.
+    A customer who meets a line of the action `nothing` is left alone. Nobody gets what makes an order less likely, or
+    is contacted within `rest_days` of any contact, or gets a line within its cool-down. contacts: customer_id, play
+    (null for others'), days.
     """
     ids = pd.Index(customers["customer_id"])
     silences = [place for place, play in enumerate(plays) if play.action == NOTHING]
@@ -87,6 +115,8 @@ def limit_contacts(
     rests = found["rested"].to_numpy(float) < rest_days
     cools = found["days"].to_numpy(float) < cool_down
     is_alone = alone[found["customer"]]
-    found["limit"] = np.select([is_alone, cools, rests], [LEFT_ALONE, COOLING, RESTING], OPEN)
+    harms = found["effect"].to_numpy(float) < 0
+    limits = [LEFT_ALONE, COOLING, RESTING, HARMFUL]
+    found["limit"] = np.select([is_alone, cools, rests, harms], limits, OPEN)
     found["days"] = np.where(cools, found["days"], np.where(rests, found["rested"], np.nan))
     return found.drop(columns="rested")

@@ -26,6 +26,7 @@ from clm_dagster.domains.actions.queries import (
     read_playbook_of,
     read_products_to_show,
     read_served,
+    read_uplift,
 )
 from clm_dagster.domains.actions.receipts import plan_rows
 from clm_dagster.domains.actions.table_settings import PlanSettings
@@ -48,6 +49,7 @@ class PlanInputs:
     products: pd.DataFrame
     margin_rate: float
     served: Mapping[str, str]
+    uplift: pd.DataFrame
 
 
 def read_plan(reading: Reading[PlanSettings]) -> PlanInputs:
@@ -64,6 +66,7 @@ def read_plan(reading: Reading[PlanSettings]) -> PlanInputs:
             products=read_products_to_show(connection, as_of),
             margin_rate=read_margin_rate(connection, as_of),
             served=read_served(connection, as_of),
+            uplift=read_uplift(connection, as_of, sorted({play.arm for play in plays if play.arm})),
         )
 
 
@@ -100,7 +103,7 @@ def plan(
     pairs = inputs.pairs[inputs.pairs["place"].isin(list(places))]
     pairs = pairs.assign(place=pairs["place"].map(places).astype("int64"))
     held = arms(inputs.customers["customer_id"], [one.play for one in used], settings)
-    priced = price_offers(pairs, inputs.customers, used, inputs.margin_rate)
+    priced = price_offers(pairs, inputs.customers, used, inputs.margin_rate, inputs.uplift)
     offers = limit_contacts(priced, pairs, inputs.customers, inputs.contacts, used, settings.rest_days)
     choice = choose(offers, held, used, settings)
     return plan_rows(inputs, used, offers, choice, held, settings, version), choice
@@ -109,9 +112,11 @@ def plan(
 def figures(inputs: PlanInputs, rows: pd.DataFrame, choice: Choice) -> dict[str, Any]:
     """Return the metadata of a plan: contacts, cost, gain and how much better a plan could be."""
     sent = rows[(rows["arm"] == TREATED) & (rows["action"] != NOTHING)]
+    proven = [] if inputs.uplift.empty else sorted(inputs.uplift["arm"].unique())
     return {
         "known_customers": inputs.known,
         "may_be_contacted": len(inputs.customers),
+        "arms_with_a_proven_effect": ", ".join(proven) or "none",
         "contacts": len(sent),
         "cost": round(float(sent["expected_cost"].sum()), 2),
         "expected_gain": round(float(sent["expected_gain"].sum()), 2),

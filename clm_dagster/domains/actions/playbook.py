@@ -51,7 +51,8 @@ class Play:
     """A line of the playbook. conditions: the alternatives of each column that is not empty.
 
     effect: expected increase of the probability of an order. cost: of one contact, in currency units. discount: share
-    of the order that the customer saves. [valid_from, valid_to): the as_ofs at which it may be planned.
+    of the order that the customer saves. arm: that of the shop's campaigns whose proven effect counts in place of
+    `effect`; empty for none. [valid_from, valid_to): the as_ofs at which it may be planned.
     """
 
     line: int
@@ -199,6 +200,23 @@ def _not_in(name: str, values: Sequence[str], known: Collection[str]) -> Iterato
                 else f"expected one of {', '.join(sorted(known)) or 'none'}"
             )
             yield f"{name} {value!r} is unknown; {meant}"
+
+
+def arm_problems(plays: Sequence[Play], known: Collection[str], controls: Collection[str]) -> list[str]:
+    """Return why the arm of a line cannot have an effect: it is not contacted, or no campaign has it.
+
+    known: arms of delivered contacts and of the seed campaign_arms; empty in a shop that has none yet.
+    """
+    problems = []
+    for play in (play for play in plays if play.arm):
+        if play.arm in controls:
+            problems.append(
+                f"line {play.line}: arm {play.arm!r} is a control arm (CLM_ACTIONS_CONTROL_ARMS), which gets no contact"
+            )
+        elif known:
+            contacted = sorted(set(known) - set(controls))
+            problems += [f"line {play.line}: {found}" for found in _not_in("arm", [play.arm], contacted)]
+    return problems
 
 
 def _contradictions(play: Play) -> Iterator[str]:

@@ -4,7 +4,7 @@ Belongs here: the words that lines may use, read from the other seeds. Does not:
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from clm_dagster.domains.actions.playbook import (
@@ -12,6 +12,7 @@ from clm_dagster.domains.actions.playbook import (
     SCORES,
     PlaybookError,
     Words,
+    arm_problems,
     playbook_problems,
     read_playbook,
 )
@@ -20,11 +21,17 @@ from clm_dagster.platform.assets.seed_assets import SeedCheck
 from clm_dagster.platform.warehouse import Connection
 
 _TIERS = frozenset({"vip", "regular", "potential", "low"})
+_TOUCHES = "staging.stg_touches"
 _FIVE = frozenset("12345")
 
 
-def playbook_check(folder: Path, rules: Sequence[SegmentRule]) -> SeedCheck:
-    """Return the check. It reads the other seeds from their files, so that the order of loading does not matter."""
+def playbook_check(
+    folder: Path, rules: Sequence[SegmentRule], control_arms: Collection[str] = ()
+) -> SeedCheck:
+    """Return the check. It reads the other seeds from their files, so that the order of loading does not matter.
+
+    control_arms: arms of contacts that were not contacted.
+    """
 
     def check(connection: Connection, relation: str) -> list[str]:
         """Every line names known things, can be met by a customer, and does not contradict another line."""
@@ -32,9 +39,19 @@ def playbook_check(folder: Path, rules: Sequence[SegmentRule]) -> SeedCheck:
             plays = read_playbook((folder / "playbook.csv").read_text())
         except PlaybookError as error:
             return error.problems
-        return playbook_problems(plays, _words(folder, rules))
+        known = _known_arms(connection, folder) if any(play.arm for play in plays) else set()
+        return playbook_problems(plays, _words(folder, rules)) + arm_problems(plays, known, control_arms)
 
     return check
+
+
+def _known_arms(connection: Connection, folder: Path) -> set[str]:
+    """Return the arms of delivered contacts, and those that the seed campaign_arms plans."""
+    planned = {row["arm"] for row in _rows(folder / "campaign_arms.csv")}
+    if connection.relation_kind(_TOUCHES) is None:
+        return planned
+    found = connection.execute(f"select distinct arm from {_TOUCHES} where arm is not null")
+    return planned | {arm for (arm,) in found}
 
 
 def _words(folder: Path, rules: Sequence[SegmentRule]) -> Words:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS, NOTHING, PLAYBOOK
 from clm_dagster.domains.actions.playbook import CUSTOM, Play, read_playbook
+from clm_dagster.domains.actions.uplift.names import SCORES as UPLIFT_SCORES
 from clm_dagster.platform.dbt_project.building import literal
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
@@ -121,12 +122,30 @@ def read_margin_rate(connection: Connection, as_of: datetime) -> float:
     return float(connection.scalar("select margin_rate from core.margin_rates where as_of = ?", [as_of]))
 
 
+def read_uplift(connection: Connection, as_of: datetime, arms: Sequence[str]) -> pd.DataFrame:
+    """Return the effects of these arms that passed their gate: customer_id, arm, effect."""
+    if connection.relation_kind(UPLIFT_SCORES) is None:
+        return pd.DataFrame(columns=["customer_id", "arm", "effect"])
+    return connection.frame(
+        f"select customer_id, arm, effect from {UPLIFT_SCORES} "
+        "where as_of = ? and is_proven and arm in (select unnest(?::varchar[])) order by arm, customer_id",
+        [as_of, list(arms)],
+    )
+
+
 def read_served(connection: Connection, as_of: datetime) -> dict[str, str]:
-    """Return what scored the snapshot: table -> name and version of the model, for receipts."""
+    """Return what scored the snapshot: table -> name and version of the model, for receipts.
+
+    The uplift model is named only where an effect of it is proven.
+    """
     found = {}
-    for table in ("churn_scores", "customer_value", "personas"):
+    conditions = dict.fromkeys(("churn_scores", "customer_value", "personas"), "true")
+    if connection.relation_kind(UPLIFT_SCORES) is not None:
+        conditions[UPLIFT_SCORES.rpartition(".")[2]] = "is_proven"
+    for table, condition in conditions.items():
         rows = connection.execute(
-            f"select distinct model_name || ' ' || model_version from marts.{table} where as_of = ? order by 1",
+            f"select distinct model_name || ' ' || model_version from marts.{table} "
+            f"where as_of = ? and {condition} order by 1",
             [as_of],
         )
         if rows:

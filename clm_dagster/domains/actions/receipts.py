@@ -40,7 +40,8 @@ with named as (
 ),
 every as (
     select customer, to_json(list({
-        play: play, effect: round(effect, 4), margin: round(margin, 2), cost: round(cost, 2), gain: round(gain, 2),
+        play: play, effect: round(effect, 4), effect_source: source, margin: round(margin, 2), cost: round(cost, 2),
+        gain: round(gain, 2),
         outcome: outcome
     } order by gain desc, place)) as considered
     from named group by customer
@@ -59,7 +60,7 @@ select
     $horizon_days as horizon_days,
     customers.order_probability,
     coalesce(chosen.effect, 0) as effect,
-    case when chosen.play is not null then 'playbook' end as effect_source,
+    chosen.source as effect_source,
     customers.order_value,
     coalesce(chosen.margin, 0) as expected_margin,
     coalesce(chosen.cost, 0) as expected_cost,
@@ -145,7 +146,7 @@ def plan_rows(
 
 def _typed(offers: pd.DataFrame) -> pd.DataFrame:
     """Return the offers with texts as texts, so that an empty frame has the types of a full one."""
-    texts = {name: offers[name].astype("str") for name in ("arm", "outcome", "limit")}
+    texts = {name: offers[name].astype("str") for name in ("arm", "outcome", "limit", "source")}
     return offers.assign(**texts)
 
 

@@ -10,6 +10,8 @@ from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS
 from clm_dagster.domains.actions.segment_rules import SegmentRule
 from clm_dagster.domains.actions.settings import ActionSettings, capacities_of
 from clm_dagster.domains.actions.table_settings import PlanSettings, ResultSettings, SegmentTableSettings
+from clm_dagster.domains.actions.uplift.names import SCORES as UPLIFT_SCORES
+from clm_dagster.domains.actions.uplift.tables import uplift_tables
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
@@ -30,16 +32,25 @@ else:
 
 
 def action_tables(project: Project, settings: Settings, rules: tuple[SegmentRule, ...]) -> list[AnyTable]:
-    """Return the tables of custom segments and of next best actions."""
+    """Return the tables of custom segments, the uplift model, next best actions and results."""
     reads = tuple(project.model(PROFILES).refs)
     return [
         PythonTable.of(
             project, CUSTOM_SEGMENTS, reads, read_segments, segment_rows, SegmentTableSettings(rules)
         ),
+        *uplift_tables(project, settings, result_settings(settings)),
         PythonTable.of(
             project,
             NEXT_BEST_ACTIONS,
-            (*reads, CUSTOM_SEGMENTS, PLAYBOOK, "margin_rates", "stg_touches", "marts.recommendations"),
+            (
+                *reads,
+                CUSTOM_SEGMENTS,
+                PLAYBOOK,
+                "margin_rates",
+                "stg_touches",
+                "marts.recommendations",
+                UPLIFT_SCORES,
+            ),
             read_plan,
             plan_actions,
             plan_settings(project, settings),

@@ -49,9 +49,10 @@ def check_no_evaluation(problem: str, *others: str) -> list[dg.AssetCheckResult]
     ]
 
 
-def check_coverage(snapshot: str, message: str | None) -> dg.AssetCheckResult:
+def check_coverage(snapshot: str, message: str | None, is_needed: bool = True) -> dg.AssetCheckResult:
     """Return the result of the coverage check of a score table.
 
-    snapshot: its label. message: why no champion scored it, if so.
+    snapshot: its label. message: why no champion scored it, if so. is_needed: whether the check fails then.
     """
-    return warn(COVERAGE, message is None, f"{snapshot}: {message or 'scored by the champion of that date'}")
+    passed = message is None or not is_needed
+    return warn(COVERAGE, passed, f"{snapshot}: {message or 'scored by the champion of that date'}")

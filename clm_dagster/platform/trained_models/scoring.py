@@ -97,7 +97,9 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     champion; the key `WHOLE` for a table that is judged as a whole. horizon_days: required horizon of the model. score:
     computes the rows; it raises NothingToScoreError where there are none. serve_refused: the setting
     CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered: whether
-    the table has a coverage check. grade_days: days after as_of until the scores can be graded; None where not.
+    the table has a coverage check. is_optional: whether many shops have nothing that the model could learn from, so
+    that the coverage check passes for a snapshot without scores. grade_days: days after as_of until the scores can be
+    graded; None where not.
     """
 
     name: str
@@ -111,6 +113,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     serve_refused: bool = False
     has_fitted_baseline: bool = True
     covered: bool = True
+    is_optional: bool = False
     checks: Mapping[str, str] = field(default_factory=dict)
     weeks_back: tuple[int, ...] = ()
     grade_days: int | None = None
@@ -178,7 +181,10 @@ def _score(
         return output
     return replace(
         output,
-        checks=[check_coverage(work.label, " ".join(messages) or None), *output.checks],
+        checks=[
+            check_coverage(work.label, " ".join(messages) or None, is_scored or not table.is_optional),
+            *output.checks,
+        ],
         sides=[
             *output.sides,
             serving_rows(project, table.model.name, table.name, scoring.served, is_scored),

@@ -67,6 +67,27 @@ def read_snapshots(
     most: maximum number of customers; a larger shop is sampled, with the same customers at every snapshot. Raise
     dg.Failure with the keys of missing snapshots.
     """
+    instants = check_stored(reading, days)
+    asked = "as_of in (select unnest(?::timestamp[]))"
+    return reading.connection.frame(
+        f"""
+        with known as (
+            select count(distinct customer_id) as customers from core.customer_daily
+            where orders > 0 and activity_date < ?
+        )
+        select {columns} from core.customer_features
+        where {asked} and {where}
+            -- Sample customers by a hash of their id, independent of the order of rows.
+            and md5_number_lower(customer_id)::double / 18446744073709551616.0
+                < ?::double / greatest((select customers from known), 1)
+        order by as_of, customer_id
+        """,
+        [reading.as_of, instants, most],
+    )
+
+
+def check_stored(reading: Reading[Any], days: Sequence[date]) -> list[datetime]:
+    """Return snapshots as instants. Raise dg.Failure with the keys of those that core.customer_features lacks."""
     instants = [datetime.combine(day, time.min) for day in days]
     asked = "as_of in (select unnest(?::timestamp[]))"
     stored = {
@@ -85,21 +106,7 @@ def read_snapshots(
             f"that are needed, from {lacking[0]} to {lacking[-1]}; materialize core/customer_features for them, or "
             "run `clm run`"
         )
-    return reading.connection.frame(
-        f"""
-        with known as (
-            select count(distinct customer_id) as customers from core.customer_daily
-            where orders > 0 and activity_date < ?
-        )
-        select {columns} from core.customer_features
-        where {asked} and {where}
-            -- Sample customers by a hash of their id, independent of the order of rows.
-            and md5_number_lower(customer_id)::double / 18446744073709551616.0
-                < ?::double / greatest((select customers from known), 1)
-        order by as_of, customer_id
-        """,
-        [reading.as_of, instants, most],
-    )
+    return instants
 
 
 def read_mature(

@@ -5,6 +5,7 @@ import pytest
 
 from clm_dagster.domains.actions.offers import (
     COOLING,
+    HARMFUL,
     LEFT_ALONE,
     OPEN,
     RESTING,
@@ -76,6 +77,29 @@ def test_contact_limits() -> None:
     assert limits[0, 1][0] == OPEN
     assert limits[1, 0] == (RESTING, 6) and limits[1, 1] == (RESTING, 6)
     assert limits[2, 0][0] == LEFT_ALONE
+
+
+def test_a_line_with_an_arm_takes_its_proven_effect_and_never_harms() -> None:
+    plays = [
+        play("coupon", effect=0.04, arm="discount"),
+        play("hello", effect=0.01, arm="news"),
+        play("note", effect=0.02),
+    ]
+    pairs = pd.DataFrame({"customer_id": ["a", "a", "a", "b", "c"], "place": [0, 1, 2, 0, 0]})
+    uplift = pd.DataFrame({"customer_id": ["a", "c"], "arm": "discount", "effect": [0.1, -0.2]})
+    offers = price_offers(pairs, CUSTOMERS, plays, 0.5, uplift)
+    found = {(row.customer, row.place): (row.effect, row.source) for row in offers.itertuples()}
+    assert found == {
+        (0, 0): (0.1, "uplift_model"),
+        (0, 1): (0.01, "playbook"),
+        (0, 2): (0.02, "playbook"),
+        (1, 0): (0.04, "playbook"),  # the model does not know this customer
+        (2, 0): (-0.2, "uplift_model"),
+    }
+    assert offers["margin"].tolist()[0] == pytest.approx(0.1 * 100 * 0.5)
+    contacts = pd.DataFrame({"customer_id": pd.Series(dtype=str), "play": [], "days": pd.Series(dtype=float)})
+    limited = limit_contacts(offers, pairs, CUSTOMERS, contacts, plays, rest_days=7)
+    assert limited["limit"].tolist() == [OPEN] * 4 + [HARMFUL]
 
 
 @pytest.mark.parametrize("days", [6, 7, 8])

@@ -8,6 +8,7 @@ import pytest
 from clm_dagster.domains.actions.playbook import COLUMNS, PlaybookError, read_playbook
 from clm_dagster.domains.actions.playbook_check import playbook_check
 from clm_dagster.domains.actions.segment_rules import SegmentRule
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import PROJECT_DIR
 
 SEEDS = PROJECT_DIR / "dbt_like_sql" / "seeds"
@@ -22,14 +23,14 @@ def line(**cells: object) -> str:
 
 
 @pytest.fixture
-def problems(tmp_path: Path) -> Problems:
+def problems(tmp_path: Path, connection: Connection) -> Problems:
     """The problems of a playbook of these lines, beside the shipped seeds."""
 
     def find(*lines: str) -> list[str]:
         for seed in SEEDS.glob("*.csv"):
             (tmp_path / seed.name).write_text(seed.read_text())
         (tmp_path / "playbook.csv").write_text("\n".join([HEADER, *lines]) + "\n")
-        return playbook_check(tmp_path, RULES)(None, "")  # type: ignore[arg-type]
+        return playbook_check(tmp_path, RULES, ["control"])(connection, "")
 
     return find
 
@@ -134,3 +135,16 @@ def test_lines_that_differ_in_a_way_that_matters_stand_side_by_side(
     problems: Problems, first: dict[str, object], second: dict[str, object]
 ) -> None:
     assert problems(line(**first), line(**second)) == []
+
+
+def test_the_arm_of_a_line_is_one_that_was_contacted(problems: Problems, connection: Connection) -> None:
+    coupon = line(arm="cuopon", play="other")
+    assert problems(line(arm="coupon"), coupon) == []  # nothing is delivered yet
+    (control,) = problems(line(arm="control"))
+    assert control.startswith("line 2: arm 'control' is a control arm")
+    connection.execute("create schema if not exists staging")
+    connection.execute(
+        "create table staging.stg_touches as from (values ('coupon'), ('control'), (null)) as t(arm)"
+    )
+    (unknown,) = problems(line(arm="coupon"), coupon)
+    assert unknown == "line 3: arm 'cuopon' is unknown; did you mean coupon?"

@@ -1,0 +1,1 @@
+"""The uplift model: which customers an action changes, learnt from campaigns with random arms."""
