@@ -42,7 +42,7 @@ from clm_dagster_tests.simulate.campaign_truth import conversions
 from clm_dagster_tests.simulate.futures import Futures
 from clm_dagster_tests.simulate.shop import Shop as Files
 
-SEEDS, CUSTOMERS, PRODUCTS, FUTURES = (11, 12, 13), 8_000, 120, 16
+SEEDS, CUSTOMERS, PRODUCTS, FUTURES = (11, 12, 13, 14), 8_000, 120, 16
 NORMAL_95 = 1.959963984540054
 NOBODY, PLAN, ORACLE = "nobody", "plan", "plan by true effects"
 CONTROL = ARMS[0]

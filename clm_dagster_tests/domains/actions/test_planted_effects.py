@@ -125,5 +125,5 @@ def test_groups_with_a_planted_effect_are_told_from_those_without(measured: pd.D
     assert (rows.loc[["news 0", "discount 0"], "truth"] == 0).all()
     assert (rows.loc[["news 1", "discount 1"], "truth"] > 0.02).all()
     # Of the discount there are too few contacts for so clear a result.
-    assert rows.loc["news 1", "effect_low"] > 0
+    assert float(rows["effect_low"].to_dict()["news 1"]) > 0
     assert (rows.loc[["news -1", "discount -1"], "truth"] < 0).all()
