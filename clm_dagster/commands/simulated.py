@@ -51,7 +51,7 @@ _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "gra
 )
 @click.option(
     "--touches",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="CSV or Parquet file with day, customer_id, arm: mails in place of the shop's own from their first day on.",
 )
 @click.option(

@@ -188,6 +188,8 @@ def test_the_command_reads_touches_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_text("day,customer_id,arm")
     with pytest.raises(UserError, match="cannot be read as touches"):
         read_touches(tmp_path / "broken.parquet")
+    with pytest.raises(UserError, match=r"none\.csv cannot be read as touches: .*No files found"):
+        read_touches(tmp_path / "none.csv")
 
 
 def test_own_numbers_follow_their_distributions_and_belong_to_their_keys() -> None:
