@@ -50,17 +50,24 @@ _DEMO = {"max_rejected_share": "1", "train_count": "1", "score_count": "2", "gra
     help="Share of people with several ids: guest checkouts, second accounts.",
 )
 @click.option(
+    "--touches",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV or Parquet file with day, customer_id, arm: mails in place of the shop's own from their first day on.",
+)
+@click.option(
     "--threads", default=2, show_default=True, type=POSITIVE, help="Number of files written in parallel."
 )
 @click.option(
     "--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the shop to this PNG."
 )
-def simulate(out: Path, start_date: datetime, threads: int, figure: Path | None, **size: Any) -> None:
+def simulate(
+    out: Path, start_date: datetime, touches: Path | None, threads: int, figure: Path | None, **size: Any
+) -> None:
     """Simulate a shop: write its deliveries to OUT/inbox and the ground truth to OUT/truth."""
     from clm_dagster.simulate.parameters import Parameters
 
     parameters = Parameters(start=start_date.date(), **size)
-    _simulate(parameters, out, threads)
+    _simulate(parameters, out, threads, touches)
     if figure:
         from clm_dagster.simulate.figure import draw_shop
 
@@ -100,13 +107,15 @@ def demo_folder(data_dir: Path) -> Path:
     return data_dir if data_dir.name == _DEMO_FOLDER else data_dir / _DEMO_FOLDER
 
 
-def _simulate(parameters: "Parameters", out: Path, threads: int) -> "Simulated":
+def _simulate(parameters: "Parameters", out: Path, threads: int, touches: Path | None = None) -> "Simulated":
     """Simulate a shop with a progress bar, and print how many rows were written."""
     from clm_dagster.simulate.shop import simulate
+    from clm_dagster.simulate.touches import read_touches
 
+    planned = read_touches(touches) if touches else None
     with run_progress(console) as progress:
         step = progress.begin("Simulating a shop", parameters.days)
-        simulated = simulate(parameters, out, threads, lambda done: step("", done))
+        simulated = simulate(parameters, out, threads, lambda done: step("", done), planned)
     rows = ", ".join(f"{count:,} {table}" for table, count in simulated.rows.items())
     console.print(f"Wrote to {simulated.inbox}: {rows}", soft_wrap=True)
     return simulated

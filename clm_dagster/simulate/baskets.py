@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clm_dagster.simulate.catalogue import ProductSampler
+from clm_dagster.simulate.own_numbers import OwnNumbers
 from clm_dagster.simulate.parameters import stream
 from clm_dagster.simulate.population import draw_rows
 from clm_dagster.simulate.purchases import Day, Orders
@@ -49,7 +50,7 @@ class Baskets:
 
     def __init__(self, scenario: Scenario) -> None:
         self._parameters, self._population = scenario.parameters, scenario.population
-        self._catalogue, self._days = scenario.catalogue, scenario.days
+        self._catalogue, self._days, self._future = scenario.catalogue, scenario.days, scenario.future
         self._season_share = scenario.parameters.season_share if scenario.parameters.believable else 0.0
 
     def assortment(self, day: int) -> Assortment:
@@ -64,33 +65,41 @@ class Baskets:
     def lines(self, day: int, orders: Orders, assortment: Assortment) -> Lines:
         """Draw the lines of a day's orders."""
         parameters, population = self._parameters, self._population
-        rng = stream(parameters, "baskets", day)
-        order_value = rng.gamma(parameters.spend_p, 1 / population.spend_rate[orders.customer])
-        count = 1 + rng.poisson(parameters.extra_lines, len(orders))
+        draws = self._draws(day, orders)
+        order_value = draws.gamma(parameters.spend_p, 1 / population.spend_rate[orders.customer])
+        count = 1 + draws.poisson(parameters.extra_lines, len(orders))
         order = np.repeat(np.arange(len(orders)), count)
         position = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-        product = self.draw_products(rng, orders.customer[order], assortment)
-        follows = (position > 0) & (rng.random(len(order)) < parameters.complement)
+        if orders.of_customer is not None:
+            keys = orders.customer[order], orders.of_customer[order], position
+            draws = OwnNumbers(parameters, "own lines", self._future, *keys)
+        product = self.draw_products(draws, orders.customer[order], assortment)
+        follows = (position > 0) & (draws.random(len(order)) < parameters.complement)
         for place in range(1, int(count.max(initial=0))):
             line = np.flatnonzero(follows & (position == place))
             product[line] = self._catalogue.partner[product[line - 1]]
         appetite = order_value[order] / parameters.mean_spend * self._catalogue.appetite[product]
-        quantity = 1 + rng.poisson(appetite)
+        quantity = 1 + draws.poisson(appetite)
         price = np.round(self._catalogue.price[product] * (1 - assortment.discounts[product]), 2)
         if not parameters.believable:
             total = np.bincount(order, quantity * price, minlength=len(orders))
             price = np.round(price * (order_value / np.maximum(total, 1e-9))[order], 4)
         return Lines(order, position, product, quantity, price)
 
+    def _draws(self, day: int, orders: Orders) -> np.random.Generator | OwnNumbers:
+        if orders.of_customer is None:
+            return stream(self._parameters, "baskets", day)
+        return OwnNumbers(self._parameters, "own baskets", self._future, orders.customer, orders.of_customer)
+
     def draw_products(
-        self, rng: np.random.Generator, customer: np.ndarray, assortment: Assortment
+        self, draws: np.random.Generator | OwnNumbers, customer: np.ndarray, assortment: Assortment
     ) -> np.ndarray:
         """Draw a product for each customer.
 
         It is a favourite, a promoted product, or a product of a category from the season or their own taste.
         """
         population, n = self._population, len(customer)
-        chance = rng.random((6, n))
+        chance = draws.random((6, n))
         favourite_count = population.favourites.shape[1]
         favourite = population.favourites[customer, (chance[0] * favourite_count).astype(int)]
         category = draw_rows(population.tastes[customer], chance[1])

@@ -11,11 +11,13 @@ import numpy as np
 from clm_dagster.simulate.baskets import Lines
 from clm_dagster.simulate.browsing import CLICK, OPEN, RETURN, event_rows
 from clm_dagster.simulate.catalogue import Catalogue
+from clm_dagster.simulate.own_numbers import OwnNumbers
 from clm_dagster.simulate.parameters import ARMS, COUNTRIES, seconds_of_day, stream
 from clm_dagster.simulate.population import Population
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, size, stack, take
 from clm_dagster.simulate.scenario import Scenario
+from clm_dagster.simulate.touches import Touches
 
 # Review texts by number of stars; {} is the product.
 _ENGLISH = {
@@ -55,9 +57,11 @@ MAIL_COST = 0.05
 class PostPurchase:
     """Schedule returns and reviews, and run campaigns."""
 
-    def __init__(self, scenario: Scenario, purchases: Purchases) -> None:
+    def __init__(self, scenario: Scenario, purchases: Purchases, touches: Touches | None = None) -> None:
+        self._touches = touches
         self._parameters, self._population = scenario.parameters, scenario.population
         self._catalogue, self._purchases = scenario.catalogue, purchases
+        self._future = scenario.future
         self._returns: dict[int, list[Rows]] = defaultdict(list)
         self._reviews: dict[int, list[Rows]] = defaultdict(list)
 
@@ -137,17 +141,18 @@ class PostPurchase:
 
     def is_campaign(self, day: int) -> bool:
         """Return whether a campaign is sent on a day."""
+        if self._touches and self._touches.are_sent_on(day):
+            return day in self._touches.by_day
         return day % self._parameters.campaign_every == self._parameters.campaign_every - 1
 
     def campaign(self, day: Day) -> tuple[Rows, Rows, np.ndarray]:
         """Return a day's touches (including the control group), its mail events, and the customers who opt out.
 
-        Arms are assigned at random among the customers who signed up before the day and consent to mail.
+        Arms are assigned at random among the customers who signed up before the day and consent to mail, or are those
+        of the planned touches of such customers.
         """
-        rng, population = stream(self._parameters, "campaign", day.number), self._population
-        known = int(np.searchsorted(population.arrived[:-1], day.number))
-        customer = np.flatnonzero(population.consent[:known])
-        arm = rng.integers(len(ARMS), size=len(customer))
+        population = self._population
+        customer, arm, rng = self._arms(day.number)
         mailed = arm > 0
         sent = 9 * 3600 + rng.integers(0, 3600, len(customer))
         # A mail that is not opened by midnight stays unopened.
@@ -172,6 +177,22 @@ class PostPurchase:
             ]
         )
         return touches, events, opted_out
+
+    def _arms(self, day: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator | OwnNumbers]:
+        """Return who is in a campaign, their arms, and the random numbers of its mails."""
+        population = self._population
+        known = int(np.searchsorted(population.arrived[:-1], day))
+        if self._touches and self._touches.are_sent_on(day):
+            customer, arm = self._touches.by_day[day]
+            may = (customer < known) & population.consent[customer]
+            return (
+                customer[may],
+                arm[may],
+                OwnNumbers(self._parameters, "own mails", self._future, customer[may], day),
+            )
+        rng = stream(self._parameters, "campaign", day)
+        customer = np.flatnonzero(population.consent[:known])
+        return customer, rng.integers(len(ARMS), size=len(customer)), rng
 
 
 def draw_ratings(

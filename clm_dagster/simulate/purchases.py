@@ -4,10 +4,12 @@ Belongs here: the timing of orders. Does not: their contents (`baskets`). Memory
 customer, however long the history is.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 
+from clm_dagster.simulate.own_numbers import OwnNumbers
 from clm_dagster.simulate.parameters import stream
 from clm_dagster.simulate.scenario import Scenario
 
@@ -19,6 +21,8 @@ class Orders:
     customer: np.ndarray
     portion: np.ndarray  # share of the day's orders placed before this one, 0 to 1
     number: np.ndarray  # of the order in the shop, from 0
+    # Of the order among the customer's, from 1; None unless contents are drawn by customer. See `OwnNumbers`.
+    of_customer: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.customer)
@@ -36,11 +40,12 @@ class Day:
 
 
 class Purchases:
-    """The purchase state of all customers."""
+    """The purchase state of all customers. own_from: the day from which orders are drawn by customer, if any."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, own_from: int | None = None) -> None:
+        self._own_from = scenario.parameters.days if own_from is None else own_from
         self._parameters, self._population = scenario.parameters, scenario.population
-        self._catalogue, self._days = scenario.catalogue, scenario.days
+        self._catalogue, self._days, self._future = scenario.catalogue, scenario.days, scenario.future
         count = scenario.population.guest
         self._budget = scenario.population.budget[:count].copy()
         self.order_counts = np.zeros(count, np.int32)
@@ -55,6 +60,15 @@ class Purchases:
         """Which customers have dropped out, shape (customers,)."""
         dropped: np.ndarray = ~np.isnan(self.dropped_at)
         return dropped
+
+    def copy(self, future: int) -> "Purchases":
+        """Return a copy of the state, which goes on with the random numbers of another future."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(other, name, value.copy())
+        other._future = future
+        return other
 
     def mail(self, customer: np.ndarray, arm: np.ndarray, day: int) -> None:
         """Apply the effect of a day's mail from the next day on; a later mail replaces it."""
@@ -77,6 +91,7 @@ class Purchases:
         rate[self.dropped_out[:known]] = 0.0
         hazard = rate * multiplier * (1 - start)
         expected = self._expected(hazard, was_prospect, on_arrival)
+        earlier = self.order_counts[:known].copy() if number >= self._own_from else None
         self.order_counts[on_arrival] += 1
         self.first_order_at[on_arrival] = population.arrived[on_arrival]
         customers, portions = [on_arrival], [start[on_arrival]]
@@ -88,9 +103,22 @@ class Purchases:
         portions.append(rng.random(guests))
         customer, portion = np.concatenate(customers), np.concatenate(portions)
         order = np.lexsort((customer, portion))
-        orders = Orders(customer[order], portion[order], self._orders + np.arange(len(order)))
+        customer = customer[order]
+        of_customer = None if earlier is None else self._numbers_of_customers(number, customer, earlier)
+        orders = Orders(customer, portion[order], self._orders + np.arange(len(order)), of_customer)
         self._orders += len(order)
         return Day(number, known, expected, parameters.guest_rate * self._days.level[number], orders)
+
+    def _numbers_of_customers(self, day: int, customer: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+        """Return the number of each of a day's orders among its customer's; guests' are numbered by day."""
+        by_customer = np.argsort(customer, kind="stable")
+        grouped = customer[by_customer]
+        place = np.empty(len(customer), np.int64)
+        place[by_customer] = np.arange(len(customer)) - np.searchsorted(grouped, grouped)
+        is_guest = customer == self._population.guest
+        before = np.where(is_guest, day << 32, earlier[np.where(is_guest, 0, customer)])
+        numbers: np.ndarray = before + place + 1
+        return numbers
 
     def _rate_multiplier(self, number: int, known: int) -> np.ndarray:
         """Return the multiplier of each customer's order rate on a day."""
@@ -139,14 +167,22 @@ class Purchases:
             first = self.order_counts[customer] == 0
             self.first_order_at[customer[first]] = number + portion[first]
             self.order_counts[customer] += 1
-            leaves = ~first & (rng.random(len(customer)) < population.dropout[customer])
+            draws = self._draws(rng, number, customer)
+            leaves = ~first & (draws.random(len(customer)) < population.dropout[customer])
             self.dropped_at[customer[leaves]] = number + portion[leaves]
             # After the first order, a prospect continues at their own purchase rate.
             remaining = np.where(
                 first, population.rate[customer] * multiplier[customer] * (1 - portion), total - used
             )
-            budget = rng.standard_exponential(len(customer))
+            budget = draws.standard_exponential(len(customer))
             self._budget[customer] = np.where(leaves, np.inf, budget - remaining)
             again = ~leaves & (budget < remaining)
             begin, used, total, customer = portion[again], budget[again], remaining[again], customer[again]
         return found
+
+    def _draws(
+        self, rng: np.random.Generator, number: int, customer: np.ndarray
+    ) -> np.random.Generator | OwnNumbers:
+        if number < self._own_from:
+            return rng
+        return OwnNumbers(self._parameters, "own orders", self._future, customer, self.order_counts[customer])

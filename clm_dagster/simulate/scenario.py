@@ -12,12 +12,16 @@ from clm_dagster.simulate.population import Population, build_population
 
 @dataclass(frozen=True)
 class Scenario:
-    """Parameters, calendar, catalogue and population of one simulated shop."""
+    """Parameters, calendar, catalogue and population of one simulated shop.
+
+    future: which random numbers of customers (`OwnNumbers`) follow the first planned touch; a shop on disk has 0.
+    """
 
     parameters: Parameters
     days: Calendar
     catalogue: Catalogue
     population: Population
+    future: int = 0
 
     @classmethod
     def build(cls, parameters: Parameters) -> "Scenario":

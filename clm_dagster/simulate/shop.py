@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clm_dagster.errors import UserError
 from clm_dagster.simulate.aliases import Aliases
@@ -25,6 +26,7 @@ from clm_dagster.simulate.post_purchase import PostPurchase
 from clm_dagster.simulate.purchases import Day, Purchases
 from clm_dagster.simulate.rows import Rows, numbered, size, stack, take
 from clm_dagster.simulate.scenario import Scenario
+from clm_dagster.simulate.touches import Touches
 from clm_dagster.simulate.writing import Writer
 
 INBOX, TRUTH = "inbox", "truth"
@@ -49,35 +51,45 @@ class SimulationError(UserError, ValueError):
 
 
 def simulate(
-    parameters: Parameters, out: Path, threads: int = 2, progress: Callable[[int], None] = lambda day: None
+    parameters: Parameters,
+    out: Path,
+    threads: int = 2,
+    progress: Callable[[int], None] = lambda day: None,
+    touches: pd.DataFrame | None = None,
 ) -> Simulated:
     """Write a shop's deliveries to `out/inbox` and its ground truth to `out/truth`, completely or not at all.
 
     A shop with the same parameters that already exists is kept. `progress` is called with the number of
-    finished days.
+    finished days. touches: day (a date), customer_id, arm of mails to send. From their first day on the shop has no
+    campaigns of its own; customers who have not signed up before the day, or do not consent then, get no mail. Until
+    then the shop is the one without touches. From then on what a customer orders, and when, comes from random numbers
+    of their own: two shops with different touches differ only in the orders of customers whose touches differ.
 
     Raises:
         SimulationError: the folder holds another shop, or other files.
+        TouchesError: a touch has an unknown customer, arm or day.
     """
+    planned = None if touches is None else Touches.of(touches, parameters)
+    described = parameters.as_json() | ({"touches": planned.digest} if planned else {})
     record = out / TRUTH / "parameters.json"
     if record.exists():
         stored = json.loads(record.read_text())
-        if stored.pop("rows") and stored == parameters.as_json():
+        if stored.pop("rows") and stored == described:
             return Simulated(parameters, out, json.loads(record.read_text())["rows"])
         raise SimulationError(
-            f"{out} holds a simulated shop with other parameters; remove it, or choose another --out"
+            f"{out} holds a simulated shop with other parameters or touches; remove it, or choose another --out"
         )
     if out.exists() and any(out.iterdir()):
         raise SimulationError(f"{out} is not empty and does not hold a simulated shop; choose another --out")
     scratch = out.with_name(f".{out.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
-    shop = _Shop(parameters)
+    shop = _Shop(parameters, planned)
     with Writer(parameters, scratch, threads) as writer:
         for day in range(parameters.days):
             shop.day(day, writer)
             progress(day + 1)
         shop.close(writer)
-    text = json.dumps(parameters.as_json() | {"rows": shop.rows}, indent=1)
+    text = json.dumps(described | {"rows": shop.rows}, indent=1)
     (scratch / TRUTH / "parameters.json").write_text(text + "\n")
     if out.exists():
         out.rmdir()
@@ -88,14 +100,14 @@ def simulate(
 class _Shop:
     """The state that is carried from one day to the next."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, touches: Touches | None) -> None:
         self.parameters = parameters
         scenario = Scenario.build(parameters)
         self.days, self.catalogue, self.population = scenario.days, scenario.catalogue, scenario.population
-        self.purchases = Purchases(scenario)
+        self.purchases = Purchases(scenario, touches.first if touches else None)
         self.baskets = Baskets(scenario)
         self.browsing = Browsing(scenario, self.baskets, self.purchases)
-        self.post_purchase = PostPurchase(scenario, self.purchases)
+        self.post_purchase = PostPurchase(scenario, self.purchases, touches)
         self.dirt = Dirt(parameters)
         self.aliases = Aliases(parameters, self.population.arrived[:-1]) if parameters.aliases else None
         self.rows: dict[str, int] = {}

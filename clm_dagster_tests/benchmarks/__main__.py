@@ -3,7 +3,7 @@
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
 `lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`, `uplift_hillstrom`,
-`allocation_scale`).
+`allocation_scale`, `acting`).
 """
 
 import argparse
@@ -56,6 +56,7 @@ PARTS = (
     "uplift",
     "action-plan",
     "allocation",
+    "acting",
 )
 
 
@@ -173,6 +174,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
             children.run("allocation_scale:measure", customers=1_000_000, kind=kind)
             for kind in ("different", "rounded", "equal")
         ]
+    if "acting" in wanted:
+        console.print("Simulated shops that act by a plan, by churn risk, or mail everybody ...")
+        results["acting"] = _acting(work)
     return results
 
 
@@ -181,6 +185,12 @@ def _btyd(work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
 
     cdnow = _reference("cdnow/cdnow_sample.parquet")
     return btyd_fit.compare(str(cdnow), work, repeats, peers)
+
+
+def _acting(work: str) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import acting
+
+    return acting.measure(work)
 
 
 def _demand() -> dict[str, Any]:
