@@ -78,6 +78,6 @@ def uplift_model(
             verdict,
         ),
         metrics=METRICS,
-        without_model=" Plans use the effects of the playbook.",
+        without_model="; plans use the effects of the playbook.",
         carries_over=False,
     )
