@@ -38,6 +38,7 @@ _OWN = (
     "connect",
     "alerts.",
     "exports",
+    "reports",
 )
 _OWN_FILES_OF_USERS = ("inbox", "demo")
 _FULL = re.compile(

@@ -252,6 +252,7 @@ def test_the_command_works_in_a_checkout(tmp_path: Path) -> None:
         "models",
         "published",
         "raw",
+        "report",
         "shop_a",
         "shop_b",
         "staging",

@@ -101,7 +101,8 @@ class StageRuns:
         """Execute a step in this process. without_tables: leave out the Python tables, which are done."""
         name = name_of(self.settings, step.job)
         if not step.first:
-            return execute(self.definitions, self.instance, name, None, self.begin(_TITLES[step.job], 1))
+            count = len(set(self.definitions.resolve_job_def(name).asset_layer.executable_asset_keys))
+            return execute(self.definitions, self.instance, name, None, self.begin(_TITLES[step.job], count))
         keys = self._keys(name, step.first, step.last)
         graph = self.definitions.resolve_asset_graph()
         only = [asset_key(self.settings, relation) for relation in step.assets] if step.only_assets else []

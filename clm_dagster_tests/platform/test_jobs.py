@@ -101,15 +101,17 @@ def test_assets_of_each_job(definitions: dg.Definitions) -> None:
         "marts/custom_segments",
         "marts/customer_profiles",
         "marts/next_best_actions",
+        "marts/report_facts",
         "marts/uplift_scores",
     }
+    published = {"published/warehouse", "report/page"}
     assert selected(definitions, MODELS) == models
-    assert selected(definitions, SCORES) == scores | {"published/warehouse"}
+    assert selected(definitions, SCORES) == scores | published
     assert selected(definitions, LAND) == {"landing/files"}
     assert selected(definitions, DAILY) == everything - weekly - models - scores - {"marts/campaign_plans"}
     staging = {key for key in everything if key.startswith("staging/")}  # seeds among them
-    assert selected(definitions, SNAPSHOTS) == weekly | staging | {"published/warehouse"}
-    assert selected(definitions, PUBLISH) == {"published/warehouse"}
+    assert selected(definitions, SNAPSHOTS) == weekly | staging | published
+    assert selected(definitions, PUBLISH) == published
 
 
 @pytest.mark.parametrize("job", [DAILY, SNAPSHOTS, SCORES])
@@ -142,7 +144,7 @@ def test_every_asset_is_in_the_job_of_its_tag(definitions: dg.Definitions) -> No
 def test_every_backfill_is_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = [graph.get(k) for k in graph.materializable_asset_keys if graph.get(k).is_partitioned]
-    assert len(partitioned) == 45
+    assert len(partitioned) == 46
     assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
 
 

@@ -140,16 +140,20 @@ def channels_of(settings: Settings) -> list[Channel]:
     found: list[Channel] = []
     webhook = reveal(settings.webhook_url, "CLM_WEBHOOK_URL")
     if webhook:
-        found.append(_http(webhook, "CLM_WEBHOOK_URL", is_chat=True))
+        found.append(http_channel(webhook, "CLM_WEBHOOK_URL", is_chat=True))
     for address in reveal(settings.alert_urls, "CLM_ALERT_URLS").replace(",", " ").split():
-        found.append(_http(address, "CLM_ALERT_URLS", is_chat=False))
+        found.append(http_channel(address, "CLM_ALERT_URLS", is_chat=False))
     server = reveal(settings.smtp_url, "CLM_SMTP_URL")
     if server:
         found += MailChannel.of(server, settings.alert_from, settings.mail_receivers)
     return list({channel.key: channel for channel in found}.values())
 
 
-def _http(address: str, variable: str, is_chat: bool) -> HttpChannel:
+def http_channel(address: str, variable: str, is_chat: bool) -> HttpChannel:
+    """Return the channel of an address. Raise SettingsError, without the address, if it is none.
+
+    variable: the setting or option that has it, for messages.
+    """
     try:
         parts = urlsplit(address)
         is_valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)

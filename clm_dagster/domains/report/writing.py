@@ -1,0 +1,54 @@
+"""Write the page of an as_of: read the published copy, render, replace the files.
+
+Belongs here: which page is written where. Does not: rendering (`page`), the asset and the command that ask for it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+
+from clm_dagster.domains.report.page import render_page
+from clm_dagster.domains.report.reading import PageReading, page_as_of
+from clm_dagster.domains.report.settings import ReportSettings
+from clm_dagster.platform.publish.reading import connect_published
+from clm_dagster.settings import Settings
+from clm_dagster.storage import write_atomically
+
+
+@dataclass(frozen=True)
+class Written:
+    """A page that was written. latest: the file of the newest page, where this is one."""
+
+    as_of: datetime
+    path: Path
+    size: int
+    latest: Path | None = None
+
+
+def reports_dir(settings: Settings) -> Path:
+    """Return the folder of all pages."""
+    return settings.data_dir.resolve() / "reports"
+
+
+def write_page(
+    settings: Settings, as_of: date | None = None, language: str | None = None, out: Path | None = None
+) -> Written:
+    """Write the page of an as_of, by default the newest.
+
+    language: in which it opens, by default that of the settings. out: another file to write, which leaves the archive
+    as it is. Raise SettingsError if nothing was published, NothingToReportError without a snapshot of as_of,
+    WordingError for an unknown language.
+    """
+    options = settings.of(ReportSettings)
+    with connect_published(settings, "report") as connection:
+        wanted = None if as_of is None else datetime.combine(as_of, time.min)
+        newest = page_as_of(connection, None)
+        found = page_as_of(connection, wanted)
+        reading = PageReading(connection, found, settings.asset_prefix or settings.source, options.ids)
+        text = render_page(reading, language or options.language)
+    path = out or reports_dir(settings) / f"{found:%Y-%m-%d}" / "index.html"
+    write_atomically(path, text)
+    latest = reports_dir(settings) / "latest.html" if out is None and found == newest else None
+    if latest is not None:
+        write_atomically(latest, text)
+    return Written(found, path, len(text.encode()), latest)

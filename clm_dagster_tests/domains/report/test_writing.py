@@ -1,0 +1,103 @@
+"""Pages as files: the archive, the newest page, the command and the asset."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from clm_dagster.cli import cli
+from clm_dagster.domains.report.page_asset import page_asset
+from clm_dagster.domains.report.reading import NothingToReportError
+from clm_dagster.domains.report.writing import write_page
+from clm_dagster.settings import Settings, SettingsError
+from clm_dagster_tests.domains.report.page_shop import empty_shop, first_tables, model_tables
+
+
+@pytest.fixture
+def settings(settings_for: Callable[..., Settings], tmp_path: Path) -> Settings:
+    """Settings of a shop whose copy is published."""
+    made = settings_for(data_dir=tmp_path / "data")
+    made.published_path.parent.mkdir(parents=True)
+    shop = empty_shop(str(made.published_path))
+    first_tables(shop)
+    model_tables(shop)
+    shop.raw.close()
+    return made
+
+
+def test_the_newest_page_is_in_the_archive_and_the_latest(settings: Settings) -> None:
+    written = write_page(settings)
+    folder = settings.data_dir.resolve() / "reports"
+    assert written.path == folder / "2024-06-03" / "index.html"
+    assert written.latest == folder / "latest.html"
+    text = written.path.read_text(encoding="utf-8")
+    assert text == written.latest.read_text(encoding="utf-8") and len(text.encode()) == written.size
+    assert re.search('<html lang="en"', text)
+
+
+def test_an_older_page_leaves_the_latest_alone(settings: Settings) -> None:
+    newest = write_page(settings)
+    assert newest.latest is not None
+    before = newest.latest.read_text(encoding="utf-8")
+    older = write_page(settings, date(2024, 5, 27), language="zh")
+    assert older.latest is None and older.path.parent.name == "2024-05-27"
+    assert '<html lang="zh"' in older.path.read_text(encoding="utf-8")
+    assert newest.latest.read_text(encoding="utf-8") == before
+
+
+def test_a_page_is_the_same_however_often_it_is_written(settings: Settings) -> None:
+    assert write_page(settings).path.read_bytes() == write_page(settings).path.read_bytes()
+
+
+def test_what_is_missing_is_said(
+    settings: Settings, settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    with pytest.raises(NothingToReportError, match=r"no snapshot of 2024-06-04.*2024-05-27 to 2024-06-03"):
+        write_page(settings, date(2024, 6, 4))
+    with pytest.raises(SettingsError, match="nothing has been published"):
+        write_page(settings_for(data_dir=tmp_path / "other"))
+    bare = settings_for(data_dir=tmp_path / "bare")
+    bare.published_path.parent.mkdir(parents=True)
+    empty_shop(str(bare.published_path)).raw.close()
+    with pytest.raises(NothingToReportError, match="clm run"):
+        write_page(bare)
+
+
+def test_the_command_writes_where_it_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLM_DATA_DIR", str(settings.data_dir))
+    target = tmp_path / "elsewhere" / "page.html"
+    done = CliRunner().invoke(cli, ["report", "--no-open", "--out", str(target), "--language", "zh"])
+    assert done.exit_code == 0, done.output
+    assert str(target) in done.output.replace("\n", "") and target.exists()
+    assert not (settings.data_dir / "reports").exists()
+
+
+def test_the_command_opens_the_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLM_DATA_DIR", str(settings.data_dir))
+    # A browser of the system would open a window.
+    monkeypatch.setenv("BROWSER", "/bin/true %s")
+    done = CliRunner().invoke(cli, ["report"])
+    assert done.exit_code == 0, done.output
+    assert "latest.html" in done.output and "No browser" not in done.output
+
+
+def test_the_asset_writes_the_page(settings: Settings) -> None:
+    result = dg.materialize([page_asset(settings)])
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["as_of"].value == "2024-06-03"
+    assert (settings.data_dir / "reports" / "latest.html").exists()
+
+
+def test_the_asset_waits_for_a_first_snapshot(settings_for: Callable[..., Settings], tmp_path: Path) -> None:
+    bare = settings_for(data_dir=tmp_path / "bare")
+    bare.published_path.parent.mkdir(parents=True)
+    empty_shop(str(bare.published_path)).raw.close()
+    (event,) = dg.materialize([page_asset(bare)]).get_asset_materialization_events()
+    assert event.materialization.metadata["written"].value is False
+    assert not (bare.data_dir / "reports").exists()
