@@ -28,6 +28,8 @@ TEST_METRICS = (
     "f1",
     "lift_at_10",
 )
+# Only groups of customers have these.
+GROUP_METRICS = ("customers", "mean_probability", "base_rate", "calibration_gap")
 METRICS = (
     *TEST_METRICS,
     "exact_reasons",
@@ -38,10 +40,7 @@ METRICS = (
     "auc_over_winner",
     "race_log_loss",
     "is_dropped",
-    "customers",
-    "mean_probability",
-    "base_rate",
-    "calibration_gap",
+    *GROUP_METRICS,
 )
 # The topic of rows for all features together, and the features that such rows name.
 ALL_FEATURES, SCORE, MISSING = "all_features", "score", "missing_values"

@@ -6,7 +6,7 @@ Belongs here: which function reads and computes each table. Does not belong here
 from typing import TYPE_CHECKING
 
 from clm_dagster.domains.churn import checks
-from clm_dagster.domains.churn.names import DRIFT, METRICS, RECENCY, SCORES, VALUE
+from clm_dagster.domains.churn.names import DRIFT, GROUP_METRICS, METRICS, RECENCY, SCORES, VALUE
 from clm_dagster.domains.churn.queries import TrainingInputs, read_training
 from clm_dagster.domains.churn.registered import REGISTERED
 from clm_dagster.domains.churn.settings import ChurnSettings
@@ -96,6 +96,7 @@ def churn_model(
             verdict,
         ),
         metrics=METRICS,
+        group_metrics=GROUP_METRICS,
         checks=checks.TRAINING,
     )
 

@@ -94,16 +94,24 @@ def flat(values: Mapping[str, Mapping[str, float] | Interval | float]) -> dict[s
 
 
 def side_rows(
-    project: Project, owner: str, metrics: Sequence[Metric], names: Sequence[str]
+    project: Project,
+    owner: str,
+    metrics: Sequence[Metric],
+    names: Sequence[str],
+    group_names: Sequence[str] = (),
 ) -> list[SideRows]:
     """Return the rows of both tables for one training of the model `owner`.
 
-    names: the metrics that the model declares. Raise ProjectError if `metrics` has other names, so that a renamed
-    metric is an error and not a null in a table.
+    names: the metrics that the model declares. group_names: those of them that only groups have; a shop whose customers
+    are in no groups has none of them. Raise ProjectError if `metrics` has other names, so that a renamed metric is an
+    error and not a null in a table.
     """
     found = {metric.metric.rpartition("/")[2] for metric in metrics}
-    if metrics and found != set(names):
-        new, gone = sorted(found - set(names)), sorted(set(names) - found)
+    expected = set(names)
+    if not any(metric.dimension for metric in metrics):
+        expected -= set(group_names)
+    if metrics and found != expected:
+        new, gone = sorted(found - set(names)), sorted(expected - found)
         raise ProjectError(
             f"{owner}: its evaluation returns {f'the undeclared metrics {new}' if new else ''}"
             f"{' and ' if new and gone else ''}{f'not the declared metrics {gone}' if gone else ''}. Correct "

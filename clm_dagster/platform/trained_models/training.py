@@ -125,9 +125,9 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
     for the tables and the registry. evaluate and report are pure functions. notes: output for Dagster and MLflow.
     candidates: content of the MLflow run of each candidate. baseline: the naive candidate that it must beat. gate: the
     rule for champions; None if the newest model always serves. champion: predictions of the previous champion on the
-    test of this evaluation. metrics: names of the metrics in its report. checks: names and descriptions of its own
-    checks. without_model: added to the message of the table while there is no model. carries_over: whether a training
-    reads the one before it.
+    test of this evaluation. metrics: names of the metrics in its report; group_metrics: those of them that only
+    groups have. checks: names and descriptions of its own checks. without_model: added to the message of the table
+    while there is no model. carries_over: whether a training reads the one before it.
     """
 
     registered: RegisteredModel[Fitted]
@@ -143,6 +143,7 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
     champion: Callable[[Fitted, Inputs, Result], Any] | None = None
     candidates: Callable[[Work[S], Inputs, Result], Iterable[CandidateRun]] | None = None
     metrics: tuple[str, ...] = ()
+    group_metrics: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     without_model: str = ""
     weeks_back: tuple[int, ...] = ()
@@ -262,7 +263,7 @@ def _train(
         | _shown({name: row[name] for name in columns})
         | dict(notes.facts),
         [*results, *notes.checks],
-        side_rows(project, model.name, report.metrics, model.metrics),
+        side_rows(project, model.name, report.metrics, model.metrics, model.group_metrics),
         partial(work.tracking.complete, model.name, logged.version, registration.is_champion)
         if logged
         else None,

@@ -42,6 +42,15 @@ def test_undeclared_and_missing_metrics_are_errors(project: Project) -> None:
     assert side_rows(project, "models.toy", [], ("roc",))[0].rows.empty  # no model was trained
 
 
+def test_a_shop_without_groups_has_no_metrics_of_groups(project: Project) -> None:
+    found = metrics_of("a", {"auc": 0.7})
+    candidates, groups = side_rows(project, "models.toy", found, ("auc", "size"), ("size",))
+    assert len(candidates.rows) == 1 and groups.rows.empty
+    found += metrics_of("a", {"auc": 0.6}, dimension="country", group_name="FR")
+    with pytest.raises(ProjectError, match=r"not the declared metrics \['size'\]"):
+        side_rows(project, "models.toy", found, ("auc", "size"), ("size",))
+
+
 def test_an_unknown_metric_in_sql_is_an_error_with_its_line(
     folder: Callable[[dict[str, str]], Path],
 ) -> None:

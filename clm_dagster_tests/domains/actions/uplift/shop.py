@@ -58,8 +58,7 @@ def events_and_touches(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     events = pd.concat([bought, seen.assign(event_type="visit")], ignore_index=True)
     events = events.rename(columns={"at": "event_at"}).assign(
-        event_id=[f"e{number}" for number in range(len(events))],
-        country=np.where(events["customer_id"] < f"c{CUSTOMERS // 2:04d}", "DE", "FR"),
+        event_id=[f"e{number}" for number in range(len(events))]
     )
     sent = sent.rename(columns={"at": "sent_at"}).assign(
         touch_id=[f"t{number}" for number in range(len(sent))], channel="email", cost=0.05
