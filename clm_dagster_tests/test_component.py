@@ -88,8 +88,7 @@ def call(root: Path, module: str, *arguments: str, fails: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, "-c", f"from {module} import main; main()", *arguments],
         cwd=root,
-        env=kept
-        | {"PYTHONPATH": os.pathsep.join([str(PROJECT_DIR), str(root / "src")]), "COLUMNS": "300"},
+        env=kept | {"PYTHONPATH": os.pathsep.join([str(PROJECT_DIR), str(root / "src")]), "COLUMNS": "300"},
         capture_output=True,
         text=True,
         check=False,
