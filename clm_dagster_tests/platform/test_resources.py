@@ -13,10 +13,7 @@ from clm_dagster.settings import Settings
 @pytest.fixture
 def own_sql(settings_for: Callable[..., Settings], tmp_path: Path) -> Settings:
     """Settings of a shop with its own copy of the SQL project."""
-    shipped = settings_for().sql_dir
-    for part in ("models", "macros", "seeds"):
-        shutil.copytree(shipped / part, tmp_path / "sql" / part)
-    shutil.copy(shipped / "dbt_project.yml", tmp_path / "sql")
+    shutil.copytree(settings_for().sql_dir, tmp_path / "sql")
     return settings_for(sql_dir=tmp_path / "sql")
 
 
