@@ -1,5 +1,6 @@
 """Fixtures for every test: settings, an open warehouse, the reference data, a small shop, a shop that has run."""
 
+import gc
 import importlib
 import os
 import sys
@@ -18,6 +19,7 @@ from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.warehouse import Connection, Warehouse
 from clm_dagster.settings import Settings, load_settings
 from clm_dagster_tests.shops import reference_folder, small_shop_events
+from clm_dagster_tests.two_weeks import run_two_weeks
 
 # Fixtures that tests of several folders use.
 pytest_plugins = ["clm_dagster_tests.simulate.fixtures", "clm_dagster_tests.sql.fixtures"]
@@ -35,6 +37,10 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 os.environ["CLM_TRAIN_COUNT"] = "0"
 # In this process, where tests replace parts; a test of several processes asks for them.
 os.environ["CLM_PROCESSES"] = "1"
+
+# A process of the tests holds many imported modules and definitions, which the collector would look through again
+# and again: a quarter of the processor time of building definitions.
+gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -158,3 +164,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> "Ran":
     from clm_dagster_tests.trained_shop import run_trained_shop
 
     return run_trained_shop(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def two_weeks(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of an up-to-date shop with two weeks of data and no model, to read or to copy (`copy_shop`)."""
+    return run_two_weeks(tmp_path_factory.mktemp("two_weeks"))

@@ -15,7 +15,7 @@ from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster.shop_run import RunPreview, plan_shop, run_shop
 from clm_dagster_tests.shops import quiet, small_shop_events
-from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
+from clm_dagster_tests.two_weeks import copy_shop, edit
 
 
 def printed(preview: RunPreview) -> str:
@@ -25,16 +25,10 @@ def printed(preview: RunPreview) -> str:
     return captured.get()
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of a shop of two weeks that is up to date."""
-    return run_two_weeks(tmp_path_factory.mktemp("planned"))
-
-
 @pytest.fixture
-def shop(ran: Settings, tmp_path: Path) -> Settings:
+def shop(two_weeks: Settings, tmp_path: Path) -> Settings:
     """A copy of that shop with its SQL, to change."""
-    return copy_shop(ran, tmp_path)
+    return copy_shop(two_weeks, tmp_path)
 
 
 def test_the_plan_of_a_new_folder_lists_files_and_writes_nothing(

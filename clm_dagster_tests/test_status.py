@@ -17,7 +17,7 @@ from clm_dagster.shop_run import run_shop
 from clm_dagster.shop_status import Status, read_status
 from clm_dagster.status_view import as_dict, render
 from clm_dagster_tests.shops import quiet, small_shop_events, write_shop
-from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
+from clm_dagster_tests.two_weeks import copy_shop, edit
 
 
 def lines(status: Status, width: int = 200) -> dict[str, str]:
@@ -29,14 +29,9 @@ def lines(status: Status, width: int = 200) -> dict[str, str]:
     return {line[:13].strip(): line[13:].strip() for line in found}
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return run_two_weeks(tmp_path_factory.mktemp("status"))
-
-
 @pytest.fixture
-def shop(ran: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    copied = copy_shop(ran, tmp_path)
+def shop(two_weeks: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    copied = copy_shop(two_weeks, tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(copied.dagster_home))
     return copied
 

@@ -4,7 +4,10 @@ Belongs here: creating them, and their resource keys, which differ between the s
 they work.
 """
 
-from typing import cast
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 
@@ -14,10 +17,33 @@ from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Warehouse
 from clm_dagster.settings import Settings
 
+# The parts of the SQL folder that a project is read from.
+_PARTS = ("models", "macros", "seeds")
+# A file, when it was written, and its size.
+_Stamp = tuple[str, int, int]
+
 
 def load_sql(settings: Settings) -> Project:
-    """Load the SQL project with the variables from the settings. Raise ProjectError."""
-    return load_project(settings.sql_dir, **settings.sql_variables())
+    """Return the SQL project with the variables from the settings. Raise ProjectError.
+
+    It is read once per process until a file of it changes: a run, a command or a sensor asks for it several times.
+    """
+    folder = settings.sql_dir
+    return _project(folder, tuple(settings.sql_variables().items()), tuple(_stamps(folder)))
+
+
+@lru_cache(maxsize=8)
+def _project(folder: Path, variables: tuple[tuple[str, Any], ...], stamps: tuple[_Stamp, ...]) -> Project:
+    return load_project(folder, **dict(variables))
+
+
+def _stamps(folder: Path) -> Iterator[_Stamp]:
+    """Yield the state of every file that the project is read from; another state is another project."""
+    listed = (file for part in _PARTS for file in sorted(folder.glob(f"{part}/**/*")))
+    for file in (folder / "dbt_project.yml", *listed):
+        if file.is_file():
+            state = file.stat()
+            yield str(file), state.st_mtime_ns, state.st_size
 
 
 def warehouse_of(settings: Settings) -> Warehouse:

@@ -1,4 +1,4 @@
-"""The user's cache folder: results that depend on source files only and save time at every start.
+"""The user's cache folder: results that depend on source code only, Python's or SQL's, and take time to compute.
 
 Belongs here: the folder. Does not: what is stored there, anything that belongs to a shop (`data_dir/cache`).
 """

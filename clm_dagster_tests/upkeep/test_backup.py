@@ -26,15 +26,14 @@ from clm_dagster.upkeep.guarding import UpkeepError
 from clm_dagster.upkeep.restore import restore
 from clm_dagster_tests.shops import quiet
 from clm_dagster_tests.trained_shop import Ran, at_home
-from clm_dagster_tests.two_weeks import copy_shop, run_two_weeks
+from clm_dagster_tests.two_weeks import copy_shop
 from clm_dagster_tests.upkeep.shop_tables import differing_tables
 
 
 @pytest.fixture(scope="module")
-def up_to_date(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def up_to_date(two_weeks: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A small shop without models, up to date, with Dagster's store in its data folder."""
-    root = tmp_path_factory.mktemp("shop")
-    settings = run_two_weeks(root)
+    settings = copy_shop(two_weeks, tmp_path_factory.mktemp("shop"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))
         with open_instance(settings):

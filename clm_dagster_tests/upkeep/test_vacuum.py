@@ -27,16 +27,15 @@ from clm_dagster.upkeep.snapshots import scratch_of, thinned_columns
 from clm_dagster.upkeep.vacuum import vacuum
 from clm_dagster_tests.shops import quiet, run_at, small_shop_events, write_shop
 from clm_dagster_tests.trained_shop import Ran, at_home
-from clm_dagster_tests.two_weeks import copy_shop, run_two_weeks
+from clm_dagster_tests.two_weeks import copy_shop
 from clm_dagster_tests.upkeep.shop_tables import differing_tables
 
 LATER = datetime.now(UTC) + timedelta(days=400)
 
 
 @pytest.fixture(scope="module")
-def up_to_date(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    root = tmp_path_factory.mktemp("shop")
-    settings = run_two_weeks(root)
+def up_to_date(two_weeks: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = copy_shop(two_weeks, tmp_path_factory.mktemp("shop"))
     run_at(settings.dagster_home, settings)
     return settings
 

@@ -48,6 +48,7 @@ from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
+from clm_dagster.platform.user_cache import user_cache
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
@@ -363,7 +364,8 @@ def _lineage(project: Project, model: Model, settings: Settings) -> dg.TableColu
     sql = compile_model(project, model, _any_piece(model))
     upstream = {project.nodes[ref].relation: project.nodes[ref] for ref in model.refs}
     schema = {relation: node.types for relation, node in upstream.items()}
-    cache = settings.data_dir / "cache" / "lineage"
+    # With the user, not the shop: equal SQL has equal lineage, and a new shop's first run need not compute it again.
+    cache = (user_cache() or settings.data_dir / "cache") / "lineage"
     return dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(asset_key(settings, relation), source) for relation, source in sources]

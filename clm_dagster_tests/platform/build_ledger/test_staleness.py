@@ -17,7 +17,7 @@ from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.settings import Settings
 from clm_dagster_tests.shops import small_shop_events
-from clm_dagster_tests.two_weeks import copy_shop, edit, run_two_weeks
+from clm_dagster_tests.two_weeks import copy_shop, edit
 
 WEEKS = ["2024-01-01", "2024-01-08"]
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 15)]
@@ -60,16 +60,10 @@ def plan(settings: Settings) -> Plan:
     )
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of an up-to-date shop with two weeks of data."""
-    return run_two_weeks(tmp_path_factory.mktemp("planned"))
-
-
 @pytest.fixture
-def shop(ran: Settings, tmp_path: Path) -> Settings:
+def shop(two_weeks: Settings, tmp_path: Path) -> Settings:
     """A copy of that shop with its SQL, to change."""
-    return copy_shop(ran, tmp_path)
+    return copy_shop(two_weeks, tmp_path)
 
 
 def deliver(settings: Settings, tmp_path: Path, days: list[str], name: str = "events_late.csv") -> None:
