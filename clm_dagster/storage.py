@@ -136,16 +136,15 @@ def _chmod(path: Path, mode: int) -> None:
             raise
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file with a text: readers see the old text or the new one. Create its folder if it is missing."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file with a text or bytes: readers see the old content or the new one. Create its missing folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
     # A name of its own: another process may write the same file.
-    with NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False, encoding="utf-8"
-    ) as scratch:
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as scratch:
         written = Path(scratch.name)
         try:
-            scratch.write(text)
+            scratch.write(data)
             scratch.close()
             written.replace(path)
         except BaseException:

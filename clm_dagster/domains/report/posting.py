@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from clm_dagster.domains.report.names import FACTS, MONDAY
 from clm_dagster.domains.report.settings import ReportSettings
 from clm_dagster.domains.report.wording import Wording
+from clm_dagster.domains.report.writing import PAGE, PICTURE, folder_of
 from clm_dagster.errors import UserError
 from clm_dagster.platform.alerts.channels import http_channel
 from clm_dagster.platform.alerts.messages import Message
@@ -37,17 +38,18 @@ def post(
     url: str,
     as_of: date | None = None,
     language: str | None = None,
-    page: str | None = None,
 ) -> Posted:
     """Post Monday's sentences to a webhook of a chat program (Slack, Mattermost ...). Return what was posted.
 
-    These are the five of what changed, what to do, and what may not be trusted.
+    These are the five of what changed, what to do, and what may not be trusted; with the link to the page and its
+    headline chart, if CLM_REPORT_URL says where they can be opened.
 
-    url: may name environment variables, `${NAME}`. as_of: the newest if None. language: the setting if None. page:
-    address of the page, if it can be opened from elsewhere. Raise NoFactsError, WordingError for an unknown language,
+    url: may name environment variables, `${NAME}`. as_of: the newest if None. language: the setting if None.
+    Raise NoFactsError, WordingError for an unknown language,
     SettingsError for an address that is none, ChannelError if it is not taken.
     """
-    wording = Wording.of(language or settings.of(ReportSettings).language)
+    options = settings.of(ReportSettings)
+    wording = Wording.of(language or options.language)
     channel = http_channel(str(filled(url, OPTION)), OPTION, is_chat=True)
     found, sentences = read_headlines(settings, wording.language, as_of)
     day = wording.day(found - timedelta(days=1))
@@ -56,10 +58,17 @@ def post(
         wording.say("facts.post.line", rank=rank, sentence=sentence)
         for rank, sentence in enumerate(sentences, start=1)
     ]
+    page, picture = (_address(settings, options.url, found, name) for name in (PAGE, PICTURE))
     ends = [wording.say("facts.post.page", address=page)] if page else []
     text = "\n".join([title, *lines, *ends])
-    channel.send(Message(title, text, {}))
+    channel.send(Message(title, text, {}, picture))
     return Posted(found, channel.title, text)
+
+
+def _address(settings: Settings, base: str, as_of: date, name: str) -> str:
+    """Return the address of a file of the archive; empty if it is not served, or not there."""
+    path = folder_of(settings, as_of) / name
+    return f"{base}/{path.parent.name}/{name}" if base and path.exists() else ""
 
 
 def read_headlines(settings: Settings, language: str, as_of: date | None = None) -> tuple[date, list[str]]:

@@ -19,6 +19,19 @@ class ReportSettings(DomainSettings):
         description="Ids of customers on the page: pseudonyms, or those of the shop, to call or write to them (shop).",
     )
 
+    url: str = Field(
+        "",
+        description="Address at which somebody serves the folder `reports` of the data folder; posts link to the page "
+        "and show its headline chart. Without it they are text only.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError(f"{value!r} is no address; expected one that starts with https:// or http://")
+        return value.rstrip("/")
+
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:

@@ -1,5 +1,8 @@
 """Write the page of an as_of: read the published copy, render, replace the files.
 
+A picture of the headline chart lies beside a page if the settings say that the folder is served (CLM_REPORT_URL): only
+then can anybody else see it.
+
 Belongs here: which page is written where. Does not: rendering (`page`), the asset and the command that ask for it.
 """
 
@@ -8,11 +11,14 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 from clm_dagster.domains.report.page import render_page
+from clm_dagster.domains.report.picture import headline_picture
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.domains.report.settings import ReportSettings
 from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.settings import Settings
 from clm_dagster.storage import write_atomically
+
+PAGE, PICTURE = "index.html", "headline.png"
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,11 @@ class Written:
 def reports_dir(settings: Settings) -> Path:
     """Return the folder of all pages."""
     return settings.data_dir.resolve() / "reports"
+
+
+def folder_of(settings: Settings, as_of: date) -> Path:
+    """Return the folder of the page of one as_of, which is in the archive."""
+    return reports_dir(settings) / f"{as_of:%Y-%m-%d}"
 
 
 def write_page(
@@ -46,7 +57,10 @@ def write_page(
         found = page_as_of(connection, wanted)
         reading = PageReading(connection, found, settings.asset_prefix or settings.source, options.ids)
         text = render_page(reading, language or options.language)
-    path = out or reports_dir(settings) / f"{found:%Y-%m-%d}" / "index.html"
+        picture = headline_picture(reading) if options.url and out is None else None
+    path = out or folder_of(settings, found) / PAGE
+    if picture is not None:
+        write_atomically(path.with_name(PICTURE), picture)
     write_atomically(path, text)
     latest = reports_dir(settings) / "latest.html" if out is None and found == newest else None
     if latest is not None:

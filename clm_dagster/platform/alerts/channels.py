@@ -82,7 +82,9 @@ class HttpChannel:
 
     def _body(self, message: Message) -> dict[str, object]:
         if self.is_chat:
-            return {"text": _for_chat(message.text), **message.run}
+            shown = {"fallback": message.subject, "image_url": message.picture}
+            pictures = {"attachments": [shown]} if message.picture else {}
+            return {"text": _for_chat(message.text), **message.run, **pictures}
         return {"text": message.text, **message.fields}
 
     def _secrets(self) -> Collection[str]:

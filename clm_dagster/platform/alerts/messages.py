@@ -28,11 +28,15 @@ _BLANKS = re.compile(r"[^\S\n]+")
 
 @dataclass(frozen=True)
 class Message:
-    """A message. subject: one line. text: all of it for people. fields: all of it for programs, without the text."""
+    """A message. subject: one line. text: all of it for people. fields: all of it for programs, without the text.
+
+    picture: the address of one that belongs to it, or empty.
+    """
 
     subject: str
     text: str
     fields: dict[str, object]
+    picture: str = ""
 
     @property
     def run(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from clm_dagster.cli import cli
 from clm_dagster.domains.report.posting import NoFactsError, post
 from clm_dagster.domains.report.wording import WordingError
+from clm_dagster.domains.report.writing import folder_of
 from clm_dagster.platform.alerts.channels import ChannelError
 from clm_dagster.platform.secrets import UnknownNameError
 from clm_dagster.settings import Settings, SettingsError, load_settings
@@ -46,16 +47,37 @@ def test_mondays_sentences_of_the_newest_week(shop: Settings) -> None:
 
 
 def test_language_week_and_page_are_chosen(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = shop.replace(report_url="https://shop.example/r/")
+    folder = folder_of(served, date(2024, 6, 3))
+    folder.mkdir(parents=True)
+    (folder / "index.html").touch()
     with web_server() as server:
         monkeypatch.setenv("REPORT_HOOK", server.url("/hook/token"))
-        posted = post(shop, "${REPORT_HOOK}", date(2024, 6, 3), "zh", page="https://shop.example/report")
+        posted = post(served, "${REPORT_HOOK}", date(2024, 6, 3), "zh")
     lines = server.taken[0]["text"].splitlines()
     assert lines[0] == "截至2024年6月2日的一周"
     assert lines[1:] == [
         *(f"{rank}. 第{rank}" for rank in range(1, 8)),
-        "报告页面：https://shop.example/report",
+        "报告页面：https://shop.example/r/2024-06-03/index.html",
     ]
+    assert "attachments" not in server.taken[0]  # the page has no picture
     assert "token" not in posted.host
+
+
+def test_a_picture_is_shown_if_it_can_be_opened(shop: Settings) -> None:
+    served = shop.replace(report_url="https://shop.example/r")
+    folder = folder_of(served, date(2024, 6, 10))
+    folder.mkdir(parents=True)
+    (folder / "headline.png").touch()
+    with web_server() as server:
+        post(served, server.url())
+        post(shop, server.url())
+    assert server.taken[0]["attachments"] == [
+        {"fallback": "Week to 9 June 2024", "image_url": "https://shop.example/r/2024-06-10/headline.png"}
+    ]
+    assert "attachments" not in server.taken[1]
+    with pytest.raises(SettingsError, match="is no address; expected one that starts with https"):
+        shop.replace(report_url="shop.example/r")
 
 
 def test_the_command_posts_and_shows_what_it_posted(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

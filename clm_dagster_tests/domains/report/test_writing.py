@@ -39,6 +39,14 @@ def test_the_newest_page_is_in_the_archive_and_the_latest(settings: Settings) ->
     assert re.search('<html lang="en"', text)
 
 
+def test_a_picture_lies_beside_a_page_that_is_served(settings: Settings) -> None:
+    assert not write_page(settings).path.with_name("headline.png").exists()
+    served = settings.replace(report_url="https://shop.example/reports")
+    picture = write_page(served).path.with_name("headline.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5_000
+    assert write_page(served).path.with_name("headline.png").read_bytes() == picture
+
+
 def test_an_older_page_leaves_the_latest_alone(settings: Settings) -> None:
     newest = write_page(settings)
     assert newest.latest is not None

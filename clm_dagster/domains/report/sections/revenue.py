@@ -5,7 +5,7 @@ from typing import Any
 
 from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.section import Figure, Section, Table
-from clm_dagster.domains.report.sections.weeks import ratio, shop_weeks
+from clm_dagster.domains.report.sections.weeks import ratio, shop_weeks, week_forecast
 from clm_dagster.domains.report.specs import chart, quantity, tooltip, x_time
 from clm_dagster.domains.report.words import NOTHING, Words, number, table_rows
 
@@ -18,23 +18,9 @@ def section(reading: PageReading, words: Words) -> Section | None:
     weeks = shop_weeks(reading)
     if not weeks:
         return None
-    forecast = _forecast(reading)
+    forecast = week_forecast(reading)
     figures = [_sales(words, weeks, forecast)]
     return Section("revenue", words("revenue.title"), _lead(words, weeks, forecast), figures=figures)
-
-
-def _forecast(reading: PageReading) -> list[Row]:
-    relation = "marts.demand_forecasts"
-    ours = "level = 'shop' and period = 'week' and measure = 'revenue'"
-    newest = reading.newest(relation, ours)
-    # An older forecast would begin inside the actual weeks.
-    if newest is None or newest != reading.as_of:
-        return []
-    return reading.rows(
-        f"select date as day, mean, q10, q90, q025, q975, model_name from {relation} where as_of = $at and {ours} "
-        "order by date",
-        at=newest,
-    )
 
 
 def _lead(words: Words, weeks: list[Row], forecast: list[Row]) -> str:

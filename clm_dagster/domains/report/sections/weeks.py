@@ -1,4 +1,4 @@
-"""Weeks before the as_of of a page: what several sections read of `marts.shop_daily`.
+"""Weeks before the as_of of a page, and those of its forecast, which several sections read.
 
 Belongs here: sums by week. Does not: what a section says about them.
 """
@@ -34,6 +34,21 @@ def shop_weeks(reading: PageReading) -> list[Row]:
         having count(*) = 7
         order by 1
         """
+    )
+
+
+def week_forecast(reading: PageReading) -> list[Row]:
+    """Return the weeks of the forecast that was made at as_of: day, mean, quantiles, model_name; none without one."""
+    relation = "marts.demand_forecasts"
+    ours = "level = 'shop' and period = 'week' and measure = 'revenue'"
+    newest = reading.newest(relation, ours)
+    # An older forecast would begin inside the actual weeks.
+    if newest is None or newest != reading.as_of:
+        return []
+    return reading.rows(
+        f"select date as day, mean, q10, q90, q025, q975, model_name from {relation} where as_of = $at and {ours} "
+        "order by date",
+        at=newest,
     )
 
 
