@@ -144,7 +144,7 @@ def test_a_run_without_models_publishes_segments_and_says_what_is_left_out(
     report = run_shop(settings, quiet, models=False)
     assert [run.job for run in report.runs] == ["land", "daily", "snapshots"]
     (left_out,) = report.notes
-    assert left_out.startswith("Left out: ") and "5 trainings of 2024-01-08 (as_of 2024-01-15)" in left_out
+    assert left_out.startswith("Left out: ") and "6 trainings of 2024-01-08 (as_of 2024-01-15)" in left_out
     assert "scores of 2024-01-08 (as_of 2024-01-15)." in left_out
     summary = read_summary(settings)
     assert summary.segments and summary.as_of == "2024-01-15"
