@@ -112,15 +112,22 @@ def shops(draw: st.DrawFn) -> FactInputs:
     ]
     campaigns = [
         {
-            "basis": "touches",
+            "basis": basis,
             "campaign_id": name,
-            "arm": "a",
+            "arm": arm,
             "metric": metric,
             "customers": 5,
             "effect": draw(amounts),
         }
         | {"low": -1.0, "high": 1.0, "total": draw(amounts), "is_discovery": draw(st.booleans())}
-        for name in ODD[:3]
+        for basis in ("touches", "plan")
+        for name, arm in (
+            (ODD[0], "a"),
+            (ODD[1], "a"),
+            (ODD[1], "a b"),
+            (f"{ODD[1]} a", "b"),
+            (ODD[2], ODD[3]),
+        )
         for metric in ("conversion", "revenue")
         if draw(st.booleans())
     ]
@@ -131,7 +138,8 @@ def shops(draw: st.DrawFn) -> FactInputs:
     ]
     serving = [
         {"model": f"models.{name}_model", "part": "all", "is_champion": draw(st.booleans())}
-        for name in ("churn", "demand", "other")
+        | {"model_name": draw(st.sampled_from(["models.a_model", "a_baseline", None]))}
+        for name in ("churn", "demand", "uplift", "other")
         if draw(st.booleans())
     ]
     reviews = [
@@ -274,10 +282,28 @@ def test_a_shop_without_data_says_so() -> None:
     assert not any(fact.is_trusted for fact in facts if fact.fact == "summary")
 
 
+def test_what_nothing_predicts_is_told_apart_from_baselines() -> None:
+    rows = [("churn", None), ("value", None), ("demand", "eight_week_mean_baseline"), ("uplift", None)]
+    serving = pd.DataFrame(
+        [
+            {"model": f"models.{name}_model", "part": "all", "is_champion": False, "model_name": serves}
+            for name, serves in rows
+        ]
+    )
+    # Most shops have no campaigns with random arms, so nothing to learn effects from.
+    assert said(FactInputs(DAY, serving=serving), "trust", "summary") == (
+        "Handle with care. There is no data yet. The model for demand has not passed its test; a naive baseline stands "
+        "in for it. There are no models for churn and customer value yet, so they are not predicted."
+    )
+    only = replace(FactInputs(DAY), serving=serving[serving["model"] == "models.uplift_model"])
+    assert said(only, "trust", "summary") == "Handle with care. There is no data yet."
+
+
 def test_a_shop_of_one_day() -> None:
     inputs = shop(week(0, orders=1, buyers=1, new_buyers=1, sales=20))
     assert said(inputs, "revenue", "revenue") == (
-        "Revenue in the week to 9 June 2024 was €20.00: there is no earlier week to compare with."
+        "Revenue in the week to 9 June 2024 was €20.00: there is nothing to compare it with in the week "
+        "before or four weeks before."
     )
     assert said(inputs, "customers", "new").startswith("1 customer ordered for the first time in the week")
     assert "Only 1 customer ordered" in said(inputs, "trust", "summary")
@@ -290,6 +316,7 @@ def test_a_week_without_orders_and_one_with_negative_revenue() -> None:
         "Revenue in the week to 9 June 2024 was €0.00: down €1,000 (100%) on the week before"
     )
     assert "Nobody ordered that week." in nothing
+    assert "Nobody ordered in the week." in said(shop(week(0), *quiet), "trust", "summary")
     assert "fewer customers ordering (-€1,000)" in nothing
     returned = said(shop(week(0, returns=500), *quiet), "revenue", "revenue")
     assert "was -€500: down €1,500 (150%) on the week before" in returned
