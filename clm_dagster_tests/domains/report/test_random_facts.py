@@ -50,6 +50,7 @@ def shops(draw: st.DrawFn) -> FactInputs:
         )
     frame = pd.DataFrame(weeks)
     frame["revenue"] = frame["sales"] - frame["returns"]
+    frame["gross"] = frame["sales"] + 5.0
     squares = st.floats(0, 1e12)
     pairs = [
         {
@@ -259,7 +260,7 @@ def said(inputs: FactInputs, section: str, fact: str) -> str:
 def week(back: int, **values: float) -> Mapping[str, float]:
     names = ("orders", "guest_orders", "sales", "returns", "sessions", "buyers", "new_buyers")
     row = {"back": back, "days": 7, **dict.fromkeys(names, 0.0), **values}
-    return {**row, "revenue": row["sales"] - row["returns"]}
+    return {"gross": row["sales"], **row, "revenue": row["sales"] - row["returns"]}
 
 
 def shop(*weeks: Mapping[str, float]) -> FactInputs:
@@ -321,6 +322,17 @@ def test_a_week_without_orders_and_one_with_negative_revenue() -> None:
     returned = said(shop(week(0, returns=500), *quiet), "revenue", "revenue")
     assert "was -€500: down €1,500 (150%) on the week before" in returned
     assert "more money went back" in returned
+
+
+def test_a_week_is_compared_with_its_forecast_in_the_same_sales() -> None:
+    """Demand is forecast before discounts and returns; net revenue would always lie below it."""
+    weeks = [week(back, orders=10, buyers=9, gross=1000, sales=800, returns=300) for back in range(10)]
+    forecasts = pd.DataFrame([{"week": "past", "mean": 1000.0, "low": 900.0, "high": 1100.0}])
+    inputs = replace(shop(*weeks), forecasts=forecasts)
+    assert said(inputs, "revenue", "revenue_and_forecast") == (
+        "Sales before discounts and returns in the week to 9 June 2024 (€1,000) were within the range forecast a week "
+        "earlier: €900 to €1,100, expected €1,000."
+    )
 
 
 def test_a_change_since_a_week_of_nothing_has_no_percentage() -> None:
