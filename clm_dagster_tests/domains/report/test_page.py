@@ -150,7 +150,7 @@ def test_texts_of_a_shop_stay_texts(shop: PageShop, text: str) -> None:
         f"update marts.customer_profiles set segment = {quoted} where segment = 'loyal'",
         f"update marts.stage_transitions set to_state = {quoted} where to_state = 'loyal'",
         f"update models.serving set reason = {quoted}",
-        f"update staging.stg_catalogue set name = {quoted}",
+        f"update staging.stg_products set name = {quoted}",
         f"update marts.basket_rules set antecedent_names = {quoted}, consequent_name = {quoted}",
         f"update marts.funnel_daily set channel = {quoted} where channel = 'web'",
     )
