@@ -118,11 +118,14 @@ def plan_and_read(
 def _newest_as_of(settings: Settings) -> date:
     """Return the newest snapshot with a plan of actions. Raise CampaignError where there is none."""
     with warehouse_of(settings).connect_read_only("clm campaign plan") as connection:
-        found = None
-        if connection is not None and connection.relation_kind(NEXT_BEST_ACTIONS):
-            found = connection.scalar(f"select max(as_of) from {NEXT_BEST_ACTIONS}")
+        if connection is None or connection.relation_kind(NEXT_BEST_ACTIONS) is None:
+            raise CampaignError("no snapshot has planned actions yet; run `clm run` first")
+        found = connection.scalar(f"select max(as_of) from {NEXT_BEST_ACTIONS}")
     if found is None:
-        raise CampaignError("no snapshot has planned actions yet; run `clm run` first")
+        raise CampaignError(
+            "there is nobody to plan for: no customer may be contacted. Deliver consent_marketing in the customers, "
+            "or set CLM_ACTIONS_CONSENT=assumed to plan for customers who say nothing, and run `clm run`"
+        )
     day: date = found.date()
     return day
 

@@ -1,5 +1,6 @@
 """Which lines belong to a campaign, its partitions, and what its experiment could see."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 
 import numpy as np
@@ -7,8 +8,11 @@ import pandas as pd
 import pytest
 
 from clm_dagster.domains.actions.campaign_asset import campaign_key, parse_campaign_key
+from clm_dagster.domains.actions.campaign_reading import _newest_as_of
 from clm_dagster.domains.actions.campaigns import CampaignError, plays_of
 from clm_dagster.domains.actions.experiment_size import measurable
+from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.settings import Settings
 from clm_dagster_tests.domains.actions.test_choosing import limits
 from clm_dagster_tests.domains.actions.test_offers import play
 
@@ -45,6 +49,19 @@ def test_a_partition_is_a_campaign_and_an_as_of() -> None:
     for wrong in ("win_back", "_2024-06-03", "win_back_2024-06-31"):
         with pytest.raises(CampaignError, match="win_back_2024-06-03"):
             parse_campaign_key(wrong)
+
+
+def test_who_plans_for_nobody_is_told_what_is_missing(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for()
+    with pytest.raises(CampaignError, match="run `clm run` first"):
+        _newest_as_of(settings)
+    with warehouse_of(settings).connect("a test") as connection:
+        connection.execute("create schema if not exists marts")
+        connection.execute("create table marts.next_best_actions (as_of timestamp)")
+    with pytest.raises(
+        CampaignError, match=r"no customer may be contacted.*consent_marketing.*CLM_ACTIONS_CONSENT"
+    ):
+        _newest_as_of(settings)
 
 
 def planned(customers: int, held: int, probability: float, effect: float) -> pd.DataFrame:
