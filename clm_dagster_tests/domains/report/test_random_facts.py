@@ -213,6 +213,7 @@ def test_every_fact_is_said_in_all_languages_with_the_same_numbers(inputs: FactI
         english, chinese = row["sentence_en"], row["sentence_zh"]
         assert english.strip() and chinese.strip()
         assert figures(english) == figures(chinese), row
+        assert not (row["unit"] in ("count", "share") and row["low"] is not None and row["low"] < 0), row
         for text in (english, chinese):
             assert not re.search(r"\bnan\b|\binf\b|None|facts\.|\n", text), text
     names = rows[["section", "fact", "subject"]].fillna("")
