@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -243,10 +242,8 @@ def render_results(rows: pd.DataFrame) -> RenderableType:
         Text(f"Results at {as_of} of customers whose {window} days from the first contact are over", "bold")
     ]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    names = [_brief(name) for name in rows["campaign_id"]]
-    table.add_column("campaign", overflow="fold", min_width=max(map(cell_len, names)))
-    for name in ("arm", "metric", "customers", "control", "effect", _ANY_DAY, "counts"):
-        table.add_column(name, overflow="fold", no_wrap=name not in ("arm", _ANY_DAY))
+    for name in ("campaign", "arm", "metric", "customers", "control", "effect", _ANY_DAY, "counts"):
+        table.add_column(name, overflow="fold", no_wrap=name not in ("campaign", "arm", _ANY_DAY))
     notes: list[str] = []
     for row in _records(rows):
         percent = row["metric"] == CONVERSION

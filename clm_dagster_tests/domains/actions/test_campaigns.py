@@ -122,11 +122,13 @@ def test_long_names_leave_room_for_the_figures() -> None:
         "status": "measured",
         "is_discovery": True,
     }
-    console = Console(width=100, record=True, file=StringIO(), markup=False)
-    console.print(render_results(pd.DataFrame([row])))
-    shown = console.export_text()
-    assert max(map(cell_len, shown.splitlines())) <= 100
-    assert "revenue" in shown and "+1.50" in shown and "yes" in shown and "促销" in shown
+    for width in (80, 140):
+        console = Console(width=width, record=True, file=StringIO(), markup=False)
+        console.print(render_results(pd.DataFrame([row])))
+        shown = console.export_text()
+        assert max(map(cell_len, shown.splitlines())) <= width
+        for text in ("revenue", "+1.50", "yes", "促销", "counts", "control", "95%"):
+            assert text in shown, shown
 
 
 def test_who_is_held_out_of_everything_is_told_apart() -> None:
