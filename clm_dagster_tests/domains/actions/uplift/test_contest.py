@@ -166,6 +166,6 @@ def test_mlflow_takes_the_names_of_arms_whatever_they_are() -> None:
     assert list(found) == odd and len(set(found.values())) == len(odd)
     for name in found.values():
         for key in (f"{name}/qini_over_response_high", f"{name}/winner"):
-            _validate_metric_name(key)
-            _validate_param_name(key)
+            _validate_metric_name(key)  # type: ignore[no-untyped-call]
+            _validate_param_name(key)  # type: ignore[no-untyped-call]
             assert len(key) <= MAX_ENTITY_KEY_LENGTH
