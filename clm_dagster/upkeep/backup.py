@@ -23,7 +23,7 @@ from clm_dagster.upkeep.archives import SUFFIX, Manifest, written
 from clm_dagster.upkeep.guarding import UpkeepError, own_dagster_home, still
 
 # Folders of the data folder that are copied as they are.
-_FOLDERS = ("landing", "mlartifacts", "connect")
+_FOLDERS = ("landing", "mlartifacts", "connect", "reports")
 _SQLITE = b"SQLite format 3\0"
 _LOCKS_AND_LOGS = (".lock", "-wal", "-shm", "-journal", ".tmp")
 # A password in a file of settings: a key with a value that no variable gives, or one in a URL.
@@ -128,6 +128,8 @@ def _still_copy(path: Path, scratch: Path) -> Path:
 def _left_out(settings: Settings) -> tuple[str, ...]:
     """Return what a backup of this shop does not have, as sentences."""
     found = [f"The files of the input {settings.input}; all rows of landed files are contained."]
+    if any(_below(settings.data_dir.resolve() / "exports")):
+        found.append("Files of exports, which may hold addresses; the ledger of what was sent is contained.")
     if StoreFile.of(settings.tracking_uri, str(settings.artifact_dir)) is None:
         found.append(
             "The MLflow store, which is not in the data folder (MLFLOW_TRACKING_URI): back up its server."

@@ -14,6 +14,8 @@ from clm_dagster.upkeep.snapshots import scratch_of
 
 # A file that a process writes right now is younger.
 _SECONDS = 3_600
+# Folders in which files are written under a temporary name first.
+_FOLDERS = ("landing", "dagster", "published", "connect", "cache", "reports", "exports")
 
 
 def free_landed(settings: Settings, dry_run: bool) -> Freed:
@@ -59,6 +61,6 @@ def _temporary(settings: Settings) -> Iterator[Path]:
     scratch = scratch_of(warehouse)
     yield from (scratch, Path(f"{scratch}.wal"))
     latest = time.time() - _SECONDS
-    for folder in (home, *(home / name for name in ("landing", "dagster", "published", "connect", "cache"))):
+    for folder in (home, *(home / name for name in _FOLDERS)):
         pattern = ".*.tmp" if folder == home else "**/.*.tmp"
         yield from (path for path in folder.glob(pattern) if path.stat().st_mtime < latest)

@@ -57,6 +57,13 @@ def test_a_restored_shop_has_equal_tables_and_nothing_to_do(
     (adapters / "mine" / "adapter.yml").write_text("name: mine\n")
     (adapters / ".env").write_text("SECRET=1\n")
     run_shop(shop, quiet)
+    page, export = (
+        shop.data_dir / "reports" / "2024-01-08" / "index.html",
+        shop.data_dir / "exports" / "a.csv",
+    )
+    for path in (page, export):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("as it was known then")
     done = back_up(shop.replace(adapters_dir=adapters), tmp_path / "backups" / name)
     assert [path.name for path in (tmp_path / "backups").iterdir()] == [name]
     assert run_shop(shop, quiet).is_up_to_date  # a backup changes nothing
@@ -64,6 +71,10 @@ def test_a_restored_shop_has_equal_tables_and_nothing_to_do(
     assert again.adapters is not None
     assert [path.name for path in again.adapters.rglob("*") if path.is_file()] == ["adapter.yml"]
     settings = shop.replace(data_dir=again.folder)
+    # Pages of earlier weeks are never written again; files of exports may hold addresses.
+    assert (again.folder / "reports" / "2024-01-08" / "index.html").read_text() == "as it was known then"
+    assert not (again.folder / "exports").exists()
+    assert any("Files of exports" in one for one in done.manifest.left_out)
     assert differing_tables(shop.warehouse_path, settings.warehouse_path) == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(settings.dagster_home))

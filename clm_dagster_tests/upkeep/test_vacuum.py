@@ -65,8 +65,13 @@ def test_a_dry_run_changes_nothing_and_says_what_a_vacuum_frees(shop: Settings) 
     (left / "_event_date=2024-01-01").mkdir(parents=True)
     (left / "_event_date=2024-01-01" / "data_0.parquet").write_bytes(b"x" * 1000)
     old = shop.data_dir / ".last_run.json.abc.tmp"
-    old.write_text("{")
-    os.utime(old, (0, 0))
+    page = (
+        shop.data_dir / "reports" / "2024-01-08" / ".index.html.abc.tmp"
+    )  # of a `clm report` that was killed
+    page.parent.mkdir(parents=True)
+    for path in (old, page):
+        path.write_text("{")
+        os.utime(path, (0, 0))
     (shop.data_dir / ".young.tmp").write_text("{")
     before = {
         path: path.read_bytes()
@@ -85,9 +90,14 @@ def test_a_dry_run_changes_nothing_and_says_what_a_vacuum_frees(shop: Settings) 
     assert after[shop.warehouse_path] == before[shop.warehouse_path]
     assert (of(dry, "landed").number, of(dry, "landed").size) == (1, 1000)
     assert "nothing else has all their rows" in of(dry, "landed").kept
-    assert of(dry, "temporary").number == 1
+    assert of(dry, "temporary").number == 2
     assert [f.number for f in vacuum(shop)] == [f.number for f in dry]
-    assert not left.exists() and not old.exists() and (shop.data_dir / ".young.tmp").exists()
+    assert (
+        not left.exists()
+        and not old.exists()
+        and not page.exists()
+        and (shop.data_dir / ".young.tmp").exists()
+    )
     assert sum(f.number for f in vacuum(shop)) == 0
     assert run_shop(shop, quiet).is_up_to_date
 

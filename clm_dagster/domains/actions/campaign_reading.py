@@ -30,6 +30,9 @@ from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.runs import execute, open_instance
 from clm_dagster.settings import Settings
 
+_LONGEST_NAME = 32
+_ANY_DAY = "95%, any day"
+
 
 @dataclass(frozen=True)
 class PlayPlan:
@@ -118,11 +121,14 @@ def plan_and_read(
 def _newest_as_of(settings: Settings) -> date:
     """Return the newest snapshot with a plan of actions. Raise CampaignError where there is none."""
     with warehouse_of(settings).connect_read_only("clm campaign plan") as connection:
-        found = None
-        if connection is not None and connection.relation_kind(NEXT_BEST_ACTIONS):
-            found = connection.scalar(f"select max(as_of) from {NEXT_BEST_ACTIONS}")
+        if connection is None or connection.relation_kind(NEXT_BEST_ACTIONS) is None:
+            raise CampaignError("no snapshot has planned actions yet; run `clm run` first")
+        found = connection.scalar(f"select max(as_of) from {NEXT_BEST_ACTIONS}")
     if found is None:
-        raise CampaignError("no snapshot has planned actions yet; run `clm run` first")
+        raise CampaignError(
+            "there is nobody to plan for: no customer may be contacted. Deliver consent_marketing in the customers, "
+            "or set CLM_ACTIONS_CONSENT=assumed to plan for customers who say nothing, and run `clm run`"
+        )
     day: date = found.date()
     return day
 
@@ -164,7 +170,7 @@ def render_plan(plan: CampaignPlan) -> RenderableType:
     lines += [
         table,
         Text(f"\nFor example: {plan.plays[0].example}"),
-        Text(f"\n{measurement_words(plan.experiment)}"),
+        Text(f"\n{measurement_words(plan.experiment, sum(one.held_out for one in plan.plays))}"),
     ]
     lines.append(
         Text(f"Whom: {CAMPAIGN_PLANS} where campaign = {literal(plan.campaign)} and as_of = '{plan.as_of}'")
@@ -172,8 +178,10 @@ def render_plan(plan: CampaignPlan) -> RenderableType:
     return Group(*lines)
 
 
-def measurement_words(found: Measurable) -> str:
-    """Return in words what an experiment could see."""
+def measurement_words(found: Measurable, held_out: int) -> str:
+    """Return in words what an experiment could see. held_out: everybody who is, by this plan or by all plans."""
+    everywhere = held_out - found.held_out
+    others = f", besides {everywhere:,} whom no action reaches" if everywhere else ""
     base = f"of {found.base_rate:.1%} who order in the window without it"
     if found.smallest is None:
         return (
@@ -181,9 +189,9 @@ def measurement_words(found: Measurable) -> str:
             f"few to see any increase {base}."
         )
     return (
-        f"{found.held_out:,} of {found.customers:,} customers are held out. With {found.power:.0%} power, an increase "
-        f"by {100 * found.smallest:.1f} percentage points {base} is seen, looking every day. The playbook expects "
-        f"{100 * found.planned:.1f} points: that is seen with a probability of {found.chance:.0%}."
+        f"{found.held_out:,} of {found.customers:,} customers are held out{others}. With {found.power:.0%} power, an "
+        f"increase by {100 * found.smallest:.1f} percentage points {base} is seen, looking every day. The plan "
+        f"expects {100 * found.planned:.1f} points: that is seen with a probability of {found.chance:.0%}."
     )
 
 
@@ -209,9 +217,15 @@ def read_results(settings: Settings, campaign: str) -> pd.DataFrame:
         known = sorted(set(rows["campaign_id"])) or ["none yet"]
         raise CampaignError(
             f"there is no result of a campaign {campaign!r}: a result needs customers in two random arms, one of them "
-            f"control. Campaigns with results: {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}"
+            f"control. Campaigns with results: {', '.join(map(_brief, known[:20]))}{' ...' if len(known) > 20 else ''}"
         )
     return found.reset_index(drop=True)
+
+
+def _brief(name: object) -> str:
+    """Return a name of the shop on one line, cut if it is long: the terminal has to show the figures beside it."""
+    line = " ".join(str(name).split())
+    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"
 
 
 def results_as_dict(rows: pd.DataFrame) -> dict[str, Any]:
@@ -228,9 +242,8 @@ def render_results(rows: pd.DataFrame) -> RenderableType:
         Text(f"Results at {as_of} of customers whose {window} days from the first contact are over", "bold")
     ]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("campaign", overflow="fold", min_width=len(max(rows["campaign_id"], key=len)))
-    for name in ("arm", "metric", "customers", "control", "effect", "95%, any day", "counts"):
-        table.add_column(name)
+    for name in ("campaign", "arm", "metric", "customers", "control", "effect", _ANY_DAY, "counts"):
+        table.add_column(name, overflow="fold", no_wrap=name not in ("campaign", "arm", _ANY_DAY))
     notes: list[str] = []
     for row in _records(rows):
         percent = row["metric"] == CONVERSION
@@ -240,10 +253,12 @@ def render_results(rows: pd.DataFrame) -> RenderableType:
             counts = "yes" if row["is_discovery"] else "not yet"
         else:
             effect, interval, counts = "", "", ""
-            notes.append(f"{row['campaign_id']}, {row['arm']}, {row['metric']}: {row['status']}")
+            notes.append(
+                f"{_brief(row['campaign_id'])}, {_brief(row['arm'])}, {row['metric']}: {row['status']}"
+            )
         table.add_row(
-            str(row["campaign_id"]),
-            str(row["arm"]),
+            _brief(row["campaign_id"]),
+            _brief(row["arm"]),
             str(row["metric"]),
             f"{row['customers']:,}",
             f"{row['control_customers']:,}",
@@ -275,5 +290,6 @@ def _money(row: dict[str, Any]) -> list[str]:
     total = f"{row['incremental_total']:,.2f} [{row['incremental_low']:,.2f}, {row['incremental_high']:,.2f}]"
     spend = "" if pd.isna(row["return_on_spend"]) else f", {row['return_on_spend']:.1f} for each unit spent"
     return [
-        f"{row['campaign_id']}, {row['arm']}: net revenue of {total} for a cost of {row['cost']:,.2f}{spend}"
+        f"{_brief(row['campaign_id'])}, {_brief(row['arm'])}: net revenue of {total} for a cost of "
+        f"{row['cost']:,.2f}{spend}"
     ]

@@ -53,7 +53,7 @@ class Campaign:
 def campaigns_of(
     arms: pd.DataFrame, days: pd.DataFrame, shares: pd.DataFrame, settings: ResultSettings
 ) -> list[Campaign]:
-    """Return the campaigns that have a control arm and another one.
+    """Return the campaigns that have a control arm and one that was contacted.
 
     arms: sums by basis, campaign_id and arm. days: number of customers by basis, campaign_id, contacted_on and arm.
     shares: campaign_id, arm, share of the seed campaign_arms. Raise ValueError for shares that do not fit the arms.
@@ -61,8 +61,9 @@ def campaigns_of(
     by_day = dict(iter(days.groupby(["basis", "campaign_id"])))
     found = []
     for (basis, name), rows in arms.groupby(["basis", "campaign_id"], sort=True):
-        held = [arm for arm in _controls(str(basis), str(name), settings) if arm in set(rows["arm"])]
-        if not held or len(rows) < 2:
+        controls = _controls(str(basis), str(name), settings)
+        held = [arm for arm in controls if arm in set(rows["arm"])]
+        if not held or set(rows["arm"]) <= set(controls):
             continue
         names = sorted(rows["arm"])
         planned = _planned_shares(str(basis), str(name), names, shares, settings)
@@ -125,6 +126,9 @@ def _rows(campaign: Campaign, settings: ResultSettings) -> Iterator[dict[str, ob
     sums = {str(arm): row for arm, row in campaign.arms.iterrows()}
     control = sums.pop(campaign.control)
     for arm, treated in sums.items():
+        # A second arm that was not contacted has no effect and cost nothing.
+        if arm in _controls(campaign.basis, campaign.campaign_id, settings):
+            continue
         look = _look(campaign, control, treated, arm)
         for metric in (CONVERSION, REVENUE):
             row: dict[str, object] = {

@@ -91,7 +91,9 @@ left join chosen on customers.customer = chosen.customer
 left join lines on chosen.place = lines.place
 left join every on customers.customer = every.customer
 left join (
-    select customer, arg_max(play, gain) as play, arg_max(outcome, gain) as outcome from named group by customer
+    -- Of lines of the same gain the first one, or the same plan would have another reason tomorrow.
+    select customer, arg_max(play, (gain, -place)) as play, arg_max(outcome, (gain, -place)) as outcome
+    from named group by customer
 ) as best on customers.customer = best.customer
 left join shown as next_best on customers.customer = next_best.customer and next_best.list = 'next_best'
 left join shown as discover on customers.customer = discover.customer and discover.list = 'discover'

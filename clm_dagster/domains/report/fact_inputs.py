@@ -28,8 +28,8 @@ class FactInputs:
     sums of the shares of their causes. churn, churn_moves: scores by weeks back, and how they changed since then.
     contactable: customers for whom an action was looked for; None where no plan was made. plays: planned actions by
     line of the playbook and weeks back. campaigns, stock, reviews, drift: as in `fact_queries`. forecasts: of the week
-    before as_of and of the next one. serving: what serves each model. currencies: all of the history. rejected:
-    accepted and rejected rows of the four weeks before as_of.
+    before as_of and of the next one. serving: what serves each model, model_name is null where nothing does.
+    currencies: all of the history. rejected: accepted and rejected rows of the four weeks before as_of.
     """
 
     day: date

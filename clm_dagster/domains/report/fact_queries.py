@@ -52,7 +52,7 @@ def read_facts(reading: Reading[FactSettings]) -> FactInputs:
         serving=_rows(
             connection,
             "models.serving",
-            "select model, part, is_champion from models.serving where as_of = ? order by 1, 2",
+            "select model, part, is_champion, model_name from models.serving where as_of = ? order by 1, 2",
             [as_of],
         ),
         drift=_rows(

@@ -14,7 +14,7 @@ from clm_dagster.domains.report.customer_facts import customer_facts
 from clm_dagster.domains.report.fact import Fact
 from clm_dagster.domains.report.fact_inputs import FactInputs
 from clm_dagster.domains.report.fact_settings import FactSettings
-from clm_dagster.domains.report.names import MONDAY
+from clm_dagster.domains.report.names import COUNT, MONDAY, SHARE
 from clm_dagster.domains.report.plan_facts import plan_facts
 from clm_dagster.domains.report.sales_facts import sales_facts
 from clm_dagster.domains.report.sentences import Speech
@@ -57,7 +57,7 @@ def fact_rows(facts: list[Fact], speeches: dict[str, Speech], currency: str) -> 
             "change_4_weeks": compared.change_4_weeks if compared else None,
             "is_change_week": compared.is_change_week if compared else None,
             "is_change_4_weeks": compared.is_change_4_weeks if compared else None,
-            "low": fact.low if fact.low is not None else compared.low if compared else None,
+            "low": _low(fact),
             "high": fact.high if fact.high is not None else compared.high if compared else None,
             "rank": rank,
             "chart": fact.chart,
@@ -67,6 +67,12 @@ def fact_rows(facts: list[Fact], speeches: dict[str, Speech], currency: str) -> 
             row | {f"sentence_{code}": fact.sentence.text(speech) for code, speech in speeches.items()}
         )
     return pd.DataFrame(rows)
+
+
+def _low(fact: Fact) -> float | None:
+    """Return the lower bound; what is counted is never below zero."""
+    low = fact.low if fact.low is not None else fact.compared.low if fact.compared else None
+    return max(low, 0.0) if low is not None and fact.unit in (COUNT, SHARE) else low
 
 
 def report_facts(work: Work[FactSettings], inputs: FactInputs) -> TableOutput:

@@ -37,6 +37,8 @@ CHARTS = (
     "models",
     "data",
 )
+# Models of what many shops do not have: plans do without them, so that their absence is no reason for doubt.
+OPTIONAL_MODELS = frozenset({"uplift"})
 # Sentences about what changed; what to do and what may not be trusted follow them.
 HEADLINES = 5
 MONDAY = HEADLINES + 2

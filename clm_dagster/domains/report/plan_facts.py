@@ -3,6 +3,7 @@
 Belongs here: these facts. Does not: whether their models may be trusted (`trust_facts`).
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,9 @@ from clm_dagster.domains.report.sentences import (
     Said,
 )
 from clm_dagster.statistics.changes import sampling_change
+
+# What an effect is of. A shop that delivers the contacts of a plan has a campaign of its name on both bases.
+_CAMPAIGN = ("basis", "campaign_id", "arm")
 
 
 def plan_facts(inputs: FactInputs) -> Iterator[Fact]:
@@ -201,7 +205,7 @@ def _campaigns(inputs: FactInputs) -> Iterator[Fact]:
             value=effect,
             low=low,
             high=high,
-            subject=f"{row['campaign_id']} {row['arm']}",
+            subject=json.dumps([str(row[name]) for name in _CAMPAIGN], ensure_ascii=False),
             weight=3.0 if is_money else 2.8,
         )
 

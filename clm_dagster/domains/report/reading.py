@@ -85,25 +85,30 @@ class PageReading:
         return column if self._ids == "shop" else f"'c' || left(sha256({column}), 10)"
 
 
+# What has a row for each snapshot: of the shop's known customers, and, also where all of them are guests or nobody has
+# ordered yet, of its facts.
+_SNAPSHOTS = ("marts.rfm_segments", "marts.report_facts")
+
+
 def page_as_of(connection: Connection, wanted: datetime | None) -> datetime:
     """Return the as_of of a page: the one wanted, else the newest snapshot. Raise NothingToReportError."""
-    relation = "marts.rfm_segments"
-    if connection.relation_kind(relation) is None:
+    stored = [name for name in _SNAPSHOTS if connection.relation_kind(name) is not None]
+    if not stored:
         raise NothingToReportError(
-            f"the published copy has no {relation} yet: run `clm run`, which builds the first snapshots"
+            f"the published copy has no {_SNAPSHOTS[0]} yet: run `clm run`, which builds the first snapshots"
+        )
+    known = " union ".join(f"select as_of from {name}" for name in stored)
+    first, newest = connection.execute(f"select min(as_of), max(as_of) from ({known})")[0]
+    if newest is None:
+        raise NothingToReportError(
+            f"{' and '.join(stored)} have no snapshot yet: `clm run` builds one when a week is over, and its facts "
+            "with the scores"
         )
     if wanted is None:
-        newest: datetime | None = connection.scalar(f"select max(as_of) from {relation}")
-        if newest is None:
-            raise NothingToReportError(
-                f"{relation} has no snapshot yet: `clm run` builds one when a week is over"
-            )
-        return newest
-    if not connection.scalar(f"select count(*) from {relation} where as_of = ?", [wanted]):
-        around = connection.execute(f"select min(as_of), max(as_of) from {relation}")[0]
-        spans = " to ".join(f"{day:%Y-%m-%d}" for day in around if day is not None) or "none"
+        return datetime.fromisoformat(str(newest))
+    if not connection.scalar(f"select count(*) from ({known}) where as_of = ?", [wanted]):
         raise NothingToReportError(
-            f"there is no snapshot of {wanted:%Y-%m-%d}; expected a Monday with one, from {spans}. "
-            "marts.rfm_segments names them all"
+            f"there is no snapshot of {wanted:%Y-%m-%d}; expected a Monday with one, from {first:%Y-%m-%d} to "
+            f"{newest:%Y-%m-%d}. {stored[0]} names them all"
         )
     return wanted

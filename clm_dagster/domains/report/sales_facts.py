@@ -188,13 +188,16 @@ def _reasons(inputs: FactInputs) -> Iterator[Fact]:
 
 
 def _forecasts(inputs: FactInputs) -> Iterator[Fact]:
-    """Yield how the week compares with its forecast, and the forecast of the next week."""
+    """Yield how the week compares with its forecast, and the forecast of the next week.
+
+    What is forecast are sales before discounts and returns, so the week is compared in these and not in net revenue.
+    """
     found = (
         {} if inputs.forecasts.empty else {row["week"]: row for row in inputs.forecasts.to_dict("records")}
     )
     is_trusted = _forecast_is_trusted(inputs)
     if (past := found.get("past")) is not None:
-        value = float(inputs.weeks["revenue"].iloc[0])
+        value = float(inputs.weeks["gross"].iloc[0])
         low, high, mean = (float(past[name]) for name in ("low", "high", "mean"))
         place = "below" if value < low else "above" if value > high else "within"
         sentence = Said(

@@ -66,7 +66,8 @@ def read_weeks(connection: Connection, as_of: datetime, first: date | None) -> p
         ),
         sums as (
             select back, sum(orders) as orders, sum(guest_orders) as guest_orders,
-                sum(gross_revenue - discounts) as sales, sum(returned_revenue + refunds) as returns,
+                sum(gross_revenue) as gross, sum(gross_revenue - discounts) as sales,
+                sum(returned_revenue + refunds) as returns,
                 sum(net_revenue) as revenue, sum(sessions) as sessions, count(*) as days
             from days group by back
         )
@@ -77,6 +78,7 @@ def read_weeks(connection: Connection, as_of: datetime, first: date | None) -> p
                 for name in (
                     "orders",
                     "guest_orders",
+                    "gross",
                     "sales",
                     "returns",
                     "revenue",

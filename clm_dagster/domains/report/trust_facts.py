@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from clm_dagster.domains.report.fact import Fact
 from clm_dagster.domains.report.fact_inputs import FactInputs
-from clm_dagster.domains.report.names import COUNT, DAYS, NUMBER, SHARE, TEXT
+from clm_dagster.domains.report.names import COUNT, DAYS, NUMBER, OPTIONAL_MODELS, SHARE, TEXT
 from clm_dagster.domains.report.sentences import Count, Day, Joined, Listed, Name, Own, Percent, Piece, Said
 
 # From which share of rejected rows on the figures are doubtful.
@@ -18,6 +18,8 @@ FEWEST_BUYERS = 30
 # Weeks of history from which usual changes are known.
 FEWEST_WEEKS = 6
 _LONGEST_LIST = 4
+# Sentences about a model that does not serve: a naive baseline does, or nothing.
+_BASELINE, _NOTHING = "baseline", "not_made"
 
 
 def trust_facts(inputs: FactInputs) -> Iterator[Fact]:
@@ -62,7 +64,7 @@ def _size(inputs: FactInputs) -> Iterator[Fact]:
         return
     buyers = float(inputs.weeks["buyers"].iloc[0] + inputs.weeks["guest_orders"].iloc[0])
     if buyers < FEWEST_BUYERS:
-        sentence = Said("trust.few_customers", n=buyers)
+        sentence = Said("trust.few_customers", n=buyers) if buyers else Said("trust.nobody")
         yield Fact("trust", "few_customers", COUNT, "data", sentence, value=buyers, is_trusted=False)
     days = (inputs.day - inputs.first_day).days if inputs.first_day else 0
     if days < 7 * FEWEST_WEEKS:
@@ -74,11 +76,11 @@ def _models(inputs: FactInputs) -> Iterator[Fact]:
     if inputs.serving.empty:
         yield Fact("trust", "models", TEXT, "models", Said("trust.no_models"), is_trusted=False)
         return
-    serving = inputs.serving.sort_values(["model", "part"])[["model", "part", "is_champion"]]
-    for model, part, is_champion in serving.itertuples(index=False):
+    serving = inputs.serving.sort_values(["model", "part"])[["model", "part", "is_champion", "model_name"]]
+    for model, part, is_champion, serves in serving.itertuples(index=False):
         name = str(model).removeprefix("models.").removesuffix("_model")
         code = name if part == "all" else f"{name}_{part}"
-        key = "model" if is_champion else "baseline"
+        key = "model" if is_champion else _BASELINE if isinstance(serves, str) else _NOTHING
         yield Fact(
             "trust",
             "model_passed_its_gate",
@@ -86,7 +88,7 @@ def _models(inputs: FactInputs) -> Iterator[Fact]:
             "models",
             Said(f"trust.{key}", {"model": Name("models", code)}),
             subject=code,
-            is_trusted=bool(is_champion),
+            is_trusted=bool(is_champion) or (key == _NOTHING and name in OPTIONAL_MODELS),
         )
 
 
@@ -101,13 +103,19 @@ def _drift(inputs: FactInputs) -> Iterator[Fact]:
 
 def _summary(inputs: FactInputs, found: Sequence[Fact], doubts: Sequence[Fact]) -> Fact:
     """Return the sentence about everything that may not be trusted."""
-    baselines = [fact for fact in doubts if fact.fact == "model_passed_its_gate"]
+    refused = [fact for fact in doubts if fact.fact == "model_passed_its_gate"]
     parts: list[Piece] = [fact.sentence for fact in doubts if fact.fact != "model_passed_its_gate"]
-    if len(baselines) == 1:
-        parts.append(baselines[0].sentence)
-    elif baselines:
-        names = Listed([Name("models", fact.subject or "") for fact in baselines])
-        parts.append(Said("trust.baselines", {"models": names}))
+    for key in (_BASELINE, _NOTHING):
+        of_kind = [
+            fact
+            for fact in refused
+            if isinstance(fact.sentence, Said) and fact.sentence.key == f"trust.{key}"
+        ]
+        if len(of_kind) == 1:
+            parts.append(of_kind[0].sentence)
+        elif of_kind:
+            names = Listed([Name("models", fact.subject or "") for fact in of_kind])
+            parts.append(Said(f"trust.{key}_of_several", {"models": names}))
     if not parts:
         day: dict[str, Piece] = {"day": Day(inputs.last_day or inputs.day)}
         sentence: Piece = Said("trust.nothing", day)

@@ -17,6 +17,8 @@ from clm_dagster.platform.warehouse import Connection
 
 _TRAINING_COLUMNS = ("as_of", "accepted", "said")
 _PART = "accepted_"
+# Models of what many shops do not have: where nothing serves, nothing is wrong.
+_OPTIONAL = frozenset({"uplift_model"})
 _NAME_WIDTH = 20  # leaves room for the longest name of a baseline in 80 columns
 PASSED, REFUSED = "passed", "refused"
 
@@ -88,7 +90,7 @@ def _serving(connection: Connection, table: str, part: str) -> tuple[str, str | 
         return "nothing is scored yet", None, False
     name, version, as_of, reason = rows[0]
     if name is None:
-        return "nothing", reason, reason is not None
+        return "nothing", reason, reason is not None and table not in _OPTIONAL
     if name.startswith("models."):
         return f"version {version} of {label_of_as_of(as_of)}", reason, reason is not None
     return str(name), reason, False

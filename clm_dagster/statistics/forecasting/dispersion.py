@@ -64,7 +64,8 @@ def dispersion_quantiles(
 def _with_freedom(quantiles: Floats, freedom: float) -> Floats:
     if not np.isfinite(freedom):
         return quantiles
-    levels: Floats = norm.cdf(stdtrit(max(freedom, 1.0), quantiles))
+    # Far out, the normal distribution function rounds to 1, whose quantile would be infinite.
+    levels: Floats = np.minimum(norm.cdf(stdtrit(max(freedom, 1.0), quantiles)), np.nextafter(1, 0))
     return levels
 
 

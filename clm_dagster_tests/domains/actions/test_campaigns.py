@@ -1,14 +1,21 @@
 """Which lines belong to a campaign, its partitions, and what its experiment could see."""
 
+from collections.abc import Callable
 from datetime import date, datetime
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from clm_dagster.domains.actions.campaign_asset import campaign_key, parse_campaign_key
+from clm_dagster.domains.actions.campaign_reading import _newest_as_of, measurement_words, render_results
 from clm_dagster.domains.actions.campaigns import CampaignError, plays_of
 from clm_dagster.domains.actions.experiment_size import measurable
+from clm_dagster.platform.resources import warehouse_of
+from clm_dagster.settings import Settings
 from clm_dagster_tests.domains.actions.test_choosing import limits
 from clm_dagster_tests.domains.actions.test_offers import play
 
@@ -47,9 +54,24 @@ def test_a_partition_is_a_campaign_and_an_as_of() -> None:
             parse_campaign_key(wrong)
 
 
+def test_who_plans_for_nobody_is_told_what_is_missing(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for()
+    with pytest.raises(CampaignError, match="run `clm run` first"):
+        _newest_as_of(settings)
+    with warehouse_of(settings).connect("a test") as connection:
+        connection.execute("create schema if not exists marts")
+        connection.execute("create table marts.next_best_actions (as_of timestamp)")
+    with pytest.raises(
+        CampaignError, match=r"no customer may be contacted.*consent_marketing.*CLM_ACTIONS_CONSENT"
+    ):
+        _newest_as_of(settings)
+
+
 def planned(customers: int, held: int, probability: float, effect: float) -> pd.DataFrame:
     arm = np.array(["holdout"] * held + ["treated"] * (customers - held))
-    return pd.DataFrame({"arm": arm, "order_probability": probability, "effect": effect})
+    return pd.DataFrame({"arm": arm, "order_probability": probability, "effect": effect}).assign(
+        effect_source="playbook"
+    )
 
 
 def test_the_smallest_effect_that_is_seen_is_seen_with_the_stated_power() -> None:
@@ -65,9 +87,52 @@ def test_the_smallest_effect_that_is_seen_is_seen_with_the_stated_power() -> Non
     assert (treated - control > 3.04 * error).mean() == pytest.approx(0.8, abs=0.03)
 
 
+def test_a_measured_effect_is_one_of_the_window_already() -> None:
+    rows = planned(20_000, 2_000, 0.271, 0.03)
+    assert measurable(rows, limits(), window_days=30).planned == pytest.approx(0.01)
+    measured = rows.assign(effect_source="uplift_model")
+    assert measurable(measured, limits(), window_days=30).planned == pytest.approx(0.03)
+
+
 def test_a_plan_without_controls_or_customers_cannot_be_measured() -> None:
     for rows in (planned(100, 0, 0.2, 0.1), planned(0, 0, 0.2, 0.1), planned(3, 3, 0.2, 0.1)):
         found = measurable(rows, limits(), window_days=30)
         assert found.smallest is None and found.chance == 0
     everywhere = planned(100, 10, 0.2, 0.1).assign(arm="global_holdout")
     assert measurable(everywhere, limits(), window_days=30).customers == 0
+
+
+def test_long_names_leave_room_for_the_figures() -> None:
+    row = {
+        "as_of": pd.Timestamp("2024-06-03"),
+        "horizon_days": 30,
+        "campaign_id": "x" * 300,
+        "arm": "促销 " * 100,
+        "metric": "revenue",
+        "customers": 100,
+        "control_customers": 90,
+        "effect": 1.5,
+        "anytime_low": 0.5,
+        "anytime_high": 2.5,
+        "incremental_total": 150.0,
+        "incremental_low": 50.0,
+        "incremental_high": 250.0,
+        "return_on_spend": 3.0,
+        "cost": 50.0,
+        "status": "measured",
+        "is_discovery": True,
+    }
+    for width in (80, 140):
+        console = Console(width=width, record=True, file=StringIO(), markup=False)
+        console.print(render_results(pd.DataFrame([row])))
+        shown = console.export_text()
+        assert max(map(cell_len, shown.splitlines())) <= width
+        for text in ("revenue", "+1.50", "yes", "促销", "counts", "control", "95%"):
+            assert text in shown, shown
+
+
+def test_who_is_held_out_of_everything_is_told_apart() -> None:
+    found = measurable(planned(20_000, 2_000, 0.271, 0.03), limits(), window_days=30)
+    assert "2,000 of 20,000 customers are held out. With" in measurement_words(found, 2_000)
+    said = measurement_words(found, 2_500)
+    assert "2,000 of 20,000 customers are held out, besides 500 whom no action reaches. With" in said

@@ -124,6 +124,13 @@ def test_a_campaign_without_a_control_arm_has_no_effect_and_plans_have_their_own
     }
 
 
+def test_a_second_control_arm_is_no_contact() -> None:
+    rng = np.random.default_rng(6)
+    three = [customers(rng, 300, 0.0, "touches", "m1", arm) for arm in ("control", "holdout", "news")]
+    assert set(results(pd.concat(three))["arm"]) == {"news"}
+    assert campaigns_of(*summed(pd.concat(three[:2])), NO_SHARES, SETTINGS) == []
+
+
 def test_few_customers_are_not_enough_data() -> None:
     rng = np.random.default_rng(4)
     rows = pd.concat([customers(rng, 6, 0.0, "touches", "m1", arm) for arm in ("control", "news")])

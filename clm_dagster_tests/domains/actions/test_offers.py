@@ -1,5 +1,6 @@
 """What an offer is worth, and which contact limits forbid it."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,7 +13,10 @@ from clm_dagster.domains.actions.offers import (
     limit_contacts,
     price_offers,
 )
+from clm_dagster.domains.actions.plan import PlanInputs, plan
 from clm_dagster.domains.actions.playbook import Play
+from clm_dagster.domains.actions.table_settings import PlanSettings
+from clm_dagster.platform.build_ledger.versions import Version
 
 
 def play(name: str, action: str = "reminder", **values: object) -> Play:
@@ -120,3 +124,33 @@ def test_a_shop_without_customers_or_lines_has_no_offers() -> None:
         for customers in (CUSTOMERS, CUSTOMERS[:0]):
             offers = price_offers(empty, customers, plays, 0.3)
             assert limit_contacts(offers, empty, customers, contacts, plays, 7).empty
+
+
+LIMITS = PlanSettings(None, (), 7, False, 0.1, 0.05, "key", (), 30)
+
+
+def test_of_lines_that_are_worth_the_same_the_first_one_is_the_reason() -> None:
+    """Else the same plan, made again, would give another reason."""
+    plays = [play(name, line=number) for number, name in enumerate("zyxabc", start=2)]
+    ids = [f"c{number}" for number in range(3_000)]
+    customers = pd.DataFrame({"customer_id": ids, "order_probability": 0.5, "order_value": 0.0}).assign(
+        stage="loyal", segment="champions", risk_band="low", recency_days=3
+    )
+    pairs = pd.DataFrame({"customer_id": np.repeat(ids, 6), "place": np.tile(range(6), 3_000)})
+    nobody = pd.DataFrame(
+        {"customer_id": pd.Series(dtype=str), "play": pd.Series(dtype=str), "days": pd.Series(dtype=int)}
+    )
+    products = pd.DataFrame({"customer_id": ids[:1], "list": "next_best", "products": [["p"]]})
+    given = PlanInputs(
+        plays,
+        len(ids),
+        customers,
+        pairs.sample(frac=1, random_state=1),
+        nobody,
+        products,
+        0.3,
+        {},
+        pd.DataFrame(),
+    )
+    rows, _ = plan(given, plays, LIMITS, Version("test"))
+    assert set(rows["reason"]) == {"nothing; the best line is z: earns no more than it costs"}

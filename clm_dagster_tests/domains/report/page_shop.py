@@ -174,7 +174,7 @@ def model_tables(shop: PageShop) -> None:
         "create table marts.reorder_points as select timestamp '2024-06-03' as as_of, 'p' || n as product_id, "
         "date '2024-06-03' as date, 7::bigint as lead_days, 2.5 * n as expected_demand, 3.0 as safety_stock, "
         "12.0 as reorder_point from range(1, 4) as r(n)",
-        "create table staging.stg_catalogue as select 'p' || n as product_id, 'Product ' || n as name "
+        "create table staging.stg_products as select 'p' || n as product_id, 'Product ' || n as name "
         "from range(1, 4) as r(n)",
         "create table staging.stg_reviews as select timestamp '2024-05-20' as written_at, 1.0 + n % 5 as rating "
         "from range(12) as r(n)",

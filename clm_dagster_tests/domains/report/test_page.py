@@ -150,7 +150,7 @@ def test_texts_of_a_shop_stay_texts(shop: PageShop, text: str) -> None:
         f"update marts.customer_profiles set segment = {quoted} where segment = 'loyal'",
         f"update marts.stage_transitions set to_state = {quoted} where to_state = 'loyal'",
         f"update models.serving set reason = {quoted}",
-        f"update staging.stg_catalogue set name = {quoted}",
+        f"update staging.stg_products set name = {quoted}",
         f"update marts.basket_rules set antecedent_names = {quoted}, consequent_name = {quoted}",
         f"update marts.funnel_daily set channel = {quoted} where channel = 'web'",
     )
@@ -274,6 +274,39 @@ def test_what_may_not_be_trusted_is_said(shop: PageShop) -> None:
     assert "The newest data is of 30 May 2024: 3 days of the week are missing." in said
     assert "6.0% of the delivered rows of Events were rejected (6)." in said
     assert "Churn: no model has passed its test, so a simple rule is used." in said
+
+
+def test_a_model_that_serves_nothing_uses_no_simple_rule() -> None:
+    shop = empty_shop()
+    first_tables(shop)
+    model_tables(shop)
+    shop.run(
+        "insert into models.serving by name select 'models.' || name || '_model' as model, as_of, part, is_champion, "
+        "reason from models.serving, (values ('value'), ('uplift')) as n(name)"
+    )
+    said = " ".join(ReadPage.of(shop.page()).texts["en"])
+    assert "Churn: no model has passed its test, so a simple rule is used." in said
+    assert "Value: there is no model yet, so nothing is predicted." in said
+    assert "Effects of contacts: " not in said  # Most shops have no campaigns to learn them from.
+    assert "1 of 3 parts uses a simple rule" in said
+
+
+def test_effects_of_one_name_have_a_line_each(shop: PageShop) -> None:
+    long = "a name of more than twenty-eight characters, number "
+    shop.run(
+        "insert into marts.campaign_results by name select * replace ('plan' as basis) from marts.campaign_results "
+        "where campaign_id = 'c1'",
+        *(
+            f"insert into marts.campaign_results by name select * replace ('{long}{n}' as campaign_id) "
+            "from marts.campaign_results where campaign_id = 'c2'"
+            for n in (1, 2)
+        ),
+    )
+    page = ReadPage.of(shop.page())
+    spec = page.data["en"]["charts"]["campaign_conversion"]["spec"]
+    labels = [row["label"] for row in spec["data"]["values"]]
+    assert len(labels) == 5 == len(set(labels))
+    assert "c1 · discount" in labels and "c1 · discount · the plan" in labels
 
 
 def test_scorecards_are_said_in_plain_words(shop: PageShop) -> None:

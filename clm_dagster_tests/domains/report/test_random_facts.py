@@ -50,6 +50,7 @@ def shops(draw: st.DrawFn) -> FactInputs:
         )
     frame = pd.DataFrame(weeks)
     frame["revenue"] = frame["sales"] - frame["returns"]
+    frame["gross"] = frame["sales"] + 5.0
     squares = st.floats(0, 1e12)
     pairs = [
         {
@@ -112,15 +113,22 @@ def shops(draw: st.DrawFn) -> FactInputs:
     ]
     campaigns = [
         {
-            "basis": "touches",
+            "basis": basis,
             "campaign_id": name,
-            "arm": "a",
+            "arm": arm,
             "metric": metric,
             "customers": 5,
             "effect": draw(amounts),
         }
         | {"low": -1.0, "high": 1.0, "total": draw(amounts), "is_discovery": draw(st.booleans())}
-        for name in ODD[:3]
+        for basis in ("touches", "plan")
+        for name, arm in (
+            (ODD[0], "a"),
+            (ODD[1], "a"),
+            (ODD[1], "a b"),
+            (f"{ODD[1]} a", "b"),
+            (ODD[2], ODD[3]),
+        )
         for metric in ("conversion", "revenue")
         if draw(st.booleans())
     ]
@@ -131,7 +139,8 @@ def shops(draw: st.DrawFn) -> FactInputs:
     ]
     serving = [
         {"model": f"models.{name}_model", "part": "all", "is_champion": draw(st.booleans())}
-        for name in ("churn", "demand", "other")
+        | {"model_name": draw(st.sampled_from(["models.a_model", "a_baseline", None]))}
+        for name in ("churn", "demand", "uplift", "other")
         if draw(st.booleans())
     ]
     reviews = [
@@ -204,6 +213,7 @@ def test_every_fact_is_said_in_all_languages_with_the_same_numbers(inputs: FactI
         english, chinese = row["sentence_en"], row["sentence_zh"]
         assert english.strip() and chinese.strip()
         assert figures(english) == figures(chinese), row
+        assert not (row["unit"] in ("count", "share") and row["low"] is not None and row["low"] < 0), row
         for text in (english, chinese):
             assert not re.search(r"\bnan\b|\binf\b|None|facts\.|\n", text), text
     names = rows[["section", "fact", "subject"]].fillna("")
@@ -251,7 +261,7 @@ def said(inputs: FactInputs, section: str, fact: str) -> str:
 def week(back: int, **values: float) -> Mapping[str, float]:
     names = ("orders", "guest_orders", "sales", "returns", "sessions", "buyers", "new_buyers")
     row = {"back": back, "days": 7, **dict.fromkeys(names, 0.0), **values}
-    return {**row, "revenue": row["sales"] - row["returns"]}
+    return {"gross": row["sales"], **row, "revenue": row["sales"] - row["returns"]}
 
 
 def shop(*weeks: Mapping[str, float]) -> FactInputs:
@@ -274,10 +284,28 @@ def test_a_shop_without_data_says_so() -> None:
     assert not any(fact.is_trusted for fact in facts if fact.fact == "summary")
 
 
+def test_what_nothing_predicts_is_told_apart_from_baselines() -> None:
+    rows = [("churn", None), ("value", None), ("demand", "eight_week_mean_baseline"), ("uplift", None)]
+    serving = pd.DataFrame(
+        [
+            {"model": f"models.{name}_model", "part": "all", "is_champion": False, "model_name": serves}
+            for name, serves in rows
+        ]
+    )
+    # Most shops have no campaigns with random arms, so nothing to learn effects from.
+    assert said(FactInputs(DAY, serving=serving), "trust", "summary") == (
+        "Handle with care. There is no data yet. The model for demand has not passed its test; a naive baseline stands "
+        "in for it. There are no models for churn and customer value yet, so they are not predicted."
+    )
+    only = replace(FactInputs(DAY), serving=serving[serving["model"] == "models.uplift_model"])
+    assert said(only, "trust", "summary") == "Handle with care. There is no data yet."
+
+
 def test_a_shop_of_one_day() -> None:
     inputs = shop(week(0, orders=1, buyers=1, new_buyers=1, sales=20))
     assert said(inputs, "revenue", "revenue") == (
-        "Revenue in the week to 9 June 2024 was €20.00: there is no earlier week to compare with."
+        "Revenue in the week to 9 June 2024 was €20.00: there is nothing to compare it with in the week "
+        "before or four weeks before."
     )
     assert said(inputs, "customers", "new").startswith("1 customer ordered for the first time in the week")
     assert "Only 1 customer ordered" in said(inputs, "trust", "summary")
@@ -290,10 +318,22 @@ def test_a_week_without_orders_and_one_with_negative_revenue() -> None:
         "Revenue in the week to 9 June 2024 was €0.00: down €1,000 (100%) on the week before"
     )
     assert "Nobody ordered that week." in nothing
+    assert "Nobody ordered in the week." in said(shop(week(0), *quiet), "trust", "summary")
     assert "fewer customers ordering (-€1,000)" in nothing
     returned = said(shop(week(0, returns=500), *quiet), "revenue", "revenue")
     assert "was -€500: down €1,500 (150%) on the week before" in returned
     assert "more money went back" in returned
+
+
+def test_a_week_is_compared_with_its_forecast_in_the_same_sales() -> None:
+    """Demand is forecast before discounts and returns; net revenue would always lie below it."""
+    weeks = [week(back, orders=10, buyers=9, gross=1000, sales=800, returns=300) for back in range(10)]
+    forecasts = pd.DataFrame([{"week": "past", "mean": 1000.0, "low": 900.0, "high": 1100.0}])
+    inputs = replace(shop(*weeks), forecasts=forecasts)
+    assert said(inputs, "revenue", "revenue_and_forecast") == (
+        "Sales before discounts and returns in the week to 9 June 2024 (€1,000) were within the range forecast a week "
+        "earlier: €900 to €1,100, expected €1,000."
+    )
 
 
 def test_a_change_since_a_week_of_nothing_has_no_percentage() -> None:

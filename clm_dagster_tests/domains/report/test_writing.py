@@ -75,6 +75,29 @@ def test_what_is_missing_is_said(
         write_page(bare)
 
 
+def test_a_shop_without_known_customers_has_a_page(
+    settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """Where all customers are guests, or nobody has ordered yet, there are facts and no customers to segment."""
+    settings = settings_for(data_dir=tmp_path / "guests")
+    settings.published_path.parent.mkdir(parents=True)
+    shop = empty_shop(str(settings.published_path))
+    first_tables(shop)
+    sentence = "Revenue in the week to 2 June 2024 was €5."
+    shop.run(
+        "delete from marts.rfm_segments",
+        "create table marts.report_facts as select timestamp '2024-06-03' as as_of, 'revenue' as section, "
+        f"'revenue' as fact, null::varchar as subject, '{sentence}' as sentence_en, '{sentence}' as sentence_zh, "
+        "1 as rank, 'revenue' as chart, true as is_trusted",
+    )
+    shop.raw.close()
+    written = write_page(settings)
+    assert f"{written.as_of:%Y-%m-%d}" == "2024-06-03" and written.latest is not None
+    assert sentence in written.path.read_text(encoding="utf-8")
+    with pytest.raises(NothingToReportError, match=r"no snapshot of 2024-05-27.*2024-06-03 to 2024-06-03"):
+        write_page(settings, date(2024, 5, 27))
+
+
 def test_the_command_writes_where_it_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,25 @@ def test_a_refused_model_that_serves_is_a_warning(raw: duckdb.DuckDBPyConnection
     assert "WARNING churn_model: CLM_SERVE_REFUSED_MODELS is on: version 2 serves" in text
 
 
+def test_only_a_model_that_every_shop_needs_is_a_warning_where_nothing_serves(
+    raw: duckdb.DuckDBPyConnection,
+) -> None:
+    for name in ("churn", "uplift"):
+        raw.execute(f"create table models.{name}_model ({TRAINING})")
+        raw.execute(
+            f"insert into models.{name}_model values ('2024-05-06', 90, false, 'nothing to learn {name}')"
+        )
+    raw.execute(
+        "create table models.serving as select 'models.' || name || '_model' as model, "
+        "timestamp '2024-05-06' as as_of, 'all' as part, false as is_champion, null as model_name, "
+        "null as model_version, null::timestamp as model_as_of, 'No model by this date.' as reason "
+        "from (values ('churn'), ('uplift')) as n(name)"
+    )
+    text = shown(read_models(Connection(raw)))
+    assert text.count("WARNING") == 1 and "WARNING churn_model" in text
+    assert "uplift_model: nothing to learn uplift" in text
+
+
 def test_no_name_is_cut_off_in_a_narrow_terminal() -> None:
     def state(name: str, serves: str) -> ModelState:
         return ModelState(name, "2024-04-29", "2024-05-06", "refused", "", serves, None, False)

@@ -41,3 +41,12 @@ def test_series_of_like_rate_share_their_dispersion() -> None:
     assert found.std() < own.std() / 3
     assert found.mean() == pytest.approx(2, rel=0.15)
     assert (freedom > 4).all()
+
+
+@pytest.mark.parametrize("is_count", [True, False])
+def test_quantiles_are_finite_where_nothing_is_known_of_the_variance(is_count: bool) -> None:
+    """A shop of one day has no freedom; Student's quantile is then so far out that the normal one rounds to 1."""
+    mean = np.array([0.5, 8.0, 950.0])
+    found = dispersion_quantiles(mean, 3 * mean, is_count, (0.025, 0.5, 0.9, 0.975, 0.999), freedom=0.0)
+    assert np.isfinite(found).all() and (np.diff(found, axis=1) >= 0).all()
+    assert (found[:, -1] > found[:, 1]).all()

@@ -1,20 +1,29 @@
 {{ config(event_time='contacted_at') }}
 
--- A customer counts once for each campaign, from the first contact on and in its arm: later arms are not random.
+-- A customer counts once for each campaign, from the first contact on and in its arm: later arms are not random, also
+-- where the first contact has none. Of several contacts at one instant, the first touch_id is the first.
+with contacts as (
 
-with touches as (
+    select
+        *,
+        row_number() over (partition by campaign_id, customer_id order by sent_at, touch_id) as place
+    from {{ ref('stg_touches') }}
+    where campaign_id is not null
+
+),
+
+touches as (
 
     select
         campaign_id,
         customer_id,
         min(sent_at) as contacted_at,
-        arg_min(arm, sent_at) as arm,
-        arg_min(channel, sent_at) as channel,
+        max(case when place = 1 then arm end) as arm,
+        max(case when place = 1 then channel end) as channel,
         sum(cost) as cost,
         count(opened_at) > 0 as is_opened,
         count(clicked_at) > 0 as is_clicked
-    from {{ ref('stg_touches') }}
-    where campaign_id is not null
+    from contacts
     group by campaign_id, customer_id
 
 ),

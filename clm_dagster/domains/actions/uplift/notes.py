@@ -4,8 +4,10 @@ Belongs here: texts and plots. Does not: anything that table rows depend on (`re
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from hashlib import sha256
 
 from clm_dagster.domains.actions.uplift.contest import ArmResult, Candidate, UpliftResult
 from clm_dagster.domains.actions.uplift.names import BASELINES
@@ -21,13 +23,16 @@ from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 from clm_dagster.statistics.evaluation import Difference
 from clm_dagster.statistics.uplift import uplift_by_decile
 
-# MLflow refuses other characters in the name of a metric or a parameter.
-_UNNAMED = re.compile(r"[^\w\-. ]")
+# MLflow refuses other characters in the name of a metric or a parameter, dots that a path could go up by, and names of
+# more than 250 characters.
+_UNNAMED = re.compile(r"^\.+|[^\w\-. ]")
+_LONGEST, _OF_HASH = 100, 8
 
 
 def notes(work: Work[UpliftSettings], inputs: Sample, result: UpliftResult) -> Notes:
     """Return the metadata and MLflow content of a training."""
     values = {name: policy_results(arm) for name, arm in result.arms.items()}
+    names = plain_names(result.arms)
     return Notes(
         evaluated=" ".join(
             [_evaluated(name, arm) for name, arm in result.arms.items()]
@@ -38,7 +43,7 @@ def notes(work: Work[UpliftSettings], inputs: Sample, result: UpliftResult) -> N
             "contacts": len(inputs.contacts),
             "campaigns": int(inputs.contacts["campaign_id"].nunique()),
             **{
-                f"{plain(name)}/{key}": value
+                f"{names[name]}/{key}": value
                 for name, arm in result.arms.items()
                 for key, value in (
                     ("winner", arm.model.winner),
@@ -49,7 +54,7 @@ def notes(work: Work[UpliftSettings], inputs: Sample, result: UpliftResult) -> N
             },
         },
         metrics={
-            f"{plain(name)}/{metric}": value
+            f"{names[name]}/{metric}": value
             for name, arm in result.arms.items()
             for metric, value in {**_metrics(arm.winner), "average_effect": arm.model.average}.items()
         },
@@ -79,9 +84,19 @@ def notes(work: Work[UpliftSettings], inputs: Sample, result: UpliftResult) -> N
     )
 
 
-def plain(arm: str) -> str:
-    """Return the name of an arm as MLflow takes it in the name of a metric."""
-    return _UNNAMED.sub("_", arm)
+def plain_names(arms: Iterable[str]) -> dict[str, str]:
+    """Return the names of arms as MLflow takes them in the name of a metric, each of them once.
+
+    A name that is cut, or that others have after the replacement, ends with the start of a hash of the arm.
+    """
+    plain = {arm: _UNNAMED.sub("_", arm) for arm in arms}
+    counts = Counter(plain.values())
+    return {
+        arm: name
+        if counts[name] == 1 and len(name) <= _LONGEST
+        else f"{name[:_LONGEST]}-{sha256(arm.encode()).hexdigest()[:_OF_HASH]}"
+        for arm, name in plain.items()
+    }
 
 
 def candidate_runs(

@@ -16,11 +16,12 @@ def section(reading: PageReading, words: Words) -> Section | None:
     if newest is None:
         return None
     rows = reading.rows(
-        f"select * exclude (as_of) from {relation} where as_of = $at order by first_contact_on desc, campaign_id, arm",
+        f"select * exclude (as_of) from {relation} where as_of = $at "
+        "order by first_contact_on desc, campaign_id, arm, basis desc",
         at=newest,
     )
     measured = [row for row in rows if row["status"] == "measured" and row["effect"] is not None]
-    waiting = {(row["campaign_id"], row["arm"]) for row in rows if row["status"] != "measured"}
+    waiting = {(row["basis"], row["campaign_id"], row["arm"]) for row in rows if row["status"] != "measured"}
     found = [row for row in measured if row["metric"] == "conversion"]
     clear = [row for row in found if row["is_discovery"]]
     if found:
@@ -43,6 +44,7 @@ def _figure(words: Words, metric: str, measured: list[Row]) -> Figure | None:
     kind: Kind = "money" if metric == "revenue" else "points"
     columns = [
         words.column("campaign_id", codes="play"),
+        words.column("basis", codes="basis"),
         words.column("arm", codes="arm"),
         words.column("first_contact_on", "day"),
         words.column("customers", "count"),
@@ -50,10 +52,11 @@ def _figure(words: Words, metric: str, measured: list[Row]) -> Figure | None:
         words.column("is_discovery", codes="clear"),
     ]
     data = [{**row, "is_discovery": "yes" if row["is_discovery"] else "no"} for row in rows]
+    labels = _labels(words, rows)
     scale = 1.0 if metric == "revenue" else 100.0
     shown = [
         {
-            "label": f"{brief(words.name('play', row['campaign_id']), 28)} · {words.name('arm', row['arm'])}",
+            "label": labels[row["basis"], row["campaign_id"], row["arm"]],
             "effect": number(row["effect"]) * scale,
             "low": None if row["effect_low"] is None else number(row["effect_low"]) * scale,
             "high": None if row["effect_high"] is None else number(row["effect_high"]) * scale,
@@ -72,7 +75,7 @@ def _figure(words: Words, metric: str, measured: list[Row]) -> Figure | None:
     sentence = words(
         "campaigns.sentence",
         campaign=brief(words.name("play", best["campaign_id"])),
-        arm=words.name("arm", best["arm"]),
+        arm=brief(words.name("arm", best["arm"])),
         effect=words.text(kind, best["effect"]),
         low=words.text(kind, best["effect_low"]),
         high=words.text(kind, best["effect_high"]),
@@ -133,9 +136,28 @@ def _figure(words: Words, metric: str, measured: list[Row]) -> Figure | None:
     )
 
 
+def _labels(words: Words, rows: list[Row]) -> dict[tuple[str, str, str], str]:
+    """Return the label of each effect, by basis, campaign and arm: each once, or two effects would share a line.
+
+    A shop that delivers its contacts under the names of the plan has a campaign twice. Long names may begin alike.
+    """
+    found: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        label = f"{brief(words.name('play', row['campaign_id']), 28)} · {brief(words.name('arm', row['arm']), 28)}"
+        if label in found.values():
+            label = f"{label} · {words.name('basis', row['basis'])}"
+        number_of_label = sum(
+            1 for other in found.values() if other == label or other.startswith(f"{label} (")
+        )
+        key = (row["basis"], row["campaign_id"], row["arm"])
+        found[key] = f"{label} ({number_of_label + 1})" if number_of_label else label
+    return found
+
+
 def _all(words: Words, rows: list[Row]) -> Figure:
     columns = [
         words.column("campaign_id", codes="play"),
+        words.column("basis", codes="basis"),
         words.column("arm", codes="arm"),
         *words.columns(customers="count", control_customers="count", waiting_customers="count"),
         *words.columns(cost="money", return_on_spend="number", status="text"),

@@ -52,7 +52,7 @@ def section(reading: PageReading, words: Words) -> Section | None:
     lead = (
         words("models.lead", n=better, all=len(grades))
         if grades
-        else words("models.no_grades", n=len(serving))
+        else words("models.no_grades", n=sum(1 for row in serving if row["model_name"]))
     )
     said = [Point(_in_words(words, row), is_alert=not _is_better(row)) for row in grades]
     figures = [_chart(words, grades)] if grades else []
@@ -196,6 +196,6 @@ def _serving(words: Words, rows: list[Row]) -> Figure:
         words.column("reason"),
     ]
     data = [{**row, "is_champion": "yes" if row["is_champion"] else "no"} for row in rows]
-    without = sum(1 for row in rows if not row["is_champion"])
+    without = sum(1 for row in rows if not row["is_champion"] and row["model_name"])
     sentence = words("models.serving_sentence", n=without, all=len(rows))
     return Figure("serving", words("models.serving"), sentence, Table(columns, table_rows(data, columns)))

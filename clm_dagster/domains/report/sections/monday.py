@@ -1,5 +1,6 @@
 """Monday's page: what changed, what to do, what may not be trusted."""
 
+from clm_dagster.domains.report.names import OPTIONAL_MODELS
 from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.section import Point, Points, Section
 from clm_dagster.domains.report.sections.churn import section as churn
@@ -111,11 +112,12 @@ def _doubts(reading: PageReading, words: Words) -> list[Point]:
                 )
             )
     for row in serving_rows(reading):
-        if not row["is_champion"]:
+        if not row["is_champion"] and (row["model_name"] or row["model"] not in OPTIONAL_MODELS):
             part = words.name("part", row["part"])
             model = words.name("model", row["model"])
             named = model if row["part"] == "all" else words("monday.part", model=model, part=part)
-            found.append(Point(words("monday.baseline_serves", model=named), "serving", is_alert=True))
+            key = "baseline_serves" if row["model_name"] else "not_predicted"
+            found.append(Point(words(f"monday.{key}", model=named), "serving", is_alert=True))
     if reading.newest("marts.churn_scores") not in (None, reading.as_of):
         found.append(
             Point(words("monday.old_scores", day=reading.newest("marts.churn_scores")), is_alert=True)

@@ -14,9 +14,10 @@ def section(reading: PageReading, words: Words) -> Section | None:
         return None
     named = "points.product_id"
     joined = ""
-    if reading.has("staging.stg_catalogue"):
-        named = "coalesce(catalogue.name, points.product_id)"
-        joined = "left join staging.stg_catalogue as catalogue on points.product_id = catalogue.product_id"
+    # As the facts name them: by the catalogue, else by their description in the events.
+    if reading.has("staging.stg_products"):
+        named = "coalesce(products.name, points.product_id)"
+        joined = "left join staging.stg_products as products on points.product_id = products.product_id"
     rows = reading.rows(
         f"""
         select

@@ -3,11 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.utils.validation import (
+    MAX_ENTITY_KEY_LENGTH,
+    _validate_metric_name,
+    _validate_param_name,
+)
 
 from clm_dagster.domains.actions.uplift.contest import UpliftResult, _Fitted, _simplest, hold_contest
 from clm_dagster.domains.actions.uplift.model import ArmModel
 from clm_dagster.domains.actions.uplift.names import BASELINES
-from clm_dagster.domains.actions.uplift.notes import plain
+from clm_dagster.domains.actions.uplift.notes import plain_names
 from clm_dagster.domains.actions.uplift.plots import drawings
 from clm_dagster.domains.actions.uplift.sample import Comparison, Sample
 from clm_dagster.domains.actions.uplift.served import example, pack, unpack
@@ -154,5 +159,13 @@ def test_the_figures_and_tables_name_every_arm(driven: UpliftResult) -> None:
     assert "G(k) = (Y1 - Y0 N1 / N0) / n" in formula
 
 
-def test_the_names_of_arms_in_mlflow_have_no_other_characters() -> None:
-    assert plain("20% off/März_2.0-a") == "20_ off_März_2.0-a"
+def test_mlflow_takes_the_names_of_arms_whatever_they_are() -> None:
+    odd = ["20% off/März_2.0-a", "🎉", "😀", "x" * 300, "x" * 299, ".", "..", "../up", "<b>", "优惠", "a"]
+    found = plain_names(odd)
+    assert found["20% off/März_2.0-a"] == "20_ off_März_2.0-a" and found["优惠"] == "优惠"
+    assert list(found) == odd and len(set(found.values())) == len(odd)
+    for name in found.values():
+        for key in (f"{name}/qini_over_response_high", f"{name}/winner"):
+            _validate_metric_name(key)  # type: ignore[no-untyped-call]
+            _validate_param_name(key)  # type: ignore[no-untyped-call]
+            assert len(key) <= MAX_ENTITY_KEY_LENGTH

@@ -37,6 +37,7 @@ def touches(
     """Contacts at 9 o'clock, with the arms by turns."""
     return pd.DataFrame(
         {
+            "touch_id": [f"{campaign} {day} {number}" for number in range(customers)],
             "campaign_id": campaign,
             "customer_id": [f"c{number}" for number in range(customers)],
             "sent_at": instant(day, 9),
