@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from clm_dagster.command_line import DATE, console, current_settings, day_of
+from clm_dagster.domains.report.dashboard.command import dashboard as dashboard
 
 
 @click.command()
