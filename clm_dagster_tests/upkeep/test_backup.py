@@ -63,6 +63,8 @@ def test_a_restored_shop_has_equal_tables_and_nothing_to_do(
     again = restore(done.path, tmp_path / "elsewhere" / "data")
     assert again.adapters is not None
     assert [path.name for path in again.adapters.rglob("*") if path.is_file()] == ["adapter.yml"]
+    for kept in ("pseudonyms.key", "reports/latest.html"):
+        assert (again.folder / kept).read_bytes() == (shop.data_dir / kept).read_bytes()
     settings = shop.replace(data_dir=again.folder)
     assert differing_tables(shop.warehouse_path, settings.warehouse_path) == []
     with pytest.MonkeyPatch.context() as patch:

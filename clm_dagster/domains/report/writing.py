@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 from clm_dagster.domains.report.page import render_page
+from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.domains.report.settings import ReportSettings
 from clm_dagster.platform.publish.reading import connect_published
@@ -44,7 +45,8 @@ def write_page(
         wanted = None if as_of is None else datetime.combine(as_of, time.min)
         newest = page_as_of(connection, None)
         found = page_as_of(connection, wanted)
-        reading = PageReading(connection, found, settings.asset_prefix or settings.source, options.ids)
+        pseudonyms = Pseudonyms.of_shop(settings) if options.ids == "pseudonyms" else None
+        reading = PageReading(connection, found, settings.asset_prefix or settings.source, pseudonyms)
         text = render_page(reading, language or options.language)
     path = out or reports_dir(settings) / f"{found:%Y-%m-%d}" / "index.html"
     write_atomically(path, text)

@@ -54,12 +54,9 @@ def page_with(path: Path, texts: list[str]) -> Path:
         quoted = "'" + text.replace("'", "''") + "'"
         customer = f"'k{number + 1}'"
         shop.run(
-            f"update marts.rfm_segments set segment = {quoted} where customer_id = {customer}",
-            f"update marts.customer_profiles set segment = {quoted} where customer_id = {customer}",
+            f"update core.rfm_scores set segment = {quoted} where customer_id = {customer}",
             f"update marts.next_best_actions set play = {quoted} where customer_id = {customer}",
-            f"insert into raw.rejects values ({quoted}, 'events')",
-            f"insert into marts.stage_transitions values (timestamp '2024-06-03', timestamp '2024-05-27', "
-            f"'rfm_segment', {quoted}, 'loyal', 3)",
+            f"insert into raw.rejects values ({quoted}, 'events', null)",
         )
     path.write_text(shop.page(shop=texts[0] if texts else "shop"), encoding="utf-8")
     return path

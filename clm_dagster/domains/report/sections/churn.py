@@ -6,6 +6,8 @@ from clm_dagster.domains.report.specs import chart, names, tooltip
 from clm_dagster.domains.report.words import Words, number, table_rows
 
 _BANDS = ("low", "medium", "high", "very_high")
+# What marts.customer_profiles consists of; the view joins more than is shown here.
+_PROFILES = ("core.rfm_states", "marts.customer_value", "core.customer_features")
 _TIERS = ("vip", "regular", "potential", "low")
 # The strongest of a customer's reasons that raises the risk; a reason that lowers it is none to call.
 _RISE = """
@@ -20,7 +22,7 @@ _MOST, _MOST_OF_SEGMENT = 20, 10
 
 def section(reading: PageReading, words: Words) -> Section | None:
     """Return the section; None where no churn model or baseline has scored the snapshot."""
-    if reading.newest("marts.churn_scores") != reading.as_of or not reading.has("marts.customer_profiles"):
+    if reading.newest("marts.churn_scores") != reading.as_of or not reading.has(*_PROFILES):
         return None
     cells = _cells(reading)
     if not cells:
@@ -43,16 +45,18 @@ def _cells(reading: PageReading) -> list[Row]:
     return reading.rows(
         """
         select
-            profiles.segment,
+            coalesce(states.segment, 'none') as segment,
             scores.risk_band,
-            coalesce(profiles.value_tier, 'unknown') as value_tier,
+            coalesce(customer_value.value_tier, 'unknown') as value_tier,
             count(*) as customers,
-            coalesce(sum(profiles.expected_revenue), 0)::double as expected_revenue,
+            coalesce(sum(customer_value.expected_revenue), 0)::double as expected_revenue,
             coalesce(sum(scores.expected_loss), 0)::double as expected_loss,
             max(scores.horizon_days) as horizon_days
         from marts.churn_scores as scores
-        inner join marts.customer_profiles as profiles
-            on scores.as_of = profiles.as_of and scores.customer_id = profiles.customer_id
+        left join core.rfm_states as states
+            on scores.as_of = states.as_of and scores.customer_id = states.customer_id
+        left join marts.customer_value as customer_value
+            on scores.as_of = customer_value.as_of and scores.customer_id = customer_value.customer_id
         where scores.as_of = $as_of
         group by 1, 2, 3 order by 1, 2, 3
         """
@@ -165,28 +169,31 @@ def _to_call(reading: PageReading, words: Words) -> list[Figure]:
     rows = reading.rows(
         f"""
         select
-            {reading.customer("scores.customer_id")} as customer,
-            profiles.segment,
+            scores.customer_id,
+            coalesce(states.segment, 'none') as segment,
             scores.churn_probability,
             scores.expected_loss,
-            profiles.recency_days,
-            profiles.orders,
+            features.recency_days,
+            features.orders,
             {_RISE}
         from marts.churn_scores as scores
-        inner join marts.customer_profiles as profiles
-            on scores.as_of = profiles.as_of and scores.customer_id = profiles.customer_id
+        inner join core.customer_features as features
+            on scores.as_of = features.as_of and scores.customer_id = features.customer_id
+        left join core.rfm_states as states
+            on scores.as_of = states.as_of and scores.customer_id = states.customer_id
         {may_be_contacted}
         where scores.as_of = $as_of and scores.expected_loss > 0
         qualify
             row_number() over (order by scores.expected_loss desc, scores.customer_id) <= {_MOST}
             or row_number() over (
-                partition by profiles.segment order by scores.expected_loss desc, scores.customer_id
+                partition by states.segment order by scores.expected_loss desc, scores.customer_id
             ) <= {_MOST_OF_SEGMENT}
         order by scores.expected_loss desc, scores.customer_id
         """
     )
     if not rows:
         return []
+    rows = [{**row, "customer": reading.customer(row["customer_id"])} for row in rows]
     columns = [
         words.column("customer", "id"),
         words.column("segment", codes="segment"),

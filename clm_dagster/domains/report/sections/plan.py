@@ -29,11 +29,11 @@ def planned(reading: PageReading) -> list[Row]:
         return []
     segment = "'undetermined'"
     joined = ""
-    if reading.newest("marts.rfm_segments") == reading.as_of:
-        segment = "coalesce(segments.segment, 'none')"
+    if reading.newest("core.rfm_scores") == reading.as_of:
+        segment = "coalesce(states.segment, 'none')"
         joined = """
-            left join marts.rfm_segments as segments
-                on plan.as_of = segments.as_of and plan.customer_id = segments.customer_id
+            left join core.rfm_states as states
+                on plan.as_of = states.as_of and plan.customer_id = states.customer_id
         """
     return reading.rows(
         f"""

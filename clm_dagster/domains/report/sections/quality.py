@@ -5,7 +5,8 @@ from clm_dagster.domains.report.section import Figure, Section, Table
 from clm_dagster.domains.report.sections.segments import bars
 from clm_dagster.domains.report.words import Words, table_rows
 
-_LEDGER = ("delivered", "accepted", "rejected", "duplicate")
+# Rows of days after as_of are not known to its page; those without a day are rows of files as a whole.
+_BEFORE = "(event_date is null or event_date < $as_of)"
 
 
 def section(reading: PageReading, words: Words) -> Section | None:
@@ -37,7 +38,7 @@ def ledger(reading: PageReading) -> list[Row]:
             {skipped} as skipped,
             max(event_date) as newest_day,
             max(landed_at) as landed
-        from raw.deliveries group by 1 order by 2 desc, 1
+        from raw.deliveries where {_BEFORE} group by 1 order by 2 desc, 1
         """
     )
 
@@ -62,8 +63,11 @@ def _reasons(reading: PageReading, words: Words) -> list[Figure]:
     if not reading.has("raw.rejects"):
         return []
     rows = reading.rows(
-        "select reason, contract_table, count(*) as rejected from raw.rejects group by all order by 3 desc, 1, 2"
+        f"select reason, contract_table, count(*) as rejected from raw.rejects where {_BEFORE} "
+        "group by all order by 3 desc, 1, 2"
     )
+    if not rows:
+        return []
     columns = [
         words.column("reason", codes="reject"),
         words.column("contract_table", codes="contract_table"),

@@ -124,7 +124,7 @@
   const seen = new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting && !views.has(entry.target)).forEach((entry) => draw(entry.target));
   }, { rootMargin: "200px" });
-  const later = (work) => setTimeout(work, 15);
+  const later = (work) => setTimeout(work, 0);
   const drawNext = () => {
     const [place] = pending();
     if (place) {
