@@ -1,9 +1,12 @@
 """Churn risk against value, and the customers to call."""
 
+from collections.abc import Sequence
+
+from clm_dagster.domains.report.coded import reason_of
 from clm_dagster.domains.report.reading import PageReading, Row
-from clm_dagster.domains.report.section import Figure, Section, Table
+from clm_dagster.domains.report.section import Column, Figure, Section, Table
 from clm_dagster.domains.report.specs import chart, names, tooltip
-from clm_dagster.domains.report.words import Words, number, table_rows
+from clm_dagster.domains.report.words import Words, by_segment, number, table_rows
 
 _BANDS = ("low", "medium", "high", "very_high")
 # What marts.customer_profiles consists of; the view joins more than is shown here.
@@ -82,17 +85,6 @@ def _grid(words: Words, cells: list[Row]) -> Figure:
     ]
     bands = [words.name("risk_band", band) for band in _BANDS]
     tiers = [words.name("value_tier", tier) for tier in (*_TIERS, "unknown")]
-    sums: dict[tuple[str, str], float] = {}
-    for row in cells:
-        place = row["risk_band"], row["value_tier"]
-        sums[place] = sums.get(place, 0.0) + row["expected_loss"]
-    band, tier = max(sums, key=lambda place: sums[place])
-    sentence = words(
-        "churn.sentence",
-        band=words.name("risk_band", band),
-        tier=words.name("value_tier", tier),
-        loss=words.money(sums[band, tier]),
-    )
     used = {row["tier"] for row in rows}
     axis = {"ticks": False, "domain": False, "labelAngle": 0}
     spec = chart(
@@ -154,7 +146,31 @@ def _grid(words: Words, cells: list[Row]) -> Figure:
         ],
     )
     table = Table(columns, table_rows(cells, columns), "segment")
-    return Figure("churn_grid", words("churn.chart"), sentence, table, spec, 260, words("churn.note"))
+    return Figure(
+        "churn_grid",
+        words("churn.chart"),
+        _most_at_stake(words, cells),
+        table,
+        spec,
+        260,
+        words("churn.note"),
+        segment_sentences=by_segment(cells, lambda own: _most_at_stake(words, own)),
+    )
+
+
+def _most_at_stake(words: Words, cells: Sequence[Row]) -> str:
+    """Return the sentence about the cell with the largest expected loss."""
+    sums: dict[tuple[str, str], float] = {}
+    for row in cells:
+        place = row["risk_band"], row["value_tier"]
+        sums[place] = sums.get(place, 0.0) + number(row["expected_loss"])
+    band, tier = max(sums, key=lambda place: sums[place])
+    return words(
+        "churn.sentence",
+        band=words.name("risk_band", band),
+        tier=words.name("value_tier", tier),
+        loss=words.money(sums[band, tier]),
+    )
 
 
 def _to_call(reading: PageReading, words: Words) -> list[Figure]:
@@ -202,14 +218,24 @@ def _to_call(reading: PageReading, words: Words) -> list[Figure]:
             expected_loss="money",
             recency_days="count",
             orders="count",
-            reason="text",
         ),
+        Column("reason", words("columns.reason"), "text", lambda reason: reason_of(words, reason)),
     ]
-    shown = rows[:_MOST]
-    sentence = words(
-        "churn.list_sentence",
-        n=len(shown),
-        loss=words.money(sum(number(row["expected_loss"]) for row in shown)),
-    )
     table = Table(columns, table_rows(rows, columns), "segment", most=_MOST)
-    return [Figure("to_call", words("churn.list"), sentence, table, note=words(note))]
+    return [
+        Figure(
+            "to_call",
+            words("churn.list"),
+            _listed(words, rows),
+            table,
+            note=words(note),
+            segment_sentences=by_segment(rows, lambda own: _listed(words, own)),
+        )
+    ]
+
+
+def _listed(words: Words, rows: Sequence[Row]) -> str:
+    """Return the sentence about the customers of the list that are shown at a time."""
+    shown = rows[:_MOST]
+    loss = words.money(sum(number(row["expected_loss"]) for row in shown))
+    return words("churn.list_sentence", n=len(shown), loss=loss)

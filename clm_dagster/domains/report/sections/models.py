@@ -18,7 +18,7 @@ _METRICS: Mapping[tuple[str, str], bool] = {
     ("recommendations", "hit_next_best"): True,
     ("recommendations", "hit_discover"): True,
 }
-# Scores of customers that are graded when their horizon is over, and the days before the newest ones that are looked at.
+# Scores of customers, which are graded when their horizon is over; grades are looked for in the newest weeks of them.
 _SCORES = {"churn": "marts.churn_scores", "value": "marts.customer_value"}
 _GRADED_DAYS = 28
 _EVER = datetime.min
@@ -59,7 +59,7 @@ def section(reading: PageReading, words: Words) -> Section | None:
         if grades
         else words("models.no_grades", n=len(serving))
     )
-    said = [Point(_in_words(words, row), is_alert=not _is_better(row)) for row in grades]
+    said = [Point(in_words(words, row), is_alert=not _is_better(row)) for row in grades]
     figures = [_chart(words, grades)] if grades else []
     figures += [_serving(words, serving)] if serving else []
     lists = [Points(words("models.in_words"), said)] if said else []
@@ -70,10 +70,15 @@ def _grades(reading: PageReading) -> list[Row]:
     """Return value and baseline of each metric: of the newest graded forecasts, else of the test of the model."""
     found = []
     for key in _METRICS:
-        row = _graded(reading, key) or _tested(reading, key)
+        row = grade_of(reading, key)
         if row is not None:
             found.append(row)
     return found
+
+
+def grade_of(reading: PageReading, key: tuple[str, str]) -> Row | None:
+    """Return value and baseline of a metric of a model: of the newest graded forecasts, else of its test."""
+    return _graded(reading, key) or _tested(reading, key)
 
 
 def _graded(reading: PageReading, key: tuple[str, str]) -> Row | None:
@@ -121,7 +126,8 @@ def _is_better(row: Row) -> bool:
     return bool(row["value"] > row["baseline"] if more else row["value"] < row["baseline"])
 
 
-def _in_words(words: Words, row: Row) -> str:
+def in_words(words: Words, row: Row) -> str:
+    """Return a grade as a sentence."""
     value, baseline = row["value"], row["baseline"]
     key = f"models.words.{row['model']}_{row['metric']}"
     if not _METRICS[row["model"], row["metric"]]:
@@ -200,7 +206,7 @@ def serving_rows(reading: PageReading) -> list[Row]:
         return []
     return reading.rows(
         "select replace(replace(model, 'models.', ''), '_model', '') as model, part, is_champion, model_name, "
-        "model_as_of, reason from models.serving where as_of = $at order by 1, 2",
+        "model_as_of from models.serving where as_of = $at order by 1, 2",
         at=newest,
     )
 
@@ -211,7 +217,6 @@ def _serving(words: Words, rows: list[Row]) -> Figure:
         words.column("part", codes="part"),
         words.column("is_champion", codes="champion"),
         words.column("model_as_of", "day"),
-        words.column("reason"),
     ]
     data = [{**row, "is_champion": "yes" if row["is_champion"] else "no"} for row in rows]
     without = sum(1 for row in rows if not row["is_champion"])

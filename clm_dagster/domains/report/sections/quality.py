@@ -1,7 +1,8 @@
 """Data quality: the ledger of delivered rows, rejects by reason, and how late the data is."""
 
+from clm_dagster.domains.report.coded import reject_of
 from clm_dagster.domains.report.reading import PageReading, Row
-from clm_dagster.domains.report.section import Figure, Section, Table
+from clm_dagster.domains.report.section import Column, Figure, Section, Table
 from clm_dagster.domains.report.sections.segments import bars
 from clm_dagster.domains.report.words import Words, table_rows
 
@@ -69,13 +70,13 @@ def _reasons(reading: PageReading, words: Words) -> list[Figure]:
     if not rows:
         return []
     columns = [
-        words.column("reason", codes="reject"),
+        Column("reason", words("columns.reason"), "text", lambda code: reject_of(words, code)),
         words.column("contract_table", codes="contract_table"),
         words.column("rejected", "count"),
     ]
     shown = [
         {
-            "label": f"{words.name('reject', row['reason'])} · {words.name('contract_table', row['contract_table'])}",
+            "label": f"{reject_of(words, row['reason'])} · {words.name('contract_table', row['contract_table'])}",
             "share": row["rejected"],
             "said": words.wording.number(row["rejected"]),
         }
@@ -84,7 +85,7 @@ def _reasons(reading: PageReading, words: Words) -> list[Figure]:
     spec = bars(shown, words("columns.rejected"), [row["label"] for row in shown])
     sentence = words(
         "quality.reasons_sentence",
-        reason=words.name("reject", rows[0]["reason"]),
+        reason=reject_of(words, rows[0]["reason"]),
         table=words.name("contract_table", rows[0]["contract_table"]),
         n=rows[0]["rejected"],
     )

@@ -78,7 +78,19 @@ def _map(words: Words, found: list[Row], total: float) -> Figure:
         names=words.wording.listed([words.name("segment", row["segment"]) for row in rows[:3]]),
     )
     spec = _tree_map(words, shown) if shown else None
-    return Figure("segment_map", words("segments.map"), sentence, table, spec, 320, note)
+    customers = sum(row["customers"] for row in found)
+    ones = {
+        str(row["segment"]): words(
+            "segments.map_one",
+            n=row["customers"],
+            share=words.wording.percent(row["customers"] / customers),
+            amount=words.money(row["net_revenue"]),
+        )
+        for row in found
+    }
+    return Figure(
+        "segment_map", words("segments.map"), sentence, table, spec, 320, note, segment_sentences=ones
+    )
 
 
 def _tree_map(words: Words, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -189,7 +189,21 @@
       note.hidden = code === "all";
       note.textContent = `${note.dataset.text} ${select.selectedOptions[0].textContent}`;
     });
+    all("[data-sentence]").forEach((place) => saySegment(place, code));
     views.forEach((view) => { if (hasSegment(view)) { view.signal("segment", code).run(); } });
+  };
+
+  /* A sentence about all customers beside a chart of some would be wrong: each segment has its own. */
+  const saySegment = (place, code) => {
+    place.dataset.all ??= place.textContent;
+    const figure = place.closest("figure");
+    const own = data[place.closest("[data-language]").dataset.language].segments[place.dataset.sentence];
+    const nobody = figure.querySelector("[data-chosen]").dataset.nobody;
+    place.textContent = code === "all" ? place.dataset.all : (Object.hasOwn(own, code) ? own[code] : nobody);
+    const drawn = figure.querySelector("[data-chart]");
+    if (drawn) {
+      drawn.setAttribute("aria-label", `${figure.querySelector("h3").textContent}. ${place.textContent}`);
+    }
   };
 
   /* ---------------------------------------------------------------- CSV */
