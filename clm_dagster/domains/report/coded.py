@@ -14,6 +14,7 @@ from clm_dagster.domains.report.words import NOTHING, Words
 _ENGLISH = "en"
 _UNKNOWN = "unknown"
 _WAITING = re.compile(r"Not enough data yet: .*?(?:; about (?P<n>[\d,]+) customers at the present rate)?\.")
+_MISMATCH = ("Customers by arm: ", "The sizes contradict the plan")
 _UNREADABLE = "unreadable_"
 
 
@@ -57,6 +58,8 @@ def status_of(words: Words, text: str | None) -> str:
         if wanted is None:
             return words("campaigns.waiting")
         return words("campaigns.waiting_about", n=int(wanted.replace(",", "")))
+    if text.startswith(_MISMATCH[0]) and _MISMATCH[1] in text:
+        return words("campaigns.mismatch")
     return words.name("campaign_status", text)
 
 

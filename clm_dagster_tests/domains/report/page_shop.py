@@ -154,6 +154,15 @@ def model_tables(shop: PageShop) -> None:
             2.0 as return_on_spend
         from (values ('c1'), ('c2'), ('c3')) as c(campaign), (values ('conversion'), ('revenue')) as m(metric)
         """,
+        """
+        create table marts.recommendations as
+        select as_of, customer_id, list, rank, 'p' || (1 + (rank + length(customer_id)) % 3) as product_id
+        from core.rfm_scores, (values ('next_best'), ('discover')) as l(list), range(1, 3) as r(rank)
+        where as_of = '2024-06-03'
+        """,
+        "create table marts.recommender_contest as select timestamp '2024-05-06' as as_of, list, 'window' as target, "
+        "is_ranker, not is_ranker as is_baseline, if(is_ranker, 0.5, 0.25) as hit "
+        "from (values ('next_best'), ('discover')) as l(list), (values (true), (false)) as r(is_ranker)",
         "create table models.serving as select 'models.churn_model' as model, timestamp '2024-06-03' as as_of, "
         "'all' as part, false as is_champion, 'recency_baseline' as model_name, null::timestamp as model_as_of, "
         "'No training had passed its gate.' as reason",

@@ -319,3 +319,60 @@ def test_the_chart_library_is_the_one_of_the_decision() -> None:
             "University of Washington"
             in (FOLDER / "vega" / name.replace(".min.js", ".LICENSE.txt")).read_text()
         )
+
+
+def test_recommendations_have_their_hit_rate_beside_the_simple_rule(shop: PageShop) -> None:
+    page = ReadPage.of(shop.page())
+    hits = page.tables["en", "hits"]
+    assert [(row["list"].content, row["hit"].content, row["baseline_hit"].content) for row in hits] == [
+        ("next_best", "0.5", "0.25"),
+        ("discover", "0.5", "0.25"),
+    ]
+    counted = {
+        (row["list"].content, row["product"].content): int(row["customers"].content)
+        for row in page.tables["zh", "recommended"]
+    }
+    assert counted == {
+        (name, product): count
+        for name, product, count in shop.rows(
+            "select list, 'Product ' || substr(product_id, 2), count(*) from marts.recommendations group by 1, 2"
+        )
+    }
+    assert any(text.startswith("30 customers have recommendations") for text in page.texts["en"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_segment_has_its_own_sentences(shop: PageShop, language: str) -> None:
+    page = ReadPage.of(shop.page())
+    said = page.data[language]["segments"]
+    assert said.keys() == {"segment_map", "churn_grid", "to_call", "planned_actions"}
+    for segment, customers, money in shop.rows(
+        "select segment, count(*), sum(monetary)::double from core.rfm_scores where as_of = '2024-06-03' group by 1"
+    ):
+        sentence = said["segment_map"][segment]
+        assert number_in(sentence) == customers and f"{float(str(money)):,.0f}" in sentence
+    for segment, sentence in said["planned_actions"].items():
+        rows = [row for row in page.tables[language, "planned_actions"] if row["segment"].content == segment]
+        assert f"{sum(int(row['customers'].content) for row in rows)} " in sentence
+
+
+def test_a_plan_is_said_once(shop: PageShop) -> None:
+    shop.run(
+        """
+        create table marts.report_facts as
+        select timestamp '2024-06-03' as as_of, section, fact, subject, value, rank::bigint as rank, 'churn' as chart,
+            true as is_trusted, false as is_change_week, false as is_change_4_weeks, null::double as low,
+            null::double as high, said as sentence_en, said as sentence_zh
+        from (values
+            ('revenue', 'revenue', null, 5.0, 1, 'Revenue is 5.'),
+            ('actions', 'planned', null, 9.0, 6, 'To do: 9. Start with A.'),
+            ('actions', 'expected_gain_of_play', 'a', 7.0, 12, 'A: 7.'),
+            ('actions', 'expected_gain_of_play', 'c', 1.0, 13, 'C: 1.'),
+            ('actions', 'expected_gain_of_play', 'b', 2.0, 14, 'B: 2.')
+        ) as facts(section, fact, subject, value, rank, said)
+        """
+    )
+    texts = ReadPage.of(shop.page()).texts["en"]
+    begin = texts.index("What to do")
+    assert texts[begin + 1 : begin + 4] == ["To do: 9. Start with A.", "B: 2.", "C: 1."]
+    assert "A: 7." not in texts
