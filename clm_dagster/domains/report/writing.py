@@ -36,19 +36,22 @@ def write_page(
 ) -> Written:
     """Write the page of an as_of, by default the newest.
 
-    language: in which it opens, by default that of the settings. out: another file to write, which leaves the archive
-    as it is. Raise SettingsError if nothing was published, NothingToReportError without a snapshot of as_of,
-    WordingError for an unknown language.
+    language: in which it opens, by default that of the settings. out: another file to write, from the tables of today;
+    it leaves the archive as it is. A page of an older week that is in the archive stays, because the tables may have
+    rows that were not known then. Raise SettingsError if nothing was published, NothingToReportError without a
+    snapshot of as_of, WordingError for an unknown language, PseudonymError for a damaged key.
     """
     options = settings.of(ReportSettings)
     with connect_published(settings, "report") as connection:
         wanted = None if as_of is None else datetime.combine(as_of, time.min)
         newest = page_as_of(connection, None)
         found = page_as_of(connection, wanted)
+        path = out or reports_dir(settings) / f"{found:%Y-%m-%d}" / "index.html"
+        if out is None and found != newest and path.exists():
+            return Written(found, path, path.stat().st_size)
         pseudonyms = Pseudonyms.of_shop(settings) if options.ids == "pseudonyms" else None
         reading = PageReading(connection, found, settings.asset_prefix or settings.source, pseudonyms)
         text = render_page(reading, language or options.language)
-    path = out or reports_dir(settings) / f"{found:%Y-%m-%d}" / "index.html"
     write_atomically(path, text)
     latest = reports_dir(settings) / "latest.html" if out is None and found == newest else None
     if latest is not None:
