@@ -127,6 +127,12 @@ def _figure(words: Words, rows: list[Row], totals: list[Row]) -> Figure:
                 "mark": {"type": "text", "align": "left", "dx": 5, "color": "$ink"},
                 "encoding": {"text": {"field": "said_people", "type": "nominal"}},
             },
+            # Room for the text of the longest bar, also when a segment is chosen.
+            {
+                "transform": [{"calculate": "datum.total * 1.1", "as": "room"}],
+                "mark": {"type": "point", "opacity": 0},
+                "encoding": {"x": quantity("room", words("columns.expected_gain"))},
+            },
         ],
     )
     table = Table(columns, table_rows(acting, columns), "segment")

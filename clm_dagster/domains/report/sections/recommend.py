@@ -78,6 +78,12 @@ def _hits(reading: PageReading, words: Words) -> list[Figure]:
                 "mark": {"type": "text", "align": "left", "dx": 5, "color": "$ink"},
                 "encoding": {"text": {"field": "said", "type": "nominal"}},
             },
+            # Room for the text of the longest bar.
+            {
+                "transform": [{"calculate": "datum.share * 1.1", "as": "room"}],
+                "mark": {"type": "point", "opacity": 0},
+                "encoding": {"x": quantity("room", words("recommend.axis"), axis={"format": ".0%"})},
+            },
         ],
     )
     sentence = words.joined([in_words(words, row) for row in found])

@@ -146,11 +146,18 @@ def _tree_map(words: Words, rows: list[dict[str, Any]]) -> dict[str, Any]:
             },
             *(
                 {
-                    "transform": [{"filter": fits.format(field=field, room=room)}],
+                    # An amount without a name says nothing.
+                    "transform": [
+                        {"filter": fits.format(field="label", room=22)},
+                        {"filter": fits.format(field=field, room=room)},
+                    ],
                     "mark": {"type": "text", "dy": dy, "fontSize": size, "fontWeight": weight},
                     "encoding": {
                         "color": {
-                            "condition": {"test": "datum.tone == 'watch'", "value": "$on_watch"},
+                            "condition": [
+                                {"test": f"!({chosen})", "value": "$ink"},
+                                {"test": "datum.tone == 'watch'", "value": "$on_watch"},
+                            ],
                             "value": "$on_tone",
                         },
                         "x": {**x, "field": "mid_x"},

@@ -45,6 +45,8 @@
 
   const config = (colour, locale) => {
     const font = getComputedStyle(document.body).fontFamily;
+    /* On a phone, a title or a legend that begins where the names end would be cut. */
+    const isNarrow = innerWidth < 600;
     const axis = {
       labelColor: colour("muted"), titleColor: colour("muted"), domainColor: colour("line"),
       tickColor: colour("line"), gridColor: colour("line"), labelFontSize: 12, titleFontSize: 12,
@@ -53,10 +55,11 @@
     return {
       background: null, font, locale, aria: false, padding: 2,
       view: { stroke: null },
-      axis, axisX: { ...axis, domain: true },
+      axis, axisX: { ...axis, domain: true, ...(isNarrow ? { titleAnchor: "end" } : {}) },
       legend: {
         orient: "top", labelColor: colour("ink"), titleColor: colour("muted"), labelFontSize: 12, symbolType: "square",
-        symbolSize: 110, labelLimit: 220, columnPadding: 16, offset: 10, columns: innerWidth < 600 ? 3 : 8,
+        symbolSize: 110, labelLimit: 220, columnPadding: 16, offset: 10, columns: isNarrow ? 3 : 8,
+        ...(isNarrow ? { layout: { top: { anchor: "end" } } } : {}),
       },
       text: { color: colour("ink"), font, fontSize: 12 },
     };
