@@ -24,6 +24,8 @@ from clm_dagster.errors import UserError
 log = logging.getLogger(__name__)
 _UMASK = 0o077
 _FOLDER, _FILE = 0o700, 0o600
+# The key of the pseudonyms of customers on the page of the report.
+PSEUDONYM_KEY = "pseudonyms.key"
 # What this project writes into a data folder, by the start of the name. Anything else there, such as an inbox, is the
 # user's.
 _OWN = (
@@ -39,6 +41,7 @@ _OWN = (
     "alerts.",
     "exports",
     "reports",
+    PSEUDONYM_KEY,
 )
 _OWN_FILES_OF_USERS = ("inbox", "demo")
 _FULL = re.compile(

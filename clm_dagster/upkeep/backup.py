@@ -19,6 +19,7 @@ from pathlib import Path
 from clm_dagster.platform.mlflow_store.files import StoreFile
 from clm_dagster.platform.warehouse_format import own_version
 from clm_dagster.settings import LAST_RUN_FILE, Settings
+from clm_dagster.storage import PSEUDONYM_KEY
 from clm_dagster.upkeep.archives import SUFFIX, Manifest, written
 from clm_dagster.upkeep.guarding import UpkeepError, own_dagster_home, still
 
@@ -83,6 +84,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Yield the name in the backup and the path of each file."""
     home = settings.data_dir.resolve()
     single = [settings.warehouse_path, Path(f"{settings.warehouse_path}.wal"), home / LAST_RUN_FILE]
+    single.append(home / PSEUDONYM_KEY)
     folders = [home / name for name in _FOLDERS]
     if store := StoreFile.of(settings.tracking_uri, str(settings.artifact_dir)):
         single.append(store.path)

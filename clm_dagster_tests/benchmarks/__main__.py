@@ -3,7 +3,7 @@
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
 `lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`, `uplift_hillstrom`,
-`allocation_scale`, `acting`).
+`allocation_scale`, `acting`, `report_page`).
 """
 
 import argparse
@@ -57,6 +57,7 @@ PARTS = (
     "action-plan",
     "allocation",
     "acting",
+    "report",
 )
 
 
@@ -177,6 +178,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "acting" in wanted:
         console.print("Simulated shops that act by a plan, by churn risk, or mail everybody ...")
         results["acting"] = _acting(work)
+    if "report" in wanted:
+        console.print("The report's page at a shop of a million customers ...")
+        results["report"] = _report(work)
     return results
 
 
@@ -191,6 +195,12 @@ def _acting(work: str) -> dict[str, Any]:
     from clm_dagster_tests.benchmarks import acting
 
     return acting.measure(work)
+
+
+def _report(work: str) -> dict[str, Any]:
+    from clm_dagster_tests.benchmarks import report_page
+
+    return report_page.measure(work)
 
 
 def _demand() -> dict[str, Any]:

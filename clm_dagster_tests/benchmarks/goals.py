@@ -21,6 +21,8 @@ MAX_TRAINING_SECONDS = 120.0
 MAX_MILLION_SECONDS = 10.0
 MAX_ANYTIME_WRONG = 0.05
 MAX_ANYTIME_WIDTH = 1.6
+MAX_PAGE_SECONDS = 1.5
+MAX_PAGE_MB = 3.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def goals(results: dict[str, Any]) -> list[Goal]:
         found.append(Goal("events simulated a second", rate, limit, rate >= MIN_EVENTS_A_SECOND))
         limit = f"< {MAX_SIMULATION_MB:,.0f}"
         found.append(Goal("peak memory of simulating, MB", memory, limit, memory < MAX_SIMULATION_MB))
+    if "report" in results:
+        found += _page(results["report"])
     return found
 
 
@@ -182,3 +186,20 @@ def peaks(results: dict[str, Any]) -> list[float]:
     for size in [*results.get("growth", {}).values(), *([results["day"]] if "day" in results else [])]:
         found += [size["history"]["peak_mb"], size["extra"]["peak_mb"]]
     return found
+
+
+def _page(found: dict[str, Any]) -> list[Goal]:
+    goals = [
+        Goal("the report's page, MB", found["size_mb"], f"< {MAX_PAGE_MB}", found["size_mb"] < MAX_PAGE_MB)
+    ]
+    if found["loads"]:
+        seconds = sorted(found["loads"])[len(found["loads"]) // 2]
+        goals.append(
+            Goal(
+                "seconds until the report's charts are drawn, a million customers",
+                seconds,
+                f"<= {MAX_PAGE_SECONDS}",
+                seconds <= MAX_PAGE_SECONDS,
+            )
+        )
+    return goals

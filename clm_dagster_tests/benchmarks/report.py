@@ -107,6 +107,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(report_actions.acting(results["acting"]))
     if "allocation" in results:
         console.print(report_actions.allocations(results["allocation"]))
+    if "report" in results:
+        console.print(report_actions.page(results["report"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")

@@ -1,7 +1,7 @@
-"""The figures of uplift models, of allocations and of acting by a plan as tables.
+"""The figures of uplift models, of allocations, of acting by a plan and of the report's page as tables.
 
-Belongs here: words and rounding of `uplift_hillstrom`, `allocation_scale`, `plan_scale`, `acting`. Does not: measuring,
-other parts (`report`).
+Belongs here: words and rounding of `uplift_hillstrom`, `allocation_scale`, `plan_scale`, `acting`, `report_page`. Does
+not: measuring, other parts (`report`).
 """
 
 from typing import Any
@@ -95,4 +95,20 @@ def acting(found: dict[str, Any]) -> Table:
             f"{sum(shop['total'][name] for shop in shops):,.0f}",
             f"{more[0]:+.0f} [{more[1]:+.0f}, {more[2]:+.0f}]" if more else "",
         )
+    return table
+
+
+def page(found: dict[str, Any]) -> Table:
+    """Return the figures of the report's page."""
+    table = Table(
+        "customers", "written in s", "peak MB", "size in MB", "loaded in s", title="The report's page"
+    )
+    loads = sorted(found["loads"])
+    table.add_row(
+        f"{found['customers']:,}",
+        f"{found['write_seconds']:.1f}",
+        f"{found['peak_mb']:,.0f}",
+        f"{found['size_mb']:.2f}",
+        f"{loads[len(loads) // 2]:.2f} ({loads[0]:.2f} to {loads[-1]:.2f})" if loads else "no Chromium",
+    )
     return table

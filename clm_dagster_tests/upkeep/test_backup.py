@@ -70,6 +70,8 @@ def test_a_restored_shop_has_equal_tables_and_nothing_to_do(
     again = restore(done.path, tmp_path / "elsewhere" / "data")
     assert again.adapters is not None
     assert [path.name for path in again.adapters.rglob("*") if path.is_file()] == ["adapter.yml"]
+    for kept in ("pseudonyms.key", "reports/latest.html"):
+        assert (again.folder / kept).read_bytes() == (shop.data_dir / kept).read_bytes()
     settings = shop.replace(data_dir=again.folder)
     # Pages of earlier weeks are never written again; files of exports may hold addresses.
     assert (again.folder / "reports" / "2024-01-08" / "index.html").read_text() == "as it was known then"

@@ -30,10 +30,29 @@ from clm_dagster.domains.report.dashboard.command import dashboard as dashboard
     metavar="URL",
     help="Post the headlines to this webhook of a chat program instead; ${NAME} is an environment variable.",
 )
+@click.option(
+    "--customer",
+    "pseudonym",
+    metavar="PSEUDONYM",
+    help="Only print the id of the customer with this pseudonym on the page.",
+)
 def report(
-    as_of: datetime | None, language: str | None, out: Path | None, no_open: bool, url: str | None
+    as_of: datetime | None,
+    language: str | None,
+    out: Path | None,
+    no_open: bool,
+    url: str | None,
+    pseudonym: str | None,
 ) -> None:
     """Write the page for marketers and open it in the browser, or post its headlines."""
+    if pseudonym is not None:
+        if url is not None or out is not None or as_of is not None:
+            raise click.UsageError("--customer only looks up a pseudonym; leave out other options")
+        from clm_dagster.domains.report.pseudonyms import customers_of
+
+        for customer_id in customers_of(current_settings(), pseudonym):
+            click.echo(customer_id)
+        return
     if url is not None:
         if out is not None:
             raise click.UsageError("--post sends the headlines and writes no page; leave out --out")

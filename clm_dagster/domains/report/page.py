@@ -61,6 +61,11 @@ class Translation:
                 for figure in figures
                 if figure.spec
             },
+            "segments": {
+                figure.name: figure.segment_sentences
+                for figure in figures
+                if figure.table.segment is not None
+            },
         }
 
     @cached_property

@@ -132,7 +132,6 @@ def _actions(inputs: FactInputs) -> Iterator[Fact]:
     if len(sent) > 1:
         first: dict[str, Piece] = {
             "play": Name("play", str(best["play"])),
-            "action": Name("action", str(best["action"])),
             "gain": Money(float(best["gain"])),
         }
         parts.append(Said("actions.best", first, n=int(best["contacts"])))

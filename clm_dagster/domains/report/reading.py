@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.errors import UserError
 from clm_dagster.platform.warehouse import Connection
 
@@ -24,10 +25,12 @@ class PageReading:
     second language reads nothing again.
     """
 
-    def __init__(self, connection: Connection, as_of: datetime, shop: str, ids: str) -> None:
-        """connection: to the published copy. shop: its name. ids: the setting CLM_REPORT_IDS."""
+    def __init__(
+        self, connection: Connection, as_of: datetime, shop: str, pseudonyms: Pseudonyms | None
+    ) -> None:
+        """connection: to the published copy. shop: its name. pseudonyms: None to show the ids of the shop."""
         self.as_of, self.shop = as_of, shop
-        self._connection, self._ids = connection, ids
+        self._connection, self._pseudonyms = connection, pseudonyms
         self._kept: dict[tuple[str, str], list[Row]] = {}
         self._known: dict[str, bool] = {}
 
@@ -80,14 +83,14 @@ class PageReading:
         )
         return str(found[0]["currency"]) if found else ""
 
-    def customer(self, column: str) -> str:
-        """Return SQL for the id of a customer as the page shows it."""
-        return column if self._ids == "shop" else f"'c' || left(sha256({column}), 10)"
+    def customer(self, customer_id: str) -> str:
+        """Return the id of a customer as the page shows it."""
+        return customer_id if self._pseudonyms is None else self._pseudonyms.of(customer_id)
 
 
-# What has a row for each snapshot: of the shop's known customers, and, also where all of them are guests or nobody has
-# ordered yet, of its facts.
-_SNAPSHOTS = ("marts.rfm_segments", "marts.report_facts")
+# What has a row for each snapshot: of the shop's known customers (the table, and not the view marts.rfm_segments, which
+# would compute all snapshots), and, also where all of them are guests or nobody has ordered yet, of its facts.
+_SNAPSHOTS = ("core.rfm_scores", "marts.report_facts")
 
 
 def page_as_of(connection: Connection, wanted: datetime | None) -> datetime:

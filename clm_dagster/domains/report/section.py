@@ -49,7 +49,7 @@ class Figure:
 
     name: unique on the page, also the name of the CSV file. sentence: what it shows, made from its data. spec: None
     for a table alone. height: of the chart in pixels. note: how to read it. is_folded: whether a table alone is opened
-    by the reader, as one behind a chart is.
+    by the reader, as one behind a chart is. segment_sentences: of a figure that follows the choice of a segment.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Figure:
     height: int = 280
     note: str = ""
     is_folded: bool = False
+    segment_sentences: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

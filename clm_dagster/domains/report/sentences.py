@@ -102,11 +102,8 @@ class Name:
 
     def text(self, speech: Speech) -> str:
         """Return the name."""
-        key = f"facts.names.{self.kind}.{self.code}"
-        # A dot in a code would name another sentence.
-        if "." not in self.code and speech.wording.has(key):
-            return speech.wording.say(key)
-        return brief(self.code.replace("_", " "))
+        found = speech.wording.name(self.kind, self.code, "facts.names")
+        return found or brief(self.code.replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,12 @@ class Wording:
         """Whether there is a sentence of this key."""
         return key in self.sentences
 
+    def name(self, kind: str, code: str, place: str) -> str | None:
+        """Return the name of a code, such as a segment, from the common list or that of a place; None if unknown."""
+        # A dot in a code would name another sentence.
+        keys = () if "." in code else (f"names.{kind}.{code}", f"{place}.{kind}.{code}")
+        return next((self.say(key) for key in keys if self.has(key)), None)
+
     def say(self, key: str, **values: object) -> str:
         """Return a sentence with its values. Raise WordingError for an unknown key, and for a missing value.
 

@@ -4,7 +4,7 @@ Belongs here: what every section says in the same way. Does not: sentences (`lan
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -59,11 +59,8 @@ class Words:
 
     def name(self, kind: str, code: object) -> str:
         """Return the name of a code, such as a segment; a code of the shop's own is shown as it is."""
-        key = f"page.{kind}.{code}"
-        # A dot in a code would name another sentence.
-        if isinstance(code, str) and "." not in code and self.wording.has(key):
-            return self.wording.say(key)
-        return "" if code is None else brief(str(code).replace("_", " "))
+        found = self.wording.name(kind, str(code), "page")
+        return found or ("" if code is None else brief(str(code).replace("_", " ")))
 
     def money(self, value: Any) -> str:
         """Return an amount."""
@@ -118,6 +115,14 @@ def number(value: Any) -> float:
     """Return a number as a float, 0 for none."""
     found = plain(value)
     return float(found) if isinstance(found, int | float) else 0.0
+
+
+def by_segment(rows: Sequence[Mapping[str, Any]], sentence: Callable[[Sequence[Any]], str]) -> dict[str, str]:
+    """Return a sentence for each segment, made from its rows, which keep their order."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(str(row["segment"]), []).append(row)
+    return {segment: sentence(own) for segment, own in groups.items()}
 
 
 def table_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[list[Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clm_dagster.domains.report.page import render_page
 from clm_dagster.domains.report.picture import headline_picture
+from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.domains.report.settings import ReportSettings
 from clm_dagster.platform.publish.reading import connect_published
@@ -46,19 +47,23 @@ def write_page(
 ) -> Written:
     """Write the page of an as_of, by default the newest.
 
-    language: in which it opens, by default that of the settings. out: another file to write, which leaves the archive
-    as it is. Raise SettingsError if nothing was published, NothingToReportError without a snapshot of as_of,
-    WordingError for an unknown language.
+    language: in which it opens, by default that of the settings. out: another file to write, from the tables of today;
+    it leaves the archive as it is. A page of an older week that is in the archive stays, because the tables may have
+    rows that were not known then. Raise SettingsError if nothing was published, NothingToReportError without a
+    snapshot of as_of, WordingError for an unknown language, PseudonymError for a damaged key.
     """
     options = settings.of(ReportSettings)
     with connect_published(settings, "report") as connection:
         wanted = None if as_of is None else datetime.combine(as_of, time.min)
         newest = page_as_of(connection, None)
         found = page_as_of(connection, wanted)
-        reading = PageReading(connection, found, settings.asset_prefix or settings.source, options.ids)
+        path = out or folder_of(settings, found) / PAGE
+        if out is None and found != newest and path.exists():
+            return Written(found, path, path.stat().st_size)
+        pseudonyms = Pseudonyms.of_shop(settings) if options.ids == "pseudonyms" else None
+        reading = PageReading(connection, found, settings.asset_prefix or settings.source, pseudonyms)
         text = render_page(reading, language or options.language)
         picture = headline_picture(reading) if options.url and out is None else None
-    path = out or folder_of(settings, found) / PAGE
     if picture is not None:
         write_atomically(path.with_name(PICTURE), picture)
     write_atomically(path, text)

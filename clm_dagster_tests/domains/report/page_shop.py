@@ -6,9 +6,11 @@ from datetime import datetime
 import duckdb
 
 from clm_dagster.domains.report.page import render_page
+from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.platform.warehouse import Connection
 
+KEY = bytes(range(32))
 AS_OF = datetime(2024, 6, 3)
 SCHEMAS = ("raw", "staging", "core", "marts", "models")
 SEGMENTS = ("champions", "loyal", "hibernating")
@@ -29,10 +31,13 @@ class PageShop:
         """Return the rows of a query."""
         return self.raw.execute(query).fetchall()
 
-    def page(self, language: str = "en", shop: str = "shop", ids: str = "pseudonyms") -> str:
-        """Return the page of the newest snapshot."""
+    def page(
+        self, language: str = "en", shop: str = "shop", ids: str = "pseudonyms", as_of: datetime | None = None
+    ) -> str:
+        """Return the page of a snapshot, by default the newest."""
         connection = Connection(self.raw)
-        return render_page(PageReading(connection, page_as_of(connection, None), shop, ids), language)
+        pseudonyms = Pseudonyms(KEY) if ids == "pseudonyms" else None
+        return render_page(PageReading(connection, page_as_of(connection, as_of), shop, pseudonyms), language)
 
 
 def empty_shop(path: str = ":memory:") -> PageShop:
@@ -64,44 +69,32 @@ def first_tables(shop: PageShop, customers: int = 30, days: int = 200, sign: int
         "create table staging.rfm_segment_names as select * from "
         "(values ('champions', 1), ('loyal', 2), ('hibernating', 10)) as names(segment, position)",
         f"""
-        create table marts.rfm_segments as
+        create table core.rfm_scores as
         select timestamp '2024-06-03' - interval 7 day * week as as_of, customer_id,
             ({list(SEGMENTS)})[1 + (number + week) % 3] as segment, count(*) as frequency,
             min(date_diff('day', activity_date, date '2024-06-03')) as recency_days, sum(net_revenue) as monetary
         from (select *, substr(customer_id, 2)::integer as number from core.customer_daily), range(2) as w(week)
         group by all
         """,
+        "create view core.rfm_states as select * from core.rfm_scores",
         """
-        create table marts.lifecycle_stages as
+        create table core.stage_states as
         select as_of, customer_id,
             case segment when 'champions' then 'loyal' when 'loyal' then 'growing' else 'lost' end as stage
-        from marts.rfm_segments
+        from core.rfm_scores
         union all
-        select as_of - interval 28 day, customer_id, 'growing' from marts.rfm_segments where as_of = '2024-06-03'
+        select as_of - interval 28 day, customer_id, 'growing' from core.rfm_scores where as_of = '2024-06-03'
         """,
-        """
-        create table marts.stage_transitions as
-        select l.as_of, e.as_of as previous_as_of, 'rfm_segment' as state_kind, e.segment as from_state,
-            l.segment as to_state, count(*) as customers
-        from marts.rfm_segments as l join marts.rfm_segments as e
-            on l.customer_id = e.customer_id and e.as_of = l.as_of - interval 7 day
-        group by all
-        """,
-        "create table marts.segment_moves as select as_of, customer_id, 0.75 as purchases_share, 0.25 as time_share, "
-        "0.0 as cutoffs_share, 0.0 as late_share from marts.rfm_segments where as_of = '2024-06-03'",
-        """
-        create table marts.cohort_retention as
-        select make_date(2024, cohort, 1) as cohort_month, since::integer as months_since,
-            make_date(2024, cohort + since, 1) as month, 8::bigint as customers, (8 - since)::bigint as active,
-            (8 - since) / 8 as retention, (10 * since)::decimal(18, 4) as cumulative_value
-        from range(1, 7) as c(cohort), range(0, 6) as s(since) where cohort + since <= 6
-        """,
+        "create table marts.segment_moves as select as_of, as_of - interval 7 day as previous_as_of, customer_id, "
+        "0.75 as purchases_share, 0.25 as time_share, "
+        "0.0 as cutoffs_share, 0.0 as late_share from core.rfm_scores where as_of = '2024-06-03'",
         "create table raw.currencies as select 'events' as contract_table, date '2024-05-01' as event_date, "
         "'EUR' as currency, 10::bigint as row_count",
         "create table raw.deliveries as select 'd' as delivery_id, 'events' as contract_table, "
         "date '2024-05-30' as event_date, timestamp '2024-06-03' as landed_at, 100::bigint as delivered, "
         "90::bigint as accepted, 6::bigint as rejected, 4::bigint as duplicate, 0::bigint as skipped",
-        "create table raw.rejects as select 'negative_price' as reason, 'events' as contract_table from range(6)",
+        "create table raw.rejects as select 'negative_price' as reason, 'events' as contract_table, "
+        "date '2024-05-30' as event_date from range(6)",
     )
 
 
@@ -121,13 +114,17 @@ def model_tables(shop: PageShop) -> None:
             case when number % 9 < 3 then 'low' when number % 9 < 6 then 'medium' else 'high' end as risk_band,
             (5.0 + number)::double as expected_loss, 'lowers risk: orders: 4' as reason_1,
             'raises risk: returns: 3' as reason_2, null as reason_3
-        from (select *, substr(customer_id, 2)::integer as number from marts.rfm_segments where as_of = '2024-06-03')
+        from (select *, substr(customer_id, 2)::integer as number from core.rfm_scores where as_of = '2024-06-03')
         """,
         """
-        create table marts.customer_profiles as
-        select as_of, customer_id, segment, case when frequency > 10 then 'vip' else 'low' end as value_tier,
-            20.0::double as expected_revenue, recency_days, frequency as orders
-        from marts.rfm_segments where as_of = '2024-06-03'
+        create table marts.customer_value as
+        select as_of, customer_id, case when frequency > 10 then 'vip' else 'low' end as value_tier,
+            20.0::double as expected_revenue
+        from core.rfm_scores where as_of = '2024-06-03'
+        """,
+        """
+        create table core.customer_features as
+        select as_of, customer_id, recency_days, frequency as orders from core.rfm_scores where as_of = '2024-06-03'
         """,
         """
         create table marts.next_best_actions as
@@ -136,7 +133,7 @@ def model_tables(shop: PageShop) -> None:
             'email' as channel, case when substr(customer_id, 2)::integer % 5 = 0 then 'holdout' else 'treated' end
                 as arm,
             1.5 as expected_gain, 0.25 as expected_cost
-        from marts.rfm_segments where as_of = '2024-06-03'
+        from core.rfm_scores where as_of = '2024-06-03'
         """,
         """
         create table marts.persona_profiles as
@@ -157,6 +154,15 @@ def model_tables(shop: PageShop) -> None:
             2.0 as return_on_spend
         from (values ('c1'), ('c2'), ('c3')) as c(campaign), (values ('conversion'), ('revenue')) as m(metric)
         """,
+        """
+        create table marts.recommendations as
+        select as_of, customer_id, list, rank, 'p' || (1 + (rank + length(customer_id)) % 3) as product_id
+        from core.rfm_scores, (values ('next_best'), ('discover')) as l(list), range(1, 3) as r(rank)
+        where as_of = '2024-06-03'
+        """,
+        "create table marts.recommender_contest as select timestamp '2024-05-06' as as_of, list, 'window' as target, "
+        "is_ranker, not is_ranker as is_baseline, if(is_ranker, 0.5, 0.25) as hit "
+        "from (values ('next_best'), ('discover')) as l(list), (values (true), (false)) as r(is_ranker)",
         "create table models.serving as select 'models.churn_model' as model, timestamp '2024-06-03' as as_of, "
         "'all' as part, false as is_champion, 'recency_baseline' as model_name, null::timestamp as model_as_of, "
         "'No training had passed its gate.' as reason",

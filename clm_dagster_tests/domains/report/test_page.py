@@ -1,8 +1,10 @@
 """The page in HTML: its numbers, hostile texts, odd shops, and that it loads nothing."""
 
 import base64
+import hmac
 import re
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from clm_dagster.domains.report.page import FOLDER, LIBRARIES
 from clm_dagster.settings import PROJECT_DIR
 from clm_dagster_tests.domains.report.page_reader import ReadPage
-from clm_dagster_tests.domains.report.page_shop import PageShop, empty_shop, first_tables, model_tables
+from clm_dagster_tests.domains.report.page_shop import KEY, PageShop, empty_shop, first_tables, model_tables
 
 LANGUAGES = ("en", "zh")
 HOSTILE = (
@@ -62,7 +64,7 @@ def test_tables_have_the_numbers_of_the_published_tables(shop: PageShop, languag
     page = ReadPage.of(shop.page())
     segments = page.tables[language, "segment_map"]
     expected = shop.rows(
-        "select segment, count(*), sum(monetary)::double from marts.rfm_segments where as_of = '2024-06-03' group by 1"
+        "select segment, count(*), sum(monetary)::double from core.rfm_scores where as_of = '2024-06-03' group by 1"
     )
     assert {(row["segment"].content, row["customers"].content) for row in segments} == {
         (name, str(count)) for name, count, _ in expected
@@ -116,13 +118,20 @@ def test_the_languages_show_the_same(shop: PageShop) -> None:
 
 def test_customers_are_pseudonyms_unless_the_shop_wants_its_own_ids(shop: PageShop) -> None:
     shop.run("update marts.churn_scores set customer_id = 'anna@shop.example' where customer_id = 'k29'")
-    for table in ("customer_profiles", "next_best_actions"):
-        shop.run(f"update marts.{table} set customer_id = 'anna@shop.example' where customer_id = 'k29'")
+    for table in (
+        "core.customer_features",
+        "core.rfm_scores",
+        "marts.customer_value",
+        "marts.next_best_actions",
+    ):
+        shop.run(f"update {table} set customer_id = 'anna@shop.example' where customer_id = 'k29'")
     assert "anna@shop.example" not in shop.page()
     own = ReadPage.of(shop.page(ids="shop")).tables["en", "to_call"]
     assert own[0]["customer"].content == "anna@shop.example"
     hidden = ReadPage.of(shop.page()).tables["en", "to_call"]
-    assert hidden[0]["customer"].content == "c" + sha256(b"anna@shop.example").hexdigest()[:10]
+    digits = hmac.digest(KEY, b"anna@shop.example", "sha256").hex()[:10]
+    assert hidden[0]["customer"].content == f"c{digits}"
+    assert sha256(b"anna@shop.example").hexdigest()[:10] not in shop.page()
 
 
 def test_nobody_in_a_control_group_is_to_be_called(shop: PageShop) -> None:
@@ -146,9 +155,7 @@ def test_texts_of_a_shop_stay_texts(shop: PageShop, text: str) -> None:
         f"update marts.campaign_results set arm = {quoted} where campaign_id = 'c2'",
         f"update marts.next_best_actions set play = {quoted}, channel = {quoted} where play is not null",
         f"update raw.rejects set reason = {quoted}",
-        f"update marts.rfm_segments set segment = {quoted} where segment = 'loyal'",
-        f"update marts.customer_profiles set segment = {quoted} where segment = 'loyal'",
-        f"update marts.stage_transitions set to_state = {quoted} where to_state = 'loyal'",
+        f"update core.rfm_scores set segment = {quoted} where segment = 'loyal'",
         f"update models.serving set reason = {quoted}",
         f"update staging.stg_products set name = {quoted}",
         f"update marts.basket_rules set antecedent_names = {quoted}, consequent_name = {quoted}",
@@ -196,13 +203,13 @@ def negative_revenue(shop: PageShop) -> None:
 
 def without_models(shop: PageShop) -> None:
     first_tables(shop)
-    shop.run("drop table raw.currencies", "drop table marts.stage_transitions", "drop table raw.rejects")
+    shop.run("drop table raw.currencies", "drop table core.stage_states", "drop table raw.rejects")
 
 
 def snapshots_alone(shop: PageShop) -> None:
     first_tables(shop)
     for schema, table in shop.rows("select schema_name, table_name from duckdb_tables()"):
-        if table not in ("rfm_segments", "rfm_segment_names"):
+        if table not in ("rfm_scores", "rfm_segment_names"):
             shop.run(f"drop table {schema}.{table}")
 
 
@@ -210,7 +217,7 @@ def no_rows(shop: PageShop) -> None:
     first_tables(shop)
     model_tables(shop)
     for schema, table in shop.rows("select schema_name, table_name from duckdb_tables()"):
-        if table != "rfm_segments":
+        if table != "rfm_scores":
             shop.run(f"delete from {schema}.{table}")
 
 
@@ -219,9 +226,9 @@ def nulls_and_no_numbers(shop: PageShop) -> None:
     model_tables(shop)
     shop.run(
         "update marts.churn_scores set expected_loss = 'nan'::double where customer_id = 'k1'",
-        "update marts.customer_profiles set value_tier = null, expected_revenue = null",
+        "update marts.customer_value set value_tier = null, expected_revenue = null",
         "update marts.persona_profiles set persona_mean = null, z = null, revenue_share = null",
-        "update marts.rfm_segments set monetary = 0",
+        "update core.rfm_scores set monetary = 0",
     )
 
 
@@ -249,7 +256,7 @@ def test_odd_shops_have_a_page_that_says_nothing_wrong(make: Callable[[PageShop]
 
 
 def test_a_segment_without_revenue_is_in_the_table_only(shop: PageShop) -> None:
-    shop.run("update marts.rfm_segments set monetary = -1 where segment = 'loyal'")
+    shop.run("update core.rfm_scores set monetary = -1 where segment = 'loyal'")
     page = ReadPage.of(shop.page())
     shown = page.data["en"]["charts"]["segment_map"]["spec"]["data"]["values"]
     assert {row["segment"] for row in shown} == {"champions", "hibernating"}
@@ -265,8 +272,30 @@ def test_a_month_that_is_not_over_is_marked(shop: PageShop) -> None:
     page = ReadPage.of(shop.page())
     over = {(row["cohort_month"].content, row["months_since"].content): row["is_over"].content
             for row in page.tables["en", "cohorts_map"]}  # fmt: skip
-    assert over["2024-05-01", "1"] == "no" and over["2024-04-01", "1"] == "yes"
-    assert not any(month >= "2024-06-03" for month, _ in over)
+    assert len(over) > 6
+    for (cohort, since), is_over in over.items():
+        year, month = (int(part) for part in cohort.split("-")[:2])
+        later = 12 * year + month + int(since)
+        assert later <= 12 * 2024 + 6
+        assert is_over == ("no" if later == 12 * 2024 + 6 else "yes")
+
+
+def test_an_older_page_knows_nothing_of_later_days(shop: PageShop) -> None:
+    older = datetime(2024, 5, 27)
+    now = ReadPage.of(shop.page(as_of=older))
+    for table, day in (
+        ("core.customer_daily", "activity_date"),
+        ("marts.shop_daily", "sales_date"),
+        ("marts.funnel_daily", "activity_date"),
+        ("raw.deliveries", "event_date"),
+        ("raw.rejects", "event_date"),
+        ("raw.currencies", "event_date"),
+        ("staging.stg_reviews", "written_at"),
+    ):
+        shop.run(f"delete from {table} where {day} >= '2024-05-27'")
+    then = ReadPage.of(shop.page(as_of=older))
+    assert now.texts == then.texts and now.tables == then.tables and now.data == then.data
+    assert ("en", "cohorts_map") in then.tables and ("en", "ledger") not in then.tables
 
 
 def test_what_may_not_be_trusted_is_said(shop: PageShop) -> None:
@@ -323,3 +352,60 @@ def test_the_chart_library_is_the_one_of_the_decision() -> None:
             "University of Washington"
             in (FOLDER / "vega" / name.replace(".min.js", ".LICENSE.txt")).read_text()
         )
+
+
+def test_recommendations_have_their_hit_rate_beside_the_simple_rule(shop: PageShop) -> None:
+    page = ReadPage.of(shop.page())
+    hits = page.tables["en", "hits"]
+    assert [(row["list"].content, row["hit"].content, row["baseline_hit"].content) for row in hits] == [
+        ("next_best", "0.5", "0.25"),
+        ("discover", "0.5", "0.25"),
+    ]
+    counted = {
+        (row["list"].content, row["product"].content): int(row["customers"].content)
+        for row in page.tables["zh", "recommended"]
+    }
+    assert counted == {
+        (name, product): count
+        for name, product, count in shop.rows(
+            "select list, 'Product ' || substr(product_id, 2), count(*) from marts.recommendations group by 1, 2"
+        )
+    }
+    assert any(text.startswith("30 customers have recommendations") for text in page.texts["en"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_segment_has_its_own_sentences(shop: PageShop, language: str) -> None:
+    page = ReadPage.of(shop.page())
+    said = page.data[language]["segments"]
+    assert said.keys() == {"segment_map", "churn_grid", "to_call", "planned_actions"}
+    for segment, customers, money in shop.rows(
+        "select segment, count(*), sum(monetary)::double from core.rfm_scores where as_of = '2024-06-03' group by 1"
+    ):
+        sentence = said["segment_map"][segment]
+        assert number_in(sentence) == customers and f"{float(str(money)):,.0f}" in sentence
+    for segment, sentence in said["planned_actions"].items():
+        rows = [row for row in page.tables[language, "planned_actions"] if row["segment"].content == segment]
+        assert f"{sum(int(row['customers'].content) for row in rows)} " in sentence
+
+
+def test_a_plan_is_said_once(shop: PageShop) -> None:
+    shop.run(
+        """
+        create table marts.report_facts as
+        select timestamp '2024-06-03' as as_of, section, fact, subject, value, rank::bigint as rank, 'churn' as chart,
+            true as is_trusted, false as is_change_week, false as is_change_4_weeks, null::double as low,
+            null::double as high, said as sentence_en, said as sentence_zh
+        from (values
+            ('revenue', 'revenue', null, 5.0, 1, 'Revenue is 5.'),
+            ('actions', 'planned', null, 9.0, 6, 'To do: 9. Start with A.'),
+            ('actions', 'expected_gain_of_play', 'a', 7.0, 12, 'A: 7.'),
+            ('actions', 'expected_gain_of_play', 'c', 1.0, 13, 'C: 1.'),
+            ('actions', 'expected_gain_of_play', 'b', 2.0, 14, 'B: 2.')
+        ) as facts(section, fact, subject, value, rank, said)
+        """
+    )
+    texts = ReadPage.of(shop.page()).texts["en"]
+    begin = texts.index("What to do")
+    assert texts[begin + 1 : begin + 4] == ["To do: 9. Start with A.", "B: 2.", "C: 1."]
+    assert "A: 7." not in texts

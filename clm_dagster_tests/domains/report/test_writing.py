@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,7 @@ from clm_dagster.domains.report.page_asset import page_asset
 from clm_dagster.domains.report.reading import NothingToReportError
 from clm_dagster.domains.report.writing import write_page
 from clm_dagster.settings import Settings, SettingsError
+from clm_dagster_tests.domains.report.page_reader import ReadPage
 from clm_dagster_tests.domains.report.page_shop import empty_shop, first_tables, model_tables
 
 
@@ -55,6 +57,19 @@ def test_an_older_page_leaves_the_latest_alone(settings: Settings) -> None:
     assert older.latest is None and older.path.parent.name == "2024-05-27"
     assert '<html lang="zh"' in older.path.read_text(encoding="utf-8")
     assert newest.latest.read_text(encoding="utf-8") == before
+
+
+def test_a_page_of_the_archive_stays_as_it_was_known_then(settings: Settings, tmp_path: Path) -> None:
+    archived = write_page(settings, date(2024, 5, 27))
+    before = archived.path.read_bytes()
+    with duckdb.connect(str(settings.published_path)) as raw:
+        raw.execute("update marts.shop_daily set net_revenue = 987654 where sales_date = '2024-05-20'")
+    again = write_page(settings, date(2024, 5, 27), language="zh")
+    assert again.path == archived.path and again.size == len(before)
+    assert again.path.read_bytes() == before
+    today = write_page(settings, date(2024, 5, 27), out=tmp_path / "today.html")
+    texts = [ReadPage.of(text.decode()).tables["en", "weeks"] for text in (before, today.path.read_bytes())]
+    assert [float(rows[0]["net_revenue"].content) > 900_000 for rows in texts] == [False, True]
 
 
 def test_a_page_is_the_same_however_often_it_is_written(settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """Campaigns and their measured effect against a random control group."""
 
+from clm_dagster.domains.report.coded import status_of
 from clm_dagster.domains.report.reading import PageReading, Row
-from clm_dagster.domains.report.section import Figure, Kind, Section, Table
+from clm_dagster.domains.report.section import Column, Figure, Kind, Section, Table
 from clm_dagster.domains.report.specs import chart, names, quantity, tooltip
 from clm_dagster.domains.report.words import Words, brief, number, table_rows
 
@@ -160,7 +161,8 @@ def _all(words: Words, rows: list[Row]) -> Figure:
         words.column("basis", codes="basis"),
         words.column("arm", codes="arm"),
         *words.columns(customers="count", control_customers="count", waiting_customers="count"),
-        *words.columns(cost="money", return_on_spend="number", status="text"),
+        *words.columns(cost="money", return_on_spend="number"),
+        Column("status", words("columns.status"), "text", lambda status: status_of(words, status)),
     ]
     # Revenue has what both metrics share, and the return on the cost.
     rows = [row for row in rows if row["metric"] == "revenue"]

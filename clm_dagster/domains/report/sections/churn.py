@@ -1,11 +1,16 @@
 """Churn risk against value, and the customers to call."""
 
+from collections.abc import Sequence
+
+from clm_dagster.domains.report.coded import reason_of
 from clm_dagster.domains.report.reading import PageReading, Row
-from clm_dagster.domains.report.section import Figure, Section, Table
+from clm_dagster.domains.report.section import Column, Figure, Section, Table
 from clm_dagster.domains.report.specs import chart, names, tooltip
-from clm_dagster.domains.report.words import Words, number, table_rows
+from clm_dagster.domains.report.words import Words, by_segment, number, table_rows
 
 _BANDS = ("low", "medium", "high", "very_high")
+# What marts.customer_profiles consists of; the view joins more than is shown here.
+_PROFILES = ("core.rfm_states", "marts.customer_value", "core.customer_features")
 _TIERS = ("vip", "regular", "potential", "low")
 # The strongest of a customer's reasons that raises the risk; a reason that lowers it is none to call.
 _RISE = """
@@ -20,7 +25,7 @@ _MOST, _MOST_OF_SEGMENT = 20, 10
 
 def section(reading: PageReading, words: Words) -> Section | None:
     """Return the section; None where no churn model or baseline has scored the snapshot."""
-    if reading.newest("marts.churn_scores") != reading.as_of or not reading.has("marts.customer_profiles"):
+    if reading.newest("marts.churn_scores") != reading.as_of or not reading.has(*_PROFILES):
         return None
     cells = _cells(reading)
     if not cells:
@@ -43,16 +48,18 @@ def _cells(reading: PageReading) -> list[Row]:
     return reading.rows(
         """
         select
-            profiles.segment,
+            coalesce(states.segment, 'none') as segment,
             scores.risk_band,
-            coalesce(profiles.value_tier, 'unknown') as value_tier,
+            coalesce(customer_value.value_tier, 'unknown') as value_tier,
             count(*) as customers,
-            coalesce(sum(profiles.expected_revenue), 0)::double as expected_revenue,
+            coalesce(sum(customer_value.expected_revenue), 0)::double as expected_revenue,
             coalesce(sum(scores.expected_loss), 0)::double as expected_loss,
             max(scores.horizon_days) as horizon_days
         from marts.churn_scores as scores
-        inner join marts.customer_profiles as profiles
-            on scores.as_of = profiles.as_of and scores.customer_id = profiles.customer_id
+        left join core.rfm_states as states
+            on scores.as_of = states.as_of and scores.customer_id = states.customer_id
+        left join marts.customer_value as customer_value
+            on scores.as_of = customer_value.as_of and scores.customer_id = customer_value.customer_id
         where scores.as_of = $as_of
         group by 1, 2, 3 order by 1, 2, 3
         """
@@ -78,17 +85,6 @@ def _grid(words: Words, cells: list[Row]) -> Figure:
     ]
     bands = [words.name("risk_band", band) for band in _BANDS]
     tiers = [words.name("value_tier", tier) for tier in (*_TIERS, "unknown")]
-    sums: dict[tuple[str, str], float] = {}
-    for row in cells:
-        place = row["risk_band"], row["value_tier"]
-        sums[place] = sums.get(place, 0.0) + row["expected_loss"]
-    band, tier = max(sums, key=lambda place: sums[place])
-    sentence = words(
-        "churn.sentence",
-        band=words.name("risk_band", band),
-        tier=words.name("value_tier", tier),
-        loss=words.money(sums[band, tier]),
-    )
     used = {row["tier"] for row in rows}
     axis = {"ticks": False, "domain": False, "labelAngle": 0}
     spec = chart(
@@ -150,7 +146,31 @@ def _grid(words: Words, cells: list[Row]) -> Figure:
         ],
     )
     table = Table(columns, table_rows(cells, columns), "segment")
-    return Figure("churn_grid", words("churn.chart"), sentence, table, spec, 260, words("churn.note"))
+    return Figure(
+        "churn_grid",
+        words("churn.chart"),
+        _most_at_stake(words, cells),
+        table,
+        spec,
+        260,
+        words("churn.note"),
+        segment_sentences=by_segment(cells, lambda own: _most_at_stake(words, own)),
+    )
+
+
+def _most_at_stake(words: Words, cells: Sequence[Row]) -> str:
+    """Return the sentence about the cell with the largest expected loss."""
+    sums: dict[tuple[str, str], float] = {}
+    for row in cells:
+        place = row["risk_band"], row["value_tier"]
+        sums[place] = sums.get(place, 0.0) + number(row["expected_loss"])
+    band, tier = max(sums, key=lambda place: sums[place])
+    return words(
+        "churn.sentence",
+        band=words.name("risk_band", band),
+        tier=words.name("value_tier", tier),
+        loss=words.money(sums[band, tier]),
+    )
 
 
 def _to_call(reading: PageReading, words: Words) -> list[Figure]:
@@ -165,28 +185,31 @@ def _to_call(reading: PageReading, words: Words) -> list[Figure]:
     rows = reading.rows(
         f"""
         select
-            {reading.customer("scores.customer_id")} as customer,
-            profiles.segment,
+            scores.customer_id,
+            coalesce(states.segment, 'none') as segment,
             scores.churn_probability,
             scores.expected_loss,
-            profiles.recency_days,
-            profiles.orders,
+            features.recency_days,
+            features.orders,
             {_RISE}
         from marts.churn_scores as scores
-        inner join marts.customer_profiles as profiles
-            on scores.as_of = profiles.as_of and scores.customer_id = profiles.customer_id
+        inner join core.customer_features as features
+            on scores.as_of = features.as_of and scores.customer_id = features.customer_id
+        left join core.rfm_states as states
+            on scores.as_of = states.as_of and scores.customer_id = states.customer_id
         {may_be_contacted}
         where scores.as_of = $as_of and scores.expected_loss > 0
         qualify
             row_number() over (order by scores.expected_loss desc, scores.customer_id) <= {_MOST}
             or row_number() over (
-                partition by profiles.segment order by scores.expected_loss desc, scores.customer_id
+                partition by states.segment order by scores.expected_loss desc, scores.customer_id
             ) <= {_MOST_OF_SEGMENT}
         order by scores.expected_loss desc, scores.customer_id
         """
     )
     if not rows:
         return []
+    rows = [{**row, "customer": reading.customer(row["customer_id"])} for row in rows]
     columns = [
         words.column("customer", "id"),
         words.column("segment", codes="segment"),
@@ -195,14 +218,24 @@ def _to_call(reading: PageReading, words: Words) -> list[Figure]:
             expected_loss="money",
             recency_days="count",
             orders="count",
-            reason="text",
         ),
+        Column("reason", words("columns.reason"), "text", lambda reason: reason_of(words, reason)),
     ]
-    shown = rows[:_MOST]
-    sentence = words(
-        "churn.list_sentence",
-        n=len(shown),
-        loss=words.money(sum(number(row["expected_loss"]) for row in shown)),
-    )
     table = Table(columns, table_rows(rows, columns), "segment", most=_MOST)
-    return [Figure("to_call", words("churn.list"), sentence, table, note=words(note))]
+    return [
+        Figure(
+            "to_call",
+            words("churn.list"),
+            _listed(words, rows),
+            table,
+            note=words(note),
+            segment_sentences=by_segment(rows, lambda own: _listed(words, own)),
+        )
+    ]
+
+
+def _listed(words: Words, rows: Sequence[Row]) -> str:
+    """Return the sentence about the customers of the list that are shown at a time."""
+    shown = rows[:_MOST]
+    loss = words.money(sum(number(row["expected_loss"]) for row in shown))
+    return words("churn.list_sentence", n=len(shown), loss=loss)

@@ -13,22 +13,74 @@ _MONTHS = 24
 
 def section(reading: PageReading, words: Words) -> Section | None:
     """Return the section; None before customers have had a month to come back."""
-    relation = "marts.cohort_retention"
-    if not reading.has(relation):
-        return None
-    rows = reading.rows(
-        f"""
-        select
-            cohort_month, months_since, month, customers, active, retention, cumulative_value,
-            month + interval 1 month <= $as_of as is_over
-        from {relation}
-        where month < $as_of and cohort_month >= date_trunc('month', $as_of) - interval {_MONTHS} month
-        order by cohort_month desc, months_since
-        """
-    )
+    rows = _rows(reading)
     if not any(row["months_since"] for row in rows):
         return None
     return Section("cohorts", words("cohorts.title"), _lead(words, rows), figures=[_figure(words, rows)])
+
+
+def _rows(reading: PageReading) -> list[Row]:
+    """Return the rows of marts.cohort_retention as they were at as_of: without later days, with the persons of then."""
+    if not reading.has("core.customer_daily"):
+        return []
+    persons = "select null::varchar as customer_id, null::varchar as person_id where false"
+    newest = reading.newest("core.customer_identities")
+    if newest is not None:
+        persons = "select customer_id, person_id from core.customer_identities where as_of = $identified"
+    return reading.rows(
+        f"""
+        with persons as ({persons}),
+        days as (
+            select
+                coalesce(persons.person_id, daily.customer_id) as customer_id,
+                cast(date_trunc('month', daily.activity_date) as date) as month,
+                daily.orders,
+                daily.net_revenue
+            from core.customer_daily as daily
+            left join persons on daily.customer_id = persons.customer_id
+            where daily.activity_date < $as_of
+        ),
+        firsts as (select customer_id, min(month) as cohort_month from days where orders > 0 group by 1),
+        sizes as (select cohort_month, count(*) as customers from firsts group by 1),
+        months as (
+            select
+                firsts.cohort_month,
+                greatest(days.month, firsts.cohort_month) as month,
+                count(distinct case when days.orders > 0 then days.customer_id end) as active,
+                sum(days.net_revenue) as net_revenue
+            from days inner join firsts on days.customer_id = firsts.customer_id
+            group by 1, 2
+        ),
+        calendar as (
+            select cast(unnest(generate_series(min(month), max(month), interval 1 month)) as date) as month from days
+        ),
+        grid as (
+            select sizes.cohort_month, calendar.month, sizes.customers
+            from sizes inner join calendar on sizes.cohort_month <= calendar.month
+        ),
+        retention as (
+            select
+                grid.cohort_month,
+                date_diff('month', grid.cohort_month, grid.month)::integer as months_since,
+                grid.month,
+                grid.customers,
+                coalesce(months.active, 0) as active,
+                coalesce(months.active, 0)::double / grid.customers as retention,
+                cast(
+                    sum(coalesce(months.net_revenue, 0)) over (
+                        partition by grid.cohort_month order by grid.month
+                    ) / grid.customers as decimal(18, 4)
+                ) as cumulative_value,
+                grid.month + interval 1 month <= $as_of as is_over
+            from grid
+            left join months on grid.cohort_month = months.cohort_month and grid.month = months.month
+        )
+        select * from retention
+        where cohort_month >= date_trunc('month', $as_of) - interval {_MONTHS} month
+        order by cohort_month desc, months_since
+        """,
+        identified=newest,
+    )
 
 
 def _lead(words: Words, rows: list[Row]) -> str:

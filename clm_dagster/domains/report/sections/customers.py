@@ -8,6 +8,11 @@ from clm_dagster.domains.report.specs import chart, quantity, tooltip, x_time
 from clm_dagster.domains.report.words import Words, table_rows
 
 _WEEKS = 26
+# The first day of the week, before as_of, of a day.
+_WEEK = (
+    "cast($as_of as date) - 7 * (1 + "
+    "cast(floor((date_diff('day', activity_date, cast($as_of as date)) - 1) / 7) as integer))"
+)
 
 
 def section(reading: PageReading, words: Words) -> Section | None:
@@ -26,13 +31,24 @@ def _weeks(reading: PageReading) -> list[Row]:
     if not reading.has("core.customer_daily"):
         return []
     lost = "select null::timestamp as as_of, null::bigint as lost where false"
-    if reading.has("marts.stage_transitions"):
-        lost = """
-            select as_of, sum(customers)::bigint as lost
-            from marts.stage_transitions
-            where state_kind = 'stage' and to_state = 'lost' and from_state not in ('lost', 'absent')
-                and as_of = previous_as_of + interval 7 day
-            group by as_of
+    if reading.has("core.stage_states"):
+        lost = f"""
+            select pairs.as_of, coalesce(counted.lost, 0)::bigint as lost
+            from (
+                select now.as_of
+                from (select distinct as_of from core.stage_states) as now
+                inner join (select distinct as_of from core.stage_states) as before
+                    on now.as_of = before.as_of + interval 7 day
+            ) as pairs
+            left join (
+                select now.as_of, count(*) as lost
+                from core.stage_states as now
+                inner join core.stage_states as before
+                    on now.customer_id = before.customer_id and before.as_of = now.as_of - interval 7 day
+                where now.stage = 'lost' and before.stage <> 'lost'
+                    and now.as_of <= $as_of and now.as_of > $as_of - interval {7 * _WEEKS} day
+                group by 1
+            ) as counted on pairs.as_of = counted.as_of
         """
     persons = "select null::varchar as customer_id, null::varchar as person_id where false"
     if reading.has("core.customer_identities"):
@@ -56,14 +72,18 @@ def _weeks(reading: PageReading) -> list[Row]:
             select cast($as_of as date) - 7 * number::integer as day
             from range(1, {_WEEKS + 1}) as numbers(number)
         ),
+        -- Weeks are computed and not joined, so that the cost is one pass over the days.
+        recent as (
+            select customer_id, {_WEEK} as day
+            from days where activity_date >= cast($as_of as date) - 7 * {_WEEKS}
+        ),
         buyers as (
             select
-                weeks.day,
-                count(distinct days.customer_id)::bigint as buyers,
-                count(distinct days.customer_id) filter (where firsts.first_day >= weeks.day)::bigint as new
-            from weeks
-            inner join days on days.activity_date >= weeks.day and days.activity_date < weeks.day + 7
-            inner join firsts on days.customer_id = firsts.customer_id
+                recent.day,
+                count(distinct recent.customer_id)::bigint as buyers,
+                count(distinct recent.customer_id) filter (where firsts.first_day >= recent.day)::bigint as new
+            from recent
+            inner join firsts on recent.customer_id = firsts.customer_id
             group by 1
         )
         select

@@ -1,6 +1,7 @@
 """Model scorecards in plain words, beside naive baselines."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from clm_dagster.domains.report.reading import PageReading, Row
@@ -17,6 +18,10 @@ _METRICS: Mapping[tuple[str, str], bool] = {
     ("recommendations", "hit_next_best"): True,
     ("recommendations", "hit_discover"): True,
 }
+# Scores of customers, which are graded when their horizon is over; grades are looked for in the newest weeks of them.
+_SCORES = {"churn": "marts.churn_scores", "value": "marts.customer_value"}
+_GRADED_DAYS = 28
+_EVER = datetime.min
 # What the test of a model says, for models whose forecasts cannot be graded yet.
 _TESTS = {
     ("churn", "roc_auc"): (
@@ -54,7 +59,7 @@ def section(reading: PageReading, words: Words) -> Section | None:
         if grades
         else words("models.no_grades", n=sum(1 for row in serving if row["model_name"]))
     )
-    said = [Point(_in_words(words, row), is_alert=not _is_better(row)) for row in grades]
+    said = [Point(in_words(words, row), is_alert=not _is_better(row)) for row in grades]
     figures = [_chart(words, grades)] if grades else []
     figures += [_serving(words, serving)] if serving else []
     lists = [Points(words("models.in_words"), said)] if said else []
@@ -63,25 +68,43 @@ def section(reading: PageReading, words: Words) -> Section | None:
 
 def _grades(reading: PageReading) -> list[Row]:
     """Return value and baseline of each metric: of the newest graded forecasts, else of the test of the model."""
-    graded: dict[tuple[str, str], Row] = {}
-    if reading.has("marts.model_scorecard"):
-        rows = reading.rows(
-            """
-            select model, metric, as_of, value, baseline, labelled from marts.model_scorecard
-            where as_of <= $as_of and matures_on <= $as_of and labelled > 0
-                and value is not null and baseline is not null
-                and model in ('churn', 'value', 'demand', 'recommendations')
-                and metric in ('roc_auc', 'catch', 'day_mase', 'week_mase', 'hit_next_best', 'hit_discover')
-            qualify row_number() over (partition by model, metric order by as_of desc) = 1
-            """
-        )
-        graded = {(row["model"], row["metric"]): {**row, "source": "graded"} for row in rows}
     found = []
     for key in _METRICS:
-        row = graded.get(key) or _tested(reading, key)
+        row = grade_of(reading, key)
         if row is not None:
             found.append(row)
     return found
+
+
+def grade_of(reading: PageReading, key: tuple[str, str]) -> Row | None:
+    """Return value and baseline of a metric of a model: of the newest graded forecasts, else of its test."""
+    return _graded(reading, key) or _tested(reading, key)
+
+
+def _graded(reading: PageReading, key: tuple[str, str]) -> Row | None:
+    """Return the grade of the newest forecasts whose horizon is over."""
+    if not reading.has("marts.model_scorecard"):
+        return None
+    model, metric = key
+    since = _EVER
+    if (scores := _SCORES.get(model)) is not None:
+        # The scorecard of all weeks would compare all customers of each with what they did.
+        newest = reading.newest(scores, "as_of + to_days(cast(horizon_days as integer)) <= $as_of")
+        if newest is None:
+            return None
+        since = newest - timedelta(days=_GRADED_DAYS)
+    rows = reading.rows(
+        """
+        select model, metric, as_of, value, baseline, labelled from marts.model_scorecard
+        where model = $model and metric = $metric and as_of > $since and as_of <= $as_of
+            and matures_on <= $as_of and labelled > 0 and value is not null and baseline is not null
+        order by as_of desc limit 1
+        """,
+        model=model,
+        metric=metric,
+        since=since,
+    )
+    return {**rows[0], "source": "graded"} if rows else None
 
 
 def _tested(reading: PageReading, key: tuple[str, str]) -> Row | None:
@@ -103,7 +126,8 @@ def _is_better(row: Row) -> bool:
     return bool(row["value"] > row["baseline"] if more else row["value"] < row["baseline"])
 
 
-def _in_words(words: Words, row: Row) -> str:
+def in_words(words: Words, row: Row) -> str:
+    """Return a grade as a sentence."""
     value, baseline = row["value"], row["baseline"]
     key = f"models.words.{row['model']}_{row['metric']}"
     if not _METRICS[row["model"], row["metric"]]:
@@ -182,7 +206,7 @@ def serving_rows(reading: PageReading) -> list[Row]:
         return []
     return reading.rows(
         "select replace(replace(model, 'models.', ''), '_model', '') as model, part, is_champion, model_name, "
-        "model_as_of, reason from models.serving where as_of = $at order by 1, 2",
+        "model_as_of from models.serving where as_of = $at order by 1, 2",
         at=newest,
     )
 
@@ -193,7 +217,6 @@ def _serving(words: Words, rows: list[Row]) -> Figure:
         words.column("part", codes="part"),
         words.column("is_champion", codes="champion"),
         words.column("model_as_of", "day"),
-        words.column("reason"),
     ]
     data = [{**row, "is_champion": "yes" if row["is_champion"] else "no"} for row in rows]
     without = sum(1 for row in rows if not row["is_champion"] and row["model_name"])

@@ -24,7 +24,6 @@ def section(reading: PageReading, words: Words) -> Section | None:
     """Return the section."""
     facts = _facts(reading, words)
     changed = [_point(words, row) for row in facts if row["section"] not in _OTHERS][:_FACTS]
-    to_do = [Point(row["said"], "plan") for row in facts if row["section"] == "actions"][:1]
     summary = [row["said"] for row in facts if row["fact"] == "summary"]
     doubts = (
         [Point(row["said"], row["chart"], is_alert=True) for row in facts if _is_doubt(row)]
@@ -38,7 +37,11 @@ def section(reading: PageReading, words: Words) -> Section | None:
             is_numbered=True,
             empty=words("monday.no_facts"),
         ),
-        Points(words("monday.to_do"), [*to_do, *_actions(reading, words)], empty=words("monday.no_plan")),
+        Points(
+            words("monday.to_do"),
+            _planned(reading, words) or _actions(reading, words),
+            empty=words("monday.no_plan"),
+        ),
         Points(words("monday.doubts"), doubts, empty=summary[0] if summary else words("monday.no_doubts")),
     ]
     return Section("monday", words("monday.title"), words("monday.lead", as_of=reading.as_of), lists)
@@ -53,6 +56,20 @@ def _facts(reading: PageReading, words: Words) -> list[Row]:
         f"select section, fact, {sentence} as said, chart, is_trusted from {relation} "
         "where as_of = $as_of and (rank <= 7 or section = 'trust') order by rank"
     )
+
+
+def _planned(reading: PageReading, words: Words) -> list[Point]:
+    """Return the sentence of the plan, which names its best line, and the next lines; none for a copy without facts."""
+    relation, sentence = "marts.report_facts", f"sentence_{words.wording.language}"
+    if not reading.has_columns(relation, sentence, "subject", "value"):
+        return []
+    rows = reading.rows(
+        f"select fact, {sentence} as said from {relation} where as_of = $as_of and section = 'actions' "
+        "and fact in ('planned', 'expected_gain_of_play') order by fact = 'planned' desc, value desc, subject"
+    )
+    # The first line after the sum is that which the sum names already.
+    shown = [*rows[:1], *rows[2 : 1 + _ACTIONS]]
+    return [Point(row["said"], "plan" if row["fact"] == "planned" else "planned_actions") for row in shown]
 
 
 def _is_doubt(row: Row) -> bool:

@@ -1,17 +1,40 @@
 """Moves between states as ribbons, for segments and for stages.
 
-Belongs here: the chart. Does not: which moves are shown.
+Belongs here: counting moves between two snapshots, the chart. Does not: which moves are shown.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from clm_dagster.domains.report.layout import Flow, ribbons
+from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.specs import chart, tones, tooltip, values
 from clm_dagster.domains.report.words import Words, tone
 
 # Room for names on each side, in pixels.
 _ROOM = "min(190, 0.31 * width)"
+
+
+def flows_since(reading: PageReading, relation: str, state: str, since: datetime) -> list[Row]:
+    """Return the customers by state in two snapshots, most first; `absent` is who is in one of them only.
+
+    The counts are those of marts.stage_transitions, which computes all snapshots to give those of one.
+    """
+    return reading.rows(
+        f"""
+        select
+            coalesce(earlier.{state}, 'absent') as source,
+            coalesce(later.{state}, 'absent') as target,
+            count(*) as customers
+        from (select customer_id, {state} from {relation} where as_of = $since) as earlier
+        full join (select customer_id, {state} from {relation} where as_of = $as_of) as later
+            on earlier.customer_id = later.customer_id
+        group by 1, 2
+        order by 3 desc, 1, 2
+        """,
+        since=since,
+    )
 
 
 def moving_spec(words: Words, kind: str, flows: Sequence[Flow], order: Sequence[str]) -> dict[str, Any]:

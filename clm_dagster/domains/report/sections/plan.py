@@ -1,9 +1,11 @@
 """Planned actions with their expected value."""
 
+from collections.abc import Sequence
+
 from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.section import Figure, Section, Table
 from clm_dagster.domains.report.specs import chart, names, quantity, tooltip
-from clm_dagster.domains.report.words import Words, brief, table_rows
+from clm_dagster.domains.report.words import Words, brief, by_segment, table_rows
 
 
 def section(reading: PageReading, words: Words) -> Section | None:
@@ -29,11 +31,11 @@ def planned(reading: PageReading) -> list[Row]:
         return []
     segment = "'undetermined'"
     joined = ""
-    if reading.newest("marts.rfm_segments") == reading.as_of:
-        segment = "coalesce(segments.segment, 'none')"
+    if reading.newest("core.rfm_scores") == reading.as_of:
+        segment = "coalesce(states.segment, 'none')"
         joined = """
-            left join marts.rfm_segments as segments
-                on plan.as_of = segments.as_of and plan.customer_id = segments.customer_id
+            left join core.rfm_states as states
+                on plan.as_of = states.as_of and plan.customer_id = states.customer_id
         """
     return reading.rows(
         f"""
@@ -54,7 +56,7 @@ def planned(reading: PageReading) -> list[Row]:
     )
 
 
-def sums_by_play(rows: list[Row]) -> list[Row]:
+def sums_by_play(rows: Sequence[Row]) -> list[Row]:
     """Return the sums of each play and channel, the largest gain first; customers without an action are left out."""
     found: dict[tuple[str, str], Row] = {}
     for row in rows:
@@ -125,24 +127,35 @@ def _figure(words: Words, rows: list[Row], totals: list[Row]) -> Figure:
                 "mark": {"type": "text", "align": "left", "dx": 5, "color": "$ink"},
                 "encoding": {"text": {"field": "said_people", "type": "nominal"}},
             },
+            # Room for the text of the longest bar, also when a segment is chosen.
+            {
+                "transform": [{"calculate": "datum.total * 1.1", "as": "room"}],
+                "mark": {"type": "point", "opacity": 0},
+                "encoding": {"x": quantity("room", words("columns.expected_gain"))},
+            },
         ],
-    )
-    first = totals[0]
-    sentence = words(
-        "plan.sentence",
-        play=words.name("play", first["play"]),
-        n=first["customers"],
-        gain=words.money(first["expected_gain"]),
     )
     table = Table(columns, table_rows(acting, columns), "segment")
     return Figure(
         "planned_actions",
         words("plan.chart"),
-        sentence,
+        _best(words, acting),
         table,
         spec,
         60 + 34 * len(order),
         words("plan.note"),
+        segment_sentences=by_segment(acting, lambda own: _best(words, own)),
+    )
+
+
+def _best(words: Words, rows: Sequence[Row]) -> str:
+    """Return the sentence about the action with the largest gain."""
+    first = sums_by_play(rows)[0]
+    return words(
+        "plan.sentence",
+        play=words.name("play", first["play"]),
+        n=first["customers"],
+        gain=words.money(first["expected_gain"]),
     )
 
 

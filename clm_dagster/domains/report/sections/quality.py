@@ -1,11 +1,13 @@
 """Data quality: the ledger of delivered rows, rejects by reason, and how late the data is."""
 
+from clm_dagster.domains.report.coded import reject_of
 from clm_dagster.domains.report.reading import PageReading, Row
-from clm_dagster.domains.report.section import Figure, Section, Table
+from clm_dagster.domains.report.section import Column, Figure, Section, Table
 from clm_dagster.domains.report.sections.segments import bars
 from clm_dagster.domains.report.words import Words, table_rows
 
-_LEDGER = ("delivered", "accepted", "rejected", "duplicate")
+# Rows of days after as_of are not known to its page; those without a day are rows of files as a whole.
+_BEFORE = "(event_date is null or event_date < $as_of)"
 
 
 def section(reading: PageReading, words: Words) -> Section | None:
@@ -37,7 +39,7 @@ def ledger(reading: PageReading) -> list[Row]:
             {skipped} as skipped,
             max(event_date) as newest_day,
             max(landed_at) as landed
-        from raw.deliveries group by 1 order by 2 desc, 1
+        from raw.deliveries where {_BEFORE} group by 1 order by 2 desc, 1
         """
     )
 
@@ -62,16 +64,19 @@ def _reasons(reading: PageReading, words: Words) -> list[Figure]:
     if not reading.has("raw.rejects"):
         return []
     rows = reading.rows(
-        "select reason, contract_table, count(*) as rejected from raw.rejects group by all order by 3 desc, 1, 2"
+        f"select reason, contract_table, count(*) as rejected from raw.rejects where {_BEFORE} "
+        "group by all order by 3 desc, 1, 2"
     )
+    if not rows:
+        return []
     columns = [
-        words.column("reason", codes="reject"),
+        Column("reason", words("columns.reason"), "text", lambda code: reject_of(words, code)),
         words.column("contract_table", codes="contract_table"),
         words.column("rejected", "count"),
     ]
     shown = [
         {
-            "label": f"{words.name('reject', row['reason'])} · {words.name('contract_table', row['contract_table'])}",
+            "label": f"{reject_of(words, row['reason'])} · {words.name('contract_table', row['contract_table'])}",
             "share": row["rejected"],
             "said": words.wording.number(row["rejected"]),
         }
@@ -80,7 +85,7 @@ def _reasons(reading: PageReading, words: Words) -> list[Figure]:
     spec = bars(shown, words("columns.rejected"), [row["label"] for row in shown])
     sentence = words(
         "quality.reasons_sentence",
-        reason=words.name("reject", rows[0]["reason"]),
+        reason=reject_of(words, rows[0]["reason"]),
         table=words.name("contract_table", rows[0]["contract_table"]),
         n=rows[0]["rejected"],
     )

@@ -1,11 +1,12 @@
 """RFM segments: a map by revenue, and moves between segments with their causes."""
 
+from datetime import datetime
 from typing import Any
 
 from clm_dagster.domains.report.layout import Flow, squarified
 from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.section import Figure, Section, Table
-from clm_dagster.domains.report.sections.moving import moving_spec
+from clm_dagster.domains.report.sections.moving import flows_since, moving_spec
 from clm_dagster.domains.report.specs import chart, names, quantity, tones, tooltip
 from clm_dagster.domains.report.words import TONES, Words, number, table_rows, tone
 
@@ -37,7 +38,7 @@ def section(reading: PageReading, words: Words) -> Section | None:
 
 
 def _segments(reading: PageReading) -> list[Row]:
-    relation = "marts.rfm_segments"
+    relation = "core.rfm_states"
     if not reading.has(relation):
         return []
     return reading.rows(
@@ -77,7 +78,19 @@ def _map(words: Words, found: list[Row], total: float) -> Figure:
         names=words.wording.listed([words.name("segment", row["segment"]) for row in rows[:3]]),
     )
     spec = _tree_map(words, shown) if shown else None
-    return Figure("segment_map", words("segments.map"), sentence, table, spec, 320, note)
+    customers = sum(row["customers"] for row in found)
+    ones = {
+        str(row["segment"]): words(
+            "segments.map_one",
+            n=row["customers"],
+            share=words.wording.percent(row["customers"] / customers),
+            amount=words.money(row["net_revenue"]),
+        )
+        for row in found
+    }
+    return Figure(
+        "segment_map", words("segments.map"), sentence, table, spec, 320, note, segment_sentences=ones
+    )
 
 
 def _tree_map(words: Words, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -133,11 +146,18 @@ def _tree_map(words: Words, rows: list[dict[str, Any]]) -> dict[str, Any]:
             },
             *(
                 {
-                    "transform": [{"filter": fits.format(field=field, room=room)}],
+                    # An amount without a name says nothing.
+                    "transform": [
+                        {"filter": fits.format(field="label", room=22)},
+                        {"filter": fits.format(field=field, room=room)},
+                    ],
                     "mark": {"type": "text", "dy": dy, "fontSize": size, "fontWeight": weight},
                     "encoding": {
                         "color": {
-                            "condition": {"test": "datum.tone == 'watch'", "value": "$on_watch"},
+                            "condition": [
+                                {"test": f"!({chosen})", "value": "$ink"},
+                                {"test": "datum.tone == 'watch'", "value": "$on_watch"},
+                            ],
                             "value": "$on_tone",
                         },
                         "x": {**x, "field": "mid_x"},
@@ -161,14 +181,14 @@ def _used(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _moves(reading: PageReading, words: Words) -> list[Figure]:
-    relation = "marts.stage_transitions"
-    if not reading.has(relation):
+    since = reading.newest("core.rfm_scores", "as_of < $as_of")
+    if since is None:
         return []
-    moves = reading.rows(
-        f"select from_state as source, to_state as target, customers, previous_as_of from {relation} "
-        "where as_of = $as_of and state_kind = 'rfm_segment' and from_state <> to_state "
-        "order by customers desc, 1, 2"
-    )
+    moves = [
+        row
+        for row in flows_since(reading, "core.rfm_states", "segment", since)
+        if row["source"] != row["target"]
+    ]
     if not moves:
         return []
     columns = [
@@ -182,7 +202,7 @@ def _moves(reading: PageReading, words: Words) -> list[Figure]:
     sentence = words(
         "segments.moves_sentence",
         n=total,
-        since=moves[0]["previous_as_of"],
+        since=since,
         source=words.name("segment", largest["source"]),
         target=words.name("segment", largest["target"]),
         most=largest["customers"],
@@ -198,7 +218,7 @@ def _moves(reading: PageReading, words: Words) -> list[Figure]:
         420,
         note,
     )
-    return [figure, *_causes(reading, words)]
+    return [figure, *_causes(reading, words, since)]
 
 
 def _order(reading: PageReading, moves: list[Row]) -> list[str]:
@@ -210,7 +230,7 @@ def _order(reading: PageReading, moves: list[Row]) -> list[str]:
     return [*known, *sorted(moved - {*known})]
 
 
-def _causes(reading: PageReading, words: Words) -> list[Figure]:
+def _causes(reading: PageReading, words: Words, since: datetime) -> list[Figure]:
     relation = "marts.segment_moves"
     if not reading.has(relation):
         return []
@@ -220,11 +240,13 @@ def _causes(reading: PageReading, words: Words) -> list[Figure]:
         from (
             unpivot (
                 select purchases_share as purchases, time_share as time, cutoffs_share as cutoffs, late_share as late
-                from {relation} where as_of = $as_of
+                from {relation} where as_of = $as_of and previous_as_of = $since
             ) on purchases, time, cutoffs, late into name cause value share
         )
         group by 1 order by 2 desc, 1
-        """
+        """,
+        # It is implied by as_of; said, it lets the database read two snapshots instead of all.
+        since=since,
     )
     total = sum(row["customers"] for row in causes)
     if not total:

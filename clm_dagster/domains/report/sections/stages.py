@@ -5,7 +5,7 @@ from typing import Any
 from clm_dagster.domains.report.layout import Flow
 from clm_dagster.domains.report.reading import PageReading, Row
 from clm_dagster.domains.report.section import Figure, Section, Table
-from clm_dagster.domains.report.sections.moving import moving_spec
+from clm_dagster.domains.report.sections.moving import flows_since, moving_spec
 from clm_dagster.domains.report.specs import chart, names, quantity, tooltip, x_time
 from clm_dagster.domains.report.words import Words, table_rows
 
@@ -26,7 +26,7 @@ _FLOW_WEEKS = 4
 
 def section(reading: PageReading, words: Words) -> Section | None:
     """Return the section; None without stages."""
-    relation = "marts.lifecycle_stages"
+    relation = "core.stage_states"
     if not reading.has(relation):
         return None
     counts = reading.rows(
@@ -98,24 +98,11 @@ def _counts(words: Words, counts: list[Row], now: dict[str, int]) -> Figure:
 
 
 def _flows(reading: PageReading, words: Words) -> list[Figure]:
-    relation = "marts.lifecycle_stages"
+    relation = "core.stage_states"
     since = reading.newest(relation, f"as_of <= $as_of - interval {_FLOW_WEEKS * 7} day")
     if since is None:
         return []
-    flows = reading.rows(
-        f"""
-        select
-            coalesce(earlier.stage, 'absent') as source,
-            coalesce(later.stage, 'absent') as target,
-            count(*) as customers
-        from (select customer_id, stage from {relation} where as_of = $since) as earlier
-        full join (select customer_id, stage from {relation} where as_of = $as_of) as later
-            on earlier.customer_id = later.customer_id
-        group by 1, 2
-        order by 3 desc, 1, 2
-        """,
-        since=since,
-    )
+    flows = flows_since(reading, relation, "stage", since)
     columns = [
         words.column("source", codes="stage"),
         words.column("target", codes="stage"),

@@ -45,6 +45,8 @@
 
   const config = (colour, locale) => {
     const font = getComputedStyle(document.body).fontFamily;
+    /* On a phone, a title or a legend that begins where the names end would be cut. */
+    const isNarrow = innerWidth < 600;
     const axis = {
       labelColor: colour("muted"), titleColor: colour("muted"), domainColor: colour("line"),
       tickColor: colour("line"), gridColor: colour("line"), labelFontSize: 12, titleFontSize: 12,
@@ -53,10 +55,11 @@
     return {
       background: null, font, locale, aria: false, padding: 2,
       view: { stroke: null },
-      axis, axisX: { ...axis, domain: true },
+      axis, axisX: { ...axis, domain: true, ...(isNarrow ? { titleAnchor: "end" } : {}) },
       legend: {
         orient: "top", labelColor: colour("ink"), titleColor: colour("muted"), labelFontSize: 12, symbolType: "square",
-        symbolSize: 110, labelLimit: 220, columnPadding: 16, offset: 10, columns: innerWidth < 600 ? 3 : 8,
+        symbolSize: 110, labelLimit: 220, columnPadding: 16, offset: 10, columns: isNarrow ? 3 : 8,
+        ...(isNarrow ? { layout: { top: { anchor: "end" } } } : {}),
       },
       text: { color: colour("ink"), font, fontSize: 12 },
     };
@@ -124,7 +127,7 @@
   const seen = new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting && !views.has(entry.target)).forEach((entry) => draw(entry.target));
   }, { rootMargin: "200px" });
-  const later = (work) => setTimeout(work, 15);
+  const later = (work) => setTimeout(work, 0);
   const drawNext = () => {
     const [place] = pending();
     if (place) {
@@ -189,7 +192,21 @@
       note.hidden = code === "all";
       note.textContent = `${note.dataset.text} ${select.selectedOptions[0].textContent}`;
     });
+    all("[data-sentence]").forEach((place) => saySegment(place, code));
     views.forEach((view) => { if (hasSegment(view)) { view.signal("segment", code).run(); } });
+  };
+
+  /* A sentence about all customers beside a chart of some would be wrong: each segment has its own. */
+  const saySegment = (place, code) => {
+    place.dataset.all ??= place.textContent;
+    const figure = place.closest("figure");
+    const own = data[place.closest("[data-language]").dataset.language].segments[place.dataset.sentence];
+    const nobody = figure.querySelector("[data-chosen]").dataset.nobody;
+    place.textContent = code === "all" ? place.dataset.all : (Object.hasOwn(own, code) ? own[code] : nobody);
+    const drawn = figure.querySelector("[data-chart]");
+    if (drawn) {
+      drawn.setAttribute("aria-label", `${figure.querySelector("h3").textContent}. ${place.textContent}`);
+    }
   };
 
   /* ---------------------------------------------------------------- CSV */
