@@ -46,8 +46,8 @@ def test_every_table_and_every_query_of_a_page_works(made: Make, kind: str) -> N
         assert [row[0] is None for row in rows] == [not done.rows[name]] * len(rows), name
         columns = [column[0] for column in data.description or ()]
         assert columns == [column.split()[0] for column in query.columns.split(", ")]
-    for name, query in page_queries(folder).items():
-        rows = data.execute(query).fetchall()
+    for name, text in page_queries(folder).items():
+        rows = data.execute(text).fetchall()
         assert all(row[0] is not None for row in rows), name
         if kind == "full":
             assert rows, name
