@@ -11,7 +11,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,6 +22,8 @@ from clm_dagster.settings import Settings
 from clm_dagster.storage import PSEUDONYM_KEY
 
 _BYTES = 32
+# Bytes of a block of SHA-256, to which HMAC fills up the key.
+_BLOCK = 64
 # Ten hexadecimal digits: of a million customers, two or none share a pseudonym.
 _DIGITS = 10
 _TABLE = "marts.churn_scores"
@@ -35,11 +37,20 @@ class PseudonymError(UserError):
 class Pseudonyms:
     """The pseudonyms of a shop, by its secret key."""
 
-    key: bytes
+    key: bytes = field(repr=False)
 
     def of(self, customer_id: str) -> str:
         """Return the pseudonym of a customer."""
         return f"c{hmac.new(self.key, customer_id.encode(), sha256).hexdigest()[:_DIGITS]}"
+
+    def sql(self, column: str) -> str:
+        """Return SQL for the pseudonyms of the ids in a column. It holds the key: nothing may store or show it."""
+        inner, outer = (
+            bytes(byte ^ pad for byte in self.key.ljust(_BLOCK, b"\0")).hex() for pad in (0x36, 0x5C)
+        )
+        # The definition of HMAC (RFC 2104) with the hash function of DuckDB.
+        message = f"unhex(sha256(unhex('{inner}') || encode({column})))"
+        return f"'c' || left(sha256(unhex('{outer}') || {message}), {_DIGITS})"
 
     @classmethod
     def of_shop(cls, settings: Settings) -> "Pseudonyms":

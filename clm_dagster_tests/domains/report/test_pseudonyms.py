@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -47,6 +48,14 @@ def test_a_shop_has_one_private_key_of_its_own(
 def test_processes_that_make_the_key_at_once_get_the_same(settings: Settings) -> None:
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         assert len(set(pool.map(key_of, [settings] * 4))) == 1
+
+
+def test_sql_and_python_give_the_same_pseudonym() -> None:
+    for key in (b"\0" * 32, bytes(range(32)), b"\xff" * 32):
+        for customer in ("1", "", "O'Brien", "顾客 🛒", "x" * 300):
+            sql = f"select {Pseudonyms(key).sql('id')} from (select ? as id)"
+            assert duckdb.execute(sql, [customer]).fetchall() == [(Pseudonyms(key).of(customer),)]
+    assert "ff" not in repr(Pseudonyms(b"\xff" * 32))
 
 
 @pytest.mark.parametrize("text", ["", "abc", "00" * 31, "x" * 64])

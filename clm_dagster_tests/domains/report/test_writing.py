@@ -100,7 +100,7 @@ def test_a_shop_without_known_customers_has_a_page(
     first_tables(shop)
     sentence = "Revenue in the week to 2 June 2024 was €5."
     shop.run(
-        "delete from marts.rfm_segments",
+        "delete from core.rfm_scores",
         "create table marts.report_facts as select timestamp '2024-06-03' as as_of, 'revenue' as section, "
         f"'revenue' as fact, null::varchar as subject, '{sentence}' as sentence_en, '{sentence}' as sentence_zh, "
         "1 as rank, 'revenue' as chart, true as is_trusted",

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from clm_dagster.domains.report.dashboard.project import SOURCE, TABLES, DashboardError, source_query
+from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.domains.report.settings import ReportSettings
 from clm_dagster.platform.publish.reading import connect_published
@@ -76,9 +77,10 @@ def refresh_data(settings: Settings, folder: Path) -> Refreshed:
     queries = [read_query(path) for path in paths]
     with connect_published(settings, "dashboard") as connection:
         as_of = page_as_of(connection, None)
-        ids = settings.of(ReportSettings).ids
-        reading = PageReading(connection, as_of, settings.asset_prefix or settings.source, ids)
-        rows = _compute(connection, reading, queries, folder)
+        pseudonyms = Pseudonyms.of_shop(settings) if settings.of(ReportSettings).ids == "pseudonyms" else None
+        reading = PageReading(connection, as_of, settings.asset_prefix or settings.source, pseudonyms)
+        shown = "id" if pseudonyms is None else pseudonyms.sql("id")
+        rows = _compute(connection, reading, shown, queries, folder)
     for query in queries:
         # A table that somebody added.
         source = folder / SOURCE / f"{query.name}.sql"
@@ -88,9 +90,9 @@ def refresh_data(settings: Settings, folder: Path) -> Refreshed:
 
 
 def _compute(
-    connection: Connection, reading: PageReading, queries: list[TableQuery], folder: Path
+    connection: Connection, reading: PageReading, shown: str, queries: list[TableQuery], folder: Path
 ) -> dict[str, int]:
-    """Write the data file and return the rows of each table."""
+    """Write the data file and return the rows of each table. shown: SQL for what is shown of a customer `id`."""
     target = folder / SOURCE
     target.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target, prefix=".clm-") as scratch:
@@ -102,7 +104,7 @@ def _compute(
         try:
             connection.execute("set variable as_of = ?::timestamp", [reading.as_of])
             connection.execute("set variable currency = ?::varchar", [reading.currency])
-            connection.execute(f"create or replace temp macro shown_customer(id) as {reading.customer('id')}")
+            connection.execute(f"create or replace temp macro shown_customer(id) as {shown}")
             rows = {query.name: _fill(connection, query, folder) for query in queries}
         finally:
             connection.execute("detach dashboard")

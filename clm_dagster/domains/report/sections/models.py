@@ -122,8 +122,11 @@ def _tested(reading: PageReading, key: tuple[str, str]) -> Row | None:
 
 
 def _is_better(row: Row) -> bool:
-    more = _METRICS[row["model"], row["metric"]]
-    return bool(row["value"] > row["baseline"] if more else row["value"] < row["baseline"])
+    """Whether a model is better in the figures that the sentence shows: 59 of 100 is not better than 59 of 100."""
+    value, baseline = row["value"], row["baseline"]
+    if _METRICS[row["model"], row["metric"]]:
+        return bool(round(value * 100) > round(baseline * 100))
+    return bool(round((value - baseline) / baseline, 3) < 0) if baseline else False
 
 
 def in_words(words: Words, row: Row) -> str:

@@ -94,9 +94,9 @@ def _hits(reading: PageReading, words: Words) -> list[Figure]:
 
 def _products(reading: PageReading, words: Words, customers: int) -> list[Figure]:
     named, joined = "counted.product_id", ""
-    if reading.has("staging.stg_catalogue"):
-        named = "coalesce(catalogue.name, counted.product_id)"
-        joined = "left join staging.stg_catalogue as catalogue on counted.product_id = catalogue.product_id"
+    if reading.has("staging.stg_products"):
+        named = "coalesce(products.name, counted.product_id)"
+        joined = "left join staging.stg_products as products on counted.product_id = products.product_id"
     found: list[Row] = reading.rows(
         f"""
         with counted as (
