@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -130,6 +131,27 @@ def clm(command: str, data: Path, shop: Path) -> subprocess.CompletedProcess[str
         timeout=300,
         check=False,
     )
+
+
+def test_a_filter_on_a_sum_over_a_left_join_without_rows_keeps_its_rows(tmp_path: Path) -> None:
+    """DuckDB 2.0.0 finds none by itself."""
+    with closing(open_when_free(str(tmp_path / "shop.duckdb"), "test", 1)) as connection:
+        connection.execute(
+            "create table orders as select 'k' || i % 50 as customer_id, i % 2 as orders from range(2000) as r(i)"
+        )
+        connection.execute("create table persons (as_of timestamp, customer_id varchar, person_id varchar)")
+        found = connection.execute(
+            """
+            with known as (select customer_id, person_id from persons where as_of = '2025-06-30'),
+            sums as (
+                select coalesce(known.person_id, orders.customer_id) as customer_id, sum(orders.orders) as orders
+                from orders left join known on orders.customer_id = known.customer_id group by 1
+            ),
+            buyers as (select customer_id from sums where orders > 0 group by 1)
+            select count(*) from buyers
+            """
+        ).fetchall()
+    assert found == [(25,)]
 
 
 def test_other_problems_with_the_file_are_not_waited_for(tmp_path: Path) -> None:
