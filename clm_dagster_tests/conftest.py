@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import hypothesis
 import pandas as pd
 import pytest
 
@@ -37,6 +38,12 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"
 os.environ["CLM_TRAIN_COUNT"] = "0"
 # In this process, where tests replace parts; a test of several processes asks for them.
 os.environ["CLM_PROCESSES"] = "1"
+
+# No test asserts a time: a busy machine, or a first call that imports, would fail an example.
+hypothesis.settings.register_profile(
+    "project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("project")
 
 # A process of the tests holds many imported modules and definitions, which the collector would look through again
 # and again: a quarter of the processor time of building definitions.
