@@ -59,9 +59,9 @@ def test_english_and_chinese_say_the_same_things() -> None:
         (lambda w: w.percent(math.inf), "unknown", "未知"),
         (lambda w: w.number(None), "unknown", "未知"),
         (lambda w: w.day(None), "unknown", "未知"),
-        (lambda w: w.say("facts.count.customers", n=1), "1 customer", "1 位顾客"),
-        (lambda w: w.say("facts.count.customers", n=0), "0 customers", "0 位顾客"),
-        (lambda w: w.say("facts.count.customers", n=1234), "1,234 customers", "1,234 位顾客"),
+        (lambda w: w.say("facts.count.customers", n=1), "1 customer", "1 位客户"),
+        (lambda w: w.say("facts.count.customers", n=0), "0 customers", "0 位客户"),
+        (lambda w: w.say("facts.count.customers", n=1234), "1,234 customers", "1,234 位客户"),
     ],
 )
 def test_formats(said, english, chinese) -> None:  # type: ignore[no-untyped-def]
