@@ -56,7 +56,9 @@ def test_facts_are_the_numbers_of_other_tables(ran: Ran) -> None:
         day = f"{pd.Timestamp(str(as_of)):%Y-%m-%d}"
         for name, sql in expected.items():
             found = ran.query(f"select (select {sql.format(day=day)}) as value")["value"].iloc[0]
-            assert values[name] == pytest.approx(float(found)), (day, name)
+            # A stage without customers has no fact.
+            value = values.get(name, 0.0) if name[1] == "customers_in_stage" else values[name]
+            assert value == pytest.approx(float(found)), (day, name)
 
 
 def test_sentences_have_the_numbers_of_their_rows(ran: Ran) -> None:
