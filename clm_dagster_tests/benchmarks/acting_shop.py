@@ -44,6 +44,7 @@ _SCORES = [
     "marts.similar_products",
     "marts.recommendations",
     "marts.custom_segments",
+    "marts.uplift_scores",
     "marts.next_best_actions",
     "marts.campaign_results",
 ]

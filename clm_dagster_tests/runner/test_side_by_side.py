@@ -92,10 +92,12 @@ def test_a_worker_that_is_stopped_ends_the_run_with_a_message(number: signal.Sig
     variables = environment(tmp_path / "data", inbox)
     process = start_run(variables | {"CLM_TRAIN_COUNT": "1", "CLM_PROCESSES": "2", "PYTHONFAULTHANDLER": "1"})
     history = tmp_path / "data" / "dagster" / "history" / "runs.db"
-    while process.poll() is None and statuses(history).get("models") != "STARTED":
+    workers: list[int] = []
+    # Workers are forked after the run has started.
+    while process.poll() is None and (statuses(history).get("models") != "STARTED" or len(workers) < 2):
         time.sleep(0.05)
-    workers = children(process.pid)
-    assert len(workers) == 2
+        workers = children(process.pid)
+    assert len(workers) == 2, output_of(process, timeout=240)
     os.kill(process.pid if number == signal.SIGTERM else workers[0], number)
     output = output_of(process, timeout=240)
     assert "Traceback" not in output
