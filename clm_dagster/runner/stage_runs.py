@@ -63,7 +63,9 @@ class StageRuns:
             title = f"{_TITLES[steps[0].job]} {self._span(steps)}, {min(processes, len(chains))} processes"
             total = sum(self._count(task) for chain in chains for task in chain)
             runs = side_by_side.run_chains(self.settings, chains, self.begin(title, total), processes)
-            runs += [self._run(step, without_tables=True) for step in steps if not step.only_assets]
+            joining = self._joining()
+            rest = [step for step in steps if not step.only_assets or joining & set(step.assets)]
+            runs += [self._run(step, without_tables=True) for step in rest]
         return runs + (self.publish() if stage == "models" else [])
 
     def publish(self) -> list[Run]:
@@ -71,8 +73,13 @@ class StageRuns:
         return [self._run(Step("publish", PUBLISH))]
 
     def _chains(self, steps: Sequence[Step]) -> list[side_by_side.Chain]:
-        """Return one chain of runs for each group of Python tables that depend on each other."""
-        reads = {table.relation: upstream_of(table, self.project) for table in self.tables}
+        """Return one chain of runs for each group of Python tables that depend on each other, without the joining."""
+        joining = self._joining()
+        reads = {
+            table.relation: upstream_of(table, self.project)
+            for table in self.tables
+            if table.relation not in joining
+        }
         trained = {table.relation for table in self.tables if table.is_trained}
         chains = []
         for group in side_by_side.independent_groups(reads):
@@ -84,6 +91,18 @@ class StageRuns:
             if chain:
                 chains.append(chain)
         return sorted(chains, key=len, reverse=True)
+
+    def _joining(self) -> set[str]:
+        """Return the tables over the scores of several domains, and what reads them. They come after all chains.
+
+        Plans and facts read everything: with them, no domain would be independent of another one.
+        """
+        found: set[str] = set()
+        for table in self.tables:
+            is_over = table.is_record or bool(found & upstream_of(table, self.project))
+            if is_over and not table.is_trained:
+                found.add(table.relation)
+        return found
 
     def _task(self, step: Step, relations: Sequence[str]) -> side_by_side.Task:
         only = tuple(asset_key(self.settings, relation).to_user_string() for relation in relations)
@@ -98,7 +117,7 @@ class StageRuns:
         return partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
 
     def _run(self, step: Step, without_tables: bool = False) -> Run:
-        """Execute a step in this process. without_tables: leave out the Python tables, which are done."""
+        """Execute a step in this process. without_tables: leave out the Python tables of chains, which are done."""
         name = name_of(self.settings, step.job)
         if not step.first:
             count = len(set(self.definitions.resolve_job_def(name).asset_layer.executable_asset_keys))
@@ -109,7 +128,8 @@ class StageRuns:
         selected = only or list(self.definitions.resolve_job_def(name).asset_layer.executable_asset_keys)
         title = f"{_TITLES[step.job]} {self._span([step])}"
         if without_tables:
-            done = {asset_key(self.settings, table.relation) for table in self.tables}
+            joining = self._joining()
+            done = {asset_key(self.settings, t.relation) for t in self.tables if t.relation not in joining}
             selected = only = sorted(set(selected) - done)
             title = f"Tables over scores {self._span([step])}"
         total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)
