@@ -10,6 +10,7 @@ depend on each other as one chain. SQL tables over scores, and the publication, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import dagster as dg
 
@@ -63,8 +64,7 @@ class StageRuns:
             title = f"{_TITLES[steps[0].job]} {self._span(steps)}, {min(processes, len(chains))} processes"
             total = sum(self._count(task) for chain in chains for task in chain)
             runs = side_by_side.run_chains(self.settings, chains, self.begin(title, total), processes)
-            joining = self._joining()
-            rest = [step for step in steps if not step.only_assets or joining & set(step.assets)]
+            rest = [step for step in steps if not step.only_assets or self._joining & set(step.assets)]
             runs += [self._run(step, without_tables=True) for step in rest]
         return runs + (self.publish() if stage == "models" else [])
 
@@ -74,11 +74,10 @@ class StageRuns:
 
     def _chains(self, steps: Sequence[Step]) -> list[side_by_side.Chain]:
         """Return one chain of runs for each group of Python tables that depend on each other, without the joining."""
-        joining = self._joining()
         reads = {
             table.relation: upstream_of(table, self.project)
             for table in self.tables
-            if table.relation not in joining
+            if table.relation not in self._joining
         }
         trained = {table.relation for table in self.tables if table.is_trained}
         chains = []
@@ -92,6 +91,7 @@ class StageRuns:
                 chains.append(chain)
         return sorted(chains, key=len, reverse=True)
 
+    @cached_property
     def _joining(self) -> set[str]:
         """Return the tables over the scores of several domains, and what reads them. They come after all chains.
 
@@ -128,8 +128,8 @@ class StageRuns:
         selected = only or list(self.definitions.resolve_job_def(name).asset_layer.executable_asset_keys)
         title = f"{_TITLES[step.job]} {self._span([step])}"
         if without_tables:
-            joining = self._joining()
-            done = {asset_key(self.settings, t.relation) for t in self.tables if t.relation not in joining}
+            in_chains = {table.relation for table in self.tables} - self._joining
+            done = {asset_key(self.settings, relation) for relation in in_chains}
             selected = only = sorted(set(selected) - done)
             title = f"Tables over scores {self._span([step])}"
         total = sum(len(keys) if graph.get(key).is_partitioned else 1 for key in selected)

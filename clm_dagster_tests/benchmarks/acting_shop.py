@@ -21,6 +21,7 @@ from clm_dagster.definitions import build_definitions
 from clm_dagster.domains.actions.late_views import rows_of_view
 from clm_dagster.domains.actions.table_settings import PlanSettings
 from clm_dagster.domains.actions.tables import plan_settings
+from clm_dagster.domains.actions.uplift.names import COUNTS, MONEY
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading
@@ -48,30 +49,7 @@ _SCORES = [
     "marts.next_best_actions",
     "marts.campaign_results",
 ]
-_COUNTS = [
-    "recency_days",
-    "tenure_days",
-    "previous_order_days",
-    "order_days",
-    "orders",
-    "orders_30d",
-    "orders_90d",
-    "orders_180d",
-    "orders_365d",
-    "mean_gap_days",
-    "sd_gap_days",
-    "units",
-    "distinct_products",
-    "visits",
-    "visits_30d",
-    "views",
-    "carts",
-    "net_revenue",
-    "net_revenue_90d",
-    "net_revenue_365d",
-    "gross_revenue",
-    "average_order_value",
-]
+_COUNTS = [*COUNTS, *(name for name in MONEY if name != "discounts")]
 _SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from clm_dagster.statistics.evaluation.intervals import RESAMPLES, SEED, Difference
-from clm_dagster.statistics.uplift.evaluation import PER_CUSTOMERS, QiniInterval
+from clm_dagster.statistics.uplift.evaluation import QiniInterval, areas_of_resamples, ranking
 from clm_dagster.statistics.uplift.policies import PolicyValue, policy_value
 from clm_dagster.statistics.uplift.trials import Floats, Ints, UpliftError, as_arms
 
@@ -75,7 +75,7 @@ def clustered_qini_intervals(
             ]
         )
         for one in rankings:
-            area = _areas(counts[:, who[one.rows]], t[one.rows], y[one.rows], one.ends)
+            area = areas_of_resamples(counts[:, who[one.rows]], t[one.rows], y[one.rows], one.ends)
             found[one.name][start:stop] += one.weight * area
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     return {
@@ -109,29 +109,8 @@ def _finite(effect: ArrayLike, count: int) -> Floats:
 
 
 def _ranked(name: str, score: Floats, rows: Ints) -> _Ranking:
-    order = rows[np.argsort(-score[rows], kind="stable")]
-    ranked = score[order]
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]) + 1, len(ranked))
-    return _Ranking(name, len(rows) / len(score), order, ends)
-
-
-def _areas(counts: Floats, treatment: Floats, outcome: Floats, ends: Ints) -> Floats:
-    """Return `qini_area` of m resamples, shape (m,). counts: shape (m, n), how often each row counts, in order."""
-
-    def summed(values: Floats) -> Floats:
-        sums: Floats = np.cumsum(counts * values, axis=1)[:, ends - 1]
-        return sums
-
-    treated, control = summed(treatment), summed(1 - treatment)
-    of_treated, of_control = summed(treatment * outcome), summed((1 - treatment) * outcome)
-    expected = np.divide(of_control * treated, control, out=np.zeros_like(control), where=control > 0)
-    customers = treated + control
-    total = np.maximum(customers[:, -1:], 1)
-    gain = np.where(control > 0, of_treated - expected, 0.0) / total * PER_CUSTOMERS
-    share = customers / total
-    start = np.zeros((len(counts), 1))
-    share, above = np.hstack([start, share]), np.hstack([start, gain - share * gain[:, -1:]])
-    return np.asarray(np.trapezoid(above, share, axis=1))
+    order, ends = ranking(score[rows])
+    return _Ranking(name, len(rows) / len(score), rows[order], ends)
 
 
 def _interval(drawn: Floats, tails: tuple[float, float]) -> Difference:

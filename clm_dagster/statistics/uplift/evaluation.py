@@ -58,7 +58,7 @@ def uplift_curve(
 ) -> UpliftCurve:
     """Return the curve whose area is `qini_area`; see there for the arguments."""
     s, t, y = _checked(effect, treatment, outcome)
-    order, ends = _ranking(s)
+    order, ends = ranking(s)
     gain = _gains(np.ones((1, len(s))), t[order], y[order], ends, per)[0]
     return UpliftCurve(np.concatenate([[0.0], ends / len(s)]), gain)
 
@@ -190,7 +190,21 @@ def _checked(effect: ArrayLike, treatment: ArrayLike, outcome: ArrayLike) -> tup
     return s, t, y
 
 
-def _ranking(effect: Floats) -> tuple[Ints, Ints]:
+def areas_of_resamples(
+    counts: Floats, treatment: Floats, outcome: Floats, ends: Ints, per: float = PER_CUSTOMERS
+) -> Floats:
+    """Return `qini_area` of m resamples, shape (m,).
+
+    counts: shape (m, n), how often each resample holds each customer. All customers are in the order of the ranking,
+    and `ends` is of `ranking`.
+    """
+    gain = _gains(counts, treatment, outcome, ends, per)
+    customers = np.concatenate([np.zeros((len(counts), 1)), _sums(counts, ends)], axis=1)
+    share = customers / _totals(counts)
+    return np.asarray(np.trapezoid(gain - share * gain[:, -1:], share, axis=1))
+
+
+def ranking(effect: Floats) -> tuple[Ints, Ints]:
     """Return the order by effect, largest first, and how many customers are in it at the end of each tie."""
     order = np.argsort(-effect, kind="stable")
     ranked = effect[order]
@@ -208,8 +222,13 @@ def _gains(counts: Floats, treatment: Floats, outcome: Floats, ends: Ints, per: 
     of_treated = _sums(counts * (treatment * outcome), ends)
     of_control = _sums(counts * ((1 - treatment) * outcome), ends)
     expected = np.divide(of_control * treated, control, out=np.zeros_like(control), where=control > 0)
-    gain = np.where(control > 0, of_treated - expected, 0.0) / counts.sum(axis=1, keepdims=True) * per
+    gain = np.where(control > 0, of_treated - expected, 0.0) / _totals(counts) * per
     return np.concatenate([np.zeros((len(gain), 1)), gain], axis=1)
+
+
+def _totals(counts: Floats) -> Floats:
+    """Return the customers of each resample, shape (m, 1); 1 where it has none, whose gains are 0."""
+    return np.asarray(np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def _sums(values: Floats, ends: Ints) -> Floats:
@@ -226,7 +245,7 @@ def _resampled_areas(
     rng: np.random.Generator,
 ) -> dict[str, tuple[float, Floats]]:
     """Return the area of each ranking on all customers, and on each resample of them, shape (resamples,)."""
-    rankings = {name: _ranking(effect) for name, effect in scores.items()}
+    rankings = {name: ranking(effect) for name, effect in scores.items()}
     arms = [np.flatnonzero(treatment == arm) for arm in (1.0, 0.0)]
     count = len(outcome)
     parts: dict[str, list[Floats]] = {name: [] for name in scores}
@@ -242,11 +261,9 @@ def _resampled_areas(
             for arm in arms:
                 counts[row, arm] = np.bincount(rng.integers(0, len(arm), len(arm)), minlength=len(arm))
         for name, (order, ends) in rankings.items():
-            there = counts[:, order]
-            gain = _gains(there, treatment[order], outcome[order], ends, per)
-            customers = np.concatenate([np.zeros((here, 1)), _sums(there, ends)], axis=1)
-            share = customers / count
-            parts[name].append(np.asarray(np.trapezoid(gain - share * gain[:, -1:], share, axis=1)))
+            parts[name].append(
+                areas_of_resamples(counts[:, order], treatment[order], outcome[order], ends, per)
+            )
     return {name: (float(found[0][0]), np.concatenate(found)[1:]) for name, found in parts.items()}
 
 

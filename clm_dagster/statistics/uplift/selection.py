@@ -122,16 +122,26 @@ def select_learner(
             inside = place == fold
             effects = _effects(candidates, x, t, y, known, inside)
             rows.append([qini_area(effect, t[inside], y[inside]) for effect in effects])
-    areas = np.array(rows)
-    means = areas.mean(axis=0)
-    behind = areas[:, [int(means.argmax())]] - areas
-    errors = behind.std(axis=0, ddof=1) / np.sqrt(len(areas) / repeats)
-    figures = {
-        name: Candidate(float(area), float(loss), float(error))
-        for name, area, loss, error in zip(candidates, means, behind.mean(axis=0), errors, strict=True)
-    }
-    winner = next(name for name, figure in figures.items() if figure.level_with_best)
+    figures = compare(dict(zip(candidates, np.array(rows).T, strict=True)), repeats)
+    winner = simplest(figures)
     return Selection(winner, clone(candidates[winner]), figures)
+
+
+def compare(areas: Mapping[str, Floats], repeats: int = 1) -> dict[str, Candidate]:
+    """Return the figures of candidates from their areas by fold, the same folds for all; see `select_learner`."""
+    by_fold = np.column_stack(list(areas.values()))
+    means = by_fold.mean(axis=0)
+    behind = by_fold[:, [int(means.argmax())]] - by_fold
+    errors = behind.std(axis=0, ddof=1) / np.sqrt(len(by_fold) / repeats)
+    return {
+        name: Candidate(float(area), float(loss), float(error))
+        for name, area, loss, error in zip(areas, means, behind.mean(axis=0), errors, strict=True)
+    }
+
+
+def simplest(figures: Mapping[str, Candidate]) -> str:
+    """Return the first candidate that is level with the best one; list the simplest first."""
+    return next(name for name, figure in figures.items() if figure.level_with_best)
 
 
 def _effects(

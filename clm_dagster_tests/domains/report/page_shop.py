@@ -9,6 +9,7 @@ from clm_dagster.domains.report.page import render_page
 from clm_dagster.domains.report.pseudonyms import Pseudonyms
 from clm_dagster.domains.report.reading import PageReading, page_as_of
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.settings import Settings
 
 KEY = bytes(range(32))
 AS_OF = datetime(2024, 6, 3)
@@ -45,6 +46,15 @@ def empty_shop(path: str = ":memory:") -> PageShop:
     shop = PageShop(duckdb.connect(path))
     shop.run(*(f"create schema if not exists {name}" for name in SCHEMAS))
     return shop
+
+
+def publish_shop(settings: Settings) -> None:
+    """Publish a shop with models."""
+    settings.published_path.parent.mkdir(parents=True)
+    shop = empty_shop(str(settings.published_path))
+    first_tables(shop)
+    model_tables(shop)
+    shop.raw.close()
 
 
 def first_tables(shop: PageShop, customers: int = 30, days: int = 200, sign: int = 1) -> None:

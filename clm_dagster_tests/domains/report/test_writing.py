@@ -16,18 +16,14 @@ from clm_dagster.domains.report.reading import NothingToReportError
 from clm_dagster.domains.report.writing import write_page
 from clm_dagster.settings import Settings, SettingsError
 from clm_dagster_tests.domains.report.page_reader import ReadPage
-from clm_dagster_tests.domains.report.page_shop import empty_shop, first_tables, model_tables
+from clm_dagster_tests.domains.report.page_shop import empty_shop, first_tables, publish_shop
 
 
 @pytest.fixture
 def settings(settings_for: Callable[..., Settings], tmp_path: Path) -> Settings:
     """Settings of a shop whose copy is published."""
     made = settings_for(data_dir=tmp_path / "data")
-    made.published_path.parent.mkdir(parents=True)
-    shop = empty_shop(str(made.published_path))
-    first_tables(shop)
-    model_tables(shop)
-    shop.raw.close()
+    publish_shop(made)
     return made
 
 

@@ -19,6 +19,7 @@ from clm_dagster.domains.actions.uplift.splits import FOLDS, Split, folds, split
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 from clm_dagster.statistics.uplift import QiniInterval, qini_area, uplift_verdict
 from clm_dagster.statistics.uplift.clusters import clustered_qini_intervals
+from clm_dagster.statistics.uplift.selection import compare, simplest
 
 Floats = NDArray[np.float64]
 # Arms are tried for their own sake; more than these are variants of a mail.
@@ -127,7 +128,7 @@ def _contest(split: Split, encoder: Encoder) -> ArmResult:
     training, test = split.training, split.test
     x, later = encoder.matrix(training.frame), encoder.matrix(test.frame)
     fitted = {name: _fit(name, training, x) for name in LEARNERS}
-    winner = _simplest(fitted)
+    winner = simplest(compare({name: one.areas for name, one in fitted.items()}))
     treated = training.treatment == 1
     started = time.perf_counter()
     response = expected_outcome(x, training.outcome, treated, later)
@@ -181,16 +182,6 @@ def _fit(name: str, training: Comparison, x: Floats) -> _Fitted:
         slope=float(np.clip(slope, 0.0, 1.0)),
     )
     return _Fitted(_areas(training, found, place), model, time.perf_counter() - started)
-
-
-def _simplest(fitted: Mapping[str, _Fitted]) -> str:
-    """Return the first learner that is at most one standard error, paired by fold, behind the best one."""
-    best = max(fitted.values(), key=lambda one: one.area)
-    for name, one in fitted.items():
-        behind = best.areas - one.areas
-        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
-            return name
-    raise AssertionError("the best one is not behind itself")
 
 
 def _response_area(training: Comparison, x: Floats) -> float:

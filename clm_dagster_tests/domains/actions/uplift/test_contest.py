@@ -9,8 +9,7 @@ from mlflow.utils.validation import (
     _validate_param_name,
 )
 
-from clm_dagster.domains.actions.uplift.contest import UpliftResult, _Fitted, _simplest, hold_contest
-from clm_dagster.domains.actions.uplift.model import ArmModel
+from clm_dagster.domains.actions.uplift.contest import UpliftResult, hold_contest
 from clm_dagster.domains.actions.uplift.names import BASELINES
 from clm_dagster.domains.actions.uplift.notes import plain_names
 from clm_dagster.domains.actions.uplift.plots import drawings
@@ -21,7 +20,8 @@ from clm_dagster.domains.actions.uplift.splits import LATER, Split, split_of
 from clm_dagster.domains.actions.uplift.values import policy_results
 from clm_dagster.platform.charts import make_figure
 from clm_dagster.statistics.evaluation import EvaluationError
-from clm_dagster.statistics.uplift import SLearner, qini_area
+from clm_dagster.statistics.uplift import qini_area
+from clm_dagster.statistics.uplift.selection import compare, simplest
 from clm_dagster_tests.domains.actions.uplift.trials import sample
 
 
@@ -81,8 +81,7 @@ def test_the_winner_is_chosen_without_the_test(driven: UpliftResult) -> None:
     ],
 )
 def test_the_simplest_of_the_equally_good_wins(areas: dict[str, list[float]], winner: str) -> None:
-    model = ArmModel("discount", "plain", SLearner(), 0.0, 0.0, 1.0)
-    assert _simplest({name: _Fitted(np.array(folds), model, 0.0) for name, folds in areas.items()}) == winner
+    assert simplest(compare({name: np.array(folds) for name, folds in areas.items()})) == winner
 
 
 def test_no_order_counts_in_training_and_test() -> None:
