@@ -48,6 +48,14 @@ def casts(types: Mapping[str, str]) -> str:
     return ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in types.items())
 
 
+def ordered_sum(expression: str) -> str:
+    """Return the aggregate that sums an expression of type double in the order of its values.
+
+    A plain sum of doubles depends on the order in which threads deliver rows. Decimals do not need this.
+    """
+    return f"sum({expression} order by {expression})"
+
+
 @contextmanager
 def _signals() -> Iterator[None]:
     """Raise KeyboardInterrupt where a signal stops a statement: DuckDB reports that as an ordinary error."""

@@ -15,7 +15,7 @@ from clm_dagster.domains.report.fact_settings import FactSettings
 from clm_dagster.domains.report.sales_queries import BACK, read_days, read_pairs, read_splits, read_weeks
 from clm_dagster.platform.partitions import as_of_of_key, parse_day
 from clm_dagster.platform.python_tables.partition import Reading
-from clm_dagster.platform.warehouse import Connection, Parameters
+from clm_dagster.platform.warehouse import Connection, Parameters, ordered_sum
 
 _CAUSES = ("purchases", "time", "cutoffs", "late")
 
@@ -125,7 +125,7 @@ def _read_lost(connection: Connection, as_of: datetime) -> pd.DataFrame:
 
 def _read_causes(connection: Connection, earlier: dict[int, datetime]) -> pd.DataFrame:
     """Return the moves between segments since a week ago: from, to, customers, and the sum of each cause's shares."""
-    shares = ", ".join(f"sum({cause}_share) as {cause}" for cause in _CAUSES)
+    shares = ", ".join(f"{ordered_sum(f'{cause}_share')} as {cause}" for cause in _CAUSES)
     return _rows(
         connection,
         "marts.segment_moves",
@@ -146,7 +146,7 @@ def _read_churn(connection: Connection, earlier: dict[int, datetime]) -> pd.Data
     parts = [
         f"""
         select {back} as back, count(*) as customers, count(*) filter (where {_HIGH}) as high,
-            sum(expected_loss) as loss, max(horizon_days) as horizon_days,
+            {ordered_sum("expected_loss")} as loss, max(horizon_days) as horizon_days,
             min(model_name || ' ' || model_version) as model
         from marts.churn_scores where as_of = timestamp '{as_of}' having count(*) > 0
         """
@@ -158,11 +158,12 @@ def _read_churn(connection: Connection, earlier: dict[int, datetime]) -> pd.Data
 def _read_churn_moves(connection: Connection, earlier: dict[int, datetime]) -> pd.DataFrame:
     """Return who changed sides since then, and the sum of squared changes of the expected loss, by weeks back."""
     rows = f"select customer_id, expected_loss, {_HIGH} as is_high from marts.churn_scores where as_of = timestamp"
+    change = "(coalesce(now.expected_loss, 0) - coalesce(before.expected_loss, 0)) ** 2"
     parts = [
         f"""
         select {back} as back,
             count(*) filter (where coalesce(now.is_high, false) <> coalesce(before.is_high, false)) as high,
-            sum((coalesce(now.expected_loss, 0) - coalesce(before.expected_loss, 0)) ** 2) as loss
+            {ordered_sum(change)} as loss
         from ({rows} '{earlier[0]}') as now full join ({rows} '{earlier[back]}') as before
             on now.customer_id = before.customer_id
         """
@@ -186,8 +187,8 @@ def _read_plays(connection: Connection, earlier: dict[int, datetime]) -> pd.Data
         f"""
         select {back} as back, play, action, count(*) filter (where arm = 'treated') as contacts,
             count(*) filter (where arm <> 'treated') as held_out,
-            coalesce(sum(expected_cost) filter (where arm = 'treated'), 0) as cost,
-            coalesce(sum(expected_gain) filter (where arm = 'treated'), 0) as gain
+            coalesce({ordered_sum("expected_cost")} filter (where arm = 'treated'), 0) as cost,
+            coalesce({ordered_sum("expected_gain")} filter (where arm = 'treated'), 0) as gain
         from marts.next_best_actions
         where as_of = timestamp '{as_of}' and action <> 'nothing' group by play, action
         """

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pandas as pd
 
 from clm_dagster.domains.report.fact_inputs import FOUR_WEEKS, WEEK, WEEKS
-from clm_dagster.platform.warehouse import Connection
+from clm_dagster.platform.warehouse import Connection, ordered_sum
 
 BACK = (0, WEEK, FOUR_WEEKS)
 _DAYS_OF_WEEKS = 7 * WEEKS
@@ -109,7 +109,7 @@ _CUSTOMER_WEEKS = """
     group by 1
 """
 _SUMS = ", ".join(
-    f"coalesce(sum({column}) filter (where {_WEEKS_BACK} = {back}), 0)::double as {name}{back}"
+    f"coalesce(sum({column}) filter (where {_WEEKS_BACK} = {back}), 0) as {name}{back}"
     for back in BACK
     for column, name in (
         ("net_revenue", "r"),
@@ -125,9 +125,9 @@ def read_pairs(connection: Connection, as_of: datetime) -> pd.DataFrame:
     customers = _CUSTOMER_WEEKS.format(sums=_SUMS)
     parts = [
         f"""
-        select {back} as back, sum((r0 - r{back}) ** 2) as revenue, sum((s0 - s{back}) ** 2) as sales,
-            sum((b0 - b{back}) ** 2) as returns, sum((o0 - o{back}) ** 2) as orders,
-            sum(((o0 > 0)::int - (o{back} > 0)::int) ** 2) as buyers
+        select {back} as back, {ordered_sum(f"(r0 - r{back}) ** 2")} as revenue,
+            {ordered_sum(f"(s0 - s{back}) ** 2")} as sales, {ordered_sum(f"(b0 - b{back}) ** 2")} as returns,
+            sum((o0 - o{back}) ** 2) as orders, sum(((o0 > 0)::int - (o{back} > 0)::int) ** 2) as buyers
         from units
         """
         for back in (WEEK, FOUR_WEEKS)
@@ -168,15 +168,14 @@ def read_pairs(connection: Connection, as_of: datetime) -> pd.DataFrame:
 def read_splits(connection: Connection, as_of: datetime) -> pd.DataFrame:
     """Return net revenue by channel, country, and new or returning customers: now, a week ago, four weeks ago."""
     sums = ", ".join(
-        f"coalesce(sum(net_revenue) filter (where {_WEEKS_BACK} = {back}), 0)::double as r{back}"
-        for back in BACK
+        f"coalesce(sum(net_revenue) filter (where {_WEEKS_BACK} = {back}), 0) as r{back}" for back in BACK
     )
     kinds = ", ".join(
         f"coalesce(sum(r{back}) filter (where first_order_date >= cast($as_of as date) - {7 * (back + 1)}), 0)::double "
         f"as n{back}, coalesce(sum(r{back}), 0)::double as a{back}"
         for back in BACK
     )
-    guests = ", ".join(f"(select sum(r{back}) from channels) - a{back} as r{back}" for back in BACK)
+    guests = ", ".join(f"(select sum(r{back}) from channels)::double - a{back} as r{back}" for back in BACK)
     return connection.frame(
         f"""
         with channels as (
