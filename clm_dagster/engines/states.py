@@ -3,7 +3,7 @@
 Belongs here: inputs with and without some days. Does not: which days (`ways`), comparing (`verifying`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +64,15 @@ class ChangingInputs:
         self._load(session, self.whole)
         session.build(self.project, self.model, [ChangedDays(self.days)], {})
 
-    def restore(self, session: Session) -> None:
-        """Make inputs that are views views again."""
+    def restore(self, session: Session, given: Collection[str] = ()) -> None:
+        """Give inputs all their days again. Views are views again, except for those that were given as tables."""
         for node in (self.project.nodes[name] for name in self.model.refs):
-            if isinstance(node, Model) and node.materialized == "view" and node.relation in self.whole:
+            if node.relation not in self.whole:
+                continue
+            if isinstance(node, Model) and node.materialized == "view" and node.relation not in given:
                 session.build(self.project, node, [None], {})
+            else:
+                session.load(node.relation, self.whole[node.relation])
 
     @property
     def files(self) -> list[Path]:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -127,18 +127,16 @@ def _read(
             raise NothingToVerifyError(f"{settings.warehouse_path} is empty; run `clm run` first")
         needed = with_upstream(project, chosen)
         inputs = export_inputs(connection, project, settings, needed, as_ofs, work / "inputs")
-        stored = {
-            name: export_stored(
-                connection, project, project.models[name], inputs.as_ofs, inputs.days, work / "stored"
-            )
-            for name in chosen
-        }
+        stored = export_stored(connection, project, settings, chosen, needed, inputs, work / "stored")
     return inputs, stored
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One verification: two databases, and a connection that compares their files."""
+    """One verification: two databases, and a connection that compares their files.
+
+    given: the relations of which the engine has the rows of the reference: its own differ, or were not asked for.
+    """
 
     project: Project
     ours: Session
@@ -147,6 +145,7 @@ class _Run:
     inputs: Inputs
     folder: Path
     is_kept: bool
+    given: set[str] = field(default_factory=set)
 
     def results(
         self, chosen: Sequence[str], stored: dict[str, Stored], begin: Begin, title: str
@@ -171,7 +170,7 @@ class _Run:
         """Build a model that is only read by others, and give its rows to the engine."""
         path = self._path(model, "reference")
         self._build(self.ours, model, self._first(model), path)
-        self.theirs.load(model.relation, path)
+        self._give(model, path)
         self._remove(path)
 
     def _verify(self, model: Model, stored: Stored) -> ModelResult:
@@ -189,7 +188,7 @@ class _Run:
         except Exception as problem:  # noqa: BLE001 - engines have errors of their own; they are the result
             error = _message(problem)
         if error or any(each.verdict != EQUAL for each in (comparison, *ways.values()) if each):
-            self.theirs.load(model.relation, path)
+            self._give(model, path)
         kept = None
         if stored.path is not None:
             kept = self._compare(model, path, stored.path, stored.where, ordered=False)
@@ -229,9 +228,14 @@ class _Run:
             self.theirs.write(model.relation, other)
             back = self._compare(model, whole, other)
         finally:
-            inputs.restore(self.theirs)
+            inputs.restore(self.theirs, self.given)
         self._remove(less, other, *inputs.files)
         return {DAYS_GONE: gone, DAYS_BACK: back}
+
+    def _give(self, model: Model, path: Path) -> None:
+        """Replace the engine's rows of a model with those of the reference."""
+        self.theirs.load(model.relation, path)
+        self.given.add(model.relation)
 
     def _build(self, session: Session, model: Model, pieces: Sequence[Slice], path: Path) -> float:
         """Build a model and write its rows to a file; return the seconds of the build alone.
