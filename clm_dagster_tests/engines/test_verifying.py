@@ -256,8 +256,10 @@ def test_an_unknown_model_is_an_error_with_the_nearest_name(
 
 
 def test_nothing_to_verify_is_an_error_that_says_what_to_do(shop: Settings, tmp_path: Path) -> None:
-    with pytest.raises(NothingToVerifyError, match=r"no warehouse at .*; run `clm run` first"):
-        run(shop.replace(data_dir=tmp_path / "none"))
+    (tmp_path / "empty").mkdir()
+    for name, text in (("none", "no folder"), ("empty", "no warehouse at")):
+        with pytest.raises(NothingToVerifyError, match=rf"{text} .*; run `clm run` first"):
+            run(shop.replace(data_dir=tmp_path / name))
     full = tmp_path / "full"
     full.mkdir()
     (full / "file").touch()
