@@ -57,7 +57,8 @@ team: .venv-team/.done
 
 # What depends on the version of DuckDB: SQL, the warehouse, ingestion.
 TEAM_TESTS := clm_dagster_tests/sql clm_dagster_tests/platform/dbt_project clm_dagster_tests/platform/test_warehouse.py \
-  clm_dagster_tests/platform/test_duckdb_files.py clm_dagster_tests/domains/ingest/test_assets.py
+  clm_dagster_tests/platform/test_duckdb_files.py clm_dagster_tests/domains/ingest/test_assets.py \
+  clm_dagster_tests/engines
 test-team: team
 	.venv-team/bin/pytest -n 2 --dist loadgroup -m "not peers" --ignore=clm_dagster_tests/sql/test_dbt.py $(TEAM_TESTS)
 
