@@ -81,18 +81,25 @@ class Copy:
         return change_of(table, shop, gate, before, parts)
 
     def write(self, change: Change, path: Path, expression: Callable[[Column], str], suffix: str) -> None:
-        """Write the rows to send to a CSV file. expression: how the destination reads a column, in DuckDB's SQL."""
+        """Write the rows to send to a file.
+
+        expression: how the destination reads a column, in DuckDB's SQL. suffix: the format.
+        """
         table = change.table
         listed = ", ".join(f"{expression(c)} as {quoting.name(c.name)}" for c in table.columns)
         where = _where(table, None if len(change.send) == len(change.parts) else change.send)
         quoted = [quoting.name(c.name) for c in table.columns if is_text(c)]
         force = f", force_quote ({', '.join(quoted)})" if quoted else ""
         compression = "gzip" if suffix.endswith(".gz") else "none"
+        written = (
+            "format json"
+            if suffix.startswith(".json")
+            else f"format csv, header false, quote '\"', escape '\"', nullstr {quoting.text(NULL)}{force}"
+        )
         rows = f"select {self._values(table)} from {self._relation(table)} where {where}"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection.execute(
-            f"copy (select {listed} from ({rows})) to {quoting.text(path)} (format csv, header false, "
-            f"delimiter ',', quote '\"', escape '\"', nullstr {quoting.text(NULL)}{force}, compression {compression})"
+            f"copy (select {listed} from ({rows})) to {quoting.text(path)} ({written}, compression {compression})"
         )
 
     def _by_versions(

@@ -2,7 +2,7 @@
 
 Belongs here: types, COPY, the transaction. Does not: what is the same in all databases (`target`).
 
-Rows are copied to a temporary table first, so the transaction that readers may wait for is short: it deletes, inserts,
+Rows are copied to a temporary table first, so the transaction that others may wait for is short: it deletes, inserts,
 and records. Until it commits, every reader sees the rows of before. A killed process leaves nothing: its temporary
 table goes with its connection.
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clm_dagster.domains.warehouses.difference import Change, Published, comments_of
 from clm_dagster.domains.warehouses.errors import PublishError
@@ -140,22 +140,26 @@ class PostgresTarget(Target):
             self._run([f"create table {self.table(name)} ({self.columns_sql(columns)})"])
 
     def replace(self, change: Change, sent: Sent | None, at: datetime) -> None:
-        """Do a change in one transaction."""
-        if sent:
-            self._stage(change, sent)
-        statements = [f"lock table {self.table(TABLES)} in share row exclusive mode"]
-        statements += self._create(change)
-        if change.changes_rows:
-            statements += self.deletes(change)
-        statements += self._alter(change) if change.is_rebuilt else []
-        if sent:
-            names = self.names_sql(sent.columns)
-            statements.append(
-                f"insert into {self.table(change.table.name)} ({names}) select {names} from pg_temp.{_STAGE}"
-            )
-        if change.before is None or change.before.comments != comments_of(change.table):
-            statements += self._comments(change)
-        self._run([*statements, *self.ledger_sql(change, at)])
+        """Do a change in one transaction. Nobody reads a new table yet, so its rows are copied right into it."""
+        is_new = change.before is None
+        if sent and not is_new:
+            with self._connection, closing(self._connection.cursor()) as cursor:
+                run_all(cursor.execute, self._new_stage(sent))
+                self._copy(cursor, f"pg_temp.{_STAGE}", change, sent)
+        with self._connection, closing(self._connection.cursor()) as cursor:
+            cursor.execute(f"lock table {self.table(TABLES)} in share row exclusive mode")
+            if is_new:
+                cursor.execute(
+                    f"create table {self.table(change.table.name)} ({self.columns_sql(change.columns)})"
+                )
+                if sent:
+                    self._copy(cursor, self.table(change.table.name), change, sent)
+                run_all(cursor.execute, self._index(change))
+            elif change.changes_rows:
+                run_all(cursor.execute, self._replacement(change, sent))
+            if change.before is None or change.before.comments != comments_of(change.table):
+                run_all(cursor.execute, self._comments(change))
+            run_all(cursor.execute, self.ledger_sql(change, at))
 
     def drop(self, published: Published) -> None:
         """Drop a table and forget it in one transaction. Views of users on it are not dropped: that is an error."""
@@ -169,29 +173,38 @@ class PostgresTarget(Target):
                 f"{' '.join(str(error).split())}; drop what depends on it, and publish again"
             ) from None
 
-    def _stage(self, change: Change, sent: Sent) -> None:
-        """Copy the rows to a temporary table, in a transaction of its own."""
-        kinds = {column.name: column.kind for column in sent.columns}
-        with self._connection, closing(self._connection.cursor()) as cursor, sent.path.open("rb") as file:
-            cursor.execute(f"drop table if exists pg_temp.{_STAGE}")
-            cursor.execute(f"create temporary table {_STAGE} ({self.columns_sql(kinds)})")
+    def _replacement(self, change: Change, sent: Sent | None) -> list[str]:
+        """Return the statements that replace rows by those of the temporary table."""
+        statements = [*self.deletes(change), *(self._alter(change) if change.is_rebuilt else [])]
+        if sent:
             names = self.names_sql(sent.columns)
+            statements.append(
+                f"insert into {self.table(change.table.name)} ({names}) select {names} from pg_temp.{_STAGE}"
+            )
+        return statements
+
+    def _new_stage(self, sent: Sent) -> list[str]:
+        columns = self.columns_sql({column.name: column.kind for column in sent.columns})
+        return [f"drop table if exists pg_temp.{_STAGE}", f"create temporary table {_STAGE} ({columns})"]
+
+    def _copy(self, cursor: Any, table: str, change: Change, sent: Sent) -> None:
+        with sent.path.open("rb") as file:
             cursor.copy_expert(
-                f"copy pg_temp.{_STAGE} ({names}) from stdin with (format csv, null {quoting.text(NULL)}, "
-                "encoding 'UTF8')",
+                f"copy {table} ({self.names_sql(sent.columns)}) from stdin with (format csv, "
+                f"null {quoting.text(NULL)}, encoding 'UTF8')",
                 file,
                 size=1 << 20,
             )
-            self.check_arrived(change, sent, cursor.rowcount)
+        self.check_arrived(change, sent, cursor.rowcount)
 
-    def _create(self, change: Change) -> list[str]:
-        if change.before is not None:
-            return []
-        name, partition = change.table.name, change.table.partition
-        statements = [f"create table {self.table(name)} ({self.columns_sql(change.columns)})"]
-        if partition:
-            statements.append(f"create index on {self.table(name)} ({self.quoted(partition)})")
-        return statements
+    def _index(self, change: Change) -> list[str]:
+        """Return the statement that lets partitions be found, after the rows are there."""
+        partition = change.table.partition
+        return (
+            [f"create index on {self.table(change.table.name)} ({self.quoted(partition)})"]
+            if partition
+            else []
+        )
 
     def _alter(self, change: Change) -> list[str]:
         """Return the statement that gives a table other columns. Its rows are deleted, so any type can follow."""
