@@ -27,8 +27,8 @@ class WarehouseSettings(DomainSettings):
     publish_tables: OwnName[str] = Field(
         "",
         description=(
-            "Tables to publish, such as marts.*,core.orders,exposure:churn_list,-marts.demand_*; empty for all marts "
-            "and all tables of exposures."
+            "Tables to publish, such as core.orders,exposure:churn_list; names may be patterns, and a minus leaves out; "
+            "empty for all marts and all tables of exposures."
         ),
     )
     publish_personal: OwnName[bool] = Field(
