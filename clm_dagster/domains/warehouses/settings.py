@@ -27,7 +27,7 @@ class WarehouseSettings(DomainSettings):
     publish_tables: OwnName[str] = Field(
         "",
         description=(
-            "Tables to publish, such as core.orders,exposure:churn_list; names may be patterns, and a minus leaves out; "
+            "Tables to publish, such as core.orders,exposure:churn_list; names may be patterns, a minus leaves out; "
             "empty for all marts and all tables of exposures."
         ),
     )

@@ -405,9 +405,11 @@ def test_the_command_shows_what_is_sent_and_no_secret(
         assert PASSWORD.encode() not in found, path
 
 
-def test_the_destination_is_an_asset_of_each_publication(make_published: Make) -> None:
-    shop = make_published()
+@pytest.mark.parametrize("automation", ["schedules", "declarative"])
+def test_the_destination_is_an_asset_of_each_publication(make_published: Make, automation: str) -> None:
+    shop = make_published(automation=automation)
     definitions = build_definitions(shop.settings)
+    dg.Definitions.validate_loadable(definitions)
     key = dg.AssetKey(["published", "dwh"])
     node = definitions.resolve_asset_graph().get(key)
     assert node.parent_keys == {dg.AssetKey(["published", "warehouse"])}

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import duckdb
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 import pytest
 
 from clm_dagster.definitions import build_definitions

@@ -168,7 +168,8 @@ class Target(ABC):
         written = {key: part for key, part in change.parts.items() if known.get(key) != part}
         gone = [key for key in known if key in written or key not in change.parts]
         where = f"relation = {self.text(relation)}"
-        statements = []
+        # Of a table that somebody dropped, the record is still there.
+        statements = [f"delete from {self.table(PARTS)} where {where}"] if before is None else []
         for some in _pieces(gone):
             listed = ", ".join(map(self.text, some))
             statements.append(
