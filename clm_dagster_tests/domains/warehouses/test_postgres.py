@@ -226,8 +226,10 @@ def test_a_table_that_somebody_dropped_is_sent_again(make_published: Make, datab
     shop.scores({0: 1, 1: 1})
     shop.publish()
     database.exec_driver_sql("drop table clm.churn_scores")
-    assert shop.changes(shop.publish()) == [("churn_scores", "new", 2, 6)]
-    assert rows(database, "select count(*) from clm.churn_scores") == [(6,)]
+    shop.forget(SCORES, 0)
+    assert shop.changes(shop.publish()) == [("churn_scores", "new", 1, 3)]
+    assert rows(database, "select count(*) from clm.churn_scores") == [(3,)]
+    assert rows(database, "select partition_key from clm.clm_published") == [(day(1),)]
     assert shop.publish().tables == []
 
 
