@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clm_dagster_tests.trained_shop import Ran
 
 # A test decides its own settings: nothing of the developer's environment or last run comes in.
-KEPT = ("CLM_REFERENCE_DATA", "CLM_DBT")  # where to find what tests need
+KEPT = ("CLM_REFERENCE_DATA", "CLM_DBT", "CLM_FAKESNOW", "CLM_BQEMULATOR")  # where to find what tests need
 for name in [name for name in os.environ if name.startswith("CLM_") and name not in KEPT]:
     del os.environ[name]
 os.environ.pop("MLFLOW_TRACKING_URI", None)

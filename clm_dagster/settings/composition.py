@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TypeVar
 
-from pydantic import PrivateAttr, ValidationError
+from pydantic import PrivateAttr, SecretStr, ValidationError
 
 from clm_dagster.discovery import domain_modules
 from clm_dagster.settings.fields import DomainSettings, Setting, SettingsError, SettingsGroup, settings_of
@@ -140,8 +140,12 @@ def build_settings(
 def _problems(error: ValidationError, fields: Mapping[str, Setting]) -> list[str]:
     """Return one message for each invalid value."""
     return [
-        f"{fields[str(found['loc'][0])].variable}: {found['msg']} (found {found['input']!r})"
-        if found["loc"]
-        else found["msg"]
+        _problem(fields[str(found["loc"][0])], found["msg"], found["input"]) if found["loc"] else found["msg"]
         for found in error.errors()
     ]
+
+
+def _problem(setting: Setting, message: str, value: object) -> str:
+    """Return the message for an invalid value, which is not shown if it is a secret."""
+    shown = "" if setting.info.annotation is SecretStr else f" (found {value!r})"
+    return f"{setting.variable}: {message}{shown}"

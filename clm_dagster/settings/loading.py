@@ -26,7 +26,7 @@ from clm_dagster.storage import write_json
 LAST_RUN_FILE = "last_run.json"
 _PREFIX = "CLM_"
 # Read by the tests and the benchmarks only.
-OTHER_VARIABLES = frozenset({"CLM_REFERENCE_DATA", "CLM_DBT"})
+OTHER_VARIABLES = frozenset({"CLM_REFERENCE_DATA", "CLM_DBT", "CLM_FAKESNOW", "CLM_BQEMULATOR"})
 # The settings that `clm run` records: those that define the shop.
 LAST_RUN_FIELDS = ("source", "input", "start_date", "end_date")
 # In the same record, other settings of this data folder: those of a demo.

@@ -26,7 +26,7 @@ CONNECTORS_HELP = (
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _KEYS = {
-    SQL: {"type", "url", "schema", "tables", "chunk_rows"},
+    SQL: {"type", "url", "schema", "tables", "chunk_rows", "options"},
     FILES: {"type", "url", "pattern", "options", "folder"},
     REST: {"type", "preset", "config", "tables"},
 }

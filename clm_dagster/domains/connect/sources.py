@@ -30,6 +30,10 @@ _DRIVERS = {
     "mysql": ("pymysql", "MySQLdb"),
     "mariadb": ("pymysql", "MySQLdb"),
 }
+# Modules that teach SQLAlchemy other databases, each in an extra of the name of the database.
+_DIALECTS = {"snowflake": "snowflake.sqlalchemy", "bigquery": "sqlalchemy_bigquery"}
+# Types of Snowflake's dialect that are not SQLAlchemy's, and whether they have a zone.
+_SNOWFLAKE_TIMES = {"TIMESTAMP_NTZ": False, "TIMESTAMP_LTZ": True, "TIMESTAMP_TZ": True}
 _SQL_NAMES = {"postgres": "postgresql", "MySQLdb": "mysqldb"}
 
 
@@ -61,7 +65,8 @@ def _sql_source(connector: Connector, table: PulledTable, _: datetime) -> Readab
     from dlt.sources.sql_database import sql_database
 
     entry = filled(connector.entry, connector.where)
-    engine = sa.create_engine(_with_driver(sa.make_url(entry["url"]), connector))
+    url = _with_driver(sa.make_url(entry["url"]), connector)
+    engine = sa.create_engine(url, connect_args=dict(entry.get("options") or {}))
     found = _reflected(engine, table, entry.get("schema"))
     _check_columns(found, table)
     source: DltSource = sql_database(
@@ -72,8 +77,10 @@ def _sql_source(connector: Connector, table: PulledTable, _: datetime) -> Readab
         reflection_level="full_with_precision",
         detect_precision_hints=None,  # its default warns that it is deprecated
         chunk_size=int(entry.get("chunk_rows") or _CHUNK_ROWS),
-        query_adapter_callback=lambda query, read, *_: query.with_only_columns(*_selected(read, table)),
-        type_adapter_callback=lambda kind: kind if _is_plain(kind) else sa.Text(),
+        query_adapter_callback=lambda query, read, *_: query.with_only_columns(
+            *_selected(read, table, engine.dialect.name)
+        ),
+        type_adapter_callback=_adapted,
         table_adapter_callback=lambda read: _keep_only(read, table),
     )
     if table.cursor:
@@ -88,6 +95,12 @@ def _sql_source(connector: Connector, table: PulledTable, _: datetime) -> Readab
 
 def _with_driver(url: "sa.URL", connector: Connector) -> "sa.URL":
     """Return an address with a driver that is installed, where it names none. Raise ConnectorError."""
+    module = _DIALECTS.get(url.drivername)
+    if module and not _is_installed(module):
+        raise ConnectorError(
+            f"{connector.where}: the package {module} is not installed; run\n"
+            f"  pip install 'clm-dagster[{url.drivername}]'"
+        )
     drivers = _DRIVERS.get(url.drivername)
     if drivers is None:
         return url
@@ -99,6 +112,13 @@ def _with_driver(url: "sa.URL", connector: Connector) -> "sa.URL":
     raise ConnectorError(
         f"{connector.where}: no driver for {url.drivername} is installed; run\n  pip install {package}"
     )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _reflected(engine: "sa.Engine", table: PulledTable, schema: str | None) -> "sa.Table":
@@ -146,14 +166,34 @@ def _is_plain(kind: object) -> bool:
         return (
             kind.precision is not None and kind.scale is not None and 0 <= kind.scale <= kind.precision <= 38
         )
+    if type(kind).__name__ in _SNOWFLAKE_TIMES:
+        return True
     return isinstance(kind, sa.Integer | sa.Boolean | sa.Date | sa.DateTime | sa.String)
 
 
-def _selected(read: "sa.Table", table: PulledTable) -> list[Any]:
+def _adapted(kind: Any) -> Any:
+    """Return a type as dlt knows it: Snowflake has times of its own, and what is not plain is text."""
     import sqlalchemy as sa
 
+    name = type(kind).__name__
+    if name in _SNOWFLAKE_TIMES:
+        return sa.DateTime(timezone=_SNOWFLAKE_TIMES[name])
+    return kind if _is_plain(kind) else sa.Text()
+
+
+def _selected(read: "sa.Table", table: PulledTable, dialect: str) -> list[Any]:
+    """Return the columns to read, as text where dlt would lose something."""
+    import sqlalchemy as sa
+
+    def text(column: Any) -> Any:
+        # BigQuery casts no array, no structure and no JSON.
+        is_nested = isinstance(column.type, sa.ARRAY | sa.JSON) or "STRUCT" in type(column.type).__name__
+        if dialect == "bigquery" and is_nested:
+            return sa.func.to_json_string(column)
+        return sa.cast(column, sa.Text)
+
     columns = [c for c in read.columns if not table.columns or c.name in table.columns]
-    return [c if _is_plain(c.type) else sa.cast(c, sa.Text).label(c.name) for c in columns]
+    return [c if _is_plain(c.type) else text(c).label(c.name) for c in columns]
 
 
 def _keep_only(read: "sa.Table", table: PulledTable) -> None:
