@@ -28,7 +28,7 @@ def test_the_strongest_topics_come_first_with_their_direction(x: pd.DataFrame) -
     parts.loc[0, ["recency_days", "recency_by_gap"]] = [0.5, 0.4]  # one topic: .9
     parts.loc[0, "orders_365d"] = 0.6
     parts.loc[0, "net_revenue_365d"] = -0.7
-    reasons = strongest_reasons(x, parts, 90, 3)
+    reasons = strongest_reasons(known, medians_of(known), 90, 3)
     assert reasons.T[0].to_list() == [
         "raises risk: no order for 74 days (shop 31); usual gap 31",
         pytest.approx(0.9),
@@ -42,7 +42,7 @@ def test_the_strongest_topics_come_first_with_their_direction(x: pd.DataFrame) -
 
 def test_effects_are_measured_from_the_shops_median(x: pd.DataFrame) -> None:
     parts = pd.DataFrame(0.0, index=x.index, columns=list(FEATURES)).assign(recency_days=[1.0, 0.4, 0.1])
-    reasons = strongest_reasons(x, parts, 90, 1)
+    reasons = strongest_reasons(known, medians_of(known), 90, 1)
     assert reasons.reason_1_effect.round(6).fillna(0).to_list() == [0.6, 0.0, -0.3]
     assert reasons.reason_1[2].startswith("lowers risk: no order for 3 days (shop 31); usual gap 20")
 
