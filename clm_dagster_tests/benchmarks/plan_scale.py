@@ -136,7 +136,9 @@ def measure(work: str, customers: int, sizes: list[int]) -> list[dict[str, Any]]
     made = children.run("plan_scale:prepare", out=str(out), customers=customers)
     found = []
     for size in sizes:
-        row = children.run("plan_scale:plan_customers", out=str(out), customers=customers, shard_customers=size)
+        row = children.run(
+            "plan_scale:plan_customers", out=str(out), customers=customers, shard_customers=size
+        )
         same = children.run("plan_scale:compare", out=str(out), one=sizes[0], other=size)
         found.append({**row, "offers": made["offers"], "differing": same["differing"]})
     shutil.rmtree(out)

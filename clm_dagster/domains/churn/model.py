@@ -81,7 +81,8 @@ class ChurnModel:
         """
         measured = self.measured(frame, self.purchase_model_of(frame))
         calibration = self.calibration_at(measured[UNCALIBRATED].to_numpy(), rate)
-        scores = self.explained(measured, calibration, medians_of(measured), reasons)
+        known = measured.drop(columns=["customer_id", UNCALIBRATED])
+        scores = self.explained(measured, calibration, medians_of(known), reasons)
         scores.insert(0, "as_of", frame["as_of"].to_numpy())
         return scores
 
