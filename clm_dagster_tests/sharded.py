@@ -4,10 +4,12 @@ Belongs here: splitting a frame, the rows of an output. Does not: any computatio
 """
 
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from clm_dagster.platform.dbt_project.project import Project
@@ -17,12 +19,16 @@ from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 from clm_dagster.platform.python_tables.shards import CustomerRows, Shards
 
 
-def shards_of(frame: pd.DataFrame, cuts: list[int]) -> Shards:
-    """Return the shards that begin at these places among the sorted ids; places beyond the last id are shards without
-    customers.
-    """
+def shards_of(frame: pd.DataFrame, cuts: Iterable[int]) -> Shards:
+    """Return the shards that begin at these places among the sorted ids. None is empty, as a step makes them."""
     ids = sorted(frame["customer_id"])
-    return Shards(tuple(sorted(ids[cut] if cut < len(ids) else f"\U0010ffff{cut:06d}" for cut in cuts)))
+    return Shards(tuple(ids[cut] for cut in sorted(set(cuts)) if 0 < cut < len(ids)))
+
+
+def random_cuts(rng: np.random.Generator, customers: int) -> list[int]:
+    """Return where shards begin: up to six of them, one of a single customer."""
+    cuts = rng.integers(1, max(customers, 2), rng.integers(1, 5)).tolist()
+    return [*cuts, cuts[0] + 1]
 
 
 def split_rows(frame: pd.DataFrame, shards: Shards, folder: Path) -> CustomerRows:

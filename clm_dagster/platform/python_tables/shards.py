@@ -4,7 +4,8 @@ Belongs here: where shards begin, and the rows of a query by shard. Does not: co
 intermediate results (`shelf`).
 
 A shard is a range of ids and not a class of a hash: files are sorted by id, so the rows of a shard are together in
-them, and all shards one after the other have the order of the whole. Ranges hold equally many customers.
+them, and all shards one after the other have the order of the whole. Ranges hold equally many customers, so none is
+empty.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,21 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from clm_dagster.domains.churn.candidates import candidates
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.churn.score import ScoreInputs, score
 from clm_dagster.domains.churn.table_settings import ScoreSettings
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 from clm_dagster.platform.python_tables.shards import Shards
 from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.trained_models.champions import WHOLE, Choice, Served
 from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster_tests.domains.churn.shop import SETTINGS, TEST
 from clm_dagster_tests.domains.churn.test_baseline import ROW, Simulated, customers
-from clm_dagster_tests.sharded import output_of, plain, shards_of, split_rows
+from clm_dagster_tests.sharded import output_of, plain, random_cuts, shards_of, split_rows
 
 SCORES = "marts.churn_scores"
 
@@ -46,8 +45,6 @@ def scored(
     return output_of(computed, project, SCORES, folder)
 
 
-@given(seed=st.integers(0, 1_000), share=st.floats(0.02, 1), cuts=st.lists(st.integers(0, 3_000), max_size=6))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("is_baseline", [False, True])
 def test_rows_and_metadata_do_not_depend_on_shards(
     simulated: Simulated,
@@ -55,31 +52,29 @@ def test_rows_and_metadata_do_not_depend_on_shards(
     project: Project,
     tmp_path: Path,
     is_baseline: bool,
-    seed: int,
-    share: float,
-    cuts: list[int],
 ) -> None:
     features, labels, _ = simulated
-    rng = np.random.default_rng(seed)
     every = customers(features)
-    some = every[rng.random(len(every)) < share]
-    if some.empty:
-        return
-    some = some.assign(expected_margin=rng.gamma(2, 10, len(some)))
-    known = features[features.as_of < pd.Timestamp(TEST)]
-    top = some.sample(max(len(some) // 10, 1), random_state=seed)["customer_id"]
-    found = []
-    for shards in (Shards(), shards_of(some, cuts)):
-        inputs = ScoreInputs(
-            features=split_rows(some, shards, tmp_path),
-            history=known,
-            labels=labels[labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) <= pd.Timestamp(TEST)],
-            bands=pd.DataFrame({"risk_band": ["low", "high"], "from_probability": [0.0, 0.5]}),
-            previous_top=pd.DataFrame({"as_of": pd.Timestamp(TEST), "customer_id": top, "is_active": False}),
-        )
-        choice = Choice(ROW, "refused" if is_baseline else None, is_baseline=is_baseline)
-        found.append(scored(project, choice, result.model, inputs, tmp_path))
-    (whole, rows), (parts, same) = found
-    pd.testing.assert_frame_equal(rows, same, check_exact=True)
-    assert plain(dict(whole.metadata)) == plain(dict(parts.metadata))
-    assert [one.description for one in whole.checks] == [one.description for one in parts.checks]
+    for share in (0.02, 0.3, 1.0):
+        rng = np.random.default_rng(int(100 * share))
+        some = every[rng.random(len(every)) < share]
+        some = some.assign(expected_margin=rng.gamma(2, 10, len(some)))
+        top = some.sample(max(len(some) // 10, 1), random_state=1)["customer_id"]
+        found = []
+        for shards in (Shards(), shards_of(some, random_cuts(rng, len(some)))):
+            inputs = ScoreInputs(
+                features=split_rows(some, shards, tmp_path),
+                history=features[features.as_of < pd.Timestamp(TEST)],
+                labels=labels[labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) <= pd.Timestamp(TEST)],
+                bands=pd.DataFrame({"risk_band": ["low", "high"], "from_probability": [0.0, 0.5]}),
+                previous_top=pd.DataFrame(
+                    {"as_of": pd.Timestamp(TEST), "customer_id": top, "is_active": False}
+                ),
+            )
+            choice = Choice(ROW, "refused" if is_baseline else None, is_baseline=is_baseline)
+            found.append(scored(project, choice, result.model, inputs, tmp_path))
+        (whole, rows), (parts, same) = found
+        assert isinstance(parts.rows, ParquetBuffer)
+        pd.testing.assert_frame_equal(rows, same, check_exact=True)
+        assert plain(dict(whole.metadata)) == plain(dict(parts.metadata))
+        assert [one.description for one in whole.checks] == [one.description for one in parts.checks]

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from clm_dagster.domains.value.candidates import candidates
 from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
 from clm_dagster.domains.value.score import ScoreInputs, score
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
 from clm_dagster.platform.python_tables.shards import Shards
 from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.trained_models.champions import WHOLE, Choice, Served
@@ -21,7 +20,7 @@ from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.snapshots import SnapshotSettings
 from clm_dagster_tests.domains.value.shop import SETTINGS, TEST, Simulated
 from clm_dagster_tests.domains.value.test_baseline import REFUSED
-from clm_dagster_tests.sharded import output_of, plain, shards_of, split_rows
+from clm_dagster_tests.sharded import output_of, plain, random_cuts, shards_of, split_rows
 
 VALUE = "marts.customer_value"
 
@@ -33,8 +32,6 @@ def result(request: pytest.FixtureRequest, simulated: Simulated) -> EvaluationRe
     return evaluate_candidates(features, labels, plan, SETTINGS, chosen)
 
 
-@given(seed=st.integers(0, 1_000), share=st.floats(0.01, 1), cuts=st.lists(st.integers(0, 3_000), max_size=6))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("is_baseline", [False, True])
 def test_rows_and_metadata_do_not_depend_on_shards(
     simulated: Simulated,
@@ -42,30 +39,27 @@ def test_rows_and_metadata_do_not_depend_on_shards(
     project: Project,
     tmp_path: Path,
     is_baseline: bool,
-    seed: int,
-    share: float,
-    cuts: list[int],
 ) -> None:
     features, labels, _ = simulated
     now = features[(features.as_of == pd.Timestamp(TEST)) & (features.order_days > 0)]
-    some = now[np.random.default_rng(seed).random(len(now)) < share]
-    if some.empty:
-        return
     known = labels[labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) <= pd.Timestamp(TEST)]
-    row = REFUSED.row
-    choice = REFUSED if is_baseline else Choice(row)
-    found = []
-    for shards in (Shards(), shards_of(some, cuts)):
-        work: Any = SimpleNamespace(
-            columns=[name for name in project.nodes[VALUE].types if name != "as_of"],
-            day=TEST,
-            settings=SnapshotSettings(SETTINGS, 10_000),
-            shelf=lambda count: Shelf(tmp_path if count > 1 else None),
-        )
-        scoring = Scoring(work, {WHOLE: Served(choice, result.model, "past_rate")})
-        history = features[features.as_of <= pd.Timestamp(TEST)]
-        computed = score(scoring, ScoreInputs(split_rows(some, shards, tmp_path), history, known))
-        found.append(output_of(computed, project, VALUE, tmp_path))
-    (whole, rows), (parts, same) = found
-    pd.testing.assert_frame_equal(rows, same, check_exact=True)
-    assert plain(dict(whole.metadata)) == plain(dict(parts.metadata))
+    choice = REFUSED if is_baseline else Choice(REFUSED.row)
+    for share in (0.01, 0.3, 1.0):
+        rng = np.random.default_rng(int(100 * share))
+        some = now[rng.random(len(now)) < share]
+        found = []
+        for shards in (Shards(), shards_of(some, random_cuts(rng, len(some)))):
+            work: Any = SimpleNamespace(
+                columns=[name for name in project.nodes[VALUE].types if name != "as_of"],
+                day=TEST,
+                settings=SnapshotSettings(SETTINGS, 10_000),
+                shelf=lambda count: Shelf(tmp_path if count > 1 else None),
+            )
+            scoring = Scoring(work, {WHOLE: Served(choice, result.model, "past_rate")})
+            history = features[features.as_of <= pd.Timestamp(TEST)]
+            computed = score(scoring, ScoreInputs(split_rows(some, shards, tmp_path), history, known))
+            found.append(output_of(computed, project, VALUE, tmp_path))
+        (whole, rows), (parts, same) = found
+        assert isinstance(parts.rows, ParquetBuffer)
+        pd.testing.assert_frame_equal(rows, same, check_exact=True)
+        assert plain(dict(whole.metadata)) == plain(dict(parts.metadata))
