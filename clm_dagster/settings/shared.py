@@ -163,6 +163,10 @@ class MachineSettings(SettingsGroup):
         ge=0,
         description="Customers whose scores and actions are in memory at a time; 0 for all. Rows do not depend on it.",
     )
+    shards_as_steps: bool = Field(
+        False,
+        description="Whether scores and actions have a step of the run for each shard, side by side by the executor.",
+    )
     host_id: str = Field(
         "",
         description=(

@@ -103,7 +103,7 @@ def plan_customers(out: str, customers: int, shard_customers: int) -> dict[str, 
     output = in_one_step(plan, lambda: ParquetBuffer(buffered, Path(out)))
     seconds = time.perf_counter() - start
     stored = Path(out) / f"plan-{shard_customers}.parquet"
-    with duckdb.connect(config={"memory_limit": "512MB", "threads": 1}) as connection:
+    with duckdb.connect(config={"memory_limit": "1GB", "preserve_insertion_order": False}) as connection:
         if isinstance(output.rows, ParquetBuffer):
             query = output.rows.query
         else:

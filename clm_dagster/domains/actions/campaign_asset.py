@@ -21,7 +21,7 @@ from clm_dagster.platform.jobs import asset_job
 from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import key_of_as_of
-from clm_dagster.platform.python_tables.assets import partition_of
+from clm_dagster.platform.python_tables.computing import partition_of
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.python_tables.shards import Sharding
 from clm_dagster.platform.python_tables.shelf import Shelf

@@ -139,5 +139,10 @@ class Work(Generic[S]):
 
     def buffer(self) -> ParquetBuffer:
         """Return an empty buffer for rows that do not fit into memory."""
+        return ParquetBuffer(self.buffer_types, self.data_dir)
+
+    @property
+    def buffer_types(self) -> dict[str, str]:
+        """The types of `columns`."""
         types = self.node.types
-        return ParquetBuffer({name: types[name] for name in self.columns}, self.data_dir)
+        return {name: types[name] for name in self.columns}

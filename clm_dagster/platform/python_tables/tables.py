@@ -38,7 +38,8 @@ class PythonTable(Generic[Inputs, S]):
     training writes to the long tables. code: the functions whose closure determines the rows, if not `read` and
     `compute`. grade_days: days after as_of until the rows can be compared with what happened; None where they are not.
     definition: the trained model that this is the table of, for `clm explain`; None for other tables. is_record:
-    whether its rows record decisions that later snapshots and results read, so that they are never thinned.
+    whether its rows record decisions that later snapshots and results read, so that they are never thinned. in_shards:
+    whether `compute` returns what computes the rows shard by shard.
     """
 
     node: Node
@@ -54,6 +55,7 @@ class PythonTable(Generic[Inputs, S]):
     grade_days: int | None = None
     definition: object = None
     is_record: bool = False
+    in_shards: bool = False
 
     @classmethod
     def of(
@@ -72,6 +74,7 @@ class PythonTable(Generic[Inputs, S]):
         grade_days: int | None = None,
         definition: object = None,
         is_record: bool = False,
+        in_shards: bool = False,
     ) -> "PythonTable[Inputs, S]":
         """Return the table that the SQL project documents as the source `name`.
 
@@ -100,6 +103,7 @@ class PythonTable(Generic[Inputs, S]):
             grade_days,
             definition,
             is_record,
+            in_shards,
         )
 
     @cached_property

@@ -100,7 +100,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     setting CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered:
     whether the table has a coverage check. is_optional: whether many shops have nothing that the model could learn
     from, so that the coverage check passes for a snapshot without scores. grade_days: days after as_of until the scores
-    can be graded; None where not.
+    can be graded; None where not. in_shards: whether `score` computes shard by shard.
     """
 
     name: str
@@ -118,6 +118,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     checks: Mapping[str, str] = field(default_factory=dict)
     weeks_back: tuple[int, ...] = ()
     grade_days: int | None = None
+    in_shards: bool = False
 
     def table(self, project: Project) -> PythonTable["ScoreInputs[Inputs]", "ScoreSettings[S]"]:
         """Return the Python table."""
@@ -134,6 +135,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
             checks=(COVERAGE_CHECK if self.covered else {}) | dict(self.checks),
             code=decisive,
             grade_days=self.grade_days,
+            in_shards=self.in_shards,
         )
 
 
