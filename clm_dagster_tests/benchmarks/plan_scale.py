@@ -26,6 +26,7 @@ from clm_dagster.settings import PROJECT_DIR
 
 # Share of the customers who meet each line, and who were contacted in the last two months.
 MET, CONTACTED = 0.25, 0.2
+_BOTH = (("one", "other"), ("other", "one"))
 _TABLE = "marts.next_best_actions"
 
 
@@ -102,14 +103,14 @@ def plan_customers(out: str, customers: int, shard_customers: int) -> dict[str, 
     buffered = {name: types[name] for name in columns}
     output = in_one_step(plan, lambda: ParquetBuffer(buffered, Path(out)))
     seconds = time.perf_counter() - start
-    stored = Path(out) / f"plan-{shard_customers}.parquet"
-    with duckdb.connect(config={"memory_limit": "1GB", "preserve_insertion_order": False}) as connection:
+    stored = Path(out) / f"plan-{shard_customers}.duckdb"
+    with duckdb.connect(str(stored), config={"memory_limit": "1GB"}) as connection:
         if isinstance(output.rows, ParquetBuffer):
             query = output.rows.query
         else:
             connection.register("rows", output.rows)
             query = "select * from rows"
-        connection.execute(f"copy ({query}) to '{stored}' (format parquet)")
+        connection.execute(f"create or replace table plan as select * from ({query})")
     return {
         "customers": customers,
         "shard_customers": shard_customers,
@@ -122,8 +123,10 @@ def plan_customers(out: str, customers: int, shard_customers: int) -> dict[str, 
 def compare(out: str, one: int, other: int) -> dict[str, Any]:
     """Return in how many rows two plans differ."""
     with duckdb.connect(config={"memory_limit": "2GB"}) as connection:
-        first, second = (f"select * from '{out}/plan-{size}.parquet'" for size in (one, other))
-        both = f"(({first} except all {second}) union all ({second} except all {first}))"
+        for name, size in (("one", one), ("other", other)):
+            connection.execute(f"attach '{out}/plan-{size}.duckdb' as {name}_plan (read_only)")
+        parts = [f"select * from {a}_plan.plan except all select * from {b}_plan.plan" for a, b in _BOTH]
+        both = f"({parts[0]}) union all ({parts[1]})"
         return {"differing": connection.execute(f"select count(*) from {both}").fetchall()[0][0]}
 
 

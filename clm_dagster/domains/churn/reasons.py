@@ -153,7 +153,8 @@ def _percent_of(median: float) -> str:
 
 
 def _probability(x: pd.DataFrame) -> pd.Series:
-    return 1 / (1 + np.exp(-x[_LOG_ODDS]))
+    probability: pd.Series = 1 / (1 + np.exp(-x[_LOG_ODDS]))
+    return probability
 
 
 def _hours(x: pd.DataFrame, horizon_days: int, medians: Medians) -> pd.Series:

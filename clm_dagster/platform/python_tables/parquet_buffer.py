@@ -12,6 +12,9 @@ import pandas as pd
 
 from clm_dagster.platform.warehouse import casts
 
+# Rows per block of a file. Who reads it holds some blocks, of texts that may be long.
+_BLOCK = 20_480
+
 
 class ParquetBuffer:
     """Rows of one table in Parquet files, in a temporary folder that is deleted with the object.
@@ -52,7 +55,7 @@ def write_part(part: pd.DataFrame, types: Mapping[str, str], path: Path) -> None
         raise ValueError(f"expected the columns {', '.join(types)}, found {', '.join(part.columns)}")
     with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
         connection.execute(
-            f"copy (select {casts(types)} from part) to {_quoted(path)} (format parquet)"
+            f"copy (select {casts(types)} from part) to {_quoted(path)} (format parquet, row_group_size {_BLOCK})"
         ).fetchall()
 
 

@@ -54,7 +54,7 @@ def sharded_asset(
     @dg.op(
         name=f"{own}__read",
         ins={name: dg.In(dg.Nothing) for name in inputs},
-        out=dg.DynamicOut(int, is_required=False),
+        out=dg.DynamicOut(int),
         required_resource_keys=resources,
     )
     def read(context: dg.AssetExecutionContext) -> Iterator[dg.DynamicOutput[int]]:
@@ -66,7 +66,7 @@ def sharded_asset(
 
     @dg.op(
         name=f"{own}__combine",
-        out=dg.DynamicOut(int, is_required=False),
+        out=dg.DynamicOut(int),
         required_resource_keys=resources,
     )
     def combine(context: dg.AssetExecutionContext, shards: list[int]) -> Iterator[dg.DynamicOutput[int]]:
@@ -159,7 +159,7 @@ class _ShardStep:
                     output = in_one_step(step.table.compute(work, inputs), work.buffer, work.log)
                     stored[key] = step.write(work, output)
         # Written after the rows, whose checkpoints were deleted with this folder.
-        self._put("stored", stored)
+        self._put("stored", {key: _packed(one) for key, one in stored.items()})
         return 0
 
     def measure(self, shard: int) -> int:
@@ -187,7 +187,7 @@ class _ShardStep:
         """Replace the snapshot, and return the result of the run."""
         costs = StepCosts()
         if not shards:
-            stored: dict[str, Stored] = self._get("stored")
+            stored = {key: _unpacked(one) for key, one in self._get("stored").items()}
             self._forget()
             return self.step.result(stored, costs)
         work, computed = self._computed()
@@ -229,3 +229,14 @@ class _ShardStep:
 def _numbered(shards: int) -> Iterator[dg.DynamicOutput[int]]:
     for shard in range(shards):
         yield dg.DynamicOutput(shard, mapping_key=f"shard_{shard:05d}")
+
+
+def _packed(stored: Stored) -> dict[str, Any]:
+    """Return a stored snapshot as values that can be pickled, which results of checks are not."""
+    checks = [check._asdict() for check in stored.checks]
+    return {"rows": stored.rows, "where": stored.where, "checks": checks, "metadata": dict(stored.metadata)}
+
+
+def _unpacked(packed: dict[str, Any]) -> Stored:
+    checks = [dg.AssetCheckResult(**check) for check in packed["checks"]]
+    return Stored(packed["rows"], packed["where"], checks, packed["metadata"])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-_CONFIG: dict[str, str | int] = {"threads": 1, "memory_limit": "512MB"}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB"}
 
 
 @dataclass(frozen=True)
