@@ -95,8 +95,8 @@ class ValueModel:
         (rows,) = known.values()
         purchases = self.purchase_model_of(rows)
         measured = self.measured(rows, purchases)
-        amounts = [measured[name].to_numpy() for name in (UNSCALED, EXPECTED)]
-        scores = self.valued(measured, self.factor(*amounts, purchases, level), level)
+        unscaled, expected = (measured[name].to_numpy(float) for name in (UNSCALED, EXPECTED))
+        scores = self.valued(measured, self.factor(unscaled, expected, purchases, level), level)
         scores.insert(0, "as_of", rows["as_of"].to_numpy())
         return scores
 

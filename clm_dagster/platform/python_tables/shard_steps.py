@@ -132,8 +132,8 @@ class _ShardStep:
     def _folder(self) -> Path:
         """Folder of the snapshot and run; a run that executes failed steps again has that of the first run."""
         run = self.step.context.run
-        key = self.step.context.partition_keys[-1]
-        cache = self.step.settings.data_dir.resolve() / "cache" / self.step.table.relation
+        key: str = self.step.context.partition_keys[-1]
+        cache: Path = self.step.settings.data_dir.resolve() / "cache" / self.step.table.relation
         return cache / key / (run.root_run_id or run.run_id)
 
     def read(self) -> int:

@@ -50,9 +50,9 @@ def random_inputs(seed: int, customers: int) -> PlanInputs:
         customers=pd.DataFrame(
             {
                 "customer_id": ids,
-                "stage": rng.choice(["loyal", "lost", None], customers),
+                "stage": rng.choice(np.array(["loyal", "lost", None], dtype=object), customers),
                 "segment": rng.choice(["champions", "hibernating"], customers),
-                "risk_band": rng.choice(["low", "high", None], customers),
+                "risk_band": rng.choice(np.array(["low", "high", None], dtype=object), customers),
                 "recency_days": np.where(
                     rng.random(customers) < 0.2, np.nan, rng.integers(1, 400, customers)
                 ),
@@ -64,7 +64,7 @@ def random_inputs(seed: int, customers: int) -> PlanInputs:
         contacts=pd.DataFrame(
             {
                 "customer_id": contacted,
-                "play": rng.choice(["coupon", None], len(contacted)),
+                "play": rng.choice(np.array(["coupon", None], dtype=object), len(contacted)),
                 "days": rng.integers(1, 60, len(contacted)),
             }
         ).astype({"customer_id": "str", "play": "str"}),

@@ -25,7 +25,7 @@ def x() -> pd.DataFrame:
 
 def medians(x: pd.DataFrame) -> dict[str, float]:
     """The medians of a shop, by pandas."""
-    found = x.drop(columns="country").median().to_dict()
+    found = {str(name): float(x[name].median()) for name in x if name != "country"}
     return {**found, NO_PURCHASE: (1 / (1 + np.exp(-x["no_purchase_log_odds"]))).median()}
 
 

@@ -64,4 +64,6 @@ def test_rows_and_metadata_do_not_depend_on_shards(
     (rows, metadata), (same, parts) = found
     pd.testing.assert_frame_equal(rows, same, check_exact=True)
     assert metadata == parts
-    pd.testing.assert_frame_equal(*profiles, check_exact=True)
+    one, other = profiles
+    assert isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame)
+    pd.testing.assert_frame_equal(one, other, check_exact=True)

@@ -18,7 +18,7 @@ def connection() -> Connection:
 
 
 @given(
-    ids=st.sets(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=4)),
+    ids=st.sets(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)),
     size=st.integers(1, 20),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
