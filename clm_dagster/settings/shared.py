@@ -158,6 +158,15 @@ class MachineSettings(SettingsGroup):
             "`multiprocess`, each in its own, which a small shop's steps are too short for. `clm run` ignores it."
         ),
     )
+    shard_customers: int = Field(
+        100_000,
+        ge=0,
+        description="Customers whose scores and actions are in memory at a time; 0 for all. Rows do not depend on it.",
+    )
+    shards_as_steps: bool = Field(
+        False,
+        description="Whether scores and actions have a step of the run for each shard, side by side by the executor.",
+    )
     host_id: str = Field(
         "",
         description=(

@@ -7,6 +7,7 @@ Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, 
 """
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -55,6 +56,7 @@ PARTS = (
     "recommend",
     "uplift",
     "action-plan",
+    "score-scale",
     "allocation",
     "acting",
     "report",
@@ -168,7 +170,12 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
         found = children.run("uplift_hillstrom:measure", file=file)
         results["uplift"] = {mail: found[mail] for mail in ("womens", "mens")}
     if "action-plan" in wanted:
-        results["action-plan"] = [children.run("plan_scale:measure", customers=1_000_000)]
+        results["action-plan"] = _in_shards("plan_scale", work)
+    if "score-scale" in wanted:
+        console.print(
+            "Churn scores and expected spend of a million customers, in one piece and in shards ..."
+        )
+        results["score-scale"] = _in_shards("score_scale", work)
     if "allocation" in wanted:
         console.print("Allocations of a million customers ...")
         results["allocation"] = [
@@ -189,6 +196,12 @@ def _btyd(work: str, repeats: int, peers: dict[str, str]) -> dict[str, Any]:
 
     cdnow = _reference("cdnow/cdnow_sample.parquet")
     return btyd_fit.compare(str(cdnow), work, repeats, peers)
+
+
+def _in_shards(module: str, work: str) -> list[dict[str, Any]]:
+    found = importlib.import_module(f"clm_dagster_tests.benchmarks.{module}")
+    rows: list[dict[str, Any]] = found.measure(work, 1_000_000, [0, 100_000])
+    return rows
 
 
 def _acting(work: str) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(report_actions.uplift(results["uplift"]))
     if "action-plan" in results:
         console.print(report_actions.plans(results["action-plan"]))
+    if "score-scale" in results:
+        console.print(report_actions.scores(results["score-scale"]))
     if "acting" in results:
         console.print(report_actions.acting(results["acting"]))
     if "allocation" in results:

@@ -1,7 +1,7 @@
 """The figures of uplift models, of allocations, of acting by a plan and of the report's page as tables.
 
-Belongs here: words and rounding of `uplift_hillstrom`, `allocation_scale`, `plan_scale`, `acting`, `report_page`. Does
-not: measuring, other parts (`report`).
+Belongs here: words and rounding of `uplift_hillstrom`, `allocation_scale`, `plan_scale`, `score_scale`, `acting`,
+`report_page`. Does not: measuring, other parts (`report`).
 """
 
 from typing import Any
@@ -55,15 +55,52 @@ def allocations(rows: list[dict[str, Any]]) -> Table:
 
 def plans(rows: list[dict[str, Any]]) -> Table:
     """Return a row for each plan of actions."""
-    table = Table("customers", "offers", "planned", "s", "peak MB", "gap", title="Plans of actions")
+    table = Table(
+        "customers",
+        "in a shard",
+        "offers",
+        "planned",
+        "s",
+        "peak MB",
+        "gap",
+        "other rows",
+        title="Plans of actions",
+    )
     for row in rows:
         table.add_row(
             f"{row['customers']:,}",
+            f"{row['shard_customers'] or row['customers']:,}",
             f"{row['offers']:,}",
             f"{row['planned']:,}",
             f"{row['seconds']:.1f}",
             f"{row['peak_mb']:,.0f}",
             f"{row['gap']:.2e}",
+            f"{row['differing']:,}",
+        )
+    return table
+
+
+def scores(rows: list[dict[str, Any]]) -> Table:
+    """Return a row for each table of scores and size of shards."""
+    table = Table(
+        "scores",
+        "customers",
+        "in a shard",
+        "s",
+        "processor s",
+        "peak MB",
+        "other rows",
+        title="Scores in shards",
+    )
+    for row in rows:
+        table.add_row(
+            row["kind"],
+            f"{row['customers']:,}",
+            f"{row['shard_customers'] or row['customers']:,}",
+            f"{row['seconds']:.1f}",
+            f"{row['processor_seconds']:.1f}",
+            f"{row['peak_mb']:,.0f}",
+            f"{row['differing']:,}",
         )
     return table
 

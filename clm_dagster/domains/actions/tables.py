@@ -56,6 +56,7 @@ def action_tables(project: Project, settings: Settings, rules: tuple[SegmentRule
             plan_settings(project, settings),
             checks=checks.PLAN,
             is_record=True,
+            in_shards=True,
         ),
         PythonTable.of(
             project,

@@ -54,6 +54,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         settings=ScoreSettings(chosen, settings.train_customers, own.turnover_warn),
         read=read_scoring,
         score=score,
+        in_shards=True,
         serve_refused=settings.serve_refused_models,
         checks=checks.SCORED,
         grade_days=chosen.horizon_days,

@@ -31,6 +31,7 @@ def persona_tables(project: Project, settings: Settings) -> list[AnyTable]:
             MODEL,
             checks=checks.ASSIGNMENT,
             grade_days=grade_days,
+            in_shards=True,
         ),
         PythonTable.of(project, PROFILES, (*reads, PERSONAS), read_assigned, describe, None, MODEL),
     ]

@@ -52,6 +52,7 @@ def value_tables(project: Project, settings: Settings) -> list[AnyTable]:
         settings=chosen,
         read=read_scoring,
         score=score,
+        in_shards=True,
         serve_refused=settings.serve_refused_models,
         grade_days=chosen.evaluation.horizon_days,
     )

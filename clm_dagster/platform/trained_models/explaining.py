@@ -16,7 +16,7 @@ from clm_dagster.errors import UserError
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.partitions import key_of_as_of
-from clm_dagster.platform.python_tables.assets import partition_of
+from clm_dagster.platform.python_tables.computing import partition_of
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of

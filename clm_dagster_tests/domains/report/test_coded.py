@@ -5,8 +5,9 @@ import re
 import pandas as pd
 import pytest
 import yaml
+from scipy.special import expit
 
-from clm_dagster.domains.churn.reasons import WORDS
+from clm_dagster.domains.churn.reasons import NO_PURCHASE, WORDS, medians_of
 from clm_dagster.domains.ingest.contract import CONFLICTING
 from clm_dagster.domains.report.coded import reason_of, reject_of, status_of
 from clm_dagster.domains.report.wording import Wording
@@ -55,7 +56,13 @@ def sentences(topic: str) -> set[str]:
     ]
     if topic == "recency":
         frames = [frame for frame in frames if "recency_days" in frame]
-    return {text for frame in frames for text in WORDS[topic](frame, 90)}
+    known = [
+        frame.assign(**{NO_PURCHASE: expit(frame["no_purchase_log_odds"])})
+        if "no_purchase_log_odds" in frame
+        else frame
+        for frame in frames
+    ]
+    return {text for frame in known for text in WORDS[topic](frame, 90, medians_of(frame))}
 
 
 @pytest.mark.parametrize("topic", [*_COLUMNS])

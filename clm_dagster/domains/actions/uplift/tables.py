@@ -50,6 +50,7 @@ def uplift_tables(project: Project, settings: Settings, campaigns: ResultSetting
         settings=chosen,
         read=read_scoring,
         score=score,
+        in_shards=True,
         serve_refused=settings.serve_refused_models,
         # Most shops have no random arms, and their plans do without: no warning every week.
         is_optional=True,
