@@ -25,7 +25,7 @@ from clm_dagster.domains.churn.turnover import measure_turnover
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
-from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
+from clm_dagster.platform.trained_models.snapshots import level_days, read_sample, read_snapshots
 
 REASONS = 3
 # Columns that the forecast of the base rate reads.
@@ -52,14 +52,15 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
     connection, settings = reading.connection, reading.settings
     eligible = eligible_customers(settings.evaluation)
     days = level_days(reading, settings.evaluation)
+    share = read_sample(reading, settings.customers, settings.setting).share
     features = connection.frame(
         f"select * from core.customer_features where as_of = ? and {eligible} order by customer_id",
         [reading.day],
     )
     return ScoreInputs(
         features=features,
-        history=read_snapshots(reading, days[:-1], eligible, settings.customers, _BASE_RATE_COLUMNS),
-        labels=read_labels(connection, reading.day, days),
+        history=read_snapshots(reading, days[:-1], eligible, share, _BASE_RATE_COLUMNS),
+        labels=read_labels(connection, reading.day, days, share),
         bands=read_bands(connection),
         margins=read_margins(connection, reading.as_of),
         previous_top=read_previous_top(connection, reading.as_of),

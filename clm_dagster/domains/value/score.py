@@ -19,7 +19,7 @@ from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.trained_models.champions import baseline_name
 from clm_dagster.platform.trained_models.scoring import Scoring
-from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
+from clm_dagster.platform.trained_models.snapshots import level_days, read_sample, read_snapshots
 from clm_dagster.statistics.evaluation import EvaluationError
 
 BASELINE = baseline_name(OWN_PAST)
@@ -37,10 +37,11 @@ class ScoreInputs:
 def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
     """Read the customers of a snapshot and the inputs of the level forecast."""
     days = level_days(reading, reading.settings.evaluation)
+    share = read_sample(reading, reading.settings.customers, reading.settings.setting).share
     return ScoreInputs(
         buyers=read_buyers(reading.connection, reading.day),
-        history=read_snapshots(reading, days, BUYERS, reading.settings.customers),
-        labels=read_labels(reading.connection, reading.day, days),
+        history=read_snapshots(reading, days, BUYERS, share),
+        labels=read_labels(reading.connection, reading.day, days, share),
     )
 
 

@@ -42,7 +42,10 @@ def result(simulated: Simulated) -> EvaluationResult:
 def scoring(project: Project, choice: Choice, fitted: Any) -> Scoring[Any, Any]:
     columns = [name for name in project.nodes["marts.churn_scores"].types if name != "as_of"]
     work: Any = SimpleNamespace(
-        columns=columns, day=TEST, label=str(TEST), settings=ScoreSettings(SETTINGS, 10_000, 0.2)
+        columns=columns,
+        day=TEST,
+        label=str(TEST),
+        settings=ScoreSettings(SETTINGS, 10_000, "CLM_TRAIN_CUSTOMERS", 0.2),
     )
     return Scoring(work, {WHOLE: Served(choice, fitted, "recency")})
 
