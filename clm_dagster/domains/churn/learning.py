@@ -4,6 +4,8 @@ Belongs here: fitting the winner on parts of the sample. Does not belong here: t
 (`statistics.evaluation.learning`), the curve over snapshots (`diagnostics`).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from clm_dagster.domains.churn.candidates import BLENDS, Candidate, candidates, 
 from clm_dagster.domains.churn.evaluate import EvaluationResult
 from clm_dagster.statistics.evaluation import fast_auc
 from clm_dagster.statistics.evaluation.learning import (
+    SHARES,
     LearningCurve,
     fitted_sizes,
     learning_curve,
@@ -22,10 +25,13 @@ from clm_dagster.statistics.evaluation.learning import (
 Floats = NDArray[np.float64]
 
 
-def customer_curve(result: EvaluationResult, share: float, lightgbm: bool = False) -> LearningCurve | None:
+def customer_curve(
+    result: EvaluationResult, share: float, lightgbm: bool = False, parts: Sequence[float] = SHARES
+) -> LearningCurve | None:
     """Fit the winner on parts of the customers of the training snapshots; return its AUC on the test snapshot.
 
-    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. Parameters are those of the
+    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the
+    sample, ascending. Parameters are those of the
     training. Return None if there are too few customers.
     """
     inputs, split = result.inputs, result.split
@@ -45,7 +51,7 @@ def customer_curve(result: EvaluationResult, share: float, lightgbm: bool = Fals
 
     # One thread in each library, as in the evaluation.
     with threadpool_limits(limits=1):
-        found = fitted_sizes(np.concatenate(ids), share, predict)
+        found = fitted_sizes(np.concatenate(ids), share, predict, parts)
     if len(found) < 2:
         return None
     return learning_curve(inputs.y[split.test], found, fast_auc, "roc_auc", higher_is_better=True)

@@ -4,6 +4,7 @@ Belongs here: fitting the winner on parts of the sample. Does not belong here: t
 (`statistics.evaluation.learning`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from clm_dagster.domains.value.level import capped_total, scaled_to_total
 from clm_dagster.domains.value.metrics import counted_mae, mae
 from clm_dagster.domains.value.plan import training_rows
 from clm_dagster.statistics.evaluation.learning import (
+    SHARES,
     LearningCurve,
     fitted_sizes,
     learning_curve,
@@ -31,10 +33,13 @@ from clm_dagster.statistics.evaluation.learning import (
 Floats = NDArray[np.float64]
 
 
-def customer_curve(result: EvaluationResult, share: float, lightgbm: bool = False) -> LearningCurve | None:
+def customer_curve(
+    result: EvaluationResult, share: float, lightgbm: bool = False, parts: Sequence[float] = SHARES
+) -> LearningCurve | None:
     """Fit the winner on parts of the customers of the training snapshots; return its MAE on the test snapshot.
 
-    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. Every prediction is scaled to
+    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the
+    sample, ascending. Every prediction is scaled to
     the forecast level, as in the test. Return None if there are too few customers.
     """
     inputs, split = result.inputs, result.split
@@ -54,7 +59,7 @@ def customer_curve(result: EvaluationResult, share: float, lightgbm: bool = Fals
 
     # One thread in each library, as in the evaluation.
     with threadpool_limits(limits=1):
-        found = fitted_sizes(ids, share, predict)
+        found = fitted_sizes(ids, share, predict, parts)
     if len(found) < 2:
         return None
     return learning_curve(actual, found, mae, "mae", higher_is_better=False, counted=counted_mae)

@@ -8,7 +8,7 @@ customers are used at every snapshot and in every training.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,16 +108,20 @@ def learning_curve(
 
 
 def fitted_sizes(
-    customer_ids: Iterable[str], share: float, predict: Callable[[float], Floats]
+    customer_ids: Iterable[str],
+    share: float,
+    predict: Callable[[float], Floats],
+    parts: Sequence[float] = SHARES,
 ) -> dict[int, Floats]:
     """Return predictions by number of customers, of the models that `predict` fits on each share of a sample.
 
     customer_ids: customers of the sample. share: its share of all customers. predict: from the bound that the places of
-    the customers to fit on are below, to predictions. Shares with fewer than MIN_CUSTOMERS customers are left out.
+    the customers to fit on are below, to predictions. parts: of the sample, ascending. Those with fewer than
+    MIN_CUSTOMERS customers are left out.
     """
     places = places_of(set(customer_ids))
     found = {}
-    for part in SHARES:
+    for part in parts:
         count = int((places < part * share).sum())
         if count >= MIN_CUSTOMERS:
             found[count] = predict(part * share)
