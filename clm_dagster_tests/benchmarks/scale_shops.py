@@ -132,7 +132,7 @@ def _multiply(
         listed = ", ".join(f"timestamp '{day}'" for day in kept)
         where = f"as_of in ({listed})"
     connection.execute(f"create temporary table one as select * from {table} where {where}")
-    # A row's copies follow it, so that the order of time is kept without sorting.
+    # The copies of a block of rows follow it, so that rows stay in the order of time, apart from a day or two.
     connection.execute(
         f"create or replace table {table} as select * exclude (copy_number) replace ({changed}) "
         f"from one cross join range({times}) as copies(copy_number)"
