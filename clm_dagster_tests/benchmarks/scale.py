@@ -84,12 +84,17 @@ def evaluate(measured: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
     fitted = [shop for shop in measured["shops"] if shop["is_fitted"]]
     larger = [shop for shop in measured["shops"] if not shop["is_fitted"]]
     sizes = sizes_of(fitted)
+    of_phase = {phase: [shop for shop in fitted if phase in shop["phases"]] for phase in PHASES}
     steps = {
-        phase: fit_steps(sizes, [shop["phases"][phase]["steps"] for shop in fitted])
-        for phase in PHASES
-        if all(phase in shop["phases"] for shop in fitted)
+        phase: fit_steps(sizes_of(shops), [shop["phases"][phase]["steps"] for shop in shops])
+        for phase, shops in of_phase.items()
+        if shops
     }
-    peaks = {phase: fit(sizes, [shop["phases"][phase]["peak_mb"] for shop in fitted]) for phase in steps}
+    peaks = {
+        phase: fit(sizes_of(shops), [shop["phases"][phase]["peak_mb"] for shop in shops])
+        for phase, shops in of_phase.items()
+        if shops
+    }
     stored = {name: fit(sizes, [shop[name] for shop in fitted]) for name in ("warehouse_mb", "snapshot_mb")}
     checks = []
     for shop, size in zip(larger, sizes_of(larger), strict=True):
@@ -99,6 +104,7 @@ def evaluate(measured: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
                 for name, check in check_steps(steps[phase], size, shop["phases"][phase]["steps"]).items()
             }
             for phase in shop["phases"]
+            if phase in steps
         }
         memory = {
             phase: {"predicted": peaks[phase].at(size), "measured": shop["phases"][phase]["peak_mb"]}

@@ -241,7 +241,7 @@ def _train(
             _log_notes(run, notes, drawn, str(verdict))
             _log_candidates(model, run, work, given.inputs, result)
             assert report.example is not None
-            registration = describe_version(model, work, report, verdict)
+            registration = describe_version(model, work, report, sample, verdict)
             logged = model.registered.log(run, report.fitted, report.example, registration)
     row = {
         "model_name": model.name,
