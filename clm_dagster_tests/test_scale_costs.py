@@ -58,6 +58,16 @@ def test_sizes_that_grow_together_cannot_be_told_apart() -> None:
         fit(SIZES[:2], [1.0, 2.0])
 
 
+def test_a_cost_by_customer_needs_two_sizes() -> None:
+    true = Cost(4.0, 0.0, 2_500.0)
+    found = fit(SIZES[:2], [true.at(size) for size in SIZES[:2]], with_events=False)
+    assert (found.fixed, found.per_million_events, found.per_million_customers) == pytest.approx(
+        (4, 0, 2_500)
+    )
+    with pytest.raises(ValueError, match="1 sizes cannot tell"):
+        fit(SIZES[:1], [1.0], with_events=False)
+
+
 def test_steps_add_up_to_their_phase() -> None:
     measured = [{"a": 1 + size.events / 1e6, "b": 20 * size.customers / 1e6} for size in SIZES]
     measured[0].pop("b")
@@ -69,7 +79,8 @@ def test_steps_add_up_to_their_phase() -> None:
     assert Check(11.0, 10.0).error == pytest.approx(0.1)
 
 
-INPUTS = Inputs(Size(1e9, 5e7), 26, 64, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, 0.5, 30.0, 4.0)
+BUSY = {"day": 32, "snapshot": 32}
+INPUTS = Inputs(Size(1e9, 5e7), 26, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, BUSY, 30.0, 4.0)
 
 
 def test_a_plan_by_hand() -> None:
@@ -88,7 +99,8 @@ def test_a_plan_by_hand() -> None:
     assert day.hours == pytest.approx(5_410 / 3_600 / 32)
     assert day.monthly == pytest.approx(day.hours * 30 * 2.0)
     assert snapshot.monthly == pytest.approx(2.5 / 32 * 4 * 2.0)
-    assert day.first[0] == "raw.events" and snapshot.second == ("core.rfm_scores", pytest.approx(0.5))
+    assert day.first[0] == "raw.events" and snapshot.second[0] == "core.rfm_scores"
+    assert snapshot.second[1] == pytest.approx(0.5)
     # 100 GB of events, and 26 snapshots of 10 GB.
     assert found.stored_gb == pytest.approx(360)
     assert found.storage_monthly == pytest.approx(36.0) and found.catalogue_monthly == pytest.approx(72.0)

@@ -62,25 +62,27 @@ class Check:
         return self.predicted / self.measured - 1
 
 
-def fit(sizes: Sequence[Size], costs: Sequence[float]) -> Cost:
+def fit(sizes: Sequence[Size], costs: Sequence[float], with_events: bool = True) -> Cost:
     """Fit a cost by least squares of relative errors; no part is below zero.
 
-    Raise ValueError for fewer than three sizes, or where events and customers grow together: their costs cannot be told
-    apart then.
+    with_events: whether it may grow with events; the cost of scores is per customer. Raise ValueError for too few
+    sizes, or where events and customers grow together: their costs cannot be told apart then.
 
     Examples:
         >>> fit([Size(1e6, 1e4), Size(4e6, 4e4), Size(1e6, 4e4)], [3.1, 6.4, 3.4])
         Cost(fixed=2.0, per_million_events=1.0, per_million_customers=10.0, worst_error=0.0)
     """
-    table = np.array([[1.0, size.events / MILLION, size.customers / MILLION] for size in sizes])
-    if len(table) < 3 or np.linalg.matrix_rank(table / table.max(axis=0)) < 3:
+    events = [size.events / MILLION if with_events else 0.0 for size in sizes]
+    table = np.array([[1.0, e, size.customers / MILLION] for e, size in zip(events, sizes, strict=True)])
+    scale = np.where(table.max(axis=0) > 0, table.max(axis=0), 1.0)
+    needed = 3 if with_events else 2
+    if len(table) < needed or np.linalg.matrix_rank(table / scale) < needed:
         raise ValueError(
             f"{len(table)} sizes cannot tell events and customers apart; measure shops with few and with many events "
             "for each customer"
         )
     y = np.asarray(costs, dtype=float)
     weight = 1 / np.maximum(np.abs(y), _FLOOR)
-    scale = table.max(axis=0)
     found, _ = nnls(table / scale * weight[:, None], y * weight)
     parts = np.round(found / scale, 9)
     worst = np.max(np.abs(table @ parts - y) * weight)
@@ -88,10 +90,12 @@ def fit(sizes: Sequence[Size], costs: Sequence[float]) -> Cost:
     return Cost(fixed, per_event, per_customer, round(float(worst), 6))
 
 
-def fit_steps(sizes: Sequence[Size], steps: Sequence[Mapping[str, float]]) -> dict[str, Cost]:
+def fit_steps(
+    sizes: Sequence[Size], steps: Sequence[Mapping[str, float]], with_events: bool = True
+) -> dict[str, Cost]:
     """Fit every step, the costliest at the largest size first. A step that a size lacks cost nothing there."""
     names = sorted({name for one in steps for name in one}, key=lambda name: -steps[-1].get(name, 0.0))
-    return {name: fit(sizes, [one.get(name, 0.0) for one in steps]) for name in names}
+    return {name: fit(sizes, [one.get(name, 0.0) for one in steps], with_events) for name in names}
 
 
 def total(costs: Iterable[Cost]) -> Cost:

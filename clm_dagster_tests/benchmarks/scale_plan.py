@@ -21,20 +21,19 @@ DAILY = ("day",)
 class Inputs:
     """Prices and assumptions.
 
-    cores, memory_gb, hourly: of one machine. processor_ratio: seconds of the planned machine's processor for one of the
-    measuring machine. busy_share: share of its cores that a phase keeps busy. snapshots_kept: stored snapshots.
+    memory_gb, hourly: of one machine. processor_ratio: seconds of the planned machine's processor for one of the
+    measuring machine. busy_cores: how many of its cores each phase keeps busy. snapshots_kept: stored snapshots.
     """
 
     size: Size
     snapshots_kept: int
-    cores: int
     memory_gb: float
     hourly: float
     object_gb_month: float
     disk_gb_month: float
     catalogue_hourly: float
     processor_ratio: float
-    busy_share: float
+    busy_cores: Mapping[str, float]
     days_a_month: float
     weeks_a_month: float
 
@@ -46,14 +45,13 @@ class Inputs:
         return cls(
             Size(shop["events"], shop["customers"]),
             shop["snapshots_kept"],
-            machine["cores"],
             machine["memory_gb"],
             machine["hourly"],
             found["object_storage"]["gb_month"],
             found["disk"]["gb_month"],
             found["catalogue"]["hourly"],
             found["processor_ratio"],
-            found["busy_share"],
+            {name: cores for name, cores in found["busy_cores"].items() if name != "source"},
             found["days_a_month"],
             found["weeks_a_month"],
         )
@@ -123,7 +121,7 @@ def _phase(name: str, costs: Mapping[str, Cost], peak_mb: Cost, inputs: Inputs) 
     ranked = sorted(seconds, key=lambda step: -seconds[step])
     first, second = ((step, seconds[step] / 3600) for step in ranked[:2])
     processor_hours = total(costs.values()).at(inputs.size) * inputs.processor_ratio / 3600
-    hours = processor_hours / (inputs.cores * inputs.busy_share)
+    hours = processor_hours / inputs.busy_cores[name]
     runs = inputs.days_a_month if name in DAILY else inputs.weeks_a_month
     return PhasePlan(
         name,
