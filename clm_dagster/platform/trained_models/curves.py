@@ -3,6 +3,7 @@
 Belongs here: metrics and a drawing of a curve. Does not: computing it (`statistics.evaluation.learning`).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,21 @@ def with_curve(run: CandidateRun, curve: LearningCurve | None) -> CandidateRun:
     steps = {step: dict(values) for step, values in run.steps.items()}
     for size, value in curve.values.items():
         steps.setdefault(size, {})[f"sample/{curve.metric}"] = value
-    figures = {f"{name}.png": drawing for name, drawing in curve_drawing(curve).items()}
+    figures = {
+        f"{name}.png": (_positioned(draw), width, height)
+        for name, (draw, width, height) in curve_drawing(curve).items()
+    }
     return replace(run, steps=steps, figures={**run.figures, **figures})
+
+
+def _positioned(draw: Callable[["Figure"], None]) -> Callable[["Figure"], None]:
+    """Return a drawing that positions its own axes, as figures of candidates do."""
+
+    def positioned(figure: "Figure") -> None:
+        figure.subplots_adjust(left=0.1, right=0.97, top=0.88, bottom=0.19)
+        draw(figure)
+
+    return positioned
 
 
 def curve_drawing(curve: LearningCurve | None) -> dict[str, Drawing]:
@@ -52,7 +66,11 @@ def curve_drawing(curve: LearningCurve | None) -> dict[str, Drawing]:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
-        style(axes, f"{found.metric} by customers to learn from, on the same test customers")
-        axes.set_xlabel("band: half the interval of the last doubling's gain", fontsize=8, color=INK)
+        style(axes, f"{found.metric} by number of customers to learn from")
+        axes.set_xlabel(
+            "the same test customers; band: half the interval of the gain by the last doubling",
+            fontsize=8,
+            color=INK,
+        )
 
     return {"learning_curve": (draw, 7.0, 2.8)}
