@@ -80,7 +80,7 @@ def test_steps_add_up_to_their_phase() -> None:
 
 
 BUSY = {"day": 32, "snapshot": 32}
-INPUTS = Inputs(Size(1e9, 5e7), 26, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, BUSY, 30.0, 4.0)
+INPUTS = Inputs(Size(1e9, 5e7), 26, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, BUSY, 30.0, 4.0, Cost(0, 0, 2_000))
 
 
 def test_a_plan_by_hand() -> None:

@@ -15,7 +15,7 @@ from clm_dagster_tests.benchmarks import children
 from clm_dagster_tests.benchmarks.scale_costs import check_steps, fit, fit_steps, sizes_of
 from clm_dagster_tests.benchmarks.scale_plan import Inputs, plan
 from clm_dagster_tests.benchmarks.scale_shops import PIECES
-from clm_dagster_tests.benchmarks.scale_steps import PHASES, SCORES
+from clm_dagster_tests.benchmarks.scale_steps import LISTS, PHASES, SCORES
 
 FEW, MANY = PIECES
 # Kind of customers, and millions of events. Both kinds, so that events and customers can be told apart.
@@ -84,19 +84,23 @@ def evaluate(measured: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
     """Return the fitted costs, their checks at the larger sizes, and the plan, as JSON can hold them."""
     fitted = [shop for shop in measured["shops"] if shop["is_fitted"]]
     larger = [shop for shop in measured["shops"] if not shop["is_fitted"]]
-    sizes = sizes_of(fitted)
     of_phase = {phase: [shop for shop in fitted if phase in shop["phases"]] for phase in PHASES}
     steps = {
         phase: fit_steps(sizes_of(shops), [shop["phases"][phase]["steps"] for shop in shops], phase != SCORES)
         for phase, shops in of_phase.items()
         if shops
     }
+    if SCORES in steps:
+        steps[SCORES][LISTS] = inputs.lists
     peaks = {
         phase: fit(sizes_of(shops), [shop["phases"][phase]["peak_mb"] for shop in shops], phase != SCORES)
         for phase, shops in of_phase.items()
         if shops
     }
-    stored = {name: fit(sizes, [shop[name] for shop in fitted]) for name in ("warehouse_mb", "snapshot_mb")}
+    whole = [shop for shop in fitted if "warehouse_mb" in shop]
+    stored = {
+        name: fit(sizes_of(whole), [shop[name] for shop in whole]) for name in ("warehouse_mb", "snapshot_mb")
+    }
     checks = []
     for shop, size in zip(larger, sizes_of(larger), strict=True):
         phases = {

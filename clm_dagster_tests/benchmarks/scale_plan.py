@@ -23,6 +23,7 @@ class Inputs:
 
     memory_gb, hourly: of one machine. processor_ratio: seconds of the planned machine's processor for one of the
     measuring machine. busy_cores: how many of its cores each phase keeps busy. snapshots_kept: stored snapshots.
+    lists: processor seconds of everybody's recommendations.
     """
 
     size: Size
@@ -36,6 +37,7 @@ class Inputs:
     busy_cores: Mapping[str, float]
     days_a_month: float
     weeks_a_month: float
+    lists: Cost
 
     @classmethod
     def read(cls, path: Path = INPUTS) -> "Inputs":
@@ -54,6 +56,7 @@ class Inputs:
             {name: cores for name, cores in found["busy_cores"].items() if name != "source"},
             found["days_a_month"],
             found["weeks_a_month"],
+            Cost(0.0, 0.0, found["lists"]["seconds_per_million_customers"]),
         )
 
 
