@@ -80,7 +80,9 @@ def test_steps_add_up_to_their_phase() -> None:
 
 
 BUSY = {"day": 32, "snapshot": 32}
-INPUTS = Inputs(Size(1e9, 5e7), 26, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, BUSY, 30.0, 4.0, Cost(0, 0, 2_000))
+INPUTS = Inputs(
+    Size(1e9, 5e7), 26, 256.0, 2.0, 0.02, 0.08, 0.1, 1.0, BUSY, 30.0, 4.0, Cost(0, 0, 2_000), 100.0
+)
 
 
 def test_a_plan_by_hand() -> None:
@@ -102,7 +104,7 @@ def test_a_plan_by_hand() -> None:
     assert day.first[0] == "raw.events" and snapshot.second[0] == "core.rfm_scores"
     assert snapshot.second[1] == pytest.approx(0.5)
     # 100 GB of events, and 26 snapshots of 10 GB.
-    assert found.stored_gb == pytest.approx(360)
+    assert found.stored_gb == pytest.approx(360) and found.copy_hours == pytest.approx(1.0)
     assert found.storage_monthly == pytest.approx(36.0) and found.catalogue_monthly == pytest.approx(72.0)
     assert found.monthly == pytest.approx(day.monthly + snapshot.monthly + 108.0)
     assert (day.peak_gb, snapshot.peak_gb) == pytest.approx((11, 301)) and not found.fits

@@ -104,6 +104,7 @@ def _plan(plan: dict[str, Any], inputs: dict[str, Any]) -> Table:
     table.add_row(
         "storage", "", "", f"{plan['stored_gb']:,.0f} stored", f"{plan['storage_monthly']:,.0f}", "", ""
     )
+    table.add_row("publication", "", f"{plan['copy_hours']:,.2f} (disk)", "", "", "", "")
     table.add_row("catalogue", "", "", "", f"{plan['catalogue_monthly']:,.0f}", "", "")
     table.add_row("all", "", "", "", f"{plan['monthly']:,.0f}", "", "")
     return table

@@ -23,7 +23,7 @@ class Inputs:
 
     memory_gb, hourly: of one machine. processor_ratio: seconds of the planned machine's processor for one of the
     measuring machine. busy_cores: how many of its cores each phase keeps busy. snapshots_kept: stored snapshots.
-    lists: processor seconds of everybody's recommendations.
+    lists: processor seconds of everybody's recommendations. disk_mb_second: throughput of the disk.
     """
 
     size: Size
@@ -38,6 +38,7 @@ class Inputs:
     days_a_month: float
     weeks_a_month: float
     lists: Cost
+    disk_mb_second: float
 
     @classmethod
     def read(cls, path: Path = INPUTS) -> "Inputs":
@@ -57,6 +58,7 @@ class Inputs:
             found["days_a_month"],
             found["weeks_a_month"],
             Cost(0.0, 0.0, found["lists"]["seconds_per_million_customers"]),
+            found["disk"]["mb_per_second"],
         )
 
 
@@ -79,13 +81,18 @@ class PhasePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of all phases, and of storage. fits: whether the largest peak fits into one machine's memory."""
+    """The plan of all phases, and of storage.
+
+    fits: whether the largest peak fits into one machine's memory. copy_hours: of copying the whole warehouse once, as
+    every publication of one file does.
+    """
 
     phases: tuple[PhasePlan, ...]
     stored_gb: float
     storage_monthly: float
     catalogue_monthly: float
     fits: bool
+    copy_hours: float
 
     @property
     def monthly(self) -> float:
@@ -116,6 +123,7 @@ def plan(
         storage,
         inputs.catalogue_hourly * 24 * inputs.days_a_month,
         max(phase.peak_gb for phase in phases) <= inputs.memory_gb,
+        stored / inputs.disk_mb_second / 3600,
     )
 
 
