@@ -23,6 +23,8 @@ from clm_dagster.statistics.evaluation.learning import (
 )
 
 Floats = NDArray[np.float64]
+# A smaller gain of AUC is of no use to anybody.
+RELEVANT_AUC = 0.001
 
 
 def customer_curve(
@@ -54,7 +56,9 @@ def customer_curve(
         found = fitted_sizes(np.concatenate(ids), share, predict, parts)
     if len(found) < 2:
         return None
-    return learning_curve(inputs.y[split.test], found, fast_auc, "roc_auc", higher_is_better=True)
+    return learning_curve(
+        inputs.y[split.test], found, fast_auc, "roc_auc", higher_is_better=True, relevant=RELEVANT_AUC
+    )
 
 
 def _log_odds(

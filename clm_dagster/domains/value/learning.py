@@ -31,6 +31,8 @@ from clm_dagster.statistics.evaluation.learning import (
 )
 
 Floats = NDArray[np.float64]
+# A smaller gain, as a share of the MAE, is of no use to anybody.
+RELEVANT_SHARE = 0.001
 
 
 def customer_curve(
@@ -62,7 +64,10 @@ def customer_curve(
         found = fitted_sizes(ids, share, predict, parts)
     if len(found) < 2:
         return None
-    return learning_curve(actual, found, mae, "mae", higher_is_better=False, counted=counted_mae)
+    least = RELEVANT_SHARE * mae(actual, found[max(found)])
+    return learning_curve(
+        actual, found, mae, "mae", higher_is_better=False, counted=counted_mae, relevant=least
+    )
 
 
 def _refitted(result: EvaluationResult, fitted: Predictor, rows: Training, lightgbm: bool) -> Predictor:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TRAIN_CUSTOMERS = "CLM_TRAIN_CUSTOMERS"
 ENOUGH = "training_sample_is_enough"
 ENOUGH_CHECK = {
-    ENOUGH: "Where the training sample was cut, its last doubling gained no more than the test can tell from nothing."
+    ENOUGH: "Where the training sample was cut, its last doubling gained no more than the test can tell from nothing, "
+    "or less than matters."
 }
 
 

@@ -52,12 +52,14 @@ class LearningCurve:
 
     metric: its name. higher_is_better: whether more of it is better. values: the metric by number of customers to fit
     on, ascending. gain: improvement by the last doubling, above zero if the metric became better, with its interval.
+    relevant: the smallest gain that matters; a large test finds smaller ones too.
     """
 
     metric: str
     higher_is_better: bool
     values: Mapping[int, float]
     gain: Difference
+    relevant: float = 0.0
 
     @property
     def half_width(self) -> float:
@@ -65,9 +67,14 @@ class LearningCurve:
         return (self.gain.high - self.gain.low) / 2
 
     @property
+    def limit(self) -> float:
+        """The gain up to which the sample is enough: the half width, or the smallest gain that matters."""
+        return max(self.half_width, self.relevant)
+
+    @property
     def is_enough(self) -> bool:
-        """Whether the gain of the last doubling is no larger than the half width of its interval."""
-        return self.gain.value <= self.half_width
+        """Whether the gain of the last doubling is no larger than the limit."""
+        return self.gain.value <= self.limit
 
     def __str__(self) -> str:
         half, full = list(self.values)[-2:]
@@ -79,7 +86,9 @@ class LearningCurve:
         return (
             f"{self.metric} is {self.values[half]:.4f} with {half:,} customers and {self.values[full]:.4f} with "
             f"{full:,}. This doubling gains {self.gain}, "
-            f"{'no more than' if self.is_enough else 'more than'} the half width {self.half_width:.4f}: {said}"
+            f"{'no more than' if self.is_enough else 'more than'} {self.limit:.4f}, "
+            f"{'half the width of this interval' if self.half_width >= self.relevant else 'the least that matters'}: "
+            f"{said}"
         )
 
 
@@ -90,6 +99,7 @@ def learning_curve(
     name: str,
     higher_is_better: bool,
     counted: Counted | None = None,
+    relevant: float = 0.0,
 ) -> LearningCurve:
     """Return the curve of a metric. predictions: of the same test customers, by number of customers to fit on.
 
@@ -104,7 +114,7 @@ def learning_curve(
     both = {"half": predictions[sizes[-2]], "all": predictions[sizes[-1]]}
     change = paired_differences(y, both, "half", metric, counted)["all"]
     gain = change if higher_is_better else Difference(-change.value, -change.high, -change.low)
-    return LearningCurve(name, higher_is_better, values, gain)
+    return LearningCurve(name, higher_is_better, values, gain, relevant)
 
 
 def fitted_sizes(

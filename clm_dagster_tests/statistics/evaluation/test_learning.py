@@ -71,6 +71,15 @@ def test_a_rising_curve_is_not_enough() -> None:
     assert "more customers would improve the model" in str(curve)
 
 
+def test_a_gain_that_does_not_matter_is_enough_however_sure_it_is() -> None:
+    predictions = {2_000: _scores(1.5, 2), 4_000: _scores(1.0, 3)}
+    sure = learning_curve(LABELS, predictions, fast_auc, "roc_auc", higher_is_better=True)
+    curve = learning_curve(LABELS, predictions, fast_auc, "roc_auc", higher_is_better=True, relevant=0.5)
+    assert curve.gain == sure.gain and sure.gain.above_zero
+    assert curve.is_enough and not sure.is_enough
+    assert "no more than 0.5000, the least that matters" in str(curve)
+
+
 def test_a_falling_loss_is_a_gain() -> None:
     def loss(labels: np.ndarray, predictions: np.ndarray) -> float:
         return float(np.mean((labels - predictions) ** 2))
