@@ -62,6 +62,7 @@ from sklearn.linear_model import LinearRegression
 
 from clm_dagster.platform.trained_models.metrics import metrics_of
 from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.platform.trained_models.training import CandidateRun, Gate, Notes, Report, TrainedModel
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
@@ -74,6 +75,10 @@ def read(reading):
     if reading.settings > 9:
         raise EvaluationError("no customer has so many points.")
     return pd.DataFrame({"orders": [1.0, 2.0, 3.0], "points": [1.0 * reading.settings, 14.0, 21.0]})
+
+
+def sample(inputs):
+    return TrainingSample("customers", len(inputs), len(inputs))
 
 
 def evaluate(work, inputs):
@@ -102,8 +107,9 @@ def verdict(inputs, result, champion, is_newest):
 def loyalty_model(points):
     return TrainedModel(
         registered=RegisteredModel("models.loyalty_model", same, same, ()),
-        reads=(), settings=points, horizon_days=30, read=read, evaluate=evaluate, report=report, notes=notes,
-        candidates=candidates, gate=Gate("The line rises.", verdict), baseline="mean", metrics=("mae",),
+        reads=(), settings=points, horizon_days=30, read=read, sample=sample, evaluate=evaluate,
+        report=report, notes=notes, candidates=candidates, gate=Gate("The line rises.", verdict), baseline="mean",
+        metrics=("mae",),
     )
 """
 MODEL = """
@@ -218,7 +224,11 @@ def test_the_trained_model_is_an_asset_with_run_gate_and_metrics(
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     assert runs.keys() == {"models/loyalty_model 2024-01-01", "line", "mean"}
     parent = runs["models/loyalty_model 2024-01-01"]
-    assert parent.data.params == {"points": "7"} and runs["mean"].data.metrics == {"mae": 2.0}
+    sample = {"unit": "customers", "available": "3", "used": "3", "share": "1.0"}
+    assert parent.data.params == {"points": "7"} | {f"sample/{name}": value for name, value in sample.items()}
+    assert parent.data.tags["clm.training_sample"] == "all"
+    assert event.metadata["training_sample"].value == "all 3 customers"
+    assert runs["mean"].data.metrics == {"mae": 2.0}
     assert parent.data.tags["clm.code_version"] == node.code_version
     assert tracking.champion("models.loyalty_model") == "1"
     with warehouse_of(toy).connect("a test") as connection:

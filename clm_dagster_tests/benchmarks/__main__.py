@@ -3,7 +3,7 @@
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
 `lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`, `uplift_hillstrom`,
-`allocation_scale`, `acting`, `report_page`).
+`allocation_scale`, `acting`, `report_page`, `learning`, `scale`).
 """
 
 import argparse
@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ PARTS = (
     "allocation",
     "acting",
     "report",
+    "learning",
+    "scale",
+    "scale-plan",
 )
 
 
@@ -188,6 +192,27 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "report" in wanted:
         console.print("The report's page at a shop of a million customers ...")
         results["report"] = _report(work)
+    return results | _large(options, real, work, wanted, console)
+
+
+def _large(
+    options: argparse.Namespace, real: str, work: str, wanted: Sequence[str], console: Console
+) -> dict[str, Any]:
+    """Measure what large shops need: learning curves, unit costs and the plan from them."""
+    from clm_dagster_tests.benchmarks import learning, scale
+    from clm_dagster_tests.benchmarks.scale_plan import Inputs
+
+    results: dict[str, Any] = {}
+    if "learning" in wanted:
+        console.print(f"Learning curves over {options.learning_customers:,} simulated customers ...")
+        results["learning"] = learning.measure(work, options.learning_customers)
+    if "scale" in wanted:
+        console.print(f"Unit costs, checked at {', '.join(map(str, options.checked))} million events ...")
+        measured = scale.measure(real, work, options.checked)
+        results["scale"] = {"measured": measured, **scale.evaluate(measured, Inputs.read())}
+    if "scale-plan" in wanted:
+        measured = scale.stored()
+        results["scale-plan"] = {"measured": measured, **scale.evaluate(measured, Inputs.read())}
     return results
 
 
@@ -294,6 +319,18 @@ def _options() -> argparse.Namespace:
         type=lambda text: [int(part) for part in text.split(",")],
         default=[50_000, 250_000, 1_000_000],
         help="customers of the shops that are recommended to (default 50000,250000,1000000: an hour and more)",
+    )
+    parser.add_argument(
+        "--learning-customers",
+        type=int,
+        default=300_000,
+        help="customers of the shop whose learning curves are measured (default 300000)",
+    )
+    parser.add_argument(
+        "--checked",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[94],
+        help="sizes at which fitted unit costs are checked, as times the real one (default 94: 100 million events)",
     )
     parser.add_argument("--repeats", type=int, default=3, help="how often a day and a replay are run")
     parser.add_argument(

@@ -17,6 +17,7 @@ from clm_dagster_tests.benchmarks import (
     report_methods,
     report_models,
     report_run,
+    report_scale,
 )
 from clm_dagster_tests.benchmarks.goals import cost, ends, goals
 
@@ -111,6 +112,11 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(report_actions.allocations(results["allocation"]))
     if "report" in results:
         console.print(report_actions.page(results["report"]))
+    for part in ("scale", "scale-plan"):
+        for found in report_scale.tables(results[part]) if part in results else ():
+            console.print(found)
+    if "learning" in results:
+        console.print(report_scale.learning(results["learning"]))
     table = Table("goal", "measured", "limit", "met", title="Goals")
     for goal in goals(results):
         table.add_row(goal.name, f"{goal.measured:,.2f}", goal.limit, "[green]yes" if goal.met else "[red]no")

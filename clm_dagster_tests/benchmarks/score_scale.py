@@ -153,7 +153,9 @@ def _computed(out: str, kind: str, rows: CustomerRows, columns: list[str], shelf
         {"model_name": kind, "model_version": "1", "as_of": pd.Timestamp(day), "training_data_hash": "h"}
     )
     chosen: Any = (
-        ScoreSettings(settings, 50_000, 0.2) if kind == "churn" else SnapshotSettings(settings, 50_000)
+        ScoreSettings(settings, 50_000, "CLM_TRAIN_CUSTOMERS", 0.2)
+        if kind == "churn"
+        else SnapshotSettings(settings, 50_000, "CLM_TRAIN_CUSTOMERS")
     )
     work: Any = SimpleNamespace(
         columns=columns, day=day, label=str(day), settings=chosen, shelf=lambda shards: shelf

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from clm_dagster.domains.actions.names import CHANNELS
-from clm_dagster.settings import DomainSettings, Variable
+from clm_dagster.settings import DomainSettings, OwnName, Variable
 
 
 class ActionSettings(DomainSettings):
@@ -57,6 +57,12 @@ class ActionSettings(DomainSettings):
         6,
         ge=1,
         description="How often an export is posted to a webhook that does not answer or is overloaded.",
+    )
+    uplift_train_customers: OwnName[int | None] = Field(
+        None,
+        ge=100,
+        description="Approximate maximum number of customers in the training data of the uplift model. Unset: "
+        "CLM_TRAIN_CUSTOMERS.",
     )
     webhook_wait: float = Field(
         1.0,

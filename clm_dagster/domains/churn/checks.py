@@ -10,6 +10,7 @@ import pandas as pd
 
 from clm_dagster.platform.alerts.headlines import Headline
 from clm_dagster.platform.trained_models.checks import warn
+from clm_dagster.platform.trained_models.samples import ENOUGH_CHECK
 
 if TYPE_CHECKING:
     from clm_dagster.domains.churn.evaluate import EvaluationResult
@@ -40,6 +41,7 @@ _FACTOR = 2.0
 TRAINING = {
     LEAK: "No AUC is suspiciously high (CLM_CHURN_LEAK_AUC).",
     HORIZON: "The horizon is close to the one that the shop's order gaps suggest.",
+    **ENOUGH_CHECK,
 }
 DRIFTED = {
     DRIFT: "Drift moves scores no further than it did at the model's test (CLM_DRIFT_WARN, CLM_DRIFT_FAIL)."

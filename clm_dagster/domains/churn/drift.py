@@ -19,7 +19,7 @@ from clm_dagster.domains.churn.table_settings import DriftSettings
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.scoring import Scoring
-from clm_dagster.platform.trained_models.snapshots import read_snapshots
+from clm_dagster.platform.trained_models.snapshots import read_sample, read_snapshots
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class DriftInputs:
 def read_drift(reading: Reading[DriftSettings]) -> DriftInputs:
     """Read the customers of a snapshot and the drift of earlier snapshots."""
     settings = reading.settings
-    features = read_snapshots(
-        reading, [reading.day], eligible_customers(settings.evaluation), settings.customers
-    )
+    share = read_sample(reading, settings.customers, settings.setting).share
+    features = read_snapshots(reading, [reading.day], eligible_customers(settings.evaluation), share)
     return DriftInputs(features, read_earlier_drift(reading.connection, reading.day))
 
 

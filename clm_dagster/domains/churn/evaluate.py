@@ -56,6 +56,7 @@ from clm_dagster.statistics.evaluation import (
     paired_differences,
     suspected_leak,
 )
+from clm_dagster.statistics.evaluation.learning import LearningCurve
 
 Floats = NDArray[np.float64]
 BACKGROUND_ROWS = 2000
@@ -91,7 +92,7 @@ class EvaluationResult:
 
     base_rate: forecast for the test snapshot. leaks: a sentence for each suspected leak. test_probabilities:
     customer_id, churned, and one column of calibrated probabilities for each candidate. race: who was dropped early;
-    those have no result.
+    those have no result. learning: over the customers of the sample, where the training computes it.
     """
 
     split: TimeSplit
@@ -105,6 +106,7 @@ class EvaluationResult:
     inputs: EvaluationInputs = field(repr=False)
     fitted: dict[str, Any] = field(repr=False, default_factory=dict)
     race: Race = field(default_factory=Race)
+    learning: LearningCurve | None = None
 
     @property
     def table(self) -> pd.DataFrame:

@@ -21,7 +21,9 @@ from clm_dagster.domains.churn.table_settings import Settings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.trained_models.curves import curve_drawing, curve_metrics, with_curve
 from clm_dagster.platform.trained_models.metrics import flat
+from clm_dagster.platform.trained_models.samples import check_enough
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
 _DIAGNOSED_ROWS, _SHUFFLES = 1_500, 5
@@ -45,7 +47,7 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
             "shape": best.shape.kind,
             "threshold": f"{best.threshold:.4f}",
         },
-        metrics=_run_metrics(best),
+        metrics=_run_metrics(best) | curve_metrics(result.learning),
         documents={
             "evaluation.json": {
                 "leaks": list(result.leaks),
@@ -59,7 +61,10 @@ def notes(work: Work[Settings], inputs: TrainingInputs, result: EvaluationResult
         drawings=_drawings(result),
         tables={"evaluation": _table(result)},
         facts={"suggested_horizon": reason} | ({"suggested_horizon_days": days} if days else {}),
-        checks=checks.check_training(work.label, result, inputs.suggestion),
+        checks=[
+            *checks.check_training(work.label, result, inputs.suggestion),
+            check_enough(work.label, inputs.snapshots.sample, result.learning),
+        ],
     )
 
 
@@ -68,6 +73,7 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     return {
         "candidates": (mlflow_plots.evaluation_page(result), 9.0, height),
         "level": (mlflow_plots.base_rate_page(result), 8.0, 2.4),
+        **curve_drawing(result.learning),
     }
 
 
@@ -111,7 +117,7 @@ def candidate_runs(
                 run = _explained(one, definitions.get(one.name), result)
         else:
             run = _candidate_run(one, result)
-        yield run
+        yield with_curve(run, result.learning) if one.name == result.winner else run
     for name in result.race.dropped:
         loss = {"race/log_loss": result.race.losses[name]}
         yield CandidateRun(name, {"dropped": "in the race", "exact_reasons": result.race.exact[name]}, loss)

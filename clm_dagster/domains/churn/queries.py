@@ -14,6 +14,7 @@ from clm_dagster.domains.churn.names import DRIFT, SCORES
 from clm_dagster.domains.churn.table_settings import EvaluationSettings, Settings
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.python_tables.shards import CustomerRows
+from clm_dagster.platform.trained_models.samples import TrainingSample, place_sql
 from clm_dagster.platform.trained_models.snapshots import (
     SnapshotInputs,
     read_evaluation,
@@ -39,12 +40,18 @@ class TrainingInputs:
 def read_training(reading: Reading[Settings]) -> TrainingInputs:
     """Read the inputs of a training."""
     chosen = reading.settings.evaluation
+    snapshots = read_evaluation(reading, eligible_customers(chosen), read_labels)
     return TrainingInputs(
-        snapshots=read_evaluation(reading, eligible_customers(chosen), read_labels),
+        snapshots=snapshots,
         suggestion=suggested_horizon(reading.connection, reading.as_of),
-        people=read_people(reading.connection),
+        people=read_people(reading.connection, snapshots.sample.share),
         settings=chosen,
     )
+
+
+def sample_of(inputs: TrainingInputs) -> TrainingSample:
+    """Return the sample of a training."""
+    return inputs.snapshots.sample
 
 
 def eligible_customers(chosen: EvaluationSettings) -> str:
@@ -52,15 +59,19 @@ def eligible_customers(chosen: EvaluationSettings) -> str:
     return f"recency_days <= {int(chosen.active_days)}"
 
 
-def read_labels(connection: Connection, as_of: date, days: Sequence[date]) -> pd.DataFrame:
-    """Return the labels at these snapshots that were mature at `as_of`."""
-    return read_mature(connection, "core.churn_labels", "churned", as_of, days)
+def read_labels(
+    connection: Connection, as_of: date, days: Sequence[date], share: float = 1.0
+) -> pd.DataFrame:
+    """Return the labels at these snapshots that were mature at `as_of`, of a share of the customers."""
+    return read_mature(connection, "core.churn_labels", "churned", as_of, days, share)
 
 
-def read_people(connection: Connection) -> pd.DataFrame:
-    """Return the known attributes of each customer: gender, birth_year, acquisition_channel."""
+def read_people(connection: Connection, share: float) -> pd.DataFrame:
+    """Return the known attributes of a share of the customers: gender, birth_year, acquisition_channel."""
     return connection.frame(
-        "select customer_id, gender, birth_year, acquisition_channel from staging.stg_customers order by customer_id"
+        "select customer_id, gender, birth_year, acquisition_channel from staging.stg_customers "
+        f"where {place_sql('customer_id')} < ? order by customer_id",
+        [share],
     )
 
 

@@ -32,7 +32,7 @@ from clm_dagster.platform.python_tables.output import Rows, TableOutput
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.python_tables.shards import CustomerRows
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
-from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
+from clm_dagster.platform.trained_models.snapshots import level_days, read_sample, read_snapshots
 from clm_dagster.statistics.evaluation import Calibration
 
 REASONS = 3
@@ -60,10 +60,11 @@ def read_scoring(reading: Reading[ScoreSettings]) -> ScoreInputs:
     connection, settings = reading.connection, reading.settings
     eligible = eligible_customers(settings.evaluation)
     days = level_days(reading, settings.evaluation)
+    share = read_sample(reading, settings.customers, settings.setting).share
     return ScoreInputs(
         features=read_active(reading, eligible),
-        history=read_snapshots(reading, days[:-1], eligible, settings.customers, ", ".join(HISTORY)),
-        labels=read_labels(connection, reading.day, days),
+        history=read_snapshots(reading, days[:-1], eligible, share, ", ".join(HISTORY)),
+        labels=read_labels(connection, reading.day, days, share),
         bands=read_bands(connection),
         previous_top=read_previous_top(connection, reading.as_of),
     )

@@ -52,6 +52,12 @@ class ChurnSettings(DomainSettings):
         False,
         description="Whether LightGBM is a candidate of the churn model; it needs the extra `boosting`.",
     )
+    train_customers: int | None = Field(
+        None,
+        ge=100,
+        description="Approximate maximum number of customers in the training data of the churn model. Unset: "
+        "CLM_TRAIN_CUSTOMERS.",
+    )
     turnover_warn: float = Field(
         0.2,
         gt=0,

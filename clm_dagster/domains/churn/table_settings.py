@@ -32,20 +32,25 @@ Settings = SnapshotSettings[EvaluationSettings]
 class ScoreSettings:
     """User settings of scoring.
 
-    customers: the largest number of customers to read at an earlier snapshot. turnover_warn: the turnover of the top
-    decile from which the check warns.
+    customers: the largest number of customers to read at an earlier snapshot. setting: the variable that sets it.
+    turnover_warn: the turnover of the top decile from which the check warns.
     """
 
     evaluation: EvaluationSettings
     customers: int
+    setting: str
     turnover_warn: float
 
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """User settings of drift. The check warns from the effect on scores `warn` on, and fails from `fail` on."""
+    """User settings of drift. The check warns from the effect on scores `warn` on, and fails from `fail` on.
+
+    customers: the largest number of customers to compare. setting: the variable that sets it.
+    """
 
     evaluation: EvaluationSettings
     customers: int
+    setting: str
     warn: float
     fail: float

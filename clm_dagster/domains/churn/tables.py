@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clm_dagster.domains.churn import checks
 from clm_dagster.domains.churn.names import DRIFT, GROUP_METRICS, METRICS, RECENCY, SCORES, VALUE
-from clm_dagster.domains.churn.queries import TrainingInputs, read_training
+from clm_dagster.domains.churn.queries import TrainingInputs, read_training, sample_of
 from clm_dagster.domains.churn.registered import REGISTERED
 from clm_dagster.domains.churn.settings import ChurnSettings
 from clm_dagster.domains.churn.table_settings import DriftSettings, EvaluationSettings, ScoreSettings
@@ -16,6 +16,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.trained_models.champions import WHOLE
+from clm_dagster.platform.trained_models.samples import train_customers
 from clm_dagster.platform.trained_models.scoring import ScoreTable
 from clm_dagster.platform.trained_models.snapshots import SnapshotSettings
 from clm_dagster.platform.trained_models.training import Gate, TrainedModel
@@ -43,7 +44,8 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
     """Return the tables of the trained model, the scores and the feature drift."""
     own = settings.of(ChurnSettings)
     chosen = evaluation_settings(settings)
-    training = SnapshotSettings(chosen, settings.train_customers)
+    most, setting = train_customers(settings, own.train_customers, "CLM_CHURN_TRAIN_CUSTOMERS")
+    training = SnapshotSettings(chosen, most, setting)
     scores = ScoreTable(
         SCORES,
         REGISTERED,
@@ -51,7 +53,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         chosen.horizon_days,
         reads=("customer_features", "churn_labels", "margin_rates", "risk_bands", VALUE),
         weeks_back=training.weeks_back,
-        settings=ScoreSettings(chosen, settings.train_customers, own.turnover_warn),
+        settings=ScoreSettings(chosen, most, setting, own.turnover_warn),
         read=read_scoring,
         score=score,
         in_shards=True,
@@ -65,7 +67,7 @@ def churn_tables(project: Project, settings: Settings) -> list[AnyTable]:
         {WHOLE: RECENCY},
         chosen.horizon_days,
         reads=("customer_features",),
-        settings=DriftSettings(chosen, settings.train_customers, own.drift_warn, own.drift_fail),
+        settings=DriftSettings(chosen, most, setting, own.drift_warn, own.drift_fail),
         read=read_drift,
         score=measure,
         serve_refused=settings.serve_refused_models,
@@ -86,6 +88,7 @@ def churn_model(
         settings=settings,
         horizon_days=settings.evaluation.horizon_days,
         read=read_training,
+        sample=sample_of,
         evaluate=evaluate,
         report=report,
         notes=notes,

@@ -4,10 +4,13 @@ Belongs here: these functions. Does not belong here: the definition of the model
 (`evaluate`), queries (`queries`), rows of tables (`report`), metadata and plots (`notes`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clm_dagster.domains.churn.evaluate import EvaluationResult, evaluate_candidates
+from clm_dagster.domains.churn.learning import customer_curve
 from clm_dagster.domains.churn.model import ChurnModel
 from clm_dagster.domains.churn.queries import TrainingInputs
 from clm_dagster.domains.churn.table_settings import Settings
@@ -16,15 +19,23 @@ from clm_dagster.statistics.evaluation import Verdict
 
 
 def evaluate(work: Work[Settings], inputs: TrainingInputs) -> EvaluationResult:
-    """Evaluate the candidates. A training that explains all candidates drops none of them early."""
+    """Evaluate the candidates. A training that explains all candidates drops none of them early.
+
+    Fit the winner on parts of the sample too, if the sample was cut or the training explains all candidates.
+    """
     snapshots = inputs.snapshots
-    return evaluate_candidates(
+    result = evaluate_candidates(
         snapshots.features,
         snapshots.labels,
         snapshots.plan,
         inputs.settings,
         with_race=not work.explains_all,
     )
+    if not (snapshots.sample.is_cut or work.explains_all):
+        return result
+    work.log("learning curve")
+    curve = customer_curve(result, snapshots.sample.share, inputs.settings.lightgbm)
+    return replace(result, learning=curve)
 
 
 def champion_probabilities(

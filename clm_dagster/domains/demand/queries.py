@@ -15,6 +15,7 @@ from clm_dagster.domains.demand.table_settings import DemandSettings
 from clm_dagster.platform.partitions import WEEK
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.trained_models.champions import Trainings
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.evaluation import EvaluationError
 
@@ -84,6 +85,12 @@ def read_training(reading: Reading[Any]) -> SeriesInputs:
     if inputs.series.empty:
         raise EvaluationError(f"nothing was sold before {reading.day}: there is no demand to learn from.")
     return inputs
+
+
+def sample_of(inputs: SeriesInputs) -> TrainingSample:
+    """Return the sample of a training: every series. Their number is bounded by settings, whatever the customers."""
+    count = len(inputs.series[["level", "key", "measure"]].drop_duplicates())
+    return TrainingSample("series", count, count, setting="")
 
 
 def read_inputs(reading: Reading[Any]) -> SeriesInputs:

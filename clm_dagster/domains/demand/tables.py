@@ -16,6 +16,7 @@ from clm_dagster.domains.demand.queries import (
     read_inputs,
     read_series,
     read_training,
+    sample_of,
 )
 from clm_dagster.domains.demand.registered import REGISTERED
 from clm_dagster.domains.demand.table_settings import DemandSettings, ReorderSettings
@@ -99,6 +100,7 @@ def demand_model(
         settings=settings,
         horizon_days=settings.horizon_days,
         read=read_training,
+        sample=sample_of,
         evaluate=evaluate,
         report=report,
         notes=notes,

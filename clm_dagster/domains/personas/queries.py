@@ -11,8 +11,11 @@ import pandas as pd
 
 from clm_dagster.domains.personas.features import habits, own_habits
 from clm_dagster.domains.personas.model import PersonaModel, PreviousPersonas
+from clm_dagster.domains.personas.table_settings import TrainingSettings
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.python_tables.shards import CustomerRows
+from clm_dagster.platform.trained_models.samples import ALL_CUSTOMERS, TrainingSample, place_sql
+from clm_dagster.platform.trained_models.snapshots import read_sample
 from clm_dagster.platform.warehouse import Connection
 
 MODEL, PERSONAS = "models.persona_model", "marts.personas"
@@ -34,11 +37,15 @@ _COLUMNS = ", ".join(
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Inputs of a training: customers and their categories at one as_of, and the previous personas."""
+    """Inputs of a training: customers and their categories at one as_of, and the previous personas.
+
+    sample: which part of the shop they are.
+    """
 
     customers: pd.DataFrame
     categories: pd.DataFrame
     previous: PreviousPersonas | None
+    sample: TrainingSample = ALL_CUSTOMERS
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,17 @@ class AssignmentInputs:
         return own_habits(self.customers.shard(shard), self.categories.shard(shard), model.scaling.habits)
 
 
-def read_training(reading: Reading[Any]) -> TrainingInputs:
+def read_training(reading: Reading[TrainingSettings]) -> TrainingInputs:
     """Read the inputs of a training."""
-    customers, categories = _read_customers(reading.connection, reading.as_of)
+    sample = read_sample(reading, reading.settings.customers, reading.settings.setting)
+    customers, categories = _read_customers(reading.connection, reading.as_of, sample.share)
     model, row = _read_model(reading)
     previous = None
     if model is not None and row is not None:
-        earlier = habits(*_read_customers(reading.connection, row["as_of"]), model.scaling.habits)
+        past = _read_customers(reading.connection, row["as_of"], sample.share)
+        earlier = habits(*past, model.scaling.habits)
         previous = PreviousPersonas(model, model.assign(earlier)["persona_id"])
-    return TrainingInputs(customers, categories, previous)
+    return TrainingInputs(customers, categories, previous, sample)
 
 
 def read_customers(reading: Reading[Any]) -> AssignmentInputs:
@@ -104,14 +113,17 @@ def _read_model(reading: Reading[Any]) -> tuple[PersonaModel | None, pd.Series |
     return (PersonaModel.from_json(row["model"]) if isinstance(row["model"], str) else None), row
 
 
-def _read_customers(connection: Connection, as_of: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read_customers(
+    connection: Connection, as_of: datetime, share: float = 1.0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    chosen = f"as_of = ? and {place_sql('customer_id')} < ?"
     customers = connection.frame(
-        f"select {_COLUMNS} from core.customer_features where as_of = ? and orders > 0 order by customer_id",
-        [as_of],
+        f"select {_COLUMNS} from core.customer_features where {chosen} and orders > 0 order by customer_id",
+        [as_of, share],
     )
     categories = connection.frame(
-        "select customer_id, category, gross_revenue from core.customer_categories where as_of = ? "
+        f"select customer_id, category, gross_revenue from core.customer_categories where {chosen} "
         "order by customer_id, category",
-        [as_of],
+        [as_of, share],
     )
     return customers, categories

@@ -8,6 +8,12 @@ from clm_dagster.settings import DomainSettings, Variable
 class PersonaSettings(DomainSettings):
     """Settings of personas."""
 
+    train_customers: int | None = Field(
+        None,
+        ge=100,
+        description="Approximate maximum number of customers in the training data of personas. Unset: "
+        "CLM_TRAIN_CUSTOMERS.",
+    )
     grade_days: Variable[int] = Field(
         90,
         ge=7,

@@ -13,11 +13,13 @@ from clm_dagster.domains.personas.features import habits
 from clm_dagster.domains.personas.model import TrainingResult, train
 from clm_dagster.domains.personas.queries import TrainingInputs, read_training
 from clm_dagster.domains.personas.registered import REGISTERED
+from clm_dagster.domains.personas.table_settings import TrainingSettings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import markdown_table
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Metric, metrics_of
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes, Report, TrainedModel
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 METRICS = ("silhouette", "stability", "clusters", "noise_share", "agreement")
 
 
-def persona_model() -> "TrainedModel[None, TrainingInputs, TrainingResult, Pipeline]":
+def persona_model(
+    settings: TrainingSettings,
+) -> "TrainedModel[TrainingSettings, TrainingInputs, TrainingResult, Pipeline]":
     """Return the definition of the trained persona model. The newest model always serves.
 
     Its gate is inside: without clear groups it has a single persona.
@@ -34,9 +38,10 @@ def persona_model() -> "TrainedModel[None, TrainingInputs, TrainingResult, Pipel
     return TrainedModel(
         registered=REGISTERED,
         reads=("customer_features", "customer_categories"),
-        settings=None,
+        settings=settings,
         horizon_days=None,
         read=read_training,
+        sample=sample_of,
         evaluate=evaluate,
         report=report,
         notes=notes,
@@ -47,12 +52,19 @@ def persona_model() -> "TrainedModel[None, TrainingInputs, TrainingResult, Pipel
     )
 
 
-def evaluate(_: Work[None], inputs: TrainingInputs) -> TrainingResult:
+def sample_of(inputs: TrainingInputs) -> TrainingSample:
+    """Return the sample of a training."""
+    return inputs.sample
+
+
+def evaluate(_: Work[TrainingSettings], inputs: TrainingInputs) -> TrainingResult:
     """Find the personas."""
     return train(inputs.customers, inputs.categories, inputs.previous)
 
 
-def report(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> "Report[Pipeline]":
+def report(
+    work: Work[TrainingSettings], inputs: TrainingInputs, result: TrainingResult
+) -> "Report[Pipeline]":
     """Return the row of a training, its model and its metrics."""
     model, choice = result.model, result.choice
     frame = None if model is None else habits(inputs.customers, inputs.categories, model.scaling.habits)
@@ -94,7 +106,7 @@ def _metrics(result: TrainingResult) -> list[Metric]:
     return found
 
 
-def notes(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Notes:
+def notes(work: Work[TrainingSettings], inputs: TrainingInputs, result: TrainingResult) -> Notes:
     """Return the metadata and MLflow content of a training."""
     results = checks.check_training(result, not inputs.categories.empty, work.label)
     if result.model is None or result.choice is None:
@@ -116,7 +128,9 @@ def notes(work: Work[None], inputs: TrainingInputs, result: TrainingResult) -> N
     )
 
 
-def candidates(_: Work[None], inputs: TrainingInputs, result: TrainingResult) -> Iterator[CandidateRun]:
+def candidates(
+    _: Work[TrainingSettings], inputs: TrainingInputs, result: TrainingResult
+) -> Iterator[CandidateRun]:
     """Yield a run for every number of personas that was tried, and for every other method."""
     choice = result.choice
     if choice is not None:

@@ -15,19 +15,23 @@ import pandas as pd
 from clm_dagster.domains.recommend.interactions import Interactions
 from clm_dagster.platform.dbt_project.building import Snapshot, compile_model
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.trained_models.samples import place_sql
 from clm_dagster.platform.warehouse import Connection
 
 
-def read_past(connection: Connection, as_of: datetime, days: int | None = None) -> Interactions | None:
+def read_past(
+    connection: Connection, as_of: datetime, days: int | None = None, share: float = 1.0
+) -> Interactions | None:
     """Return the purchases of known customers before as_of, or None where there are none.
 
-    days: only those of the last days; None for all. Customers are the persons of core.customer_identities at as_of.
+    days: only those of the last days; None for all. share: of the customers, below 1 for a sample. Customers are the
+    persons of core.customer_identities at as_of.
 
     The result equals that of `interactions` on the lines. The database replaces ids by numbers, so that no text is
     transferred per line.
     """
     start = datetime.min if days is None else as_of - timedelta(days=days)
-    which = [as_of, start, as_of]
+    which = [as_of, start, as_of, share]
     customers = connection.frame(_IDS.format(column="customer_id"), which)
     products = connection.frame(_IDS.format(column="product_id"), which)
     if customers.empty:
@@ -49,7 +53,7 @@ def read_past(connection: Connection, as_of: datetime, days: int | None = None) 
     )
 
 
-_BOUGHT = """
+_BOUGHT = f"""
     from (
         select lines.* replace (coalesce(persons.person_id, lines.customer_id) as customer_id)
         from staging.stg_order_lines as lines
@@ -57,7 +61,7 @@ _BOUGHT = """
             on persons.as_of = ? and lines.customer_id = persons.customer_id
     )
     where line_type = 'purchase' and customer_id is not null and product_id is not null
-        and event_at >= ? and event_at < ?
+        and event_at >= ? and event_at < ? and {place_sql("customer_id")} < ?
 """
 _IDS = f"select distinct {{column}} as id {_BOUGHT} order by id"
 # Join before aggregating, so that the grouping keys are numbers.
@@ -107,10 +111,12 @@ def read_countries(connection: Connection, as_of: datetime) -> pd.DataFrame:
     )
 
 
-def read_segments(connection: Connection, day: date) -> pd.Series:
-    """Return customer_id -> RFM segment at a snapshot; empty where there is no such snapshot."""
+def read_segments(connection: Connection, day: date, share: float = 1.0) -> pd.Series:
+    """Return customer_id -> RFM segment at a snapshot of a share of the customers; empty without such a snapshot."""
     frame = connection.frame(
-        "select customer_id, segment from core.rfm_scores where as_of = ? order by customer_id", [day]
+        "select customer_id, segment from core.rfm_scores "
+        f"where as_of = ? and {place_sql('customer_id')} < ? order by customer_id",
+        [day, share],
     )
     return frame.set_index("customer_id")["segment"]
 

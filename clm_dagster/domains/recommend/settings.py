@@ -19,6 +19,11 @@ class RecommendSettings(DomainSettings):
     active_days: Variable[int] = Field(
         90, ge=1, description="A product without a sale in this many days before as_of is not recommended."
     )
+    train_customers: int = Field(
+        1_000_000,
+        ge=1_000,
+        description="Approximate maximum number of customers whose purchases the ranker is trained on.",
+    )
     rules_days: OwnName[int] = Field(
         365, ge=2, description="Days of baskets before as_of for pairs of products and basket rules."
     )

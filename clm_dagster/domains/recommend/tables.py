@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         evaluate,
         read_training,
         report,
+        sample_of,
         verdict,
     )
     from clm_dagster.domains.recommend.visitors import read_visitors, recommend_by_country
@@ -58,8 +59,13 @@ else:
     find_similar, read_catalogue = late_functions(
         "clm_dagster.domains.recommend.similar", "find_similar", "read_catalogue"
     )
-    evaluate, read_training, report, verdict = late_functions(
-        "clm_dagster.domains.recommend.training", "evaluate", "read_training", "report", "verdict"
+    evaluate, read_training, report, sample_of, verdict = late_functions(
+        "clm_dagster.domains.recommend.training",
+        "evaluate",
+        "read_training",
+        "report",
+        "sample_of",
+        "verdict",
     )
     read_visitors, recommend_by_country = late_functions(
         "clm_dagster.domains.recommend.visitors", "read_visitors", "recommend_by_country"
@@ -70,7 +76,9 @@ def recommend_tables(project: Project, settings: Settings) -> list[AnyTable]:
     """Return the trained ranker, lists, similar products, and products bought together."""
     own = settings.of(RecommendSettings)
     horizon_days, active_days = own.horizon_days, own.active_days
-    ranker = RankerSettings(horizon_days=horizon_days, active_days=active_days)
+    ranker = RankerSettings(
+        horizon_days=horizon_days, active_days=active_days, train_customers=own.train_customers
+    )
     lists = ListSettings(own.count, active_days, horizon_days)
     pairs = PairSettings(own.rules_days, own.rules_min_support)
     rules = RuleSettings(own.rules_days, own.rules_min_support, own.rules_min_confidence, horizon_days)
@@ -114,6 +122,7 @@ def recommender_model(
         settings=settings,
         horizon_days=settings.horizon_days,
         read=read_training,
+        sample=sample_of,
         evaluate=evaluate,
         report=report,
         notes=notes,

@@ -20,31 +20,45 @@ from clm_dagster.domains.recommend.table_settings import RankerSettings
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.tracking import data_hash
 from clm_dagster.platform.trained_models.metrics import Interval, Metric, metrics_of
-from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot
+from clm_dagster.platform.trained_models.samples import ALL_CUSTOMERS, TrainingSample
+from clm_dagster.platform.trained_models.snapshots import newest_mature_snapshot, read_sample
 from clm_dagster.platform.trained_models.training import Report
 from clm_dagster.statistics.evaluation import Difference, EvaluationError, Verdict
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """Inputs of a training: purchases before as_of, names of products, segments at the evaluation instant."""
+    """Inputs of a training: purchases before as_of, names of products, segments at the evaluation instant.
+
+    sample: whose purchases they are.
+    """
 
     past: Interactions
     products: pd.DataFrame
     segments: pd.Series
+    sample: TrainingSample = ALL_CUSTOMERS
 
 
 def read_training(reading: Reading[RankerSettings]) -> TrainingInputs:
     """Read the inputs of a training. Raise EvaluationError for a shop without a purchase."""
     connection = reading.connection
-    past = read_past(connection, reading.as_of)
+    sample = read_sample(reading, reading.settings.train_customers, "CLM_RECOMMEND_TRAIN_CUSTOMERS")
+    past = read_past(connection, reading.as_of, share=sample.share)
     if past is None:
         raise EvaluationError(f"no customer bought anything before {reading.day}")
     return TrainingInputs(
         past,
         read_products(connection, reading.project, reading.as_of),
-        read_segments(connection, newest_mature_snapshot(reading.day, reading.settings.horizon_days)),
+        read_segments(
+            connection, newest_mature_snapshot(reading.day, reading.settings.horizon_days), sample.share
+        ),
+        sample,
     )
+
+
+def sample_of(inputs: TrainingInputs) -> TrainingSample:
+    """Return the sample of a training."""
+    return inputs.sample
 
 
 def evaluate(work: Work[RankerSettings], inputs: TrainingInputs) -> EvaluationResult:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from clm_dagster.platform.trained_models.checks import warn
+from clm_dagster.platform.trained_models.samples import ENOUGH_CHECK
 
 if TYPE_CHECKING:
     from clm_dagster.domains.value.evaluate import EvaluationResult
 
 LEVEL = "level_was_met"
 MOST_BIAS = 0.15
-TRAINING = {LEVEL: f"The sum of the test's predictions is within {MOST_BIAS:.0%} of the actual sum."}
+TRAINING = {
+    LEVEL: f"The sum of the test's predictions is within {MOST_BIAS:.0%} of the actual sum.",
+    **ENOUGH_CHECK,
+}
 
 
 def check_training(snapshot: str, result: "EvaluationResult") -> list[dg.AssetCheckResult]:

@@ -34,7 +34,6 @@ from clm_dagster.domains.value.candidates import (
     BLENDS,
     Candidate,
     Predictor,
-    Training,
     candidates,
     fit_candidate,
     mean_predictor,
@@ -53,7 +52,7 @@ from clm_dagster.domains.value.metrics import (
 )
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
 from clm_dagster.domains.value.names import BASELINES
-from clm_dagster.domains.value.plan import EvaluationInputs, prepare
+from clm_dagster.domains.value.plan import EvaluationInputs, prepare, training_rows
 from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.domains.value.tiers import evaluate_tier_methods, fit_tiers
 from clm_dagster.statistics.evaluation import (
@@ -64,6 +63,7 @@ from clm_dagster.statistics.evaluation import (
     Verdict,
     paired_differences,
 )
+from clm_dagster.statistics.evaluation.learning import LearningCurve
 
 Floats = NDArray[np.float64]
 TIE = 0.1
@@ -96,7 +96,7 @@ class EvaluationResult:
 
     amounts: customer_id, net_revenue and one column for each candidate, in money, as the test metrics use them.
     coverage: of the intervals on the test snapshot. coverage_by_decile: share of the customers within their interval,
-    by tenths of the prediction. tiers: `evaluate_tier_methods` on the test snapshot.
+    by tenths of the prediction. tiers: `evaluate_tier_methods` on the test snapshot. learning: over customers.
     """
 
     split: TimeSplit
@@ -109,6 +109,8 @@ class EvaluationResult:
     coverage: IntervalCoverage
     coverage_by_decile: tuple[float, ...]
     tiers: pd.DataFrame
+    inputs: EvaluationInputs
+    learning: LearningCurve | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -189,11 +191,7 @@ def _evaluate(
     inputs: EvaluationInputs, plan: EvaluationPlan, settings: EvaluationSettings, selected: list[Candidate]
 ) -> EvaluationResult:
     split = plan.split
-    actual_levels = {
-        day: capped_total(inputs.y[day], inputs.cap)
-        / capped_total(inputs.snapshots[day].expectation.revenue, inputs.cap)
-        for day in split.training
-    }
+    actual_levels = inputs.levels_of(split.training)
     runs = [_validate(candidate, inputs, actual_levels, split) for candidate in selected]
     runs += _blends({run.predictor.name: run for run in runs}, inputs, split)
     winner = _winner(runs)
@@ -231,14 +229,14 @@ def _validate(
     """Search parameters on validation, then fit on all training snapshots."""
     start = time.perf_counter()
     tries: list[tuple[float, int, _Validated]] = []
-    rows = _rows(inputs, levels, split.fit)
+    rows = training_rows(inputs, levels, split.fit)
     for parameters in candidate.search:
         early = fit_candidate(candidate, parameters, rows, split.horizon_days)
         unscaled = [early.predict(inputs.snapshots[day]) for day in split.validation]
         found = _validation_result(early, unscaled, parameters, inputs, split)
         tries.append((found.score, len(tries), found))
     best = min(tries, key=lambda attempt: attempt[:2])[2]
-    rows = _rows(inputs, levels, split.training)
+    rows = training_rows(inputs, levels, split.training)
     final = fit_candidate(candidate, best.parameters, rows, split.horizon_days)
     test = final.predict(inputs.snapshots[split.test])
     return replace(best, predictor=final, test=test, seconds=time.perf_counter() - start)
@@ -257,14 +255,6 @@ def _winner(runs: list[_Validated]) -> _Validated:
     best = min(run.score for run in runs)
     near = [run for run in runs if run.score <= best * (1 + TIE)]
     return min(near, key=lambda run: (-len(run.predictor.members), run.score, run.predictor.name))
-
-
-def _rows(inputs: EvaluationInputs, levels: Mapping[date, float], days: tuple[date, ...]) -> Training:
-    return Training.of(
-        [inputs.snapshots[day] for day in days],
-        [inputs.y[day] for day in days],
-        [levels[day] for day in days],
-    )
 
 
 def _validation_result(
@@ -395,4 +385,5 @@ def _test(
         coverage=IntervalCoverage.of(actual, low, high, intervals.coverage),
         coverage_by_decile=tuple(float(inside[rows].mean()) for rows in tenths),
         tiers=tier_results,
+        inputs=inputs,
     )

@@ -15,7 +15,9 @@ from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.charts import Drawing
 from clm_dagster.platform.markdown import bold, markdown_table
 from clm_dagster.platform.python_tables.partition import Work
+from clm_dagster.platform.trained_models.curves import curve_drawing, curve_metrics, with_curve
 from clm_dagster.platform.trained_models.metrics import flat
+from clm_dagster.platform.trained_models.samples import check_enough
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs
 from clm_dagster.platform.trained_models.training import CandidateRun, Notes
 
@@ -40,6 +42,7 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
         | {
             "interval_coverage": result.coverage.overall,
             "interval_coverage_with_width": result.coverage.wide,
+            **curve_metrics(result.learning),
         },
         documents={
             "evaluation.json": {
@@ -54,7 +57,10 @@ def notes(work: Work[Settings], inputs: SnapshotInputs, result: EvaluationResult
         },
         drawings=_drawings(result),
         tables={"evaluation": _table(result)},
-        checks=checks.check_training(work.label, result),
+        checks=[
+            *checks.check_training(work.label, result),
+            check_enough(work.label, inputs.sample, result.learning),
+        ],
     )
 
 
@@ -63,6 +69,7 @@ def _drawings(result: EvaluationResult) -> dict[str, Drawing]:
     return {
         "candidates": (mlflow_plots.evaluation_page(result), 10.0, height),
         "level": (mlflow_plots.level_page(result), 8.0, 2.4),
+        **curve_drawing(result.learning),
     }
 
 
@@ -104,12 +111,13 @@ def candidate_runs(
         if work.explains_all or one.name == result.winner or one.name in BASELINES:
             page = mlflow_plots.candidate_page(one.name, actual, result.amounts[one.name].to_numpy())
             figures = {"candidate.png": (page, 10.0, 3.5)}
-        yield CandidateRun(
+        run = CandidateRun(
             name=one.name,
             parameters=dict(one.parameters) | ({"members": ", ".join(members)} if members else {}),
             metrics=_run_metrics(one),
             figures=figures,
         )
+        yield with_curve(run, result.learning) if one.name == result.winner else run
 
 
 def _run_metrics(one: CandidateResult) -> dict[str, float]:

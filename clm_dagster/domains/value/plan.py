@@ -3,6 +3,7 @@
 Belongs here: everything before the first fit. Does not belong here: fitting and evaluation (`evaluate`).
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clm_dagster.domains.value.candidates import Training
 from clm_dagster.domains.value.features import Snapshot, by_snapshot, checked_labels, labels_of
-from clm_dagster.domains.value.level import CAP_QUANTILE, Amounts, Levels
+from clm_dagster.domains.value.level import CAP_QUANTILE, Amounts, Levels, capped_total
 from clm_dagster.domains.value.purchase_model import PurchaseModel, winsor_limit
 from clm_dagster.domains.value.table_settings import EvaluationSettings
 from clm_dagster.statistics.evaluation import EvaluationError, EvaluationPlan, missing_snapshots
@@ -35,6 +37,14 @@ class EvaluationInputs:
     order_levels: Levels
     cap: float
 
+    def levels_of(self, days: Iterable[date]) -> dict[date, float]:
+        """Return the actual revenue of each snapshot over the expectation of BG/NBD and Gamma-Gamma."""
+        return {
+            day: capped_total(self.y[day], self.cap)
+            / capped_total(self.snapshots[day].expectation.revenue, self.cap)
+            for day in days
+        }
+
 
 def prepare(
     features: pd.DataFrame, labels: pd.DataFrame, plan: EvaluationPlan, settings: EvaluationSettings
@@ -56,6 +66,15 @@ def prepare(
     planned = {day: frame for day, frame in frames.items() if day in plan.snapshots}
     levels, order_levels = levels_of(planned, labels, split.test, cap, settings, purchase_models)
     return EvaluationInputs(snapshots, purchase_models, y, levels, order_levels, cap)
+
+
+def training_rows(inputs: EvaluationInputs, levels: Mapping[date, float], days: Sequence[date]) -> Training:
+    """Return the rows of several snapshots to fit on, the revenue of each divided by its level."""
+    return Training.of(
+        [inputs.snapshots[day] for day in days],
+        [inputs.y[day] for day in days],
+        [levels[day] for day in days],
+    )
 
 
 def _purchase_models(

@@ -13,6 +13,7 @@ from clm_dagster.domains.value.names import HISTORY, VALUE
 from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Reading
 from clm_dagster.platform.python_tables.shards import CustomerRows
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.platform.trained_models.snapshots import (
     SnapshotInputs,
     read_evaluation,
@@ -29,10 +30,17 @@ def read_training(reading: Reading[Settings]) -> SnapshotInputs:
     return read_evaluation(reading, BUYERS, read_labels)
 
 
-def read_labels(connection: Connection, as_of: date, days: Sequence[date]) -> pd.DataFrame:
-    """Return the labels at these snapshots that were mature at `as_of`."""
+def sample_of(inputs: SnapshotInputs) -> TrainingSample:
+    """Return the sample of a training."""
+    return inputs.sample
+
+
+def read_labels(
+    connection: Connection, as_of: date, days: Sequence[date], share: float = 1.0
+) -> pd.DataFrame:
+    """Return the labels at these snapshots that were mature at `as_of`, of a share of the customers."""
     columns = "net_revenue::double as net_revenue, orders"
-    return read_mature(connection, "core.value_labels", columns, as_of, days)
+    return read_mature(connection, "core.value_labels", columns, as_of, days, share)
 
 
 def read_buyers(reading: Reading[Any]) -> CustomerRows:

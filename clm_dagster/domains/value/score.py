@@ -27,7 +27,7 @@ from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.shards import CustomerRows
 from clm_dagster.platform.trained_models.champions import baseline_name
 from clm_dagster.platform.trained_models.scoring import Scoring
-from clm_dagster.platform.trained_models.snapshots import level_days, read_snapshots
+from clm_dagster.platform.trained_models.snapshots import level_days, read_sample, read_snapshots
 from clm_dagster.statistics.evaluation import EvaluationError
 
 Floats = NDArray[np.float64]
@@ -46,10 +46,11 @@ class ScoreInputs:
 def read_scoring(reading: Reading[Settings]) -> ScoreInputs:
     """Read the customers of a snapshot and the inputs of the level forecast."""
     days = level_days(reading, reading.settings.evaluation)
+    share = read_sample(reading, reading.settings.customers, reading.settings.setting).share
     return ScoreInputs(
         buyers=read_buyers(reading),
-        history=read_snapshots(reading, days, BUYERS, reading.settings.customers, ", ".join(HISTORY)),
-        labels=read_labels(reading.connection, reading.day, days),
+        history=read_snapshots(reading, days, BUYERS, share, ", ".join(HISTORY)),
+        labels=read_labels(reading.connection, reading.day, days, share),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clm_dagster.domains.value import checks
 from clm_dagster.domains.value.names import METRICS, MODEL, OWN_PAST, VALUE, WEEKLY
-from clm_dagster.domains.value.queries import read_training
+from clm_dagster.domains.value.queries import read_training, sample_of
 from clm_dagster.domains.value.registered import REGISTERED
 from clm_dagster.domains.value.settings import ValueSettings
 from clm_dagster.domains.value.table_settings import EvaluationSettings
@@ -16,6 +16,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.python_tables.tables import AnyTable, PythonTable
 from clm_dagster.platform.trained_models.champions import WHOLE
+from clm_dagster.platform.trained_models.samples import train_customers
 from clm_dagster.platform.trained_models.scoring import ScoreTable
 from clm_dagster.platform.trained_models.snapshots import SnapshotInputs, SnapshotSettings
 from clm_dagster.platform.trained_models.training import Gate, TrainedModel
@@ -73,6 +74,7 @@ def value_model(
         settings=settings,
         horizon_days=settings.evaluation.horizon_days,
         read=read_training,
+        sample=sample_of,
         evaluate=evaluate,
         report=report,
         notes=notes,
@@ -97,4 +99,5 @@ def training_settings(settings: Settings) -> SnapshotSettings[EvaluationSettings
         snapshots=settings.contest_snapshots,
         lightgbm=settings.of(ValueSettings).lightgbm,
     )
-    return SnapshotSettings(evaluation, settings.train_customers)
+    most = settings.of(ValueSettings).train_customers
+    return SnapshotSettings(evaluation, *train_customers(settings, most, "CLM_VALUE_TRAIN_CUSTOMERS"))

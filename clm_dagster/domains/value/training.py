@@ -4,10 +4,13 @@ Belongs here: these functions. Does not belong here: the definition of the model
 (`evaluate`), queries (`queries`), rows of tables (`report`), metadata and plots (`notes`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candidates
+from clm_dagster.domains.value.learning import customer_curve
 from clm_dagster.domains.value.model import SnapshotLevel, ValueModel
 from clm_dagster.domains.value.table_settings import Settings
 from clm_dagster.platform.python_tables.partition import Work
@@ -16,8 +19,16 @@ from clm_dagster.statistics.evaluation import Verdict
 
 
 def evaluate(work: Work[Settings], inputs: SnapshotInputs) -> EvaluationResult:
-    """Evaluate the candidates."""
-    return evaluate_candidates(inputs.features, inputs.labels, inputs.plan, work.settings.evaluation)
+    """Evaluate the candidates.
+
+    Fit the winner on parts of the sample too, if the sample was cut or the training explains all candidates.
+    """
+    chosen = work.settings.evaluation
+    result = evaluate_candidates(inputs.features, inputs.labels, inputs.plan, chosen)
+    if not (inputs.sample.is_cut or work.explains_all):
+        return result
+    work.log("learning curve")
+    return replace(result, learning=customer_curve(result, inputs.sample.share, chosen.lightgbm))
 
 
 def champion_amounts(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clm_dagster.platform.mlflow_store.registrations import Registration
 from clm_dagster.platform.python_tables.partition import Work
 from clm_dagster.platform.tracked_runs import joined
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.statistics.evaluation import Verdict
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def describe_version(
-    model: "TrainedModel[Any, Any, Any, Any]", work: Work[Any], report: "Report[Any]", verdict: Verdict
+    model: "TrainedModel[Any, Any, Any, Any]",
+    work: Work[Any],
+    report: "Report[Any]",
+    sample: TrainingSample,
+    verdict: Verdict,
 ) -> Registration:
     """Return what the registry says of the version that is registered now."""
     gate = "none" if model.gate is None else "accepted" if verdict.accepted else "refused"
@@ -25,6 +30,7 @@ def describe_version(
         "clm.as_of": str(work.day),
         "clm.gate": gate,
         "clm.training_as_of": str(report.trained_as_of),
+        "clm.training_sample": str(sample),
         "clm.training_data_hash": report.data_hash,
         "dagster.asset_key": asset,
         "dagster.partition": key,
@@ -34,7 +40,7 @@ def describe_version(
     return Registration(
         model=_model_description(model, work, asset),
         description=(
-            f"Trained at as_of {work.day}{horizon}. {verdict}".strip()
+            f"Trained at as_of {work.day}{horizon}, on {sample}. {verdict}".strip()
             + f"\n\nDagster asset `{asset}`, partition `{key}` (`/assets/{asset}?partition={key}` in Dagster's UI), "
             f"run `{work.dagster_run_id}`."
         ),

@@ -13,6 +13,13 @@ import pandas as pd
 
 from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.samples import (
+    ALL_CUSTOMERS,
+    TRAIN_CUSTOMERS,
+    TrainingSample,
+    place_sql,
+    share_of,
+)
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.statistics.evaluation import (
     EvaluationError,
@@ -59,30 +66,40 @@ def newest_mature_snapshot(as_of: date, horizon_days: int) -> date:
     return as_of - timedelta(weeks=weeks_to_mature(horizon_days))
 
 
+def read_sample(reading: Reading[Any], most: int, setting: str) -> TrainingSample:
+    """Return which customers with an order before as_of a model may read.
+
+    most: maximum number of customers, of the setting of this name; a larger shop is sampled.
+    """
+    known = reading.connection.scalar(
+        "select count(distinct customer_id) from core.customer_daily where orders > 0 and activity_date < ?",
+        [reading.as_of],
+    )
+    share = share_of(most, known)
+    used = known
+    if share < 1:
+        used = reading.connection.scalar(
+            "select count(distinct customer_id) from core.customer_daily where orders > 0 and activity_date < ? "
+            f"and {place_sql('customer_id')} < ?",
+            [reading.as_of, share],
+        )
+    return TrainingSample("customers", known, used, share, setting)
+
+
 def read_snapshots(
-    reading: Reading[Any], days: Sequence[date], where: str, most: int, columns: str = "*"
+    reading: Reading[Any], days: Sequence[date], where: str, share: float, columns: str = "*"
 ) -> pd.DataFrame:
     """Return rows of core.customer_features at several snapshots that match `where`, in order.
 
-    most: maximum number of customers; a larger shop is sampled, with the same customers at every snapshot. Raise
+    share: of the customers, below 1 for a sample (`read_sample`), with the same customers at every snapshot. Raise
     dg.Failure with the keys of missing snapshots.
     """
     instants = check_stored(reading, days)
     asked = "as_of in (select unnest(?::timestamp[]))"
     return reading.connection.frame(
-        f"""
-        with known as (
-            select count(distinct customer_id) as customers from core.customer_daily
-            where orders > 0 and activity_date < ?
-        )
-        select {columns} from core.customer_features
-        where {asked} and {where}
-            -- Sample customers by a hash of their id, independent of the order of rows.
-            and md5_number_lower(customer_id)::double / 18446744073709551616.0
-                < ?::double / greatest((select customers from known), 1)
-        order by as_of, customer_id
-        """,
-        [reading.as_of, instants, most],
+        f"select {columns} from core.customer_features where {asked} and {where} and {place_sql('customer_id')} < ? "
+        "order by as_of, customer_id",
+        [instants, share],
     )
 
 
@@ -110,13 +127,14 @@ def check_stored(reading: Reading[Any], days: Sequence[date]) -> list[datetime]:
 
 
 def read_mature(
-    connection: Connection, relation: str, columns: str, as_of: date, days: Sequence[date]
+    connection: Connection, relation: str, columns: str, as_of: date, days: Sequence[date], share: float = 1.0
 ) -> pd.DataFrame:
-    """Return the labels at these snapshots that were mature at `as_of`."""
+    """Return the labels at these snapshots that were mature at `as_of`. share: of the customers, as of features."""
     return connection.frame(
         f"select as_of, customer_id, horizon_days, {columns} from {relation} "
-        "where as_of in (select unnest(?::timestamp[])) and matures_on <= ? order by as_of, customer_id",
-        [[datetime.combine(day, time.min) for day in days], as_of],
+        f"where as_of in (select unnest(?::timestamp[])) and matures_on <= ? and {place_sql('customer_id')} < ? "
+        "order by as_of, customer_id",
+        [[datetime.combine(day, time.min) for day in days], as_of, share],
     )
 
 
@@ -140,10 +158,14 @@ Grid = TypeVar("Grid", bound=GridSettings)
 
 @dataclass(frozen=True)
 class SnapshotSettings(Generic[Grid]):
-    """Settings of an evaluation over snapshots. customers: maximum number of customers to read."""
+    """Settings of an evaluation over snapshots.
+
+    customers: maximum number of customers to read. setting: the variable that sets it.
+    """
 
     evaluation: Grid
     customers: int
+    setting: str = TRAIN_CUSTOMERS
 
     @property
     def weeks_back(self) -> tuple[int, ...]:
@@ -169,11 +191,15 @@ def split_columns(split: TimeSplit) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class SnapshotInputs:
-    """Inputs of an evaluation over customer snapshots: its plan, features at its snapshots, mature labels."""
+    """Inputs of an evaluation over customer snapshots: its plan, features at its snapshots, mature labels.
+
+    sample: which customers they are.
+    """
 
     plan: EvaluationPlan
     features: pd.DataFrame
     labels: pd.DataFrame
+    sample: TrainingSample = ALL_CUSTOMERS
 
     @property
     def test_features(self) -> pd.DataFrame:
@@ -185,11 +211,13 @@ class SnapshotInputs:
 def read_evaluation(
     reading: Reading[SnapshotSettings[Any]],
     where: str,
-    read_labels: Callable[[Connection, date, Sequence[date]], pd.DataFrame],
+    read_labels: Callable[[Connection, date, Sequence[date], float], pd.DataFrame],
 ) -> SnapshotInputs:
     """Read the inputs of the evaluation of one as_of. Raise EvaluationError if the history is too short."""
     grid: GridSettings = reading.settings.evaluation
     first = first_day(reading.connection, reading.day)
     plan = evaluation_plan(newest_mature_snapshot(reading.day, grid.horizon_days), first, grid)
-    features = read_snapshots(reading, plan.snapshots, where, reading.settings.customers)
-    return SnapshotInputs(plan, features, read_labels(reading.connection, reading.day, plan.snapshots))
+    sample = read_sample(reading, reading.settings.customers, reading.settings.setting)
+    features = read_snapshots(reading, plan.snapshots, where, sample.share)
+    labels = read_labels(reading.connection, reading.day, plan.snapshots, sample.share)
+    return SnapshotInputs(plan, features, labels, sample)

@@ -36,6 +36,7 @@ from clm_dagster.platform.trained_models.champions import (
 from clm_dagster.platform.trained_models.descriptions import describe_version
 from clm_dagster.platform.trained_models.metrics import Metric, side_rows
 from clm_dagster.platform.trained_models.registered import RegisteredModel
+from clm_dagster.platform.trained_models.samples import TrainingSample
 from clm_dagster.statistics.evaluation import EvaluationError, Verdict
 
 S = TypeVar("S")
@@ -121,8 +122,9 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
 
     registered: its name in the warehouse and in MLflow, and its estimator. reads, weeks_back, settings: as for any
     PythonTable. horizon_days: length of the forecast period after as_of. read: reads the inputs from the warehouse.
-    evaluate: fits and compares the candidates. Both raise EvaluationError if no evaluation is possible. report: output
-    for the tables and the registry. evaluate and report are pure functions. notes: output for Dagster and MLflow.
+    sample: which part of the shop they are. evaluate: fits and compares the candidates. read and evaluate raise
+    EvaluationError if no evaluation is possible. report: output for the tables and the registry. evaluate and report
+    are pure functions. notes: output for Dagster and MLflow.
     candidates: content of the MLflow run of each candidate. baseline: the naive candidate that it must beat. gate: the
     rule for champions; None if the newest model always serves. champion: predictions of the previous champion on the
     test of this evaluation. metrics: names of the metrics in its report; group_metrics: those of them that only
@@ -135,6 +137,7 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
     settings: S
     horizon_days: int | None
     read: Callable[[Reading[S]], Inputs]
+    sample: Callable[[Inputs], TrainingSample]
     evaluate: Callable[[Work[S], Inputs], Result]
     report: Callable[[Work[S], Inputs, Result], Report[Fitted]]
     notes: Callable[[Work[S], Inputs, Result], Notes]
@@ -157,7 +160,7 @@ class TrainedModel(Generic[S, Inputs, Result, Fitted]):
     def table(self, project: Project) -> PythonTable["TrainingInputs[Inputs]", S]:
         """Return its table of trainings."""
         gate = checks.evaluation_checks(self.gate.description) if self.gate else {}
-        decisive: list[Root] = [self.read, self.evaluate, self.report]
+        decisive: list[Root] = [self.read, self.sample, self.evaluate, self.report]
         decisive += [self.registered.pack, *self.registered.code]
         decisive += [self.gate.verdict] if self.gate else []
         decisive += [self.champion] if self.champion else []
@@ -218,7 +221,7 @@ def _train(
         result = model.evaluate(work, given.inputs)
     except EvaluationError as error:
         return _without_model(model, project, work, given, str(error))
-    report = model.report(work, given.inputs, result)
+    report, sample = model.report(work, given.inputs, result), model.sample(given.inputs)
     notes = model.notes(work, given.inputs, result)
     drawn = {}
     if work.is_shown or report.fitted is not None:
@@ -232,12 +235,13 @@ def _train(
         verdict = as_newest if newest else model.gate.verdict(given.inputs, result, champion, False)
     run_id, logged = None, None
     if report.fitted is not None:
-        with _mlflow_run(work, report) as run:
+        with _mlflow_run(work, report, sample) as run:
             run_id = run.run_id
+            run.log(sample.parameters)
             _log_notes(run, notes, drawn, str(verdict))
             _log_candidates(model, run, work, given.inputs, result)
             assert report.example is not None
-            registration = describe_version(model, work, report, verdict)
+            registration = describe_version(model, work, report, sample, verdict)
             logged = model.registered.log(run, report.fitted, report.example, registration)
     row = {
         "model_name": model.name,
@@ -250,6 +254,7 @@ def _train(
         **{accepted_column(part): passed for part, passed in as_newest.parts.items()},
         "suspected_leak": report.suspected_leak,
         "said": str(verdict),
+        **sample.row,
         **report.row,
     }
     columns = work.columns
@@ -261,7 +266,7 @@ def _train(
         (png_metadata(drawn) if work.is_shown else {})
         | {name: dg.MetadataValue.md(text) for name, text in notes.tables.items()}
         | _shown({name: row[name] for name in columns})
-        | dict(notes.facts),
+        | {"training_sample": str(sample), **notes.facts},
         [*results, *notes.checks],
         side_rows(project, model.name, report.metrics, model.metrics, model.group_metrics),
         partial(work.tracking.complete, model.name, logged.version, registration.is_champion)
@@ -342,9 +347,12 @@ def _json(content: Mapping[str, object]) -> bytes:
     return json.dumps(content, indent=2, default=str).encode()
 
 
-def _mlflow_run(work: Work[Any], report: Report[Any]) -> AbstractContextManager[TrackedRun]:
+def _mlflow_run(
+    work: Work[Any], report: Report[Any], sample: TrainingSample
+) -> AbstractContextManager[TrackedRun]:
     partition = work.partition
     tags = training_tags(work.code_version, partition.version.hash, report.data_hash, report.trained_as_of)
+    tags["clm.training_sample"] = sample.tag
     asset = "/".join((work.node.schema, work.node.name))
     return work.tracking.run(asset, partition.key, work.dagster_run_id, tags)
 

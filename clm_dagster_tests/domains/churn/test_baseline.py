@@ -48,7 +48,7 @@ def scoring(project: Project, choice: Choice, fitted: Any) -> Scoring[Any, Any]:
         columns=columns,
         day=TEST,
         label=str(TEST),
-        settings=ScoreSettings(SETTINGS, 10_000, 0.2),
+        settings=ScoreSettings(SETTINGS, 10_000, "CLM_TRAIN_CUSTOMERS", 0.2),
         shelf=lambda shards: Shelf(),
     )
     return Scoring(work, {WHOLE: Served(choice, fitted, "recency")})

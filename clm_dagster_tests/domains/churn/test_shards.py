@@ -38,7 +38,7 @@ def scored(
         columns=[name for name in project.nodes[SCORES].types if name != "as_of"],
         day=TEST,
         label=str(TEST),
-        settings=ScoreSettings(SETTINGS, 10_000, 0.2),
+        settings=ScoreSettings(SETTINGS, 10_000, "CLM_TRAIN_CUSTOMERS", 0.2),
         shelf=lambda shards: Shelf(folder if shards > 1 else None),
     )
     computed = score(Scoring(work, {WHOLE: Served(choice, fitted, "recency")}), inputs)

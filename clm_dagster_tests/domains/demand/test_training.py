@@ -74,6 +74,9 @@ def test_the_report_fills_the_table_and_declares_its_metrics(done: Done) -> None
         "accepted_day",
         "accepted_week",
         "suspected_leak",
+        "sample_unit",
+        "sample_available",
+        "sample_used",
         "said",
     }
     assert engine | set(found.row) == set(work.columns)

@@ -11,6 +11,7 @@ from clm_dagster.domains.recommend.queries import read_baskets, read_past, read_
 from clm_dagster.platform.dbt_project.building import build
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.warehouse import Connection
+from clm_dagster.statistics.evaluation.learning import places_of
 from clm_dagster_tests.shops import small_shop_events
 
 AS_OF = datetime(2024, 2, 12)
@@ -67,6 +68,21 @@ def test_only_the_last_days_are_read(connection: Connection, shop: pd.DataFrame)
     )
     np.testing.assert_array_equal(
         recent.products[recent.product], everything.products[everything.product[kept]]
+    )
+
+
+def test_a_sample_has_all_purchases_of_its_customers_and_none_of_others(
+    connection: Connection, shop: pd.DataFrame
+) -> None:
+    everything, sample = read_past(connection, AS_OF), read_past(connection, AS_OF, share=0.5)
+    assert everything is not None and sample is not None
+    chosen = places_of(everything.customers) < 0.5
+    assert 0 < chosen.sum() < len(chosen)
+    assert sample.customers.tolist() == everything.customers[chosen].tolist()
+    kept = chosen[everything.customer]
+    np.testing.assert_array_equal(sample.age, everything.age[kept])
+    np.testing.assert_array_equal(
+        sample.products[sample.product], everything.products[everything.product[kept]]
     )
 
 

@@ -18,10 +18,12 @@ from clm_dagster.domains.actions.result_queries import read_arm_days, read_arms,
 from clm_dagster.domains.actions.uplift.names import NUMBERS
 from clm_dagster.domains.actions.uplift.table_settings import UpliftSettings
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.trained_models.samples import TrainingSample, place_sql, share_of
 from clm_dagster.platform.trained_models.snapshots import check_stored
 from clm_dagster.statistics.evaluation import EvaluationError
 
 _OUTCOMES = "campaign_outcomes"
+ALL_CONTACTS = TrainingSample("contacts", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Sample:
 
     contacts: a row for each campaign and customer: campaign_id, customer_id, contacted_on, matures_on, arm, is_control,
     share (planned, of the arm among its campaign), control_share, is_converted, bucket (0 to 999, by a hash of the
-    customer), and the features. unusable: campaigns whose arms do not have their planned shares.
+    customer), and the features. unusable: campaigns whose arms do not have their planned shares. part: how many of the
+    contacts these are.
     """
 
     contacts: pd.DataFrame
     unusable: tuple[str, ...] = ()
+    part: TrainingSample = ALL_CONTACTS
 
     @property
     def arms(self) -> list[str]:
@@ -73,18 +77,23 @@ def read_sample(reading: Reading[UpliftSettings]) -> Sample:
                 f"none of the {len(campaigns)} campaigns with a control arm has its arms in their planned shares, so "
                 "their customers cannot be compared (check arms_have_their_planned_shares)"
             )
-        contacts = _read_contacts(reading, outcomes, usable)
+        contacts, part = _read_contacts(reading, outcomes, usable)
     if contacts.empty:
         raise EvaluationError(
             f"no contact of a campaign with random arms has its {settings.horizon_days} days "
             f"(CLM_ACTIONS_WINDOW_DAYS) over at {day}; wait until they are"
         )
-    return Sample(contacts, unusable)
+    return Sample(contacts, unusable, part)
+
+
+def training_sample(inputs: Sample) -> TrainingSample:
+    """Return which part of the contacts a training reads."""
+    return inputs.part
 
 
 def _read_contacts(
     reading: Reading[UpliftSettings], outcomes: str, campaigns: Sequence[Campaign]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, TrainingSample]:
     connection, settings, day = reading.connection, reading.settings, reading.day
     connection.load_frame("uplift_arms", _arms(campaigns, settings))
     first = day - timedelta(weeks=max(settings.weeks_back))
@@ -98,14 +107,15 @@ def _read_contacts(
     """
     days = [row[0] for row in connection.execute(f"select distinct known_at from ({mature}) order by 1")]
     check_stored(reading, days)
+    available = connection.scalar(f"select count(*) from ({mature})")
+    share = share_of(settings.most_contacts, available)
     numbers = ", ".join(f"cast(features.{name} as double) as {name}" for name in NUMBERS)
     found = connection.frame(
         f"""
         with mature as ({mature}),
         sampled as (
             select * from mature
-            where md5_number_lower(customer_id)::double / 18446744073709551616.0
-                < ?::double / greatest((select count(*) from mature), 1)
+            where {place_sql("customer_id")} < ?
         )
         select sampled.* exclude (known_at), (md5_number_upper(sampled.customer_id) % 1000)::int as bucket,
             {numbers}, features.country, customers.acquisition_channel
@@ -118,10 +128,10 @@ def _read_contacts(
         left join staging.stg_customers as customers on customers.customer_id = features.customer_id
         order by sampled.contacted_on, sampled.campaign_id, sampled.customer_id
         """,
-        [settings.most_contacts],
+        [share],
     )
     connection.execute("drop table uplift_arms")
-    return found
+    return found, TrainingSample("contacts", available, len(found), share, settings.setting)
 
 
 def _arms(campaigns: Sequence[Campaign], settings: UpliftSettings) -> pd.DataFrame:

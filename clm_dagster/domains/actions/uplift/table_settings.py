@@ -6,6 +6,7 @@ Belongs here: these settings. Does not: users' settings (`settings` of the domai
 from dataclasses import dataclass
 
 from clm_dagster.domains.actions.table_settings import ResultSettings
+from clm_dagster.platform.trained_models.samples import TRAIN_CUSTOMERS
 
 # Campaigns of a year are learnt from: older ones were sent to another shop.
 _WEEKS = 52
@@ -15,10 +16,15 @@ _CONTACTS_OF_A_CUSTOMER = 2
 
 @dataclass(frozen=True)
 class UpliftSettings:
-    """Settings of the uplift model. campaigns: what a campaign and its arms are. customers: CLM_TRAIN_CUSTOMERS."""
+    """Settings of the uplift model.
+
+    campaigns: what a campaign and its arms are. customers: about the most customers to learn from. setting: the
+    variable that sets it.
+    """
 
     campaigns: ResultSettings
     customers: int
+    setting: str = TRAIN_CUSTOMERS
 
     @property
     def horizon_days(self) -> int:

@@ -5,6 +5,7 @@ Belongs here: what each table reads and which functions compute it. Does not: th
 
 from typing import TYPE_CHECKING
 
+from clm_dagster.domains.actions.settings import ActionSettings
 from clm_dagster.domains.actions.table_settings import ResultSettings
 from clm_dagster.domains.actions.uplift.names import AVERAGE, METRICS, SCORES
 from clm_dagster.domains.actions.uplift.registered import REGISTERED
@@ -13,6 +14,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.trained_models.champions import WHOLE
+from clm_dagster.platform.trained_models.samples import train_customers
 from clm_dagster.platform.trained_models.scoring import ScoreTable
 from clm_dagster.platform.trained_models.training import Gate, TrainedModel
 from clm_dagster.settings import Settings
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from clm_dagster.domains.actions.uplift.model import UpliftModel
     from clm_dagster.domains.actions.uplift.notes import candidate_runs, notes
     from clm_dagster.domains.actions.uplift.report import report
-    from clm_dagster.domains.actions.uplift.sample import Sample, read_sample
+    from clm_dagster.domains.actions.uplift.sample import Sample, read_sample, training_sample
     from clm_dagster.domains.actions.uplift.score import read_scoring, score
     from clm_dagster.domains.actions.uplift.training import evaluate, verdict
 else:
@@ -30,7 +32,9 @@ else:
         "clm_dagster.domains.actions.uplift.notes", "candidate_runs", "notes"
     )
     (report,) = late_functions("clm_dagster.domains.actions.uplift.report", "report")
-    (read_sample,) = late_functions("clm_dagster.domains.actions.uplift.sample", "read_sample")
+    read_sample, training_sample = late_functions(
+        "clm_dagster.domains.actions.uplift.sample", "read_sample", "training_sample"
+    )
     read_scoring, score = late_functions("clm_dagster.domains.actions.uplift.score", "read_scoring", "score")
     evaluate, verdict = late_functions("clm_dagster.domains.actions.uplift.training", "evaluate", "verdict")
 
@@ -40,7 +44,8 @@ _CONTACTS = ("stg_touches", "customer_daily", "campaign_arms", "customer_identit
 
 def uplift_tables(project: Project, settings: Settings, campaigns: ResultSettings) -> list[AnyTable]:
     """Return the tables of the trained model and of its scores. campaigns: what a campaign and its arms are."""
-    chosen = UpliftSettings(campaigns, settings.train_customers)
+    own = settings.of(ActionSettings).uplift_train_customers
+    chosen = UpliftSettings(campaigns, *train_customers(settings, own, "CLM_UPLIFT_TRAIN_CUSTOMERS"))
     scores = ScoreTable(
         SCORES,
         REGISTERED,
@@ -69,6 +74,7 @@ def uplift_model(
         settings=settings,
         horizon_days=settings.horizon_days,
         read=read_sample,
+        sample=training_sample,
         evaluate=evaluate,
         report=report,
         notes=notes,

@@ -140,9 +140,18 @@ def test_plans_are_no_campaigns(shop: Connection, project: Project) -> None:
 
 
 def test_a_larger_shop_is_sampled_by_customer(shop: Connection, project: Project) -> None:
-    few = read(shop, project, UpliftSettings(SETTINGS.campaigns, 200)).contacts
+    whole, found = read(shop, project), read(shop, project, UpliftSettings(SETTINGS.campaigns, 200))
+    few = found.contacts
     assert 250 < len(few) < 550
     assert (few.groupby("customer_id").size() == 2).all()
+    assert (found.part.available, found.part.used) == (len(whole.contacts), len(few))
+    assert found.part.is_cut and not whole.part.is_cut
+    # The arms keep their shares, and customers their outcomes.
+    shares = [part["is_control"].mean() for part in (few, whole.contacts)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.08)
+    same = whole.contacts[whole.contacts["customer_id"].isin(few["customer_id"])].reset_index(drop=True)
+    outcomes = ["campaign_id", "customer_id", "arm", "share", "is_converted", "bucket"]
+    pd.testing.assert_frame_equal(few[outcomes], same[outcomes])
 
 
 def test_arms_out_of_their_shares_are_left_out(shop: Connection, project: Project) -> None:
