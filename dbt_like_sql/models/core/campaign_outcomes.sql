@@ -36,11 +36,12 @@ final as (
         contacts.is_opened,
         contacts.is_clicked,
         coalesce(sum(days.orders) filter (where days.activity_date >= contacts.contacted_on), 0) > 0 as is_converted,
+        -- Sums of decimals are exact and independent of row order.
         coalesce(
-            sum(cast(days.net_revenue as double)) filter (where days.activity_date >= contacts.contacted_on), 0
+            cast(sum(days.net_revenue) filter (where days.activity_date >= contacts.contacted_on) as double), 0
         ) as revenue,
         coalesce(
-            sum(cast(days.net_revenue as double)) filter (where days.activity_date < contacts.contacted_on), 0
+            cast(sum(days.net_revenue) filter (where days.activity_date < contacts.contacted_on) as double), 0
         ) as prior_revenue
     from contacts
     left join days
