@@ -140,6 +140,18 @@ def _literal(annotator: Any, node: exp.Expr) -> exp.Expr:
     return _typed(annotator, node, _decimal(len(whole) + len(fraction), len(fraction)))
 
 
+def _series(annotator: Any, node: exp.Expr) -> exp.Expr:
+    """Type a list of whole numbers, which are of 64 bits."""
+    is_whole = all(kind.this in _DIGITS for kind in _kinds((node.args["start"], node.args["end"])))
+    return _typed(annotator, node, exp.DataType.build("BIGINT[]", dialect="duckdb") if is_whole else None)
+
+
+def common_type(nodes: Iterable[exp.Expr]) -> exp.DataType:
+    """Return the type of a column of several queries over each other: that of numbers, or of the first known one."""
+    kinds = [kind for kind in _kinds(nodes) if not kind.is_type(exp.DType.UNKNOWN)]
+    return _common(kinds) or (kinds[0] if kinds else exp.DataType.build("UNKNOWN"))
+
+
 def _first_argument(annotator: Any, node: exp.Expr) -> exp.Expr:
     return _typed(annotator, node, node.this.type)
 
@@ -152,6 +164,7 @@ TYPES_OF_EXPRESSIONS: Any = {
     **{kind: {"annotator": _first_argument} for kind in (exp.ArgMin, exp.ArgMax)},
     exp.Anonymous: {"annotator": _anonymous},
     exp.Div: {"returns": exp.DType.DOUBLE},
+    exp.GenerateSeries: {"annotator": _series},
     exp.Literal: {"annotator": _literal},
     exp.SplitPart: {"returns": exp.DType.VARCHAR},
     exp.Sum: {"annotator": _sum},

@@ -6,7 +6,10 @@ Where it runs is configuration: `CLM_SPARK_MASTER`, and for everything else Spar
 `SPARK_CONF_DIR`. Spark is started here and nowhere else.
 """
 
+import logging
+import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +35,8 @@ FIXED: Mapping[str, str] = {
     "spark.sql.caseSensitive": "false",
     # A product of decimals that needs more than 38 digits loses digits of its fraction, and is never null.
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    "spark.sql.storeAssignmentPolicy": "ANSI",
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    # This rule of Spark 4.3 drops an alias that the plan of marts.churn_scorecard needs, and Spark then refuses the plan.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.RemoveRedundantAliases",
 }
 
 # A computer of one's own: no UI, no port that others reach.
@@ -64,6 +65,7 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
     if spark_class.getActiveSession() is not None:
         raise SparkError("this process runs Spark already, with settings of its own; use another process")
     options = {
+        "spark.log.level": "ERROR",
         **(_LOCAL if master.startswith("local") else {}),
         "spark.sql.warehouse.dir": str((folder / "spark").resolve()),
         **FIXED,
@@ -71,6 +73,8 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
     builder = spark_class.builder.master(master).appName(name)
     for option, value in options.items():
         builder = builder.config(option, value)
+    # Errors are raised. As log lines they would appear a second time, with the whole plan.
+    logging.getLogger("SQLQueryContextLogger").disabled = True
     try:
         session = builder.getOrCreate()
     except Exception as error:
@@ -79,7 +83,6 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
             f"Spark does not start on {master!r}: {error}. CLM_SPARK_MASTER says where it runs, and spark-defaults.conf in "
             "SPARK_CONF_DIR how"
         ) from error
-    session.sparkContext.setLogLevel("ERROR")
     try:
         yield session
     finally:
@@ -96,7 +99,10 @@ def spark_version() -> str:
 
 def _spark_session_class() -> "type[SparkSession]":
     try:
-        from pyspark.sql import SparkSession
+        with warnings.catch_warnings():
+            # What is used of pandas, Arrow tables to and from frames, is tested with the version of the lock file.
+            warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+            from pyspark.sql import SparkSession
     except ImportError as error:
         raise SparkError(f"Spark needs PySpark, which is not installed: {error}. Run `{EXTRA}`") from error
     if not _java():
@@ -108,7 +114,5 @@ def _spark_session_class() -> "type[SparkSession]":
 
 
 def _java() -> bool:
-    import os
-
     home = os.environ.get("JAVA_HOME")
     return bool(home and (Path(home) / "bin" / "java").exists()) or shutil.which("java") is not None

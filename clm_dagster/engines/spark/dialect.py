@@ -14,7 +14,7 @@ from sqlglot import exp, parse_one
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
-from clm_dagster.engines.spark.annotating import TYPES_OF_EXPRESSIONS
+from clm_dagster.engines.spark.annotating import TYPES_OF_EXPRESSIONS, common_type
 from clm_dagster.engines.spark.numbers import NUMBER_RULES
 from clm_dagster.engines.spark.queries import QUERY_RULES
 from clm_dagster.engines.spark.texts_and_times import TEXT_AND_TIME_RULES
@@ -50,7 +50,7 @@ def translate(sql: str, types: Types) -> Translation:
     types: the relations that it reads. Raise UserError for SQL that cannot be carried over.
     """
     tree = _typed(sql, types)
-    columns = {select.alias_or_name: _type_of(select) for select in tree.selects}
+    columns = _columns(tree)
     tree = _by_rules(tree)
     recursions = _without_recursion(tree)
     casts = [
@@ -81,11 +81,22 @@ def _typed(sql: str, types: Types) -> exp.Query:
     return annotate_types(tree, schema=nested, dialect="duckdb", expression_metadata=TYPES_OF_EXPRESSIONS)
 
 
-def _type_of(select: exp.Expr) -> exp.DataType:
-    kind = select.type
-    if kind is None or kind.is_type(exp.DType.UNKNOWN, exp.DType.NULL):
-        raise untranslatable(select, "the type of this column is not known")
-    return kind
+def _columns(tree: exp.Query) -> dict[str, exp.DataType]:
+    """Return the types of the columns of a query."""
+    parts, queries = [tree], list[exp.Query]()
+    while parts:
+        part = parts.pop()
+        if isinstance(part, exp.SetOperation):
+            parts += [part.right, part.left]
+        else:
+            queries.append(part)
+    found = {}
+    for place, select in enumerate(tree.selects):
+        kind = common_type(query.selects[place] for query in queries)
+        if kind.is_type(exp.DType.UNKNOWN):
+            raise untranslatable(select, "the type of this column is not known")
+        found[select.alias_or_name] = kind
+    return found
 
 
 def _by_rules(tree: exp.Query) -> exp.Query:

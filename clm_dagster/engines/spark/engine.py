@@ -41,8 +41,11 @@ class SparkSQLSession:
         self._written = 0
 
     def load(self, relation: str, path: Path) -> None:
-        """Replace a table with the rows of a Parquet file, which must stay where it is."""
-        self._set_rows(relation, path, self.spark.read.parquet(str(path)).schema)
+        """Replace a table with the rows of a Parquet file."""
+        folder = self._new_folder()
+        folder.mkdir(parents=True)
+        shutil.copyfile(path, folder / "part-0.parquet")
+        self._set_rows(relation, folder, self.spark.read.parquet(str(folder)).schema)
 
     def build(
         self, project: Project, model: Model, pieces: Sequence[Slice], variables: Mapping[str, Any]
@@ -109,10 +112,13 @@ class SparkSQLSession:
         return rows.where(f"not coalesce({condition}, false)")
 
     def _write(self, rows: "DataFrame") -> Path:
-        self._written += 1
-        folder = self._folder / "rows" / str(self._written)
+        folder = self._new_folder()
         rows.write.parquet(str(folder))
         return folder
+
+    def _new_folder(self) -> Path:
+        self._written += 1
+        return self._folder / "rows" / str(self._written)
 
     def _set_rows(
         self, relation: str, path: Path, schema: "StructType", types: Mapping[str, str] | None = None
