@@ -159,6 +159,11 @@ class MachineSettings(SettingsGroup):
             "`multiprocess`, each in its own, which a small shop's steps are too short for. `clm run` ignores it."
         ),
     )
+    shard_customers: int = Field(
+        100_000,
+        ge=0,
+        description="Customers whose scores and actions are in memory at a time; 0 for all. Rows do not depend on it.",
+    )
     host_id: str = Field(
         "",
         description=(

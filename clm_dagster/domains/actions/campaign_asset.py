@@ -5,6 +5,8 @@ Belongs here: the asset and its job. Does not: which customers a plan has (`plan
 
 from dataclasses import replace
 from datetime import date, datetime, time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -21,6 +23,8 @@ from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.python_tables.assets import partition_of
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.shards import Sharding
+from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.settings import Settings
@@ -90,11 +94,15 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
         rows_of_run, metadata, windows = 0, dict[str, Any](), dict[str, str]()
         for partition_key in context.partition_keys:
             campaign, as_of = parse_campaign_key(partition_key)
-            with warehouse.connect(CAMPAIGN_PLANS) as connection:
-                builds = Builds.read(connection)
-                partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
-                inputs = read_plan(Reading(connection, partition, limits, project))
-            rows, metadata = planned_rows(inputs, plays_of(campaign, inputs.plays), limits, partition.version)
+            with TemporaryDirectory(prefix="rows-", dir=settings.data_dir.resolve()) as folder:
+                sharding = Sharding(settings.shard_customers, Path(folder))
+                with warehouse.connect(CAMPAIGN_PLANS) as connection:
+                    builds = Builds.read(connection)
+                    partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
+                    source = read_plan(Reading(connection, partition, limits, project, sharding))
+                shelf = Shelf(Path(folder) if len(source.customers.shards) > 1 else None)
+                plays = plays_of(campaign, source.plays)
+                rows, metadata = planned_rows(source, plays, limits, partition.version, shelf)
             stamped = rows.assign(campaign=campaign, as_of=as_of)[list(node.types)]
             windows[partition_key] = f"campaign = {literal(campaign)} and {partition.where}"
             with warehouse.connect(CAMPAIGN_PLANS) as connection, connection.transaction():

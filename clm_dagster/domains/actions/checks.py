@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
-from clm_dagster.domains.actions.names import NOTHING, TREATED
+from clm_dagster.domains.actions.names import TREATED
 from clm_dagster.domains.actions.table_settings import PlanSettings
 from clm_dagster.platform.trained_models.checks import warn
 
 if TYPE_CHECKING:
-    from clm_dagster.domains.actions.choosing import Choice
     from clm_dagster.domains.actions.measurement import Campaign
-    from clm_dagster.domains.actions.plan import PlanInputs
 
 CONSENT, LIMITS, OPTIMAL = "somebody_may_be_contacted", "plan_is_within_its_limits", "plan_is_near_the_best"
 PLAN = {
@@ -32,10 +30,14 @@ _GAP = 0.01
 
 
 def check_plan(
-    snapshot: str, inputs: "PlanInputs", rows: pd.DataFrame, choice: "Choice", settings: PlanSettings
+    snapshot: str, known: int, asked: int, planned: pd.DataFrame, gap: float, settings: PlanSettings
 ) -> list[dg.AssetCheckResult]:
-    """Return the results of the checks of a plan, recomputed from its rows."""
-    sent = rows[(rows["arm"] == TREATED) & (rows["action"] != NOTHING)]
+    """Return the results of the checks of a plan, recomputed from its rows.
+
+    known: number of customers. asked: how many of them may be contacted. planned: channel, arm and expected_cost of the
+    planned actions. gap: of the choice.
+    """
+    sent = planned[planned["arm"] == TREATED]
     cost, counts = float(sent["expected_cost"].sum()), sent["channel"].value_counts()
     over = [
         f"{counts[channel]} contacts by {channel}, at most {most} allowed"
@@ -44,12 +46,11 @@ def check_plan(
     ]
     if settings.budget is not None and cost > settings.budget * (1 + 1e-9):
         over.append(f"contacts cost {cost:.2f}, the budget is {settings.budget:.2f}")
-    asked = len(inputs.customers)
     nobody = (
-        f"{snapshot}: none of {inputs.known} customers has stated consent, so nobody is planned for; deliver "
+        f"{snapshot}: none of {known} customers has stated consent, so nobody is planned for; deliver "
         "customers.consent_marketing, or set CLM_ACTIONS_CONSENT=assumed if you may contact them"
     )
-    contactable = f"{snapshot}: {asked} of {inputs.known} customers may be contacted"
+    contactable = f"{snapshot}: {asked} of {known} customers may be contacted"
     return [
         warn(CONSENT, asked > 0, contactable if asked else nobody),
         dg.AssetCheckResult(
@@ -58,7 +59,7 @@ def check_plan(
             severity=dg.AssetCheckSeverity.ERROR,
             description=f"{snapshot}: {'; '.join(over) or f'{len(sent)} contacts cost {cost:.2f}'}",
         ),
-        warn(OPTIMAL, choice.gap <= _GAP, f"{snapshot}: at most {choice.gap:.2%} below the best plan"),
+        warn(OPTIMAL, gap <= _GAP, f"{snapshot}: at most {gap:.2%} below the best plan"),
     ]
 
 

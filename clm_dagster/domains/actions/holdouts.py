@@ -15,16 +15,25 @@ from clm_dagster.statistics.experiments.assignment import GLOBAL_HOLDOUT as EVER
 from clm_dagster.statistics.experiments.assignment import is_held_out
 
 
-def arms(customer_ids: pd.Series, plays: Sequence[str], settings: PlanSettings) -> NDArray[np.object_]:
-    """Return the arm of each customer in each play, shape (customers, plays).
+def arms_of_offers(
+    customer_ids: pd.Series,
+    held_everywhere: NDArray[np.bool_],
+    offers: pd.DataFrame,
+    plays: Sequence[str],
+    settings: PlanSettings,
+) -> NDArray[np.object_]:
+    """Return the arm of each offer. held_everywhere: the result of `everywhere`. offers: customer (row), place.
 
     It depends on the key, the play and the customer only, so it is the same in every snapshot.
     """
-    ids = customer_ids.tolist()
-    found = np.full((len(ids), len(plays)), TREATED, dtype=object)
-    for place, play in enumerate(plays):
-        found[is_held_out(ids, play, settings.holdout_key, settings.holdout_share), place] = HOLDOUT
-    found[everywhere(customer_ids, settings), :] = GLOBAL_HOLDOUT
+    ids = customer_ids.to_numpy(dtype=object)
+    customer, place = offers["customer"].to_numpy(np.int64), offers["place"].to_numpy(np.int64)
+    found = np.full(len(offers), TREATED, dtype=object)
+    for number, play in enumerate(plays):
+        mine = np.flatnonzero(place == number)
+        held = is_held_out(ids[customer[mine]], play, settings.holdout_key, settings.holdout_share)
+        found[mine[held]] = HOLDOUT
+    found[held_everywhere[customer]] = GLOBAL_HOLDOUT
     return found
 
 

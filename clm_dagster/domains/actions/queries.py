@@ -5,14 +5,15 @@ Belongs here: SQL that reads profiles, past contacts and lists of products. Does
 
 from collections.abc import Sequence
 from datetime import datetime
-
-import pandas as pd
+from typing import Any
 
 from clm_dagster.domains.actions.names import CUSTOM_SEGMENTS, NEXT_BEST_ACTIONS, NOTHING, PLAYBOOK
 from clm_dagster.domains.actions.playbook import CUSTOM, Play, read_playbook
 from clm_dagster.domains.actions.uplift.names import SCORES as UPLIFT_SCORES
 from clm_dagster.platform.dbt_project.building import literal
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.shards import CustomerRows, Shards
 from clm_dagster.platform.warehouse import Connection
 
 MAX_PRODUCTS = 3
@@ -23,13 +24,22 @@ def read_playbook_of(project: Project) -> list[Play]:
     return read_playbook(project.seeds[PLAYBOOK].path.read_text())
 
 
-def read_contactable(connection: Connection, current: str, assume_consent: bool) -> pd.DataFrame:
+def contactable(current: str, assume_consent: bool) -> str:
+    """Return the query of the ids of customers who may be contacted."""
+    return f"select customer_id from {current} where coalesce(consents, {str(assume_consent).lower()})"
+
+
+def read_contactable(
+    reading: Reading[Any], shards: Shards, current: str, assume_consent: bool
+) -> CustomerRows:
     """Return the customers who may be contacted, by id, with what a decision about them reads.
 
     Columns: customer_id, stage, segment, risk_band, recency_days, order_probability, order_value (mean of the shop
     where the customer has no order; null in a shop without orders).
     """
-    return connection.frame(
+    return reading.rows(
+        "customers",
+        shards,
         f"""
         select customer_id, stage, segment, risk_band, recency_days,
             1 - coalesce(churn_probability, probability_of_no_order) as order_probability,
@@ -38,24 +48,23 @@ def read_contactable(connection: Connection, current: str, assume_consent: bool)
                 (select sum(average_order_value::double * orders) / sum(orders) from {current})
             ) as order_value
         from {current}
-        where coalesce(consents, ?)
+        where coalesce(consents, {str(assume_consent).lower()})
         order by customer_id
         """,
-        [assume_consent],
     )
 
 
 def read_pairs(
-    connection: Connection, current: str, plays: Sequence[Play], assume_consent: bool, as_of: datetime
-) -> pd.DataFrame:
+    reading: Reading[Any], shards: Shards, current: str, plays: Sequence[Play], assume_consent: bool
+) -> CustomerRows:
     """Return which customers meet which line: customer_id, place of the line in `plays`; ordered by both."""
     parts = [
         f"select customer_id, {place} as place from {current} "
-        f"where coalesce(consents, {str(assume_consent).lower()}) and {_condition(play, as_of)}"
+        f"where coalesce(consents, {str(assume_consent).lower()}) and {_condition(play, reading.as_of)}"
         for place, play in enumerate(plays)
     ]
     query = " union all ".join(parts) or "select null::varchar as customer_id, null::int as place where false"
-    return connection.frame(f"select * from ({query}) order by customer_id, place")
+    return reading.rows("pairs", shards, f"select * from ({query}) order by customer_id, place")
 
 
 def _condition(play: Play, as_of: datetime) -> str:
@@ -73,13 +82,14 @@ def _condition(play: Play, as_of: datetime) -> str:
     return " and ".join(parts)
 
 
-def read_contacts(connection: Connection, as_of: datetime, control_arms: Sequence[str]) -> pd.DataFrame:
+def read_contacts(reading: Reading[Any], shards: Shards, control_arms: Sequence[str]) -> CustomerRows:
     """Return the last contacts before as_of: customer_id, play (null for a contact that no plan of ours made), days.
 
     days: from the last contact to as_of. Contacts are those that the shop delivered (raw.touches, without control
     arms), and those of earlier plans. Who was held out of an earlier plan counts as contacted by it, so that both arms
     of an experiment are planned for alike. Customers are the persons of the snapshot.
     """
+    connection, as_of = reading.connection, reading.as_of
     arms = ", ".join(literal(arm) for arm in control_arms) or "null"
     connection.ensure_columns(NEXT_BEST_ACTIONS, {"as_of": "TIMESTAMP", "customer_id": "VARCHAR"})
     planned = ""
@@ -88,7 +98,9 @@ def read_contacts(connection: Connection, as_of: datetime, control_arms: Sequenc
             f"union all select customer_id, play, as_of as contacted_at from {NEXT_BEST_ACTIONS} "
             f"where as_of < timestamp '{as_of}' and action <> '{NOTHING}'"
         )
-    return connection.frame(
+    return reading.rows(
+        "contacts",
+        shards,
         f"""
         with contacts as (
             select coalesce(persons.person_id, touches.customer_id) as customer_id, null::varchar as play,
@@ -101,19 +113,21 @@ def read_contacts(connection: Connection, as_of: datetime, control_arms: Sequenc
         )
         select customer_id, play, date_diff('day', max(contacted_at)::date, date '{as_of.date()}') as days
         from contacts group by customer_id, play order by customer_id, play
-        """
+        """,
     )
 
 
-def read_products_to_show(connection: Connection, as_of: datetime) -> pd.DataFrame:
+def read_products_to_show(reading: Reading[Any], shards: Shards) -> CustomerRows:
     """Return the first products of each list: customer_id, list, products."""
-    return connection.frame(
+    return reading.rows(
+        "products",
+        shards,
         """
         select customer_id, list, list(product_id order by rank) as products
         from marts.recommendations where as_of = ? and rank <= ?
         group by customer_id, list order by customer_id, list
         """,
-        [as_of, MAX_PRODUCTS],
+        [reading.as_of, MAX_PRODUCTS],
     )
 
 
@@ -122,15 +136,16 @@ def read_margin_rate(connection: Connection, as_of: datetime) -> float:
     return float(connection.scalar("select margin_rate from core.margin_rates where as_of = ?", [as_of]))
 
 
-def read_uplift(connection: Connection, as_of: datetime, arms: Sequence[str]) -> pd.DataFrame:
+def read_uplift(reading: Reading[Any], shards: Shards, arms: Sequence[str]) -> CustomerRows:
     """Return the effects of these arms that passed their gate: customer_id, arm, effect."""
-    if connection.relation_kind(UPLIFT_SCORES) is None:
-        return pd.DataFrame(columns=["customer_id", "arm", "effect"])
-    return connection.frame(
-        f"select customer_id, arm, effect from {UPLIFT_SCORES} "
-        "where as_of = ? and is_proven and arm in (select unnest(?::varchar[])) order by arm, customer_id",
-        [as_of, list(arms)],
-    )
+    query = "select null::varchar as customer_id, null::varchar as arm, null::double as effect where false"
+    if reading.connection.relation_kind(UPLIFT_SCORES) is not None and arms:
+        listed = ", ".join(literal(arm) for arm in arms)
+        query = (
+            f"select customer_id, arm, effect from {UPLIFT_SCORES} where as_of = timestamp '{reading.as_of}' "
+            f"and is_proven and arm in ({listed}) order by customer_id, arm"
+        )
+    return reading.rows("uplift", shards, query)
 
 
 def read_served(connection: Connection, as_of: datetime) -> dict[str, str]:

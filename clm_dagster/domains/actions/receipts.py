@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from clm_dagster.domains.actions.choosing import Choice
 from clm_dagster.domains.actions.names import ACTIONS, GLOBAL_HOLDOUT, NOTHING, TREATED
 from clm_dagster.domains.actions.playbook import Play
 from clm_dagster.domains.actions.table_settings import PlanSettings
@@ -105,21 +105,17 @@ def plan_rows(
     inputs: "PlanInputs",
     plays: Sequence[Play],
     offers: pd.DataFrame,
-    choice: Choice,
-    held: np.ndarray,
+    held_everywhere: NDArray[np.bool_],
     settings: PlanSettings,
     version: Version,
 ) -> pd.DataFrame:
-    """Return the rows of a plan, one for each customer who may be contacted, in the order of `inputs.customers`."""
-    arm = (
-        held[offers["customer"].to_numpy(), offers["place"].to_numpy()]
-        if len(offers)
-        else np.array([], dtype=object)
-    )
-    told = offers.assign(arm=arm, outcome=choice.outcome)
+    """Return the rows of a plan, one for each customer who may be contacted, in the order of `inputs.customers`.
+
+    offers: with arm and outcome. held_everywhere: which customers are kept out of every play.
+    """
     customers = inputs.customers.assign(
         customer=np.arange(len(inputs.customers)),
-        arm=np.where(held[:, 0] == GLOBAL_HOLDOUT, GLOBAL_HOLDOUT, TREATED) if len(plays) else TREATED,
+        arm=np.where(held_everywhere, GLOBAL_HOLDOUT, TREATED) if len(plays) else TREATED,
         described=_described(inputs.customers),
     )
     common = {
@@ -129,7 +125,7 @@ def plan_rows(
     }
     with duckdb.connect() as database:
         connection = Connection(database)
-        connection.load_frame("offers", _typed(told))
+        connection.load_frame("offers", _typed(offers))
         connection.load_frame("customers", customers)
         connection.load_frame("products", inputs.products)
         connection.load_frame("lines", _lines(plays))

@@ -37,4 +37,6 @@ TOPIC_OF = {column: topic for topic, columns in TOPICS.items() for column in col
 FEATURES = tuple(TOPIC_OF)
 CATEGORIES = ("country",)
 DERIVED = ("recency_by_gap", "overdue", "order_rate", "no_purchase_log_odds")
+# What the forecast of the base rate and the purchase model read of a customer.
+HISTORY = ("as_of", "customer_id", "order_days", "tenure_days", "recency_days")
 NEEDED = ("as_of", "customer_id", *(name for name in FEATURES if name not in DERIVED))

@@ -4,7 +4,7 @@ Belongs here: their computation, validation of the input frames. Does not belong
 models (`candidates`), label definitions (SQL).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -17,9 +17,11 @@ from clm_dagster.statistics.evaluation import EvaluationError, customers
 from clm_dagster.statistics.evaluation.customers import MIN_CUSTOMERS
 
 
-def by_snapshot(features: pd.DataFrame, active_days: int) -> dict[date, pd.DataFrame]:
+def by_snapshot(
+    features: pd.DataFrame, active_days: int, needed: Sequence[str] = NEEDED
+) -> dict[date, pd.DataFrame]:
     """Return the customers who ordered in the `active_days` before as_of, by as_of (`customers.by_snapshot`)."""
-    return customers.by_snapshot(features, NEEDED, lambda frame: frame["recency_days"] <= active_days)
+    return customers.by_snapshot(features, needed, lambda frame: frame["recency_days"] <= active_days)
 
 
 def derive(frame: pd.DataFrame, purchase_model: BGNBD, horizon_days: int) -> pd.DataFrame:

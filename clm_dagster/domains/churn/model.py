@@ -4,6 +4,7 @@ Belongs here: pure scoring, frames in and frames out. Does not belong here: fitt
 Dagster, MLflow.
 """
 
+import functools
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,12 +17,15 @@ from clm_dagster.domains.churn import purchase_model
 from clm_dagster.domains.churn.attribution import attribute
 from clm_dagster.domains.churn.base_rate import BaseRateForecast, BaseRates
 from clm_dagster.domains.churn.candidates import log_odds
+from clm_dagster.domains.churn.feature_names import HISTORY
 from clm_dagster.domains.churn.features import by_snapshot, derive, known_labels, labels_by_snapshot
-from clm_dagster.domains.churn.reasons import strongest_reasons
+from clm_dagster.domains.churn.reasons import Medians, medians_of, strongest_reasons, with_parts
 from clm_dagster.statistics.btyd import BGNBD, FitError
 from clm_dagster.statistics.evaluation import Calibration, EvaluationError, Shape, calibrate_to_rate
 
 Floats = NDArray[np.float64]
+# The column of log-odds before calibration.
+UNCALIBRATED = "uncalibrated"
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,44 @@ class ChurnModel:
         predicted_churn (0 or 1, at the threshold), and for each of the strongest reasons its sentence (reason_1 ...)
         and its part of the log-odds (reason_1_effect ...).
         """
-        x = self.inputs(frame, self.purchase_model_of(frame))
+        measured = self.measured(frame, self.purchase_model_of(frame))
+        calibration = self.calibration_at(measured[UNCALIBRATED].to_numpy(), rate)
+        known = measured.drop(columns=["customer_id", UNCALIBRATED])
+        scores = self.explained(measured, calibration, medians_of(known), reasons)
+        scores.insert(0, "as_of", frame["as_of"].to_numpy())
+        return scores
+
+    def measured(self, frame: pd.DataFrame, purchases: BGNBD) -> pd.DataFrame:
+        """Return what `explained` reads of some customers: customer_id, their log-odds, and the result of `with_parts`.
+
+        purchases: the purchase model of the whole snapshot.
+        """
+        x = self.inputs(frame, purchases)
         base, parts = attribute(self.estimator, x, self.background)
-        uncalibrated = base + parts.to_numpy().sum(axis=1)
-        calibration = self.calibration if rate is None else calibrate_to_rate(uncalibrated, self.shape, rate)
-        probability = calibration(uncalibrated)
+        # Column by column: a sum over rows may differ in its last bit between one customer and several.
+        log_odds = functools.reduce(np.add, (parts[name].to_numpy() for name in parts))
+        known = with_parts(x, parts).reset_index(drop=True)
+        return known.assign(**{"customer_id": frame["customer_id"].to_numpy(), UNCALIBRATED: base + log_odds})
+
+    def calibration_at(self, uncalibrated: Floats, rate: float | None) -> Calibration:
+        """Return the calibration of a whole snapshot. uncalibrated: log-odds of all its customers."""
+        return self.calibration if rate is None else calibrate_to_rate(uncalibrated, self.shape, rate)
+
+    def explained(
+        self, measured: pd.DataFrame, calibration: Calibration, medians: Medians, reasons: int
+    ) -> pd.DataFrame:
+        """Return the rows of `scores`, without as_of. measured: of some customers. The rest: of the snapshot."""
+        probability = calibration(measured[UNCALIBRATED].to_numpy())
         scores = pd.DataFrame(
             {
-                "as_of": frame["as_of"].to_numpy(),
-                "customer_id": frame["customer_id"].to_numpy(),
+                "customer_id": measured["customer_id"].to_numpy(),
                 "horizon_days": self.horizon_days,
                 "churn_probability": probability,
                 "predicted_churn": (probability >= self.threshold).astype(int),
             }
         )
-        sentences = strongest_reasons(x, parts, self.horizon_days, reasons)
+        known = measured.drop(columns=["customer_id", UNCALIBRATED])
+        sentences = strongest_reasons(known, medians, self.horizon_days, reasons)
         return pd.concat([scores, sentences.reset_index(drop=True)], axis=1)
 
 
@@ -103,10 +130,10 @@ def forecast_base_rate(
 ) -> BaseRateForecast:
     """Forecast the churn rate at any `as_of`, for scoring. Labels that mature after `as_of` are not used.
 
-    features: rows of core.customer_features at `level_snapshots`. labels: the available rows of core.churn_labels at
-    these snapshots.
+    features: columns `HISTORY` of core.customer_features at `level_snapshots`. labels: the available rows of
+    core.churn_labels at these snapshots.
     """
-    frames = by_snapshot(features, active_days)
+    frames = by_snapshot(features, active_days, HISTORY)
     if as_of not in frames:
         raise EvaluationError(f"no customers to score at as_of {as_of}: build core.customer_features for it")
     mature = [day for day in frames if day + timedelta(days=horizon_days) <= as_of]

@@ -6,12 +6,14 @@ Belongs here: SQL that reads finished tables. Does not belong here: computation 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 
 from clm_dagster.domains.churn.names import DRIFT, SCORES
 from clm_dagster.domains.churn.table_settings import EvaluationSettings, Settings
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.shards import CustomerRows
 from clm_dagster.platform.trained_models.snapshots import (
     SnapshotInputs,
     read_evaluation,
@@ -83,20 +85,24 @@ def read_earlier_drift(connection: Connection, as_of: date) -> pd.DataFrame:
     )
 
 
-def read_margins(connection: Connection, as_of: datetime) -> pd.DataFrame:
-    """Return each customer's expected margin within the value model's horizon: customer_id, expected_margin (money).
+def read_active(reading: Reading[Any], eligible: str) -> CustomerRows:
+    """Return the customers to score, rows of core.customer_features, by shard.
 
-    There are no rows before the first model of customer value.
+    Also expected_margin within the value model's horizon, in money: null before the first model of customer value.
     """
-    return connection.frame(
-        """
-        select value.customer_id, value.expected_revenue * rates.margin_rate as expected_margin
-        from marts.customer_value as value
-        inner join core.margin_rates as rates on value.as_of = rates.as_of
-        where value.as_of = ?
-        """,
-        [as_of],
-    )
+    known = f"select * from core.customer_features where as_of = timestamp '{reading.as_of}' and {eligible}"
+    query = f"""
+        with margins as (
+            select value.customer_id, value.expected_revenue * rates.margin_rate as expected_margin
+            from marts.customer_value as value
+            inner join core.margin_rates as rates on value.as_of = rates.as_of
+            where value.as_of = timestamp '{reading.as_of}'
+        )
+        select customers.*, margins.expected_margin
+        from ({known}) as customers left join margins on customers.customer_id = margins.customer_id
+        order by customers.customer_id
+    """
+    return reading.rows("customers", reading.shards(known), query)
 
 
 def suggested_horizon(connection: Connection, as_of: datetime) -> tuple[int, str]:

@@ -5,7 +5,7 @@ belongs to lifecycle stages; it would move customers between personas as time pa
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ MAX_CATEGORIES = 12
 _CLIP = 3.0  # scaled values are clipped here, so that a single bulk buyer does not become a persona
 _SKEWED = 1.0  # skewness from which a habit is log-transformed
 CATEGORY = "category: "
+_SHARES = ("return_share", "weekend_share", "evening_share")
 
 # habit -> label of a persona with a high and with a low value
 WORDS = {
@@ -63,50 +64,76 @@ def habits(
     the MAX_CATEGORIES categories with the highest revenue. Shares are shrunk towards the shop's with PRIOR_ORDERS. The
     other habits are per order, in money or pieces. No value is missing.
     """
+    own = own_habits(customers, categories, chosen)
+    orders = own["orders"].to_numpy(dtype=float)
+    found = shrunk(own, {name: shop_share(own[name].to_numpy(float), orders) for name in shares_of(own)})
+    return found[list(chosen)] if chosen is not None else found
+
+
+def own_habits(
+    customers: pd.DataFrame, categories: pd.DataFrame, chosen: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the habits of customers with their own shares, which are not shrunk yet. A row depends on no other one.
+
+    Arguments as in `habits`, except that chosen habits come together with all others that are no categories.
+    """
     known = customers[customers["orders"] > 0].set_index("customer_id").sort_index()
     known = known.drop(columns="as_of", errors="ignore").apply(pd.to_numeric, errors="coerce").fillna(0.0)
     orders = known["orders"].to_numpy(dtype=float)
     lines = np.maximum(known["distinct_products"].to_numpy(dtype=float), 1.0)
-    returned = known["return_rate"].clip(0, 1)
     columns = {
         "orders": orders,
         "order_value": np.maximum(known["gross_revenue"].to_numpy(dtype=float), 0) / orders,
         "products_per_order": lines / orders,
         "units_per_product": np.maximum(known["units"].to_numpy(dtype=float), 0) / lines,
-        "return_share": _shrunk(returned, orders),
-        "weekend_share": _shrunk(known["weekend_order_share"], orders),
-        "evening_share": _shrunk(known["evening_order_share"], orders),
+        "return_share": known["return_rate"].clip(0, 1).to_numpy(dtype=float),
+        "weekend_share": known["weekend_order_share"].to_numpy(dtype=float),
+        "evening_share": known["evening_order_share"].to_numpy(dtype=float),
         "visits_per_order": known["visits"].to_numpy(dtype=float) / orders,
     }
     frame = pd.DataFrame(columns, index=known.index)
     shares = _category_shares(categories, frame.index, chosen)
-    for name in shares:
-        frame[f"{CATEGORY}{name}"] = _shrunk(shares[name], orders)
-    return frame[list(chosen)] if chosen is not None else frame
+    return frame.join(shares.add_prefix(CATEGORY))
 
 
-def _shrunk(share: pd.Series, orders: np.ndarray) -> np.ndarray:
-    values = share.to_numpy(dtype=float)
+def shares_of(own: pd.DataFrame) -> list[str]:
+    """Return the columns of `own_habits` that are shares."""
+    return [str(name) for name in own if name in _SHARES or str(name).startswith(CATEGORY)]
+
+
+def shop_share(values: np.ndarray, orders: np.ndarray) -> float:
+    """Return the shop's share. values, orders: of all customers, sorted by customer_id."""
     # Rows are sorted by customer_id, so the sum is identical to the last bit for any input order.
-    shop = float((values * orders).sum() / orders.sum()) if len(orders) else 0.0
-    shrunk: np.ndarray = (values * orders + shop * PRIOR_ORDERS) / (orders + PRIOR_ORDERS)
-    return shrunk
+    return float((values * orders).sum() / orders.sum()) if len(orders) else 0.0
+
+
+def shrunk(own: pd.DataFrame, shop: Mapping[str, float]) -> pd.DataFrame:
+    """Return the habits of customers, their shares shrunk towards the shop's. own: the result of `own_habits`."""
+    orders = own["orders"].to_numpy(dtype=float)
+    return own.assign(
+        **{
+            name: (own[name].to_numpy(dtype=float) * orders + share * PRIOR_ORDERS) / (orders + PRIOR_ORDERS)
+            for name, share in shop.items()
+        }
+    )
 
 
 def _category_shares(
     categories: pd.DataFrame, customers: pd.Index, chosen: Sequence[str] | None
 ) -> pd.DataFrame:
     bought = categories[["customer_id", "category", "gross_revenue"]].astype({"gross_revenue": float})
-    bought = bought.sort_values(["customer_id", "category"])
+    bought = bought.dropna(subset="category").sort_values(["customer_id", "category"])
     if chosen is None:
         totals = bought.groupby("category")["gross_revenue"].sum().sort_values(ascending=False, kind="stable")
         names = sorted(totals.index[:MAX_CATEGORIES])
     else:
         names = [name.removeprefix(CATEGORY) for name in chosen if name.startswith(CATEGORY)]
-    wide = bought.pivot_table(index="customer_id", columns="category", values="gross_revenue", aggfunc="sum")
-    total = wide.sum(axis=1)
+    # Each customer's rows are added up by themselves, so that a sum does not depend on who else is in the frame.
+    total = bought.groupby("customer_id")["gross_revenue"].sum()
+    named = bought[bought["category"].isin(names)]
+    wide = named.pivot_table(index="customer_id", columns="category", values="gross_revenue", aggfunc="sum")
     shares = wide.div(total.where(total > 0), axis=0)
-    return shares.reindex(index=customers, columns=names).fillna(0.0)
+    return shares.reindex(index=customers, columns=names).fillna(0.0).astype(float)
 
 
 @dataclass(frozen=True)

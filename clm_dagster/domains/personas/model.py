@@ -26,6 +26,7 @@ from clm_dagster.statistics.clustering import (
     nearest,
     sample,
 )
+from clm_dagster.statistics.row_blocks import by_blocks
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -51,7 +52,9 @@ class PersonaModel:
         The confidence is 1 - distance to the nearest centre / distance to the second nearest, or 1 if there is a single
         persona. It is not a probability.
         """
-        labels, distances = nearest(self.scaling.apply(frame), np.array(self.centres))
+        centres = np.array(self.centres)
+        distances = by_blocks(lambda points: nearest(points, centres)[1], self.scaling.apply(frame))
+        labels = distances.argmin(axis=1)
         ordered = np.sort(distances, axis=1)
         confidence = np.ones(len(frame))
         if len(self.ids) > 1:

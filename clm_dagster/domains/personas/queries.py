@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from clm_dagster.domains.personas.features import habits
+from clm_dagster.domains.personas.features import habits, own_habits
 from clm_dagster.domains.personas.model import PersonaModel, PreviousPersonas
 from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.shards import CustomerRows
 from clm_dagster.platform.warehouse import Connection
 
 MODEL, PERSONAS = "models.persona_model", "marts.personas"
@@ -42,21 +43,21 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class AssignmentInputs:
-    """Inputs of an assignment: customers and their categories at one as_of, and the model.
+    """Inputs of an assignment: customers and their categories at one as_of, by shard, and the model.
 
     row: the model's row in models.persona_model. model and row are None if no model was trained at or before as_of.
     assigned: the stored customer_id and persona_id; empty unless `read_assigned` reads them.
     """
 
-    customers: pd.DataFrame
-    categories: pd.DataFrame
+    customers: CustomerRows
+    categories: CustomerRows
     model: PersonaModel | None
     row: pd.Series | None
     assigned: pd.DataFrame
 
-    def habits(self, model: PersonaModel) -> pd.DataFrame:
-        """Return the habits that the model takes."""
-        return habits(self.customers, self.categories, model.scaling.habits)
+    def own_habits(self, model: PersonaModel, shard: int) -> pd.DataFrame:
+        """Return the habits of a shard, with shares that are not shrunk yet."""
+        return own_habits(self.customers.shard(shard), self.categories.shard(shard), model.scaling.habits)
 
 
 def read_training(reading: Reading[Any]) -> TrainingInputs:
@@ -72,7 +73,14 @@ def read_training(reading: Reading[Any]) -> TrainingInputs:
 
 def read_customers(reading: Reading[Any]) -> AssignmentInputs:
     """Read the customers to assign and the model."""
-    customers, categories = _read_customers(reading.connection, reading.as_of)
+    known = f"select {_COLUMNS} from core.customer_features where as_of = timestamp '{reading.as_of}' and orders > 0"
+    bought = (
+        "select customer_id, category, gross_revenue from core.customer_categories "
+        f"where as_of = timestamp '{reading.as_of}' order by customer_id, category"
+    )
+    shards = reading.shards(known)
+    customers = reading.rows("customers", shards, f"{known} order by customer_id")
+    categories = reading.rows("categories", shards, bought)
     model, row = _read_model(reading)
     return AssignmentInputs(customers, categories, model, row, pd.DataFrame())
 

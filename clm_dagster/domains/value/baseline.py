@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from clm_dagster.domains.value.features import past_days, past_rate
 from clm_dagster.domains.value.intervals import Intervals
-from clm_dagster.domains.value.tiers import SHARES, TIERS
+from clm_dagster.domains.value.tiers import SHARES
 
 Floats = NDArray[np.float64]
 
 
-def baseline_scores(frame: pd.DataFrame, horizon_days: int, intervals: Intervals | None) -> pd.DataFrame:
+def baseline_rows(frame: pd.DataFrame, horizon_days: int, intervals: Intervals | None) -> pd.DataFrame:
     """Score rows of core.customer_features, each with an order, by the past rate. Columns as `ValueModel.scores`.
 
+    The tier is missing, because it depends on all customers: `tiers_by_rank`.
+
     expected_orders: the past rate of orders. probability_of_no_order: that of a Poisson process with this rate.
-    value_tier: by the rank of the expectation within the snapshot: the top 5% and top 20%, then everybody above 0.
     intervals: calibrated in a training; without them the bounds are missing.
     """
     rows = frame.sort_values("customer_id", ignore_index=True)
@@ -40,17 +41,20 @@ def baseline_scores(frame: pd.DataFrame, horizon_days: int, intervals: Intervals
             "revenue_high": high,
             "probability_of_no_order": np.exp(-orders),
             "past_revenue": rows["net_revenue_365d"].to_numpy(float),
-            "value_tier": tiers_by_rank(revenue),
         }
     )
 
 
-def tiers_by_rank(revenue: Floats) -> NDArray[np.object_]:
-    """Return the tier of each of n customers by their place among them; customers who tie share the higher tier."""
+def tiers_by_rank(revenue: Floats) -> NDArray[np.int8]:
+    """Return the place in `TIERS` of each of n customers, by the rank of their expectation among them.
+
+    The top 5% and top 20% are vip and regular, then everybody above 0 is potential. Customers who tie share the higher
+    tier.
+    """
     share_above = (pd.Series(revenue).rank(ascending=False, method="min").to_numpy() - 1) / len(revenue)
     regular, vip = (share_above < share for share in SHARES)
     places = 1 + regular.astype(int) + vip.astype(int)
-    return np.array(TIERS, dtype=object)[np.where(revenue > 0, places, 0)]
+    return np.where(revenue > 0, places, 0).astype(np.int8)
 
 
 def baseline_weeks(horizon_days: int, orders: float, revenue: float) -> pd.DataFrame:

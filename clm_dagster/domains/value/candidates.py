@@ -34,6 +34,7 @@ from clm_dagster.domains.value.features import Snapshot, last_period, lifetime_r
 from clm_dagster.domains.value.purchase_model import winsor_limit
 from clm_dagster.statistics.lightgbm_trees import LightGBMRegressor, check_installed
 from clm_dagster.statistics.networks import fit_batches
+from clm_dagster.statistics.row_blocks import by_blocks
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Any]
@@ -98,7 +99,11 @@ class Predictor:
                 share = buys.predict_proba(snapshot.x.to_numpy())[:, 1]
                 expected: Floats = share * np.exp(amount.predict(snapshot.x.to_numpy())) * snapshot.base
                 return expected
-        prediction = np.maximum(self.estimators[0].predict(snapshot.x.to_numpy()), 0) ** (1 / self.power)
+        amount = self.estimators[0]
+        x = snapshot.x.to_numpy()
+        # Linear models and networks multiply matrices; trees take each row for itself.
+        found = by_blocks(amount.predict, x) if isinstance(amount, Pipeline) else amount.predict(x)
+        prediction = np.maximum(found, 0) ** (1 / self.power)
         scaled: Floats = prediction * (snapshot.base if self.kind == "ratio" else 1.0)
         return scaled
 

@@ -7,7 +7,7 @@ Eligible customers have an order before as_of; one-time buyers and inactive cust
 customer_id and no row. Their revenue is part of the shop's totals (core.totals_daily) only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -51,13 +51,12 @@ MONEY = (
 )
 SHARES = ("return_rate", "weekend_order_share", "evening_order_share")
 NEEDED = ("as_of", "customer_id", *COUNTS, *MONEY, *SHARES)
-
 ROUNDING = 16
 
 
-def by_snapshot(features: pd.DataFrame) -> dict[date, pd.DataFrame]:
+def by_snapshot(features: pd.DataFrame, needed: Sequence[str] = NEEDED) -> dict[date, pd.DataFrame]:
     """Return the customers with an order before as_of, by as_of (`customers.by_snapshot`)."""
-    return customers.by_snapshot(features, NEEDED, lambda frame: frame["order_days"] > 0)
+    return customers.by_snapshot(features, needed, lambda frame: frame["order_days"] > 0)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from clm_dagster.domains.value.candidates import Predictor
 from clm_dagster.domains.value.features import Snapshot, by_snapshot
 from clm_dagster.domains.value.intervals import Intervals
-from clm_dagster.domains.value.level import LevelForecast, capped_total, scaled_to_total
+from clm_dagster.domains.value.level import LevelForecast, capped_total, multiplier
+from clm_dagster.domains.value.names import HISTORY
 from clm_dagster.domains.value.plan import levels_of
 from clm_dagster.domains.value.purchase_model import PurchaseModel
 from clm_dagster.domains.value.table_settings import EvaluationSettings
@@ -23,6 +24,10 @@ from clm_dagster.domains.value.tiers import Tiers
 from clm_dagster.statistics.evaluation import EvaluationError
 
 Floats = NDArray[np.float64]
+# The columns of predictions before the level, and of BG/NBD's and Gamma-Gamma's expected revenue.
+UNSCALED, EXPECTED = "unscaled", "expected"
+# Before the name of a column of the feature matrix.
+_MATRIX = "x "
 
 
 @dataclass(frozen=True)
@@ -88,46 +93,88 @@ class ValueModel:
                 f"one as_of is scored at a time, found {len(known)} with customers who had ordered"
             )
         (rows,) = known.values()
-        used_level = level or self.level
+        purchases = self.purchase_model_of(rows)
+        measured = self.measured(rows, purchases)
+        amounts = [measured[name].to_numpy() for name in (UNSCALED, EXPECTED)]
+        scores = self.valued(measured, self.factor(*amounts, purchases, level), level)
+        scores.insert(0, "as_of", rows["as_of"].to_numpy())
+        return scores
+
+    def purchase_model_of(self, history: pd.DataFrame) -> PurchaseModel | None:
+        """Fit the purchase model of a whole snapshot; return None if its customers are too few.
+
+        history: columns `HISTORY` of all customers.
+        """
         try:
-            purchase_model = PurchaseModel.fit(rows, self.horizon_days)
-            snapshot = Snapshot.of(rows, purchase_model, self.horizon_days)
-            unscaled = self.predictor.predict(snapshot)
-            total = used_level.revenue * capped_total(snapshot.expectation.revenue, self.cap)
-            revenue = scaled_to_total(unscaled, total, self.cap)
+            return PurchaseModel.fit(history, self.horizon_days)
         except EvaluationError:
-            snapshot = Snapshot.of(rows, self.purchase_model, self.horizon_days)
-            revenue = self.amounts(rows)
-        low, high = self.intervals(revenue)
+            return None
+
+    def measured(self, rows: pd.DataFrame, purchases: PurchaseModel | None) -> pd.DataFrame:
+        """Return what `factor` and `valued` read of some customers. purchases: `purchase_model_of` the snapshot."""
+        snapshot = Snapshot.of(rows, purchases or self.purchase_model, self.horizon_days)
         expectation = snapshot.expectation
+        found = pd.DataFrame(
+            {
+                "customer_id": rows["customer_id"].to_numpy(),
+                UNSCALED: self.predictor.predict(snapshot),
+                EXPECTED: expectation.revenue,
+                "orders": expectation.orders,
+                "no_order": expectation.no_order,
+                "past_revenue": rows["net_revenue_365d"].to_numpy(float),
+            }
+        )
+        # Only the classifier of tiers reads the matrix.
+        matrix = snapshot.x.add_prefix(_MATRIX) if self.tiers.method == "softmax" else pd.DataFrame()
+        return pd.concat([found, matrix.reset_index(drop=True)], axis=1)
+
+    def factor(
+        self,
+        unscaled: Floats,
+        expected: Floats,
+        purchases: PurchaseModel | None,
+        level: SnapshotLevel | None,
+    ) -> float:
+        """Return the factor of all predictions of a snapshot. unscaled, expected: of all its customers."""
+        if purchases is None:
+            return self.multiplier
+        if not unscaled.max() > 0:
+            return 1.0
+        return multiplier(
+            unscaled, (level or self.level).revenue * capped_total(expected, self.cap), self.cap
+        )
+
+    def valued(self, measured: pd.DataFrame, factor: float, level: SnapshotLevel | None) -> pd.DataFrame:
+        """Return the rows of `scores`, without as_of. measured: of some customers. The rest: of the snapshot."""
+        used_level = level or self.level
+        revenue = factor * measured[UNSCALED].to_numpy()
+        low, high = self.intervals(revenue)
+        matrix = measured[[name for name in measured if str(name).startswith(_MATRIX)]]
         return pd.DataFrame(
             {
-                "as_of": rows["as_of"].to_numpy(),
-                "customer_id": rows["customer_id"].to_numpy(),
+                "customer_id": measured["customer_id"].to_numpy(),
                 "horizon_days": self.horizon_days,
-                "expected_orders": used_level.orders * expectation.orders,
+                "expected_orders": used_level.orders * measured["orders"].to_numpy(),
                 "expected_revenue": revenue,
                 "revenue_low": low,
                 "revenue_high": high,
                 # At a level of f orders are f times as frequent, so P(no order) is raised to the power f.
-                "probability_of_no_order": expectation.no_order**used_level.orders,
-                "past_revenue": rows["net_revenue_365d"].to_numpy(float),
-                "value_tier": self.tiers(revenue, snapshot.x),
+                "probability_of_no_order": measured["no_order"].to_numpy() ** used_level.orders,
+                "past_revenue": measured["past_revenue"].to_numpy(),
+                "value_tier": self.tiers(revenue, matrix),
             }
         )
 
     def weekly(self, frame: pd.DataFrame, orders: float, revenue: float) -> pd.DataFrame:
         """Return the cumulative expected orders and revenue of a whole snapshot by week of the horizon.
 
-        orders, revenue: the sums of its `scores`. Columns: week (1 ...), days (after as_of, at most the horizon),
-        expected_orders, expected_revenue, cumulative over all customers. The shape of the curve is that of BG/NBD and
-        Gamma-Gamma at a constant purchase rate. The season affects its end point only.
+        frame: columns `HISTORY` of core.customer_features. orders, revenue: the sums of its `scores`. Columns: week (1
+        ...), days (after as_of, at most the horizon), expected_orders, expected_revenue, cumulative over all customers.
+        The shape of the curve is that of BG/NBD and Gamma-Gamma at a constant purchase rate. The season affects its end
+        point only.
         """
-        (rows,) = by_snapshot(frame).values()
-        try:
-            purchase_model = PurchaseModel.fit(rows, self.horizon_days)
-        except EvaluationError:
-            purchase_model = self.purchase_model
+        (rows,) = by_snapshot(frame, HISTORY).values()
+        purchase_model = self.purchase_model_of(rows) or self.purchase_model
         weeks = np.arange(1, -(-self.horizon_days // 7) + 1)
         days = np.minimum(7 * weeks, self.horizon_days)
         expected = [purchase_model.expect(rows, int(day)) for day in days]
@@ -188,10 +235,11 @@ def snapshot_level(
 ) -> tuple[SnapshotLevel, LevelForecast]:
     """Forecast the level at any `as_of`, for scoring. Labels that mature after `as_of` are not used.
 
-    features: rows of core.customer_features at `level_snapshots`. labels: the available rows of core.value_labels at
-    these snapshots. cap: that of the model. Return the levels, and details of the revenue forecast.
+    features: columns `HISTORY` of core.customer_features at `level_snapshots`. labels: the available rows of
+    core.value_labels at these snapshots. cap: that of the model. Return the levels, and details of the revenue
+    forecast.
     """
-    frames = by_snapshot(features)
+    frames = by_snapshot(features, HISTORY)
     if as_of not in frames:
         raise EvaluationError(f"no customers to score at as_of {as_of}: build core.customer_features for it")
     revenue, orders = levels_of(frames, labels, as_of, cap, settings)

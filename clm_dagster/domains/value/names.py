@@ -18,3 +18,8 @@ METRICS = (
     f"mae_over_{OWN_PAST}",
     f"catch_over_{OWN_PAST}",
 )
+
+# The columns of core.customer_features that a fit of the purchase model depends on.
+FITTED = ("order_days", "tenure_days", "recency_days", "net_revenue", "orders")
+# What the purchase model and the level of a snapshot read of a customer.
+HISTORY = ("as_of", "customer_id", *FITTED)

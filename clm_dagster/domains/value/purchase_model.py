@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clm_dagster.domains.value.names import FITTED
 from clm_dagster.statistics.btyd import BGNBD, FitError, GammaGamma, Unit, days
 from clm_dagster.statistics.evaluation import EvaluationError
 from clm_dagster.statistics.evaluation.customers import histories
@@ -22,8 +23,6 @@ from clm_dagster.statistics.memo import Memo, digest
 Floats = NDArray[np.float64]
 SPEND_QUANTILE = 0.99
 FLOOR_SHARE = 0.05
-# The columns that a fit depends on.
-_FITTED = ("order_days", "tenure_days", "recency_days", "net_revenue", "orders")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class PurchaseModel:
         The fit of the same customers is kept in memory. Raise EvaluationError if there are too few data: a single
         customer, no second orders, a single amount.
         """
-        columns = [frame[name].to_numpy(float) for name in _FITTED]
+        columns = [frame[name].to_numpy(float) for name in FITTED]
         return _FITS.get(digest(*columns, np.array([horizon_days])), lambda: cls._fit(frame, horizon_days))
 
     @classmethod

@@ -6,6 +6,8 @@ computation itself (the domains).
 
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -28,8 +30,10 @@ from clm_dagster.platform.late_functions import import_late
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import WEEK, all_days_before, as_of_of_key, snapshot_label
 from clm_dagster.platform.python_tables.check_results import join_results
+from clm_dagster.platform.python_tables.in_shards import in_one_step
 from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
+from clm_dagster.platform.python_tables.shards import Sharding
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_tracking, run_warehouse, tracking_key, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
@@ -128,25 +132,28 @@ def _run(
         for stored in (table.node, *([table.model] if table.model else [])):
             forget_snapshots(connection, stored.relation, "as_of", settings)
     for key in context.partition_keys:
-        with warehouse.connect(f"{table.relation} {key}") as connection:
-            partition = partition_of(project, settings, table, Builds.read(connection), key)
-            inputs = table.read(Reading(connection, partition, table.settings, project))
-        context.log.info(f"{table.relation} {partition.label}: computing")
-        work = Work(
-            partition=partition,
-            settings=table.settings,
-            node=node,
-            code_version=table.code_version,
-            tracking=tracking,
-            log=context.log.info,
-            threads=settings.threads,
-            data_dir=settings.data_dir.resolve(),
-            dagster_run_id=context.run.root_run_id or context.run.run_id,
-            is_shown=key == context.partition_keys[-1],
-        )
-        output = table.compute(work, inputs)
-        with warehouse.connect(f"{table.relation} {key}") as connection:
-            write_output(connection, node, partition, output, context.run.run_id)
+        with TemporaryDirectory(prefix="rows-", dir=settings.data_dir.resolve()) as folder:
+            sharding = Sharding(settings.shard_customers, Path(folder))
+            with warehouse.connect(f"{table.relation} {key}") as connection:
+                partition = partition_of(project, settings, table, Builds.read(connection), key)
+                inputs = table.read(Reading(connection, partition, table.settings, project, sharding))
+            context.log.info(f"{table.relation} {partition.label}: computing")
+            work = Work(
+                partition=partition,
+                settings=table.settings,
+                node=node,
+                code_version=table.code_version,
+                tracking=tracking,
+                log=context.log.info,
+                threads=settings.threads,
+                data_dir=settings.data_dir.resolve(),
+                dagster_run_id=context.run.root_run_id or context.run.run_id,
+                is_shown=key == context.partition_keys[-1],
+                shelf_dir=Path(folder),
+            )
+            output = in_one_step(table.compute(work, inputs), work.buffer, work.log)
+            with warehouse.connect(f"{table.relation} {key}") as connection:
+                write_output(connection, node, partition, output, context.run.run_id)
         if output.when_stored is not None:
             output.when_stored()
         if work.checkpoint_dir.exists():

@@ -4,7 +4,7 @@ Belongs here: the arguments of a domain's `read` and `compute`. Does not: the ca
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,8 +15,10 @@ from clm_dagster.platform.dbt_project.building import Snapshot
 from clm_dagster.platform.dbt_project.project import Node, Project
 from clm_dagster.platform.partitions import with_as_of
 from clm_dagster.platform.python_tables.parquet_buffer import ParquetBuffer
+from clm_dagster.platform.python_tables.shards import CustomerRows, Sharding, Shards
+from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.tracking import Tracking
-from clm_dagster.platform.warehouse import Connection
+from clm_dagster.platform.warehouse import Connection, Parameters
 
 S = TypeVar("S")
 
@@ -53,12 +55,24 @@ class PartitionContext:
 
 @dataclass(frozen=True)
 class Reading(Generic[S]):
-    """Argument of a domain's `read`, which runs while the step holds the lock of the warehouse."""
+    """Argument of a domain's `read`, which runs while the step holds the lock of the warehouse.
+
+    sharding: how the step splits its customers.
+    """
 
     connection: Connection
     partition: PartitionContext
     settings: S
     project: Project
+    sharding: Sharding = field(default_factory=Sharding)
+
+    def shards(self, customers: str, parameters: Parameters = None) -> Shards:
+        """Return the shards of the customers of a query, whose customer_id is not null or repeated."""
+        return self.sharding.shards(self.connection, customers, parameters)
+
+    def rows(self, name: str, shards: Shards, query: str, parameters: Parameters = None) -> CustomerRows:
+        """Return the rows of a query by shard. It is ordered by customer_id first. name: unique in the step."""
+        return self.sharding.rows(self.connection, name, shards, query, parameters)
 
     @property
     def as_of(self) -> datetime:
@@ -79,7 +93,7 @@ class Work(Generic[S]):
     number of threads to use, 0 for one per processor. data_dir: the data folder. dagster_run_id: id of the run, or of
     the original run if this is a retry. is_shown: whether Dagster shows the metadata of this snapshot, which it does
     for the last one of a run. explains_all: whether a training explains all candidates in MLflow, and not only the
-    champion and the baselines.
+    champion and the baselines. shelf_dir: folder for what one pass over several shards leaves for the next one.
     """
 
     partition: PartitionContext
@@ -93,6 +107,7 @@ class Work(Generic[S]):
     dagster_run_id: str
     is_shown: bool = True
     explains_all: bool = False
+    shelf_dir: Path | None = None
 
     @property
     def day(self) -> date:
@@ -117,6 +132,10 @@ class Work(Generic[S]):
     def pictures(self, drawings: Mapping[str, Drawing]) -> dict[str, Any]:
         """Return asset metadata with one inline image per drawing; none for a snapshot that is not shown."""
         return figure_metadata(drawings) if self.is_shown else {}
+
+    def shelf(self, shards: int) -> Shelf:
+        """Return the frames that passes over this many shards leave for each other."""
+        return Shelf(self.shelf_dir if shards > 1 else None)
 
     def buffer(self) -> ParquetBuffer:
         """Return an empty buffer for rows that do not fit into memory."""

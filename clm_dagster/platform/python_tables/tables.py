@@ -18,7 +18,7 @@ from clm_dagster.platform.build_ledger.versions import ABSENT, Builds, Version
 from clm_dagster.platform.dbt_project.project import SNAPSHOT, Model, Node, Project
 from clm_dagster.platform.dbt_project.yaml_lines import ProjectError
 from clm_dagster.platform.partitions import WEEK, parse_day
-from clm_dagster.platform.python_tables.output import TableOutput
+from clm_dagster.platform.python_tables.in_shards import Computed
 from clm_dagster.platform.python_tables.partition import Reading, Work
 
 Inputs = TypeVar("Inputs")
@@ -30,21 +30,21 @@ class PythonTable(Generic[Inputs, S]):
     """A table that Python writes by snapshot: `models.*` are trained models, all others are scores.
 
     reads: nodes of the SQL project, read at the same snapshot. read: reads the inputs from the warehouse. compute:
-    computes the rows without the lock of the warehouse. settings: the only user settings that both may depend on; their
-    repr is part of the version. model: the table of trained models that it reads. A score reads the newest model at or
-    before as_of. A table of models names itself if a training reads the one before it. weeks_back: earlier snapshots
-    of the same nodes that are read as well, where they exist. checks: names and descriptions of the domain's checks;
-    `compute` returns their results. metrics: names of the metrics that a training writes to the long tables. code: the
-    functions whose closure determines the rows, if not `read` and `compute`. grade_days: days after as_of until the
-    rows can be compared with what happened; None where they are not. definition: the trained model that this is the
-    table of, for `clm explain`; None for other tables. is_record: whether its rows record decisions that later
-    snapshots and results read, so that they are never thinned.
+    computes the rows without the lock of the warehouse, at once or shard by shard (`in_shards`). settings: the only
+    user settings that both may depend on; their repr is part of the version. model: the table of trained models that it
+    reads. A score reads the newest model at or before as_of. A table of models names itself if a training reads the one
+    before it. weeks_back: earlier snapshots of the same nodes that are read as well, where they exist. checks: names
+    and descriptions of the domain's checks; `compute` returns their results. metrics: names of the metrics that a
+    training writes to the long tables. code: the functions whose closure determines the rows, if not `read` and
+    `compute`. grade_days: days after as_of until the rows can be compared with what happened; None where they are not.
+    definition: the trained model that this is the table of, for `clm explain`; None for other tables. is_record:
+    whether its rows record decisions that later snapshots and results read, so that they are never thinned.
     """
 
     node: Node
     reads: tuple[str, ...]
     read: Callable[[Reading[S]], Inputs]
-    compute: Callable[[Work[S], Inputs], TableOutput]
+    compute: Callable[[Work[S], Inputs], Computed]
     settings: S
     model: Node | None = None
     weeks_back: tuple[int, ...] = ()
@@ -62,7 +62,7 @@ class PythonTable(Generic[Inputs, S]):
         name: str,
         reads: Sequence[str],
         read: Callable[[Reading[S]], Inputs],
-        compute: Callable[[Work[S], Inputs], TableOutput],
+        compute: Callable[[Work[S], Inputs], Computed],
         settings: S,
         model: str | None = None,
         weeks_back: Sequence[int] = (),

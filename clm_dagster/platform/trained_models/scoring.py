@@ -14,6 +14,7 @@ import pandas as pd
 from clm_dagster.platform.build_ledger.code_version import Root
 from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.mlflow_store.registrations import StoredTraining
+from clm_dagster.platform.python_tables.in_shards import Computed, followed
 from clm_dagster.platform.python_tables.output import TableOutput
 from clm_dagster.platform.python_tables.partition import Reading, Work
 from clm_dagster.platform.python_tables.tables import PythonTable
@@ -95,11 +96,11 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
 
     name: of the table. model: the registered model. baselines: the naive candidate that serves each part without a
     champion; the key `WHOLE` for a table that is judged as a whole. horizon_days: required horizon of the model. score:
-    computes the rows; it raises NothingToScoreError where there are none. serve_refused: the setting
-    CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered: whether
-    the table has a coverage check. is_optional: whether many shops have nothing that the model could learn from, so
-    that the coverage check passes for a snapshot without scores. grade_days: days after as_of until the scores can be
-    graded; None where not.
+    computes the rows, at once or shard by shard; it raises NothingToScoreError where there are none. serve_refused: the
+    setting CLM_SERVE_REFUSED_MODELS. has_fitted_baseline: whether the baseline takes anything from a training. covered:
+    whether the table has a coverage check. is_optional: whether many shops have nothing that the model could learn
+    from, so that the coverage check passes for a snapshot without scores. grade_days: days after as_of until the scores
+    can be graded; None where not.
     """
 
     name: str
@@ -109,7 +110,7 @@ class ScoreTable(Generic[S, Inputs, Fitted]):
     reads: tuple[str, ...]
     settings: S
     read: Callable[[Reading[S]], Inputs]
-    score: Callable[[Scoring[S, Fitted], Inputs], TableOutput]
+    score: Callable[[Scoring[S, Fitted], Inputs], Computed]
     serve_refused: bool = False
     has_fitted_baseline: bool = True
     covered: bool = True
@@ -154,7 +155,7 @@ class ScoreInputs(Generic[Inputs]):
 
 
 def _read(table: ScoreTable[S, Inputs, Any], reading: Reading[ScoreSettings[S]]) -> ScoreInputs[Inputs]:
-    own = Reading(reading.connection, reading.partition, table.settings, reading.project)
+    own: Reading[S] = replace(cast(Any, reading), settings=table.settings)
     trainings = Trainings.read(reading.connection, table.model.name, reading.day)
     return ScoreInputs(trainings, stored_trainings(reading.connection, table.model.name), table.read(own))
 
@@ -164,32 +165,36 @@ def _score(
     project: Project,
     work: Work[ScoreSettings[S]],
     given: ScoreInputs[Inputs],
-) -> TableOutput:
+) -> Computed:
     own: Work[S] = replace(cast(Any, work), settings=table.settings)
     for done in work.tracking.settle(table.model.name, given.stored):
         work.log(done)
     scoring = Scoring(own, _what_serves(table, own, given.trainings))
     try:
-        output, is_scored = table.score(scoring, given.inputs), True
+        computed, is_scored = table.score(scoring, given.inputs), True
         messages = scoring.messages(is_scored=True)
     except NothingToScoreError as error:
-        output, is_scored = _no_rows(table, scoring), False
+        computed, is_scored = _no_rows(table, scoring), False
         messages = [*scoring.messages(is_scored=False), str(error)]
     for message in messages:
         work.log(f"{work.label}: {message}")
     if not table.covered:
-        return output
-    return replace(
-        output,
-        checks=[
-            check_coverage(work.label, " ".join(messages) or None, is_scored or not table.is_optional),
-            *output.checks,
-        ],
-        sides=[
-            *output.sides,
-            serving_rows(project, table.model.name, table.name, scoring.served, is_scored),
-        ],
-    )
+        return computed
+
+    def covered(output: TableOutput) -> TableOutput:
+        return replace(
+            output,
+            checks=[
+                check_coverage(work.label, " ".join(messages) or None, is_scored or not table.is_optional),
+                *output.checks,
+            ],
+            sides=[
+                *output.sides,
+                serving_rows(project, table.model.name, table.name, scoring.served, is_scored),
+            ],
+        )
+
+    return followed(computed, covered)
 
 
 def _what_serves(

@@ -127,9 +127,11 @@ class Problem:
         )
         full = np.array([limited.get(name, np.inf) < 1 for name in channels])
         allowed = (v > 0) & (c <= budget) & ~full
-        kept = np.where(allowed, v, -np.inf).T.copy()
+        # A caller who has a row for each action already is not copied.
+        kept = np.ascontiguousarray(np.where(allowed.T, v.T, -np.inf))
+        by_action = np.ascontiguousarray(c.T)
         return cls(
-            kept, c.T.copy(), uses, np.array([float(budget), *limited.values()]), (BUDGET, *map(str, limited))
+            kept, by_action, uses, np.array([float(budget), *limited.values()]), (BUDGET, *map(str, limited))
         )
 
     @property

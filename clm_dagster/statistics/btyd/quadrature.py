@@ -35,7 +35,8 @@ def purchases_while_alive(r: Floats, a: float, b: Floats, ahead: Floats) -> Floa
         for low in range(start, end, step):
             rows = slice(low, min(low + step, end))
             exponent = -r[rows, None] * np.log1p(ahead[rows, None] * p)
-            expected[rows] = -np.expm1(exponent) @ (weights / p)
+            # Row by row: the last bit of a product of matrices depends on the other rows.
+            expected[rows] = (-np.expm1(exponent) * (weights / p)).sum(axis=1)
     result = np.empty(order.size)
     result[order] = expected[np.cumsum(is_first) - 1]
     return result

@@ -9,7 +9,7 @@ cannot compute who is held out.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,15 +41,16 @@ def hash_numbers(customer_ids: Iterable[str], experiment: str, key: str) -> NDAr
     prefix = hashlib.sha256(
         f"{_part(key, 'key')}{SEPARATOR}{_part(experiment, 'experiment')}{SEPARATOR}".encode()
     )
-    ids = list(customer_ids)
-    found = np.empty(len(ids))
-    for at, customer in enumerate(ids):
+    found = []
+    for at, customer in enumerate(customer_ids):
         if not isinstance(customer, str):
             raise ValueError(f"customer ids are texts, got a {type(customer).__name__} in row {at}")
         digest = prefix.copy()
         digest.update(customer.encode())
-        found[at] = int(digest.hexdigest()[:_DIGITS], 16)
-    return np.asarray(found / _NUMBERS)
+        found.append(digest.digest()[:8])
+    # The first 13 of the 16 digits that 8 bytes are.
+    numbers = np.frombuffer(b"".join(found), dtype=">u8") >> np.uint64(64 - 4 * _DIGITS)
+    return np.asarray(numbers / _NUMBERS, dtype=np.float64)
 
 
 def is_held_out(
@@ -120,8 +121,12 @@ def balance(held_out: NDArray[np.bool_], strata: pd.DataFrame) -> pd.DataFrame:
         >>> balance(np.array([True, False, False, False]), some)["held_out"].tolist()
         [0, 1]
     """
+    return balance_of([strata_counts(held_out, strata)])
+
+
+def strata_counts(held_out: NDArray[np.bool_], strata: pd.DataFrame) -> pd.DataFrame:
+    """Return how many customers each stratum has: column, stratum, customers, held_out. Arguments as in `balance`."""
     parts = []
-    overall, everyone = float(held_out.mean()), len(held_out)
     for name in strata.columns:
         values = strata[name].astype(object).where(strata[name].notna(), "(missing)").astype(str)
         rows = pd.DataFrame({"stratum": values.to_numpy(), "held_out": held_out})
@@ -130,7 +135,20 @@ def balance(held_out: NDArray[np.bool_], strata: pd.DataFrame) -> pd.DataFrame:
         )
         found.insert(0, "column", str(name))
         parts.append(found)
-    table = pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def balance_of(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the table of `balance` for the customers of several results of `strata_counts` together."""
+    every = pd.concat(list(counts), ignore_index=True)
+    names = {name: place for place, name in enumerate(every["column"].unique())}
+    added = every.groupby(["column", "stratum"], sort=True)[["customers", "held_out"]].sum().reset_index()
+    table = added.sort_values(
+        "column", key=lambda column: column.map(names), kind="stable", ignore_index=True
+    )
+    once = table[table["column"] == next(iter(names))]
+    everyone = int(once["customers"].sum())
+    overall = int(once["held_out"].sum()) / everyone
     table["share"] = table["held_out"] / table["customers"]
     # Variance of a hypergeometric count: the number of all held-out customers is given.
     others = (everyone - table["customers"]) / max(everyone - 1, 1)

@@ -17,6 +17,9 @@ from clm_dagster.domains.churn.score import ScoreInputs, score
 from clm_dagster.domains.churn.served import pack, unpack
 from clm_dagster.domains.churn.table_settings import ScoreSettings
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.in_shards import in_one_step
+from clm_dagster.platform.python_tables.shards import CustomerRows
+from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.trained_models.champions import WHOLE, Choice, Served
 from clm_dagster.platform.trained_models.scoring import NothingToScoreError, Scoring
 from clm_dagster.statistics.evaluation import EvaluationPlan
@@ -42,19 +45,27 @@ def result(simulated: Simulated) -> EvaluationResult:
 def scoring(project: Project, choice: Choice, fitted: Any) -> Scoring[Any, Any]:
     columns = [name for name in project.nodes["marts.churn_scores"].types if name != "as_of"]
     work: Any = SimpleNamespace(
-        columns=columns, day=TEST, label=str(TEST), settings=ScoreSettings(SETTINGS, 10_000, 0.2)
+        columns=columns,
+        day=TEST,
+        label=str(TEST),
+        settings=ScoreSettings(SETTINGS, 10_000, 0.2),
+        shelf=lambda shards: Shelf(),
     )
     return Scoring(work, {WHOLE: Served(choice, fitted, "recency")})
+
+
+def customers(features: pd.DataFrame) -> pd.DataFrame:
+    chosen = features[(features.as_of == pd.Timestamp(TEST)) & (features.recency_days <= 365)]
+    return chosen.assign(expected_margin=np.nan)
 
 
 def inputs(simulated: Simulated) -> ScoreInputs:
     features, labels, _ = simulated
     return ScoreInputs(
-        features=features[(features.as_of == pd.Timestamp(TEST)) & (features.recency_days <= 365)],
+        features=CustomerRows.whole(customers(features)),
         history=features[features.as_of < pd.Timestamp(TEST)],
         labels=labels[labels.as_of + pd.Timedelta(days=SETTINGS.horizon_days) <= pd.Timestamp(TEST)],
         bands=pd.DataFrame({"risk_band": ["low", "high"], "from_probability": [0.0, 0.5]}),
-        margins=pd.DataFrame({"customer_id": [], "expected_margin": []}),
         previous_top=pd.DataFrame(columns=["as_of", "customer_id", "is_active"]),
     )
 
@@ -63,14 +74,16 @@ def test_the_baseline_ranks_by_recency_at_the_forecast_rate(
     simulated: Simulated, result: EvaluationResult, project: Project
 ) -> None:
     given = inputs(simulated)
-    output = score(scoring(project, Choice(ROW, "refused", is_baseline=True), result.model), given)
+    output = in_one_step(
+        score(scoring(project, Choice(ROW, "refused", is_baseline=True), result.model), given)
+    )
     rows = output.rows
     assert isinstance(rows, pd.DataFrame)
     assert set(rows.model_name) == {"recency_baseline"} and set(rows.model_version) == {"4"}
-    both = rows.merge(given.features[["customer_id", "recency_days"]], on="customer_id")
+    both = rows.merge(given.features.shard(0)[["customer_id", "recency_days"]], on="customer_id")
     by_recency = both.groupby("recency_days").churn_probability.agg(["min", "max"])
     assert np.allclose(by_recency["min"], by_recency["max"]) and (by_recency["max"].diff().dropna() > 0).all()
-    known = pd.concat([given.history, given.features])
+    known = pd.concat([given.history, given.features.shard(0)])
     forecast = forecast_base_rate(
         known, given.labels, TEST, SETTINGS.horizon_days, SETTINGS.active_days, SETTINGS.spacing_days
     )
@@ -87,10 +100,10 @@ def test_the_baseline_ranks_by_recency_at_the_forecast_rate(
 def test_a_champion_serves_under_the_registered_name(
     simulated: Simulated, result: EvaluationResult, project: Project
 ) -> None:
-    output = score(scoring(project, Choice(ROW), result.model), inputs(simulated))
+    output = in_one_step(score(scoring(project, Choice(ROW), result.model), inputs(simulated)))
     rows = output.rows
     assert isinstance(rows, pd.DataFrame) and set(rows.model_name) == {"models.churn_model"}
-    expected = result.model.scores(inputs(simulated).features, rows.churn_probability.mean())
+    expected = result.model.scores(inputs(simulated).features.shard(0), rows.churn_probability.mean())
     assert rows.churn_probability.to_list() == pytest.approx(expected.churn_probability.to_list(), abs=1e-6)
 
 
@@ -102,5 +115,5 @@ def test_before_the_first_training_nothing_is_scored(simulated: Simulated, proje
 def test_the_file_of_a_model_holds_its_baseline(simulated: Simulated, result: EvaluationResult) -> None:
     back = unpack(skops.io.loads(skops.io.dumps(pack(result.model)), trusted=list(TRUSTED)))
     assert back.baseline is not None and result.model.baseline is not None
-    frame = inputs(simulated).features
+    frame = inputs(simulated).features.shard(0)
     pd.testing.assert_frame_equal(back.baseline.scores(frame, 0.4), result.model.baseline.scores(frame, 0.4))

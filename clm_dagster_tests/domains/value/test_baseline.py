@@ -12,6 +12,8 @@ from clm_dagster.domains.value.evaluate import EvaluationResult, evaluate_candid
 from clm_dagster.domains.value.features import lifetime_rate
 from clm_dagster.domains.value.score import ScoreInputs, WeeklyInputs, expect_weekly, score
 from clm_dagster.platform.dbt_project.project import Project
+from clm_dagster.platform.python_tables.in_shards import in_one_step
+from clm_dagster.platform.python_tables.shards import CustomerRows
 from clm_dagster.platform.trained_models.champions import WHOLE, Choice, Served
 from clm_dagster.platform.trained_models.scoring import Scoring
 from clm_dagster.platform.trained_models.snapshots import SnapshotSettings
@@ -43,10 +45,11 @@ def buyers(simulated: Simulated) -> pd.DataFrame:
 def scored(project: Project, buyers: pd.DataFrame, choice: Choice, fitted: Any) -> pd.DataFrame:
     columns = [name for name in project.nodes["marts.customer_value"].types if name != "as_of"]
     work: Any = SimpleNamespace(columns=columns, day=TEST, settings=SnapshotSettings(SETTINGS, 10_000))
-    output = score(
+    computed = score(
         Scoring(work, {WHOLE: Served(choice, fitted, "past_rate")}),
-        ScoreInputs(buyers, buyers.iloc[:0], pd.DataFrame()),
+        ScoreInputs(CustomerRows.whole(buyers), buyers.iloc[:0], pd.DataFrame()),
     )
+    output = in_one_step(computed)
     assert isinstance(output.rows, pd.DataFrame)
     return output.rows
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clm_dagster.domains.actions.uplift.encoding import Encoder
+from clm_dagster.statistics.row_blocks import by_blocks
 from clm_dagster.statistics.uplift import Learner
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,9 @@ class ArmModel:
 
     def effects(self, matrix: Floats) -> Floats:
         """Return the effect on n customers, shape (n,): the increase of the probability of an order."""
-        return np.clip(self.average + self.slope * (self.learner.predict(matrix) - self.centre), -1, 1)
+        return np.clip(
+            self.average + self.slope * (by_blocks(self.learner.predict, matrix) - self.centre), -1, 1
+        )
 
 
 @dataclass(frozen=True)
