@@ -98,5 +98,3 @@ def _like_duckdb(rows: pd.DataFrame) -> pd.DataFrame:
 def in_order(scores: pd.DataFrame, keys: Sequence[str] = (_KEY,)) -> pd.DataFrame:
     """Return collected scores in the order of their keys, with a plain index."""
     return scores.sort_values(list(keys), ignore_index=True)
-
-

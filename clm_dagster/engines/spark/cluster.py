@@ -2,8 +2,8 @@
 
 Belongs here: starting and stopping Spark. Does not: queries (`dialect`), relations (`engine`).
 
-Where it runs is configuration: `CLM_SPARK_MASTER`, and for everything else Spark's own `spark-defaults.conf` in the folder
-`SPARK_CONF_DIR`. Spark is started here and nowhere else.
+Where it runs is configuration: `CLM_SPARK_MASTER`, and for everything else Spark's own `spark-defaults.conf` in the
+folder `SPARK_CONF_DIR`. Spark is started here and nowhere else.
 """
 
 import logging
@@ -35,7 +35,7 @@ FIXED: Mapping[str, str] = {
     "spark.sql.caseSensitive": "false",
     # A product of decimals that needs more than 38 digits loses digits of its fraction, and is never null.
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    # This rule of Spark 4.3 drops an alias that the plan of marts.churn_scorecard needs, and Spark then refuses the plan.
+    # This rule of Spark 4.3 drops an alias that the plan of marts.churn_scorecard needs; Spark then refuses the plan.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.RemoveRedundantAliases",
 }
 
@@ -80,8 +80,8 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
     except Exception as error:
         # The library raises the exceptions of Java, of Py4J and its own.
         raise SparkError(
-            f"Spark does not start on {master!r}: {error}. CLM_SPARK_MASTER says where it runs, and spark-defaults.conf in "
-            "SPARK_CONF_DIR how"
+            f"Spark does not start on {master!r}: {error}. CLM_SPARK_MASTER says where it runs, and "
+            "spark-defaults.conf in SPARK_CONF_DIR how"
         ) from error
     try:
         yield session
@@ -107,8 +107,8 @@ def _spark_session_class() -> "type[SparkSession]":
         raise SparkError(f"Spark needs PySpark, which is not installed: {error}. Run `{EXTRA}`") from error
     if not _java():
         raise SparkError(
-            "Spark needs Java 17 or 21, and there is none: neither JAVA_HOME nor PATH has a program `java`. Install it, on "
-            "Debian and Ubuntu with `apt-get install openjdk-17-jre-headless`"
+            "Spark needs Java 17 or 21, and there is none: neither JAVA_HOME nor PATH has a program `java`. Install "
+            "it, on Debian and Ubuntu with `apt-get install openjdk-17-jre-headless`"
         )
     return SparkSession
 

@@ -37,7 +37,7 @@ class Recursion:
 
 @dataclass(frozen=True)
 class Translation:
-    """A query in Spark SQL. types: its columns as DuckDB types. recursions: the views that it reads, to build before."""
+    """A query in Spark SQL. types: of its columns, in DuckDB. recursions: the views that it reads, to build before."""
 
     sql: str
     types: dict[str, str]
@@ -57,8 +57,12 @@ def translate(sql: str, types: Types) -> Translation:
         exp.cast(exp.column(name, quoted=True), spark_type(kind), copy=False).as_(name, quoted=True)
         for name, kind in columns.items()
     ]
-    outer = exp.select(*casts).from_(exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("q"))))
-    return Translation(_write(outer), {name: kind.sql("duckdb") for name, kind in columns.items()}, recursions)
+    outer = exp.select(*casts).from_(
+        exp.Subquery(this=tree, alias=exp.TableAlias(this=exp.to_identifier("q")))
+    )
+    return Translation(
+        _write(outer), {name: kind.sql("duckdb") for name, kind in columns.items()}, recursions
+    )
 
 
 def translate_condition(sql: str, relation: str, types: Types) -> str:
@@ -116,7 +120,7 @@ def _by_rules(tree: exp.Query) -> exp.Query:
 
 
 def _without_recursion(tree: exp.Query) -> tuple[Recursion, ...]:
-    """Take the recursive CTEs out of a query. Spark lets a round read the one before only once, and not in a subquery."""
+    """Take recursive CTEs out of a query. Spark lets a round read the one before only once, and not in a subquery."""
     ctes = tree.ctes
     if not any(with_.args.get("recursive") for with_ in tree.find_all(exp.With)):
         return ()

@@ -3,8 +3,8 @@
 Belongs here: relations as Parquet files and views of Spark, building a model over them. Does not: SQL (`dialect`),
 starting Spark (`cluster`).
 
-Each table is a folder of Parquet files with an entry in Spark's catalogue in memory. Replacing a table is writing another
-folder and then replacing the entry.
+Each table is a folder of Parquet files with an entry in Spark's catalogue in memory. Replacing a table is writing
+another folder and then replacing the entry.
 """
 
 import shutil
@@ -52,8 +52,7 @@ class SparkSQLSession:
     ) -> None:
         """Build a model over the relations of this database, one piece after the other."""
         for piece in pieces:
-            sql = compile_model(project, model, piece, variables=variables)
-            translation = translate(sql, self._types)
+            translation = translate(self.compiled(project, model, piece, variables), self._types)
             if model.materialized == "view" and not translation.recursions:
                 self._set_view(model.relation, translation)
                 continue
@@ -63,6 +62,10 @@ class SparkSQLSession:
             if isinstance(piece, ChangedDays):
                 rows = self._after_hook(model, rows)
             self._set_rows(model.relation, self._write(rows), rows.schema, translation.types)
+
+    def compiled(self, project: Project, model: Model, piece: Slice, variables: Mapping[str, Any]) -> str:
+        """Return the SQL of a piece of a model, before its translation."""
+        return compile_model(project, model, piece, variables=variables)
 
     def write(self, relation: str, path: Path) -> None:
         """Write all rows of a table or view to one Parquet file."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
-from clm_dagster.errors import UserError
 from clm_dagster.engines.spark.types import (
     WHOLE,
     call,
@@ -24,6 +23,7 @@ from clm_dagster.engines.spark.types import (
     spark_type,
     untranslatable,
 )
+from clm_dagster.errors import UserError
 
 _INFINITY = "double('Infinity')"
 
@@ -82,7 +82,7 @@ def round_away(node: exp.Expr) -> exp.Expr | None:
 
 
 def round_half_even(node: exp.Expr) -> exp.Expr:
-    """`round_even` is `bround` in Spark, for doubles `rint`, which rounds the number itself and not its decimal form."""
+    """`round_even` is `bround` in Spark, for doubles `rint`, which rounds the number and not its decimal form."""
     value, digits = node.expressions
     if is_float(value):
         if digits.name != "0":
@@ -142,7 +142,9 @@ def _require_type(node: exp.Expr) -> None:
 def _to_decimal(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     precision, scale = (int(part.name) for part in to.expressions)
     if scale > 18:
-        raise UserError(f"a double cannot become a decimal of {scale} digits after the point on Spark, but of 18")
+        raise UserError(
+            f"a double cannot become a decimal of {scale} digits after the point on Spark, but of 18"
+        )
     power = number(f"1e{scale}D")
     rounded = call("round", exp.Mul(this=exp.paren(value), expression=power))
     if precision <= 18:

@@ -13,7 +13,7 @@ _NUMBERED = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.Lag, exp.Lea
 
 
 def average(node: exp.Expr) -> exp.Expr | None:
-    """The average of decimals is a double in DuckDB, from an exact sum; in Spark it is a decimal with four more digits."""
+    """The average of decimals is a double in DuckDB, from an exact sum; in Spark a decimal with four more digits."""
     if not is_decimal(node.this):
         return None
     whole = node
@@ -103,7 +103,9 @@ def window(node: exp.Expr) -> exp.Expr | None:
 def _order_of_rows(node: exp.Expr, select: exp.Select | None) -> list[exp.Expr]:
     others = [] if select is None else [each.unalias() for each in select.expressions]
     columns = [each for each in others if node not in each.walk() and not each.find(exp.Window, exp.AggFunc)]
-    return [exp.Ordered(this=each.copy(), nulls_first=True) for each in columns] or [exp.Ordered(this=exp.Null())]
+    return [exp.Ordered(this=each.copy(), nulls_first=True) for each in columns] or [
+        exp.Ordered(this=exp.Null())
+    ]
 
 
 def series(node: exp.Expr) -> exp.Expr:

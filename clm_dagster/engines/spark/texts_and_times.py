@@ -2,8 +2,8 @@
 
 Belongs here: rules for text, dates, timestamps, intervals, and casts. Does not: numbers (`numbers`).
 
-Instants have no time zone, in both. The session's time zone is UTC, so that a function of Spark that knows only instants
-with a zone gives the same wall-clock time.
+Instants have no time zone, in both. The session's time zone is UTC, so that a function of Spark that knows only
+instants with a zone gives the same wall-clock time.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,7 +76,8 @@ def date_diff(node: exp.Expr) -> exp.Expr:
     if unit in ("month", "year"):
         parts = [
             exp.Add(
-                this=exp.Mul(this=number("12"), expression=call("year", side)), expression=call("month", side.copy())
+                this=exp.Mul(this=number("12"), expression=call("year", side)),
+                expression=call("month", side.copy()),
             )
             if unit == "month"
             else call("year", side)

@@ -96,8 +96,8 @@ def case(condition: exp.Expr, then: exp.Expr, otherwise: exp.Expr) -> exp.Expr:
 def untranslatable(node: exp.Expr, reason: str) -> UserError:
     """Return the error for SQL that the rules cannot carry over."""
     return UserError(
-        f"cannot translate {node.sql('duckdb')[:200]!r} to Spark: {reason}. Write it in another way, or put it behind a "
-        "macro in dbt_like_sql/macros"
+        f"cannot translate {node.sql('duckdb')[:200]!r} to Spark: {reason}. Write it in another way, or put it "
+        "behind a macro in dbt_like_sql/macros"
     )
 
 

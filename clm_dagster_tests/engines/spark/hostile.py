@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """A table with values on which engines differ, and expressions over it.
 
 Belongs here: rows and SQL in DuckDB's dialect. Does not: tests.

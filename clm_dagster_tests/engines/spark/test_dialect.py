@@ -34,7 +34,10 @@ def types_of(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str
 def same_names(types: dict[str, str]) -> dict[str, str]:
     """Return types in one spelling."""
     return {
-        name: kind.replace(", ", ",").replace("TEXT", "VARCHAR").replace("INTEGER", "INT").replace("INT128", "HUGEINT")
+        name: kind.replace(", ", ",")
+        .replace("TEXT", "VARCHAR")
+        .replace("INTEGER", "INT")
+        .replace("INT128", "HUGEINT")
         for name, kind in types.items()
     }
 
@@ -90,7 +93,10 @@ def test_the_types_of_a_query_are_those_of_duckdb(rows: duckdb.DuckDBPyConnectio
         ("round_even(d, 0)", "BROUND(t.d, 0)"),
         ("cast(f as bigint)", "CAST(RINT(t.f) AS BIGINT)"),
         ("cast(d as bigint)", "CAST(ROUND(t.d, 0) AS BIGINT)"),
-        ("cast(f as decimal(18, 4))", "CAST((CAST(ROUND((t.f) * 1e4D) AS BIGINT) * 0.0001BD) AS DECIMAL(18, 4))"),
+        (
+            "cast(f as decimal(18, 4))",
+            "CAST((CAST(ROUND((t.f) * 1e4D) AS BIGINT) * 0.0001BD) AS DECIMAL(18, 4))",
+        ),
         ("cast(i as hugeint)", "CAST(t.i AS DECIMAL(38, 0))"),
         ("cast(t as timestamp)", "CAST(t.t AS TIMESTAMP_NTZ)"),
         ("a - a", "CAST(DATEDIFF(t.a, t.a) AS BIGINT)"),
@@ -123,7 +129,10 @@ def test_a_value_is_written_for_spark(value: str, written: str) -> None:
             "select lead(i) over w as x from s.t window w as (order by i rows between 1 preceding and current row)",
             "LEAD(t.i) OVER (ORDER BY t.i NULLS LAST) AS x FROM s.t AS t",
         ),
-        ("select i + unnest(range(1, i)) as x from s.t", "SELECT t.i + clm_series_0.clm_item_0 AS x FROM s.t AS t LATERAL VIEW"),
+        (
+            "select i + unnest(range(1, i)) as x from s.t",
+            "SELECT t.i + clm_series_0.clm_item_0 AS x FROM s.t AS t LATERAL VIEW",
+        ),
         ("select distinct m.i as x from s.t as m order by m.i limit 1", "ORDER BY x NULLS LAST LIMIT 1"),
         ("select log2(i) as x from s.t", "ELSE LOG2(DOUBLE(t.i)) END"),
     ],
