@@ -76,13 +76,17 @@ def translate_condition(sql: str, relation: str, types: Types) -> str:
 
 def _typed(sql: str, types: Types) -> exp.Query:
     """Return the tree of a query with a type on every expression."""
-    nested: dict[str, dict[str, dict[str, str]]] = {}
+    nested: dict[str, object] = {}
     for relation, columns in types.items():
         space, name = relation.split(".")
-        nested.setdefault(space, {})[name] = dict(columns)
+        tables = nested.setdefault(space, {})
+        assert isinstance(tables, dict)
+        tables[name] = dict(columns)
     parsed = parse_one(sql, read="duckdb")
     tree = qualify(parsed, schema=nested, dialect="duckdb", identify=True, validate_qualify_columns=False)
-    return annotate_types(tree, schema=nested, dialect="duckdb", expression_metadata=TYPES_OF_EXPRESSIONS)
+    typed = annotate_types(tree, schema=nested, dialect="duckdb", expression_metadata=TYPES_OF_EXPRESSIONS)
+    assert isinstance(typed, exp.Query)
+    return typed
 
 
 def _columns(tree: exp.Query) -> dict[str, exp.DataType]:
@@ -115,6 +119,7 @@ def _by_rules(tree: exp.Query) -> exp.Query:
                 new.type = kind
                 node.replace(new)
     query = holder.this
+    assert isinstance(query, exp.Query)
     query.pop()
     return query
 

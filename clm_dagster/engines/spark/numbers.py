@@ -115,7 +115,7 @@ def cast_number(node: exp.Expr) -> exp.Expr | None:
     To an integer, DuckDB rounds, a decimal half away from zero and a double half to even; Spark truncates. To a
     decimal, DuckDB scales a double and rounds half away from zero; Spark rounds its shortest decimal form.
     """
-    value, to = node.this, node.to
+    value, to = node.this, node.args["to"]
     if to.is_type(*exp.DataType.INTEGER_TYPES):
         if is_float(value):
             rounded: exp.Expr = call("rint", value.copy())
@@ -150,16 +150,13 @@ def _to_decimal(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     if precision <= 18:
         return exp.cast(_scaled(exp.cast(rounded, "BIGINT"), scale), to.copy())
     # In two parts, because a product of decimals that needs more than 38 digits loses some.
-    whole = call("floor", exp.Div(this=rounded, expression=power.copy(), typed=True))
-    rest = exp.Sub(
-        this=rounded.copy(), expression=exp.Mul(this=call("double", whole.copy()), expression=power.copy())
+    unit = number(f"{10**scale}BD")
+    whole = exp.IntDiv(this=_whole(rounded), expression=unit)
+    rest = exp.cast(exp.paren(exp.Mod(this=_whole(rounded.copy()), expression=unit.copy())), "DECIMAL(19, 0)")
+    fraction = exp.cast(_scaled(rest, scale), exp.DataType.build(f"DECIMAL({scale + 1}, {scale})"))
+    return exp.cast(
+        exp.paren(exp.Add(this=exp.cast(whole, "DECIMAL(19, 0)"), expression=fraction)), to.copy()
     )
-    fraction = exp.cast(exp.cast(exp.paren(rest), "BIGINT"), "DECIMAL(19, 0)")
-    parts = (
-        exp.cast(whole, "DECIMAL(19, 0)"),
-        exp.cast(_scaled(fraction, scale), exp.DataType.build(f"DECIMAL({scale + 1}, {scale})")),
-    )
-    return exp.cast(exp.paren(exp.Add(this=parts[0], expression=parts[1])), to.copy())
 
 
 def _scaled(whole: exp.Expr, scale: int) -> exp.Expr:

@@ -67,7 +67,7 @@ def filtered(node: exp.Expr) -> exp.Expr | None:
         if isinstance(aggregate, exp.ArgMin | exp.ArgMax):
             raise untranslatable(node, "arg_min and arg_max over a window with a filter")
         value = number("1") if isinstance(aggregate.this, exp.Star) else aggregate.this.copy()
-        new = aggregate.copy()
+        new: exp.Expr = aggregate.copy()
         new.set("this", exp.Case(ifs=[exp.If(this=condition.copy(), true=value)]))
         new.type = aggregate.type
         return new
@@ -177,7 +177,9 @@ def _lateral(node: exp.Expr, found: list[exp.Expr]) -> exp.Expr | None:
     if below is None:
         return None
     below.set("expressions", lists)
-    above = exp.select(*[each.copy() for each in node.expressions]).from_(below.subquery("clm_bounds"))
+    above = exp.select(*[each.copy() for each in node.expressions]).from_(
+        exp.Subquery(this=below, alias=exp.TableAlias(this=exp.to_identifier("clm_bounds")))
+    )
     above.set("laterals", [view.copy() for view in node.args["laterals"]])
     return above
 

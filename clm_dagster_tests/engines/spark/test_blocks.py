@@ -79,8 +79,8 @@ def test_customer_values_in_blocks(spark: "SparkSession", tmp_path: Path) -> Non
     now = now.reset_index(drop=True)
     purchases = model.purchase_model_of(now)
     measured = check(spark, now, lambda rows: model.measured(rows, purchases), tmp_path)
-    amounts = [measured[name].to_numpy() for name in (UNSCALED, EXPECTED)]
-    factor = model.factor(*amounts, purchases, None)
+    unscaled, expectation = measured[UNSCALED].to_numpy(), measured[EXPECTED].to_numpy()
+    factor = model.factor(unscaled, expectation, purchases, None)
     scores = check(spark, measured, lambda rows: model.valued(rows, factor, None), tmp_path)
     expected = in_order(model.scores(now).drop(columns="as_of"))
     pd.testing.assert_frame_equal(scores[list(expected)], expected, check_dtype=False, check_exact=True)
