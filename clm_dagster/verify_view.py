@@ -26,7 +26,7 @@ _STYLES = {
 def render(found: Verification) -> RenderableType:
     """Return a table with a row per model, what differs, and the total."""
     table = Table(
-        "model", found.engine, "stored", "rows", "DuckDB s", f"{found.engine} s", box=None, pad_edge=False
+        "model", found.engine, "stored", "rows", "reference s", f"{found.engine} s", box=None, pad_edge=False
     )
     for column in table.columns[3:]:
         column.justify = "right"

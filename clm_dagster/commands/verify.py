@@ -19,7 +19,7 @@ from clm_dagster.terminal import run_progress
 @click.option("--models", multiple=True, help="Names of models, separated by commas; default: all.")
 @click.option("--as-of", "as_ofs", type=DATE, multiple=True, help="A date; may be given several times.")
 @click.option("--folder", type=FOLDER, help="A new folder that keeps the databases and rows.")
-@click.argument("more", nargs=-1, metavar="[MODEL]...")
+@click.argument("model", nargs=-1)
 @JSON
 @click.pass_context
 def verify(
@@ -28,7 +28,7 @@ def verify(
     models: Sequence[str],
     as_ofs: Sequence[datetime],
     folder: Path | None,
-    more: Sequence[str],
+    model: Sequence[str],
     as_json: bool,
 ) -> None:
     """Build every SQL model with DuckDB and with another engine, and compare all rows.
@@ -40,7 +40,7 @@ def verify(
     from clm_dagster.verify_view import as_dict, render
 
     settings = current_settings()
-    names = [name for text in (*models, *more) for name in text.replace(",", " ").split()]
+    names = [name for text in (*models, *model) for name in text.replace(",", " ").split()]
     try:
         with run_progress(errors if as_json else console) as progress:
             found = verify_shop(

@@ -20,6 +20,19 @@ from clm_dagster.platform.warehouse import Connection
 TOLERANCE = 1e-12
 EQUAL, CLOSE, DIFFERENT = "equal", "close", "different"
 _DOUBLES = ("DOUBLE", "FLOAT")
+# Types whose values are compared though the types differ, which is a difference by itself.
+_NUMBERS = (
+    *_DOUBLES,
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "DECIMAL",
+    "UINTEGER",
+    "UBIGINT",
+)
+_TIMES = ("DATE", "TIMESTAMP")
 # Types of values that say nothing about a person by themselves. A text may.
 _SHOWN_TYPES = ("BOOLEAN", "DATE", "TIMESTAMP", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT")
 _MOST_EXAMPLES, _MOST_VALUES = 3, 6
@@ -73,7 +86,7 @@ def compare(
     theirs = f"read_parquet({quoting.path(other)})"
     types, other_types = (_types(connection, rows) for rows in (ours, theirs))
     columns = _columns_differ(types, other_types, ordered)
-    common = [name for name, kind in types.items() if other_types.get(name) == kind]
+    common = [name for name in types if name in other_types and _alike(types[name], other_types[name])]
     rows, other_rows = (int(connection.scalar(f"select count(*) from {each}")) for each in (ours, theirs))
     found = Comparison(rows, other_rows, columns)
     if not common:
@@ -81,7 +94,7 @@ def compare(
     _collect(connection, ours, theirs, common)
     if not connection.scalar("select count(*) from residual"):
         return found
-    doubles = [name for name in common if types[name] in _DOUBLES]
+    doubles = [name for name in common if {types[name], other_types[name]} & set(_DOUBLES)]
     close, gap = _set_close_apart(connection, common, doubles)
     missing, added = (
         int(connection.scalar(f"select count(*) from residual where here = {side}"))
@@ -105,6 +118,12 @@ def _types(connection: Connection, rows: str) -> dict[str, str]:
     # JSON is a text with a promise; other engines have no such type.
     found = connection.columns(f"select * from {rows}")
     return {name: kind.replace("JSON", "VARCHAR") for name, kind in found.items()}
+
+
+def _alike(kind: str, other: str) -> bool:
+    """Whether the values of two types can be compared: both are numbers, or both are dates or instants."""
+    plain = (kind.partition("(")[0], other.partition("(")[0])
+    return kind == other or any(plain[0] in family and plain[1] in family for family in (_NUMBERS, _TIMES))
 
 
 def _columns_differ(types: dict[str, str], other: dict[str, str], ordered: bool) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from clm_dagster.settings import Settings
 from clm_dagster.storage import private_umask
 
 # A value of a row that an error of an engine may quote.
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"""'[^']*'|(?<=string )"[^"]*"|(?<=value )"[^"]*\"""")
 _MOST_CHARACTERS = 400
 _FOLDERS = ("inputs", "stored", "reference", "engine", "rows")
 
@@ -105,8 +105,8 @@ def _workspace(settings: Settings, folder: Path | None) -> Iterator[Path]:
     if target is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise NothingToVerifyError(f"{target} is not an empty folder; --folder needs a new or an empty one")
     parent = target.parent if target else settings.data_dir.resolve()
-    if not settings.warehouse_path.exists():
-        raise NothingToVerifyError(f"there is no warehouse at {settings.warehouse_path}; run `clm run` first")
+    if not settings.data_dir.is_dir():
+        raise NothingToVerifyError(f"there is no folder {settings.data_dir}; run `clm run` first")
     parent.mkdir(parents=True, exist_ok=True)
     # `clm vacuum` knows names like this, should the process be killed.
     with TemporaryDirectory(prefix=".verify-", suffix=".tmp", dir=parent) as name:
@@ -124,7 +124,9 @@ def _read(
     """Read the warehouse once, so that inputs, stored rows and the build ledger are of the same instant."""
     with warehouse_of(settings).connect_read_only("verify") as connection:
         if connection is None:
-            raise NothingToVerifyError(f"{settings.warehouse_path} is empty; run `clm run` first")
+            raise NothingToVerifyError(
+                f"there is no warehouse at {settings.warehouse_path}; run `clm run` first"
+            )
         needed = with_upstream(project, chosen)
         inputs = export_inputs(connection, project, settings, needed, as_ofs, work / "inputs")
         stored = export_stored(connection, project, settings, chosen, needed, inputs, work / "stored")

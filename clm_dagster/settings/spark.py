@@ -14,5 +14,5 @@ class SparkSettings(SettingsGroup):
     spark_master: str = Field(
         "local[*]",
         min_length=1,
-        description="Where Spark runs: local[N] for N cores of this machine, or a cluster: spark://, yarn, k8s://.",
+        description="Where Spark runs: local for this machine, or a cluster, such as spark://host:7077 or yarn.",
     )

@@ -135,6 +135,14 @@ def test_other_columns_are_a_difference_though_values_are_equal(
     assert (found.verdict, found.columns, found.missing, found.added) == (DIFFERENT, (text,), 0, 0)
 
 
+def test_values_are_compared_though_their_types_differ(compared: Callable[..., Comparison]) -> None:
+    changed = "cast(orders + case when tier = 'Gold' then 1 else 0 end as integer)"
+    found = compared(f"select * replace ({changed} as orders) from ({ROWS})")
+    assert (found.columns, found.differing) == (("orders is INTEGER, expected BIGINT",), ("orders",))
+    text = compared(f"select * replace (cast(orders as varchar) as orders) from ({ROWS})")
+    assert (text.columns, text.missing) == (("orders is VARCHAR, expected BIGINT",), 0)
+
+
 def test_the_order_of_columns_matters_unless_it_is_left_out(compared: Callable[..., Comparison]) -> None:
     query = f"select tier, * exclude (tier) from ({ROWS})"
     assert "the order of columns is tier, customer_id" in compared(query).columns[0]
