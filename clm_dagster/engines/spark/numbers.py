@@ -164,7 +164,10 @@ def _scaled(whole: exp.Expr, scale: int) -> exp.Expr:
 
 
 def _whole(value: exp.Expr) -> exp.Expr:
-    """Return a whole double as a decimal, exactly, in two halves. Spark's own cast keeps about 17 digits."""
+    """Return a whole double below 2^95 as a decimal, exactly; a larger one is an error when the query runs.
+
+    Spark's own cast keeps about 17 digits. Each half fits into 64 bits.
+    """
     half = number("4294967296D")
     high = call("floor", exp.Div(this=exp.paren(value.copy()), expression=half, typed=True))
     low = exp.Sub(

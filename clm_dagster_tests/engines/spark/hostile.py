@@ -31,7 +31,7 @@ VALUES = (
     "greatest(i, 2.5)", "greatest(b, null)", "least(d, f)", "coalesce(d, 0)", "case when o then d else 0 end",
     "round(f, 2)", "round(d, 2)", "round(d)", "round(f)", "round_even(d, 0)", "round_even(f, 0)",
     "round_even(0.1 * b, 0)", "floor(d)", "floor(f)", "abs(d)", "sqrt(abs(f))", "ln(abs(d) + 1)", "ln(f * f)",
-    "log2(i)", "exp(f / 1e12)", "power(i, 2)", "cast(f as decimal(18, 4))", "cast(f as decimal(38, 18))",
+    "log2(i)", "exp(f / 1e12)", "power(i, 2)", "cast(f as decimal(18, 4))", "cast(f / 1e6 as decimal(38, 18))",
     "cast(f as decimal(20, 0))", "cast(d as bigint)", "cast(f as bigint)", "cast(d as hugeint)", "cast(-f as hugeint)", "cast(e as decimal(18, 4))", "cast(e as double)", "cast(o as integer)",
     "cast(h as decimal(38, 0))", "-b", "not o", "i between 2 and 4",
     # texts
