@@ -49,9 +49,6 @@ _LOCAL: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.ui.showConsoleProgress": "false",
-    # Workers that score have the packages of this environment.
-    "spark.pyspark.python": sys.executable,
-    "spark.pyspark.driver.python": sys.executable,
 }
 
 
@@ -77,6 +74,9 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
     builder = spark_class.builder.master(master).appName(name)
     for option, value in options.items():
         builder = builder.config(option, value)
+    if master.startswith("local"):
+        # Workers that score have the packages of this environment. Spark reads this variable when it starts.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Errors are raised. As log lines they would appear a second time, with the whole plan.
     logging.getLogger("SQLQueryContextLogger").disabled = True
     try:

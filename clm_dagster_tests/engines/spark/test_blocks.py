@@ -45,7 +45,7 @@ def check(
     whole = in_order(score(rows))
     given = on_spark(spark, rows, folder)
     for blocks in (1, 7):
-        found = score_in_blocks(given, score, schema_of(whole), blocks).toPandas()
+        found = score_in_blocks(given, score, schema_of(whole), blocks).toArrow().to_pandas()
         pd.testing.assert_frame_equal(in_order(found), whole, check_dtype=False, check_exact=True)
     return whole
 
