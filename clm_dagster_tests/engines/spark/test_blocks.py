@@ -58,11 +58,11 @@ def test_churn_scores_in_blocks(spark: "SparkSession", tmp_path: Path) -> None:
     chosen = [one for one in churn_candidates.candidates() if one.name in ("recency", "logistic")]
     model = churn_evaluate.evaluate_candidates(features, labels, plan, churn_shop.SETTINGS, chosen).model
     now = features[(features.as_of == pd.Timestamp(churn_shop.TEST)) & (features.order_days > 0)]
-    now = now.reset_index(drop=True)
+    now = in_order(now)
     purchases = model.purchase_model_of(now)
     measured = check(spark, now, lambda rows: model.measured(rows, purchases), tmp_path)
     calibration = model.calibration_at(measured[UNCALIBRATED].to_numpy(), 0.4)
-    medians = medians_of(measured)
+    medians = medians_of(measured.drop(columns=["customer_id", UNCALIBRATED]))
     scores = check(spark, measured, lambda rows: model.explained(rows, calibration, medians, 3), tmp_path)
     expected = in_order(model.scores(now, 0.4, 3).drop(columns="as_of"))
     pd.testing.assert_frame_equal(scores, expected, check_dtype=False, check_exact=True)
@@ -76,7 +76,7 @@ def test_customer_values_in_blocks(spark: "SparkSession", tmp_path: Path) -> Non
     chosen = [one for one in value_candidates.candidates() if one.name in ("btyd", "ridge_sqrt")]
     model = value_evaluate.evaluate_candidates(features, labels, plan, value_shop.SETTINGS, chosen).model
     now = features[(features.as_of == pd.Timestamp(value_shop.TEST)) & (features.order_days > 0)]
-    now = now.reset_index(drop=True)
+    now = in_order(now)
     purchases = model.purchase_model_of(now)
     measured = check(spark, now, lambda rows: model.measured(rows, purchases), tmp_path)
     unscaled, expectation = measured[UNSCALED].to_numpy(), measured[EXPECTED].to_numpy()
