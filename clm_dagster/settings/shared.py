@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clm_dagster.settings.alerting import AlertSettings
 from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
+from clm_dagster.settings.spark import SparkSettings
 
 # Where the steps of a run are executed, by the setting `executor`.
 Executor = Literal["in_process", "multiprocess"]
@@ -281,6 +282,7 @@ class ServingSettings(SettingsGroup):
 
 
 class SharedSettings(
+    SparkSettings,
     ServingSettings,
     RetentionSettings,
     TrainingSettings,
