@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clm_dagster.settings.alerting import AlertSettings
 from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
+from clm_dagster.settings.lake import LakeSettings
 
 # Where the steps of a run are executed, by the setting `executor`.
 Executor = Literal["in_process", "multiprocess"]
@@ -277,6 +278,7 @@ class SharedSettings(
     TrainingSettings,
     AlertSettings,
     ScheduleSettings,
+    LakeSettings,
     MachineSettings,
     ShopSettings,
 ):
@@ -331,7 +333,9 @@ class SharedSettings(
 
     @property
     def landing_dir(self) -> Path:
-        """The landing area: the source's files as day-partitioned Parquet."""
+        """The landing area: the source's files as day-partitioned Parquet, in the folder that all machines see."""
+        if self.data_path and not self.is_data_remote:
+            return Path(self.data_path).expanduser().resolve() / self.catalog_schema / "landing" / self.source
         return self.data_dir.resolve() / "landing" / self.source
 
     @property

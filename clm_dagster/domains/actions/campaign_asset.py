@@ -5,6 +5,7 @@ Belongs here: the asset and its job. Does not: which customers a plan has (`plan
 
 from dataclasses import replace
 from datetime import date, datetime, time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -20,13 +21,14 @@ from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.python_tables.assets import partition_of
-from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.partition import PartitionContext, Reading
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from clm_dagster.domains.actions.plan import planned_rows, read_plan
+    from clm_dagster.domains.actions.plan import PlanInputs, planned_rows, read_plan
     from clm_dagster.platform.jobs import AssetJob
 else:
     planned_rows, read_plan = late_functions("clm_dagster.domains.actions.plan", "planned_rows", "read_plan")
@@ -91,14 +93,16 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
         for partition_key in context.partition_keys:
             campaign, as_of = parse_campaign_key(partition_key)
             with warehouse.connect(CAMPAIGN_PLANS) as connection:
-                builds = Builds.read(connection)
-                partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
-                inputs = read_plan(Reading(connection, partition, limits, project))
+                read = partial(_read, connection, project, settings, plans, limits, as_of)
+                partition, inputs = connection.run_reading(read)
             rows, metadata = planned_rows(inputs, plays_of(campaign, inputs.plays), limits, partition.version)
             stamped = rows.assign(campaign=campaign, as_of=as_of)[list(node.types)]
             windows[partition_key] = f"campaign = {literal(campaign)} and {partition.where}"
-            with warehouse.connect(CAMPAIGN_PLANS) as connection, connection.transaction():
-                connection.replace_with_frame(CAMPAIGN_PLANS, stamped, node.types, windows[partition_key])
+            with warehouse.connect(CAMPAIGN_PLANS) as connection:
+                where = windows[partition_key]
+                connection.run_transaction(
+                    partial(connection.replace_with_frame, CAMPAIGN_PLANS, stamped, node.types, where)
+                )
             rows_of_run += len(stamped)
         with warehouse.connect(CAMPAIGN_PLANS) as connection:
             where = " or ".join(f"({window})" for window in windows.values())
@@ -108,6 +112,14 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
         )
 
     return campaign_plans
+
+
+def _read(
+    connection: Connection, project: Project, settings: Settings, plans: AnyTable, limits: Any, as_of: datetime
+) -> "tuple[PartitionContext, PlanInputs]":
+    builds = Builds.read(connection)
+    partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
+    return partition, read_plan(Reading(connection, partition, limits, project))
 
 
 def _dependency(project: Project, settings: Settings, name: str) -> dg.AssetDep:

@@ -6,6 +6,7 @@ computation itself (the domains).
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -33,6 +34,7 @@ from clm_dagster.platform.python_tables.partition import PartitionContext, Readi
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_tracking, run_warehouse, tracking_key, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 
@@ -124,13 +126,20 @@ def _run(
     windows: dict[str, str] = {}
     own: dict[str, Sequence[dg.AssetCheckResult]] = {}
     metadata: Mapping[str, Any] = {}
-    with warehouse.connect(table.relation) as connection, connection.transaction():
+
+    def forget(connection: Connection) -> None:
         for stored in (table.node, *([table.model] if table.model else [])):
             forget_snapshots(connection, stored.relation, "as_of", settings)
+
+    def read(connection: Connection, key: str) -> tuple[PartitionContext, Any]:
+        partition = partition_of(project, settings, table, Builds.read(connection), key)
+        return partition, table.read(Reading(connection, partition, table.settings, project))
+
+    with warehouse.connect(table.relation) as connection:
+        connection.run_transaction(partial(forget, connection))
     for key in context.partition_keys:
         with warehouse.connect(f"{table.relation} {key}") as connection:
-            partition = partition_of(project, settings, table, Builds.read(connection), key)
-            inputs = table.read(Reading(connection, partition, table.settings, project))
+            partition, inputs = connection.run_reading(partial(read, connection, key))
         context.log.info(f"{table.relation} {partition.label}: computing")
         work = Work(
             partition=partition,
@@ -155,7 +164,9 @@ def _run(
         own[key], metadata = output.checks, output.metadata
         _report_sides(context, settings, key, output)
     with warehouse.connect(table.relation) as connection:
-        results = run_checks(connection, project, node, asset, " or ".join(windows.values()), windows)
+        where = " or ".join(windows.values())
+        check = partial(run_checks, connection, project, node, asset, where, windows)
+        results = connection.run_reading(check)
         rows = connection.scalar(f"select count(*) from {table.relation}")
     every = {"dagster/row_count": rows, "rows_of_this_run": sum(counts.values()), **costs.metadata()}
     as_ofs = as_ofs_of(SNAPSHOT, counts, settings)
