@@ -6,21 +6,29 @@ BIN := .venv/bin
 CLM := $(BIN)/clm
 export DAGSTER_DISABLE_TELEMETRY := true
 
-.PHONY: setup run demo dev test test-all peers lint docs bench clean
+.PHONY: setup run demo dev test test-all team test-team peers lint docs bench clean
+
+# $(call environment,folder,lock file): a new environment with exactly the versions of a lock file, and this project.
+ifneq ($(UV),)
+define environment
+	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(1)
+	$(UV) pip install --quiet --python $(1)/bin/python -r $(2)
+	$(UV) pip install --quiet --python $(1)/bin/python --no-deps -e .
+	touch $@
+endef
+else
+define environment
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --disable-pip-version-check -r $(2)
+	$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+endef
+endif
 
 setup: .venv/.done
 
 .venv/.done: requirements.lock pyproject.toml
-ifneq ($(UV),)
-	$(UV) venv --quiet --seed --allow-existing --python $(PYTHON) .venv
-	$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
-else
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
-endif
-	touch $@
+	$(call environment,.venv,requirements.lock)
 
 # make run SOURCE=online_retail_ii INPUT=path/to/online_retail_II.csv.gz
 run: setup
@@ -40,6 +48,18 @@ test: setup
 # Also the slow tests: complete runs on the real data, killed processes.
 test-all: setup
 	$(BIN)/pytest -n 2 --dist loadfile -m ""
+
+# The environment of the team profile, in .venv-team: DuckDB 1.5 with its extensions, which DuckDB 2.0 does not have yet.
+team: .venv-team/.done
+
+.venv-team/.done: .ci/requirements-team.lock pyproject.toml
+	$(call environment,.venv-team,.ci/requirements-team.lock)
+
+# What depends on the version of DuckDB: SQL, the warehouse, ingestion.
+TEAM_TESTS := clm_dagster_tests/sql clm_dagster_tests/platform/dbt_project clm_dagster_tests/platform/test_warehouse.py \
+  clm_dagster_tests/platform/test_duckdb_files.py clm_dagster_tests/domains/ingest/test_assets.py
+test-team: team
+	.venv-team/bin/pytest -n 2 --dist loadfile -m "not peers" --ignore=clm_dagster_tests/sql/test_dbt.py $(TEAM_TESTS)
 
 # Our statistics against shap, mlxtend and statsforecast. These live in .peers-venv, which lies over .venv: it holds
 # the peers, and pandas 2 for statsforecast. Everything else comes from .venv, which stays as it is.
@@ -72,4 +92,4 @@ bench: setup
 	$(BIN)/python -m clm_dagster_tests.benchmarks $(BENCH)
 
 clean:
-	rm -rf .venv .peers-venv data
+	rm -rf .venv .venv-team .peers-venv data

@@ -26,8 +26,8 @@ _HOLDER = re.compile(
 
 # DuckDB 2.0.0 takes a filter on a sum for one that no row passes, if the sum stands above a left join with no rows on
 # its right side: `select customer_id from (select coalesce(b.id, a.id) ..., sum(n) as n from a left join b ...) where
-# n > 0` is empty. Without this optimizer it is right; a whole first load takes as long.
-_WRONG_OPTIMIZER = "projection_pullup"
+# n > 0` is empty. Without this optimizer it is right; a whole first load takes as long. DuckDB 1.5 does not have it.
+_WRONG_OPTIMIZERS = "projection_pullup" if int(duckdb.__version__.split(".")[0]) >= 2 else ""
 
 
 class WarehouseBusyError(UserError, RuntimeError):
@@ -51,7 +51,7 @@ def open_when_free(
         try:
             opened = duckdb.connect(path, read_only=read_only, config=dict(config))
             # Not in `config`, which must be equal for all connections of a process to one file.
-            opened.execute(f"set disabled_optimizers = '{_WRONG_OPTIMIZER}'")
+            opened.execute(f"set disabled_optimizers = '{_WRONG_OPTIMIZERS}'")
             return opened
         except duckdb.IOException as error:
             if not _LOCKED.search(str(error)):
