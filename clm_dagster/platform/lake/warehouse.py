@@ -15,7 +15,6 @@ from threading import Lock
 
 import duckdb
 
-from clm_dagster.platform.duckdb_files import WRONG_OPTIMIZER
 from clm_dagster.platform.lake.catalogue import ALIAS, Catalogue
 from clm_dagster.platform.lake.connection import LakeConnection
 from clm_dagster.platform.warehouse import SCHEMAS, Connection, Warehouse
@@ -144,9 +143,7 @@ class LakeWarehouse(Warehouse):
         }
         if self.threads:
             config["threads"] = self.threads
-        raw = duckdb.connect(config=config)
-        raw.execute(f"set disabled_optimizers = '{WRONG_OPTIMIZER}'")
-        return raw
+        return duckdb.connect(config=config)
 
     def _prepare(self, connection: LakeConnection) -> None:
         """Create the schemas of a new lake, once in a process."""
