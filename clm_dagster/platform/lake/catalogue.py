@@ -24,6 +24,8 @@ from clm_dagster.storage import restrict
 ALIAS = "lake"
 _VARIABLE = "CLM_CATALOG"
 _POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://", re.IGNORECASE)
+# PostgreSQL's own form of an address, which the extension may quote in a message.
+_DSN_PASSWORD = re.compile(r"password\s*=\s*('(\\.|[^'\\])*'|\S+)", re.IGNORECASE)
 _MISSING = re.compile(r"does not exist|has not been initialized|no snapshot", re.IGNORECASE)
 
 
@@ -100,6 +102,7 @@ class Catalogue:
         except duckdb.Error as error:
             # Not chained: the original message may hold a part of a statement.
             text = hidden(str(error), secrets_in({"url": self.address}) | _keys_of_s3())
+            text = _DSN_PASSWORD.sub("password=***", text)
             if not create and _MISSING.search(text):
                 return False
             raise LakeError(f"the lake {self.label} cannot be attached: {text.splitlines()[0]}") from None

@@ -15,6 +15,8 @@ from clm_dagster.platform.warehouse import Connection
 SCHEMA = "published"
 TABLE = "published.snapshots"
 # Messages of commits that change no table that users read.
+# What compaction records as changes of a commit; it changes no row.
+_KEEPING_ROWS = ("flushed_inlined", "merge_adjacent", "rewrite_delete")
 PUBLICATION, MAINTENANCE = "clm publication", "clm maintenance"
 
 
@@ -63,7 +65,8 @@ def is_lake_published(connection: Connection) -> bool:
         return False
     changes: int = connection.scalar(
         f"select count(*) from ducklake_snapshots('{ALIAS}') where snapshot_id > ? "
-        "and coalesce(commit_message, '') not in (?, ?)",
+        "and coalesce(commit_message, '') not in (?, ?) "
+        f"and len(list_filter(map_keys(changes), lambda name: name not in {_KEEPING_ROWS})) > 0",
         [last.snapshot, PUBLICATION, MAINTENANCE],
     )
     return changes == 0
