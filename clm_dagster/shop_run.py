@@ -7,6 +7,7 @@ the runs of a stage (`stage_runs`), terminal output (`cli`).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from clm_dagster.definitions import build_definitions
@@ -32,6 +33,7 @@ from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, execute, open_instance
 from clm_dagster.platform.trained_models.lost import read_builds
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.platform.whole_run import wait_for_runs, whole_run
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
@@ -275,12 +277,12 @@ def _forget_snapshots(shop: _LandedShop) -> None:
         if connection is None or not has_snapshots_off_calendar(connection, columns, shop.settings):
             return
 
-    def forget() -> None:
+    def forget(connection: Connection) -> None:
         for relation, column in columns.items():
             forget_snapshots(connection, relation, column, shop.settings)
 
-    with warehouse.connect("calendar") as connection:
-        connection.run_transaction(forget)
+    with warehouse.connect("calendar") as opened:
+        opened.run_transaction(partial(forget, opened))
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

@@ -131,8 +131,13 @@ class Connection:
             raise
         self.execute("commit")
 
-    def run_transaction(self, work: Callable[[], Result]) -> Result:
-        """Run a function in a transaction. It may run several times, each time as if it had not run before."""
+    def run_transaction(
+        self, work: Callable[[], Result], relation: str = "", keys: Sequence[str] = ("",)
+    ) -> Result:
+        """Run a function in a transaction. It may run several times, each time as if it had not run before.
+
+        relation, keys: the partitions that it replaces, which no other process replaces meanwhile.
+        """
         with self.transaction():
             return work()
 

@@ -85,7 +85,7 @@ def _measured(connection: Connection, columns: dict[str, str], as_ofs: Sequence[
 
 
 def _size(connection: Connection, relation: str) -> int:
-    """Return about how many bytes a table takes; 0 in a lake, whose files stay until the state that they are of expires."""
+    """Return about how many bytes a table takes; 0 in a lake, whose files stay until their state expires."""
     if connection.is_lake:
         return 0
     storage = f"pragma_storage_info({quoting.text(relation)})"

@@ -101,7 +101,9 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
             with warehouse.connect(CAMPAIGN_PLANS) as connection:
                 where = windows[partition_key]
                 connection.run_transaction(
-                    partial(connection.replace_with_frame, CAMPAIGN_PLANS, stamped, node.types, where)
+                    partial(connection.replace_with_frame, CAMPAIGN_PLANS, stamped, node.types, where),
+                    CAMPAIGN_PLANS,
+                    [partition_key],
                 )
             rows_of_run += len(stamped)
         with warehouse.connect(CAMPAIGN_PLANS) as connection:
@@ -115,7 +117,12 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
 
 
 def _read(
-    connection: Connection, project: Project, settings: Settings, plans: AnyTable, limits: Any, as_of: datetime
+    connection: Connection,
+    project: Project,
+    settings: Settings,
+    plans: AnyTable,
+    limits: Any,
+    as_of: datetime,
 ) -> "tuple[PartitionContext, PlanInputs]":
     builds = Builds.read(connection)
     partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))

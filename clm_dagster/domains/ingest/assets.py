@@ -312,7 +312,8 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
     )
     def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with run_warehouse(context, source.settings).connect("raw.deliveries") as connection:
-            connection.run_transaction(lambda: write_files(connection, file_rows(source.landing)))
+            rows_of_files = file_rows(source.landing)
+            connection.run_transaction(lambda: write_files(connection, rows_of_files), "raw.files")
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(

@@ -17,6 +17,7 @@ from clm_dagster.domains.ingest.source import EXCHANGE_RATES, UNDATED, ShopSourc
 from clm_dagster.platform.assets.node_assets import batch_of
 from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.lake.publication import current_snapshot
+from clm_dagster.platform.partitions import parse_day
 from clm_dagster.platform.warehouse import Connection
 
 
@@ -41,8 +42,9 @@ def load_in_transaction(
             load_days(connection, source, deliveries, table, keys, run_id)
         return before
 
-    before = connection.run_transaction(load_ranges)
     contract = source.contract[table]
+    claimed = [key for keys in ranges for key in keys]
+    before = connection.run_transaction(load_ranges, contract.relation, claimed)
     days = [key for keys in ranges for key in keys if key != UNDATED]
     while connection.is_lake and days and contract.moves:
         # Its own commit is the next number if nobody else has committed since it began.
@@ -50,12 +52,11 @@ def load_in_transaction(
             break
         if not connection.run_reading(lambda: _has_undecided_keys(connection, contract, days)):
             break
-        before = connection.run_transaction(load_ranges)
+        before = connection.run_transaction(load_ranges, contract.relation, claimed)
 
 
 def _has_undecided_keys(connection: Connection, contract: ContractTable, days: Sequence[str]) -> bool:
-    listed = [day for key in days for day in (batch_of([key]).start,)]
-    return chains.has_undecided(connection, contract, listed)
+    return chains.has_undecided(connection, contract, [parse_day(key) for key in days])
 
 
 def load_days(

@@ -84,7 +84,7 @@ def update_files(warehouse: Warehouse, landing: Landing) -> None:
         if connection is None or stored_files(connection) == rows:
             return
     with warehouse.connect(FILES) as connection:
-        connection.run_transaction(lambda: write_files(connection, rows))
+        connection.run_transaction(lambda: write_files(connection, rows), FILES)
 
 
 def _read_row(path: str, delivery: Delivery) -> FileRow:

@@ -283,4 +283,8 @@ def _ui(settings: Settings) -> str:
 
 
 def _published_copy(settings: Settings) -> str:
-    return published_place(settings) if settings.has_lake else str(settings.data_dir / "published" / "clm.duckdb")
+    return (
+        published_place(settings)
+        if settings.has_lake
+        else str(settings.data_dir / "published" / "clm.duckdb")
+    )

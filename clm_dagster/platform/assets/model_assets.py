@@ -185,7 +185,9 @@ def _run(
     with run_warehouse(context, settings).connect(model.relation) as connection:
         keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
         built = connection.run_transaction(
-            lambda: _build(connection, project, model, settings, keys, context.run.run_id)
+            lambda: _build(connection, project, model, settings, keys, context.run.run_id),
+            model.relation,
+            keys if model.window else (versions.WHOLE,),
         )
         wheres = _where(model, keys, settings.end_date), _conditions(model, keys, settings.end_date)
 

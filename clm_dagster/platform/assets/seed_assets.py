@@ -5,6 +5,7 @@ checks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -109,8 +110,6 @@ def _replace(
         built = (versions.WHOLE, Version(seed.code_version), count)
         versions.record(connection, seed.relation, [built], run_id)
 
-    try:
-        connection.run_transaction(load)
-    except _RefusedError:
-        pass
+    with suppress(_RefusedError):
+        connection.run_transaction(load, seed.relation)
     return problems

@@ -47,7 +47,9 @@ def record_state(
     gone = sorted(set(stored) - set(now))
     if gone:
         forget_entries(
-            connection, "relation = ? and partition_key in (select unnest(?::varchar[]))", [model.relation, gone]
+            connection,
+            "relation = ? and partition_key in (select unnest(?::varchar[]))",
+            [model.relation, gone],
         )
     whole = builds.expected(project, model.name, [WHOLE])[WHOLE]
     changed = [(day, version, None) for day, version in now.items() if _hash(stored, day) != version.hash]

@@ -92,8 +92,8 @@ class Catalogue:
 
         snapshot: the state to read, None for the newest. Raise LakeError, LakeUnavailableError.
         """
-        extensions = ("ducklake", *(() if self.is_file else ("postgres_scanner",)))
-        load_extensions(raw, (*extensions, *(("httpfs",) if self.is_remote else ())))
+        # DuckDB writes encrypted files only with httpfs.
+        load_extensions(raw, ("ducklake", "httpfs", *(() if self.is_file else ("postgres_scanner",))))
         options = list(self._options(read_only, snapshot, create))
         try:
             for statement in self._secrets():

@@ -3,7 +3,7 @@
 Belongs here: which errors are conflicts, and how long to wait. Does not: transactions (`connection`).
 
 DuckLake lets transactions run side by side and refuses one at its commit if another one has changed the same table
-meanwhile: two that only add rows never conflict, one that deletes rows conflicts with every other that writes the table.
+meanwhile: two that only add rows never conflict, one that deletes rows conflicts with every other one of that table.
 Nothing of a refused transaction remains, so its work is done again on the new state.
 """
 

@@ -4,23 +4,27 @@ Belongs here: transactions that are repeated, and statements that DuckLake does 
 side. Does not: attaching (`catalogue`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 
+from clm_dagster.platform.lake.catalogue import Catalogue
+from clm_dagster.platform.lake.claims import claimed
 from clm_dagster.platform.lake.conflicts import Result, repeated
 from clm_dagster.platform.warehouse import Connection
 
 
 class LakeConnection(Connection):
-    """A connection to a lake. purpose: for messages. seconds: how long a write that conflicts is repeated."""
+    """A connection to a lake. purpose: for messages. seconds: how long a write waits, and how long it is repeated."""
 
     is_lake = True
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, purpose: str, seconds: float) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, catalogue: Catalogue, purpose: str, seconds: float
+    ) -> None:
         super().__init__(connection)
-        self._purpose, self._seconds = purpose, seconds
+        self._catalogue, self._purpose, self._seconds = catalogue, purpose, seconds
         self._is_open = False
 
     @contextmanager
@@ -36,8 +40,13 @@ class LakeConnection(Connection):
         finally:
             self._is_open = False
 
-    def run_transaction(self, work: Callable[[], Result]) -> Result:
-        """Run a function in a transaction; again, if that conflicts with another process. Raise ConflictError."""
+    def run_transaction(
+        self, work: Callable[[], Result], relation: str = "", keys: Sequence[str] = ("",)
+    ) -> Result:
+        """Run a function in a transaction; again, if that conflicts with another process. Raise ConflictError.
+
+        relation, keys: the partitions that it replaces; another process that replaces them waits.
+        """
         if self._is_open:
             return work()
 
@@ -45,7 +54,10 @@ class LakeConnection(Connection):
             with self.transaction():
                 return work()
 
-        return repeated(attempt, self._purpose, self._seconds)
+        if not relation:
+            return repeated(attempt, self._purpose, self._seconds)
+        with claimed(self._catalogue, relation, keys, self._purpose, self._seconds):
+            return repeated(attempt, self._purpose, self._seconds)
 
     def run_reading(self, work: Callable[[], Result]) -> Result:
         """Run a function on one state of the lake."""

@@ -22,6 +22,11 @@ class LakeUnavailableError(UserError, RuntimeError):
     """This environment cannot use a lake. The message says what is missing and how to install it."""
 
 
+def is_supported() -> bool:
+    """Whether the installed version of DuckDB can have a lake."""
+    return duckdb.__version__.startswith(SUPPORTED)
+
+
 def extension_file(name: str) -> Path:
     """Return the file of an extension for this version of DuckDB. Raise LakeUnavailableError."""
     package = f"duckdb_extension_{name}"
@@ -47,7 +52,7 @@ def extension_file(name: str) -> Path:
 
 def load_extensions(raw: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
     """Load extensions into a connection, from files only. Raise LakeUnavailableError."""
-    if not duckdb.__version__.startswith(SUPPORTED):
+    if not is_supported():
         raise LakeUnavailableError(
             f"CLM_CATALOG is set, but DuckDB {duckdb.__version__} is installed; the lake needs DuckDB {SUPPORTED}x "
             "with the packages of the extra `team`. Install that extra in an environment of its own, or unset "

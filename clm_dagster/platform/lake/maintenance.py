@@ -12,7 +12,12 @@ from typing import Any
 
 from clm_dagster.platform.build_ledger.entries import drop_replaced
 from clm_dagster.platform.lake.catalogue import ALIAS
-from clm_dagster.platform.lake.publication import MAINTENANCE, current_snapshot, mark_commit, newest_publication
+from clm_dagster.platform.lake.publication import (
+    MAINTENANCE,
+    current_snapshot,
+    mark_commit,
+    newest_publication,
+)
 from clm_dagster.platform.warehouse import Connection
 
 # A table is written anew if so much of a file's rows is deleted.

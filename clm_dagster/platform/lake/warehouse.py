@@ -9,9 +9,10 @@ connection is a cursor of it, with its own transaction and temporary tables.
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
+from typing import NoReturn
 
 import duckdb
 
@@ -59,7 +60,7 @@ class LakeWarehouse(Warehouse):
         with self._alone(catalogue, purpose):
             try:
                 with closing(self._cursor(catalogue)) as raw:
-                    connection = LakeConnection(raw, purpose, self.retry_seconds)
+                    connection = LakeConnection(raw, catalogue, purpose, self.retry_seconds)
                     self._prepare(connection)
                     yield connection
             finally:
@@ -75,7 +76,7 @@ class LakeWarehouse(Warehouse):
                     yield None
                     return
                 with closing(self._cursor(catalogue)) as raw:
-                    connection = LakeConnection(raw, purpose, self.retry_seconds)
+                    connection = LakeConnection(raw, catalogue, purpose, self.retry_seconds)
                     if self.database not in _PREPARED and connection.relation_kind("raw.builds") is None:
                         yield None
                         return
@@ -91,13 +92,13 @@ class LakeWarehouse(Warehouse):
         catalogue = _CATALOGUES[self.database]
         with self._alone(catalogue, purpose), closing(self._in_memory()) as raw:
             catalogue.attach(raw, read_only=True, snapshot=snapshot)
-            yield LakeConnection(raw, purpose, self.retry_seconds)
+            yield LakeConnection(raw, catalogue, purpose, self.retry_seconds)
 
-    def locked_file(self, purpose: str) -> "NoFile":
+    def locked_file(self, purpose: str) -> NoReturn:
         """Raise TypeError: a lake has no file that could be copied."""
         raise TypeError(f"{purpose}: a lake has no file; see platform.lake.publication")
 
-    def _alone(self, catalogue: Catalogue, purpose: str) -> "Held":
+    def _alone(self, catalogue: Catalogue, purpose: str) -> AbstractContextManager[None]:
         """Take the lock between processes, only for a catalogue that is a file."""
         return self._lock(purpose) if catalogue.is_file else nullcontext()
 
@@ -136,7 +137,7 @@ class LakeWarehouse(Warehouse):
             raw.close()
 
     def _in_memory(self) -> duckdb.DuckDBPyConnection:
-        config: dict[str, str | int | bool] = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self.memory_limit,
             "temp_directory": f"{self.scratch}/lake-{os.getpid()}",
             "preserve_insertion_order": True,

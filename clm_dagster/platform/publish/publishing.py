@@ -1,7 +1,7 @@
 """Publishing the warehouse, and what was published.
 
-Belongs here: what publication means for a DuckDB file and for a lake. Does not: copying the file (`copying`), numbers of
-a lake's states (`lake.publication`), reading tables (`reading`).
+Belongs here: what publication means for a DuckDB file and for a lake. Does not: copying the file (`copying`), the
+numbers of a lake's states (`lake.publication`), reading tables (`reading`).
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,9 @@ def last_published(settings: Settings) -> Published | None:
             found = newest_publication(connection) if connection else None
         if found is None:
             return None
-        return Published(f"snapshot {found.snapshot} of the lake {warehouse.database}", found.at, found.snapshot)
+        return Published(
+            f"snapshot {found.snapshot} of the lake {warehouse.database}", found.at, found.snapshot
+        )
     path = settings.published_path
     if not path.exists():
         return None

@@ -48,7 +48,9 @@ def write_output(
     connection: Connection, node: Node, partition: PartitionContext, output: TableOutput, run_id: str
 ) -> None:
     """Replace the rows of a snapshot, its additional rows and its build ledger entry in one transaction."""
-    connection.run_transaction(lambda: _write(connection, node, partition, output, run_id))
+    connection.run_transaction(
+        lambda: _write(connection, node, partition, output, run_id), node.relation, [partition.key]
+    )
 
 
 def _write(

@@ -164,7 +164,7 @@ class Export:
     def _write(self, work: Callable[[Connection], Result]) -> Result:
         """Run a function in a transaction, which may be repeated."""
         with self._warehouse.connect(self._purpose) as connection:
-            return connection.run_transaction(lambda: work(connection))
+            return connection.run_transaction(lambda: work(connection), ledger.LEDGER, [self._identity])
 
     def _mark_sent(self, batch: "Batch") -> None:
         at = _now()
