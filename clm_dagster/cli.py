@@ -17,7 +17,7 @@ from rich.text import Text
 
 from clm_dagster import storage
 from clm_dagster.command_line import FOLDER, Program, errors
-from clm_dagster.commands import alerts, files, shop, simulated, upkeep
+from clm_dagster.commands import alerts, files, shop, simulated, upkeep, verify
 from clm_dagster.discovery import domain_modules
 from clm_dagster.errors import StoppedError, UserError
 from clm_dagster.settings import Settings, load_settings, misspelt_variables, read_env_file
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # late, so that --help is fast
 # Exit status of a program that Ctrl-C stopped, by the convention of shells.
 _STOPPED = 130
 _WITHOUT_SHOP = ("demo", "dev", "init", "restore", "simulate")
-_OWN = (alerts, files, shop, simulated, upkeep)
+_OWN = (alerts, files, shop, simulated, upkeep, verify)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -28,9 +28,10 @@ ABOVE = {
     "shop_status",
     "status_view",
     "upkeep",
+    "verify_view",
 }
 GROUND = {"command_line", "discovery", "errors", "settings", "storage", "terminal"}
-LAYERS = {"domains", "platform", "simulate", "statistics"}
+LAYERS = {"domains", "engines", "platform", "simulate", "statistics"}
 # The allowed imports, by the first name below the package.
 ALLOWED = {
     "errors": set[str](),
@@ -42,6 +43,7 @@ ALLOWED = {
     "statistics": {"errors"},
     "platform": {"discovery", "errors", "settings", "statistics", "storage"},
     "domains": {"command_line", "errors", "settings", "platform", "statistics", "storage", "terminal"},
+    "engines": {"errors", "settings", "platform", "storage"},
     "simulate": {"errors", "settings", "platform", "statistics"},
 }
 

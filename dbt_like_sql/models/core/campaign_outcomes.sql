@@ -36,11 +36,12 @@ final as (
         contacts.is_opened,
         contacts.is_clicked,
         coalesce(sum(days.orders) filter (where days.activity_date >= contacts.contacted_on), 0) > 0 as is_converted,
-        coalesce(
-            sum(cast(days.net_revenue as double)) filter (where days.activity_date >= contacts.contacted_on), 0
+        -- Sums of decimals do not depend on the order of rows.
+        cast(
+            coalesce(sum(days.net_revenue) filter (where days.activity_date >= contacts.contacted_on), 0) as double
         ) as revenue,
-        coalesce(
-            sum(cast(days.net_revenue as double)) filter (where days.activity_date < contacts.contacted_on), 0
+        cast(
+            coalesce(sum(days.net_revenue) filter (where days.activity_date < contacts.contacted_on), 0) as double
         ) as prior_revenue
     from contacts
     left join days

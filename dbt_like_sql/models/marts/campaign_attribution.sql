@@ -60,9 +60,10 @@ attributed as (
         campaign_id,
         channel,
         sum(last_touch) as last_touch_orders,
-        sum(position_based) as position_based_orders,
-        sum(last_touch * cast(net_revenue as double)) as last_touch_revenue,
-        sum(position_based * cast(net_revenue as double)) as position_based_revenue
+        -- Sums of decimals do not depend on the order of rows.
+        sum(cast(position_based as decimal(38, 15))) as position_based_orders,
+        sum(case when last_touch = 1 then net_revenue else 0 end) as last_touch_revenue,
+        sum(cast(position_based * cast(net_revenue as double) as decimal(38, 15))) as position_based_revenue
     from weighted
     group by campaign_id, channel
 
@@ -113,8 +114,8 @@ final as (
         campaigns.cost,
         coalesce(cast(attributed.last_touch_orders as double), 0) as last_touch_orders,
         coalesce(cast(attributed.position_based_orders as double), 0) as position_based_orders,
-        coalesce(attributed.last_touch_revenue, 0) as last_touch_revenue,
-        coalesce(attributed.position_based_revenue, 0) as position_based_revenue,
+        coalesce(cast(attributed.last_touch_revenue as double), 0) as last_touch_revenue,
+        coalesce(cast(attributed.position_based_revenue as double), 0) as position_based_revenue,
         measured.incremental_revenue as measured_revenue
     from campaigns
     left join attributed

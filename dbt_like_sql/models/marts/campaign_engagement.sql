@@ -31,7 +31,8 @@ final as (
         avg(case when contacts.is_opened then 1.0 else 0.0 end) as open_rate,
         avg(case when contacts.is_clicked then 1.0 else 0.0 end) as click_rate,
         avg(case when contacts.is_converted then 1.0 else 0.0 end) as conversion_rate,
-        avg(contacts.revenue) as revenue_per_customer
+        -- A sum of decimals does not depend on the order of rows.
+        cast(sum(cast(contacts.revenue as decimal(18, 4))) as double) / count(*) as revenue_per_customer
     from contacts
     left join segments
         on
