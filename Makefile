@@ -43,11 +43,11 @@ dev: setup
 	$(CLM) dev
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # Also the slow tests: complete runs on the real data, killed processes.
 test-all: setup
-	$(BIN)/pytest -n 2 --dist loadfile -m ""
+	$(BIN)/pytest -n 2 --dist loadgroup -m ""
 
 # The environment of the team profile, in .venv-team: DuckDB 1.5 with its extensions, which DuckDB 2.0 does not have yet.
 team: .venv-team/.done
@@ -59,7 +59,7 @@ team: .venv-team/.done
 TEAM_TESTS := clm_dagster_tests/sql clm_dagster_tests/platform/dbt_project clm_dagster_tests/platform/test_warehouse.py \
   clm_dagster_tests/platform/test_duckdb_files.py clm_dagster_tests/domains/ingest/test_assets.py
 test-team: team
-	.venv-team/bin/pytest -n 2 --dist loadfile -m "not peers" --ignore=clm_dagster_tests/sql/test_dbt.py $(TEAM_TESTS)
+	.venv-team/bin/pytest -n 2 --dist loadgroup -m "not peers" --ignore=clm_dagster_tests/sql/test_dbt.py $(TEAM_TESTS)
 
 # Our statistics against shap, mlxtend and statsforecast. These live in .peers-venv, which lies over .venv: it holds
 # the peers, and pandas 2 for statsforecast. Everything else comes from .venv, which stays as it is.

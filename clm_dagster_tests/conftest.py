@@ -50,6 +50,23 @@ hypothesis.settings.load_profile("project")
 gc.set_threshold(50_000, 20, 50)
 
 
+# Shops of a session, which take many seconds to run: the files that use one run in the same process.
+SHARED_SHOPS = ("ran", "two_weeks", "built_shop")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group tests for `--dist loadgroup`: those of a file stay together, and those of a shared shop."""
+    is_fast = "not slow" in config.option.markexpr  # slow tests are not deselected yet
+    chosen = [item for item in items if not (is_fast and item.get_closest_marker("slow"))]
+    groups: dict[Path, str] = {}
+    for shop in reversed(SHARED_SHOPS):
+        users = (item for item in chosen if isinstance(item, pytest.Function))
+        groups |= {item.path: shop for item in users if shop in item.fixturenames}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def restored_home() -> Iterator[None]:
     """Restore DAGSTER_HOME after each file: whoever opens an instance sets it for the whole process."""

@@ -98,6 +98,7 @@ def test_the_demo_has_one_folder_also_where_it_is_set_for_all_commands() -> None
     assert demo_folder(Path("data")) == demo_folder(Path("data/demo")) == Path("data/demo")
 
 
+@pytest.mark.slow
 def test_the_demo_runs_in_a_separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clm_dagster.command_line.console.width", 220)
     result = CliRunner().invoke(cli, ["demo", "--customers", "150", "--days", "24", "--products", "12"])

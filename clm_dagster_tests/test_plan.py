@@ -90,6 +90,7 @@ def test_a_run_executes_the_plan(shop: Settings, monkeypatch: pytest.MonkeyPatch
     assert plan_shop(shop).plan.steps == ()
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_views_exist_is_completed(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_run_builds_segments_from_files_and_a_second_run_does_nothing(
         pd.testing.assert_frame_equal(frame, before[name])
 
 
+@pytest.mark.slow
 def test_narrower_dates_delete_the_days_outside(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
@@ -77,6 +78,7 @@ def test_narrower_dates_delete_the_days_outside(
         assert outside == connection.scalar("select sum(rejected) from raw.deliveries") > 0
 
 
+@pytest.mark.slow
 def test_snapshots_end_with_the_data_and_follow_it(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path]
 ) -> None:
@@ -108,6 +110,7 @@ def test_snapshots_end_with_the_data_and_follow_it(
     assert run(events, "2024-01-13") == [("2024-01-08", 1)]
 
 
+@pytest.mark.slow
 def test_unset_dates_are_measured_from_the_files_at_every_run(
     settings_for: Callable[..., Settings], write_inbox: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

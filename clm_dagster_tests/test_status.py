@@ -81,6 +81,7 @@ def test_changed_code_is_due_in_the_command_and_its_exit_status(
     )
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_failing_until_the_job_runs_again(shop: Settings) -> None:
     with open_instance(shop) as instance:
         failed = instance.create_run_for_job(job(), status=dg.DagsterRunStatus.FAILURE)

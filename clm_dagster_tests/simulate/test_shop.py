@@ -127,6 +127,7 @@ def test_faults_have_the_planted_frequency_and_known_at(believable: Shop) -> Non
     assert len(believable.query("select * from events")) == total
 
 
+@pytest.mark.slow
 def test_the_ledger_of_a_run_matches_the_planted_dirt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

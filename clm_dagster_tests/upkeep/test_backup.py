@@ -48,7 +48,7 @@ def shop(up_to_date: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return copy_shop(up_to_date, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["shop.tar.zst", "folder"])
+@pytest.mark.parametrize("name", ["shop.tar.zst", pytest.param("folder", marks=pytest.mark.slow)])
 def test_a_restored_shop_has_equal_tables_and_nothing_to_do(
     shop: Settings, tmp_path: Path, name: str
 ) -> None:
