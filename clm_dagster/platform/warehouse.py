@@ -147,7 +147,6 @@ class Connection:
 
     def replace_table(self, relation: str, query: str) -> None:
         """Replace a table with the result of a query. Call this inside a transaction."""
-        self.drop_unless(relation, "BASE TABLE")
         self.execute(f"create or replace table {relation} as {query}")
 
     def change_type(self, relation: str, column: str, kind: str, value: str) -> None:

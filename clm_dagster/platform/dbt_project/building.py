@@ -150,6 +150,7 @@ def materialize(
             connection.drop_unless(target, "VIEW")
             connection.execute(f"create or replace view {target} as {sql}")
         elif piece is None:
+            connection.drop_unless(target, "BASE TABLE")
             connection.replace_table(target, sql)
         elif isinstance(piece, ChangedDays):
             connection.replace_keys(target, sql, model.unique_key)

@@ -9,17 +9,22 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
 from clm_dagster.errors import UserError
 from clm_dagster.platform import quoting
-from clm_dagster.platform.lake.extensions import load_extensions
+from clm_dagster.platform.lake.extensions import LakeUnavailableError, load_extensions
 from clm_dagster.platform.secrets import hidden, secrets_in
 from clm_dagster.settings import Settings, SettingsError, reveal
 from clm_dagster.storage import restrict
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 ALIAS = "lake"
 _VARIABLE = "CLM_CATALOG"
@@ -110,6 +115,26 @@ class Catalogue:
         if self.is_file and Path(self.address).exists():
             restrict(Path(self.address))
         return True
+
+    def engine(self) -> "sa.Engine":
+        """Return SQLAlchemy's engine for the catalogue's PostgreSQL. Raise LakeUnavailableError without its driver."""
+        import sqlalchemy as sa
+
+        if find_spec("psycopg2") is None:
+            raise LakeUnavailableError(
+                f"{_VARIABLE} is in PostgreSQL, but psycopg2 is not installed; install the extra `team`"
+            )
+        url = "postgresql+psycopg2://" + self.address.split("://", 1)[1]
+        return sa.create_engine(url, poolclass=sa.NullPool)
+
+    def drop(self) -> None:
+        """Delete the catalogue's tables, for a lake that is only used once. Its files stay."""
+        if self.is_file:
+            return
+        import sqlalchemy as sa
+
+        with self.engine().begin() as connection:
+            connection.execute(sa.text(f'drop schema if exists "{self.schema}" cascade'))
 
     def _target(self) -> str:
         return f"ducklake:{self.address}" if self.is_file else "ducklake:clm_lake"

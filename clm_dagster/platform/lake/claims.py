@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from clm_dagster.platform.lake.catalogue import Catalogue, LakeError
 from clm_dagster.platform.lake.conflicts import ConflictError
-from clm_dagster.platform.lake.extensions import LakeUnavailableError
 
 # So many days of a month are taken for all of it.
 _WHOLE_MONTH = 28
@@ -66,16 +65,10 @@ def claimed(
     if catalogue.is_file:
         yield
         return
+    import sqlalchemy as sa
+
     try:
-        import psycopg2
-        import sqlalchemy as sa
-    except ImportError as error:
-        raise LakeUnavailableError(
-            "CLM_CATALOG is in PostgreSQL, but psycopg2 is not installed; install the extra `team`"
-        ) from error
-    engine = sa.create_engine(_url(catalogue.address), poolclass=sa.NullPool)
-    try:
-        held = engine.connect()
+        held = catalogue.engine().connect()
     except sa.exc.OperationalError:
         # Not chained: the original error may show the address.
         raise LakeError(f"the catalogue {catalogue.label} cannot be reached") from None
@@ -88,15 +81,10 @@ def claimed(
                     sa.text(f"select {function}(:number)"), {"number": lock.number(catalogue.schema)}
                 )
             except sa.exc.OperationalError as error:
-                if isinstance(error.orig, psycopg2.Error) and error.orig.pgcode == _LOCK_TIMEOUT:
+                if getattr(error.orig, "pgcode", None) == _LOCK_TIMEOUT:
                     raise ConflictError(
                         f"{purpose} waited {seconds:.0f} s for another process that writes {lock.name.rstrip('*')}. "
                         "Wait until its run has finished, or increase CLM_LAKE_RETRY_SECONDS."
                     ) from None
                 raise
         yield
-
-
-def _url(address: str) -> str:
-    """Return an address as SQLAlchemy has it."""
-    return "postgresql+psycopg2://" + address.split("://", 1)[1]

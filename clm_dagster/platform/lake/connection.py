@@ -69,7 +69,6 @@ class LakeConnection(Connection):
         A table with the same columns keeps its identity and only changes its rows. Two processes that replace it at
         once then conflict, while of two `create or replace` the later silently wins over rows that it has never seen.
         """
-        self.drop_unless(relation, "BASE TABLE")
         if self.relation_kind(relation) is None:
             self.execute(f"create table {relation} as {query}")
             return

@@ -49,9 +49,6 @@ def test_a_table_is_replaced_by_a_query_over_itself(shop_lake: LakeWarehouse) ->
         assert connection.execute("select * from core.t order by 1") == [(2,), (3,), (4,)]
         replace("select i, 'x' as more from core.t")
         assert connection.columns("select * from core.t") == {"i": "BIGINT", "more": "VARCHAR"}
-        connection.execute("create or replace view core.v as select 1 as a")
-        connection.run_transaction(lambda: connection.replace_table("core.v", "select 2 as a"))
-        assert connection.relation_kind("core.v") == "BASE TABLE"
 
 
 def test_two_replacements_of_a_table_conflict(shop_lake: LakeWarehouse) -> None:
