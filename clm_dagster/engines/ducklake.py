@@ -1,6 +1,7 @@
 """DuckLake as an engine: an empty lake of its own, which is deleted at the end.
 
-Belongs here: opening and deleting it. Does not: the lake of a shop (`platform.lake`), building in it (`duckdb_session`).
+Belongs here: opening and deleting it. Does not: the lake of a shop (`platform.lake`), building in it
+(`duckdb_session`).
 """
 
 import secrets

@@ -73,18 +73,15 @@ def _given(work: str, address: str, lake: str, process: str) -> dict[str, Any]:
 
 def _load(work: str, address: str, lake: str, count: int) -> dict[str, Any]:
     """Land the files, start the processes, and measure from their common start to the end of the last one."""
-    from clm_dagster.domains.ingest.day_loads import prepare_tables
-    from clm_dagster.domains.ingest.source import ShopSource
-    from clm_dagster.platform.domain import Shop
-    from clm_dagster.platform.resources import warehouse_of
+    from clm_dagster.definitions import build_definitions
+    from clm_dagster.platform.job_names import DAILY
+    from clm_dagster.platform.runs import execute, open_instance
 
     settings = _settings(work, address, lake, "land")
-    source = ShopSource.open(settings, Shop.open(settings).project)
-    from datetime import datetime
-
-    source.landing.land(settings.input, source.adapter, datetime(2024, 12, 31))
-    with warehouse_of(settings).connect("a benchmark") as connection:
-        prepare_tables(connection, source)
+    with open_instance(settings) as instance:
+        # The first day with all tables and views, of which the others are not loaded by days.
+        day = _MONTHS[0][0]
+        execute(build_definitions(settings), instance, DAILY, (day, day), lambda step, done: None)
     workers = []
     for number in range(count):
         months = _MONTHS[number::count]

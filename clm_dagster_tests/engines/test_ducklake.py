@@ -1,7 +1,5 @@
 """DuckLake builds every SQL model with the rows of DuckDB, with a catalogue in a file and in PostgreSQL."""
 
-from collections.abc import Callable
-
 import pytest
 import sqlalchemy as sa
 
