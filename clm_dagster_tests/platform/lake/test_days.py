@@ -49,8 +49,8 @@ def test_whoever_commits_last_decides_shared_keys(
         expected = connection.execute(ROWS)
         spread = connection.execute("select row_key, event_date from raw.spread_keys order by all")
     assert spread
-    both = lake_settings(catalog_schema="shop_of_two")
-    source = landed(both.replace(input=first.input))
+    both = lake_settings(input=f"{first.input}_of_two")
+    source = landed(both)
     lake, original, calls = warehouse_of(both), day_loads.load_days, []
     with lake.connect("one") as one, lake.connect("other") as other:
         day_loads.prepare_tables(one, source)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import pytest
 
 from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.build_ledger.entries import create_ledger
 from clm_dagster.platform.build_ledger.versions import Builds, Version
 from clm_dagster.platform.lake.catalogue import LakeError
 from clm_dagster.platform.lake.maintenance import FILE_AGE, compact, delete_files, expire
@@ -24,9 +26,8 @@ DAY = "2024-01-05"
 def test_a_whole_number_becomes_a_decimal(shop_lake: LakeWarehouse) -> None:
     with shop_lake.connect("a test") as connection:
         for query in ("select 1 as id, 2 as n", "select 2 as id, 1.50::decimal(18, 4) as n, 'x' as more"):
-            connection.run_transaction(
-                lambda query=query: connection.replace_rows("core.t", query, f"id = {query.split()[1]}")
-            )
+            where = f"id = {query.split()[1]}"
+            connection.run_transaction(partial(connection.replace_rows, "core.t", query, where))
         assert connection.columns("select * from core.t")["n"] == "DECIMAL(18,4)"
         assert connection.execute("select id, n::varchar, more from core.t order by id") == [
             (1, "2.0000", None),
@@ -101,7 +102,7 @@ def test_the_ledger_keeps_the_last_row_of_each_partition(shop_lake: LakeWarehous
 def test_steps_of_different_tables_write_the_ledger_at_once(shop_lake: LakeWarehouse) -> None:
     with shop_lake.connect("one") as one, shop_lake.connect("other") as other:
         for connection in (one, other):
-            connection.run_transaction(lambda connection=connection: versions.create_ledger(connection))
+            connection.run_transaction(partial(create_ledger, connection))
         attempts = []
 
         def work() -> None:
