@@ -2,7 +2,7 @@
 
 Belongs here: the processes, their times, and whether the tables are equal. Does not: output (`report`).
 
-Needs DuckDB 1.5 with the extensions of the team profile, and PostgreSQL. The year is loaded month by month in any case:
+Needs DuckDB 1.5 with the extensions of the team profile, and PostgreSQL. The year is loaded by quarters in any case:
 events, and the tables by day. Each process has one thread, so that a process can use one core.
 """
 
@@ -18,18 +18,22 @@ from typing import TYPE_CHECKING, Any
 from clm_dagster_tests.benchmarks.children import PROJECT_DIR
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from clm_dagster.settings import Settings
 
 CUSTOMERS, DAYS, PRODUCTS = 6_000, 365, 150
-PROCESSES = (1, 2, 4)
-_MONTHS = [
-    (f"2024-{month:02d}-01", f"2024-{month:02d}-{days}")
-    for month, days in enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 30), 1)
+PROCESSES = (1, 4, 2)
+_QUARTERS = [
+    ("2024-01-01", "2024-03-31"),
+    ("2024-04-01", "2024-06-30"),
+    ("2024-07-01", "2024-09-30"),
+    ("2024-10-01", "2024-12-30"),
 ]
 
 
 def measure(work: str, rounds: int = 1) -> dict[str, Any]:
-    """Load the year by 1, 2 and 4 processes, each into a lake of its own, and compare the lakes."""
+    """Load the year by 1, 4 and 2 processes, each into a lake of its own, and compare the lakes."""
     from clm_dagster.simulate.parameters import Parameters
     from clm_dagster.simulate.shop import simulate
     from clm_dagster_tests.domains.connect.postgres import serving
@@ -73,19 +77,22 @@ def _given(work: str, address: str, lake: str, process: str) -> dict[str, Any]:
 
 def _load(work: str, address: str, lake: str, count: int) -> dict[str, Any]:
     """Land the files, start the processes, and measure from their common start to the end of the last one."""
+    import dagster as dg
+
     from clm_dagster.definitions import build_definitions
     from clm_dagster.platform.job_names import DAILY
     from clm_dagster.platform.runs import execute, open_instance
 
     settings = _settings(work, address, lake, "land")
     with open_instance(settings) as instance:
-        # The first day with all tables and views, of which the others are not loaded by days.
-        day = _MONTHS[0][0]
-        execute(build_definitions(settings), instance, DAILY, (day, day), lambda step, done: None)
+        # The first day with all that the tables by day read, of which some tables are not loaded by days.
+        day = _QUARTERS[0][0]
+        only = [*_keys(settings, with_views=True), dg.AssetKey(["landing", "files"])]
+        execute(build_definitions(settings), instance, DAILY, (day, day), lambda step, done: None, only)
     workers = []
     for number in range(count):
-        months = _MONTHS[number::count]
-        given = json.dumps([_given(work, address, lake, f"process_{number}"), months])
+        quarters = _QUARTERS[number::count]
+        given = json.dumps([_given(work, address, lake, f"process_{number}"), quarters])
         workers.append(
             subprocess.Popen(
                 [sys.executable, "-m", __name__, given],
@@ -136,31 +143,40 @@ def _sums(settings: "Settings") -> dict[str, tuple[int, str]]:
     return found
 
 
-def _work(given: dict[str, Any], months: list[list[str]]) -> None:
-    """Load months, one after the other, once a line says so."""
+def _keys(settings: "Settings", with_views: bool = False) -> "list[dg.AssetKey]":
+    """Return the assets that are loaded by days; with_views: and what they read."""
+    from clm_dagster.platform.dbt_project.building import with_upstream
+    from clm_dagster.platform.dbt_project.project import DAILY
+    from clm_dagster.platform.domain import Shop
+    from clm_dagster.platform.naming import asset_key
+
+    project = Shop.open(settings).project
+    names = [model.name for model in project.models.values() if model.window == DAILY]
+    relations = {"raw.events", *(project.nodes[name].relation for name in names)}
+    if with_views:
+        relations |= {project.nodes[name].relation for name in with_upstream(project, names)}
+    return [asset_key(settings, relation) for relation in sorted(relations)]
+
+
+def _work(given: dict[str, Any], quarters: list[list[str]]) -> None:
+    """Load quarters, one after the other, once a line says so."""
     import logging
 
     from clm_dagster.definitions import build_definitions
-    from clm_dagster.platform.dbt_project.project import DAILY
-    from clm_dagster.platform.domain import Shop
-    from clm_dagster.platform.job_names import DAILY as DAILY_JOB
-    from clm_dagster.platform.naming import asset_key, name_of
+    from clm_dagster.platform.job_names import DAILY
     from clm_dagster.platform.runs import execute, open_instance
     from clm_dagster.settings import load_settings
 
-    logging.getLogger("clm_dagster.platform.lake.conflicts").setLevel(logging.INFO)
-    logging.getLogger("clm_dagster.platform.lake.conflicts").addHandler(logging.StreamHandler(sys.stdout))
+    conflicts = logging.getLogger("clm_dagster.platform.lake.conflicts")
+    conflicts.setLevel(logging.INFO)
+    conflicts.addHandler(logging.StreamHandler(sys.stdout))
     settings = load_settings(**given)
-    definitions = build_definitions(settings)
-    models = Shop.open(settings).project.models.values()
-    relations = ["raw.events", *(m.relation for m in models if m.window == DAILY)]
-    only = [asset_key(settings, relation) for relation in relations]
+    definitions, only = build_definitions(settings), _keys(settings)
     with open_instance(settings) as instance:
         print("ready", flush=True)
         sys.stdin.readline()
-        for first, last in months:
-            job = name_of(settings, DAILY_JOB)
-            execute(definitions, instance, job, (first, last), lambda step, done: None, only)
+        for first, last in quarters:
+            execute(definitions, instance, DAILY, (first, last), lambda step, done: None, only)
 
 
 if __name__ == "__main__":

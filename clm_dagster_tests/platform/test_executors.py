@@ -80,7 +80,7 @@ def test_each_table_of_a_lake_that_is_replaced_as_a_whole_has_a_pool(
     graph = build_definitions(settings).resolve_asset_graph()
 
     def pool(relation: str) -> set[str]:
-        return graph.get(dg.AssetKey(["north", *relation.split(".")])).pools
+        return graph.get(dg.AssetKey(["north", *relation.split(".")])).pools or set()
 
     assert pool("core.orders") == {"north_table_core_orders"}
     assert pool("raw.customers") == {"north_table_raw_customers"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from clm_dagster.platform.assets.model_dependencies import dependencies_of
 from clm_dagster.platform.assets.node_assets import (
     as_ofs_of,
     batch_of,
@@ -45,7 +46,7 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Pro
 from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import job_of
 from clm_dagster.platform.naming import asset_key, name_of
-from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
+from clm_dagster.platform.partitions import as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.platform.user_cache import user_cache
@@ -106,10 +107,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
 
     @dg.asset(
         key=key,
-        deps=[
-            _dependency(project, model, name, settings)
-            for name in (*model.needs, *_behind_views(project, model))
-        ],
+        deps=dependencies_of(project, model, settings),
         description=described(model.description, added.chart is not None, key),
         group_name=name_of(settings, model.dagster.get("group", model.schema)),
         owners=model.dagster.get("owners"),
@@ -137,39 +135,6 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
         return _run(context, project, model, settings, added)
 
     return run
-
-
-def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
-    upstream = project.nodes[name]
-    key = asset_key(settings, upstream.relation)
-    if _is_daily(project, name) and model.partitions == SNAPSHOT:
-        return dg.AssetDep(key, partition_mapping=all_days_before(settings))
-    return dg.AssetDep(key)
-
-
-def _behind_views(project: Project, model: Model) -> list[str]:
-    """Return the daily nodes that a daily model reads through nodes without partitions.
-
-    A backfill of Dagster goes from one selected asset to the next along direct dependencies. Without these, it would
-    leave out, without a message, the model if the node is selected with it.
-    """
-    if model.partitions != DAILY:
-        return []
-    found: list[str] = []
-    waiting = [name for name in model.refs if not _is_daily(project, name)]
-    while waiting:
-        node = project.nodes[waiting.pop()]
-        for name in node.refs if isinstance(node, Model) and node.partitions is None else ():
-            if not _is_daily(project, name):
-                waiting.append(name)
-            elif name not in found and name not in model.needs:
-                found.append(name)
-    return found
-
-
-def _is_daily(project: Project, name: str) -> bool:
-    node = project.nodes[name]
-    return name == EVENTS or (isinstance(node, Model) and node.partitions == DAILY)
 
 
 def _run(
