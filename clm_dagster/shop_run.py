@@ -7,6 +7,7 @@ the runs of a stage (`stage_runs`), terminal output (`cli`).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from clm_dagster.definitions import build_definitions
@@ -27,11 +28,12 @@ from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.partitions import parse_day, snapshot_label
 from clm_dagster.platform.planning import STAGES, Plan, Planner
-from clm_dagster.platform.publish.copying import looks_equal
+from clm_dagster.platform.publish.publishing import is_published, published_place
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import tracking_of, warehouse_of
 from clm_dagster.platform.runs import Begin, Run, RunFailedError, execute, open_instance
 from clm_dagster.platform.trained_models.lost import read_builds
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.platform.whole_run import wait_for_runs, whole_run
 from clm_dagster.runner.stage_runs import StageRuns, span_of
 from clm_dagster.settings import Settings, record_last_run, unset_dates
@@ -232,7 +234,7 @@ def run_shop(settings: Settings, begin: Begin, say: Say = _say_nothing, models: 
 def _what_comes(settings: Settings, plan: Plan) -> str:
     """Return what can be read while models are trained, and what is still to come."""
     return (
-        f"Customers, segments and lifecycle stages are published in {settings.published_path}; `clm summary` shows "
+        f"Customers, segments and lifecycle stages are published in {published_place(settings)}; `clm summary` shows "
         f"them. Still to come: {_model_work(plan, settings.end_date)}."
     )
 
@@ -274,18 +276,13 @@ def _forget_snapshots(shop: _LandedShop) -> None:
     with warehouse.connect_read_only("calendar") as connection:
         if connection is None or not has_snapshots_off_calendar(connection, columns, shop.settings):
             return
-    with warehouse.connect("calendar") as connection, connection.transaction():
+
+    def forget(connection: Connection) -> None:
         for relation, column in columns.items():
             forget_snapshots(connection, relation, column, shop.settings)
 
-
-def is_published(settings: Settings) -> bool:
-    """Whether the published copy is as new as the warehouse, and whole. True where there is no warehouse yet."""
-    source, target = settings.warehouse_path, settings.published_path
-    if not source.exists():
-        return True
-    is_newer = target.exists() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
-    return is_newer and looks_equal(source, target)
+    with warehouse.connect("calendar") as opened:
+        opened.run_transaction(partial(forget, opened))
 
 
 def _measured_dates(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, date]:

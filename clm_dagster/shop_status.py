@@ -19,6 +19,7 @@ from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
 from clm_dagster.platform.job_names import DAILY, MODELS, PUBLISH, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import is_own_run, name_of
+from clm_dagster.platform.publish.publishing import last_published
 from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.run_queue import JOB_TAG
 from clm_dagster.platform.runs import UNFINISHED, home_of, is_dead, open_instance
@@ -114,7 +115,7 @@ def read_status(settings: Settings) -> Status:
     with warehouse_of(settings).connect_read_only("status") as connection:
         builds = Builds() if connection is None else Builds.read(connection)
     weekly = [model.relation for model in project.models.values() if model.window == SNAPSHOT]
-    published = settings.published_path
+    published = last_published(settings)
     with _instance(settings) as instance:
         runs = _newest_runs(settings, instance) if instance else ()
         checks = _failed_checks(settings, instance) if instance else ()
@@ -122,7 +123,7 @@ def read_status(settings: Settings) -> Status:
         preview=preview,
         last_day=max(builds.keys(EVENTS), default=""),
         last_snapshot=min(max(builds.keys(relation), default="") for relation in weekly),
-        published_at=datetime.fromtimestamp(published.stat().st_mtime, UTC) if published.exists() else None,
+        published_at=published.at if published else None,
         tables=len(project.models) + len(project.seeds) + len(tables_of(build_domains(shop), project)),
         stale=tuple(sorted({name for step in preview.plan.steps for name in step.assets})),
         checks=checks,

@@ -35,6 +35,8 @@ LEDGER = {
     "raw.files",
     "raw.no_customers",
     "raw.key_days",
+    "raw.build_log",
+    "published.snapshots",
     "raw.spread_keys",
     "raw.currencies",
     "raw.warehouse_format",

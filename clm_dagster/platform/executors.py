@@ -101,12 +101,17 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
     return owned_processes(settings) if settings.executor == MULTIPROCESS else owned_executor
 
 
-def warehouse_pool(settings: Settings) -> str | None:
+def warehouse_pool(settings: Settings, relation: str | None = None) -> str | None:
     """Return the pool of the steps that write a shop's warehouse from their begin to their end.
 
-    None where the steps of a run share a process: they follow one another, and the lock is enough for other runs.
+    None where the steps of a run share a process: they follow one another, and the lock is enough for other runs. In a
+    lake, each table that a step replaces as a whole has its own pool, and nothing else has one. relation: that table.
     """
-    return name_of(settings, "warehouse") if settings.executor == MULTIPROCESS else None
+    if settings.executor != MULTIPROCESS:
+        return None
+    if settings.has_lake:
+        return name_of(settings, f"table_{relation.replace('.', '_')}") if relation else None
+    return name_of(settings, "warehouse")
 
 
 def _retries(context: dg.InitExecutorContext) -> RetryMode:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import dagster as dg
 
 from clm_dagster.platform.dbt_project.project import Project, load_project
+from clm_dagster.platform.lake.warehouse import lake_of
 from clm_dagster.platform.naming import name_of
 from clm_dagster.platform.tracking import Tracking
 from clm_dagster.platform.warehouse import Warehouse
@@ -47,7 +48,9 @@ def _stamps(folder: Path) -> Iterator[_Stamp]:
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
-    """Return the warehouse resource for these settings."""
+    """Return the warehouse resource for these settings: the lake, if there is one."""
+    if settings.has_lake:
+        return lake_of(settings)
     return Warehouse(
         database=str(settings.warehouse_path),
         memory_limit=settings.memory_limit,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import duckdb
@@ -36,6 +36,7 @@ _WHOLE_NUMBERS = ("SMALLINT", "INTEGER", "BIGINT")
 # Steps that run side by side wait for each other all the time; only a longer wait is worth a message.
 _QUIET_SECONDS = 5.0
 
+Result = TypeVar("Result")
 # The values of a statement's placeholders, by position or by name.
 Parameters = Sequence[object] | Mapping[str, object] | None
 
@@ -68,7 +69,13 @@ def _signals() -> Iterator[None]:
 
 
 class Connection:
-    """A DuckDB connection, reduced to operations that behave the same in every supported version."""
+    """A DuckDB connection, reduced to operations that behave the same in every supported version.
+
+    is_lake: whether other processes write at the same time. What does so in another way there is in
+    `lake.connection`.
+    """
+
+    is_lake = False
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -123,6 +130,30 @@ class Connection:
                 log.debug("nothing to roll back: %s", error)
             raise
         self.execute("commit")
+
+    def run_transaction(
+        self, work: Callable[[], Result], relation: str = "", keys: Sequence[str] = ("",)
+    ) -> Result:
+        """Run a function in a transaction. It may run several times, each time as if it had not run before.
+
+        relation, keys: the partitions that it replaces, which no other process replaces meanwhile.
+        """
+        with self.transaction():
+            return work()
+
+    def run_reading(self, work: Callable[[], Result]) -> Result:
+        """Run a function that reads one state of the warehouse. It may run several times."""
+        return work()  # nobody else writes
+
+    def replace_table(self, relation: str, query: str) -> None:
+        """Replace a table with the result of a query. Call this inside a transaction."""
+        self.execute(f"create or replace table {relation} as {query}")
+
+    def change_type(self, relation: str, column: str, kind: str, value: str) -> None:
+        """Change the type of a column. value: SQL for its new values."""
+        self.execute(
+            f'alter table {relation} alter column "{column}" set data type {kind} using cast({value} as {kind})'
+        )
 
     def relation_kind(self, relation: str) -> str | None:
         """Return `BASE TABLE`, `VIEW`, or None if the relation does not exist."""
@@ -207,7 +238,7 @@ class Connection:
             if name not in stored:
                 self.execute(f'alter table {relation} add column "{name}" {kind}')
             elif stored[name] in _WHOLE_NUMBERS and kind.startswith("DECIMAL"):
-                self.execute(f'alter table {relation} alter column "{name}" set data type {kind}')
+                self.change_type(relation, name, kind, f'"{name}"')
             elif stored[name] != kind:
                 raise dg.Failure(
                     f"{relation}.{name} is stored as {stored[name]}, but its new type is {kind}. "
@@ -226,6 +257,11 @@ class Warehouse(DuckDBResource):
     memory_limit: str = "1GB"
     threads: int = 0
     lock_timeout: float = 600.0
+
+    @property
+    def is_lake(self) -> bool:
+        """Whether several processes can write at once."""
+        return False
 
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Connection]:
@@ -252,7 +288,8 @@ class Warehouse(DuckDBResource):
                 for schema in SCHEMAS:
                     connection.execute(f"create schema if not exists {schema}")
                 if not is_current:
-                    record_format(raw)
+                    with connection.transaction():
+                        record_format(raw)
                 yield connection
 
     @contextmanager

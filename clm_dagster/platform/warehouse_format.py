@@ -51,9 +51,7 @@ def check_format(raw: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 
 def record_format(raw: duckdb.DuckDBPyConnection) -> None:
-    """Record that this version writes the warehouse from now on."""
-    raw.execute("begin transaction").fetchall()
+    """Record that this version writes the warehouse from now on. Call this inside a transaction."""
     raw.execute(f"create table if not exists {_TABLE} (format integer, version varchar)").fetchall()
     raw.execute(f"delete from {_TABLE}").fetchall()
     raw.execute(f"insert into {_TABLE} values (?, ?)", [FORMAT, own_version()]).fetchall()
-    raw.execute("commit").fetchall()

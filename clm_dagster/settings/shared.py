@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clm_dagster.settings.alerting import AlertSettings
 from clm_dagster.settings.fields import SettingsError, SettingsGroup, Variable
+from clm_dagster.settings.lake import LakeSettings
 from clm_dagster.settings.spark import SparkSettings
 
 # Where the steps of a run are executed, by the setting `executor`.
@@ -288,6 +289,7 @@ class SharedSettings(
     TrainingSettings,
     AlertSettings,
     ScheduleSettings,
+    LakeSettings,
     MachineSettings,
     ShopSettings,
 ):
@@ -342,7 +344,9 @@ class SharedSettings(
 
     @property
     def landing_dir(self) -> Path:
-        """The landing area: the source's files as day-partitioned Parquet."""
+        """The landing area: the source's files as day-partitioned Parquet, in the folder that all machines see."""
+        if self.data_path and not self.is_data_remote:
+            return Path(self.data_path).expanduser().resolve() / self.catalog_schema / "landing" / self.source
         return self.data_dir.resolve() / "landing" / self.source
 
     @property

@@ -55,6 +55,11 @@ def back_up(settings: Settings, target: Path) -> BackedUp:
         raise UpkeepError(
             f"{target} is in the data folder, which a disk may lose as a whole. Give another folder."
         )
+    if settings.has_lake:
+        raise UpkeepError(
+            "the warehouse is a lake, which `clm backup` does not copy. Back up the catalogue's database first "
+            "(pg_dump), then the files of CLM_DATA_PATH: a file never changes, so the files may be newer."
+        )
     if not settings.warehouse_path.exists():
         raise UpkeepError(
             f"there is no warehouse at {settings.warehouse_path}: nothing to back up. Run `clm run` first."

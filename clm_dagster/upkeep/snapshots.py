@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from clm_dagster.platform import quoting
+from clm_dagster.platform.build_ledger.entries import forget_entries
 from clm_dagster.platform.dbt_project.building import time_column
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.domain import Shop, build_domains, tables_of
@@ -40,16 +41,21 @@ def thin_snapshots(settings: Settings, keys: Sequence[str], dry_run: bool) -> Fr
     if dry_run:
         with warehouse.connect_read_only("clm vacuum") as connection:
             return _measured(connection, columns, as_ofs, kept) if connection else Freed("", 0, 0)
-    with warehouse.connect("clm vacuum") as connection, connection.transaction():
+
+    def thin(connection: Connection) -> Freed:
         freed = _measured(connection, columns, as_ofs, kept)
         for relation, column in columns.items():
             if connection.relation_kind(relation) == "BASE TABLE":
                 connection.execute(f"delete from {relation} where {column} in (select unnest(?))", [as_ofs])
-        connection.execute(
-            "delete from raw.builds where relation in (select unnest(?)) and partition_key in (select unnest(?))",
+        forget_entries(
+            connection,
+            "relation in (select unnest(?)) and partition_key in (select unnest(?))",
             [list(columns), list(keys)],
         )
-    return freed
+        return freed
+
+    with warehouse.connect("clm vacuum") as connection:
+        return connection.run_transaction(lambda: thin(connection))
 
 
 def thinned_columns(shop: Shop) -> dict[str, str]:
@@ -73,11 +79,18 @@ def _measured(connection: Connection, columns: dict[str, str], as_ofs: Sequence[
             [as_ofs],
         )[0]
         if thinned:
-            storage = f"pragma_storage_info({quoting.text(relation)})"
-            blocks = connection.scalar(f"select count(distinct block_id) from {storage} where block_id >= 0")
             rows += thinned
-            size += blocks * _BLOCK * thinned // total
+            size += _size(connection, relation) * thinned // total
     return Freed("rows of thinned snapshots", rows, size, kept)
+
+
+def _size(connection: Connection, relation: str) -> int:
+    """Return about how many bytes a table takes; 0 in a lake, whose files stay until their state expires."""
+    if connection.is_lake:
+        return 0
+    storage = f"pragma_storage_info({quoting.text(relation)})"
+    blocks: int = connection.scalar(f"select count(distinct block_id) from {storage} where block_id >= 0")
+    return blocks * _BLOCK
 
 
 def compact(settings: Settings, dry_run: bool, expected: int = 0) -> Freed:

@@ -3,7 +3,7 @@
 Belongs here: options and order. Does not: measuring (`whole_run`, `late_data`, `first_load`, `pandas_side`,
 `expert_side`, `growth`, `simulated`, `btyd_fit`, `churn_training`, `demand_fit`, `demand_coverage`, `demand_weeks`,
 `lightgbm_candidates`, `score_turnover`, `recommend_peers`, `recommend_scale`, `uplift_hillstrom`,
-`allocation_scale`, `acting`, `report_page`, `learning`, `scale`).
+`allocation_scale`, `acting`, `report_page`, `learning`, `scale`, `lake_load`).
 """
 
 import argparse
@@ -65,6 +65,8 @@ PARTS = (
     "scale",
     "scale-plan",
 )
+# Only on request: it needs DuckDB 1.5, see docs/team.md.
+EXTRA_PARTS = ("lake",)
 
 
 def main() -> None:
@@ -189,6 +191,9 @@ def _measure(options: argparse.Namespace, real: str, work: str, console: Console
     if "acting" in wanted:
         console.print("Simulated shops that act by a plan, by churn risk, or mail everybody ...")
         results["acting"] = _acting(work)
+    if "lake" in wanted:
+        console.print("A year of days loaded into a lake by several processes ...")
+        results["lake"] = children.run("lake_load:measure", work=f"{work}/lake")
     if "report" in wanted:
         console.print("The report's page at a shop of a million customers ...")
         results["report"] = _report(work)
@@ -307,7 +312,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m clm_dagster_tests.benchmarks", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=(*PARTS, *EXTRA_PARTS), help="measure this part; may be repeated"
+    )
     parser.add_argument(
         "--sizes",
         type=lambda text: [int(part) for part in text.split(",")],

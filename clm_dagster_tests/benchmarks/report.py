@@ -66,6 +66,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(costs)
     if "growth" in results:
         _show_growth(results["growth"], console)
+    if "lake" in results:
+        console.print(report_run.lake(results["lake"]))
     if "simulated" in results:
         shops = Table(
             "customers", "days", "events", "seconds", "events / s", "peak MB", title="Simulated shops"

@@ -74,3 +74,26 @@ def changes(found: list[Change]) -> Table:
             f"{change.noise:.2f}",
         )
     return table
+
+
+def lake(found: dict[str, Any]) -> Table:
+    """The loads of a year into a lake, by number of processes."""
+    equal = "equal" if found["equal"] else "DIFFERENT"
+    table = Table(
+        "processes",
+        "seconds",
+        "as fast as one",
+        "processor seconds",
+        "repeated writes",
+        title=f"A year in a lake: {found['events']:,} events, {found['cores']} cores, {found['tables']} tables {equal}",
+    )
+    first = found["loads"][0]["wall"]
+    for load in found["loads"]:
+        table.add_row(
+            str(load["processes"]),
+            f"{load['wall']:,.0f}",
+            f"{first / load['wall']:.2f} times",
+            f"{load['cpu']:,.0f}",
+            str(load["repeated"]),
+        )
+    return table

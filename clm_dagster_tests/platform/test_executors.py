@@ -72,6 +72,25 @@ def test_steps_that_write_the_warehouse_throughout_share_a_pool(
     assert set().union(*found.values()) == {"north_warehouse"}
 
 
+def test_each_table_of_a_lake_that_is_replaced_as_a_whole_has_a_pool(
+    settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    catalog = str(tmp_path / "lake.ducklake")
+    settings = settings_for(executor="multiprocess", catalog=catalog, asset_prefix="north")
+    graph = build_definitions(settings).resolve_asset_graph()
+
+    def pool(relation: str) -> set[str]:
+        return graph.get(dg.AssetKey(["north", *relation.split(".")])).pools or set()
+
+    assert pool("core.orders") == {"north_table_core_orders"}
+    assert pool("raw.customers") == {"north_table_raw_customers"}
+    # Days and snapshots are written side by side.
+    for relation in ("raw.events", "core.customer_daily", "core.customer_features"):
+        assert pool(relation) == set()
+    found = set().union(*pools(settings_for(catalog=catalog)).values())
+    assert {name for name in found if not name.startswith("export_actions_")} == {"none"}
+
+
 def test_a_killed_run_leaves_the_pool(settings: Settings) -> None:
     with open_instance(settings) as instance:
         storage = instance.event_log_storage

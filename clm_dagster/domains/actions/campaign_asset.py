@@ -5,6 +5,7 @@ Belongs here: the asset and its job. Does not: which customers a plan has (`plan
 
 from dataclasses import replace
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,16 @@ from clm_dagster.platform.late_functions import late_functions
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import key_of_as_of
 from clm_dagster.platform.python_tables.computing import partition_of
-from clm_dagster.platform.python_tables.partition import Reading
+from clm_dagster.platform.python_tables.partition import PartitionContext, Reading
 from clm_dagster.platform.python_tables.shards import Sharding
 from clm_dagster.platform.python_tables.shelf import Shelf
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from clm_dagster.domains.actions.plan import planned_rows, read_plan
+    from clm_dagster.domains.actions.plan import PlanSource, planned_rows, read_plan
     from clm_dagster.platform.jobs import AssetJob
 else:
     planned_rows, read_plan = late_functions("clm_dagster.domains.actions.plan", "planned_rows", "read_plan")
@@ -97,18 +99,21 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
             with TemporaryDirectory(
                 prefix=".rows-", suffix=".tmp", dir=settings.data_dir.resolve()
             ) as folder:
-                sharding = Sharding(settings.shard_customers, Path(folder))
                 with warehouse.connect(CAMPAIGN_PLANS) as connection:
-                    builds = Builds.read(connection)
-                    partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
-                    source = read_plan(Reading(connection, partition, limits, project, sharding))
+                    read = partial(_read, connection, project, settings, plans, limits, as_of, Path(folder))
+                    partition, source = connection.run_reading(read)
                 shelf = Shelf(Path(folder) if len(source.customers.shards) > 1 else None)
                 plays = plays_of(campaign, source.plays)
                 rows, metadata = planned_rows(source, plays, limits, partition.version, shelf)
             stamped = rows.assign(campaign=campaign, as_of=as_of)[list(node.types)]
             windows[partition_key] = f"campaign = {literal(campaign)} and {partition.where}"
-            with warehouse.connect(CAMPAIGN_PLANS) as connection, connection.transaction():
-                connection.replace_with_frame(CAMPAIGN_PLANS, stamped, node.types, windows[partition_key])
+            with warehouse.connect(CAMPAIGN_PLANS) as connection:
+                where = windows[partition_key]
+                connection.run_transaction(
+                    partial(connection.replace_with_frame, CAMPAIGN_PLANS, stamped, node.types, where),
+                    CAMPAIGN_PLANS,
+                    [partition_key],
+                )
             rows_of_run += len(stamped)
         with warehouse.connect(CAMPAIGN_PLANS) as connection:
             where = " or ".join(f"({window})" for window in windows.values())
@@ -118,6 +123,21 @@ def campaign_asset(project: Project, settings: Settings, plans: AnyTable) -> dg.
         )
 
     return campaign_plans
+
+
+def _read(
+    connection: Connection,
+    project: Project,
+    settings: Settings,
+    plans: AnyTable,
+    limits: Any,
+    as_of: datetime,
+    folder: Path,
+) -> "tuple[PartitionContext, PlanSource]":
+    builds = Builds.read(connection)
+    partition = partition_of(project, settings, plans, builds, key_of_as_of(as_of))
+    sharding = Sharding(settings.shard_customers, folder)
+    return partition, read_plan(Reading(connection, partition, limits, project, sharding))
 
 
 def _dependency(project: Project, settings: Settings, name: str) -> dg.AssetDep:

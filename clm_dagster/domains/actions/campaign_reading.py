@@ -25,6 +25,7 @@ from clm_dagster.domains.actions.settings import ActionSettings
 from clm_dagster.domains.actions.tables import plan_settings
 from clm_dagster.platform.dbt_project.building import literal
 from clm_dagster.platform.naming import asset_key, name_of
+from clm_dagster.platform.publish.publishing import published_place
 from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.platform.resources import load_sql, warehouse_of
 from clm_dagster.platform.runs import execute, open_instance
@@ -202,7 +203,7 @@ def read_results(settings: Settings, campaign: str) -> pd.DataFrame:
     """
     with connect_published(settings, "clm campaign read") as connection:
         if connection.relation_kind(RESULTS) is None:
-            raise CampaignError(f"{settings.published_path} has no {RESULTS} yet; run `clm run` first")
+            raise CampaignError(f"{published_place(settings)} has no {RESULTS} yet; run `clm run` first")
         newest = f"select * from {RESULTS} where as_of = (select max(as_of) from {RESULTS})"
         rows = connection.frame(f"{newest} order by basis, campaign_id, arm, metric")
     plays = read_playbook_of(load_sql(settings))

@@ -16,17 +16,11 @@ from clm_dagster.domains.ingest.checks import (
     stop_check,
     stop_result,
 )
+from clm_dagster.domains.ingest.day_loads import load_in_transaction, prepare_tables
 from clm_dagster.domains.ingest.descriptions import deliveries_table, files_table, rules_text, skips_text
 from clm_dagster.domains.ingest.inbox import IGNORED, file_rows, write_files
-from clm_dagster.domains.ingest.landing import Delivery
-from clm_dagster.domains.ingest.loading import EVERYTHING, Days, create_tables, load, load_absent
-from clm_dagster.domains.ingest.source import (
-    EXCHANGE_RATES,
-    UNDATED,
-    ShopSource,
-    consecutive,
-    landed_relation,
-)
+from clm_dagster.domains.ingest.loading import Days
+from clm_dagster.domains.ingest.source import UNDATED, ShopSource, consecutive
 from clm_dagster.domains.ingest.stopping import reason_to_stop
 from clm_dagster.platform.assets.node_assets import (
     batch_of,
@@ -38,7 +32,6 @@ from clm_dagster.platform.assets.node_assets import (
     run_checks,
     table_schema,
 )
-from clm_dagster.platform.build_ledger import versions
 from clm_dagster.platform.build_ledger.versions import Builds
 from clm_dagster.platform.dbt_project.project import DAILY, Project
 from clm_dagster.platform.executors import warehouse_pool
@@ -48,7 +41,6 @@ from clm_dagster.platform.naming import LANDING, asset_key, name_of, with_prefix
 from clm_dagster.platform.partitions import daily_partitions
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
-from clm_dagster.platform.warehouse import Connection
 
 # Keys of a shop without a prefix, see `platform.naming`.
 EVENTS = dg.AssetKey(["raw", "events"])
@@ -69,49 +61,6 @@ def ingest_assets(source: ShopSource, project: Project) -> list[dg.AssetsDefinit
         _rejects_asset(source),
         _deliveries_asset(source, others),
     ]
-
-
-def load_days(
-    connection: Connection,
-    source: ShopSource,
-    deliveries: Sequence[Delivery],
-    table: str,
-    keys: Sequence[str],
-    run_id: str,
-) -> None:
-    """Load some keys (consecutive days, or `undated`) of a table again. Call this inside a transaction.
-
-    The exchange rates of the same days are loaded before events, which are converted with them.
-    """
-    if table == "events" and EXCHANGE_RATES in source.adapter.tables:
-        load_days(connection, source, deliveries, EXCHANGE_RATES, keys, run_id)
-    expected = source.input_versions(deliveries, table)
-    contract = source.contract[table]
-    if keys != [UNDATED]:
-        batch = batch_of(keys)
-        days = Days(batch.start, batch.end)
-    else:
-        days = source.outside(deliveries) if contract.time else EVERYTHING
-    if table in source.adapter.tables:
-        load(
-            connection,
-            source.adapter,
-            source.landing,
-            deliveries,
-            table,
-            days,
-            source.dates,
-            run_id,
-            source.settings.currency,
-        )
-        if contract.time and days.undated:
-            # Days that were loaded before the shop's start or end date changed, and are now outside.
-            for relation in (contract.relation, landed_relation(table)):
-                versions.forget(connection, relation, days.start.isoformat(), days.end.isoformat())
-    else:
-        load_absent(connection, contract, run_id)
-    rows = [(key, expected[key], 0) for key in keys if key in expected]
-    versions.record(connection, landed_relation(table), rows, run_id)
 
 
 # ------------------------------------------------------------------------------------- assets
@@ -186,14 +135,12 @@ def _events_asset(source: ShopSource, project: Project) -> dg.AssetsDefinition:
         deliveries = source.landing.deliveries()
         batch = batch_of(keys)
         with run_warehouse(context, source.settings).connect(node.relation) as connection:
-            create_tables(connection, source.contract.values())
+            prepare_tables(connection, source)
             # The rows outside all partitions too: whether the run stops depends on all rows of a delivery.
             builds = Builds.read(connection)
             outside = [UNDATED] if UNDATED in source.pending(builds, deliveries, "events") else []
-            with connection.transaction():
-                for some in (keys, outside):
-                    if some:
-                        load_days(connection, source, deliveries, "events", some, context.run.run_id)
+            ranges = [some for some in (keys, outside) if some]
+            load_in_transaction(connection, source, deliveries, "events", ranges, context.run.run_id)
             by_day = {day: batch_of([day]).where("event_at") for day in keys}
             results = run_checks(connection, project, node, key, batch.where("event_at"), by_day)
             days = Days(batch.start, batch.end)
@@ -252,17 +199,16 @@ def _table_asset(source: ShopSource, project: Project, table: str) -> dg.AssetsD
         ],
         metadata={"dagster/column_schema": table_schema(node), "dagster/table_name": node.relation},
         required_resource_keys={warehouse_key(source.settings)},
-        pool=warehouse_pool(source.settings),
+        pool=warehouse_pool(source.settings, node.relation),
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         costs = StepCosts()
         deliveries = source.landing.deliveries()
         with run_warehouse(context, source.settings).connect(node.relation) as connection:
-            create_tables(connection, source.contract.values())
+            prepare_tables(connection, source)
             pending = source.pending(Builds.read(connection), deliveries, table)
-            with connection.transaction():
-                for keys in consecutive(pending):
-                    load_days(connection, source, deliveries, table, keys, context.run.run_id)
+            ranges = list(consecutive(pending))
+            load_in_transaction(connection, source, deliveries, table, ranges, context.run.run_id)
             results = run_checks(connection, project, node, key, None)
             stop = reason_to_stop(connection, source, deliveries, table) if has else None
             rows = connection.scalar(f"select count(*) from {node.relation}")
@@ -311,9 +257,9 @@ def _rejects_asset(source: ShopSource) -> dg.AssetsDefinition:
     def rejects(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         deliveries = source.landing.deliveries()
         with run_warehouse(context, source.settings).connect("raw.rejects") as connection:
-            create_tables(connection, source.contract.values())
-            with connection.transaction():
-                load_days(connection, source, deliveries, "events", [UNDATED], context.run.run_id)
+            prepare_tables(connection, source)
+            run_id = context.run.run_id
+            load_in_transaction(connection, source, deliveries, "events", [[UNDATED]], run_id)
             reasons = connection.execute(
                 "select contract_table, reason, count(*) from raw.rejects group by all order by 1, 3 desc"
             )
@@ -362,12 +308,12 @@ def _deliveries_asset(source: ShopSource, others: Sequence[str]) -> dg.AssetsDef
         ],
         metadata={"dagster/table_name": "raw.deliveries"},
         required_resource_keys={warehouse_key(source.settings)},
-        pool=warehouse_pool(source.settings),
+        pool=warehouse_pool(source.settings, "raw.files"),
     )
     def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with run_warehouse(context, source.settings).connect("raw.deliveries") as connection:
-            with connection.transaction():
-                write_files(connection, file_rows(source.landing))
+            rows_of_files = file_rows(source.landing)
+            connection.run_transaction(lambda: write_files(connection, rows_of_files), "raw.files")
             problems = [p for t in source.contract.values() for p in ledger_problems(connection, t)]
             rows = connection.scalar("select count(*) from raw.deliveries")
             totals = connection.execute(

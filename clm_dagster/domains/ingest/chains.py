@@ -66,16 +66,43 @@ def create_key_days(connection: Connection, contract: Iterable[ContractTable]) -
         )
         if found:
             return
-    connection.execute(
-        "create or replace table raw.key_days (contract_table varchar, key_number ubigint, event_date date)"
+    connection.replace_table(
+        "raw.key_days",
+        "select cast(contract_table as varchar) as contract_table, cast(key_number as ubigint) as key_number, "
+        f"event_date from ({_STAMP}) as stamp (contract_table, key_number, event_date)",
     )
-    connection.execute(f"insert into raw.key_days {_STAMP}")
     for table in contract:
         if table.moves and connection.relation_kind(table.relation) is not None:
             connection.execute(
                 f"insert into raw.key_days select '{table.name}', {_number(table)}, cast({table.time} as date) "
                 f"from {table.relation} order by 3"
             )
+
+
+def has_undecided(connection: Connection, contract: ContractTable, days: Sequence[date]) -> bool:
+    """Whether stored rows of some days have a key that rows of another day have too, which no load has decided.
+
+    Keys that a load has seen on several days are in raw.spread_keys.
+    """
+    table, own = f"contract_table = '{contract.name}'", listed(days, "event_date")
+    others = [
+        day
+        for (day,) in connection.execute(
+            f"select distinct event_date from raw.key_days where {table} and not ({own}) "
+            f"and key_number in (select key_number from raw.key_days where {table} and {own})"
+        )
+    ]
+    if not others or contract.time is None:
+        return False
+    here, there = (
+        f"select {contract.key} from {contract.relation} where {listed(some, contract.time)}"
+        for some in (days, others)
+    )
+    count: int = connection.scalar(
+        f"select count(*) from ({here} intersect {there}) as shared ({contract.key}) "
+        f"where {contract.key} not in (select row_key from raw.spread_keys where {table} and {own})"
+    )
+    return count > 0
 
 
 def write_key_days(connection: Connection, contract: ContractTable) -> None:

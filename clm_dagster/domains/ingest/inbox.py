@@ -83,8 +83,8 @@ def update_files(warehouse: Warehouse, landing: Landing) -> None:
     with warehouse.connect_read_only("files") as connection:
         if connection is None or stored_files(connection) == rows:
             return
-    with warehouse.connect(FILES) as connection, connection.transaction():
-        write_files(connection, rows)
+    with warehouse.connect(FILES) as connection:
+        connection.run_transaction(lambda: write_files(connection, rows), FILES)
 
 
 def _read_row(path: str, delivery: Delivery) -> FileRow:

@@ -21,6 +21,7 @@ from clm_dagster.domains.ingest.landing import Delivery, Landing
 from clm_dagster.domains.ingest.lookups import create_views
 from clm_dagster.domains.ingest.parquet_writer import Shape
 from clm_dagster.platform.build_ledger import versions
+from clm_dagster.platform.build_ledger.entries import create_ledger, forget_entries
 from clm_dagster.platform.build_ledger.versions import Version
 from clm_dagster.platform.warehouse import Connection
 
@@ -127,7 +128,7 @@ def create_tables(connection: Connection, contract: Collection[ContractTable]) -
     connection.execute("update raw.deliveries set feed = contract_table, skipped = 0 where feed is null")
     connection.execute("update raw.rejects set feed = contract_table where feed is null")
     create_files(connection)
-    versions.create_ledger(connection)
+    create_ledger(connection)
 
 
 def _create_table(connection: Connection, table: ContractTable) -> None:
@@ -144,10 +145,7 @@ def _create_table(connection: Connection, table: ContractTable) -> None:
         if name not in stored:
             connection.execute(f"alter table {table.relation} add column {name} {kind}")
         elif stored[name] != kind:
-            connection.execute(
-                f"alter table {table.relation} alter column {name} set data type {kind} "
-                f"using try_cast({name} as {kind})"
-            )
+            connection.change_type(table.relation, name, kind, f"try_cast({name} as {kind})")
 
 
 def load(
@@ -285,7 +283,7 @@ def _clear(connection: Connection, contract: ContractTable, where: Callable[[str
 def load_absent(connection: Connection, contract: ContractTable, run_id: str) -> None:
     """Delete all rows of a table that the source does not provide (any more)."""
     _clear(connection, contract, EVERYTHING.where)
-    connection.execute("delete from raw.builds where relation = ?", [contract.relation])
+    forget_entries(connection, "relation = ?", [contract.relation])
     versions.record(connection, contract.relation, [(versions.WHOLE, Version("empty"), 0)], run_id)
 
 

@@ -18,6 +18,7 @@ from clm_dagster.domains.ingest.masking import form_of
 from clm_dagster.domains.ingest.settings import IngestSettings
 from clm_dagster.domains.ingest.source import ShopSource
 from clm_dagster.platform import quoting
+from clm_dagster.platform.resources import warehouse_of
 from clm_dagster.platform.warehouse import Connection
 
 _EXAMPLES = 3
@@ -77,7 +78,7 @@ def reason_to_stop(
     lines += _example_rows(connection, source, table, where)
     lines.append(
         f"Loading is complete and nothing is lost: every rejected row is in raw.rejects of "
-        f"{source.settings.warehouse_path}. Nothing else was built. Correct the files, the adapter "
+        f"{warehouse_of(source.settings).database}. Nothing else was built. Correct the files, the adapter "
         f"{source.adapter.name} or the shop's dates, or raise CLM_MAX_REJECTED_SHARE, and run again."
     )
     return "\n".join(lines)

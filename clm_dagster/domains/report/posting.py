@@ -13,6 +13,7 @@ from clm_dagster.domains.report.writing import PAGE, PICTURE, folder_of
 from clm_dagster.errors import UserError
 from clm_dagster.platform.alerts.channels import http_channel
 from clm_dagster.platform.alerts.messages import Message
+from clm_dagster.platform.publish.publishing import published_place
 from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.platform.secrets import filled
 from clm_dagster.settings import Settings
@@ -76,7 +77,7 @@ def read_headlines(settings: Settings, language: str, as_of: date | None = None)
     with connect_published(settings, "the headlines of the report") as connection:
         if connection.relation_kind(FACTS) is None:
             raise NoFactsError(
-                f"{settings.published_path} has no {FACTS}; run `clm run`, which makes it with the scores"
+                f"{published_place(settings)} has no {FACTS}; run `clm run`, which makes it with the scores"
             )
         instant = datetime.combine(as_of, datetime.min.time()) if as_of else None
         rows = connection.execute(

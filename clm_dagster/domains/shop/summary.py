@@ -17,6 +17,7 @@ from rich.text import Text
 from clm_dagster.domains.shop.grades import Grade, newest_grades, read_history, render_grades
 from clm_dagster.domains.shop.models_summary import ModelState, read_models, render_models
 from clm_dagster.platform.partitions import key_of_as_of
+from clm_dagster.platform.publish.publishing import published_place
 from clm_dagster.platform.publish.reading import connect_published
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings, SettingsError
@@ -76,7 +77,7 @@ def read_summary(settings: Settings) -> Summary:
         missing = [relation for relation in _RELATIONS if connection.relation_kind(relation) is None]
         if missing:
             raise SettingsError(
-                f"{settings.published_path} does not have {', '.join(missing)} yet: it was published before a first "
+                f"{published_place(settings)} does not have {', '.join(missing)} yet: it was published before a first "
                 "run was complete; run `clm run`, which goes on with the rest"
             )
         return _read(connection)
@@ -282,4 +283,8 @@ def _ui(settings: Settings) -> str:
 
 
 def _published_copy(settings: Settings) -> str:
-    return str(settings.data_dir / "published" / "clm.duckdb")
+    return (
+        published_place(settings)
+        if settings.has_lake
+        else str(settings.data_dir / "published" / "clm.duckdb")
+    )

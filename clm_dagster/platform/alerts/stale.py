@@ -8,7 +8,6 @@ that is late is sent, as it explains the rest: without days there are no snapsho
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import date, datetime, time, timedelta
 
 from clm_dagster.platform.alerts.problems import ERROR, STALE, WARNING, Findings, Problem
@@ -16,7 +15,7 @@ from clm_dagster.platform.alerts.watched import Watched
 from clm_dagster.platform.build_ledger.staleness import training_keys
 from clm_dagster.platform.build_ledger.versions import EVENTS, loaded_end
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
-from clm_dagster.platform.duckdb_files import WarehouseBusyError, open_when_free
+from clm_dagster.platform.duckdb_files import WarehouseBusyError
 from clm_dagster.platform.job_names import DAILY, MODELS, SCORES, SNAPSHOTS
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import (
@@ -25,7 +24,8 @@ from clm_dagster.platform.partitions import (
     snapshot_label,
     snapshot_partitions,
 )
-from clm_dagster.platform.warehouse import Connection
+from clm_dagster.platform.publish.publishing import last_published
+from clm_dagster.platform.publish.reading import connect_published
 
 _WAIT = 5.0
 _RESTART = "see in the UI why it does not run, and that its schedule is on; or run `clm run`."
@@ -59,14 +59,14 @@ class StaleReader:
 
     def _newest(self) -> tuple[date | None, Mapping[str, str]] | None:
         """Return the end of the published days, and the newest published partition of each relation."""
-        path = self._watched.settings.published_path
-        if not path.exists():
+        settings = self._watched.settings.replace(lock_timeout=_WAIT)
+        published = last_published(settings)
+        if published is None:
             return None
-        stamp = path.stat().st_mtime_ns
+        stamp = published.stamp
         if self._read is None or self._read[0] != stamp:
             try:
-                with closing(open_when_free(str(path), "alerts", _WAIT, read_only=True)) as raw:
-                    connection = Connection(raw)
+                with connect_published(settings, "alerts") as connection:
                     end = loaded_end(connection)
                     newest = dict(
                         connection.execute("select relation, max(partition_key) from raw.builds group by 1")

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from clm_dagster.platform.assets.model_dependencies import dependencies_of
 from clm_dagster.platform.assets.node_assets import (
     as_ofs_of,
     batch_of,
@@ -45,7 +46,7 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Pro
 from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import job_of
 from clm_dagster.platform.naming import asset_key, name_of
-from clm_dagster.platform.partitions import all_days_before, as_of_of_key, missing_days, parse_day, span
+from clm_dagster.platform.partitions import as_of_of_key, missing_days, parse_day, span
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
 from clm_dagster.platform.user_cache import user_cache
@@ -106,10 +107,7 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
 
     @dg.asset(
         key=key,
-        deps=[
-            _dependency(project, model, name, settings)
-            for name in (*model.needs, *_behind_views(project, model))
-        ],
+        deps=dependencies_of(project, model, settings),
         description=described(model.description, added.chart is not None, key),
         group_name=name_of(settings, model.dagster.get("group", model.schema)),
         owners=model.dagster.get("owners"),
@@ -131,45 +129,12 @@ def model_asset(project: Project, model: Model, settings: Settings, added: Addit
             **exposure_metadata(project, model.name),
         },
         required_resource_keys={warehouse_key(settings)},
-        pool=warehouse_pool(settings),
+        pool=warehouse_pool(settings, None if model.window else model.relation),
     )
     def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return _run(context, project, model, settings, added)
 
     return run
-
-
-def _dependency(project: Project, model: Model, name: str, settings: Settings) -> dg.AssetDep:
-    upstream = project.nodes[name]
-    key = asset_key(settings, upstream.relation)
-    if _is_daily(project, name) and model.partitions == SNAPSHOT:
-        return dg.AssetDep(key, partition_mapping=all_days_before(settings))
-    return dg.AssetDep(key)
-
-
-def _behind_views(project: Project, model: Model) -> list[str]:
-    """Return the daily nodes that a daily model reads through nodes without partitions.
-
-    A backfill of Dagster goes from one selected asset to the next along direct dependencies. Without these, it would
-    leave out, without a message, the model if the node is selected with it.
-    """
-    if model.partitions != DAILY:
-        return []
-    found: list[str] = []
-    waiting = [name for name in model.refs if not _is_daily(project, name)]
-    while waiting:
-        node = project.nodes[waiting.pop()]
-        for name in node.refs if isinstance(node, Model) and node.partitions is None else ():
-            if not _is_daily(project, name):
-                waiting.append(name)
-            elif name not in found and name not in model.needs:
-                found.append(name)
-    return found
-
-
-def _is_daily(project: Project, name: str) -> bool:
-    node = project.nodes[name]
-    return name == EVENTS or (isinstance(node, Model) and node.partitions == DAILY)
 
 
 def _run(
@@ -184,33 +149,29 @@ def _run(
     key = asset_key(settings, model.relation)
     with run_warehouse(context, settings).connect(model.relation) as connection:
         keys = keys_of_run(context) or (_all_days(connection) if model.window == DAILY else [])
-        sql = ""
-        with connection.transaction():
-            connection.execute(f"create schema if not exists {model.schema}")
-            for name in model.refs:
-                if project.is_python_table(name):
-                    connection.ensure_columns(project.nodes[name].relation, project.nodes[name].types)
-            for number, piece in enumerate(_pieces(connection, project, model, keys, settings.end_date)):
-                sql = compile_model(project, model, piece)
-                materialize(connection, model, model.relation, sql, piece, first=number == 0)
-            if model.window == DAILY:
-                _forget_outside(connection, model, settings)
-            if model.window == SNAPSHOT:
-                forget_snapshots(connection, model.relation, time_column(model), settings)
-            counts = _count(connection, model, keys, settings.end_date)
-            rows = _rows(connection, model)
-            known_at = _record(connection, project, model, counts, rows, context.run.run_id)
+        built = connection.run_transaction(
+            lambda: _build(connection, project, model, settings, keys, context.run.run_id),
+            model.relation,
+            keys if model.window else (versions.WHOLE,),
+        )
         wheres = _where(model, keys, settings.end_date), _conditions(model, keys, settings.end_date)
-        results = run_checks(connection, project, model, key, *wheres)
-        results += added.run_checks(connection, key)
-        lacking = _lacking(connection, model, keys, settings)
-        facts = dict(added.facts(connection)) if added.facts else {}
-        chart = added.chart(connection) if added.chart else None
+
+        def look() -> tuple[list[dg.AssetCheckResult], str, dict[str, Any], str | None]:
+            results = run_checks(connection, project, model, key, *wheres)
+            return (
+                results + added.run_checks(connection, key),
+                _lacking(connection, model, keys, settings),
+                dict(added.facts(connection)) if added.facts else {},
+                added.chart(connection) if added.chart else None,
+            )
+
+        results, lacking, facts, chart = connection.run_reading(look)
+    counts, rows, known_at = built.counts, built.rows, built.known_at
     heavy: dict[str, Any] = {"chart": dg.MetadataValue.md(chart)} if chart else {}
     heavy |= facts
     heavy |= {
         "compiled_sql": dg.MetadataValue.md(
-            f"```sql\n{sql or compile_model(project, model, _any_piece(model))}\n```"
+            f"```sql\n{built.sql or compile_model(project, model, _any_piece(model))}\n```"
         ),
         "dagster/column_lineage": _lineage(project, model, settings),
     }
@@ -225,6 +186,42 @@ def _run(
     as_ofs = as_ofs_of(_calendar(model), counts, settings)
     metadata = ordered_metadata(context, key, counts, as_ofs, every, heavy)
     return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What a build has written: its last statement, the rows of each partition and of the table, their known_at."""
+
+    sql: str
+    counts: Mapping[str, int]
+    rows: int | None
+    known_at: datetime | None
+
+
+def _build(
+    connection: Connection,
+    project: Project,
+    model: Model,
+    settings: Settings,
+    keys: Sequence[str],
+    run_id: str,
+) -> _Built:
+    """Build partitions and record them. Call this inside a transaction, which may be repeated."""
+    sql = ""
+    connection.execute(f"create schema if not exists {model.schema}")
+    for name in model.refs:
+        if project.is_python_table(name):
+            connection.ensure_columns(project.nodes[name].relation, project.nodes[name].types)
+    for number, piece in enumerate(_pieces(connection, project, model, keys, settings.end_date)):
+        sql = compile_model(project, model, piece)
+        materialize(connection, model, model.relation, sql, piece, first=number == 0)
+    if model.window == DAILY:
+        _forget_outside(connection, model, settings)
+    if model.window == SNAPSHOT:
+        forget_snapshots(connection, model.relation, time_column(model), settings)
+    counts = _count(connection, model, keys, settings.end_date)
+    rows = _rows(connection, model)
+    return _Built(sql, counts, rows, _record(connection, project, model, counts, rows, run_id))
 
 
 def _forget_outside(connection: Connection, model: Model, settings: Settings) -> None:

@@ -5,6 +5,7 @@ checks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -62,7 +63,7 @@ def seed_asset(
             **exposure_metadata(project, seed.name),
         },
         required_resource_keys={warehouse_key(settings)},
-        pool=warehouse_pool(settings),
+        pool=warehouse_pool(settings, seed.relation),
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
         costs = StepCosts()
@@ -99,15 +100,16 @@ def _replace(
 ) -> dict[str, list[str]]:
     """Load the file unless a check finds a problem; return the problems of each check."""
     problems: dict[str, list[str]] = {}
-    try:
-        with connection.transaction():
-            load_seed(connection, seed, seed.relation)
-            problems = {name: check(connection, seed.relation) for name, check in checks.items()}
-            if any(problems.values()):
-                raise _RefusedError
-            count = connection.scalar(f"select count(*) from {seed.relation}")
-            built = (versions.WHOLE, Version(seed.code_version), count)
-            versions.record(connection, seed.relation, [built], run_id)
-    except _RefusedError:
-        pass
+
+    def load() -> None:
+        load_seed(connection, seed, seed.relation)
+        problems.update({name: check(connection, seed.relation) for name, check in checks.items()})
+        if any(problems.values()):
+            raise _RefusedError
+        count = connection.scalar(f"select count(*) from {seed.relation}")
+        built = (versions.WHOLE, Version(seed.code_version), count)
+        versions.record(connection, seed.relation, [built], run_id)
+
+    with suppress(_RefusedError):
+        connection.run_transaction(load, seed.relation)
     return problems

@@ -10,7 +10,8 @@ has other snapshots; a snapshot that was built past the end of the data would be
 from collections.abc import Mapping
 from datetime import datetime, time
 
-from clm_dagster.platform.build_ledger.versions import create_ledger, forget
+from clm_dagster.platform.build_ledger.entries import create_ledger, forget_entries
+from clm_dagster.platform.build_ledger.versions import forget
 from clm_dagster.platform.partitions import WEEK, as_of_of_key, key_of_as_of, snapshot_span
 from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
@@ -48,8 +49,9 @@ def forget_snapshots(connection: Connection, relation: str, column: str, setting
         if found:
             connection.execute(f"delete from {relation} where {where}")
             create_ledger(connection)
-            connection.execute(
-                "delete from raw.builds where relation = ? and partition_key in (select unnest(?))",
+            forget_entries(
+                connection,
+                "relation = ? and partition_key in (select unnest(?))",
                 [relation, [key_of_as_of(as_of) for (as_of,) in found]],
             )
     forget(connection, relation, start.isoformat(), end.isoformat() if end else None)

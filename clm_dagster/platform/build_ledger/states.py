@@ -10,6 +10,7 @@ behind. Whatever is not certain is built from scratch.
 
 from collections.abc import Mapping, Sequence
 
+from clm_dagster.platform.build_ledger.entries import forget_entries
 from clm_dagster.platform.build_ledger.versions import WHOLE, Builds, Version, record
 from clm_dagster.platform.dbt_project.project import Model, Project
 from clm_dagster.platform.warehouse import Connection
@@ -45,8 +46,9 @@ def record_state(
     stored = {day: builds.stored(model.relation, day) for day in builds.keys(model.relation) if day != WHOLE}
     gone = sorted(set(stored) - set(now))
     if gone:
-        connection.execute(
-            "delete from raw.builds where relation = ? and partition_key in (select unnest(?::varchar[]))",
+        forget_entries(
+            connection,
+            "relation = ? and partition_key in (select unnest(?::varchar[]))",
             [model.relation, gone],
         )
     whole = builds.expected(project, model.name, [WHOLE])[WHOLE]

@@ -1,6 +1,7 @@
 """The build ledger: from which versions of inputs and code each stored partition was built.
 
-Belongs here: `raw.builds` and computing versions. Does not: deciding what to run (`planning`).
+Belongs here: computing versions, and recording them. Does not: how they are stored (`entries`), deciding what to run
+(`planning`).
 
 The version of a partition is a hash of its code and of the versions of all its inputs. The version of a day of a raw
 table is a hash of its rows. So is the version of a day of a dated model (a `table` with an `event_time`), which is
@@ -15,6 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from clm_dagster.platform.build_ledger.entries import (
+    create_ledger,
+    forget_entries,
+    insert_entries,
+    order_of_builds,
+)
 from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Node, Project, Source
 from clm_dagster.platform.partitions import end_of_week, parse_day
 from clm_dagster.platform.warehouse import Connection
@@ -57,7 +64,8 @@ class Builds:
             return cls()
         return cls(
             connection.execute(
-                "select relation, partition_key, version, known_at from raw.builds order by rowid"
+                "select relation, partition_key, version, known_at from raw.builds "
+                f"order by {order_of_builds(connection)}"
             )
         )
 
@@ -215,14 +223,6 @@ def combine(parts: Sequence[Version]) -> Version:
     )
 
 
-def create_ledger(connection: Connection) -> None:
-    """Create the table of the ledger if it is missing."""
-    connection.execute(
-        "create table if not exists raw.builds (relation varchar, partition_key varchar, "
-        "version varchar, known_at timestamp, row_count bigint, run_id varchar)"
-    )
-
-
 def record(
     connection: Connection,
     relation: str,
@@ -233,23 +233,8 @@ def record(
     create_ledger(connection)
     if not rows:
         return
-    keys = [key for key, _, _ in rows]
-    connection.execute(
-        "delete from raw.builds where relation = ? and partition_key in (select unnest(?))",
-        [relation, keys],
-    )
-    connection.execute(
-        "insert into raw.builds select ?, unnest(?), unnest(?), unnest(?::timestamp[]), "
-        "unnest(?::bigint[]), ?",
-        [
-            relation,
-            keys,
-            [version.hash for _, version, _ in rows],
-            [version.known_at for _, version, _ in rows],
-            [count for _, _, count in rows],
-            run_id,
-        ],
-    )
+    entries = [(key, version.hash, version.known_at, count) for key, version, count in rows]
+    insert_entries(connection, relation, entries, run_id)
 
 
 def loaded_end(connection: Connection) -> date | None:
@@ -283,9 +268,8 @@ def record_days(connection: Connection, relation: str, column: str, run_id: str)
     )
     changed = [(day, Version(version), count) for day, version, count in found if stored.get(day) != version]
     gone = sorted(set(stored) - {day for day, _, _ in found})
-    connection.execute(
-        "delete from raw.builds where relation = ? and partition_key in (select unnest(?::varchar[]))",
-        [relation, gone],
+    forget_entries(
+        connection, "relation = ? and partition_key in (select unnest(?::varchar[]))", [relation, gone]
     )
     record(connection, relation, changed, run_id)
 
@@ -293,7 +277,8 @@ def record_days(connection: Connection, relation: str, column: str, run_id: str)
 def forget(connection: Connection, relation: str, start: str, end: str | None) -> None:
     """Delete the ledger's rows of a daily relation for all days outside [start, end)."""
     create_ledger(connection)
-    connection.execute(
-        "delete from raw.builds where relation = ? and (partition_key < ? or partition_key >= ?)",
+    forget_entries(
+        connection,
+        "relation = ? and (partition_key < ? or partition_key >= ?)",
         [relation, start, end or "9999"],
     )

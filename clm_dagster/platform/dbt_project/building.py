@@ -151,7 +151,7 @@ def materialize(
             connection.execute(f"create or replace view {target} as {sql}")
         elif piece is None:
             connection.drop_unless(target, "BASE TABLE")
-            connection.execute(f"create or replace table {target} as {sql}")
+            connection.replace_table(target, sql)
         elif isinstance(piece, ChangedDays):
             connection.replace_keys(target, sql, model.unique_key)
             if "post_hook" in model.config:
@@ -181,9 +181,8 @@ def load_seed(connection: Connection, seed: Node, target: str) -> None:
         )
     types = {name: documented.get(name) or kind for name, kind in columns.items()}
     listed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
-    connection.execute(
-        f"create or replace table {target} as "
-        f"select * from read_csv({path}, header = true, delim = ',', columns = {{{listed}}})"
+    connection.replace_table(
+        target, f"select * from read_csv({path}, header = true, delim = ',', columns = {{{listed}}})"
     )
 
 

@@ -4,7 +4,6 @@ Belongs here: the Dagster asset. Does not: copying the file (`copying`).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
@@ -12,7 +11,7 @@ from clm_dagster.platform.dbt_project.project import Project
 from clm_dagster.platform.executors import warehouse_pool
 from clm_dagster.platform.job_names import PUBLISH, SCORES, job_of
 from clm_dagster.platform.naming import asset_key, name_of, with_prefix
-from clm_dagster.platform.publish.copying import publish
+from clm_dagster.platform.publish.publishing import publish_warehouse, published_place
 from clm_dagster.platform.python_tables.tables import AnyTable
 from clm_dagster.platform.resources import run_warehouse, warehouse_key
 from clm_dagster.platform.step_costs import StepCosts
@@ -33,24 +32,20 @@ def publish_asset(settings: Settings, project: Project, tables: Sequence[AnyTabl
         kinds={"duckdb", "file"},
         tags={"layer": "published", "job": PUBLISH},
         description=(
-            "The published copy of the warehouse for users and dashboards: "
+            "The state of the lake for users and dashboards: the number of a snapshot in `published.snapshots`. "
+            "Readers attach the lake at that number."
+            if settings.has_lake
+            else "The published copy of the warehouse for users and dashboards: "
             f"`{settings.data_dir / 'published' / 'clm.duckdb'}`, replaced atomically. Open it read-only."
         ),
-        metadata={"dagster/uri": str(settings.published_path)},
+        metadata={"dagster/uri": published_place(settings)},
         required_resource_keys={warehouse_key(settings)},
-        pool=warehouse_pool(settings),
+        pool=warehouse_pool(settings, "published.snapshots"),
     )
     def warehouse_copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         costs = StepCosts()
-        with run_warehouse(context, settings).locked_file("publication") as path:
-            copied = publish(path, Path(settings.published_path))
-        return dg.MaterializeResult(
-            metadata={
-                "size_mb": round(copied.size / 1e6, 2),
-                "written_mb": round(copied.written / 1e6, 2),
-                **costs.metadata(),
-            }
-        )
+        figures = publish_warehouse(settings, run_warehouse(context, settings))
+        return dg.MaterializeResult(metadata={**figures, **costs.metadata()})
 
     return warehouse_copy
 

@@ -7,6 +7,7 @@ Belongs here: reading, computing, writing and reporting a snapshot. Does not: wh
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from clm_dagster.platform.python_tables.shards import Sharding
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import run_tracking, run_warehouse
 from clm_dagster.platform.step_costs import StepCosts
+from clm_dagster.platform.warehouse import Connection
 from clm_dagster.settings import Settings
 
 
@@ -76,17 +78,13 @@ class TableStep:
         table = self.table
         import_late(table.code or (table.read, table.compute))  # before this step locks the warehouse
         warehouse = run_warehouse(self.context, self.settings)
-        with warehouse.connect(table.relation) as connection, connection.transaction():
-            for stored in (table.node, *([table.model] if table.model else [])):
-                forget_snapshots(connection, stored.relation, "as_of", self.settings)
+        with warehouse.connect(table.relation) as connection:
+            connection.run_transaction(partial(self._forget, connection))
 
     def read(self, key: str, folder: Path) -> tuple[PartitionContext, Any]:
         """Return a snapshot and its inputs; those of several shards are files in the folder."""
-        sharding = Sharding(self.settings.shard_customers, folder)
         with run_warehouse(self.context, self.settings).connect(f"{self.table.relation} {key}") as connection:
-            partition = partition_of(self.project, self.settings, self.table, Builds.read(connection), key)
-            reading = Reading(connection, partition, self.table.settings, self.project, sharding)
-            inputs = self.table.read(reading)
+            partition, inputs = connection.run_reading(partial(self._read, connection, key, folder))
         self.context.log.info(f"{self.table.relation} {partition.label}: computing")
         return partition, inputs
 
@@ -127,9 +125,9 @@ class TableStep:
         counts = {key: one.rows for key, one in stored.items()}
         windows = {key: one.where for key, one in stored.items()}
         with run_warehouse(self.context, settings).connect(self.table.relation) as connection:
-            results = run_checks(
-                connection, self.project, node, asset, " or ".join(windows.values()), windows
-            )
+            where = " or ".join(windows.values())
+            check = partial(run_checks, connection, self.project, node, asset, where, windows)
+            results = connection.run_reading(check)
             rows = connection.scalar(f"select count(*) from {self.table.relation}")
         every = {"dagster/row_count": rows, "rows_of_this_run": sum(counts.values()), **costs.metadata()}
         as_ofs = as_ofs_of(SNAPSHOT, counts, settings)
@@ -137,6 +135,17 @@ class TableStep:
         every_event = ordered_metadata(self.context, asset, counts, as_ofs, every, last)
         own = join_results({key: one.checks for key, one in stored.items()})
         return dg.MaterializeResult(metadata=every_event, check_results=[*results, *own])
+
+    def _forget(self, connection: Connection) -> None:
+        for stored in (self.table.node, *([self.table.model] if self.table.model else [])):
+            forget_snapshots(connection, stored.relation, "as_of", self.settings)
+
+    def _read(self, connection: Connection, key: str, folder: Path) -> tuple[PartitionContext, Any]:
+        partition = partition_of(self.project, self.settings, self.table, Builds.read(connection), key)
+        sharding = Sharding(self.settings.shard_customers, folder)
+        return partition, self.table.read(
+            Reading(connection, partition, self.table.settings, self.project, sharding)
+        )
 
     def _report_sides(self, key: str, output: TableOutput) -> None:
         """Report additional rows to Dagster, because their asset has no step of its own."""

@@ -48,20 +48,27 @@ def write_output(
     connection: Connection, node: Node, partition: PartitionContext, output: TableOutput, run_id: str
 ) -> None:
     """Replace the rows of a snapshot, its additional rows and its build ledger entry in one transaction."""
+    connection.run_transaction(
+        lambda: _write(connection, node, partition, output, run_id), node.relation, [partition.key]
+    )
+
+
+def _write(
+    connection: Connection, node: Node, partition: PartitionContext, output: TableOutput, run_id: str
+) -> None:
     as_of, types, where = partition.as_of, node.types, partition.where
     rows = output.rows
-    with connection.transaction():
-        if isinstance(rows, ParquetBuffer):
-            query = f"select *, timestamp '{as_of}' as as_of from ({rows.query})"
-            connection.replace_typed(node.relation, query, [*rows.types, "as_of"], types, where)
-        else:
-            stamped = rows.assign(as_of=pd.Timestamp(as_of))
-            connection.replace_with_frame(node.relation, stamped, types, where)
-        versions.record(connection, node.relation, [(partition.key, partition.version, len(rows))], run_id)
-        for side in output.sides:
-            connection.replace_with_frame(
-                side.node.relation,
-                side.rows.assign(model=side.owner, as_of=pd.Timestamp(as_of)),
-                side.node.types,
-                f"{where} and model = '{side.owner}'",
-            )
+    if isinstance(rows, ParquetBuffer):
+        query = f"select *, timestamp '{as_of}' as as_of from ({rows.query})"
+        connection.replace_typed(node.relation, query, [*rows.types, "as_of"], types, where)
+    else:
+        stamped = rows.assign(as_of=pd.Timestamp(as_of))
+        connection.replace_with_frame(node.relation, stamped, types, where)
+    versions.record(connection, node.relation, [(partition.key, partition.version, len(rows))], run_id)
+    for side in output.sides:
+        connection.replace_with_frame(
+            side.node.relation,
+            side.rows.assign(model=side.owner, as_of=pd.Timestamp(as_of)),
+            side.node.types,
+            f"{where} and model = '{side.owner}'",
+        )

@@ -9,9 +9,9 @@ import duckdb
 import pandas as pd
 
 from clm_dagster.domains.ingest.adapter import load_adapter
-from clm_dagster.domains.ingest.assets import load_days
 from clm_dagster.domains.ingest.checks import ledger_problems
 from clm_dagster.domains.ingest.contract import ContractTable
+from clm_dagster.domains.ingest.day_loads import load_days
 from clm_dagster.domains.ingest.landing import Landing, LandingResult
 from clm_dagster.domains.ingest.loading import create_tables
 from clm_dagster.domains.ingest.source import UNDATED, ShopSource, consecutive

@@ -11,7 +11,8 @@ import dagster as dg
 
 from clm_dagster.platform.alerts.sending import Alerts, Outcome
 from clm_dagster.platform.alerts.watched import Watched
-from clm_dagster.platform.build_ledger.versions import EVENTS, create_ledger
+from clm_dagster.platform.build_ledger.entries import create_ledger
+from clm_dagster.platform.build_ledger.versions import EVENTS
 from clm_dagster.platform.dbt_project.project import SNAPSHOT
 from clm_dagster.platform.partitions import snapshot_keys
 from clm_dagster.platform.resources import warehouse_of

@@ -4,12 +4,13 @@ Belongs here: the order of these steps, and what a killed process leaves. Does n
 (`files`), requests (`webhook`), Dagster (`assets`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +27,10 @@ from clm_dagster.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clm_dagster.domains.actions.exports.ledger import Batch
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,8 @@ class Export:
 
     def _to_files(self) -> Exported:
         addresses = self._addresses()
-        with self._warehouse.connect(self._purpose) as connection, connection.transaction():
+
+        def plan(connection: Connection) -> tuple[list[str], Exported, list[str | None], "Batch | None"]:
             ledger.prepare(connection)
             planned = self._plan(connection)
             stale = ledger.drop_planned(connection, self._identity)
@@ -144,42 +150,55 @@ class Export:
             batch = ledger.batch_of(connection, self._identity, planned.as_of, rows) if len(rows) else None
             if batch:
                 ledger.record(connection, self._identity, batch)
+            return stale, found, names, batch
+
+        stale, found, names, batch = self._write(plan)
         for batch_id in stale:
             remove_files(self._folder, batch_id)
         if batch:
             found.files = write_files(self._target, batch, names, self._folder)
-            with self._warehouse.connect(self._purpose) as connection, connection.transaction():
-                ledger.mark_sent(connection, self._identity, batch.id, _now())
+            self._mark_sent(batch)
             found.add(batch.counts())
         return found
 
+    def _write(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a function in a transaction, which may be repeated."""
+        with self._warehouse.connect(self._purpose) as connection:
+            return connection.run_transaction(lambda: work(connection), ledger.LEDGER, [self._identity])
+
+    def _mark_sent(self, batch: "Batch") -> None:
+        at = _now()
+        self._write(lambda connection: ledger.mark_sent(connection, self._identity, batch.id, at))
+
     def _to_webhook(self, hook: Webhook) -> Exported:
-        with self._warehouse.connect(self._purpose) as connection, connection.transaction():
+        def plan(connection: Connection) -> "tuple[_Planned, tuple[Batch, Sequence[bool]] | None]":
             ledger.prepare(connection)
-            planned = self._plan(connection)
-            pending = ledger.planned(connection, self._identity)
+            return self._plan(connection), ledger.planned(connection, self._identity)
+
+        planned, pending = self._write(plan)
         found, rows, _ = self._sendable(planned, None)
         if pending:
             batch, may_be_sent = pending
             self._log(f"batch {batch.id} may have arrived; posting it again with the same key")
             post(hook, batch.id, body_of(batch, may_be_sent), self._log)
-            with self._warehouse.connect(self._purpose) as connection, connection.transaction():
-                ledger.mark_sent(connection, self._identity, batch.id, _now())
-                # Whoever was left out now may have arrived before, and so is taken off.
-                planned = self._plan(connection)
+            self._mark_sent(batch)
+            # Whoever was left out now may have arrived before, and so is taken off.
+            planned = self._write(self._plan)
             found.add(batch.counts())
             rows = planned.rows
         size = self._own.webhook_rows
         for start in range(0, len(rows), size):
             part = rows.iloc[start : start + size]
-            with self._warehouse.connect(self._purpose) as connection, connection.transaction():
-                batch = ledger.batch_of(connection, self._identity, planned.as_of, part)
-                ledger.record(connection, self._identity, batch)
+            batch = self._write(partial(self._record, planned.as_of, part))
             post(hook, batch.id, body_of(batch), self._log)
-            with self._warehouse.connect(self._purpose) as connection, connection.transaction():
-                ledger.mark_sent(connection, self._identity, batch.id, _now())
+            self._mark_sent(batch)
             found.add(batch.counts())
         return found
+
+    def _record(self, as_of: datetime, part: "pd.DataFrame", connection: Connection) -> "Batch":
+        batch = ledger.batch_of(connection, self._identity, as_of, part)
+        ledger.record(connection, self._identity, batch)
+        return batch
 
     def _plan(self, connection: Connection) -> _Planned:
         """Read what may be sent now, check it, and compare it with what was sent."""

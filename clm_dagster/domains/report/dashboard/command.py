@@ -32,11 +32,12 @@ def init(out: Path, force: bool) -> None:
     """Write the project, with the data of the published copy."""
     from clm_dagster.domains.report.dashboard.data import refresh_data
     from clm_dagster.domains.report.dashboard.project import write_project
+    from clm_dagster.platform.publish.publishing import last_published
 
     settings = current_settings()
     written = write_project(out, force)
     console.print(f"Wrote {written} files to {out}.", soft_wrap=True, highlight=False)
-    if settings.published_path.exists():
+    if last_published(settings) is not None:
         _say(refresh_data(settings, out))
     else:
         console.print(
