@@ -55,12 +55,13 @@ team: .venv-team/.done
 .venv-team/.done: .ci/requirements-team.lock pyproject.toml
 	$(call environment,.venv-team,.ci/requirements-team.lock)
 
-# What depends on the version of DuckDB: SQL, the warehouse, ingestion.
+# What depends on the version of DuckDB: SQL, the warehouse, the lake, ingestion.
 TEAM_TESTS := clm_dagster_tests/sql clm_dagster_tests/platform/dbt_project clm_dagster_tests/platform/test_warehouse.py \
   clm_dagster_tests/platform/test_duckdb_files.py clm_dagster_tests/domains/ingest/test_assets.py \
-  clm_dagster_tests/engines
+  clm_dagster_tests/engines clm_dagster_tests/platform/lake
 test-team: team
-	.venv-team/bin/pytest -n 2 --dist loadgroup -m "not peers" --ignore=clm_dagster_tests/sql/test_dbt.py $(TEAM_TESTS)
+	.venv-team/bin/pytest -n 2 --dist loadgroup -m "not peers" $(TEAM_TESTS) \
+	  --ignore=clm_dagster_tests/sql/test_dbt.py --ignore=clm_dagster_tests/engines/test_trained.py
 
 # Our statistics against shap, mlxtend and statsforecast. These live in .peers-venv, which lies over .venv: it holds
 # the peers, and pandas 2 for statsforecast. Everything else comes from .venv, which stays as it is.

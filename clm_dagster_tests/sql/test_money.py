@@ -328,6 +328,23 @@ def test_money_is_in_the_currency_of_the_shop(raw: Raw) -> None:
     )
 
 
+def test_lines_of_millions_are_exact_in_any_currency(raw: Raw) -> None:
+    large = "99999999999.9999"  # the largest that loading accepts
+    raw.event(
+        "purchase", "2025-03-01 10:00", "a", order_id="O1", line_amount=large, discount_amount="1500000"
+    )
+    raw.event("discount", "2025-03-01 10:00", "a", order_id="O1", line_amount="2000000.01")
+    raw.event(
+        "purchase", "2025-03-02 10:00", "a", order_id="O2", line_amount=large, tax_amount="50000000",
+        currency="IDR", exchange_rate="0.00006123"
+    )  # fmt: skip
+    first, second = raw.rows("totals_daily", "2025-03-08")
+    assert first["gross_revenue"] - first["discounts"] == Decimal("99997999999.9899")
+    assert (second["gross_revenue"], second["tax"]) == (Decimal("6123000"), Decimal("3061.5"))
+    (customer,) = raw.rows("customer_features", "2025-03-08")
+    assert customer["net_revenue"] == Decimal("100004122999.9899")
+
+
 def test_tax_and_shipping_are_apart_from_revenue(raw: Raw) -> None:
     raw.event("purchase", "2025-03-01 10:00", "a", order_id="O1", unit_price="100", tax_amount="19")
     raw.event("return", "2025-03-01 11:00", "a", order_id="O1", unit_price="10", tax_amount="1.90")

@@ -31,9 +31,9 @@ final as (
         ---------- amounts
         quantity,
         unit_price,
-        cast(round(line_amount * exchange_rate, 4) as decimal(18, 4)) as amount,
-        cast(round(discount_amount * exchange_rate, 4) as decimal(18, 4)) as discount_amount,
-        cast(round(tax_amount * exchange_rate, 4) as decimal(18, 4)) as tax_amount,
+        {{ in_shop_currency('line_amount') }} as amount,
+        {{ in_shop_currency('discount_amount') }} as discount_amount,
+        {{ in_shop_currency('tax_amount') }} as tax_amount,
         line_amount as original_amount,
         currency,
         exchange_rate
