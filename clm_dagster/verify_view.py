@@ -26,11 +26,11 @@ _STYLES = {
 def render(found: Verification) -> RenderableType:
     """Return a table with a row per model, what differs, and the total."""
     table = Table(
-        "model", found.engine, "stored", "rows", "reference s", f"{found.engine} s", box=None, pad_edge=False
+        "model", found.engine, "stored", "rows", "DuckDB s", f"{found.engine} s", box=None, pad_edge=False
     )
     for column in table.columns[3:]:
         column.justify = "right"
-    table.columns[0].overflow = "fold"
+    table.columns[0].no_wrap = True  # others wrap first
     for model in found.models:
         table.add_row(
             model.relation,
@@ -58,7 +58,7 @@ def total(found: Verification) -> str:
     if not found.red:
         return f"All equal. {what}{some}"
     stale = [model for model in found.red if model.stored_verdict == STALE]
-    advice = f" {len(stale)} are stale in the warehouse: run `clm run`." if stale else ""
+    advice = f" Stale in the warehouse: {len(stale)}; run `clm run`." if stale else ""
     kept = f" The files are in {found.folder}." if found.folder else " --folder keeps the files."
     return f"Not equal: {len(found.red)} of {what}{advice}{some}{kept}"
 

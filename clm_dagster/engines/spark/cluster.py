@@ -77,6 +77,7 @@ def spark_session(master: str, folder: Path, name: str = "clm") -> Iterator["Spa
     if master.startswith("local"):
         # Workers that score have the packages of this environment. Spark reads this variable when it starts.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # Errors are raised. As log lines they would appear a second time, with the whole plan.
     logging.getLogger("SQLQueryContextLogger").disabled = True
     try:
@@ -103,10 +104,10 @@ def spark_version() -> str:
 
 def _spark_session_class() -> "type[SparkSession]":
     try:
-        with warnings.catch_warnings():
-            # What is used of pandas, Arrow tables to and from frames, is tested with the version of the lock file.
-            warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
-            from pyspark.sql import SparkSession
+        # What is used of pandas, Arrow tables to and from frames, is tested with the version of the lock file. PySpark
+        # warns where it is imported, and again where a frame is first read.
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        from pyspark.sql import SparkSession
     except ImportError as error:
         raise SparkError(f"Spark needs PySpark, which is not installed: {error}. Run `{EXTRA}`") from error
     if not _java():
