@@ -32,9 +32,8 @@ def customer_curve(
 ) -> LearningCurve | None:
     """Fit the winner on parts of the customers of the training snapshots; return its AUC on the test snapshot.
 
-    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the
-    sample, ascending. Parameters are those of the
-    training. Return None if there are too few customers.
+    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the sample,
+    ascending. Parameters are those of the training. Return None if there are too few customers.
     """
     inputs, split = result.inputs, result.split
     known = {candidate.name: candidate for candidate in candidates(lightgbm)}

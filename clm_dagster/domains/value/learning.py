@@ -40,9 +40,9 @@ def customer_curve(
 ) -> LearningCurve | None:
     """Fit the winner on parts of the customers of the training snapshots; return its MAE on the test snapshot.
 
-    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the
-    sample, ascending. Every prediction is scaled to
-    the forecast level, as in the test. Return None if there are too few customers.
+    share: of the sample among all customers. lightgbm: whether LightGBM was a candidate. parts: of the sample,
+    ascending. Every prediction is scaled to the forecast level, as in the test. Return None if there are too few
+    customers.
     """
     inputs, split = result.inputs, result.split
     snapshot, actual = inputs.snapshots[split.test], inputs.y[split.test]

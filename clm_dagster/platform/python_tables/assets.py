@@ -4,9 +4,6 @@ Belongs here: the asset, and its single step. Does not: what a step does (`compu
 shard (`shard_steps`), versions (`tables`).
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import dagster as dg
 
 from clm_dagster.platform.assets.node_assets import (
@@ -21,7 +18,6 @@ from clm_dagster.platform.dbt_project.project import DAILY, SNAPSHOT, Model, Pro
 from clm_dagster.platform.naming import asset_key, name_of
 from clm_dagster.platform.partitions import WEEK, all_days_before
 from clm_dagster.platform.python_tables.computing import TableStep
-from clm_dagster.platform.python_tables.in_shards import in_one_step
 from clm_dagster.platform.python_tables.shard_steps import sharded_asset
 from clm_dagster.platform.python_tables.tables import AnyTable, calendar_of
 from clm_dagster.platform.resources import tracking_key, warehouse_key
@@ -94,13 +90,5 @@ def _dependencies(project: Project, settings: Settings, table: AnyTable) -> list
 def _run(step: TableStep) -> dg.MaterializeResult:
     costs = StepCosts()
     step.begin()
-    stored = {}
-    for key in step.context.partition_keys:
-        with TemporaryDirectory(
-            prefix=".rows-", suffix=".tmp", dir=step.settings.data_dir.resolve()
-        ) as folder:
-            partition, inputs = step.read(key, Path(folder))
-            work = step.work(partition, Path(folder))
-            output = in_one_step(step.table.compute(work, inputs), work.buffer, work.log)
-            stored[key] = step.write(work, output)
+    stored = {key: step.compute(key) for key in step.context.partition_keys}
     return step.result(stored, costs)

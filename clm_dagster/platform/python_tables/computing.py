@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from clm_dagster.platform.late_functions import import_late
 from clm_dagster.platform.naming import asset_key
 from clm_dagster.platform.partitions import as_of_of_key, snapshot_label
 from clm_dagster.platform.python_tables.check_results import join_results
+from clm_dagster.platform.python_tables.in_shards import in_one_step
 from clm_dagster.platform.python_tables.output import TableOutput, write_output
 from clm_dagster.platform.python_tables.partition import PartitionContext, Reading, Work
 from clm_dagster.platform.python_tables.shards import Sharding
@@ -80,6 +82,15 @@ class TableStep:
         warehouse = run_warehouse(self.context, self.settings)
         with warehouse.connect(table.relation) as connection:
             connection.run_transaction(partial(self._forget, connection))
+
+    def compute(self, key: str) -> Stored:
+        """Read, compute and replace a snapshot; all its shards, one after the other."""
+        data_dir = self.settings.data_dir.resolve()
+        with TemporaryDirectory(prefix=".rows-", suffix=".tmp", dir=data_dir) as name:
+            folder = Path(name)
+            partition, inputs = self.read(key, folder)
+            work = self.work(partition, folder)
+            return self.write(work, in_one_step(self.table.compute(work, inputs), work.buffer, work.log))
 
     def read(self, key: str, folder: Path) -> tuple[PartitionContext, Any]:
         """Return a snapshot and its inputs; those of several shards are files in the folder."""

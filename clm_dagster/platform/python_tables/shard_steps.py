@@ -16,7 +16,6 @@ import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -153,13 +152,7 @@ class _ShardStep:
                     return computed.shards
                 stored[key] = step.write(work, in_one_step(computed))
             else:
-                with TemporaryDirectory(
-                    prefix=".rows-", suffix=".tmp", dir=step.settings.data_dir.resolve()
-                ) as own:
-                    partition, inputs = step.read(key, Path(own))
-                    work = step.work(partition, Path(own))
-                    output = in_one_step(step.table.compute(work, inputs), work.buffer, work.log)
-                    stored[key] = step.write(work, output)
+                stored[key] = step.compute(key)
         # Written after the rows, whose checkpoints were deleted with this folder.
         self._put("stored", {key: _packed(one) for key, one in stored.items()})
         return 0
