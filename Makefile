@@ -61,7 +61,8 @@ TEAM_TESTS := clm_dagster_tests/sql clm_dagster_tests/platform/dbt_project clm_d
   clm_dagster_tests/engines clm_dagster_tests/platform/lake
 test-team: team
 	.venv-team/bin/pytest -n 2 --dist loadgroup -m "not peers" $(TEAM_TESTS) \
-	  --ignore=clm_dagster_tests/sql/test_dbt.py --ignore=clm_dagster_tests/engines/test_trained.py
+	  --ignore=clm_dagster_tests/sql/test_dbt.py --ignore=clm_dagster_tests/engines/test_trained.py \
+	  --ignore=clm_dagster_tests/engines/spark
 
 # Our statistics against shap, mlxtend and statsforecast. These live in .peers-venv, which lies over .venv: it holds
 # the peers, and pandas 2 for statsforecast. Everything else comes from .venv, which stays as it is.

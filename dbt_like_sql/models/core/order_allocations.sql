@@ -109,14 +109,13 @@ weighed as (
         coalesce(lines.product_id, matched.product_id, '(no product)') as product_id,
         coalesce(lines.channel, matched.channel) as channel,
         coalesce(lines.country, matched.country) as country,
-        cast(matched.amount * 10000 as hugeint) as amount,
+        {{ ten_thousandths('matched.amount') }} as amount,
         case
-            when matched.order_lines > 0 and matched.order_amount > 0 then cast(lines.amount * 10000 as hugeint)
+            when matched.order_lines > 0 and matched.order_amount > 0 then {{ ten_thousandths('lines.amount') }}
             else 1
         end as weight,
         case
-            when matched.order_lines > 0 and matched.order_amount > 0
-                then cast(matched.order_amount * 10000 as hugeint)
+            when matched.order_lines > 0 and matched.order_amount > 0 then {{ ten_thousandths('matched.order_amount') }}
             else greatest(matched.order_lines, 1)
         end as total
     from matched
