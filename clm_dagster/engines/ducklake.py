@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from clm_dagster.engines.duckdb_session import DuckDBSession
+from clm_dagster.platform.duckdb_files import UNCACHED
 from clm_dagster.platform.lake.catalogue import Catalogue
 from clm_dagster.platform.lake.connection import LakeConnection
 from clm_dagster.settings import Settings
@@ -48,6 +49,7 @@ class DuckLakeEngine:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self._settings.memory_limit,
             "temp_directory": f"{folder / 'tmp'}",
+            UNCACHED: False,
         }
         if self._settings.threads:
             config["threads"] = self._settings.threads

@@ -28,6 +28,8 @@ _HOLDER = re.compile(
 # its right side: `select customer_id from (select coalesce(b.id, a.id) ..., sum(n) as n from a left join b ...) where
 # n > 0` is empty. Without this optimizer it is right; a whole first load takes as long. DuckDB 1.5 does not have it.
 _WRONG_OPTIMIZERS = "projection_pullup" if int(duckdb.__version__.split(".")[0]) >= 2 else ""
+# DuckDB caches blocks of Parquet files. Version 1.5 reads blocks of the old file where one is replaced within a second.
+UNCACHED = "enable_external_file_cache"
 
 
 class WarehouseBusyError(UserError, RuntimeError):
@@ -52,6 +54,7 @@ def open_when_free(
             opened = duckdb.connect(path, read_only=read_only, config=dict(config))
             # Not in `config`, which must be equal for all connections of a process to one file.
             opened.execute(f"set disabled_optimizers = '{_WRONG_OPTIMIZERS}'")
+            opened.execute(f"set {UNCACHED} = false")
             return opened
         except duckdb.IOException as error:
             if not _LOCKED.search(str(error)):

@@ -181,3 +181,20 @@ def test_other_problems_with_the_file_are_not_waited_for(tmp_path: Path) -> None
 )
 def test_the_holder_is_read_from_the_message(message: str, expected: str) -> None:
     assert lock_holder(message) == expected
+
+
+def test_a_parquet_file_that_is_replaced_at_once_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    with (
+        closing(open_when_free(str(tmp_path / "a.duckdb"), "a test", 1.0)) as reader,
+        closing(duckdb.connect()) as writer,
+    ):
+        for number in range(300):
+            path.unlink(missing_ok=True)
+            writer.execute(
+                f"copy (select i * {number % 7} as a, case when i % 3 > {number % 3} then 'x' || i end as b, "
+                f"{number} as n from range(11) as t (i)) to '{path}' (compression zstd)"
+            ).fetchall()
+            reader.execute(f"describe select * from read_parquet('{path}')").fetchall()
+            assert reader.execute(f"select distinct n from read_parquet('{path}')").fetchall() == [(number,)]
+            assert len(reader.execute(f"select * from read_parquet('{path}')").fetchall()) == 11
