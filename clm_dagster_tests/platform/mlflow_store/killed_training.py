@@ -17,14 +17,14 @@ import clm_dagster.domains
 from clm_dagster.definitions import build_definitions
 from clm_dagster.platform import tracked_runs, tracking
 from clm_dagster.platform.job_names import MODELS
-from clm_dagster.platform.python_tables import assets
+from clm_dagster.platform.python_tables import computing
 from clm_dagster.settings import Settings, load_settings
 
 # Point -> what is called there; the process is killed instead of the call.
 POINTS = {
     "while logging": (tracked_runs.TrackedRun, "files"),
     "after logging, before registration": (tracked_runs, "register"),
-    "after registration, before the row": (assets, "write_output"),
+    "after registration, before the row": (computing, "write_output"),
     "after the row, before the alias": (tracking, "complete"),
 }
 # The call that follows the alias is one of MLflow's own.
