@@ -174,8 +174,8 @@ def test_every_package_that_is_imported_is_required(metadata: Message) -> None:
         package
         for path in MODULES
         for package in third_party(path)
-        if not required
-        & {canonicalize_name(owner) for owner in owners.get(package, NOT_LOCKED.get(package, [package]))}
+        for found in [owners.get(package, []) + NOT_LOCKED.get(package, [])]
+        if not required & {canonicalize_name(owner) for owner in found or [package]}
     }
     assert missing == set()
 
