@@ -6,7 +6,6 @@ Every write of a lake adds files and keeps the old ones, for reading tables as t
 that no commit names. Published states are kept as long as any other, and the last one for ever.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,24 +23,6 @@ from clm_dagster.platform.warehouse import Connection
 _REWRITTEN_SHARE = 0.3
 # A process may still write a file that is in no commit yet, or read one that a commit has replaced.
 FILE_AGE = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Maintained:
-    """What maintenance did, or would do, as numbers.
-
-    entries: rows of the build ledger that later ones replaced. flushed: rows of small writes, which the catalogue held.
-    merged: files that were written into larger ones. snapshots: earlier states that expired. files: files deleted that
-    belonged to expired states or were replaced. orphans: files deleted that no commit names. kept: states that remain.
-    """
-
-    entries: int
-    flushed: int
-    merged: int
-    snapshots: int
-    files: int
-    orphans: int
-    kept: int
 
 
 def compact(connection: Connection, is_dry: bool = False) -> tuple[int, int, int]:
@@ -93,14 +74,6 @@ def delete_files(
     old = _call(connection, "ducklake_cleanup_old_files", options)
     orphans = _call(connection, "ducklake_delete_orphaned_files", options)
     return len(old), len(orphans)
-
-
-def maintain(connection: Connection, keep: timedelta, is_dry: bool = False) -> Maintained:
-    """Do all maintenance. keep: the age of earlier states that are kept."""
-    entries, flushed, merged = compact(connection, is_dry)
-    snapshots, kept = expire(connection, keep, is_dry)
-    files, orphans = delete_files(connection, min(keep, FILE_AGE) if keep else FILE_AGE, is_dry)
-    return Maintained(entries, flushed, merged, snapshots, files, orphans, kept)
 
 
 def _mergeable(connection: Connection) -> int:
